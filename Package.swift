@@ -1,0 +1,61 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Every target of ours is built with the same, strict settings.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// The wrappers around C also have every unsafe expression marked.
+let strictAroundC: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+/// A layer of Remora: imports point down only.
+func layer(_ name: String, on dependencies: [Target.Dependency] = [], aroundC: Bool = false) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: aroundC ? strictAroundC : strict)
+}
+
+func tests(of name: String, with more: [Target.Dependency] = []) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + more, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "remora",
+    targets: [
+        .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+
+        layer("JSONText"),
+        layer("HTTPWire"),
+        layer("Crypto", on: ["COpenSSL"], aroundC: true),
+        layer("Reactor", on: ["CLibevent"], aroundC: true),
+        layer("MCP", on: ["JSONText"]),
+        layer("Translation", on: ["MCP", "JSONText"]),
+        layer("Legacy", on: ["Translation", "MCP", "JSONText", "HTTPWire", "Reactor", "Crypto"]),
+        layer("Configuration", on: ["CYAML"], aroundC: true),
+        layer("Telemetry", on: ["Reactor"]),
+        layer("Gateway", on: ["Legacy", "Translation", "MCP", "JSONText", "HTTPWire", "Reactor", "Crypto", "Telemetry"]),
+        layer("DemoServer", on: ["MCP", "JSONText", "HTTPWire", "Reactor", "Crypto"]),
+
+        .executableTarget(
+            name: "remora",
+            dependencies: ["Configuration", "Gateway", "Legacy", "Telemetry", "Reactor", "HTTPWire", "MCP", "DemoServer"],
+            swiftSettings: strict),
+        .executableTarget(name: "legacy-demo", dependencies: ["DemoServer", "Reactor"], swiftSettings: strict),
+
+        tests(of: "JSONText"),
+        tests(of: "HTTPWire"),
+        tests(of: "Crypto"),
+        tests(of: "Reactor"),
+        tests(of: "Configuration"),
+        tests(of: "Translation", with: ["MCP", "JSONText"]),
+        tests(of: "Legacy", with: ["MCP", "HTTPWire"]),
+        tests(of: "Gateway", with: ["MCP", "JSONText", "HTTPWire"]),
+    ]
+)
