@@ -7,3 +7,13 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <event2/util.h>
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+// The constants are an anonymous enum, which Swift imports as no usable type.
+static inline int remora_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+
+// accept4 is declared only for _GNU_SOURCE, which no module here may decide alone (see above).
+extern int accept4(int, struct sockaddr *, socklen_t *, int);
+static inline int remora_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }

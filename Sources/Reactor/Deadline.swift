@@ -1,0 +1,54 @@
+/// One timer that is moved often and fires rarely, as the timeouts of a connection are.
+///
+/// Moving it later costs an assignment: the libevent timer stays where it is, and when it fires too early it is set
+/// again for the rest.
+package final class Deadline {
+    private let loop: Loop
+    private let event = Event()
+    private var due: Instant?
+    private var armed: Instant?
+
+    /// Called on the loop when the deadline has passed; the deadline is cleared then.
+    package var onExpiry: (() -> Void)?
+
+    package init(on loop: Loop) {
+        self.loop = loop
+        // `deinit` of the event deletes it before this object is gone: no retain is needed.
+        unsafe event.assign(
+            loop.base, fd: -1, events: 0,
+            callback: { _, _, context in
+                let deadline = unsafe Unmanaged<Deadline>.fromOpaque(context!).takeUnretainedValue()
+                deadline.fired()
+            },
+            context: Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// Sets or moves the deadline; nil clears it.
+    package func set(_ instant: Instant?) {
+        due = instant
+        guard let instant else { return }
+        if let armed, armed <= instant { return }
+        arm(instant)
+    }
+
+    package func set(after delay: Duration) { set(.now + delay) }
+
+    private func arm(_ instant: Instant) {
+        armed = instant
+        event.add(after: max(.zero, instant - .now))
+    }
+
+    private func fired() {
+        armed = nil
+        guard let due else { return }
+        if Instant.now < due {
+            arm(due)
+        } else {
+            self.due = nil
+            // The callback may drop the last reference to this object.
+            let loop = loop
+            onExpiry?()
+            loop.drain()
+        }
+    }
+}

@@ -1,0 +1,109 @@
+internal import CLibevent
+internal import Glibc
+
+/// A listening socket on a loop, with a limit on what it has open at once.
+///
+/// At the limit it stops accepting: connections then wait in the kernel's backlog, whose length bounds them.
+package final class Listener {
+    /// Connections that may wait to be accepted. The kernel caps it at `net.core.somaxconn`.
+    private static let backlog: Int32 = 1024
+    /// How long to leave the backlog alone when the process or the system is out of descriptors.
+    private static let pauseWithoutDescriptors: Duration = .milliseconds(100)
+
+    private let loop: Loop
+    private let fd: Int32
+    private let event = Event()
+    private let retry: Deadline
+    private let maxConnections: Int
+    private var openConnections = 0
+    private var isClosed = false
+    private var onConnection: ((Socket) -> Void)?
+
+    /// The address it really listens on, with the port that the system gave when 0 was asked for.
+    package let address: SocketAddress
+
+    /// Binds and listens, but accepts nothing before `start`.
+    ///
+    /// - Parameter shared: with `SO_REUSEPORT`, so that several loops can each have a listener on the address.
+    package init(
+        on loop: Loop, address: SocketAddress, maxConnections: Int, shared: Bool
+    ) throws(SystemError) {
+        self.loop = loop
+        self.maxConnections = maxConnections
+        retry = Deadline(on: loop)
+        fd = try Listener.bind(address, shared: shared)
+        guard let bound = SocketAddress(boundTo: fd) else { throw SystemError("getsockname") }
+        self.address = bound
+    }
+
+    deinit { close() }
+
+    private static func bind(_ address: SocketAddress, shared: Bool) throws(SystemError) -> Int32 {
+        let fd = socket(address.family, streamSocket | nonBlocking, 0)
+        guard fd >= 0 else { throw SystemError("socket") }
+        do throws(SystemError) {
+            var one: Int32 = 1
+            let size = socklen_t(MemoryLayout<Int32>.size)
+            for option in [SO_REUSEADDR] + (shared ? [SO_REUSEPORT] : []) {
+                if unsafe setsockopt(fd, SOL_SOCKET, option, &one, size) != 0 { throw SystemError("setsockopt") }
+            }
+            if unsafe address.withSockaddr({ unsafe Glibc.bind(fd, $0, $1) }) != 0 { throw SystemError("bind") }
+            if listen(fd, backlog) != 0 { throw SystemError("listen") }
+            return fd
+        } catch {
+            _ = Glibc.close(fd)
+            throw error
+        }
+    }
+
+    /// Begins to accept. Each connection counts against the limit until `connectionClosed` is called for it.
+    package func start(_ onConnection: @escaping (Socket) -> Void) {
+        self.onConnection = onConnection
+        unsafe event.assign(
+            loop.base, fd: fd, events: EV_READ | EV_PERSIST,
+            callback: { _, _, context in
+                let listener = unsafe Unmanaged<Listener>.fromOpaque(context!).takeUnretainedValue()
+                let loop = listener.loop
+                listener.accept()
+                loop.drain()
+            },
+            context: Unmanaged.passUnretained(self).toOpaque())
+        event.add()
+        retry.onExpiry = { [unowned self] in resume() }
+    }
+
+    /// To be called once for each connection when it is over.
+    package func connectionClosed() {
+        openConnections -= 1
+        precondition(openConnections >= 0, "a connection was closed twice")
+        if openConnections == maxConnections - 1 { resume() }
+    }
+
+    private func resume() { if !isClosed { event.add() } }
+
+    private func accept() {
+        while !isClosed {
+            guard openConnections < maxConnections else { return event.delete() }
+            let connection = remora_accept(fd)
+            if connection >= 0 {
+                openConnections += 1
+                onConnection?(Socket(adopting: connection, on: loop))
+            } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
+                event.delete()
+                return retry.set(after: Listener.pauseWithoutDescriptors)
+            } else if errno == EAGAIN {
+                return
+            }
+            // Anything else is the connection's own trouble, over before it began: take the next.
+        }
+    }
+
+    /// Stops listening. Connections that it accepted live on.
+    package func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        event.delete()
+        retry.set(nil)
+        _ = Glibc.close(fd)
+    }
+}

@@ -1,0 +1,31 @@
+internal import CLibevent
+internal import Glibc
+
+/// Calls back on a loop when the process gets a signal.
+package final class SignalWatch {
+    private let loop: Loop
+    private let event = Event()
+    private let onSignal: () -> Void
+
+    /// SIGTERM, as supervisors send it.
+    package static let terminate: Int32 = SIGTERM
+    /// SIGINT, as Ctrl-C sends it.
+    package static let interrupt: Int32 = SIGINT
+
+    package init(_ signal: Int32, on loop: Loop, _ onSignal: @escaping () -> Void) {
+        self.loop = loop
+        self.onSignal = onSignal
+        unsafe event.assign(
+            loop.base, fd: signal, events: Int16(CLibevent.EV_SIGNAL) | EV_PERSIST,
+            callback: { _, _, context in
+                let watch = unsafe Unmanaged<SignalWatch>.fromOpaque(context!).takeUnretainedValue()
+                let loop = watch.loop
+                watch.onSignal()
+                loop.drain()
+            },
+            context: Unmanaged.passUnretained(self).toOpaque())
+        event.add()
+    }
+
+    deinit { event.delete() }
+}

@@ -1,0 +1,69 @@
+internal import CLibevent
+internal import Glibc
+
+extension Socket {
+    /// Connects to `address`.
+    ///
+    /// - Throws: what the system said, `ETIMEDOUT` when `timeout` passed first.
+    package static func connect(
+        to address: SocketAddress, on loop: Loop, timeout: Duration
+    ) async throws(SystemError) -> Socket {
+        let fd = socket(address.family, streamSocket | nonBlocking, 0)
+        guard fd >= 0 else { throw SystemError("socket") }
+        // Before anything can fail: from here on the socket closes the descriptor.
+        let result = Socket(adopting: fd, on: loop)
+        let failure = unsafe address.withSockaddr { unsafe Glibc.connect(fd, $0, $1) }
+        if failure == 0 { return result }
+        guard errno == EINPROGRESS else { throw SystemError("connect") }
+        try await Connecting(fd, on: loop).wait(timeout: timeout)
+        return result
+    }
+}
+
+/// A `connect` under way.
+private final class Connecting {
+    private let fd: Int32
+    private let loop: Loop
+    private let event = Event()
+    private let wakeup = Wakeup()
+    private let deadline: Deadline
+    private var isWritable = false
+    private var hasTimedOut = false
+
+    init(_ fd: Int32, on loop: Loop) {
+        self.fd = fd
+        self.loop = loop
+        deadline = Deadline(on: loop)
+        unsafe event.assign(
+            loop.base, fd: fd, events: EV_WRITE,
+            callback: { _, _, context in
+                let connecting = unsafe Unmanaged<Connecting>.fromOpaque(context!).takeUnretainedValue()
+                connecting.isWritable = true
+                connecting.wakeup.signal()
+                connecting.loop.drain()
+            },
+            context: Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    func wait(timeout: Duration) async throws(SystemError) {
+        deadline.onExpiry = { [unowned self] in
+            hasTimedOut = true
+            wakeup.signal()
+        }
+        deadline.set(after: timeout)
+        event.add()
+        while !isWritable, !hasTimedOut { await wakeup.wait() }
+        deadline.set(nil)
+        event.delete()
+        guard isWritable else { throw SystemError("connect", code: ETIMEDOUT) }
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard unsafe getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else {
+            throw SystemError("getsockopt")
+        }
+        guard code == 0 else { throw SystemError("connect", code: code) }
+    }
+}
+
+let streamSocket = Int32(SOCK_STREAM.rawValue)
+let nonBlocking = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)

@@ -1,0 +1,182 @@
+internal import CLibevent
+internal import Glibc
+
+/// What happens on a socket, told to its owner on the loop's thread, inside the event's callback.
+package protocol SocketHandler: AnyObject {
+    /// Bytes arrived. They are valid during the call only.
+    func received(_ bytes: Span<UInt8>)
+    /// Everything that was written has left for the kernel, after it had not at once.
+    func drained()
+    /// The peer will send no more (`error` is nil), or the connection is broken. Told once; the socket stays open for
+    /// writing until its owner closes it.
+    func ended(_ error: SystemError?)
+}
+
+/// A connected stream socket on a loop: edge-triggered, read as soon as there is something, written directly.
+package final class Socket {
+    private let loop: Loop
+    private var fd: Int32
+    private let reading = Event()
+    /// Made when the kernel first takes less than it is offered, which most sockets never see.
+    private var writing: Event?
+    private var unsent = WriteQueue()
+    private var isPaused = false
+    private var mayHaveInput = false
+    private var hasEnded = false
+
+    /// The handler owns the socket. It is nil only before `start`.
+    private weak var handler: (any SocketHandler)?
+
+    /// Takes over a connected, non-blocking descriptor; `close` or `deinit` closes it.
+    init(adopting fd: Int32, on loop: Loop) {
+        self.loop = loop
+        self.fd = fd
+        var one: Int32 = 1
+        // Answers are written whole: waiting to fill a segment would only delay them.
+        _ = unsafe setsockopt(fd, IPPROTO_TCP_LEVEL, TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    deinit { close() }
+
+    package var isOpen: Bool { fd >= 0 }
+
+    /// Bytes written that the kernel has not taken yet.
+    package var unsentBytes: Int { unsent.count }
+
+    /// Begins to read and to tell `handler`.
+    package func start(_ handler: any SocketHandler) {
+        self.handler = handler
+        // Edge-triggered with `EV_CLOSED` (`EPOLLRDHUP`): a short read then proves that the socket is empty, because
+        // an end of the stream is announced by itself. That saves the `recv` that would return `EAGAIN`.
+        unsafe reading.assign(
+            loop.base, fd: fd, events: EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
+            callback: { _, what, context in
+                let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
+                let loop = socket.loop
+                socket.readable(untilEnd: what & EV_CLOSED != 0)
+                loop.drain()
+            },
+            context: Unmanaged.passUnretained(self).toOpaque())
+        reading.add()
+    }
+
+    // MARK: Reading
+
+    /// Stops reading, so that the kernel's window closes and the peer has to wait.
+    package func pauseReading() { isPaused = true }
+
+    /// Reads again, first what arrived meanwhile.
+    package func resumeReading() {
+        guard isPaused else { return }
+        isPaused = false
+        if mayHaveInput { readable(untilEnd: true) }
+    }
+
+    private func readable(untilEnd: Bool) {
+        mayHaveInput = true
+        let buffer = unsafe loop.receiveBuffer
+        while fd >= 0, !hasEnded {
+            if isPaused { return }
+            let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
+            if count > 0 {
+                let bytes = unsafe UnsafeBufferPointer(
+                    start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
+                handler?.received(unsafe bytes.span)
+                if count < buffer.count, !untilEnd { break }
+            } else if count == 0 {
+                return end(nil)
+            } else if errno == EAGAIN {
+                break
+            } else if errno != EINTR {
+                return end(SystemError("recv"))
+            }
+        }
+        mayHaveInput = false
+    }
+
+    private func end(_ error: SystemError?) {
+        hasEnded = true
+        handler?.ended(error)
+    }
+
+    // MARK: Writing
+
+    /// Writes `bytes`, at once as far as the kernel takes them and the rest when it can. A broken connection is told
+    /// by `ended`, never here.
+    package func write(_ bytes: [UInt8]) {
+        guard fd >= 0, !bytes.isEmpty else { return }
+        guard unsent.isEmpty else { return unsent.append(bytes[...]) }
+        let sent = unsafe bytes.withUnsafeBytes { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
+        if sent == bytes.count { return }
+        if sent < 0, errno != EAGAIN, errno != EINTR { return }
+        unsent.append(bytes[max(0, sent)...])
+        waitUntilWritable()
+    }
+
+    /// Writes the parts in order with one system call and without joining them.
+    package func write(_ parts: [ArraySlice<UInt8>]) {
+        guard fd >= 0 else { return }
+        let wasEmpty = unsent.isEmpty
+        for part in parts where !part.isEmpty { unsent.append(part) }
+        if wasEmpty { flush() }
+    }
+
+    private func flush() {
+        while !unsent.isEmpty {
+            let sent = unsent.send(to: fd)
+            if sent >= 0 {
+                unsent.removeFirst(sent)
+            } else if errno == EAGAIN {
+                return waitUntilWritable()
+            } else if errno != EINTR {
+                // The reading side learns of it too, and tells the handler.
+                unsent = WriteQueue()
+                return
+            }
+        }
+    }
+
+    private func waitUntilWritable() {
+        if writing == nil {
+            let event = Event()
+            unsafe event.assign(
+                loop.base, fd: fd, events: EV_WRITE | EV_ET,
+                callback: { _, _, context in
+                    let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
+                    let loop = socket.loop
+                    socket.writable()
+                    loop.drain()
+                },
+                context: Unmanaged.passUnretained(self).toOpaque())
+            writing = event
+        }
+        writing?.add()
+    }
+
+    private func writable() {
+        guard fd >= 0 else { return }
+        flush()
+        if unsent.isEmpty { handler?.drained() }
+    }
+
+    // MARK: Closing
+
+    /// Sends the end of the stream after what was written; the peer may still send.
+    package func shutdownWriting() {
+        if fd >= 0 { _ = shutdown(fd, Int32(SHUT_WR)) }
+    }
+
+    /// Closes at once; what was not sent yet is lost. Nothing is told to the handler afterwards.
+    package func close() {
+        guard fd >= 0 else { return }
+        reading.delete()
+        writing?.delete()
+        _ = Glibc.close(fd)
+        fd = -1
+        unsent = WriteQueue()
+        handler = nil
+    }
+}
+
+let noSignal = Int32(MSG_NOSIGNAL)
+let IPPROTO_TCP_LEVEL = Int32(IPPROTO_TCP)

@@ -1,0 +1,74 @@
+internal import Glibc
+
+/// An IPv4 or IPv6 address with a port.
+package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
+    /// The bytes of a `sockaddr_in` or `sockaddr_in6`.
+    let bytes: [UInt8]
+
+    init(bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Nil unless `host` is a numeric address (IPv6 without brackets) or `localhost`.
+    package init?(host: String, port: UInt16) {
+        if let four = SocketAddress.ipv4(host == "localhost" ? "127.0.0.1" : host, port: port) {
+            self = four
+        } else if let six = SocketAddress.ipv6(host, port: port) {
+            self = six
+        } else {
+            return nil
+        }
+    }
+
+    private static func ipv4(_ host: String, port: UInt16) -> SocketAddress? {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        guard unsafe inet_pton(AF_INET, host, &address.sin_addr) == 1 else { return nil }
+        return SocketAddress(bytes: unsafe withUnsafeBytes(of: address) { unsafe [UInt8]($0) })
+    }
+
+    private static func ipv6(_ host: String, port: UInt16) -> SocketAddress? {
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        address.sin6_port = port.bigEndian
+        guard unsafe inet_pton(AF_INET6, host, &address.sin6_addr) == 1 else { return nil }
+        return SocketAddress(bytes: unsafe withUnsafeBytes(of: address) { unsafe [UInt8]($0) })
+    }
+
+    /// The address that `fd` is bound to; nil if it is not bound to an IP address.
+    init?(boundTo fd: Int32) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let failure = unsafe withUnsafeMutableBytes(of: &storage) {
+            unsafe getsockname(fd, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), &length)
+        }
+        guard failure == 0 else { return nil }
+        bytes = unsafe withUnsafeBytes(of: storage) { unsafe [UInt8]($0.prefix(Int(length))) }
+        guard family == AF_INET || family == AF_INET6 else { return nil }
+    }
+
+    /// Whether only this machine can reach it (127.0.0.0/8 or ::1).
+    package var isLoopback: Bool {
+        family == AF_INET ? bytes[4] == 127 : bytes[8..<24].elementsEqual([UInt8](repeating: 0, count: 15) + [1])
+    }
+
+    package var port: UInt16 { UInt16(bytes[2]) << 8 | UInt16(bytes[3]) }
+
+    /// `127.0.0.1:80` or `[::1]:80`.
+    package var description: String {
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        unsafe bytes.withUnsafeBytes { raw in
+            let address = unsafe raw.baseAddress! + (family == AF_INET ? 4 : 8)
+            _ = unsafe inet_ntop(family, address, &text, socklen_t(INET6_ADDRSTRLEN))
+        }
+        let host = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return family == AF_INET ? "\(host):\(port)" : "[\(host)]:\(port)"
+    }
+
+    var family: Int32 { unsafe bytes.withUnsafeBytes { Int32(unsafe $0.loadUnaligned(as: sa_family_t.self)) } }
+
+    func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        unsafe bytes.withUnsafeBytes {
+            unsafe body($0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
+        }
+    }
+}

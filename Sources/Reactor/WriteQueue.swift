@@ -1,0 +1,57 @@
+internal import Glibc
+
+/// Bytes that wait to be sent: parts of arrays that stay where they are.
+struct WriteQueue {
+    /// Parts offered to one system call; the kernel takes up to 1024, a message rarely has more than ten.
+    private static let maxParts = 64
+
+    private var parts: [ArraySlice<UInt8>] = []
+    private var firstPart = 0
+    private(set) var count = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ part: ArraySlice<UInt8>) {
+        parts.append(part)
+        count += part.count
+    }
+
+    /// Offers the first parts to the kernel; returns how many bytes it took, or -1 with `errno`.
+    func send(to fd: Int32) -> Int {
+        let offered = parts[firstPart...].prefix(WriteQueue.maxParts)
+        return unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: offered.count) { vectors in
+            // The arrays are kept alive and in place by `parts` during the call.
+            for (index, part) in offered.enumerated() {
+                let bytes = unsafe part.withUnsafeBytes { unsafe $0 }
+                unsafe vectors.initializeElement(
+                    at: index,
+                    to: iovec(
+                        iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
+            }
+            var message = unsafe msghdr()
+            unsafe message.msg_iov = vectors.baseAddress
+            unsafe message.msg_iovlen = offered.count
+            return unsafe sendmsg(fd, &message, noSignal)
+        }
+    }
+
+    mutating func removeFirst(_ taken: Int) {
+        count -= taken
+        var taken = taken
+        while taken > 0 {
+            let size = parts[firstPart].count
+            if taken < size {
+                parts[firstPart].removeFirst(taken)
+                break
+            }
+            taken -= size
+            parts[firstPart] = []
+            firstPart += 1
+        }
+        // A queue that is never quite empty must not keep the places of all that went through it.
+        if count == 0 || firstPart > WriteQueue.maxParts {
+            parts.removeFirst(count == 0 ? parts.count : firstPart)
+            firstPart = 0
+        }
+    }
+}
