@@ -1,0 +1,53 @@
+/// Writing JSON.
+extension [UInt8] {
+    /// Appends text as it is.
+    package mutating func append(_ text: StaticString) {
+        text.withUTF8Buffer { append(contentsOf: $0) }
+    }
+
+    /// Appends a string literal, with its quotes.
+    package mutating func appendJSON(_ string: String) {
+        var string = string
+        string.withUTF8 { appendJSON(validUTF8: $0.span) }
+    }
+
+    /// Appends a string literal of UTF-8 bytes, with its quotes. What is not UTF-8 becomes U+FFFD.
+    package mutating func appendJSON(utf8 bytes: some Collection<UInt8>) {
+        appendJSON(String(decoding: bytes, as: UTF8.self))
+    }
+
+    package mutating func appendJSON(_ integer: some BinaryInteger) {
+        append(contentsOf: String(integer).utf8)
+    }
+
+    /// Escapes what RFC 8259 section 7 wants escaped and nothing else.
+    mutating func appendJSON(validUTF8 text: Span<UInt8>) {
+        append(.quote)
+        var position = 0
+        while position < text.count {
+            let special = StringSearch.escapable(text, from: position)
+            append(text, position..<special)
+            position = special
+            if position < text.count {
+                appendEscaped(text[position])
+                position += 1
+            }
+        }
+        append(.quote)
+    }
+
+    private mutating func appendEscaped(_ byte: UInt8) {
+        switch byte {
+        case .quote: append(#"\""#)
+        case .backslash: append(#"\\"#)
+        case 0x08: append(#"\b"#)
+        case 0x09: append(#"\t"#)
+        case 0x0A: append(#"\n"#)
+        case 0x0C: append(#"\f"#)
+        case 0x0D: append(#"\r"#)
+        default:
+            append(byte < 0x10 ? #"\u000"# : #"\u001"#)
+            append(byte & 0xF < 10 ? .zero + byte & 0xF : UInt8(ascii: "a") + byte & 0xF - 10)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+/// Finding members by name. Names compare as what they say, whatever escapes they are spelled with.
+extension JSONDocument {
+    /// The first member with that name; nil when there is none or the value is not an object.
+    package func member(_ name: StaticString, of object: JSONValue) -> JSONMember? {
+        for member in members(of: object) where self.name(of: member, equals: name) {
+            return member
+        }
+        return nil
+    }
+
+    /// The value of the first member with that name; nil when there is none or the value is not an object.
+    package func value(_ name: StaticString, of object: JSONValue) -> JSONValue? {
+        member(name, of: object)?.value
+    }
+
+    package func name(of member: JSONMember, equals name: StaticString) -> Bool {
+        guard member.nameIsEscaped || member.name.count == name.utf8CodeUnitCount else { return false }
+        return name.withUTF8Buffer { bytes.span.unescaped(member.name, equals: $0.span) }
+    }
+
+    package func hasName(_ member: JSONMember, prefix: StaticString) -> Bool {
+        prefix.withUTF8Buffer { bytes.span.unescaped(member.name, hasPrefix: $0.span) }
+    }
+
+    /// The name as it reads.
+    package func name(of member: JSONMember) -> String {
+        String(decoding: bytes.span.unescaped(member.name), as: UTF8.self)
+    }
+
+    /// Two members of the object have the same name. False when the value is not an object.
+    ///
+    /// Unpaired surrogates all read as U+FFFD, and count as the same.
+    package func hasDuplicateNames(_ object: JSONValue) -> Bool {
+        var names = InlineArray<16, (name: Range<Int>, isEscaped: Bool)>(repeating: (0..<0, false))
+        var count = 0
+        for member in members(of: object) {
+            guard count < names.count else { return hasDuplicateNamesAmongMany(object) }
+            for index in 0..<count
+            where member.nameIsEscaped || names[index].isEscaped || member.name.count == names[index].name.count {
+                if bytes.span.unescaped(member.name, equals: bytes.span, names[index].name) {
+                    return true
+                }
+            }
+            names[count] = (member.name, member.nameIsEscaped)
+            count += 1
+        }
+        return false
+    }
+
+    /// Sorts by hash first. The hash is seeded for each process, so nobody outside can make names collide.
+    private func hasDuplicateNamesAmongMany(_ object: JSONValue) -> Bool {
+        var names = members(of: object).map { member in (hash: hash(of: member.name), name: member.name) }
+        names.sort { $0.hash < $1.hash }
+        for index in names.indices {
+            var next = index + 1
+            while next < names.count, names[next].hash == names[index].hash {
+                if bytes.span.unescaped(names[index].name, equals: bytes.span, names[next].name) {
+                    return true
+                }
+                next += 1
+            }
+        }
+        return false
+    }
+
+    private func hash(of name: Range<Int>) -> Int {
+        var hasher = Hasher()
+        var unescaped = UnescapedBytes(name)
+        while let byte = unescaped.next(in: bytes.span) {
+            hasher.combine(byte)
+        }
+        return hasher.finalize()
+    }
+}

@@ -1,0 +1,60 @@
+/// What values mean. Each answer is nil or false when the value is of another kind.
+extension JSONDocument {
+    /// A string as it reads. A surrogate without its other half, which the grammar allows, reads as U+FFFD.
+    package func string(_ value: JSONValue) -> String? {
+        stringBytes(value).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The UTF-8 of a string as it reads; unpaired surrogates as in ``string(_:)``.
+    package func stringBytes(_ value: JSONValue) -> [UInt8]? {
+        inside(value).map { bytes.span.unescaped($0) }
+    }
+
+    /// The value is a string and reads so.
+    package func string(_ value: JSONValue, equals expected: StaticString) -> Bool {
+        guard let inside = inside(value) else { return false }
+        return expected.withUTF8Buffer { bytes.span.unescaped(inside, equals: $0.span) }
+    }
+
+    /// The value is a string and reads so.
+    package func string(_ value: JSONValue, equals expected: Span<UInt8>) -> Bool {
+        guard let inside = inside(value) else { return false }
+        return bytes.span.unescaped(inside, equals: expected)
+    }
+
+    /// The value is a string and reads so.
+    package func string(_ value: JSONValue, equals expected: [UInt8]) -> Bool {
+        string(value, equals: expected.span)
+    }
+
+    /// An integer that is spelled as one and fits; `1.0` and `1e2` are nil.
+    package func integer(_ value: JSONValue) -> Int64? {
+        guard value.kind == .number else { return nil }
+        var digits = raw(value)
+        let isNegative = digits.first == .minus
+        if isNegative {
+            digits.removeFirst()
+        }
+        var result: Int64 = 0
+        for digit in digits {
+            guard digit.isDigit else { return nil }
+            let (tens, overflow) = result.multipliedReportingOverflow(by: 10)
+            let unit = Int64(digit - .zero)
+            // Counted downwards for a negative number: there is one more of them.
+            let (sum, carry) =
+                isNegative ? tens.subtractingReportingOverflow(unit) : tens.addingReportingOverflow(unit)
+            guard !overflow, !carry else { return nil }
+            result = sum
+        }
+        return result
+    }
+
+    package func boolean(_ value: JSONValue) -> Bool? {
+        value.kind == .boolean ? bytes[value.range.lowerBound] == UInt8(ascii: "t") : nil
+    }
+
+    /// The inside of a string, without its quotes.
+    private func inside(_ value: JSONValue) -> Range<Int>? {
+        value.kind == .string ? value.range.dropFirst().dropLast() : nil
+    }
+}

@@ -1,0 +1,45 @@
+/// A JSON text that is known to be good, with its bytes.
+///
+/// A text is bytes here, and stays bytes: one pass checks it against RFC 8259 and RFC 3629 and notes where the members
+/// of the outer objects are. Values are places in the text, and what is not asked for is not decoded, so that what is
+/// not changed can be passed on byte for byte.
+///
+/// A ``JSONValue`` belongs to the document that handed it out. One from another document gives wrong answers or stops
+/// the process; it never reads beyond the bytes.
+package struct JSONDocument: Sendable {
+    /// The text as it came.
+    package let bytes: [UInt8]
+
+    let outline: JSONOutline
+
+    /// Checks a text. Whitespace around the value is fine, a byte order mark is not (RFC 8259 section 8.1).
+    ///
+    /// - Parameters:
+    ///   - maxDepth: how many arrays and objects may be inside one another.
+    ///   - recording: how many outer levels of objects are remembered, so that a lookup in them needs no second look at
+    ///     the text. Of an object with more than about a thousand members, nothing is remembered.
+    package init(_ bytes: [UInt8], maxDepth: Int = 128, recording: Int = 3) throws(JSONTextError) {
+        self.outline = try JSONValidator.outline(of: bytes.span, maxDepth: maxDepth, recording: recording)
+        self.bytes = bytes
+    }
+
+    /// The whole value.
+    package var root: JSONValue {
+        outline.value(0)
+    }
+
+    /// The members of an object in their order, duplicates too; nothing when the value is not an object.
+    package func members(of object: JSONValue) -> JSONMembers {
+        JSONMembers(document: self, object: object)
+    }
+
+    /// The elements of an array in their order; nothing when the value is not an array.
+    package func elements(of array: JSONValue) -> JSONElements {
+        JSONElements(document: self, array: array)
+    }
+
+    /// A value as it is spelled; of a string with its quotes.
+    package func raw(_ value: JSONValue) -> ArraySlice<UInt8> {
+        bytes[value.range]
+    }
+}

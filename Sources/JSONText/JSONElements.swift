@@ -1,0 +1,26 @@
+/// The elements of an array, in the order of the text.
+package struct JSONElements: Sequence, Sendable {
+    let document: JSONDocument
+    let array: JSONValue
+
+    package func makeIterator() -> Iterator {
+        Iterator(document: document, array: array)
+    }
+
+    package struct Iterator: IteratorProtocol {
+        private let document: JSONDocument
+        /// The text that is left; it ends before the closing bracket.
+        private var left: Range<Int>
+
+        init(document: JSONDocument, array: JSONValue) {
+            self.document = document
+            left = array.kind == .array ? array.range.dropFirst().dropLast() : 0..<0
+        }
+
+        package mutating func next() -> JSONValue? {
+            guard let value = JSONSkip.value(document.bytes.span, in: left) else { return nil }
+            left = value.range.upperBound..<left.upperBound
+            return value
+        }
+    }
+}

@@ -1,0 +1,47 @@
+/// The members of an object, in the order of the text.
+package struct JSONMembers: Sequence, Sendable {
+    let document: JSONDocument
+    let object: JSONValue
+
+    package func makeIterator() -> Iterator {
+        Iterator(document: document, object: object)
+    }
+
+    package struct Iterator: IteratorProtocol {
+        private let document: JSONDocument
+        private var cursor: Cursor
+
+        private enum Cursor {
+            /// The entries of the outline that are left.
+            case recorded(Range<Int>)
+            /// The text that is left; it ends before the closing brace.
+            case text(Range<Int>)
+        }
+
+        init(document: JSONDocument, object: JSONValue) {
+            self.document = document
+            if let record = object.record {
+                let entry = document.outline.entries[record]
+                precondition(entry.value == object.range, "the value is of another document")
+                cursor = .recorded(record + 1..<entry.next)
+            } else {
+                cursor = .text(object.kind == .object ? object.range.dropFirst().dropLast() : 0..<0)
+            }
+        }
+
+        package mutating func next() -> JSONMember? {
+            switch cursor {
+            case .recorded(let left):
+                guard let index = left.first else { return nil }
+                let entry = document.outline.entries[index]
+                cursor = .recorded(entry.next..<left.upperBound)
+                return JSONMember(
+                    name: entry.name, value: document.outline.value(index), nameIsEscaped: entry.nameIsEscaped)
+            case .text(let left):
+                guard let member = JSONSkip.member(document.bytes.span, in: left) else { return nil }
+                cursor = .text(member.range.upperBound..<left.upperBound)
+                return member
+            }
+        }
+    }
+}

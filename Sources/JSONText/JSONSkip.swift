@@ -1,0 +1,85 @@
+/// Steps over pieces of text that has been validated: no rule is checked again, yet no step leaves the text.
+enum JSONSkip {
+    /// The position after the string whose opening quote is at `start`.
+    @inline(__always)
+    static func string(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
+        var position = StringSearch.quoteOrBackslash(text, from: start + 1)
+        var isEscaped = false
+        while position < text.count, text[position] == .backslash {
+            isEscaped = true
+            position = StringSearch.quoteOrBackslash(text, from: min(position + 2, text.count))
+        }
+        return (min(position + 1, text.count), isEscaped)
+    }
+
+    /// The next member of an object, of which `range` is left; nil when nothing is.
+    static func member(_ text: Span<UInt8>, in range: Range<Int>) -> JSONMember? {
+        let quote = separators(text, from: range.lowerBound)
+        guard quote < range.upperBound else { return nil }
+        let (nameEnd, isEscaped) = string(text, from: quote)
+        guard let value = value(text, in: nameEnd..<range.upperBound) else { return nil }
+        return JSONMember(name: quote + 1..<nameEnd - 1, value: value, nameIsEscaped: isEscaped)
+    }
+
+    /// The next value in `range`; nil when there is none.
+    static func value(_ text: Span<UInt8>, in range: Range<Int>) -> JSONValue? {
+        let position = separators(text, from: range.lowerBound)
+        guard position < range.upperBound, let kind = JSONKind(firstByte: text[position]) else { return nil }
+        return JSONValue(kind: kind, range: position..<end(text, from: position), record: nil)
+    }
+
+    /// The position of the next name or value: after whitespace, a comma or a colon.
+    @inline(__always)
+    private static func separators(_ text: Span<UInt8>, from start: Int) -> Int {
+        var position = start
+        while position < text.count,
+            text[position] == .comma || text[position] == .colon || text[position].isJSONWhitespace
+        {
+            position += 1
+        }
+        return position
+    }
+
+    /// The position after the value that starts at `start`.
+    private static func end(_ text: Span<UInt8>, from start: Int) -> Int {
+        switch text[start] {
+        case .quote: string(text, from: start).end
+        case .openBrace, .openBracket: container(text, from: start)
+        default: scalar(text, from: start)
+        }
+    }
+
+    private static func scalar(_ text: Span<UInt8>, from start: Int) -> Int {
+        var position = start
+        while position < text.count {
+            switch text[position] {
+            case .comma, .closeBrace, .closeBracket, 0...0x20: return position
+            default: position += 1
+            }
+        }
+        return position
+    }
+
+    private static func container(_ text: Span<UInt8>, from start: Int) -> Int {
+        var position = start
+        var depth = 0
+        while position < text.count {
+            switch text[position] {
+            case .quote:
+                position = string(text, from: position).end
+                continue
+            case .openBrace, .openBracket:
+                depth += 1
+            case .closeBrace, .closeBracket:
+                depth -= 1
+                if depth == 0 {
+                    return position + 1
+                }
+            default:
+                break
+            }
+            position += 1
+        }
+        return position
+    }
+}

@@ -1,0 +1,92 @@
+/// The one pass over a text: RFC 8259 and UTF-8, with a limit on depth.
+enum JSONValidator {
+    /// - Parameters:
+    ///   - maxDepth: how many arrays and objects may be inside one another.
+    ///   - recording: how many outer levels of objects the outline keeps.
+    static func outline(
+        of text: Span<UInt8>, maxDepth: Int, recording: Int
+    ) throws(JSONTextError) -> JSONOutline {
+        var outline = JSONOutline(levels: recording)
+        var open = ContainerStack()
+        var position = 0
+
+        values: while true {
+            position = JSONLexer.skipWhitespace(text, from: position)
+            guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
+            let first = text[position]
+            guard let kind = JSONKind(firstByte: first) else { throw JSONTextError(.unexpectedByte, at: position) }
+            outline.valueBegins(at: position, kind: kind, depth: open.depth)
+
+            switch kind {
+            case .string:
+                position = try JSONLexer.string(text, from: position + 1).end
+            case .number:
+                position = try JSONLexer.number(text, from: position)
+            case .boolean:
+                position = try JSONLexer.literal(first == UInt8(ascii: "t") ? "true" : "false", text, from: position)
+            case .null:
+                position = try JSONLexer.literal("null", text, from: position)
+            case .object, .array:
+                guard open.depth < maxDepth else { throw JSONTextError(.tooDeep, at: position) }
+                let isObject = kind == .object
+                if isObject {
+                    outline.objectOpens(depth: open.depth)
+                }
+                open.push(isObject: isObject)
+                position = JSONLexer.skipWhitespace(text, from: position + 1)
+                guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
+                if text[position] != (isObject ? .closeBrace : .closeBracket) {
+                    if isObject {
+                        position = try member(text, from: position, depth: open.depth, into: &outline)
+                    }
+                    continue values
+                }
+                position += 1
+                outline.containerCloses(depth: open.depth)
+                open.pop()
+            }
+            outline.valueEnds(at: position, depth: open.depth)
+
+            // After a value: another one, or the end of one container or of several.
+            while open.depth > 0 {
+                position = JSONLexer.skipWhitespace(text, from: position)
+                guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
+                let byte = text[position]
+                if byte == .comma {
+                    position += 1
+                    if open.isInObject {
+                        position = JSONLexer.skipWhitespace(text, from: position)
+                        position = try member(text, from: position, depth: open.depth, into: &outline)
+                    }
+                    continue values
+                }
+                guard byte == (open.isInObject ? .closeBrace : .closeBracket) else {
+                    throw JSONTextError(.unexpectedByte, at: position)
+                }
+                position += 1
+                outline.containerCloses(depth: open.depth)
+                open.pop()
+                outline.valueEnds(at: position, depth: open.depth)
+            }
+
+            position = JSONLexer.skipWhitespace(text, from: position)
+            guard position == text.count else { throw JSONTextError(.trailingBytes, at: position) }
+            return outline
+        }
+    }
+
+    /// The name of a member and the colon after it.
+    @inline(__always)
+    private static func member(
+        _ text: Span<UInt8>, from start: Int, depth: Int, into outline: inout JSONOutline
+    ) throws(JSONTextError) -> Int {
+        guard start < text.count else { throw JSONTextError(.unexpectedEnd, at: start) }
+        guard text[start] == .quote else { throw JSONTextError(.unexpectedByte, at: start) }
+        let (end, isEscaped) = try JSONLexer.string(text, from: start + 1)
+        outline.member(name: start + 1..<end - 1, isEscaped: isEscaped, depth: depth)
+        let colon = JSONLexer.skipWhitespace(text, from: end)
+        guard colon < text.count else { throw JSONTextError(.unexpectedEnd, at: colon) }
+        guard text[colon] == .colon else { throw JSONTextError(.unexpectedByte, at: colon) }
+        return colon + 1
+    }
+}

@@ -1,0 +1,63 @@
+/// What stretches between the quotes of a validated text read as, once their escapes are resolved.
+extension Span<UInt8> {
+    func unescaped(_ range: Range<Int>, equals other: Span<UInt8>) -> Bool {
+        var bytes = UnescapedBytes(range)
+        for index in other.indices {
+            guard bytes.next(in: self) == other[index] else { return false }
+        }
+        return bytes.next(in: self) == nil
+    }
+
+    func unescaped(_ range: Range<Int>, hasPrefix prefix: Span<UInt8>) -> Bool {
+        var bytes = UnescapedBytes(range)
+        for index in prefix.indices {
+            guard bytes.next(in: self) == prefix[index] else { return false }
+        }
+        return true
+    }
+
+    /// Both are stretches of validated text.
+    func unescaped(_ range: Range<Int>, equals other: Span<UInt8>, _ otherRange: Range<Int>) -> Bool {
+        var left = UnescapedBytes(range)
+        var right = UnescapedBytes(otherRange)
+        while let byte = left.next(in: self) {
+            guard right.next(in: other) == byte else { return false }
+        }
+        return right.next(in: other) == nil
+    }
+
+    /// By the order of the bytes; what is a prefix of the other comes first.
+    func unescaped(_ range: Range<Int>, precedes other: Range<Int>) -> Bool {
+        var left = UnescapedBytes(range)
+        var right = UnescapedBytes(other)
+        while let byte = left.next(in: self) {
+            guard let otherByte = right.next(in: self) else { return false }
+            if byte != otherByte {
+                return byte < otherByte
+            }
+        }
+        return right.next(in: self) != nil
+    }
+
+    func unescaped(_ range: Range<Int>) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(range.count)
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let escape = Swift.min(StringSearch.quoteOrBackslash(self, from: position), range.upperBound)
+            result.append(self, position..<escape)
+            position = escape
+            if position < range.upperBound {
+                result.append(contentsOf: UnescapedBytes.escape(self, at: &position))
+            }
+        }
+        return result
+    }
+}
+
+extension [UInt8] {
+    /// Appends a part of a span.
+    mutating func append(_ span: Span<UInt8>, _ range: Range<Int>) {
+        span.extracting(range).withUnsafeBufferPointer { append(contentsOf: $0) }
+    }
+}

@@ -1,0 +1,119 @@
+/// Bytes that are parts of one buffer with other bytes between them.
+///
+/// The buffer is shared, not copied, so that a large payload goes from one socket to the next without a copy; what is
+/// inserted is kept apart, and should be small.
+package struct SplicedText: Sendable {
+    /// The buffer whose parts these are.
+    package let source: [UInt8]
+
+    /// How many bytes it is in all.
+    package private(set) var count: Int
+
+    private var inserted: [UInt8]
+    private var pieces: [Piece]
+
+    private struct Piece {
+        var range: Range<Int>
+        var isInserted: Bool
+    }
+
+    /// The whole of a buffer, with nothing inserted.
+    package init(_ bytes: [UInt8]) {
+        self.init(source: bytes, inserted: [])
+        keep(0..<bytes.count)
+    }
+
+    /// Nothing yet.
+    /// - Parameter inserted: what `insert` will refer to.
+    init(source: [UInt8], inserted: [UInt8]) {
+        self.source = source
+        self.inserted = inserted
+        self.count = 0
+        self.pieces = []
+    }
+
+    /// Continues with a part of the source.
+    mutating func keep(_ range: Range<Int>) {
+        add(Piece(range: range, isInserted: false))
+    }
+
+    /// Continues with a part of what was handed to the initialiser as inserted.
+    mutating func insert(_ range: Range<Int>) {
+        add(Piece(range: range, isInserted: true))
+    }
+
+    private mutating func add(_ piece: Piece) {
+        guard !piece.range.isEmpty else { return }
+        count += piece.range.count
+        if let last = pieces.last, last.isInserted == piece.isInserted,
+            last.range.upperBound == piece.range.lowerBound
+        {
+            pieces[pieces.count - 1].range = last.range.lowerBound..<piece.range.upperBound
+        } else {
+            pieces.append(piece)
+        }
+    }
+
+    package mutating func append(_ text: StaticString) {
+        text.withUTF8Buffer { append($0) }
+    }
+
+    package mutating func append(_ bytes: some Collection<UInt8>) {
+        let start = inserted.count
+        inserted.append(contentsOf: bytes)
+        insert(start..<inserted.count)
+    }
+
+    package mutating func prepend(_ text: StaticString) {
+        text.withUTF8Buffer { prepend($0) }
+    }
+
+    package mutating func prepend(_ bytes: some Collection<UInt8>) {
+        guard !bytes.isEmpty else { return }
+        let start = inserted.count
+        inserted.append(contentsOf: bytes)
+        pieces.insert(Piece(range: start..<inserted.count, isInserted: true), at: 0)
+        count += bytes.count
+    }
+
+    /// Appends the whole to a buffer: here the bytes are copied.
+    package func append(to out: inout [UInt8]) {
+        out.reserveCapacity(out.count + count)
+        withEachPiece { out.append(contentsOf: $0) }
+    }
+
+    /// Hands out the pieces in order. Each is good until the closure returns.
+    package func withEachPiece(_ body: (UnsafeRawBufferPointer) -> Void) {
+        withPieces { pieces in
+            for piece in pieces {
+                body(piece)
+            }
+        }
+    }
+
+    /// Hands out all pieces at once, in order, as `writev` wants them. They are good until the closure returns.
+    ///
+    /// - Parameter written: how many bytes to leave out at the start.
+    package func withPieces<Result>(
+        dropping written: Int = 0, _ body: (UnsafeMutableBufferPointer<UnsafeRawBufferPointer>) -> Result
+    ) -> Result {
+        source.withUnsafeBytes { source in
+            inserted.withUnsafeBytes { inserted in
+                withUnsafeTemporaryAllocation(of: UnsafeRawBufferPointer.self, capacity: pieces.count) { buffers in
+                    var filled = 0
+                    var left = written
+                    for piece in pieces {
+                        let dropped = min(left, piece.range.count)
+                        left -= dropped
+                        guard dropped < piece.range.count else { continue }
+                        let bytes = piece.isInserted ? inserted : source
+                        buffers.initializeElement(
+                            at: filled, to: UnsafeRawBufferPointer(rebasing: bytes[piece.range.dropFirst(dropped)]))
+                        filled += 1
+                    }
+                    return body(UnsafeMutableBufferPointer(rebasing: buffers[..<filled]))
+                }
+            }
+        }
+    }
+}
