@@ -1,0 +1,72 @@
+/// Searches that look at eight bytes at a time.
+///
+/// Plain 64-bit arithmetic: lane-wise comparisons of `SIMD16<UInt8>` compile to a loop over the lanes. Each mask below
+/// has the top bit of a byte set where the byte matches. Its lowest set bit is always right; a borrow can set wrong
+/// bits only above it, and only the lowest is ever used.
+extension Span<UInt8> {
+    /// The first CR, LF or other control character except HTAB in `start..<end`, or `end`.
+    @inline(__always)
+    func firstControl(from start: Int, to end: Int) -> Int {
+        var cursor = start
+        while true {
+            cursor = first(from: cursor, to: end) { $0.mask(below: 0x20) | $0.mask(equalTo: 0x7F) }
+            guard cursor < end, self[cursor] == ASCII.tab else { return cursor }
+            cursor &+= 1
+        }
+    }
+
+    /// The first CR or LF in `start..<end`, or `end`.
+    @inline(__always)
+    func firstLineBreak(from start: Int, to end: Int) -> Int {
+        first(from: start, to: end) { $0.mask(equalTo: ASCII.lf) | $0.mask(equalTo: ASCII.cr) }
+    }
+
+    /// The first `byte` in `start..<end`, or `end`.
+    @inline(__always)
+    func first(_ byte: UInt8, from start: Int, to end: Int) -> Int {
+        first(from: start, to: end) { $0.mask(equalTo: byte) }
+    }
+
+    /// The first byte in `start..<end` that `mask` marks, or `end`.
+    @inline(__always)
+    private func first(from start: Int, to end: Int, mask: (UInt64) -> UInt64) -> Int {
+        precondition(0 <= start && start <= end && end <= count)
+        var cursor = start
+        while end &- cursor >= 8 {
+            let matches = mask(word(at: cursor))
+            if matches != 0 { return cursor &+ matches.trailingZeroBitCount &>> 3 }
+            cursor &+= 8
+        }
+        if cursor == end { return end }
+        if end >= 8 {
+            // The last word again, without the bytes that were seen. The zeros that move in may match: they are past `end`.
+            let seen = 8 &- (end &- cursor)
+            let matches = mask(word(at: end &- 8) &>> UInt64(seen &* 8))
+            return matches == 0 ? end : Swift.min(end, cursor &+ matches.trailingZeroBitCount &>> 3)
+        }
+        while cursor < end, mask(UInt64(self[cursor]) | 0x4141_4141_4141_4100) & 0x80 == 0 { cursor &+= 1 }
+        return cursor
+    }
+
+    /// The eight bytes from `index`, the first one lowest. Every bit pattern is a valid integer, and the load checks bounds.
+    @inline(__always)
+    private func word(at index: Int) -> UInt64 {
+        UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+    }
+}
+
+extension UInt64 {
+    private static var ones: UInt64 { 0x0101_0101_0101_0101 }
+    private static var tops: UInt64 { 0x8080_8080_8080_8080 }
+
+    /// Marks the bytes that are less than `limit`, which is at most 0x80.
+    @inline(__always)
+    fileprivate func mask(below limit: UInt8) -> UInt64 {
+        (self &- Self.ones &* UInt64(limit)) & ~self & Self.tops
+    }
+
+    @inline(__always)
+    fileprivate func mask(equalTo byte: UInt8) -> UInt64 {
+        (self ^ (Self.ones &* UInt64(byte))).mask(below: 1)
+    }
+}

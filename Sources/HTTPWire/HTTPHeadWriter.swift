@@ -1,0 +1,143 @@
+/// Writes the head of a message behind what a buffer holds (RFC 9112 §3, §4, §5).
+///
+/// ```swift
+/// var head = HTTPHeadWriter(status: 200, into: &output)
+/// head.field("content-type", "application/json")
+/// head.field("content-length", body.count)
+/// head.end(into: &output)
+/// ```
+///
+/// The writer takes the buffer's contents and ``end(into:)`` or ``abandon(into:)`` gives them back, so nothing is copied.
+/// No field can end its line early: a value from elsewhere that has control characters is refused, and one of our own is
+/// a constant that a debug build checks.
+package struct HTTPHeadWriter: ~Copyable {
+    private var bytes: [UInt8] = []
+    /// Where in `bytes` the head starts.
+    private let start: Int
+
+    /// Begins a response with a status line. `status` is from 100 to 599.
+    package init(status: Int, into buffer: inout [UInt8]) {
+        precondition(100...599 ~= status, "not a status")
+        start = buffer.count
+        swap(&bytes, &buffer)
+        bytes.append("HTTP/1.1 ")
+        bytes.append(decimal: status)
+        bytes.append(" ")
+        bytes.append(HTTPReason.phrase(for: status))
+        bytes.append("\r\n")
+    }
+
+    /// Begins a request with its request line and `Host`.
+    ///
+    /// - Parameters:
+    ///   - method: Any but ``HTTPMethod/other``.
+    ///   - target: In origin form: starts with `/`.
+    ///   - host: Host with optional port.
+    /// - Returns: Nil, and `buffer` as it was, if the target or the host has a character that it cannot have.
+    package init?(method: HTTPMethod, target: [UInt8], host: [UInt8], into buffer: inout [UInt8]) {
+        precondition(method != .other, "a method without a name")
+        start = buffer.count
+        guard target.first == ASCII.slash, target.span.hasOnlyTargetCharacters, host.span.isHost else { return nil }
+        swap(&bytes, &buffer)
+        bytes.append(method.name)
+        bytes.append(" ")
+        bytes.append(target.span)
+        bytes.append(" HTTP/1.1\r\nhost: ")
+        bytes.append(host.span)
+        bytes.append("\r\n")
+    }
+
+    /// Adds a field of our own.
+    package mutating func field(_ name: StaticString, _ value: StaticString) {
+        assert(value.withUTF8Buffer { $0.span.isFieldValue }, "a control character in a constant")
+        begin(name)
+        bytes.append(value)
+        bytes.append("\r\n")
+    }
+
+    /// Adds a field with a number, such as a length.
+    package mutating func field(_ name: StaticString, _ value: Int) {
+        begin(name)
+        bytes.append(decimal: value)
+        bytes.append("\r\n")
+    }
+
+    /// Adds a field with a value that came in a message, and so was checked when it was decoded.
+    package mutating func field(_ name: StaticString, _ value: HTTPFieldValue) {
+        begin(name)
+        bytes.append(value.bytes.span)
+        bytes.append("\r\n")
+    }
+
+    /// Adds a field as it came in a message.
+    package mutating func field(_ name: HTTPFieldValue, _ value: HTTPFieldValue) {
+        bytes.append(name.bytes.span)
+        bytes.append(": ")
+        bytes.append(value.bytes.span)
+        bytes.append("\r\n")
+    }
+
+    /// Adds a field with bytes from elsewhere.
+    ///
+    /// - Returns: False, and no field, if the value has a control character other than HTAB.
+    package mutating func field(_ name: StaticString, _ value: [UInt8]) -> Bool {
+        field(name, value[...])
+    }
+
+    /// Adds a field with bytes from elsewhere.
+    ///
+    /// - Returns: False, and no field, if the value has a control character other than HTAB.
+    package mutating func field(_ name: StaticString, _ value: ArraySlice<UInt8>) -> Bool {
+        guard value.span.isFieldValue else { return false }
+        begin(name)
+        bytes.append(value.span)
+        bytes.append("\r\n")
+        return true
+    }
+
+    /// Adds a field whose name too comes from elsewhere, such as the configuration.
+    ///
+    /// - Returns: False, and no field, if the name is no token or the value has a control character other than HTAB.
+    package mutating func field(named name: [UInt8], _ value: [UInt8]) -> Bool {
+        guard name.span.isToken, value.span.isFieldValue else { return false }
+        bytes.append(name.span)
+        bytes.append(": ")
+        bytes.append(value.span)
+        bytes.append("\r\n")
+        return true
+    }
+
+    /// Ends the head. `buffer` is the one that the writer was made with.
+    package consuming func end(into buffer: inout [UInt8]) {
+        bytes.append("\r\n")
+        giveBack(to: &buffer)
+    }
+
+    /// Gives the buffer back as it was before the head.
+    package consuming func abandon(into buffer: inout [UInt8]) {
+        bytes.removeSubrange(start...)
+        giveBack(to: &buffer)
+    }
+
+    private mutating func begin(_ name: StaticString) {
+        assert(name.withUTF8Buffer { $0.span.isToken }, "a constant that is no token")
+        bytes.append(name)
+        bytes.append(": ")
+    }
+
+    private mutating func giveBack(to buffer: inout [UInt8]) {
+        precondition(buffer.isEmpty, "the buffer was written to while its contents were out")
+        swap(&bytes, &buffer)
+    }
+}
+
+extension Span<UInt8> {
+    /// No control characters but HTAB (RFC 9110 §5.5).
+    fileprivate var isFieldValue: Bool { firstControl(from: 0, to: count) == count }
+
+    /// One or more token characters (RFC 9110 §5.6.2).
+    fileprivate var isToken: Bool {
+        for index in indices where !self[index].isTokenCharacter { return false }
+        return !isEmpty
+    }
+}

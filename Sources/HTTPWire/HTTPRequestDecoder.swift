@@ -1,0 +1,76 @@
+/// Takes the bytes that a client sends apart into requests (RFC 9112), one connection each.
+///
+/// It keeps the bytes of an incomplete head and nothing else: the pieces of a body are ranges of the input, and between
+/// requests it holds no memory.
+package struct HTTPRequestDecoder: ~Copyable, Sendable {
+    private enum State: Sendable {
+        /// Between messages or in a head. Next: `body`.
+        case head
+        /// In a body. Next: `head`.
+        case body(BodyDecoder)
+        /// The peer broke the protocol. Final.
+        case failed(HTTPDecodeError)
+    }
+
+    private var state = State.head
+    private var collector = HeadCollector()
+    private let limits: HTTPLimits
+
+    package init(limits: HTTPLimits = HTTPLimits()) {
+        limits.check()
+        self.limits = limits
+    }
+
+    /// Nothing of a next request has come; up to four empty lines before one do not count.
+    package var isIdle: Bool {
+        if case .head = state { collector.isEmpty } else { false }
+    }
+
+    /// A part of a head has come, and its end has not.
+    package var hasPartialHead: Bool {
+        if case .head = state { !collector.isEmpty } else { false }
+    }
+
+    /// The next event in `input` from `offset`, which moves past what was consumed.
+    ///
+    /// Call it with the same input until it returns ``HTTPEvent/needMoreInput``. After ``HTTPEvent/end`` the rest of the
+    /// input belongs to the next request, and the next call begins with it.
+    ///
+    /// - Throws: ``HTTPDecodeError`` where the client breaks the protocol, and again in each call after that.
+    package mutating func next(
+        _ input: borrowing Span<UInt8>, from offset: inout Int
+    ) throws(HTTPDecodeError) -> HTTPEvent<HTTPRequestHead> {
+        do throws(HTTPDecodeError) {
+            switch state {
+            case .head:
+                return try nextHead(input, from: &offset)
+            case .body(var body):
+                let step = try body.next(input, from: &offset, limits: limits, collector: &collector)
+                state = .body(body)
+                switch step {
+                case .needMoreInput: return .needMoreInput
+                case .bytes(let range): return .body(range)
+                case .end:
+                    state = .head
+                    return .end
+                }
+            case .failed(let error):
+                throw error
+            }
+        } catch {
+            state = .failed(error)
+            throw error
+        }
+    }
+
+    private mutating func nextHead(
+        _ input: borrowing Span<UInt8>, from offset: inout Int
+    ) throws(HTTPDecodeError) -> HTTPEvent<HTTPRequestHead> {
+        let section = try collector.collect(
+            input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1, emptyStart: .skip)
+        guard let section else { return .needMoreInput }
+        let head = try HTTPRequestHead(parsing: section)
+        state = .body(BodyDecoder(head.bodyLength))
+        return .head(head)
+    }
+}
