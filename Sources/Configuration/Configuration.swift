@@ -1,1 +1,35 @@
-// Configuration
+/// Everything an operator can set, read from one YAML file and checked: whoever holds a value of this type need not
+/// check it again.
+///
+/// Each section is a file `Configuration+Section.swift` whose initialiser is a table: a line a key, with its format,
+/// range and default, and the reason above it. A key is added by a property and such a line, then by an entry in
+/// `conf/remora.full.yaml` and in `docs/configuration.md`; a test tells when one of those is forgotten.
+package struct Configuration: Sendable, Equatable {
+    /// How many event loops run, each on a thread of its own: 1 to 64.
+    package var threads: Int
+    package var listen: Listen
+    package var backend: Backend
+    package var sessions: Sessions
+    package var cache: Cache
+    package var limits: Limits
+    package var log: Log
+}
+
+extension Configuration {
+    /// Reads the whole document. Nil when the backend is missing or faulty; every other fault leaves a default in its
+    /// place, so that reading goes on and all faults are reported at once.
+    init?(_ section: inout Section) {
+        // One: a sidecar waits for one backend, and one loop saturates most of them. Above 64, more loops than any
+        // machine a sidecar is put on has cores for.
+        threads = section.value("threads", .integer(1...64), default: 1)
+        listen = section.section("listen") { Listen(&$0) }
+        // One backend: routing between several comes with a later version.
+        let backends = section.sections("backends", atMost: 1) { Backend(&$0) }
+        sessions = section.section("sessions") { Sessions(&$0) }
+        cache = section.section("cache") { Cache(&$0) }
+        limits = section.section("limits") { Limits(&$0) }
+        log = section.section("log") { Log(&$0) }
+        guard let first = backends.first, let backend = first else { return nil }
+        self.backend = backend
+    }
+}

@@ -1,0 +1,48 @@
+/// The parts of an `http` URL that a client of it needs (RFC 9110 §4.2.1, RFC 3986 §3).
+package struct BackendURL: Sendable, Equatable {
+    /// A host name, or a numeric address; an IPv6 address without its brackets.
+    package var host: String
+    /// The TCP port, 80 where the URL names none; never 0.
+    package var port: UInt16
+    /// Path and query as they go on the request line; begins with `/`.
+    package var target: String
+    /// What goes in the `Host` field: the host, IPv6 in brackets, with the port unless it is 80 (RFC 9110 §7.2).
+    package var hostField: String
+}
+
+extension BackendURL {
+    /// The URL in `text`.
+    init(parsing text: String) throws(Refusal) {
+        guard let (scheme, rest) = text.splitScheme() else {
+            throw Refusal("must be a URL such as http://127.0.0.1:9000/mcp")
+        }
+        switch scheme {
+        case "http": break
+        case "https":
+            throw Refusal(
+                "must begin with http://: https to a backend is not supported in this version; reach the backend "
+                    + "over http on this machine, or through a local TLS tunnel")
+        default: throw Refusal("must begin with http://")
+        }
+        if rest.contains("#") {
+            throw Refusal("must have no fragment: remove `#` and what follows")
+        }
+        let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        if rest[..<end].contains("@") {
+            throw Refusal("must have no user name or password: Remora passes on the client's Authorization instead")
+        }
+        guard let authority = Authority(rest[..<end]), authority.port != 0 else {
+            throw Refusal(
+                "must name a host and, if not 80, a port from 1 to 65535, such as http://127.0.0.1:9000/mcp or "
+                    + "http://[::1]:9000/mcp")
+        }
+        let target = rest[end...].hasPrefix("/") ? String(rest[end...]) : "/" + rest[end...]
+        guard target.isRequestTarget else {
+            throw Refusal("must have a path of plain URL characters: write others as %XX, a space as %20")
+        }
+        self.host = authority.host
+        self.port = authority.port ?? 80
+        self.target = target
+        self.hostField = port == 80 ? authority.bracketedHost : "\(authority.bracketedHost):\(port)"
+    }
+}

@@ -1,0 +1,149 @@
+/// Makes one tree of the events of a YAML text. Only what a configuration needs of YAML is let through: mappings with
+/// plain keys, lists and scalars, one document.
+struct Composer: ~Copyable {
+    /// The configuration is four levels deep; more is a mistake or an attack on the stack.
+    private static let maxDepth = 16
+
+    private var events: YAMLEvents
+    private let report: Report
+
+    /// Why the text cannot be read on.
+    private enum Failure: Error {
+        case reported
+        case syntax(YAMLSyntaxError)
+    }
+
+    /// The root of the document, nil when there is none or the text could not be read to its end; then the reason is in
+    /// `report`.
+    static func compose(_ source: SourceText, report: Report) -> Node? {
+        var composer = Composer(events: YAMLEvents(source.bytes), report: report)
+        do throws(Failure) {
+            return try composer.stream()
+        } catch {
+            if case .syntax(let error) = error { report.add(error.explanation, at: error.location) }
+            return nil
+        }
+    }
+
+    private init(events: consuming YAMLEvents, report: Report) {
+        self.events = events
+        self.report = report
+    }
+
+    private mutating func next() throws(Failure) -> YAMLEvent {
+        do throws(YAMLSyntaxError) {
+            return try events.next()
+        } catch {
+            throw .syntax(error)
+        }
+    }
+
+    private mutating func stream() throws(Failure) -> Node {
+        var root: Node?
+        while true {
+            let event = try next()
+            switch event.kind {
+            case .streamEnd:
+                return root ?? Node(origin: .position(0), content: .scalar(Scalar("", isPlain: true)))
+            case .documentStart(let hasTags):
+                guard root == nil else {
+                    report.add("there must be one document: remove this `---` and what follows", at: event.position)
+                    throw .reported
+                }
+                if hasTags { report.add("tags are not supported: remove the %TAG line", at: event.position) }
+                root = try node(try next(), depth: 1)
+            default:
+                break
+            }
+        }
+    }
+
+    /// The node that begins with `event`.
+    private mutating func node(_ event: YAMLEvent, depth: Int) throws(Failure) -> Node {
+        guard depth <= Self.maxDepth else {
+            report.add("is nested too deeply: no setting is more than \(Self.maxDepth) levels deep", at: event.position)
+            throw .reported
+        }
+        if event.hasAnchor {
+            report.add("anchors (&name) are not supported: write the value out at each place", at: event.position)
+        }
+        if event.hasTag {
+            report.add("tags (!name) are not supported: remove it, each key knows its type", at: event.position)
+        }
+        return Node(origin: .position(event.position), content: try content(event, depth: depth))
+    }
+
+    private mutating func content(_ event: YAMLEvent, depth: Int) throws(Failure) -> Node.Content {
+        switch event.kind {
+        case .scalar(let text, let isPlain):
+            return .scalar(Scalar(text, isPlain: isPlain))
+        case .alias:
+            report.add("aliases (*name) are not supported: write the value out at each place", at: event.position)
+            return .refused
+        case .listStart:
+            return .list(try list(depth: depth + 1))
+        case .mappingStart:
+            return .mapping(try mapping(depth: depth + 1))
+        case .streamStart, .streamEnd, .documentStart, .documentEnd, .listEnd, .mappingEnd:
+            preconditionFailure("libyaml begins every node with a scalar, alias, list or mapping")
+        }
+    }
+
+    private mutating func list(depth: Int) throws(Failure) -> [Node] {
+        var items: [Node] = []
+        while true {
+            let event = try next()
+            if case .listEnd = event.kind { return items }
+            items.append(try node(event, depth: depth))
+        }
+    }
+
+    private mutating func mapping(depth: Int) throws(Failure) -> [Node.Entry] {
+        var entries: [Node.Entry] = []
+        var seen: [String: Int] = [:]
+        while true {
+            let event = try next()
+            if case .mappingEnd = event.kind { return entries }
+            let key = try node(event, depth: depth)
+            let value = try node(try next(), depth: depth)
+            guard case .scalar(let scalar) = key.content else {
+                if case .refused = key.content { continue }
+                report.add("a key must be plain text, not \(key.shown)", at: event.position)
+                continue
+            }
+            let name = scalar.written
+            if let first = seen[name] {
+                let line = report.line(of: first)
+                report.add(
+                    "duplicate key \(name.quoted): it was already given on line \(line), keep one of them",
+                    at: event.position)
+            } else {
+                seen[name] = event.position
+                entries.append(Node.Entry(key: name, keyPosition: event.position, value: value))
+            }
+        }
+    }
+}
+
+extension YAMLSyntaxError {
+    /// What is wrong, and what to do about it.
+    fileprivate var explanation: String {
+        let advice =
+            switch problem {
+            case "found character that cannot start any token", "found a tab character that violates indentation",
+                "found a tab character where an indentation space is expected":
+                "indent with spaces instead of tabs, and put a value that begins with @, ` or % in quotes"
+            case "mapping values are not allowed in this context":
+                "check the indentation of this line, and put a value that has `: ` in it in quotes"
+            case "did not find expected alphabetic or numeric character":
+                "put a value that begins with * or & in quotes, such as \"*\""
+            case "control characters are not allowed":
+                "remove the control character here"
+            default:
+                "check the indentation, and that quotes and brackets are closed; a value that begins with [ or { must "
+                    + "be in quotes, such as \"[::1]:8808\""
+            }
+        let what = context.map { "\($0): \(problem)" } ?? problem
+        return "is not valid YAML (\(what)): \(advice)"
+    }
+}

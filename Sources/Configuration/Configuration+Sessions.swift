@@ -1,0 +1,34 @@
+extension Configuration {
+    /// How the sessions with the backend are kept and who may share one.
+    package struct Sessions: Sendable, Equatable {
+        /// The request fields whose values together are the principal, in lower case; `authorization` is always among
+        /// them. Requests share a session only where all of these are equal.
+        package var isolateBy: [String]
+        /// How many sessions may be open to the backend at once, on all threads together: 1 to 100 000.
+        package var max: Int
+        /// How long a session that serves no call is kept: 1 second to 24 hours.
+        package var idleTimeout: Duration
+    }
+}
+
+extension Configuration.Sessions {
+    init(_ section: inout Section) {
+        // Authorization always counts: no session may serve two principals. A gateway that tells tenants by a field of
+        // its own adds that field here.
+        isolateBy = section.list("isolate_by", of: .isolation, default: ["authorization"], whole: Self.checkIsolation)
+        // A legacy server holds a transport and often a thread or task for each; 64 is what a small one bears.
+        max = section.value("max", .integer(1...100_000), default: 64)
+        // Long enough that a person's next turn finds the session warm; short enough to hand memory back to a server
+        // that never times sessions out itself.
+        idleTimeout = section.value("idle_timeout", .duration(.seconds(1) ... .hours(24)), default: .minutes(5))
+    }
+
+    private static func checkIsolation(_ names: [String]) throws(Refusal) {
+        guard names.contains("authorization") else {
+            throw Refusal("must have `authorization` in it, since no session may serve two principals")
+        }
+        guard Set(names).count == names.count else {
+            throw Refusal("must name each header once (names are compared without regard to case)")
+        }
+    }
+}

@@ -1,0 +1,31 @@
+/// Everything that is wrong with a configuration, at once.
+package struct ConfigurationErrors: Error, Equatable, CustomStringConvertible {
+    /// The path of the file, or `remora` when the fault is in the command line.
+    package let file: String
+    /// In the order of the file; never empty.
+    package let issues: [ConfigurationIssue]
+    /// How many more there were than `issues` keeps.
+    let omitted: Int
+
+    /// What to print: for each issue its place and message, then the line with a caret. Holds no value from the
+    /// environment. Ends without a line feed.
+    package var description: String {
+        var lines = issues.map { issue in
+            let place = issue.line == 0 ? "" : ":\(issue.line):\(issue.column)"
+            return "\(file.printable)\(place): \(issue.message)" + (issue.excerpt.map { "\n\($0)" } ?? "")
+        }
+        if omitted > 0 { lines.append("\(file.printable): and \(omitted) more errors") }
+        return lines.joined(separator: "\n")
+    }
+}
+
+/// One thing that is wrong, and what to do about it.
+package struct ConfigurationIssue: Sendable, Equatable {
+    /// From 1; 0 when the issue is about no place in a file.
+    package let line: Int
+    /// From 1, in characters as an editor counts them; 0 when the issue is about no place in a file.
+    package let column: Int
+    package let message: String
+    /// The line with a caret below the column.
+    let excerpt: String?
+}

@@ -1,0 +1,96 @@
+extension Format where Value == ListenAddress {
+    /// `HOST:PORT` with a numeric address or `localhost`, or `:PORT` for all interfaces.
+    static var listenAddress: Format {
+        Format { text throws(Refusal) in
+            // `::` takes IPv4 as well, as Linux is set by default.
+            guard let authority = Authority(text.hasPrefix(":") ? "[::]" + text : text), let port = authority.port,
+                authority.kind != .name || authority.host.lowercased() == "localhost"
+            else {
+                throw Refusal(
+                    "must be HOST:PORT with a numeric address or localhost, such as 127.0.0.1:8808 or \"[::1]:8808\" "
+                        + "(in quotes), or :8808 for all interfaces")
+            }
+            return ListenAddress(host: authority.host, port: port)
+        }
+    }
+}
+
+extension Format where Value == BackendURL {
+    /// The `http` URL of a backend.
+    static var backendURL: Format {
+        Format { text throws(Refusal) in try BackendURL(parsing: text) }
+    }
+}
+
+extension Format where Value == LegacyClients {
+    /// `refuse`; the message tells that `pass` is for later.
+    static var legacyClients: Format {
+        Format { text throws(Refusal) in
+            if let value = LegacyClients(rawValue: text) { return value }
+            throw Refusal(
+                text == "pass"
+                    ? "must be refuse: pass is not supported yet in this version"
+                    : "must be refuse, the one choice in this version")
+        }
+    }
+}
+
+extension Format where Value == String {
+    /// The path of an endpoint.
+    static var path: Format {
+        Format { text throws(Refusal) in
+            guard text.hasPrefix("/") else {
+                throw Refusal("must begin with /, such as /mcp")
+            }
+            guard !text.contains("?"), !text.contains("#") else {
+                throw Refusal("must be a path only: remove the query (?) or fragment (#)")
+            }
+            guard text.isRequestTarget else {
+                throw Refusal("must have plain URL characters: write others as %XX, a space as %20")
+            }
+            return text
+        }
+    }
+
+    /// `scheme://host[:port]` as a browser writes it in `Origin` (RFC 6454 §6.2), or `*`.
+    static var origin: Format {
+        Format { text throws(Refusal) in
+            if text == "*" { return text }
+            let refusal = Refusal(
+                "must be scheme://host or scheme://host:port, such as https://app.example.com, with no path and no "
+                    + "slash at the end, or \"*\" (in quotes) for any")
+            guard let (scheme, rest) = text.splitScheme(), let authority = Authority(rest), authority.port != 0 else {
+                throw refusal
+            }
+            // A browser leaves the default port out.
+            let hasDefaultPort =
+                (scheme == "http" && authority.port == 80) || (scheme == "https" && authority.port == 443)
+            let port = hasDefaultPort ? "" : authority.port.map { ":\($0)" } ?? ""
+            return "\(scheme)://\(authority.bracketedHost.lowercased())\(port)"
+        }
+    }
+
+    /// A value of `Host`: `host` or `host:port`.
+    static var host: Format {
+        Format { text throws(Refusal) in
+            guard let authority = Authority(text), authority.port != 0 else {
+                throw Refusal(
+                    "must be a host or HOST:PORT, such as mcp.example.com, localhost:8808 or \"[::1]:8808\" (in quotes)"
+                )
+            }
+            return authority.bracketedHost.lowercased() + (authority.port.map { ":\($0)" } ?? "")
+        }
+    }
+
+    /// `authorization` or `header:NAME`; gives the field's name in lower case.
+    static var isolation: Format {
+        Format { text throws(Refusal) in
+            if text == "authorization" { return text }
+            let name = text.dropFirst("header:".count)
+            guard text.hasPrefix("header:"), name.isToken else {
+                throw Refusal("must be authorization, or header: and the name of a header, such as header:x-tenant")
+            }
+            return name.lowercased()
+        }
+    }
+}

@@ -1,0 +1,78 @@
+/// Why a value is not accepted: a phrase that follows the key's name and says what the value must be.
+struct Refusal: Error, Equatable {
+    let requirement: String
+
+    init(_ requirement: String) {
+        self.requirement = requirement
+    }
+}
+
+/// How the text of a value is read and checked.
+struct Format<Value> {
+    let parse: (String) throws(Refusal) -> Value
+
+    init(_ parse: @escaping (String) throws(Refusal) -> Value) {
+        self.parse = parse
+    }
+}
+
+extension Format where Value == Int {
+    /// A whole number in decimal digits.
+    static func integer(_ range: ClosedRange<Int>) -> Format {
+        Format { text throws(Refusal) in
+            guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+                let number = Int(text), range.contains(number)
+            else {
+                throw Refusal("must be a whole number between \(range.lowerBound) and \(range.upperBound)")
+            }
+            return number
+        }
+    }
+
+    /// A number of bytes, such as `512KiB`, `8MiB` or plain digits.
+    static func size(_ range: ClosedRange<Int>) -> Format {
+        Format { text throws(Refusal) in
+            guard let bytes = Units.size.parse(text) else {
+                throw Refusal("must be a size such as 65536, 512KiB, 8MiB or 1GiB")
+            }
+            guard range.contains(bytes) else {
+                let (low, high) = (Units.size.format(range.lowerBound), Units.size.format(range.upperBound))
+                throw Refusal("must be between \(low) and \(high)")
+            }
+            return bytes
+        }
+    }
+}
+
+extension Format where Value == Duration {
+    /// A time such as `250ms`, `10s`, `5m` or `1h`; zero needs no unit. The bounds are whole milliseconds.
+    static func duration(_ range: ClosedRange<Duration>) -> Format {
+        Format { text throws(Refusal) in
+            guard let milliseconds = Units.duration.parse(text) else {
+                throw Refusal("must be a number with a unit such as 250ms, 10s, 5m or 1h")
+            }
+            let duration = Duration.milliseconds(milliseconds)
+            guard range.contains(duration) else {
+                let (low, high) = (format(range.lowerBound), format(range.upperBound))
+                throw Refusal("must be between \(low) and \(high)")
+            }
+            return duration
+        }
+    }
+
+    private static func format(_ duration: Duration) -> String {
+        Units.duration.format(Int(duration / .milliseconds(1)))
+    }
+}
+
+extension Format where Value: CaseIterable & RawRepresentable<String> {
+    /// One of the names of an enumeration.
+    static var choice: Format {
+        Format { text throws(Refusal) in
+            guard let value = Value(rawValue: text) else {
+                throw Refusal("must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+            }
+            return value
+        }
+    }
+}

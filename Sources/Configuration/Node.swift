@@ -1,0 +1,64 @@
+/// A value in the document, with the place it came from.
+struct Node {
+    /// Where a value was given, for messages.
+    enum Origin {
+        /// In the file, in Unicode scalars from its start.
+        case position(Int)
+        /// On the command line, by the option of this name.
+        case option(String)
+    }
+
+    /// One line of a mapping.
+    struct Entry {
+        let key: String
+        let keyPosition: Int
+        var value: Node
+    }
+
+    enum Content {
+        case scalar(Scalar)
+        case list([Node])
+        case mapping([Entry])
+        /// Something was wrong with it that is already reported.
+        case refused
+    }
+
+    let origin: Origin
+    var content: Content
+}
+
+/// The text of a value.
+struct Scalar {
+    /// As the file has it, `${NAME}` unexpanded: what messages show.
+    let written: String
+    /// With the environment's values put in.
+    var value: String
+    /// Written without quotes.
+    let isPlain: Bool
+    /// Whether `value` holds something from the environment.
+    var isExpanded = false
+
+    /// `key:` with nothing behind it.
+    var isAbsent: Bool { isPlain && written.isEmpty }
+
+    init(_ text: String, isPlain: Bool) {
+        written = text
+        value = text
+        self.isPlain = isPlain
+    }
+}
+
+extension Node {
+    /// What it is, for messages; scalars are shown by their text as the file has it, never by what came from the
+    /// environment, which may be a secret.
+    var shown: String {
+        switch content {
+        case .scalar(let scalar) where scalar.isAbsent: "nothing"
+        case .scalar(let scalar) where scalar.isExpanded: "\(scalar.written.quoted) (its value is not shown)"
+        case .scalar(let scalar): scalar.written.quoted
+        case .list: "a list"
+        case .mapping: "a mapping"
+        case .refused: "something else"
+        }
+    }
+}

@@ -1,0 +1,57 @@
+/// Gathers everything that is wrong with one configuration, and the keys that its readers know.
+final class Report {
+    /// More than this a person does not read, and a hostile file must not fill memory with messages.
+    private static let maxIssues = 100
+
+    /// What stands before each message: the file's path, or the program's name where there is no file.
+    let file: String
+    private let source: SourceText?
+    private var issues: [ConfigurationIssue] = []
+    private var omitted = 0
+    /// The full names of the keys that were asked for, such as `limits.max_body`.
+    private(set) var knownKeys: [String] = []
+
+    init(file: String, source: SourceText?) {
+        self.file = file
+        self.source = source
+    }
+
+    /// What was found, in the order of the file; nil when there was nothing.
+    var errors: ConfigurationErrors? {
+        guard !issues.isEmpty else { return nil }
+        let sorted = issues.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
+        return ConfigurationErrors(file: file, issues: sorted, omitted: omitted)
+    }
+
+    func know(_ key: String) {
+        knownKeys.append(key)
+    }
+
+    func add(_ message: String, at origin: Node.Origin) {
+        switch origin {
+        case .position(let position): add(message, at: position)
+        case .option: add(message, at: nil)
+        }
+    }
+
+    func add(_ message: String, at position: Int) {
+        add(message, at: .scalar(position))
+    }
+
+    /// `location` nil: about no place in particular.
+    func add(_ message: String, at location: SourceText.Location?) {
+        guard issues.count < Self.maxIssues else {
+            omitted += 1
+            return
+        }
+        let place = location.flatMap { source?.place(of: $0) }
+        issues.append(
+            ConfigurationIssue(
+                line: place?.line ?? 0, column: place?.column ?? 0, message: message, excerpt: place?.excerpt))
+    }
+
+    /// The number of the line that `position` is on.
+    func line(of position: Int) -> Int {
+        source?.place(of: .scalar(position)).line ?? 0
+    }
+}

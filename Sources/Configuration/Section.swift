@@ -1,0 +1,171 @@
+/// A mapping of the document while its keys are read. Each reader names a key, which makes the key known; what is left
+/// over is reported as unknown. A value that is faulty is reported, and the default takes its place.
+struct Section {
+    /// Its full name in messages, such as `limits`; empty for the whole document.
+    private let path: String
+    private let origin: Node.Origin
+    private let entries: [Node.Entry]
+    /// False when the mapping itself was faulty, so that what it lacks is not reported again.
+    private let isSound: Bool
+    private let report: Report
+    private var known: [String] = []
+
+    /// Longer than any address, URL or name that works elsewhere (RFC 9110 §4.1 has 8000 for a URL).
+    private static let maxValueBytes = 8192
+
+    /// Reads `node`, nil where the section is not given, with `body`.
+    static func read<Value>(
+        _ node: Node?, path: String, in report: Report, at origin: Node.Origin, body: (inout Section) -> Value
+    ) -> Value {
+        var section = Section(node, path: path, in: report, at: origin)
+        let value = body(&section)
+        section.reportUnknownKeys()
+        return value
+    }
+
+    private init(_ node: Node?, path: String, in report: Report, at origin: Node.Origin) {
+        self.path = path
+        self.origin = node?.origin ?? origin
+        self.report = report
+        switch node?.content {
+        case .mapping(let entries):
+            (self.entries, isSound) = (entries, true)
+        case nil:
+            (entries, isSound) = ([], true)
+        case .scalar(let scalar) where scalar.isAbsent:
+            (entries, isSound) = ([], true)
+        case .refused:
+            (entries, isSound) = ([], false)
+        case .scalar, .list:
+            (entries, isSound) = ([], false)
+            let name = path.isEmpty ? "the file" : path
+            report.add(
+                "\(name) must be a mapping, with lines of `key: value`, got \(node?.shown ?? "")", at: self.origin)
+        }
+    }
+
+    // MARK: Readers
+
+    /// The value of `key`, or `fallback` when it is not given.
+    mutating func value<Value>(_ key: String, _ format: Format<Value>, default fallback: Value) -> Value {
+        find(key).flatMap { scalar($0, name: name(key), format) } ?? fallback
+    }
+
+    /// The value of `key`; nil when it is missing or faulty, which is reported.
+    mutating func required<Value>(_ key: String, _ format: Format<Value>) -> Value? {
+        guard let node = find(key) else {
+            if isSound { report.add("\(name(key)) is missing: add it", at: origin) }
+            return nil
+        }
+        return scalar(node, name: name(key), format)
+    }
+
+    /// The values of the list `key`, or `fallback` when it is not given; `whole` checks them together.
+    mutating func list<Value>(
+        _ key: String, of format: Format<Value>, default fallback: [Value],
+        whole: ([Value]) throws(Refusal) -> Void = { _ throws(Refusal) in }
+    ) -> [Value] {
+        guard let node = find(key), let items = items(of: node, key: key) else { return fallback }
+        let values = items.enumerated().compactMap { index, item in
+            scalar(item, name: "\(name(key))[\(index)]", format)
+        }
+        guard values.count == items.count else { return fallback }
+        do throws(Refusal) {
+            try whole(values)
+        } catch {
+            report.add("\(name(key)) \(error.requirement)", at: node.origin)
+        }
+        return values
+    }
+
+    /// The section `key`; one that is not given is read as an empty one.
+    mutating func section<Value>(_ key: String, _ body: (inout Section) -> Value) -> Value {
+        Section.read(find(key), path: name(key), in: report, at: origin, body: body)
+    }
+
+    /// The sections in the list `key`: at least one and at most `limit`.
+    mutating func sections<Value>(_ key: String, atMost limit: Int, _ body: (inout Section) -> Value) -> [Value] {
+        let node = find(key)
+        guard let items = node.map({ items(of: $0, key: key) }) ?? [] else { return [] }
+        guard !items.isEmpty else {
+            if isSound {
+                report.add(
+                    "\(name(key)) is missing: it needs an entry, see conf/remora.yaml", at: node?.origin ?? origin)
+            }
+            return []
+        }
+        if items.count > limit {
+            report.add(
+                "\(name(key)) must have no more than \(limit) in this version, got \(items.count): remove this one",
+                at: items[limit].origin)
+        }
+        return items.prefix(limit).enumerated().map { index, item in
+            Section.read(item, path: "\(name(key))[\(index)]", in: report, at: item.origin, body: body)
+        }
+    }
+
+    // MARK: Helpers
+
+    private func name(_ key: String) -> String {
+        path.isEmpty ? key : "\(path).\(key)"
+    }
+
+    private mutating func find(_ key: String) -> Node? {
+        known.append(key)
+        report.know(name(key))
+        return entries.first { $0.key == key }?.value
+    }
+
+    /// The nodes of a list, nil when it is not one, which is reported. `key:` with nothing behind it is an empty list.
+    private func items(of node: Node, key: String) -> [Node]? {
+        switch node.content {
+        case .list(let items): return items
+        case .scalar(let scalar) where scalar.isAbsent: return []
+        case .refused: return nil
+        case .scalar, .mapping:
+            report.add(
+                "\(name(key)) must be a list, with lines of `- value` or as [value], got \(node.shown)", at: node.origin
+            )
+            return nil
+        }
+    }
+
+    private func scalar<Value>(_ node: Node, name: String, _ format: Format<Value>) -> Value? {
+        // An option is known by its own name to the one who gave it.
+        let name = if case .option(let option) = node.origin { option } else { name }
+        switch node.content {
+        case .refused:
+            return nil
+        case .scalar(let scalar) where scalar.isAbsent:
+            report.add("\(name) has no value: give one, or remove the line", at: node.origin)
+            return nil
+        case .scalar(let scalar):
+            guard scalar.value.utf8.count <= Self.maxValueBytes else {
+                report.add("\(name) must be at most \(Self.maxValueBytes) bytes long", at: node.origin)
+                return nil
+            }
+            do throws(Refusal) {
+                return try format.parse(scalar.value)
+            } catch {
+                report.add("\(name) \(error.requirement), got \(node.shown)", at: node.origin)
+                return nil
+            }
+        case .list, .mapping:
+            report.add("\(name) must be a single value, got \(node.shown)", at: node.origin)
+            return nil
+        }
+    }
+
+    private func reportUnknownKeys() {
+        for entry in entries where !known.contains(entry.key) {
+            let place = path.isEmpty ? "" : " in \(path)"
+            let advice =
+                if let near = Spelling.nearest(to: entry.key, among: known) {
+                    "did you mean `\(near)`?"
+                } else {
+                    "the keys here are \(known.joined(separator: ", "))"
+                }
+            report.add("unknown key \(entry.key.quoted)\(place); \(advice)", at: entry.keyPosition)
+        }
+    }
+}
