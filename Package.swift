@@ -35,19 +35,28 @@ let package = Package(
         layer("HTTPWire"),
         layer("Crypto", on: ["COpenSSL"], aroundC: true),
         layer("Reactor", on: ["CLibevent"], aroundC: true),
+        layer("HTTPTransport", on: ["HTTPWire", "Reactor"]),
         layer("MCP", on: ["JSONText"]),
         layer("Translation", on: ["MCP", "JSONText"]),
-        layer("Legacy", on: ["Translation", "MCP", "JSONText", "HTTPWire", "Reactor", "Crypto"]),
+        layer("Legacy", on: ["Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
         layer("Configuration", on: ["CYAML"], aroundC: true),
-        layer("Telemetry", on: ["Reactor"]),
-        layer("Gateway", on: ["Legacy", "Translation", "MCP", "JSONText", "HTTPWire", "Reactor", "Crypto", "Telemetry"]),
-        layer("DemoServer", on: ["MCP", "JSONText", "HTTPWire", "Reactor", "Crypto"]),
+        layer("Telemetry", aroundC: true),
+        layer(
+            "Gateway",
+            on: [
+                "Legacy", "Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto", "Telemetry",
+            ]),
+        layer("DemoServer", on: ["MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
 
         .executableTarget(
             name: "remora",
-            dependencies: ["Configuration", "Gateway", "Legacy", "Telemetry", "Reactor", "HTTPWire", "MCP", "DemoServer"],
+            dependencies: [
+                "Configuration", "Gateway", "Legacy", "Translation", "Telemetry", "HTTPTransport", "HTTPWire", "MCP",
+                "Reactor", "Crypto", "DemoServer",
+            ],
             swiftSettings: strict),
-        .executableTarget(name: "legacy-demo", dependencies: ["DemoServer", "Reactor"], swiftSettings: strict),
+        .executableTarget(
+            name: "legacy-demo", dependencies: ["DemoServer", "Reactor", "Telemetry"], swiftSettings: strict),
 
         tests(of: "JSONText"),
         tests(of: "HTTPWire"),

@@ -1,1 +1,130 @@
-// DemoServer
+import Crypto
+import HTTPTransport
+import HTTPWire
+import JSONText
+import MCP
+package import Reactor
+
+/// A small legacy MCP server (2025-11-25, Streamable HTTP, with sessions), for the demo, the tests and the benchmark.
+///
+/// It is strict about what a client must send and does nothing that a real server would not, so that what works against
+/// it has a chance elsewhere.
+package final class DemoServer {
+    private static let limits = HTTPServerConnection.Limits(
+        maxBody: 64 * 1024 * 1024, headerTimeout: .seconds(10), bodyTimeout: .seconds(30), idleTimeout: .seconds(75))
+    /// Sessions that are kept. A client that opens more without end loses its first ones.
+    private static let maxSessions = 10_000
+
+    private let loop: Loop
+    private let listener: Listener
+    private let prefersStreams: Bool
+    private var sessions: [[UInt8]: DemoSession] = [:]
+
+    package var address: SocketAddress { listener.address }
+
+    /// - Parameter prefersStreams: answers every request with an event stream, as the Python SDK does; otherwise only
+    ///   those during which there is something to say.
+    package init(on loop: Loop, address: SocketAddress, prefersStreams: Bool) throws(SystemError) {
+        self.loop = loop
+        self.prefersStreams = prefersStreams
+        listener = try Listener(on: loop, address: address, maxConnections: 10_000, shared: false)
+    }
+
+    package func start() {
+        listener.start { [unowned self] socket in
+            let connection = HTTPServerConnection(socket, on: loop, limits: DemoServer.limits)
+            loop.spawn { await self.serve(connection) }
+        }
+    }
+
+    private func serve(_ connection: HTTPServerConnection) async {
+        defer { listener.connectionClosed() }
+        while true {
+            switch await connection.next() {
+            case .closed:
+                return
+            case .flawed:
+                connection.respond(HTTPResponse(status: 400, closes: true))
+            case .request(let request):
+                await serve(request, on: connection)
+            }
+        }
+    }
+
+    private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+        guard request.head.path.elementsEqual("/mcp".utf8) else {
+            return connection.respond(HTTPResponse(status: 404))
+        }
+        switch request.head.method {
+        case .post:
+            await post(request, on: connection)
+        case .get:
+            guard let session = session(of: request, on: connection) else { return }
+            await session.push(on: connection)
+        case .delete:
+            guard let session = session(of: request, on: connection) else { return }
+            sessions[session.id] = nil
+            session.end()
+            connection.respond(HTTPResponse(status: 200))
+        default:
+            connection.respond(HTTPResponse(status: 405, fields: [("allow", Array("GET, POST, DELETE".utf8))]))
+        }
+    }
+
+    private func post(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+        guard let document = try? JSONDocument(request.body), let message = try? Envelope(document) else {
+            return refuse(400, "Bad Request: not a JSON-RPC message", on: connection)
+        }
+        if case .request(let id, let method) = message.kind, document.string(method, equals: "initialize") {
+            return initialize(id: document.raw(id), message, on: connection)
+        }
+        guard let session = session(of: request, on: connection) else { return }
+        switch message.kind {
+        case .notification:
+            session.notified(message)
+            connection.respond(HTTPResponse(status: 202))
+        case .response:
+            session.answered(message)
+            connection.respond(HTTPResponse(status: 202))
+        case .request(let id, let method):
+            let reply = DemoReply(id: Array(document.raw(id)), on: connection, prefersStreams: prefersStreams)
+            await session.serve(method, message, reply)
+        }
+    }
+
+    /// The session that the request names; answers the request itself when there is none.
+    private func session(of request: HTTPServerRequest, on connection: HTTPServerConnection) -> DemoSession? {
+        guard let id = request.head.fields.first(Header.sessionID) else {
+            refuse(400, "Bad Request: Missing session ID", on: connection)
+            return nil
+        }
+        guard let session = sessions[Array(id.bytes)] else {
+            refuse(404, "Session not found", on: connection)
+            return nil
+        }
+        return session
+    }
+
+    private func initialize(id: ArraySlice<UInt8>, _ message: Envelope, on connection: HTTPServerConnection) {
+        if sessions.count >= DemoServer.maxSessions, let any = sessions.first {
+            sessions[any.key] = nil
+            any.value.end()
+        }
+        let sessionID = Array(SecureRandom.bytes(16).flatMap { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.map(\.asciiValue!))
+        let document = message.document
+        let capabilities = message.params.flatMap { document.value("capabilities", of: $0) }
+        let canElicit = capabilities.flatMap { document.value("elicitation", of: $0) } != nil
+        sessions[sessionID] = DemoSession(id: sessionID, canElicit: canElicit, on: loop)
+        let reply = DemoReply(
+            id: Array(id), on: connection, prefersStreams: prefersStreams,
+            fields: [(Header.sessionID, sessionID)])
+        reply.finish(result: DemoCatalog.initializeResult)
+    }
+
+    private func refuse(_ status: Int, _ message: String, on connection: HTTPServerConnection) {
+        var body = Array(#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"#.utf8)
+        body.appendJSON(message)
+        body.append(contentsOf: "}}".utf8)
+        connection.respond(HTTPResponse(status: status, contentType: "application/json", body: [body[...]]))
+    }
+}

@@ -1,1 +1,107 @@
-// Gateway
+package import Crypto
+package import HTTPTransport
+import JSONText
+package import Legacy
+import MCP
+import Reactor
+package import Telemetry
+import Translation
+
+/// Remora on one loop: takes requests from connections, admits them, has them carried, and answers.
+package final class Gateway {
+    private let settings: GatewaySettings
+    private let admission: AdmissionRules
+    private let callers: CallerRules
+    private let sessions: SessionPool
+    private let log: Log
+
+    /// - Parameter key: shared by all loops of the process, so that a caller has one hash in the log.
+    package init(settings: GatewaySettings, sessions: SessionPool, key: HashKey, log: Log) {
+        self.settings = settings
+        admission = AdmissionRules(settings: settings)
+        callers = CallerRules(isolateBy: settings.isolateBy, key: key)
+        self.sessions = sessions
+        self.log = log
+    }
+
+    /// Serves one connection until it is closed.
+    package func serve(_ connection: HTTPServerConnection) async {
+        while true {
+            switch await connection.next() {
+            case .closed:
+                return
+            case .flawed(let flaw):
+                refuse(.flawed(flaw), id: nil, on: connection, RequestRecord(), closes: true)
+            case .request(let request):
+                await serve(request, on: connection)
+            }
+        }
+    }
+
+    /// Ends every session. To be called when no request is in flight any more.
+    package func close() async { await sessions.closeAll() }
+
+    private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+        var record = RequestRecord()
+        record.requestBytes = request.body.count
+        switch admission.admit(request) {
+        case .refused(let refusal, let id):
+            refuse(refusal, id: id, on: connection, record)
+        case .notification:
+            connection.respond(HTTPResponse(status: 202))
+            record.status = 202
+            record.write(to: log)
+        case .request(let admitted):
+            let caller = callers.caller(of: request.head)
+            record.describe(admitted, from: caller)
+            let exchange = Exchange(admitted, from: caller, sessions: sessions, settings: settings)
+            connection.onDisconnect = { exchange.cancel() }
+            await answer(exchange, id: Array(admitted.rawID), on: connection, record)
+        }
+    }
+
+    private func answer(
+        _ exchange: Exchange, id: [UInt8], on connection: HTTPServerConnection, _ record: RequestRecord
+    ) async {
+        var record = record
+        do throws(BackendError) {
+            switch try await exchange.run() {
+            case .success(let answer):
+                record.status = answer.status
+                record.code = answer.code
+                if answer.code != nil { record.side = .backend }
+                record.responseBytes = answer.text.count
+                connection.respond(
+                    HTTPResponse(status: answer.status, contentType: "application/json", body: answer.text.slices))
+                record.write(to: log)
+            case .failure(let refusal):
+                refuse(refusal, id: id, on: connection, record)
+            }
+        } catch {
+            record.detail = error.detail
+            if let refusal = Refusal(error) {
+                refuse(refusal, id: id, on: connection, record)
+            } else {
+                record.status = 499
+                record.write(to: log)
+            }
+        }
+    }
+
+    private func refuse(
+        _ refusal: Refusal, id: [UInt8]?, on connection: HTTPServerConnection, _ record: RequestRecord,
+        closes: Bool = false
+    ) {
+        let text = refusal.text(id: id.map { $0[...] })
+        var record = record
+        record.status = refusal.status
+        record.code = refusal.code
+        record.side = refusal.side
+        record.responseBytes = text.count
+        connection.respond(
+            HTTPResponse(
+                status: refusal.status, contentType: "application/json", fields: refusal.fields, body: [text[...]],
+                closes: closes))
+        record.write(to: log)
+    }
+}

@@ -82,6 +82,11 @@ package struct SplicedText: Sendable {
         withEachPiece { out.append(contentsOf: $0) }
     }
 
+    /// The pieces in order, as parts of the buffers that hold them: nothing is copied.
+    package var slices: [ArraySlice<UInt8>] {
+        pieces.map { ($0.isInserted ? inserted : source)[$0.range] }
+    }
+
     /// Hands out the pieces in order. Each is good until the closure returns.
     package func withEachPiece(_ body: (UnsafeRawBufferPointer) -> Void) {
         withPieces { pieces in

@@ -23,6 +23,9 @@ package final class Deadline {
             context: Unmanaged.passUnretained(self).toOpaque())
     }
 
+    /// Whether there is a deadline now.
+    package var isSet: Bool { due != nil }
+
     /// Sets or moves the deadline; nil clears it.
     package func set(_ instant: Instant?) {
         due = instant

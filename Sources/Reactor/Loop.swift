@@ -20,6 +20,8 @@ internal import Synchronization
     static let receiveBufferSize = 64 * 1024
 
     let base: EventBase
+    /// Made when the first name is looked up, which a backend with a numeric address never needs.
+    private var resolver: OpaquePointer?
     let receiveBuffer: UnsafeMutableRawBufferPointer
     private let wakeup: Int32
     private let wakeupEvent: Event
@@ -49,6 +51,7 @@ internal import Synchronization
     deinit {
         wakeupEvent.delete()
         close(wakeup)
+        if let resolver = unsafe resolver { unsafe evdns_base_free(resolver, 0) }
         unsafe receiveBuffer.deallocate()
     }
 
@@ -145,6 +148,18 @@ internal import Synchronization
             return jobs
         })
         drain()
+    }
+
+    /// The name servers of the system, as libevent's DNS client asks them.
+    var nameServers: OpaquePointer {
+        if let resolver = unsafe resolver { return unsafe resolver }
+        // Its sockets keep no loop awake when nothing is asked.
+        let flags = EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE
+        guard let servers = unsafe evdns_base_new(base.pointer, flags) ?? evdns_base_new(base.pointer, 0) else {
+            preconditionFailure("evdns_base_new: out of memory")
+        }
+        unsafe resolver = servers
+        return unsafe servers
     }
 
     // MARK: Isolation

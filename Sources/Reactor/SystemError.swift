@@ -4,10 +4,19 @@ internal import Glibc
 package struct SystemError: Error, Equatable, CustomStringConvertible {
     package let call: String
     package let code: Int32
+    private let words: String?
 
     package init(_ call: String, code: Int32 = errno) {
         self.call = call
         self.code = code
+        words = nil
+    }
+
+    /// An error that is no `errno` but comes with its own words.
+    init(_ call: String, reason: String) {
+        self.call = call
+        code = 0
+        words = reason
     }
 
     package static let timedOut: Int32 = ETIMEDOUT
@@ -16,6 +25,7 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
 
     /// The system's own words for the code, without the call.
     package var reason: String {
+        if let words { return words }
         var text = [CChar](repeating: 0, count: 128)
         guard unsafe strerror_r(code, &text, text.count) == 0 else { return "error \(code)" }
         return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)

@@ -1,1 +1,19 @@
-print("")
+import MCP
+import Telemetry
+
+switch Command(CommandLine.arguments.dropFirst()) {
+case .run(let source):
+    Server.run(source.load())
+case .check(let source):
+    _ = source.load()
+    Console.say("The configuration is right.")
+case .demo(let once):
+    Demo.run(once: once)
+case .version:
+    Console.say("remora \(Version.current), MCP \(Revision.modern.rawValue)")
+case .help:
+    Console.say(Command.usage)
+case .mistake(let problem):
+    Console.complain("remora: \(problem)\n\n\(Command.usage)")
+    Exit.usage()
+}

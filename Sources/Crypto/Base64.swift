@@ -1,0 +1,26 @@
+internal import COpenSSL
+
+/// Base64 (RFC 4648 §4).
+package enum Base64 {
+    /// The bytes behind `text`; nil unless it is canonical: padded, without line breaks or white space.
+    package static func decode(_ text: [UInt8]) -> [UInt8]? {
+        guard text.count % 4 == 0 else { return nil }
+        if text.isEmpty { return [] }
+        let padding = text.reversed().prefix { $0 == UInt8(ascii: "=") }.count
+        guard padding <= 2, text.dropLast(padding).allSatisfy(isDigit) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: text.count / 4 * 3)
+        // The padding is decoded to zeros, which are cut off here.
+        let count = unsafe EVP_DecodeBlock(&bytes, text, Int32(text.count))
+        guard count == bytes.count else { return nil }
+        bytes.removeLast(padding)
+        return bytes
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+
+/// The answer to one request while it is made: a JSON body, or a stream once there is something to say before the end.
+final class DemoReply {
+    let id: [UInt8]
+    private let connection: HTTPServerConnection
+    private let fields: [(name: StaticString, value: [UInt8])]
+    private var isStream = false
+    private let prefersStreams: Bool
+
+    init(
+        id: [UInt8], on connection: HTTPServerConnection, prefersStreams: Bool,
+        fields: [(name: StaticString, value: [UInt8])] = []
+    ) {
+        self.id = id
+        self.connection = connection
+        self.prefersStreams = prefersStreams
+        self.fields = fields
+    }
+
+    /// Sends a message that is not the answer.
+    func send(_ message: [UInt8]) {
+        if !isStream { begin() }
+        connection.send(event(message))
+    }
+
+    func finish(result: [UInt8]) { finish(message(member: #","result":"#, result)) }
+
+    func finish(code: Int, _ text: String) {
+        var error = Array(#"{"code":\#(code),"message":"#.utf8)
+        error.appendJSON(text)
+        error.append(UInt8(ascii: "}"))
+        finish(message(member: #","error":"#, error))
+    }
+
+    private func message(member: StaticString, _ value: [UInt8]) -> [UInt8] {
+        var text = [UInt8]()
+        text.reserveCapacity(value.count + id.count + 48)
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.append(contentsOf: id)
+        text.append(member)
+        text.append(contentsOf: value)
+        text.append("}")
+        return text
+    }
+
+    private func finish(_ message: [UInt8]) {
+        if prefersStreams, !isStream { begin() }
+        if isStream {
+            connection.send(event(message))
+            connection.endStream()
+        } else {
+            connection.respond(
+                HTTPResponse(status: 200, contentType: "application/json", fields: fields, body: [message[...]]))
+        }
+    }
+
+    private func begin() {
+        isStream = true
+        connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream", fields: fields))
+    }
+
+    private func event(_ message: [UInt8]) -> [UInt8] {
+        var event = [UInt8]()
+        event.reserveCapacity(message.count + 32)
+        SSEEncoder.append(type: "message", data: message.span, to: &event)
+        return event
+    }
+}

@@ -1,0 +1,146 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+import MCP
+import Reactor
+
+/// One session of the demo server, and its tools.
+final class DemoSession {
+    let id: [UInt8]
+    private let loop: Loop
+    private let canElicit: Bool
+    private var counter = 0
+    private var lastQuestion = -1
+    private var questions: [Int: Question] = [:]
+    private var cancelled: Set<[UInt8]> = []
+    private var pushConnection: HTTPServerConnection?
+    private let ended = Gate()
+    private var hasEnded = false
+
+    private final class Question {
+        let answered = Gate()
+        var answer: Envelope?
+    }
+
+    init(id: [UInt8], canElicit: Bool, on loop: Loop) {
+        self.id = id
+        self.canElicit = canElicit
+        self.loop = loop
+    }
+
+    func serve(_ method: JSONValue, _ message: Envelope, _ reply: DemoReply) async {
+        let document = message.document
+        switch document.string(method) {
+        case "ping": reply.finish(result: Array("{}".utf8))
+        case "tools/list": reply.finish(result: DemoCatalog.tools)
+        case "tools/call": await call(message, reply)
+        default: reply.finish(code: -32601, "Method not found")
+        }
+    }
+
+    func notified(_ message: Envelope) {
+        guard case .notification(let method) = message.kind,
+            message.document.string(method, equals: "notifications/cancelled"), let params = message.params,
+            let requestID = message.document.value("requestId", of: params)
+        else { return }
+        cancelled.insert(Array(message.document.raw(requestID)))
+    }
+
+    func answered(_ message: Envelope) {
+        guard case .response(let id, _) = message.kind, let id, let number = message.document.integer(id),
+            let question = questions.removeValue(forKey: Int(number))
+        else { return }
+        question.answer = message
+        question.answered.open()
+    }
+
+    // MARK: The GET stream
+
+    func push(on connection: HTTPServerConnection) async {
+        guard pushConnection == nil else { return connection.respond(HTTPResponse(status: 409)) }
+        pushConnection = connection
+        connection.onDisconnect = { [ended] in ended.open() }
+        connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
+        while connection.isConnected, !hasEnded { await ended.wait() }
+        pushConnection = nil
+        connection.endStream()
+    }
+
+    func end() {
+        hasEnded = true
+        ended.open()
+    }
+
+    // MARK: Tools
+
+    private func call(_ message: Envelope, _ reply: DemoReply) async {
+        let document = message.document
+        guard let params = message.params, let name = document.value("name", of: params) else {
+            return reply.finish(code: -32602, "Invalid params: no name")
+        }
+        let arguments = document.value("arguments", of: params)
+        switch document.string(name) {
+        case "echo":
+            let text = arguments.flatMap { document.value("text", of: $0) }.flatMap { document.stringBytes($0) }
+            reply.finish(result: DemoCatalog.text(text ?? []))
+        case "counter":
+            counter += 1
+            reply.finish(result: DemoCatalog.text(Array("\(counter)".utf8)))
+        case "slow":
+            await slow(message, arguments, reply)
+        case "ask":
+            await ask(reply)
+        default:
+            reply.finish(result: DemoCatalog.failure("Unknown tool"))
+        }
+    }
+
+    /// Sleeps `seconds` in `steps`, and tells of each step if the client gave a progress token.
+    private func slow(_ message: Envelope, _ arguments: JSONValue?, _ reply: DemoReply) async {
+        let document = message.document
+        func argument(_ name: StaticString, default value: Int, _ range: ClosedRange<Int>) -> Int {
+            let given = arguments.flatMap { document.value(name, of: $0) }.flatMap { document.integer($0) }
+            return min(max(given.map { Int(clamping: $0) } ?? value, range.lowerBound), range.upperBound)
+        }
+        let steps = argument("steps", default: 4, 1...1000)
+        let milliseconds = argument("milliseconds", default: 400, 0...600_000)
+        let token = message.meta.flatMap { document.value(MetaKey.progressToken, of: $0) }
+        for step in 1...steps {
+            await pause(.milliseconds(milliseconds / steps))
+            if cancelled.remove(reply.id) != nil { return reply.finish(code: 0, "Request cancelled") }
+            if let token { reply.send(DemoCatalog.progress(document.raw(token), step, of: steps)) }
+        }
+        reply.finish(result: DemoCatalog.text(Array("done in \(steps) steps".utf8)))
+    }
+
+    /// Asks the user for a name, in the middle of the call.
+    private func ask(_ reply: DemoReply) async {
+        guard canElicit else {
+            return reply.finish(result: DemoCatalog.failure("This tool asks a question, and the client takes none."))
+        }
+        lastQuestion += 1
+        let question = Question()
+        questions[lastQuestion] = question
+        reply.send(DemoCatalog.question(id: lastQuestion))
+        while question.answer == nil { await question.answered.wait() }
+        guard let answer = question.answer, case .response(_, .result(let result)) = answer.kind,
+            let content = answer.document.value("content", of: result),
+            let name = answer.document.value("name", of: content), let text = answer.document.stringBytes(name)
+        else {
+            return reply.finish(result: DemoCatalog.text(Array("nobody".utf8)))
+        }
+        reply.finish(result: DemoCatalog.text(Array("Hello, ".utf8) + text))
+    }
+
+    private func pause(_ duration: Duration) async {
+        let deadline = Deadline(on: loop)
+        let wakeup = Wakeup()
+        var isOver = false
+        deadline.onExpiry = {
+            isOver = true
+            wakeup.signal()
+        }
+        deadline.set(after: duration)
+        while !isOver { await wakeup.wait() }
+    }
+}

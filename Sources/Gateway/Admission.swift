@@ -1,0 +1,107 @@
+import Crypto
+import HTTPTransport
+import HTTPWire
+import JSONText
+import MCP
+import Translation
+
+/// What comes of a request at the front door.
+enum Admission: Sendable {
+    /// To be carried to the backend.
+    case request(ModernRequest)
+    /// A notification: taken, and dropped, because 2026-07-28 has none that a client could send over HTTP.
+    case notification
+    /// `id` is the request's, as far as it could be read.
+    case refused(Refusal, id: [UInt8]?)
+}
+
+/// The front door: everything that can be said of a request before a session is needed, in the order in which
+/// `docs/translation.md` §1 lists it. A pure function of the request and the settings.
+struct AdmissionRules {
+    let settings: GatewaySettings
+
+    func admit(_ request: HTTPServerRequest) -> Admission {
+        let head = request.head
+        if let refusal = refuse(head) { return .refused(refusal, id: nil) }
+        let document: JSONDocument
+        do throws(JSONTextError) {
+            document = try JSONDocument(request.body, maxDepth: settings.maxDepth)
+        } catch {
+            // The type is looked at only now, so that an error about it can carry the id; it comes first all the same.
+            return .refused(hasJSONType(head) ? .notJSON(error) : .wrongContentType, id: nil)
+        }
+        let id = Envelope.id(of: document).map { Array(document.raw($0)) }
+        guard hasJSONType(head) else { return .refused(.wrongContentType, id: id) }
+        do throws(Refusal) {
+            return try admit(document, head)
+        } catch {
+            return .refused(error, id: id)
+        }
+    }
+
+    private func refuse(_ head: HTTPRequestHead) -> Refusal? {
+        if !settings.door.allowsOrigin(of: head) { return .originNotAllowed }
+        if !settings.door.allowsHost(of: head) { return .hostNotAllowed }
+        if !head.path.elementsEqual(settings.path.utf8) { return .wrongPath(settings.path) }
+        if head.method != .post { return .wrongMethod }
+        return nil
+    }
+
+    private func hasJSONType(_ head: HTTPRequestHead) -> Bool {
+        head.fields.first("content-type")?.isMediaType("application/json") == true
+    }
+
+    private func admit(_ document: JSONDocument, _ head: HTTPRequestHead) throws(Refusal) -> Admission {
+        let envelope: Envelope
+        do throws(Envelope.Flaw) {
+            envelope = try Envelope(document)
+        } catch {
+            throw .notAMessage(error)
+        }
+        try refuseLegacy(envelope, head)
+        switch envelope.kind {
+        case .response:
+            throw .response
+        case .notification:
+            return .notification
+        case .request(let id, let method):
+            return .request(try admit(envelope, id: id, method: method, head))
+        }
+    }
+
+    /// A message of an older revision: it names no version in `_meta`, and in the header none or an older one.
+    private func refuseLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) throws(Refusal) {
+        let document = envelope.document
+        if let meta = envelope.meta, document.value(MetaKey.protocolVersion, of: meta) != nil { return }
+        if case .request(_, let method) = envelope.kind, document.string(method, equals: "initialize") {
+            // An older client has nothing to show its user but this.
+            let requested = envelope.params.flatMap { document.value("protocolVersion", of: $0) }
+            if let requested = requested.flatMap({ document.string($0) }) { throw .unsupportedVersion(requested) }
+        }
+        guard let header = head.fields.first(Header.protocolVersion) else { throw .noVersion }
+        if header.string < Revision.modern.rawValue { throw .unsupportedVersion(header.string) }
+    }
+
+    private func admit(
+        _ envelope: Envelope, id: JSONValue, method: JSONValue, _ head: HTTPRequestHead
+    ) throws(Refusal) -> ModernRequest {
+        let document = envelope.document
+        try HeaderRules.check(head.fields, against: envelope, method: method)
+        guard let params = envelope.params, let meta = envelope.meta,
+            let version = document.value(MetaKey.protocolVersion, of: meta), version.kind == .string
+        else {
+            throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
+        }
+        guard document.value(MetaKey.clientCapabilities, of: meta)?.kind == .object else {
+            throw .malformed("params._meta needs \"\(MetaKey.clientCapabilities)\" as an object on every request.")
+        }
+        guard document.string(version, equals: Array(Revision.modern.rawValue.utf8)) else {
+            throw .unsupportedVersion(document.string(version) ?? "")
+        }
+        guard let name = document.stringBytes(method), let known = Method(name) else {
+            throw .methodNotFound(
+                "this server does not implement it. server/discover says what there is.")
+        }
+        return ModernRequest(document: document, id: id, method: known, params: params, meta: meta)
+    }
+}

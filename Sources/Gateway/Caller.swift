@@ -1,0 +1,46 @@
+import Crypto
+import HTTPWire
+import Legacy
+
+/// Who sends a request, as far as the headers tell.
+struct Caller {
+    /// Equal for requests of one caller, different for those of two.
+    let principal: KeyedHash
+    /// What goes to the backend with the call.
+    let credentials: Credentials
+}
+
+/// Tells callers apart by the configured header fields (`sessions.isolate_by`).
+struct CallerRules {
+    private let names: [[UInt8]]
+    private let key: HashKey
+
+    init(isolateBy names: [String], key: HashKey) {
+        self.names = names.map { Array($0.utf8) }
+        self.key = key
+    }
+
+    func caller(of head: HTTPRequestHead) -> Caller {
+        var lines: [(name: HTTPFieldValue, value: HTTPFieldValue)] = []
+        var secret: [UInt8] = []
+        for (index, name) in names.enumerated() where head.fields.first(named: name) != nil {
+            for line in head.fields.all() where line.name.equalsIgnoringCase(name) {
+                lines.append(line)
+                // The field's number and the value's length keep apart what would else read alike.
+                secret.append(contentsOf: "\(index):\(line.value.bytes.count):".utf8)
+                secret.append(contentsOf: line.value.bytes)
+            }
+        }
+        let principal = lines.isEmpty ? KeyedHash.none : key.hash(secret)
+        return Caller(principal: principal, credentials: Credentials(lines: lines))
+    }
+}
+
+extension HTTPFieldValue {
+    fileprivate func equalsIgnoringCase(_ lowercased: [UInt8]) -> Bool {
+        bytes.count == lowercased.count
+            && zip(bytes, lowercased).allSatisfy { byte, expected in
+                byte == expected || ((0x41...0x5A).contains(byte) && byte | 0x20 == expected)
+            }
+    }
+}

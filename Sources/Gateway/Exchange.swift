@@ -1,0 +1,113 @@
+import JSONText
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// What a request is answered with.
+struct Answer {
+    let status: Int
+    /// The JSON-RPC response.
+    let text: SplicedText
+    /// The code of the error that it is, if it is one.
+    let code: Int?
+}
+
+/// One admitted request on its way to a session and back.
+final class Exchange {
+    private let request: ModernRequest
+    private let caller: Caller
+    private let sessions: SessionPool
+    private let settings: GatewaySettings
+    private let end: Instant
+    private var call: LegacyCall?
+    private var isCancelled = false
+
+    init(_ request: ModernRequest, from caller: Caller, sessions: SessionPool, settings: GatewaySettings) {
+        self.request = request
+        self.caller = caller
+        self.sessions = sessions
+        self.settings = settings
+        end = .now + settings.requestTimeout
+    }
+
+    /// Carries the request to the backend. A session that turns out to be lost is replaced once: no handler ran.
+    func run() async throws(BackendError) -> Result<Answer, Refusal> {
+        let key = SessionKey(
+            principal: caller.principal,
+            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
+        for _ in 1...2 {
+            let lease = try await sessions.lease(key, credentials: caller.credentials)
+            defer { sessions.release(lease) }
+            do throws(BackendError) {
+                return try await run(on: lease.session)
+            } catch where error.kind == .sessionLost {
+                sessions.retire(lease)
+            }
+        }
+        throw BackendError(.sessionLost, "the server lost a session that was just made")
+    }
+
+    /// The client has gone: nobody waits for the answer any more.
+    func cancel() {
+        isCancelled = true
+        call?.cancel(BackendError(.cancelled, "the client went away"))
+    }
+
+    private func run(on session: LegacySession) async throws(BackendError) -> Result<Answer, Refusal> {
+        do throws(Refusal) {
+            try checkCapability(of: session)
+            try ParameterRules.check(request)
+        } catch {
+            return .failure(error)
+        }
+        if request.method == .discover { return .success(discover(session)) }
+        return .success(try translate(try await answer(of: session), from: session))
+    }
+
+    private func checkCapability(of session: LegacySession) throws(Refusal) {
+        guard let capability = request.method.requiredCapability, !session.handshake.offers(capability) else { return }
+        throw .methodNotFound(
+            "this server has no \(capability.rawValue). server/discover says what there is.")
+    }
+
+    private func discover(_ session: LegacySession) -> Answer {
+        // Cues could only come on subscriptions/listen, which Remora does not serve yet: it promises none.
+        let text = Discover.response(
+            to: request, from: session.handshake, hasPushChannel: false, caching: settings.caching)
+        return Answer(status: 200, text: text, code: nil)
+    }
+
+    private func answer(of session: LegacySession) async throws(BackendError) -> LegacyAnswer {
+        if isCancelled { throw BackendError(.cancelled, "the client went away") }
+        let call = try await session.call(request, credentials: caller.credentials, until: end)
+        self.call = call
+        defer { self.call = nil }
+        if isCancelled { cancel() }
+        do throws(BackendError) {
+            return try await call.answer()
+        } catch {
+            if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+            throw error
+        }
+    }
+
+    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Answer {
+        do throws(TranslationError) {
+            switch answer.outcome {
+            case .result(let result):
+                let context = ResultContext(serverInfo: session.handshake.serverInfo, caching: settings.caching)
+                let text = try ResultTranslation.modern(
+                    result, in: answer.document, answering: request, with: context)
+                return Answer(status: 200, text: text, code: nil)
+            case .error(let error):
+                let error = try ErrorTranslation.modern(error, in: answer.document, answering: request)
+                // The only code whose status is not 200: the transport has one for it (basic/transports).
+                let status = error.code == ErrorCode.methodNotFound ? 404 : 200
+                return Answer(status: status, text: error.text, code: error.code)
+            }
+        } catch {
+            throw BackendError(.outcomeUnknown, "the server's answer has a result or an error that is no object")
+        }
+    }
+}

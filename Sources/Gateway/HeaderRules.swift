@@ -1,0 +1,68 @@
+import Crypto
+import HTTPWire
+import JSONText
+import MCP
+
+/// The headers that mirror the body (2026-07-28, basic/transports/streamable-http, "Request Metadata"): whoever routes
+/// by a header and whoever acts on the body must see the same request.
+enum HeaderRules {
+    static func check(_ fields: HTTPFields, against envelope: Envelope, method: JSONValue) throws(Refusal) {
+        let document = envelope.document
+        if let meta = envelope.meta, let version = document.value(MetaKey.protocolVersion, of: meta) {
+            try mirror(Header.protocolVersion, in: fields, of: version, in: document)
+        }
+        try mirror(Header.method, in: fields, of: method, in: document)
+        guard let name = document.stringBytes(method), let parameter = Method(name)?.nameParameter else { return }
+        let value = envelope.params.flatMap { document.value(parameter, of: $0) }
+        try mirrorName(fields, of: value, parameter: parameter, in: document)
+    }
+
+    /// One header line, equal to the string in the body.
+    private static func mirror(
+        _ header: StaticString, in fields: HTTPFields, of value: JSONValue, in document: JSONDocument
+    ) throws(Refusal) {
+        let spelled = try single(header, in: fields)
+        guard document.string(value, equals: Array(spelled.bytes)) else {
+            throw .headerMismatch("\(header) differs from the body. Send what the body says.")
+        }
+    }
+
+    /// `Mcp-Name` may be encoded ("Value Encoding"). A name that the body lacks is a wrong parameter, which is told
+    /// later, unless the header has one.
+    private static func mirrorName(
+        _ fields: HTTPFields, of value: JSONValue?, parameter: StaticString, in document: JSONDocument
+    ) throws(Refusal) {
+        guard let value, value.kind == .string else {
+            if fields.count(of: Header.name) == 0 { return }
+            throw .headerMismatch("Mcp-Name is sent, but params.\(parameter) is no string.")
+        }
+        guard let name = decode(try single(Header.name, in: fields).bytes) else {
+            throw .headerMismatch(
+                "Mcp-Name must be visible ASCII, or =?base64?…?= around the base64 of the UTF-8 text.")
+        }
+        guard document.string(value, equals: name) else {
+            throw .headerMismatch("Mcp-Name differs from params.\(parameter). Send what the body says.")
+        }
+    }
+
+    private static func single(_ header: StaticString, in fields: HTTPFields) throws(Refusal) -> HTTPFieldValue {
+        guard let value = fields.first(header) else {
+            throw .headerMismatch("\(header) is missing. Every request needs it.")
+        }
+        guard fields.count(of: header) == 1 else { throw .headerMismatch("\(header) is sent more than once.") }
+        return value
+    }
+
+    /// The text that a header value stands for; nil when it is not encoded as it must be.
+    static func decode(_ value: ArraySlice<UInt8>) -> [UInt8]? {
+        let prefix = "=?base64?".utf8
+        let suffix = "?=".utf8
+        if value.starts(with: prefix), value.suffix(suffix.count).elementsEqual(suffix),
+            value.count >= prefix.count + suffix.count
+        {
+            return Base64.decode(Array(value.dropFirst(prefix.count).dropLast(suffix.count)))
+        }
+        guard value.allSatisfy({ $0 == 0x09 || (0x20...0x7E).contains($0) }) else { return nil }
+        return Array(value)
+    }
+}

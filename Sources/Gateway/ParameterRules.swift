@@ -1,0 +1,50 @@
+import JSONText
+import MCP
+import Translation
+
+/// Parameters that must be right before a server sees them. What a server checks itself is left to it.
+enum ParameterRules {
+    static func check(_ request: ModernRequest) throws(Refusal) {
+        let document = request.document
+        if let level = document.value(MetaKey.logLevel, of: request.meta) {
+            guard let name = document.string(level), LoggingLevel(rawValue: name) != nil else {
+                let levels = LoggingLevel.allCases.map(\.rawValue).joined(separator: ", ")
+                throw .invalidParams("\"\(MetaKey.logLevel)\" must be one of \(levels).")
+            }
+        }
+        if let token = document.value(MetaKey.progressToken, of: request.meta),
+            !Envelope.isValidID(token, in: document)
+        {
+            throw .invalidParams("progressToken must be a string or an integer.")
+        }
+        switch request.method {
+        case .callTool, .getPrompt:
+            try require("name", .string, in: request)
+            try allow("arguments", .object, in: request)
+        case .readResource:
+            try require("uri", .string, in: request)
+        case .listTools, .listPrompts, .listResources, .listResourceTemplates:
+            try allow("cursor", .string, in: request)
+        case .complete:
+            try require("ref", .object, in: request)
+            try require("argument", .object, in: request)
+        case .discover:
+            break
+        }
+    }
+
+    private static func require(
+        _ name: StaticString, _ kind: JSONKind, in request: ModernRequest
+    ) throws(Refusal) {
+        guard request.document.value(name, of: request.params)?.kind == kind else {
+            throw .invalidParams("\(request.method.rawValue) needs \"\(name)\" as \(words(kind)).")
+        }
+    }
+
+    private static func allow(_ name: StaticString, _ kind: JSONKind, in request: ModernRequest) throws(Refusal) {
+        guard let value = request.document.value(name, of: request.params) else { return }
+        guard value.kind == kind else { throw .invalidParams("\"\(name)\" must be \(words(kind)).") }
+    }
+
+    private static func words(_ kind: JSONKind) -> String { kind == .object ? "an object" : "a string" }
+}

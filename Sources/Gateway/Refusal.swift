@@ -1,0 +1,208 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+import Legacy
+import MCP
+import Translation
+
+/// Every error that Remora itself answers with: its HTTP status, its JSON-RPC code, and what to do about it. This file
+/// alone decides them. Who reads the message may be a person or a model.
+struct Refusal: Error, Sendable {
+    let status: Int
+    let code: Int
+    let message: String
+    /// `data` of the error, as JSON.
+    var data: [UInt8]?
+    var fields: [(name: StaticString, value: [UInt8])] = []
+    /// On whose side the cause is, for the log.
+    var side = Side.client
+
+    enum Side: Sendable {
+        case client, backend, remora
+
+        var name: StaticString {
+            switch self {
+            case .client: "client"
+            case .backend: "backend"
+            case .remora: "remora"
+            }
+        }
+    }
+
+    /// The error as the answer to a request; without an id when it could not be read.
+    func text(id: ArraySlice<UInt8>?) -> [UInt8] {
+        var text = ResponseText.errorHead(id: id)
+        text.append(contentsOf: #"{"code":"#.utf8)
+        text.appendJSON(code)
+        text.append(contentsOf: #","message":"#.utf8)
+        text.appendJSON(message)
+        if let data {
+            text.append(contentsOf: #","data":"#.utf8)
+            text.append(contentsOf: data)
+        }
+        text.append(contentsOf: "}}".utf8)
+        return text
+    }
+}
+
+// MARK: Before the message is looked at
+
+extension Refusal {
+    static func flawed(_ flaw: HTTPRequestFlaw) -> Refusal {
+        switch flaw {
+        case .malformed(let error):
+            Refusal(
+                status: error.suggestedStatus, code: ErrorCode.invalidRequest,
+                message: "The request is not valid HTTP/1.1: \(error). Mend the client or the proxy before Remora.")
+        case .bodyTooLarge:
+            Refusal(
+                status: 413, code: ErrorCode.invalidRequest,
+                message: "The request body is larger than limits.max_body. Send less, or raise the limit.")
+        case .timedOut:
+            Refusal(
+                status: 408, code: ErrorCode.invalidRequest,
+                message: "The request did not arrive in time (limits.header_timeout, limits.body_timeout). "
+                    + "Send it again, whole.")
+        }
+    }
+
+    static let originNotAllowed = Refusal(
+        status: 403, code: ErrorCode.invalidRequest,
+        message: "This Origin may not use the server. Add it to listen.allowed_origins if it should.")
+
+    static let hostNotAllowed = Refusal(
+        status: 421, code: ErrorCode.invalidRequest,
+        message: "This server does not answer to that Host. Add it to listen.allowed_hosts if it should.")
+
+    static func wrongPath(_ path: String) -> Refusal {
+        Refusal(
+            status: 404, code: ErrorCode.invalidRequest,
+            message: "There is no MCP endpoint at this path. POST to \(path).")
+    }
+
+    static let wrongMethod = Refusal(
+        status: 405, code: ErrorCode.invalidRequest,
+        message: "MCP 2026-07-28 has no streams or sessions to GET or DELETE. POST one JSON-RPC request.",
+        fields: [("allow", Array("POST".utf8))])
+
+    static let wrongContentType = Refusal(
+        status: 415, code: ErrorCode.invalidRequest,
+        message: "The body must be JSON: send Content-Type: application/json.")
+}
+
+// MARK: The message
+
+extension Refusal {
+    static func notJSON(_ error: JSONTextError) -> Refusal {
+        Refusal(
+            status: 400, code: ErrorCode.parseError,
+            message: "The body is not acceptable JSON: \(error). Send one JSON-RPC request in UTF-8.")
+    }
+
+    static func notAMessage(_ flaw: Envelope.Flaw) -> Refusal {
+        Refusal(
+            status: 400, code: ErrorCode.invalidRequest, message: "Not a JSON-RPC request: \(flaw.advice).")
+    }
+
+    static let response = Refusal(
+        status: 400, code: ErrorCode.invalidRequest,
+        message: "Clients do not send JSON-RPC responses in MCP 2026-07-28. Answer a question by sending the request "
+            + "again with inputResponses.")
+
+    static func headerMismatch(_ what: String) -> Refusal {
+        Refusal(status: 400, code: ErrorCode.headerMismatch, message: "Header mismatch: \(what)")
+    }
+
+    /// A client of an older revision, which knows no header, or says so in it.
+    static let noVersion = headerMismatch(
+        "MCP-Protocol-Version is missing. This server speaks MCP \(Revision.modern.rawValue) only; "
+            + "send that version in the header and in params._meta.")
+
+    static func unsupportedVersion(_ requested: String) -> Refusal {
+        var data = Array(#"{"supported":[""#.utf8)
+        data.append(contentsOf: Revision.modern.rawValue.utf8)
+        data.append(contentsOf: #""],"requested":"#.utf8)
+        data.appendJSON(requested)
+        data.append(UInt8(ascii: "}"))
+        return Refusal(
+            status: 400, code: ErrorCode.unsupportedProtocolVersion,
+            message: "Unsupported protocol version. This server speaks MCP \(Revision.modern.rawValue) only, "
+                + "without initialize.",
+            data: data)
+    }
+
+    static func malformed(_ what: String) -> Refusal {
+        Refusal(status: 400, code: ErrorCode.invalidParams, message: "Invalid params: \(what)")
+    }
+
+    static func invalidParams(_ what: String) -> Refusal {
+        Refusal(status: 200, code: ErrorCode.invalidParams, message: "Invalid params: \(what)")
+    }
+
+    static func methodNotFound(_ why: String) -> Refusal {
+        Refusal(status: 404, code: ErrorCode.methodNotFound, message: "Method not found: \(why)")
+    }
+}
+
+// MARK: The backend
+
+extension Refusal {
+    /// Nil where nobody is left to answer.
+    init?(_ error: BackendError) {
+        let detail = error.detail
+        switch error.kind {
+        case .cancelled:
+            return nil
+        case .unavailable:
+            self.init(
+                status: 503, reason: "backend_unavailable", dispatched: false,
+                message: "The MCP server behind Remora cannot be reached: \(detail). Nothing was run. "
+                    + "Try again shortly; if it stays so, check that the server runs and that backends[].url is right.")
+            fields = [("retry-after", Array("1".utf8))]
+        case .busy:
+            self.init(
+                status: 503, reason: "busy", dispatched: false,
+                message: "No session is free: \(detail). Nothing was run. Try again shortly, or raise sessions.max.")
+            fields = [("retry-after", Array("2".utf8))]
+            side = .remora
+        case .sessionLost:
+            self.init(
+                status: 503, reason: "session_lost", dispatched: false,
+                message: "The MCP server forgets its sessions as soon as they are made. Nothing was run. "
+                    + "If it has several replicas, it needs session affinity.")
+        case .unauthorized(let status, let challenge):
+            self.init(
+                status: status, reason: "unauthorized", dispatched: false,
+                message: "The MCP server refused the credentials (HTTP \(status)). Nothing was run. "
+                    + "Authorize anew and try again.")
+            if let challenge { fields = [("www-authenticate", challenge)] }
+        case .rejected:
+            self.init(
+                status: 200, reason: "backend_rejected", dispatched: true,
+                message: "The MCP server rejected the request: \(detail). It was most likely not run; "
+                    + "the server's log says why.")
+        case .silent:
+            self.init(
+                status: 200, reason: "idle_timeout", dispatched: true,
+                message: "No answer in time: \(detail). The call was cancelled, and may or may not have run: "
+                    + "check before you call again.")
+        case .overdue:
+            self.init(
+                status: 200, reason: "request_timeout", dispatched: true,
+                message: "No answer in time: \(detail). The call was cancelled, and may or may not have run: "
+                    + "check before you call again.")
+        case .outcomeUnknown:
+            self.init(
+                status: 200, reason: "outcome_unknown", dispatched: true,
+                message: "The MCP server gave no usable answer: \(detail). The call may or may not have run: "
+                    + "check before you call again.")
+        }
+    }
+
+    /// 200 says "do not send it again blindly", where the call may have run: clients and balancers retry a 502 or 503.
+    private init(status: Int, reason: StaticString, dispatched: Bool, message: String) {
+        let data = #"{"reason":"\#(reason)","dispatched":\#(dispatched)}"#
+        self.init(
+            status: status, code: ErrorCode.internalError, message: message, data: Array(data.utf8), side: .backend)
+    }
+}

@@ -1,0 +1,46 @@
+import MCP
+import Reactor
+import JSONText
+import Crypto
+import Telemetry
+import Translation
+
+/// What the log says of one request. No body, no credential, no session id.
+struct RequestRecord {
+    private let start = Instant.now
+    private var method: Method?
+    private var name: String?
+    private var principal: String?
+    var status = 0
+    /// The code of the JSON-RPC error, if the answer is one.
+    var code: Int?
+    var side: Refusal.Side?
+    /// What was seen on the backend's side.
+    var detail: String?
+    var requestBytes = 0
+    var responseBytes = 0
+
+    mutating func describe(_ request: ModernRequest, from caller: Caller) {
+        method = request.method
+        principal = caller.principal.short
+        // URIs may hold what is nobody else's business; names of tools and prompts do not.
+        if request.method == .callTool || request.method == .getPrompt {
+            name = request.document.value("name", of: request.params).flatMap { request.document.string($0) }
+        }
+    }
+
+    func write(to log: Log) {
+        log.write(code == nil ? .info : side == .client ? .info : .warning, "request") { line in
+            if let method { line.field("method", method.rawValue) }
+            if let name { line.field("name", name) }
+            line.field("status", status)
+            if let code { line.field("code", code) }
+            if let side { line.field("side", side.name) }
+            if let detail { line.field("detail", detail) }
+            if let principal { line.field("principal", principal) }
+            line.field("request_bytes", requestBytes)
+            line.field("response_bytes", responseBytes)
+            line.field("ms", milliseconds: .now - start)
+        }
+    }
+}

@@ -1,0 +1,70 @@
+package import HTTPTransport
+package import Reactor
+
+/// What runs on one loop: a listener, its connections, and the gateway that serves them.
+package final class Service {
+    private let loop: Loop
+    private let listener: Listener
+    private let gateway: Gateway
+    private let limits: HTTPServerConnection.Limits
+    private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
+    private let emptied = Wakeup()
+
+    package init(on loop: Loop, listener: Listener, gateway: Gateway, limits: HTTPServerConnection.Limits) {
+        self.loop = loop
+        self.listener = listener
+        self.gateway = gateway
+        self.limits = limits
+    }
+
+    /// Begins to accept connections.
+    package func start() {
+        listener.start { [unowned self] socket in
+            let connection = HTTPServerConnection(socket, on: loop, limits: limits)
+            connections[ObjectIdentifier(connection)] = connection
+            loop.spawn { await self.serve(connection) }
+        }
+    }
+
+    private func serve(_ connection: HTTPServerConnection) async {
+        await gateway.serve(connection)
+        connections[ObjectIdentifier(connection)] = nil
+        listener.connectionClosed()
+        if connections.isEmpty { emptied.signal() }
+    }
+
+    /// Stops accepting, lets what is in flight finish for as long as `timeout`, then closes everything.
+    package func drain(timeout: Duration) async {
+        listener.close()
+        for connection in connections.values { connection.drain() }
+        let deadline = Deadline(on: loop)
+        var isOver = false
+        deadline.onExpiry = { [emptied] in
+            isOver = true
+            emptied.signal()
+        }
+        deadline.set(after: timeout)
+        while !connections.isEmpty, !isOver { await emptied.wait() }
+        deadline.set(nil)
+        for connection in connections.values { connection.close() }
+        await gateway.close()
+    }
+}
+
+/// The door through which other threads reach the service of a loop.
+package actor Shard {
+    nonisolated package let loop: Loop
+    private let service: Service
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    package init(_ service: sending Service, on loop: Loop) {
+        self.service = service
+        self.loop = loop
+    }
+
+    package func start() { service.start() }
+
+    /// See `Service.drain`.
+    package func drain(timeout: Duration) async { await service.drain(timeout: timeout) }
+}

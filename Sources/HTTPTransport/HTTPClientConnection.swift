@@ -1,0 +1,144 @@
+package import HTTPWire
+package import Reactor
+
+/// Who reads the answer to a request. Everything is told on the loop's thread, in the order of the wire; after
+/// `finished` or `failed` nothing more is told.
+package protocol HTTPResponseHandler: AnyObject {
+    func received(_ head: HTTPResponseHead)
+    /// A part of the body, without its framing; valid during the call only.
+    func received(body: Span<UInt8>)
+    func finished()
+    func failed(_ error: HTTPClientError)
+}
+
+/// Why a request has no answer, or not all of it.
+package enum HTTPClientError: Error, Sendable {
+    /// No connection was made: nothing was sent.
+    case notConnected(SystemError)
+    /// The peer closed, or the connection broke. `answerBegan` is false when not one byte of an answer had come.
+    case disconnected(answerBegan: Bool)
+    /// What came is not HTTP/1.1.
+    case malformed(HTTPDecodeError)
+    /// The time set with `setTimeout` has passed.
+    case timedOut
+}
+
+/// A connection to a server, with at most one request on it at a time.
+package final class HTTPClientConnection: SocketHandler {
+    private let socket: Socket
+    private var decoder: HTTPResponseDecoder
+    private var handler: (any HTTPResponseHandler)?
+    private var answerBegan = false
+    private var keepsAlive = true
+    private let deadline: Deadline
+
+    /// When it last became idle, for its pool.
+    var idleSince = Instant.now
+
+    package static func connect(
+        to address: SocketAddress, on loop: Loop, timeout: Duration, limits: HTTPLimits = HTTPLimits()
+    ) async throws(HTTPClientError) -> HTTPClientConnection {
+        do throws(SystemError) {
+            let socket = try await Socket.connect(to: address, on: loop, timeout: timeout)
+            return HTTPClientConnection(socket, on: loop, limits)
+        } catch {
+            throw .notConnected(error)
+        }
+    }
+
+    private init(_ socket: Socket, on loop: Loop, _ limits: HTTPLimits) {
+        self.socket = socket
+        decoder = HTTPResponseDecoder(limits: limits)
+        deadline = Deadline(on: loop)
+        deadline.onExpiry = { [unowned self] in fail(.timedOut) }
+        socket.start(self)
+    }
+
+    deinit { socket.close() }
+
+    /// Whether another request can be sent on it.
+    package var isReusable: Bool { socket.isOpen && handler == nil && keepsAlive }
+
+    /// Sends a request, head and body, and tells `handler` of the answer.
+    package func send(_ request: [ArraySlice<UInt8>], answersTo handler: any HTTPResponseHandler) {
+        precondition(self.handler == nil, "a connection carries one request at a time")
+        guard socket.isOpen else { return handler.failed(.disconnected(answerBegan: false)) }
+        self.handler = handler
+        answerBegan = false
+        if request.count == 1, let whole = request.first {
+            socket.write(Array(whole))
+        } else {
+            socket.write(request)
+        }
+    }
+
+    /// The moment at which the request that is under way fails; nil for never. Moving it is cheap.
+    package func setTimeout(_ instant: Instant?) { deadline.set(instant) }
+
+    /// Closes now; the handler is told nothing.
+    package func close() {
+        handler = nil
+        deadline.set(nil)
+        socket.close()
+    }
+
+    /// Reads nothing more until `resumeReading`, so that the server has to wait.
+    package func pauseReading() { socket.pauseReading() }
+
+    package func resumeReading() { socket.resumeReading() }
+
+    // MARK: SocketHandler
+
+    package func received(_ bytes: Span<UInt8>) {
+        answerBegan = true
+        var offset = 0
+        do throws(HTTPDecodeError) {
+            while let handler {
+                switch try decoder.next(bytes, from: &offset) {
+                case .needMoreInput:
+                    return
+                case .head(let head):
+                    keepsAlive = head.keepAlive
+                    handler.received(head)
+                case .body(let range):
+                    handler.received(body: bytes.extracting(range))
+                case .end:
+                    // What follows an answer was not asked for: such a server is not to be trusted with another.
+                    if offset < bytes.count { keepsAlive = false }
+                    finish { $0.finished() }
+                    return
+                }
+            }
+            // Bytes on an idle connection: whatever they are, they answer nothing.
+            close()
+        } catch {
+            fail(.malformed(error))
+        }
+    }
+
+    package func drained() {}
+
+    package func ended(_ error: SystemError?) {
+        do throws(HTTPDecodeError) {
+            if handler != nil, error == nil, try decoder.finish() == .message {
+                socket.close()
+                return finish { $0.finished() }
+            }
+        } catch {
+            return fail(.disconnected(answerBegan: true))
+        }
+        fail(.disconnected(answerBegan: answerBegan))
+    }
+
+    private func fail(_ error: HTTPClientError) {
+        socket.close()
+        finish { $0.failed(error) }
+    }
+
+    private func finish(_ tell: (any HTTPResponseHandler) -> Void) {
+        guard let handler = handler.take() else { return }
+        deadline.set(nil)
+        if !keepsAlive { socket.close() }
+        tell(handler)
+    }
+}

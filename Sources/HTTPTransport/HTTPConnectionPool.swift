@@ -1,0 +1,76 @@
+package import Reactor
+
+/// Idle connections to one server. The one used last is used next, so that a load that falls lets the others go.
+package final class HTTPConnectionPool {
+    /// How long an idle connection is kept. Common servers (uvicorn, Node) close theirs after 5 s; a request that
+    /// crosses such a close on the wire may or may not have run, so Remora gives up first.
+    private static let idleLifetime: Duration = .seconds(3)
+    /// Idle connections kept. More than this many at once are closed as they come back.
+    private static let maxIdle = 512
+
+    private let resolver: Resolver
+    private let loop: Loop
+    private let connectTimeout: Duration
+    private var idle: [HTTPClientConnection] = []
+    private let sweep: Deadline
+
+    /// - Parameter host: a name, or a numeric address without brackets.
+    package init(host: String, port: UInt16, on loop: Loop, connectTimeout: Duration) {
+        resolver = Resolver(host: host, port: port, on: loop)
+        self.loop = loop
+        self.connectTimeout = connectTimeout
+        sweep = Deadline(on: loop)
+        sweep.onExpiry = { [unowned self] in closeStale() }
+    }
+
+    /// A connection that is ready for a request.
+    package func take() async throws(HTTPClientError) -> HTTPClientConnection {
+        while let connection = idle.popLast() {
+            if connection.isReusable { return connection }
+        }
+        return try await connect()
+    }
+
+    /// To the first address that takes the connection.
+    private func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+        let addresses: [SocketAddress]
+        do throws(SystemError) {
+            addresses = try await resolver.resolve()
+        } catch {
+            throw .notConnected(error)
+        }
+        for address in addresses.dropLast() {
+            if let connection = try? await HTTPClientConnection.connect(
+                to: address, on: loop, timeout: connectTimeout)
+            {
+                return connection
+            }
+        }
+        guard let last = addresses.last else { preconditionFailure("a name was resolved to nothing") }
+        return try await HTTPClientConnection.connect(to: last, on: loop, timeout: connectTimeout)
+    }
+
+    /// Gives a connection back whose answer has ended.
+    package func putBack(_ connection: HTTPClientConnection) {
+        guard connection.isReusable, idle.count < HTTPConnectionPool.maxIdle else { return connection.close() }
+        connection.idleSince = .now
+        if idle.isEmpty { sweep.set(after: HTTPConnectionPool.idleLifetime) }
+        idle.append(connection)
+    }
+
+    /// Closes every idle connection.
+    package func closeIdle() {
+        for connection in idle { connection.close() }
+        idle = []
+        sweep.set(nil)
+    }
+
+    private func closeStale() {
+        let newest = Instant.now + (.zero - HTTPConnectionPool.idleLifetime)
+        // Connections go back in order of time: the stale ones are the first.
+        let fresh = idle.firstIndex { $0.idleSince > newest } ?? idle.endIndex
+        for connection in idle[..<fresh] { connection.close() }
+        idle.removeFirst(fresh)
+        if let oldest = idle.first { sweep.set(oldest.idleSince + HTTPConnectionPool.idleLifetime) }
+    }
+}

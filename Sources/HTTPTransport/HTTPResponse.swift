@@ -1,0 +1,49 @@
+import HTTPWire
+
+/// An answer whose body is known when it is written.
+package struct HTTPResponse: Sendable {
+    package var status: Int
+    package var contentType: StaticString?
+    /// Further fields. Their values are ours or came through a decoder: they hold no line break.
+    package var fields: [(name: StaticString, value: [UInt8])]
+    /// The parts of the body, in order. They are sent without being joined when they are large.
+    package var body: [ArraySlice<UInt8>]
+    /// Whether the connection ends with it.
+    package var closes: Bool
+
+    package init(
+        status: Int, contentType: StaticString? = nil, fields: [(name: StaticString, value: [UInt8])] = [],
+        body: [ArraySlice<UInt8>] = [], closes: Bool = false
+    ) {
+        self.status = status
+        self.contentType = contentType
+        self.fields = fields
+        self.body = body
+        self.closes = closes
+    }
+
+    func appendHead(bodySize: Int, keepAlive: Bool, to out: inout [UInt8]) {
+        var writer = begin(&out)
+        // RFC 9110 §8.6: no length in an answer that has no body by its status.
+        if status != 204 { writer.field("content-length", bodySize) }
+        if !keepAlive { writer.field("connection", "close") }
+        writer.end(into: &out)
+    }
+
+    func appendStreamHead(isChunked: Bool, keepAlive: Bool, to out: inout [UInt8]) {
+        var writer = begin(&out)
+        if isChunked { writer.field("transfer-encoding", "chunked") }
+        if !keepAlive || !isChunked { writer.field("connection", "close") }
+        writer.end(into: &out)
+    }
+
+    private func begin(_ out: inout [UInt8]) -> HTTPHeadWriter {
+        var writer = HTTPHeadWriter(status: status, into: &out)
+        if let contentType { writer.field("content-type", contentType) }
+        for field in fields {
+            let isClean = writer.field(field.name, field.value)
+            precondition(isClean, "a field of an answer has a control character")
+        }
+        return writer
+    }
+}

@@ -1,0 +1,335 @@
+package import HTTPWire
+package import Reactor
+
+/// One client's HTTP/1.1 connection: requests come out whole and one at a time, answers go in.
+///
+/// A request that is pipelined behind another waits, unread as far as possible, until that one is answered.
+package final class HTTPServerConnection: SocketHandler {
+    package struct Limits: Sendable {
+        package var head: HTTPLimits
+        /// Bytes of a request body.
+        package var maxBody: Int
+        /// From the first byte of a request to the end of its head. Bounds clients that send a byte at a time.
+        package var headerTimeout: Duration
+        /// From the end of the head to the end of the body.
+        package var bodyTimeout: Duration
+        /// How long a connection may be silent between two requests, and how long a client may take nothing of an
+        /// answer.
+        package var idleTimeout: Duration
+
+        package init(
+            head: HTTPLimits = HTTPLimits(), maxBody: Int, headerTimeout: Duration, bodyTimeout: Duration,
+            idleTimeout: Duration
+        ) {
+            self.head = head
+            self.maxBody = maxBody
+            self.headerTimeout = headerTimeout
+            self.bodyTimeout = bodyTimeout
+            self.idleTimeout = idleTimeout
+        }
+    }
+
+    /// What comes out of a connection.
+    package enum Arrival {
+        case request(HTTPServerRequest)
+        /// Something that cannot be answered and gone on from: answer it with `closing` set.
+        case flawed(HTTPRequestFlaw)
+        /// The client has gone, or was silent for too long.
+        case closed
+    }
+
+    private enum Phase {
+        /// Nothing of a request has come. Leads to `head`, `closed`.
+        case idle
+        /// Leads to `body`, `arrived`, `closed`.
+        case head
+        /// Leads to `arrived`, `closed`.
+        case body
+        /// An arrival waits to be taken. Leads to `serving`.
+        case arrived(Arrival)
+        /// Its answer is being made. Leads to `idle`, `closing`.
+        case serving
+        /// The last answer is written; what still comes is read and dropped, so that the client can read that answer
+        /// before a reset takes it away. Leads to `closed`.
+        case closing
+        case closed
+    }
+
+    /// Bytes of pipelined requests that are kept while one is served; beyond them the client has to wait.
+    private static let maxUnread = 64 * 1024
+    /// How long a refused client may go on sending before the connection is cut.
+    private static let lingerTimeout: Duration = .seconds(5)
+    /// An answer up to this size is joined with its head: copying it costs less than a longer system call.
+    private static let maxJoined = 16 * 1024
+
+    private let socket: Socket
+    private let limits: Limits
+    private let deadline: Deadline
+    private let wakeup = Wakeup()
+    private var decoder: HTTPRequestDecoder
+    private var phase = Phase.idle
+    private var head: HTTPRequestHead?
+    private var body: [UInt8] = []
+    private var unread: [UInt8] = []
+    private var keepAlive = true
+    /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
+    private var isChunkable = true
+    private var unsentAtLastLook = 0
+    private var isDraining = false
+
+    /// Called when the client goes away while a request of it is served.
+    package var onDisconnect: (() -> Void)?
+
+    package init(_ socket: Socket, on loop: Loop, limits: Limits) {
+        self.socket = socket
+        self.limits = limits
+        decoder = HTTPRequestDecoder(limits: limits.head)
+        deadline = Deadline(on: loop)
+        deadline.onExpiry = { [unowned self] in expired() }
+        socket.start(self)
+        deadline.set(after: limits.idleTimeout)
+    }
+
+    // MARK: Requests
+
+    /// The next request, as soon as all of it has come.
+    package func next() async -> Arrival {
+        await answerTaken()
+        if case .serving = phase { proceed() }
+        while true {
+            switch phase {
+            case .arrived(let arrival):
+                phase = .serving
+                deadline.set(nil)
+                return arrival
+            case .closed:
+                return .closed
+            case .idle where isDraining:
+                close()
+                return .closed
+            case .idle, .head, .body, .serving, .closing:
+                await wakeup.wait()
+            }
+        }
+    }
+
+    /// Waits until the client has taken the last answer, so that at most one is held for it.
+    private func answerTaken() async {
+        while socket.isOpen, socket.unsentBytes > 0 {
+            unsentAtLastLook = socket.unsentBytes
+            deadline.set(after: limits.idleTimeout)
+            await wakeup.wait()
+        }
+    }
+
+    /// Goes on to the next request after an answer, first with what came meanwhile.
+    private func proceed() {
+        phase = .idle
+        deadline.set(after: limits.idleTimeout)
+        let pending = unread
+        unread = []
+        if !pending.isEmpty { decode(pending.span) }
+        if case .arrived = phase { return }
+        socket.resumeReading()
+    }
+
+    package func received(_ bytes: Span<UInt8>) {
+        switch phase {
+        case .idle, .head, .body:
+            decode(bytes)
+        case .arrived, .serving:
+            keep(bytes, from: 0)
+        case .closing, .closed:
+            break
+        }
+    }
+
+    private func keep(_ bytes: Span<UInt8>, from offset: Int) {
+        unread.append(bytes, offset..<bytes.count)
+        if unread.count >= HTTPServerConnection.maxUnread { socket.pauseReading() }
+    }
+
+    private func decode(_ bytes: Span<UInt8>) {
+        var offset = 0
+        do throws(HTTPDecodeError) {
+            while true {
+                switch try decoder.next(bytes, from: &offset) {
+                case .needMoreInput:
+                    if case .idle = phase, decoder.hasPartialHead { expectHead() }
+                    return
+                case .head(let head):
+                    if !begin(head, bodyFollows: offset < bytes.count) { return }
+                case .body(let range):
+                    guard body.count + range.count <= limits.maxBody else { return arrive(.flawed(.bodyTooLarge)) }
+                    body.append(bytes, range)
+                case .end:
+                    finish()
+                    if offset < bytes.count { keep(bytes, from: offset) }
+                    return
+                }
+            }
+        } catch {
+            arrive(.flawed(.malformed(error)))
+        }
+    }
+
+    private func expectHead() {
+        phase = .head
+        deadline.set(after: limits.headerTimeout)
+    }
+
+    /// Returns whether the request is to be read on.
+    private func begin(_ head: HTTPRequestHead, bodyFollows: Bool) -> Bool {
+        self.head = head
+        body = []
+        if case .bytes(let count) = head.bodyLength {
+            guard count <= limits.maxBody else {
+                arrive(.flawed(.bodyTooLarge))
+                return false
+            }
+            body.reserveCapacity(min(count, HTTPServerConnection.maxUnread))
+        }
+        if head.expectsContinue, !bodyFollows {
+            var interim: [UInt8] = []
+            HTTPInterim.appendContinue(to: &interim)
+            socket.write(interim)
+        }
+        phase = .body
+        if !bodyFollows { deadline.set(after: limits.bodyTimeout) }
+        return true
+    }
+
+    private func finish() {
+        guard let head else { preconditionFailure("a request ended before it began") }
+        isChunkable = head.minorVersion > 0
+        keepAlive = head.keepAlive && !isDraining
+        let request = HTTPServerRequest(head: head, body: body)
+        self.head = nil
+        body = []
+        arrive(.request(request))
+    }
+
+    private func arrive(_ arrival: Arrival) {
+        if case .flawed = arrival { keepAlive = false }
+        phase = .arrived(arrival)
+        wakeup.signal()
+    }
+
+    // MARK: Answers
+
+    /// Whether the client is still there to read an answer.
+    package var isConnected: Bool {
+        if case .closed = phase { return false }
+        return true
+    }
+
+    /// Answers the request that `next` gave last.
+    package func respond(_ response: HTTPResponse) {
+        guard case .serving = phase else { return }
+        onDisconnect = nil
+        if response.closes { keepAlive = false }
+        var head = [UInt8]()
+        let bodySize = response.body.reduce(0) { $0 + $1.count }
+        let isJoined = bodySize <= HTTPServerConnection.maxJoined
+        head.reserveCapacity(256 + (isJoined ? bodySize : 0))
+        response.appendHead(bodySize: bodySize, keepAlive: keepAlive && !isDraining, to: &head)
+        if isJoined {
+            for part in response.body { head.append(contentsOf: part) }
+            socket.write(head)
+        } else {
+            socket.write([head[...]] + response.body)
+        }
+        if !keepAlive || isDraining { finishWriting() }
+    }
+
+    /// Begins an answer whose body comes in parts. `response.body` is not looked at.
+    package func beginStream(_ response: HTTPResponse) {
+        guard case .serving = phase else { return }
+        if response.closes { keepAlive = false }
+        var head = [UInt8]()
+        response.appendStreamHead(isChunked: isChunkable, keepAlive: keepAlive && !isDraining, to: &head)
+        socket.write(head)
+    }
+
+    /// Sends a part of the stream, which must not be empty.
+    package func send(_ part: [UInt8]) {
+        guard case .serving = phase else { return }
+        precondition(!part.isEmpty, "an empty chunk would end the stream")
+        guard isChunkable else { return socket.write(part) }
+        var chunk = [UInt8]()
+        chunk.reserveCapacity(part.count + 16)
+        HTTPChunk.append(part.span, to: &chunk)
+        socket.write(chunk)
+    }
+
+    /// Ends the stream, and with it the answer.
+    package func endStream() {
+        guard case .serving = phase else { return }
+        onDisconnect = nil
+        if isChunkable {
+            var end = [UInt8]()
+            HTTPChunk.appendLast(to: &end)
+            socket.write(end)
+        }
+        if !keepAlive || isDraining { finishWriting() }
+    }
+
+    private func finishWriting() {
+        if socket.unsentBytes == 0 {
+            socket.shutdownWriting()
+            phase = .closing
+            socket.resumeReading()
+            deadline.set(after: HTTPServerConnection.lingerTimeout)
+        } else {
+            // `drained` comes back here.
+            phase = .closing
+            unsentAtLastLook = socket.unsentBytes
+            deadline.set(after: limits.idleTimeout)
+        }
+    }
+
+    // MARK: The end
+
+    /// Answers what is being served, then closes; an idle connection is closed at once.
+    package func drain() {
+        isDraining = true
+        if case .idle = phase {
+            close()
+            wakeup.signal()
+        }
+    }
+
+    /// Closes now. Harmless when it is closed.
+    package func close() {
+        socket.close()
+        deadline.set(nil)
+        phase = .closed
+    }
+
+    package func drained() {
+        if case .closing = phase { finishWriting() }
+        wakeup.signal()
+    }
+
+    package func ended(_ error: SystemError?) {
+        let wasServing = if case .serving = phase { true } else { false }
+        close()
+        if wasServing { onDisconnect?() }
+        onDisconnect = nil
+        wakeup.signal()
+    }
+
+    private func expired() {
+        if socket.unsentBytes > 0, socket.unsentBytes < unsentAtLastLook {
+            unsentAtLastLook = socket.unsentBytes
+            return deadline.set(after: limits.idleTimeout)
+        }
+        switch phase {
+        case .head, .body:
+            arrive(.flawed(.timedOut))
+        case .idle, .closing, .serving, .arrived, .closed:
+            close()
+            wakeup.signal()
+        }
+    }
+}

@@ -1,0 +1,17 @@
+package import HTTPWire
+
+/// A request that has come in whole.
+package struct HTTPServerRequest: Sendable {
+    package let head: HTTPRequestHead
+    package let body: [UInt8]
+}
+
+/// Why a request could not be read to its end.
+package enum HTTPRequestFlaw: Sendable {
+    /// It is not HTTP/1.1 as RFC 9112 has it, or larger than the limits on its head.
+    case malformed(HTTPDecodeError)
+    /// The body is longer than allowed.
+    case bodyTooLarge
+    /// The head or the body did not come in time.
+    case timedOut
+}

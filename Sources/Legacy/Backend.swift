@@ -1,0 +1,45 @@
+import HTTPTransport
+package import Reactor
+
+/// A legacy server, as one loop talks to it.
+package final class Backend {
+    package struct Limits: Sendable {
+        /// Bytes of one message, as a JSON body or as one event.
+        package var maxMessage: Int
+        /// Nesting of a message.
+        package var maxDepth: Int
+        /// How long the server may be silent while an answer is due.
+        package var silence: Duration
+        package var connect: Duration
+
+        package init(maxMessage: Int, maxDepth: Int, silence: Duration, connect: Duration) {
+            self.maxMessage = maxMessage
+            self.maxDepth = maxDepth
+            self.silence = silence
+            self.connect = connect
+        }
+    }
+
+    package let loop: Loop
+    package let limits: Limits
+    /// Path and query of the MCP endpoint.
+    let target: [UInt8]
+    /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
+    let host: [UInt8]
+    let connections: HTTPConnectionPool
+
+    /// - Parameters:
+    ///   - host: a name, or a numeric address without brackets.
+    ///   - hostField: the value of `Host`.
+    ///   - target: path and query.
+    package init(
+        host: String, port: UInt16, hostField: String, target: String, on loop: Loop, limits: Limits
+    ) {
+        self.loop = loop
+        self.limits = limits
+        self.host = Array(hostField.utf8)
+        self.target = Array(target.utf8)
+        connections = HTTPConnectionPool(
+            host: host, port: port, on: loop, connectTimeout: limits.connect)
+    }
+}

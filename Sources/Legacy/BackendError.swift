@@ -1,0 +1,59 @@
+import HTTPTransport
+import HTTPWire
+
+/// Why the backend gave no answer that can be translated. It says where the request got to, because that decides
+/// whether the client may send it again.
+package struct BackendError: Error, Sendable {
+    package enum Kind: Sendable, Equatable {
+        /// No connection, or no session: nothing of the request reached a handler.
+        case unavailable
+        /// The request was sent, and what became of it is not known.
+        case outcomeUnknown
+        /// The backend refused the caller's credentials: status and `WWW-Authenticate`.
+        case unauthorized(status: Int, challenge: [UInt8]?)
+        /// The backend refused the request with another 4xx.
+        case rejected(status: Int)
+        /// The session is gone on the server; no handler ran.
+        case sessionLost
+        /// Every session is in use.
+        case busy
+        /// The backend was silent for too long.
+        case silent
+        /// The call took longer than any call may.
+        case overdue
+        /// The client went away.
+        case cancelled
+    }
+
+    package let kind: Kind
+    /// What was seen, for a person; it never holds a credential or a session id.
+    package let detail: String
+
+    package init(_ kind: Kind, _ detail: String) {
+        self.kind = kind
+        self.detail = detail
+    }
+
+    /// The error of an answer that refuses the caller's credentials; nil for any other answer.
+    static func unauthorized(_ head: HTTPResponseHead) -> BackendError? {
+        guard head.status == 401 || head.status == 403 else { return nil }
+        let challenge = head.fields.first("www-authenticate").map { Array($0.bytes) }
+        return BackendError(
+            .unauthorized(status: head.status, challenge: challenge), "the server answered with HTTP \(head.status)")
+    }
+
+    init(_ error: HTTPClientError) {
+        switch error {
+        case .notConnected(let system):
+            self.init(.unavailable, "\(system)")
+        case .disconnected(answerBegan: false):
+            self.init(.outcomeUnknown, "the connection ended before an answer")
+        case .disconnected(answerBegan: true):
+            self.init(.outcomeUnknown, "the connection ended in the middle of the answer")
+        case .timedOut:
+            self.init(.silent, "the server was silent for too long")
+        case .malformed(let flaw):
+            self.init(.outcomeUnknown, "the answer is not HTTP/1.1: \(flaw)")
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import HTTPTransport
+import HTTPWire
+import Reactor
+
+/// One HTTP request to the backend and the messages of its answer, whether they come as JSON or as events.
+///
+/// It keeps the connection until the answer has ended, also when its reader has left: most servers end a stream right
+/// after the response, and the connection is then good for the next call.
+final class BackendExchange: HTTPResponseHandler {
+    /// How long a stream may stay open after its reader has all that it wanted.
+    private static let afterlife: Duration = .seconds(1)
+
+    /// How long an exchange may take.
+    enum Patience {
+        /// Until this moment, and never silent for longer than the backend's limit.
+        case until(Instant)
+        /// For ever, once the answer has begun: a stream that waits for events.
+        case endless
+    }
+
+    private enum Content {
+        /// Nothing that can hold a message, or not known yet.
+        case other
+        case json
+        case events
+    }
+
+    private let backend: Backend
+    private let wakeup = Wakeup()
+    private let patience: Patience
+    private var connection: HTTPClientConnection?
+    private var responseHead: HTTPResponseHead?
+    private var content = Content.other
+    private var json: [UInt8] = []
+    private var events: SSEDecoder
+    private var messages: [[UInt8]] = []
+    private var failure: BackendError?
+    private var hasEnded = false
+    private var isAbandoned = false
+
+    /// Sends a request.
+    init(
+        _ request: [ArraySlice<UInt8>], to backend: Backend, patience: Patience
+    ) async throws(BackendError) {
+        self.backend = backend
+        self.patience = patience
+        events = SSEDecoder(maxEvent: backend.limits.maxMessage)
+        do throws(HTTPClientError) {
+            connection = try await backend.connections.take()
+        } catch {
+            throw BackendError(error)
+        }
+        expectMore()
+        connection?.send(request, answersTo: self)
+    }
+
+    // MARK: Reading
+
+    /// The head of the answer.
+    func head() async throws(BackendError) -> HTTPResponseHead {
+        while true {
+            if let responseHead { return responseHead }
+            if let failure { throw failure }
+            await wakeup.wait()
+        }
+    }
+
+    /// The next message; nil when the answer has ended.
+    func next() async throws(BackendError) -> [UInt8]? {
+        while true {
+            if !messages.isEmpty { return messages.removeFirst() }
+            if let failure { throw failure }
+            if hasEnded { return nil }
+            await wakeup.wait()
+        }
+    }
+
+    /// Whether the answer's type is one that a message can come in.
+    var canHoldMessages: Bool { content != .other }
+
+    /// Whether the answer is a stream of events, on which messages to others may come too.
+    var isStream: Bool { content == .events }
+
+    /// The reader has left. The rest of the answer is dropped.
+    func abandon() {
+        isAbandoned = true
+        messages = []
+        connection?.setTimeout(.now + BackendExchange.afterlife)
+    }
+
+    /// Ends the exchange from outside; the reader gets `error`.
+    func fail(with error: BackendError) {
+        guard failure == nil, !hasEnded else { return }
+        connection?.close()
+        end(error)
+    }
+
+    private func expectMore() {
+        let endOfSilence = Instant.now + backend.limits.silence
+        switch patience {
+        case .until(let end): connection?.setTimeout(min(end, endOfSilence))
+        case .endless: connection?.setTimeout(responseHead == nil ? endOfSilence : nil)
+        }
+    }
+
+    private var timeoutError: BackendError {
+        if case .until(let end) = patience, end <= .now {
+            return BackendError(.overdue, "the call took longer than limits.request_timeout")
+        }
+        return BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
+    }
+
+    // MARK: HTTPResponseHandler
+
+    func received(_ head: HTTPResponseHead) {
+        responseHead = head
+        let type = head.fields.first("content-type")
+        if type?.isMediaType("application/json") == true {
+            content = .json
+        } else if type?.isMediaType("text/event-stream") == true {
+            content = .events
+        }
+        expectMore()
+        wakeup.signal()
+    }
+
+    func received(body: Span<UInt8>) {
+        if isAbandoned { return }
+        expectMore()
+        switch content {
+        case .other:
+            // An error page, say. Its words are not ours to pass on.
+            break
+        case .json:
+            guard json.count + body.count <= backend.limits.maxMessage else { return tooLarge() }
+            json.append(body, 0..<body.count)
+        case .events:
+            decodeEvents(body)
+        }
+    }
+
+    private func decodeEvents(_ body: Span<UInt8>) {
+        var offset = 0
+        do throws(SSEDecodeError) {
+            while let event = try events.next(body, from: &offset) {
+                // An event without data only says its id.
+                if !event.data.isEmpty { messages.append(event.data) }
+            }
+        } catch {
+            return tooLarge()
+        }
+        if !messages.isEmpty { wakeup.signal() }
+    }
+
+    func finished() {
+        if content == .json, !isAbandoned { messages.append(json) }
+        json = []
+        if let connection { backend.connections.putBack(connection) }
+        end(nil)
+    }
+
+    func failed(_ error: HTTPClientError) {
+        if case .timedOut = error { end(timeoutError) } else { end(BackendError(error)) }
+    }
+
+    private func tooLarge() {
+        fail(
+            with: BackendError(
+                .outcomeUnknown, "the answer is larger than limits.max_response (\(backend.limits.maxMessage) bytes)"))
+    }
+
+    private func end(_ error: BackendError?) {
+        hasEnded = true
+        failure = error
+        connection = nil
+        wakeup.signal()
+    }
+}

@@ -1,0 +1,83 @@
+import HTTPWire
+package import JSONText
+package import MCP
+import Translation
+
+/// What a legacy server answered to a call.
+package struct LegacyAnswer: Sendable {
+    package let document: JSONDocument
+    package let outcome: Envelope.Outcome
+}
+
+/// A request on its way through a session.
+package final class LegacyCall {
+    private let id: Int
+    private let session: LegacySession
+    private let exchange: BackendExchange
+    private let credentials: Credentials
+
+    init(id: Int, on session: LegacySession, exchange: BackendExchange, credentials: Credentials) {
+        self.id = id
+        self.session = session
+        self.exchange = exchange
+        self.credentials = credentials
+    }
+
+    /// Waits for the answer. What else comes on its stream is served on the way.
+    package func answer() async throws(BackendError) -> LegacyAnswer {
+        defer { exchange.abandon() }
+        let head = try await exchange.head()
+        try check(head)
+        while let text = try await exchange.next() {
+            for message in try messages(in: text) {
+                switch message.kind {
+                case .response(let id, let outcome):
+                    if let id, message.document.integer(id) == Int64(self.id) {
+                        return LegacyAnswer(document: message.document, outcome: outcome)
+                    }
+                    if !exchange.isStream {
+                        throw BackendError(.outcomeUnknown, "the server answered another request than it was asked")
+                    }
+                case .request:
+                    session.answer(message, credentials: credentials)
+                case .notification:
+                    break
+                }
+            }
+        }
+        throw BackendError(.outcomeUnknown, "the server ended its answer without a response")
+    }
+
+    private func check(_ head: HTTPResponseHead) throws(BackendError) {
+        if head.status == 200 {
+            if exchange.canHoldMessages { return }
+            throw BackendError(
+                .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
+        }
+        if session.isLoss(head.status) { throw BackendError(.sessionLost, "the server no longer knows the session") }
+        if let refusal = BackendError.unauthorized(head) { throw refusal }
+        switch head.status {
+        case 400..<500:
+            throw BackendError(.rejected(status: head.status), "the server answered with HTTP \(head.status)")
+        default:
+            throw BackendError(.outcomeUnknown, "the server answered with HTTP \(head.status)")
+        }
+    }
+
+    private func messages(in text: [UInt8]) throws(BackendError) -> [Envelope] {
+        do {
+            return try session.read(text)
+        } catch {
+            throw BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC")
+        }
+    }
+
+    /// Stops waiting, with `error` for whoever waits, and tells the server that nobody wants the answer any more.
+    ///
+    /// Closing the connection alone would not: until 2025-11-25 a disconnect is no cancellation (basic/transports).
+    package func cancel(_ error: BackendError) {
+        exchange.fail(with: error)
+        session.notifyInBackground(
+            ServerRequest.cancelled(requestID: id, reason: error.detail), credentials: credentials)
+    }
+}

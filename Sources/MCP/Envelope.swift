@@ -1,0 +1,107 @@
+package import JSONText
+
+/// A JSON-RPC message that came in: where its parts are in the text.
+///
+/// It only sorts. Whether a version, a header or a parameter is acceptable is decided by who asked for the message.
+package struct Envelope: Sendable {
+    package enum Kind: Sendable {
+        case request(id: JSONValue, method: JSONValue)
+        case notification(method: JSONValue)
+        /// A result or an error; `id` is nil in an error to a request that could not be read.
+        case response(id: JSONValue?, outcome: Outcome)
+    }
+
+    package enum Outcome: Sendable {
+        case result(JSONValue)
+        case error(JSONValue)
+    }
+
+    /// Why a text is JSON and yet no message.
+    package enum Flaw: Error, Sendable {
+        case notAnObject
+        case batch
+        case duplicateMember
+        case wrongVersion
+        case invalidID
+        case invalidMethod
+        case paramsNotAnObject
+        case neitherRequestNorResponse
+
+        /// What is wrong and what to send instead.
+        package var advice: String {
+            switch self {
+            case .notAnObject: "the body is not a JSON object; send one JSON-RPC request"
+            case .batch: "batches were removed from MCP; send each request as its own POST"
+            case .duplicateMember:
+                "a member occurs twice in the message, in params or in _meta; send each name once"
+            case .wrongVersion: "the member \"jsonrpc\" must be the string \"2.0\""
+            case .invalidID: "the member \"id\" must be a string or an integer"
+            case .invalidMethod: "the member \"method\" must be a string"
+            case .paramsNotAnObject: "the member \"params\" must be an object"
+            case .neitherRequestNorResponse: "the message has no \"method\"; send one JSON-RPC request"
+            }
+        }
+    }
+
+    package let document: JSONDocument
+    package let kind: Kind
+    package let params: JSONValue?
+
+    package init(_ document: JSONDocument) throws(Flaw) {
+        let root = document.root
+        if root.kind == .array { throw .batch }
+        guard root.kind == .object else { throw .notAnObject }
+        // Two parsers that choose different ones of two equal names are a way past whoever checks the first.
+        guard !document.hasDuplicateNames(root) else { throw .duplicateMember }
+        guard let version = document.value("jsonrpc", of: root), document.string(version, equals: "2.0") else {
+            throw .wrongVersion
+        }
+        self.document = document
+        params = document.value("params", of: root)
+        kind = try Envelope.kind(of: document)
+        guard let params else { return }
+        guard params.kind == .object else { throw .paramsNotAnObject }
+        guard !document.hasDuplicateNames(params) else { throw .duplicateMember }
+        if let meta, document.hasDuplicateNames(meta) { throw .duplicateMember }
+    }
+
+    private static func kind(of document: JSONDocument) throws(Flaw) -> Kind {
+        let root = document.root
+        let id = document.value("id", of: root)
+        if let id, !Envelope.isValidID(id, in: document) {
+            // JSON-RPC knows `null` as the id of an error whose request could not be read.
+            let isError = id.kind == .null && document.value("error", of: root) != nil
+            guard isError else { throw .invalidID }
+        }
+        if let method = document.value("method", of: root) {
+            guard method.kind == .string else { throw .invalidMethod }
+            if let id { return .request(id: id, method: method) }
+            return .notification(method: method)
+        }
+        let spoken = id?.kind == .null ? nil : id
+        if let result = document.value("result", of: root) { return .response(id: spoken, outcome: .result(result)) }
+        if let error = document.value("error", of: root) { return .response(id: spoken, outcome: .error(error)) }
+        throw .neitherRequestNorResponse
+    }
+
+    /// The `_meta` object of the params, if there is one.
+    package var meta: JSONValue? {
+        guard let params, let meta = document.value("_meta", of: params), meta.kind == .object else { return nil }
+        return meta
+    }
+
+    /// A string or an integer, as MCP narrows JSON-RPC's ids (basic/index, "Requests"). Integers may be of any size.
+    package static func isValidID(_ id: JSONValue, in document: JSONDocument) -> Bool {
+        switch id.kind {
+        case .string: true
+        case .number: document.raw(id).allSatisfy { $0 == UInt8(ascii: "-") || (0x30...0x39).contains($0) }
+        case .object, .array, .boolean, .null: false
+        }
+    }
+
+    /// The id of a text that may be no proper message, for the error that answers it.
+    package static func id(of document: JSONDocument) -> JSONValue? {
+        guard let id = document.value("id", of: document.root), isValidID(id, in: document) else { return nil }
+        return id
+    }
+}

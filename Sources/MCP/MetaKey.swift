@@ -1,0 +1,16 @@
+/// Keys of `_meta` that the specification reserves (2026-07-28, basic/index, "_meta").
+package enum MetaKey {
+    /// Every key that the protocol keeps for itself begins so.
+    package static let protocolPrefix: StaticString = "io.modelcontextprotocol/"
+
+    package static let protocolVersion: StaticString = "io.modelcontextprotocol/protocolVersion"
+    package static let clientInfo: StaticString = "io.modelcontextprotocol/clientInfo"
+    package static let clientCapabilities: StaticString = "io.modelcontextprotocol/clientCapabilities"
+    package static let logLevel: StaticString = "io.modelcontextprotocol/logLevel"
+    package static let serverInfo: StaticString = "io.modelcontextprotocol/serverInfo"
+    package static let relatedTask: StaticString = "io.modelcontextprotocol/related-task"
+    package static let progressToken: StaticString = "progressToken"
+
+    /// The tasks extension, as a key of `capabilities.extensions`.
+    package static let tasksExtension: StaticString = "io.modelcontextprotocol/tasks"
+}

@@ -1,0 +1,61 @@
+/// The request methods of 2026-07-28 that a client may send, each with what it means on the way.
+///
+/// Methods that the revision removed (`initialize`, `ping`, `logging/setLevel`, …) and unknown ones have no case:
+/// they are answered with 404 and `-32601`.
+package enum Method: String, Sendable, CaseIterable {
+    case discover = "server/discover"
+    case listTools = "tools/list"
+    case callTool = "tools/call"
+    case listPrompts = "prompts/list"
+    case getPrompt = "prompts/get"
+    case listResources = "resources/list"
+    case listResourceTemplates = "resources/templates/list"
+    case readResource = "resources/read"
+    case complete = "completion/complete"
+
+    /// Finds a method by its name as spelled on the wire.
+    package init?(_ name: some Collection<UInt8>) {
+        guard let method = Method.allCases.first(where: { $0.rawValue.utf8.elementsEqual(name) }) else { return nil }
+        self = method
+    }
+
+    /// The member of `params` that the header `Mcp-Name` mirrors; nil where the method has none
+    /// (2026-07-28, basic/transports/streamable-http, "Standard Request Headers").
+    package var nameParameter: StaticString? {
+        switch self {
+        case .callTool, .getPrompt: "name"
+        case .readResource: "uri"
+        case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .complete: nil
+        }
+    }
+
+    /// The server capability without which the method does not exist (server/discover, "DiscoverResult").
+    package var requiredCapability: ServerCapability? {
+        switch self {
+        case .discover: nil
+        case .listTools, .callTool: .tools
+        case .listPrompts, .getPrompt: .prompts
+        case .listResources, .listResourceTemplates, .readResource: .resources
+        case .complete: .completions
+        }
+    }
+
+    /// Whether the result carries `ttlMs` and `cacheScope` (2026-07-28, server/utilities/caching).
+    package var isCacheable: Bool {
+        switch self {
+        case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .readResource: true
+        case .callTool, .getPrompt, .complete: false
+        }
+    }
+
+    /// Whether it reads something whose name the client chose, so that "not found" is the client's mistake.
+    package var namesSomething: Bool { nameParameter != nil }
+
+    /// Whether a request may be sent again when the connection was lost before an answer. Only `tools/call` acts.
+    package var isSafeToRepeat: Bool { self != .callTool }
+}
+
+/// Server capabilities that decide which methods exist.
+package enum ServerCapability: String, Sendable {
+    case tools, prompts, resources, completions
+}

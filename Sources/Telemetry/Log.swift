@@ -1,0 +1,159 @@
+internal import Glibc
+internal import Synchronization
+
+/// The log: one structured line an event, on standard output.
+///
+/// A thread of its own does the writing. A reader that has stopped reading holds up that thread and nobody's call; what
+/// does not fit into the buffer meanwhile is dropped and counted.
+package final class Log: Sendable {
+    /// Bytes that wait to be written. A minute of a busy sidecar; beyond it the reader has stopped.
+    private static let maxPending = 4 * 1024 * 1024
+    /// How long lines are gathered into one `write`: short for a person who watches, long against a call.
+    private static let gathering: UInt32 = 20_000
+
+    private struct State {
+        var pending: [UInt8] = []
+        var dropped = 0
+        var clock = TimeText()
+        var isAwake = false
+    }
+
+    private let level: LogLevel
+    private let format: LogLine.Format
+    private let descriptor: Int32
+    private let state = Mutex(State())
+    private let writing = Mutex(())
+    private let wakeup = Semaphore()
+
+    /// - Parameter descriptor: where to write; it is not closed.
+    package init(level: LogLevel, format: LogLine.Format, descriptor: Int32 = STDOUT_FILENO) {
+        self.level = level
+        self.format = format
+        self.descriptor = descriptor
+        startWriter()
+    }
+
+    /// Writes a line, if the level is asked for. `fields` adds to it.
+    package func write(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void = { _ in }) {
+        guard level <= self.level else { return }
+        let time = state.withLock { $0.clock.now() }
+        var line = LogLine(format, level: level, event: event, time: time)
+        fields(&line)
+        line.end()
+        let sleeps = state.withLock { state in
+            if state.pending.count + line.bytes.count > Log.maxPending {
+                state.dropped += 1
+            } else {
+                state.pending.append(contentsOf: line.bytes)
+            }
+            defer { state.isAwake = true }
+            return !state.isAwake
+        }
+        if sleeps { wakeup.signal() }
+    }
+
+    /// Writes everything that waits before it returns.
+    package func flush() {
+        writing.withLock { _ in
+            let (pending, dropped) = state.withLock { state in
+                let taken = (state.pending, state.dropped)
+                state.pending = []
+                state.dropped = 0
+                return taken
+            }
+            put(pending)
+            if dropped > 0 { put(lossLine(dropped)) }
+        }
+    }
+
+    private func lossLine(_ count: Int) -> [UInt8] {
+        let time = state.withLock { $0.clock.now() }
+        var line = LogLine(format, level: .warning, event: "log_lines_dropped", time: time)
+        line.field("count", count)
+        line.end()
+        return line.bytes
+    }
+
+    private func put(_ bytes: [UInt8]) {
+        var done = 0
+        while done < bytes.count {
+            let written = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress! + done, bytes.count - done)
+            }
+            if written > 0 {
+                done += written
+            } else if errno == EAGAIN {
+                // Somebody made the shared descriptor non-blocking.
+                usleep(Log.gathering)
+            } else if errno != EINTR {
+                // Nobody can be told that the log is gone.
+                return
+            }
+        }
+    }
+
+    private func startWriter() {
+        var thread = pthread_t()
+        // Lives as long as the process; never released.
+        let context = unsafe Unmanaged.passRetained(self).toOpaque()
+        let failure = unsafe pthread_create(
+            &thread, nil,
+            { context in
+                let log = unsafe Unmanaged<Log>.fromOpaque(context!).takeUnretainedValue()
+                while true {
+                    log.wakeup.wait()
+                    usleep(Log.gathering)
+                    log.state.withLock { $0.isAwake = false }
+                    log.flush()
+                }
+            }, context)
+        precondition(failure == 0, "pthread_create failed: \(failure)")
+        pthread_detach(thread)
+    }
+}
+
+/// A POSIX semaphore.
+@safe private final class Semaphore: @unchecked Sendable {
+    // @unchecked is sound: the semaphore is made for several threads, and stays where it is.
+    private let semaphore: UnsafeMutablePointer<sem_t>
+
+    init() {
+        unsafe semaphore = .allocate(capacity: 1)
+        unsafe semaphore.initialize(to: sem_t())
+        _ = unsafe sem_init(semaphore, 0, 0)
+    }
+
+    func wait() { while unsafe sem_wait(semaphore) != 0 {} }
+
+    func signal() { _ = unsafe sem_post(semaphore) }
+}
+
+/// `2026-07-28T12:34:56.789Z`, of which all but the milliseconds is made once a second.
+private struct TimeText {
+    private var second = -1
+    private var text: [UInt8] = []
+
+    mutating func now() -> [UInt8] {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
+        if time.tv_sec != second {
+            second = time.tv_sec
+            text = TimeText.format(time.tv_sec)
+        }
+        let milliseconds = time.tv_nsec / 1_000_000
+        for (place, divisor) in [(20, 100), (21, 10), (22, 1)] {
+            text[place] = UInt8(ascii: "0") + UInt8(milliseconds / divisor % 10)
+        }
+        return text
+    }
+
+    private static func format(_ seconds: Int) -> [UInt8] {
+        var seconds = seconds
+        var parts = unsafe tm()
+        _ = unsafe gmtime_r(&seconds, &parts)
+        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let date = unsafe "\(1900 + parts.tm_year)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        let time = unsafe "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+        return Array("\(date)T\(time).000Z".utf8)
+    }
+}

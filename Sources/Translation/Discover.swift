@@ -1,0 +1,62 @@
+package import JSONText
+import MCP
+
+/// `server/discover`, answered from what the server said in the handshake (2026-07-28, server/discover).
+package enum Discover {
+    /// A whole response to `request`.
+    ///
+    /// - Parameter hasPushChannel: whether the session has a stream on which the server can announce changes; without
+    ///   one, `listChanged` and `subscribe` would promise what cannot come.
+    package static func response(
+        to request: ModernRequest, from handshake: Handshake, hasPushChannel: Bool, caching: CachePolicy
+    ) -> SplicedText {
+        var text = ResponseText.resultHead(id: request.rawID)
+        text.append(contentsOf: #"{"resultType":"complete","supportedVersions":[""#.utf8)
+        text.append(contentsOf: Revision.modern.rawValue.utf8)
+        text.append(contentsOf: #""],"capabilities":"#.utf8)
+        capabilities(of: handshake, hasPushChannel: hasPushChannel).append(to: &text)
+        let document = handshake.document
+        if let instructions = document.value("instructions", of: handshake.result), instructions.kind == .string {
+            text.append(contentsOf: #","instructions":"#.utf8)
+            text.append(contentsOf: document.raw(instructions))
+        }
+        if let hints = caching.hints(for: .discover) {
+            text.append(contentsOf: #","ttlMs":"#.utf8)
+            text.append(contentsOf: hints.ttlMs)
+            text.append(contentsOf: #","cacheScope":"#.utf8)
+            text.append(contentsOf: hints.cacheScope)
+        }
+        text.append(contentsOf: #","_meta":{"io.modelcontextprotocol/serverInfo":"#.utf8)
+        text.append(contentsOf: handshake.serverInfo)
+        text.append(contentsOf: "}}}".utf8)
+        return SplicedText(text)
+    }
+
+    /// Members of the legacy capabilities that go on as they are; `experimental` and `extensions` are open maps.
+    private static let kept: [StaticString] = [
+        "tools", "prompts", "resources", "logging", "completions", "experimental", "extensions",
+    ]
+
+    private static func capabilities(of handshake: Handshake, hasPushChannel: Bool) -> SplicedText {
+        let document = handshake.document
+        guard let capabilities = document.value("capabilities", of: handshake.result) else {
+            preconditionFailure("a handshake without capabilities was accepted")
+        }
+        var splice = JSONSplice(document)
+        splice.remove(from: capabilities) { member in
+            member.value.kind != .object || !kept.contains { document.name(of: member, equals: $0) }
+        }
+        for name in ["tools", "prompts", "resources"] as [StaticString] {
+            guard let capability = document.value(name, of: capabilities), capability.kind == .object else { continue }
+            splice.remove(from: capability) { member in
+                let promises =
+                    document.name(of: member, equals: "listChanged") || document.name(of: member, equals: "subscribe")
+                return promises && !(hasPushChannel && document.boolean(member.value) == true)
+            }
+        }
+        if handshake.offers(.completions), document.value("completions", of: capabilities)?.kind != .object {
+            splice.set("completions", to: "{}", in: capabilities, at: .end)
+        }
+        return splice.rendered(capabilities)
+    }
+}

@@ -1,0 +1,68 @@
+package import JSONText
+package import MCP
+
+/// What a server said in its `InitializeResult`, kept for the life of the session.
+package struct Handshake: Sendable {
+    /// Why an answer to `initialize` cannot be worked with.
+    package enum Flaw: Error, Equatable, Sendable {
+        /// No `protocolVersion`, `capabilities` or `serverInfo` of the right type.
+        case malformed
+        /// A revision that has no handshake that Remora knows.
+        case unsupportedRevision(String)
+    }
+
+    package let revision: Revision
+    /// As the server spelled it.
+    package let serverInfo: [UInt8]
+    let document: JSONDocument
+    let result: JSONValue
+
+    /// Reads the `result` of the answer to `initialize` (2025-11-25, basic/lifecycle).
+    package init(_ result: JSONValue, in document: JSONDocument) throws(Flaw) {
+        guard result.kind == .object,
+            let version = document.value("protocolVersion", of: result), let spelled = document.string(version),
+            document.value("capabilities", of: result)?.kind == .object,
+            let serverInfo = document.value("serverInfo", of: result), serverInfo.kind == .object
+        else { throw .malformed }
+        guard let revision = Revision(rawValue: spelled), !revision.isModern else {
+            throw .unsupportedRevision(spelled)
+        }
+        self.revision = revision
+        self.serverInfo = Array(document.raw(serverInfo))
+        self.document = document
+        self.result = result
+    }
+
+    /// Whether the server has the capability. 2024-11-05 has no flag for completions: whatever has arguments to
+    /// complete, prompts or resource templates, counts there.
+    package func offers(_ capability: ServerCapability) -> Bool {
+        guard let capabilities = document.value("capabilities", of: result) else { return false }
+        func has(_ name: StaticString) -> Bool { document.value(name, of: capabilities)?.kind == .object }
+        switch capability {
+        case .tools: return has("tools")
+        case .prompts: return has("prompts")
+        case .resources: return has("resources")
+        case .completions:
+            return has("completions") || (revision == .v2024_11_05 && (has("prompts") || has("resources")))
+        }
+    }
+
+    /// The body of `initialize`: offers the newest legacy revision and the capabilities given.
+    ///
+    /// - Parameter capabilities: as `ClientCapabilities.legacy` made them.
+    package static func request(id: Int, capabilities: [UInt8], remoraVersion: String) -> [UInt8] {
+        var text = Array(#"{"jsonrpc":"2.0","id":"#.utf8)
+        text.append(contentsOf: String(id).utf8)
+        text.append(contentsOf: #","method":"initialize","params":{"protocolVersion":""#.utf8)
+        text.append(contentsOf: Revision.newestLegacy.rawValue.utf8)
+        text.append(contentsOf: #"","capabilities":"#.utf8)
+        text.append(contentsOf: capabilities)
+        text.append(contentsOf: #","clientInfo":{"name":"remora","version":"#.utf8)
+        text.appendJSON(remoraVersion)
+        text.append(contentsOf: "}}}".utf8)
+        return text
+    }
+
+    /// The body of `notifications/initialized`.
+    package static let initialized = Array(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.utf8)
+}

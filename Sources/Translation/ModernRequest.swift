@@ -1,0 +1,26 @@
+package import JSONText
+package import MCP
+
+/// A request of 2026-07-28 that has passed admission: an object with a version, capabilities, a known method, and
+/// headers that agree with it.
+package struct ModernRequest: Sendable {
+    package let document: JSONDocument
+    package let id: JSONValue
+    package let method: Method
+    package let params: JSONValue
+    package let meta: JSONValue
+
+    package init(document: JSONDocument, id: JSONValue, method: Method, params: JSONValue, meta: JSONValue) {
+        self.document = document
+        self.id = id
+        self.method = method
+        self.params = params
+        self.meta = meta
+    }
+
+    /// The id as the client spelled it, which every answer repeats.
+    package var rawID: ArraySlice<UInt8> { document.raw(id) }
+
+    /// What the client can do for this request (`_meta`, basic/index "Per-request protocol fields").
+    package var clientCapabilities: JSONValue? { document.value(MetaKey.clientCapabilities, of: meta) }
+}

@@ -1,0 +1,87 @@
+package import JSONText
+import MCP
+
+/// What a modern result says beyond what the legacy one did.
+package struct ResultContext: Sendable {
+    /// The `serverInfo` of the handshake, as the server spelled it.
+    package let serverInfo: [UInt8]
+    package let caching: CachePolicy
+
+    package init(serverInfo: [UInt8], caching: CachePolicy) {
+        self.serverInfo = serverInfo
+        self.caching = caching
+    }
+}
+
+/// A backend answered with something that no revision allows.
+package enum TranslationError: Error, Equatable, Sendable {
+    /// The member `result` or `error` is not an object.
+    case notAnObject
+}
+
+/// Legacy results as a modern client reads them.
+package enum ResultTranslation {
+    /// A whole response to `request`, made of the legacy `result`.
+    ///
+    /// Every result says its type, carries the server's name in `_meta`, and loses what only Remora may ask for
+    /// (`inputRequests`, `requestState`): a server must not smuggle a question past it.
+    package static func modern(
+        _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
+    ) throws(TranslationError) -> SplicedText {
+        guard result.kind == .object else { throw .notAnObject }
+        var splice = JSONSplice(document)
+        splice.remove("inputRequests", "requestState", from: result)
+        splice.set("resultType", to: "\"complete\"", in: result, at: .start)
+        nameServer(context.serverInfo, in: result, of: document, &splice)
+        if let hints = context.caching.hints(for: request.method) {
+            splice.set("ttlMs", to: hints.ttlMs, in: result, at: .end)
+            splice.set("cacheScope", to: hints.cacheScope, in: result, at: .end)
+        }
+        switch request.method {
+        case .listTools: ToolTranslation.listed(in: result, of: document, &splice)
+        case .callTool: ToolTranslation.called(result, of: document, &splice)
+        case .complete: CompletionTranslation.completed(result, of: document, &splice)
+        default: break
+        }
+        var text = splice.rendered(result)
+        text.prepend(ResponseText.resultHead(id: request.rawID))
+        text.append("}")
+        return text
+    }
+
+    /// Puts the server's name into `_meta` and takes out what belongs to a task that the client knows nothing of.
+    private static func nameServer(
+        _ serverInfo: [UInt8], in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
+    ) {
+        if let meta = document.value("_meta", of: result), meta.kind == .object {
+            splice.remove(MetaKey.relatedTask, from: meta)
+            splice.set(MetaKey.serverInfo, to: serverInfo, in: meta, at: .end)
+        } else {
+            var meta = Array(#"{"io.modelcontextprotocol/serverInfo":"#.utf8)
+            meta.append(contentsOf: serverInfo)
+            meta.append(UInt8(ascii: "}"))
+            splice.set("_meta", to: meta, in: result, at: .end)
+        }
+    }
+}
+
+/// The frame around what Remora answers.
+package enum ResponseText {
+    /// `{"jsonrpc":"2.0","id":ID,"result":`
+    package static func resultHead(id: ArraySlice<UInt8>) -> [UInt8] { head(id: id, member: #","result":"#) }
+
+    /// `{"jsonrpc":"2.0","id":ID,"error":`; without an id when it could not be read (basic/index, "Error Responses").
+    package static func errorHead(id: ArraySlice<UInt8>?) -> [UInt8] {
+        guard let id else { return Array(#"{"jsonrpc":"2.0","error":"#.utf8) }
+        return head(id: id, member: #","error":"#)
+    }
+
+    private static func head(id: ArraySlice<UInt8>, member: StaticString) -> [UInt8] {
+        var head = [UInt8]()
+        head.reserveCapacity(48 + id.count)
+        head.append(contentsOf: #"{"jsonrpc":"2.0","id":"#.utf8)
+        head.append(contentsOf: id)
+        member.withUTF8Buffer { head.append(contentsOf: $0) }
+        return head
+    }
+}

@@ -1,0 +1,25 @@
+import JSONText
+
+/// What Remora says to a legacy server on its own account.
+package enum ServerRequest {
+    /// The empty result, as `ping` wants it.
+    package static func emptyResult(id: ArraySlice<UInt8>) -> [UInt8] {
+        ResponseText.resultHead(id: id) + "{}}".utf8
+    }
+
+    /// "Method not found", to a request for which no capability was declared.
+    package static func methodNotFound(id: ArraySlice<UInt8>) -> [UInt8] {
+        ResponseText.errorHead(id: id) + #"{"code":-32601,"message":"Method not found"}}"#.utf8
+    }
+
+    /// `notifications/cancelled` for a request of ours (2025-11-25, basic/utilities/cancellation). The id is a number,
+    /// as it was in the request: servers compare the type too.
+    package static func cancelled(requestID: Int, reason: String) -> [UInt8] {
+        var text = Array(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.utf8)
+        text.appendJSON(requestID)
+        text.append(contentsOf: #","reason":"#.utf8)
+        text.appendJSON(reason)
+        text.append(contentsOf: "}}".utf8)
+        return text
+    }
+}

@@ -1,0 +1,33 @@
+import JSONText
+
+/// Tools and what they return.
+enum ToolTranslation {
+    /// In a list: `execution` belongs to the tasks of 2025-11-25, and an input schema must say that it is an object.
+    static func listed(in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice) {
+        guard let tools = document.value("tools", of: result) else { return }
+        for tool in document.elements(of: tools) {
+            splice.remove("execution", from: tool)
+            guard let schema = document.value("inputSchema", of: tool), schema.kind == .object else {
+                splice.set("inputSchema", to: #"{"type":"object"}"#, in: tool, at: .end)
+                continue
+            }
+            if document.value("type", of: schema) == nil {
+                splice.set("type", to: "\"object\"", in: schema, at: .start)
+            }
+        }
+    }
+
+    /// In a call's result `content` is required. Where a server gave only structured content, its JSON is the text,
+    /// as server/tools, "Structured Content", asks for.
+    static func called(_ result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice) {
+        guard document.value("content", of: result) == nil else { return }
+        var content = Array("[".utf8)
+        if let structured = document.value("structuredContent", of: result) {
+            content.append(contentsOf: #"{"type":"text","text":"#.utf8)
+            content.appendJSON(utf8: document.raw(structured))
+            content.append(UInt8(ascii: "}"))
+        }
+        content.append(UInt8(ascii: "]"))
+        splice.set("content", to: content, in: result, at: .end)
+    }
+}

@@ -1,0 +1,108 @@
+import Configuration
+import Telemetry
+
+/// What the command line asks for.
+enum Command {
+    case run(ConfigurationSource)
+    case check(ConfigurationSource)
+    case demo(once: Bool)
+    case version
+    case help
+    case mistake(String)
+
+    static let usage = """
+        usage: remora -c FILE                              run
+               remora --backend URL [--listen HOST:PORT]   run without a file
+               remora check -c FILE                        check a configuration
+               remora demo [--once]                        start a demo server and Remora before it
+               remora version
+               remora help
+
+        Remora lets clients of MCP 2026-07-28 use a server of an older revision.
+        """
+
+    init(_ arguments: ArraySlice<String>) {
+        var options = Options(arguments)
+        switch arguments.first {
+        case "version", "--version": self = .version
+        case "help", "--help", "-h": self = .help
+        case "demo":
+            options.drop()
+            let once = options.takeFlag("--once")
+            self = options.mistake.map(Command.mistake) ?? .demo(once: once)
+        case "check":
+            options.drop()
+            self = Command.source(&options, then: Command.check)
+        case nil: self = .mistake("nothing to do")
+        default: self = Command.source(&options, then: Command.run)
+        }
+    }
+
+    private static func source(
+        _ options: inout Options, then make: (ConfigurationSource) -> Command
+    ) -> Command {
+        let file = options.takeValue("-c")
+        let backend = options.takeValue("--backend")
+        let listen = options.takeValue("--listen")
+        if let mistake = options.mistake { return .mistake(mistake) }
+        switch (file, backend) {
+        case (let file?, nil) where listen == nil: return make(.file(file))
+        case (nil, let backend?): return make(.backend(url: backend, listen: listen))
+        case (nil, nil): return .mistake("say which configuration: -c FILE or --backend URL")
+        default: return .mistake("-c FILE has the whole configuration: it goes with no other option")
+        }
+    }
+}
+
+/// Arguments that have not been understood yet.
+private struct Options {
+    private var rest: ArraySlice<String>
+    private var missingValue: String?
+
+    init(_ arguments: ArraySlice<String>) { rest = arguments }
+
+    mutating func drop() { rest = rest.dropFirst() }
+
+    mutating func takeFlag(_ name: String) -> Bool {
+        guard let index = rest.firstIndex(of: name) else { return false }
+        rest.remove(at: index)
+        return true
+    }
+
+    mutating func takeValue(_ name: String) -> String? {
+        guard let index = rest.firstIndex(of: name) else { return nil }
+        rest.remove(at: index)
+        guard index < rest.endIndex else {
+            missingValue = name
+            return nil
+        }
+        return rest.remove(at: index)
+    }
+
+    /// What is wrong with what was given; call it after everything known was taken.
+    var mistake: String? {
+        if let missingValue { return "\(missingValue) needs a value" }
+        return rest.first.map { "unknown argument \($0)" }
+    }
+}
+
+/// Where the configuration comes from.
+enum ConfigurationSource {
+    case file(String)
+    case backend(url: String, listen: String?)
+
+    /// The configuration; ends the process with every mistake in it, if there is one.
+    func load() -> Configuration {
+        let result =
+            switch self {
+            case .file(let path): Configuration.load(path: path)
+            case .backend(let url, let listen): Configuration.forBackend(url: url, listen: listen)
+            }
+        switch result {
+        case .success(let configuration): return configuration
+        case .failure(let errors):
+            Console.complain("\(errors)")
+            Exit.usage()
+        }
+    }
+}

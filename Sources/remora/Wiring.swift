@@ -1,0 +1,108 @@
+import Configuration
+import Crypto
+import Gateway
+import HTTPTransport
+import HTTPWire
+import Legacy
+import MCP
+import Reactor
+import Telemetry
+import Translation
+
+/// Makes the parts of Remora from the configuration.
+struct Wiring: Sendable {
+    private let configuration: Configuration
+    private let log: Log
+    private let key = HashKey()
+
+    init(_ configuration: Configuration, log: Log) {
+        self.configuration = configuration
+        self.log = log
+    }
+
+    /// What serves on one loop.
+    struct Parts {
+        let service: Service
+        let address: SocketAddress
+    }
+
+    /// The service of a process that has one loop only.
+    func parts(on loop: Loop) throws(SystemError) -> Parts {
+        let listener = try Listener(
+            on: loop, address: try listenAddress(), maxConnections: configuration.limits.maxConnections, shared: false)
+        return Parts(service: service(on: loop, listener: listener, shards: 1), address: listener.address)
+    }
+
+    /// A shard for each loop, all listening on the same address.
+    func shards(on loops: [Loop]) throws(SystemError) -> [Shard] {
+        var shards: [Shard] = []
+        var address = try listenAddress()
+        let isShared = loops.count > 1
+        // `SO_REUSEPORT` lets another Remora share the port by mistake: the first attempt is made without it.
+        if isShared, address.port != 0 {
+            try Listener(on: loops[0], address: address, maxConnections: 1, shared: false).close()
+        }
+        for loop in loops {
+            let listener = try Listener(
+                on: loop, address: address, maxConnections: configuration.limits.maxConnections / loops.count,
+                shared: isShared)
+            address = listener.address
+            shards.append(Shard(service(on: loop, listener: listener, shards: loops.count), on: loop))
+        }
+        log.write(.info, "listening") { line in
+            line.field("address", "\(address)")
+            line.field("path", configuration.listen.path)
+            line.field("version", Version.current)
+        }
+        return shards
+    }
+
+    private func listenAddress() throws(SystemError) -> SocketAddress {
+        guard let address = SocketAddress(host: configuration.listen.address, port: configuration.listen.port) else {
+            preconditionFailure("the configuration let an impossible address through")
+        }
+        return address
+    }
+
+    private func service(on loop: Loop, listener: sending Listener, shards: Int) -> sending Service {
+        let limits = configuration.limits
+        let backend = backend(on: loop)
+        let sessions = SessionPool(
+            backend: backend,
+            limits: SessionPool.Limits(
+                maxSessions: max(1, configuration.sessions.max / shards),
+                idleTimeout: configuration.sessions.idleTimeout))
+        let gateway = Gateway(
+            settings: gatewaySettings(isLoopback: listener.address.isLoopback), sessions: sessions, key: key, log: log)
+        var head = HTTPLimits()
+        head.maxHead = limits.maxHead
+        return Service(
+            on: loop, listener: listener, gateway: gateway,
+            limits: HTTPServerConnection.Limits(
+                head: head, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
+                bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout))
+    }
+
+    private func backend(on loop: Loop) -> Backend {
+        let url = configuration.backend.url
+        let limits = configuration.limits
+        return Backend(
+            host: url.host, port: url.port, hostField: url.hostField, target: url.target, on: loop,
+            limits: Backend.Limits(
+                maxMessage: limits.maxResponse, maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout,
+                connect: limits.connectTimeout))
+    }
+
+    private func gatewaySettings(isLoopback: Bool) -> GatewaySettings {
+        let listen = configuration.listen
+        let cache = configuration.cache
+        return GatewaySettings(
+            path: listen.path,
+            door: Door(
+                allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
+            isolateBy: configuration.sessions.isolateBy,
+            caching: CachePolicy(
+                ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
+            requestTimeout: configuration.limits.requestTimeout, maxDepth: configuration.limits.maxDepth)
+    }
+}
