@@ -27,6 +27,14 @@ extension UInt8 {
         return self < 0x80 && (self < 0x40 ? low : high) &>> UInt64(self & 0x3F) & 1 != 0
     }
 
+    /// A character of `uri-host [ ":" port ]` (RFC 3986 §3.2.2), without the comma: it would make a list of two hosts.
+    @inline(__always)
+    var isHostCharacter: Bool {
+        let low: UInt64 = 0x2FFF_6FF2_0000_0000
+        let high: UInt64 = 0x47FF_FFFE_AFFF_FFFE
+        return self < 0x80 && (self < 0x40 ? low : high) &>> UInt64(self & 0x3F) & 1 != 0
+    }
+
     @inline(__always)
     var isDigit: Bool { self &- 0x30 < 10 }
 

@@ -27,6 +27,15 @@ extension Span<UInt8> {
         first(from: start, to: end) { $0.mask(equalTo: byte) }
     }
 
+    /// Where the token that starts at `start` ends: at the first byte that is no token character, or at `count`.
+    @inline(__always)
+    func tokenEnd(from start: Int) -> Int {
+        // Letters and hyphens, which names are made of, in strides; what else a token may have is rare.
+        var cursor = first(from: start, to: count) { $0.maskOfOtherThanLettersAndHyphens }
+        while cursor < count, self[cursor].isTokenCharacter { cursor &+= 1 }
+        return cursor
+    }
+
     /// The first byte in `start..<end` that `mask` marks, or `end`.
     @inline(__always)
     private func first(from start: Int, to end: Int, mask: (UInt64) -> UInt64) -> Int {
@@ -48,10 +57,11 @@ extension Span<UInt8> {
         return cursor
     }
 
-    /// The eight bytes from `index`, the first one lowest. Every bit pattern is a valid integer, and the load checks bounds.
+    /// The eight bytes from `index`, the first one lowest. Every bit pattern is a valid integer. The bounds are not
+    /// checked: ``first(from:to:mask:)`` has done that for its whole range.
     @inline(__always)
     private func word(at index: Int) -> UInt64 {
-        UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
+        UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self))
     }
 }
 
@@ -68,5 +78,15 @@ extension UInt64 {
     @inline(__always)
     fileprivate func mask(equalTo byte: UInt8) -> UInt64 {
         (self ^ (Self.ones &* UInt64(byte))).mask(below: 1)
+    }
+
+    @inline(__always)
+    fileprivate var maskOfOtherThanLettersAndHyphens: UInt64 {
+        let lowercase = self | Self.ones &* 0x20
+        let others = lowercase.mask(below: 0x61) | (lowercase &+ Self.ones &* (0x7F - 0x7A) | lowercase) & Self.tops
+        // Exact in every byte, unlike the others: a wrong bit would let a byte through.
+        let difference = self ^ (Self.ones &* 0x2D)
+        let hyphens = ~((difference & ~Self.tops) &+ ~Self.tops | difference) & Self.tops
+        return others & ~hyphens
     }
 }

@@ -30,9 +30,9 @@ extension HTTPFields {
     @inline(__always)
     private static func line(of bytes: borrowing Span<UInt8>, at cursor: inout Int) throws(HTTPDecodeError) -> Line {
         let nameStart = cursor
-        // The CR at the end of the line is no token character.
-        while bytes[cursor].isTokenCharacter { cursor &+= 1 }
-        let nameEnd = cursor
+        // At the CR at the end of the line, at the latest.
+        let nameEnd = bytes.tokenEnd(from: cursor)
+        cursor = nameEnd
         guard nameEnd > nameStart else {
             throw HTTPDecodeError(bytes[cursor].isHTTPSpace ? .obsoleteLineFolding : .invalidFieldName)
         }

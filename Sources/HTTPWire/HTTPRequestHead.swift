@@ -80,8 +80,7 @@ private struct RequestLine {
 
     init(_ head: borrowing Span<UInt8>) throws(HTTPDecodeError) {
         let lineEnd = head.first(ASCII.cr, from: 0, to: head.count)
-        var methodEnd = 0
-        while head[methodEnd].isTokenCharacter { methodEnd &+= 1 }
+        let methodEnd = head.tokenEnd(from: 0)
         guard methodEnd > 0, head[methodEnd] == ASCII.space else { throw HTTPDecodeError(.malformedRequestLine) }
         let targetStart = methodEnd + 1
         let targetEnd = head.first(ASCII.space, from: targetStart, to: lineEnd)

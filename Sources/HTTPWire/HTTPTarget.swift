@@ -2,12 +2,7 @@ extension Span<UInt8> {
     /// Can this be `uri-host [ ":" port ]`, or empty (RFC 9112 §3.2)? Only characters are looked at: enough to keep the
     /// ends of a host where another parser sees them too.
     var isHost: Bool {
-        for index in indices {
-            switch self[index] {
-            case 0x21, 0x24...0x2B, 0x2D, 0x2E, 0x30...0x3B, 0x3D, 0x41...0x5B, 0x5D, 0x5F, 0x61...0x7A, 0x7E: continue
-            default: return false
-            }
-        }
+        for index in indices where !self[index].isHostCharacter { return false }
         return true
     }
 

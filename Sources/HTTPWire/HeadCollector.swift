@@ -87,8 +87,10 @@ struct HeadCollector: Sendable {
                 offset = cursor
             }
         }
-        held.append(input.extracting(offset..<input.count))
-        offset = input.count
+        if offset < input.count {
+            held.append(input.extracting(offset..<input.count))
+            offset = input.count
+        }
         return nil
     }
 
