@@ -71,7 +71,7 @@ extension Configuration {
             _ = try UTF8Span(validating: source.bytes.span)
         } catch {
             report.add(
-                "is not UTF-8: save the file in that encoding, and remove this character",
+                "not UTF-8: save the file in that encoding, and remove this character",
                 at: .byte(error.byteOffsets.lowerBound))
             return Decoded(result: .failure(report.errors!), knownKeys: [])
         }
@@ -93,7 +93,7 @@ extension Configuration {
     }
 
     private static func tooLarge(_ file: String) -> ConfigurationErrors {
-        failure(file, "is larger than 1 MiB: give the path of a Remora configuration, see conf/remora.yaml")
+        failure(file, "larger than 1 MiB: give the path of a Remora configuration, which is a page or two")
     }
 
     private static func failure(_ file: String, _ message: String) -> ConfigurationErrors {
@@ -103,7 +103,7 @@ extension Configuration {
     }
 
     /// The bytes of a file, one more than allowed at most. A pipe will do as well, as shells give for `<(...)`.
-    private static func read(_ path: String) -> Result<[UInt8], ConfigurationErrors> {
+    static func read(_ path: String) -> Result<[UInt8], ConfigurationErrors> {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return .failure(unreadable(path, errno)) }
         defer { close(descriptor) }

@@ -57,6 +57,8 @@ struct EnvironmentExpansion {
                     isSound = false
                     continue
                 }
+                // Reported once: from there on nothing is expanded.
+                guard bytesLeft >= 0 else { return false }
                 bytesLeft -= found.utf8.count
                 guard bytesLeft >= 0 else {
                     report.add("the environment's values are longer than 1 MiB together: shorten them", at: origin)

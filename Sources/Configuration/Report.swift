@@ -27,19 +27,19 @@ final class Report {
         knownKeys.append(key)
     }
 
-    func add(_ message: String, at origin: Node.Origin) {
+    func add(_ message: @autoclosure () -> String, at origin: Node.Origin) {
         switch origin {
-        case .position(let position): add(message, at: position)
-        case .option: add(message, at: nil)
+        case .position(let position): add(message(), at: position)
+        case .option: add(message(), at: nil)
         }
     }
 
-    func add(_ message: String, at position: Int) {
-        add(message, at: .scalar(position))
+    func add(_ message: @autoclosure () -> String, at position: Int) {
+        add(message(), at: .scalar(position))
     }
 
-    /// `location` nil: about no place in particular.
-    func add(_ message: String, at location: SourceText.Location?) {
+    /// `location` nil: about no place in particular. The message is not made when there are too many already.
+    func add(_ message: @autoclosure () -> String, at location: SourceText.Location?) {
         guard issues.count < Self.maxIssues else {
             omitted += 1
             return
@@ -47,11 +47,11 @@ final class Report {
         let place = location.flatMap { source?.place(of: $0) }
         issues.append(
             ConfigurationIssue(
-                line: place?.line ?? 0, column: place?.column ?? 0, message: message, excerpt: place?.excerpt))
+                line: place?.line ?? 0, column: place?.column ?? 0, message: message(), excerpt: place?.excerpt))
     }
 
     /// The number of the line that `position` is on.
     func line(of position: Int) -> Int {
-        source?.place(of: .scalar(position)).line ?? 0
+        source?.line(of: .scalar(position)) ?? 0
     }
 }
