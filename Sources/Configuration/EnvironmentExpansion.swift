@@ -17,8 +17,8 @@ struct EnvironmentExpansion {
         case .refused:
             break
         case .scalar(var scalar):
-            node.content = .refused
-            if expand(&scalar, at: node.origin, from: environment) { node.content = .scalar(scalar) }
+            let isSound = expand(&scalar, at: node.origin, from: environment)
+            node.content = isSound ? .scalar(scalar) : .refused
         case .list(var items):
             for index in items.indices { expand(&items[index], from: environment) }
             node.content = .list(items)

@@ -4,7 +4,7 @@ final class Report {
     private static let maxIssues = 100
 
     /// What stands before each message: the file's path, or the program's name where there is no file.
-    let file: String
+    private let file: String
     private let source: SourceText?
     private var issues: [ConfigurationIssue] = []
     private var omitted = 0
@@ -16,11 +16,15 @@ final class Report {
         self.source = source
     }
 
-    /// What was found, in the order of the file; nil when there was nothing.
-    var errors: ConfigurationErrors? {
-        guard !issues.isEmpty else { return nil }
-        let sorted = issues.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
-        return ConfigurationErrors(file: file, issues: sorted, omitted: omitted)
+    /// What reading came to: everything that was found, in the order of the file, or `configuration` when that is
+    /// nothing; then it must be there.
+    func conclude(_ configuration: Configuration?) -> Result<Configuration, ConfigurationErrors> {
+        guard issues.isEmpty else {
+            let sorted = issues.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
+            return .failure(ConfigurationErrors(file: file, issues: sorted, omitted: omitted))
+        }
+        guard let configuration else { preconditionFailure("no configuration, and nothing says why") }
+        return .success(configuration)
     }
 
     func know(_ key: String) {
