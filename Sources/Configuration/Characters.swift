@@ -24,12 +24,14 @@ extension StringProtocol {
 
     /// The scheme of a URL in lower case and what follows `://` (RFC 3986 §3.1); nil when there is none.
     func splitScheme() -> (scheme: String, rest: SubSequence)? {
-        guard let colon = firstIndex(of: ":"), self[colon...].hasPrefix("://") else { return nil }
+        guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")), utf8[colon...].starts(with: "://".utf8) else {
+            return nil
+        }
         let scheme = self[..<colon]
         guard let first = scheme.utf8.first, first.isAlphabetic,
             scheme.utf8.allSatisfy({ $0.isAlphanumeric || "+-.".utf8.contains($0) })
         else { return nil }
-        return (scheme.lowercased(), self[index(colon, offsetBy: 3)...])
+        return (scheme.lowercased(), self[utf8.index(colon, offsetBy: 3)...])
     }
 
     /// Whether this is a token, as field names are (RFC 9110 §5.6.2).
@@ -37,9 +39,10 @@ extension StringProtocol {
         !isEmpty && utf8.allSatisfy { $0.isAlphanumeric || "!#$%&'*+-.^_`|~".utf8.contains($0) }
     }
 
-    /// Whether this can be the name of an environment variable (POSIX.1-2017 §8.1, and lower case).
+    /// Whether this can be the name of an environment variable (POSIX.1-2017 §8.1, and lower case), at most
+    /// 128 bytes long so that a message can have it.
     var isVariableName: Bool {
-        guard let first = utf8.first, !first.isDigit else { return false }
+        guard let first = utf8.first, !first.isDigit, utf8.count <= 128 else { return false }
         return utf8.allSatisfy { $0.isAlphanumeric || $0 == UInt8(ascii: "_") }
     }
 }

@@ -16,6 +16,11 @@ struct Composer: ~Copyable {
     /// The root of the document, nil when there is none or the text could not be read to its end; then the reason is in
     /// `report`.
     static func compose(_ source: SourceText, report: Report) -> Node? {
+        // Nobody needs them, and libyaml compares each %TAG with all before it.
+        if let directive = source.firstLine(beginningWith: UInt8(ascii: "%")) {
+            report.add("directives (%YAML, %TAG) are not supported: remove this line", at: directive)
+            return nil
+        }
         var composer = Composer(events: YAMLEvents(source.bytes), report: report)
         do throws(Failure) {
             return try composer.stream()
@@ -45,12 +50,11 @@ struct Composer: ~Copyable {
             switch event.kind {
             case .streamEnd:
                 return root ?? Node(origin: .position(0), content: .scalar(Scalar("", isPlain: true)))
-            case .documentStart(let hasTags):
+            case .documentStart:
                 guard root == nil else {
                     report.add("there must be one document: remove this `---` and what follows", at: event.position)
                     throw .reported
                 }
-                if hasTags { report.add("tags are not supported: remove the %TAG line", at: event.position) }
                 root = try node(try next(), depth: 1)
             default:
                 break
@@ -61,7 +65,7 @@ struct Composer: ~Copyable {
     /// The node that begins with `event`.
     private mutating func node(_ event: YAMLEvent, depth: Int) throws(Failure) -> Node {
         guard depth <= Self.maxDepth else {
-            report.add("is nested too deeply: no setting is more than \(Self.maxDepth) levels deep", at: event.position)
+            report.add("nested too deeply: no setting is more than \(Self.maxDepth) levels deep", at: event.position)
             throw .reported
         }
         if event.hasAnchor {
@@ -113,9 +117,8 @@ struct Composer: ~Copyable {
             }
             let name = scalar.written
             if let first = seen[name] {
-                let line = report.line(of: first)
                 report.add(
-                    "duplicate key \(name.quoted): it was already given on line \(line), keep one of them",
+                    "duplicate key \(name.quoted), given before on line \(report.line(of: first)): keep one of them",
                     at: event.position)
             } else {
                 seen[name] = event.position
@@ -140,10 +143,10 @@ extension YAMLSyntaxError {
             case "control characters are not allowed":
                 "remove the control character here"
             default:
-                "check the indentation, and that quotes and brackets are closed; a value that begins with [ or { must "
-                    + "be in quotes, such as \"[::1]:8808\""
+                "check the indentation, that quotes and brackets are closed, and that values with brackets in them are "
+                    + "in quotes, such as \"[::1]:8808\" or, within brackets, \"${NAME}\""
             }
-        let what = context.map { "\($0): \(problem)" } ?? problem
-        return "is not valid YAML (\(what)): \(advice)"
+        let what = context.map { "\(problem) \($0)" } ?? problem
+        return "not valid YAML, \(what): \(advice)"
     }
 }

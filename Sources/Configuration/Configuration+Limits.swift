@@ -36,9 +36,9 @@ extension Configuration.Limits {
         maxHead = section.value("max_head", .size(.kibibytes(1) ... .mebibytes(1)), default: .kibibytes(16))
         // A result may be a document or an image in base64, and the backend is trusted more than a client.
         maxResponse = section.value("max_response", .size(.kibibytes(1) ... .gibibytes(1)), default: .mebibytes(64))
-        // Real messages stay below 20; JSON parsers behind us begin to fail at a few hundred.
+        // Far above real messages; recursive parsers behind us run out of stack near 1000.
         maxDepth = section.value("max_depth", .integer(8...1024), default: 128)
-        // Some KB each while idle: 10 000 cost tens of MB. The process' file limit must allow as many.
+        // Each takes a descriptor and some KB: more than a sidecar sees, and still tens of MB if all are idle.
         maxConnections = section.value("max_connections", .integer(1...1_000_000), default: 10_000)
         // A head is one or two packets; what takes longer is a broken link or a slow-header attack.
         headerTimeout = section.value("header_timeout", .duration(.shortest ... .minutes(10)), default: .seconds(10))
@@ -48,12 +48,12 @@ extension Configuration.Limits {
         idleTimeout = section.value("idle_timeout", .duration(.shortest ... .hours(1)), default: .seconds(75))
         // The longest tool runs and builds; a call that has lost its backend must still end some time.
         requestTimeout = section.value("request_timeout", .duration(.shortest ... .hours(24)), default: .minutes(30))
-        // Clients of legacy servers give up after 60 s without progress; so do we on their behalf.
+        // What the TypeScript SDK allows a request without progress, which legacy servers were written for.
         backendIdleTimeout = section.value(
             "backend_idle_timeout", .duration(.shortest ... .hours(24)), default: .seconds(60))
         // On the same host it takes less than 1 ms; 5 s outlasts a few lost SYN packets.
         connectTimeout = section.value("connect_timeout", .duration(.shortest ... .minutes(5)), default: .seconds(5))
-        // Kubernetes kills 30 s after SIGTERM. 0 ends calls in flight at once.
+        // Kubernetes' own grace period. 0 ends calls in flight at once.
         shutdownTimeout = section.value("shutdown_timeout", .duration(.zero ... .hours(1)), default: .seconds(30))
     }
 }

@@ -2,7 +2,7 @@ import Glibc
 
 extension Configuration {
     /// A configuration file is a page or two; what is larger was given by mistake.
-    private static let maxFileBytes = 1 << 20
+    static let maxFileBytes = 1 << 20
 
     /// Reads the configuration in `text`, a YAML document in UTF-8 of at most 1 MiB.
     ///
@@ -17,14 +17,11 @@ extension Configuration {
     /// Reads the configuration file at `path` and the process' environment. Fails with everything that is wrong, at
     /// once; also when the file cannot be read.
     package static func load(path: String) -> Result<Configuration, ConfigurationErrors> {
-        let text: [UInt8]
-        switch read(path) {
-        case .success(let bytes): text = bytes
-        case .failure(let errors): return .failure(errors)
-        }
-        return parse(text, file: path) { name in
-            // The text is copied before anything could change the environment: Remora itself never does.
-            unsafe getenv(name).map { unsafe String(cString: $0) }
+        read(path).flatMap { text in
+            parse(text, file: path) { name in
+                // The text is copied before anything could change the environment: Remora itself never does.
+                unsafe getenv(name).map { unsafe String(cString: $0) }
+            }
         }
     }
 
@@ -63,7 +60,8 @@ extension Configuration {
 
     static func decode(_ text: [UInt8], file: String, environment: (String) -> String?) -> Decoded {
         guard text.count <= maxFileBytes else {
-            return Decoded(result: .failure(tooLarge(file)), knownKeys: [])
+            let message = "larger than 1 MiB: give the path of a Remora configuration, which is a page or two"
+            return Decoded(result: .failure(ConfigurationErrors(file: file, message: message)), knownKeys: [])
         }
         let source = SourceText(text)
         let report = Report(file: file, source: source)
@@ -71,67 +69,20 @@ extension Configuration {
             _ = try UTF8Span(validating: source.bytes.span)
         } catch {
             report.add(
-                "is not UTF-8: save the file in that encoding, and remove this character",
+                "not UTF-8: save the file in that encoding, and remove this character",
                 at: .byte(error.byteOffsets.lowerBound))
-            return Decoded(result: .failure(report.errors!), knownKeys: [])
+            return Decoded(result: report.conclude(nil), knownKeys: [])
         }
-        var root = Composer.compose(source, report: report)
-        if root != nil {
-            var expansion = EnvironmentExpansion(report: report)
-            expansion.expand(&root!, from: environment)
+        guard var root = Composer.compose(source, report: report) else {
+            return Decoded(result: report.conclude(nil), knownKeys: [])
         }
+        var expansion = EnvironmentExpansion(report: report)
+        expansion.expand(&root, from: environment)
         return decode(root, report: report)
     }
 
-    private static func decode(_ root: Node?, report: Report) -> Decoded {
-        // Without a root the reason is reported, and every key would only seem to be missing.
-        let node = root ?? Node(origin: .position(0), content: .refused)
-        let configuration = Section.read(node, path: "", in: report, at: node.origin) { Configuration(&$0) }
-        if let errors = report.errors { return Decoded(result: .failure(errors), knownKeys: report.knownKeys) }
-        guard let configuration else { preconditionFailure("no configuration, and nothing said why") }
-        return Decoded(result: .success(configuration), knownKeys: report.knownKeys)
-    }
-
-    private static func tooLarge(_ file: String) -> ConfigurationErrors {
-        failure(file, "is larger than 1 MiB: give the path of a Remora configuration, see conf/remora.yaml")
-    }
-
-    private static func failure(_ file: String, _ message: String) -> ConfigurationErrors {
-        let report = Report(file: file, source: nil)
-        report.add(message, at: nil)
-        return report.errors!
-    }
-
-    /// The bytes of a file, one more than allowed at most. A pipe will do as well, as shells give for `<(...)`.
-    private static func read(_ path: String) -> Result<[UInt8], ConfigurationErrors> {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return .failure(unreadable(path, errno)) }
-        defer { close(descriptor) }
-        var text: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while text.count <= maxFileBytes {
-            // `read` writes no more than the count it is given, which is the chunk's.
-            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
-            if count == 0 { break }
-            if count > 0 {
-                text += chunk[..<count]
-            } else if errno != EINTR {
-                return .failure(unreadable(path, errno))
-            }
-        }
-        return .success(text)
-    }
-
-    private static func unreadable(_ path: String, _ code: CInt) -> ConfigurationErrors {
-        let advice =
-            switch code {
-            case ENOENT: "check the path after -c, or start without a file by remora --backend URL"
-            case EACCES: "let the user that Remora runs as read it"
-            case EISDIR: "give the path of the file in it"
-            default: "check the path after -c"
-            }
-        // `strerror` gives a text that stays until its next call, and is copied here.
-        let reason = unsafe String(cString: strerror(code))
-        return failure(path, "cannot be read (\(reason)): \(advice)")
+    private static func decode(_ root: Node, report: Report) -> Decoded {
+        let configuration = Section.read(root, path: "", in: report, at: root.origin) { Configuration(&$0) }
+        return Decoded(result: report.conclude(configuration), knownKeys: report.knownKeys)
     }
 }

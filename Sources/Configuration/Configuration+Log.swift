@@ -1,5 +1,5 @@
 extension Configuration {
-    /// What is logged on standard error, and how.
+    /// What is logged, and how.
     package struct Log: Sendable, Equatable {
         /// The least severe level that is written.
         package var level: Level

@@ -24,7 +24,9 @@ extension Configuration {
         threads = section.value("threads", .integer(1...64), default: 1)
         listen = section.section("listen") { Listen(&$0) }
         // One backend: routing between several comes with a later version.
-        let backends = section.sections("backends", atMost: 1) { Backend(&$0) }
+        let backends = section.sections(
+            "backends", atMost: 1, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
+        ) { Backend(&$0) }
         sessions = section.section("sessions") { Sessions(&$0) }
         cache = section.section("cache") { Cache(&$0) }
         limits = section.section("limits") { Limits(&$0) }

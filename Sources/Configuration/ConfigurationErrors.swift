@@ -7,6 +7,18 @@ package struct ConfigurationErrors: Error, Equatable, CustomStringConvertible {
     /// How many more there were than `issues` keeps.
     let omitted: Int
 
+    init(file: String, issues: [ConfigurationIssue], omitted: Int) {
+        self.file = file
+        self.issues = issues
+        self.omitted = omitted
+    }
+
+    /// One issue, about no place in the file.
+    init(file: String, message: String) {
+        let issue = ConfigurationIssue(line: 0, column: 0, message: message, excerpt: nil)
+        self.init(file: file, issues: [issue], omitted: 0)
+    }
+
     /// What to print: for each issue its place and message, then the line with a caret. Holds no value from the
     /// environment. Ends without a line feed.
     package var description: String {

@@ -17,8 +17,8 @@ struct EnvironmentExpansion {
         case .refused:
             break
         case .scalar(var scalar):
-            node.content = .refused
-            if expand(&scalar, at: node.origin, from: environment) { node.content = .scalar(scalar) }
+            let isSound = expand(&scalar, at: node.origin, from: environment)
+            node.content = isSound ? .scalar(scalar) : .refused
         case .list(var items):
             for index in items.indices { expand(&items[index], from: environment) }
             node.content = .list(items)
@@ -57,6 +57,8 @@ struct EnvironmentExpansion {
                     isSound = false
                     continue
                 }
+                // Reported once: from there on nothing is expanded.
+                guard bytesLeft >= 0 else { return false }
                 bytesLeft -= found.utf8.count
                 guard bytesLeft >= 0 else {
                     report.add("the environment's values are longer than 1 MiB together: shorten them", at: origin)

@@ -6,21 +6,23 @@
 struct Excerpt: CustomStringConvertible {
     let description: String
 
-    /// How much of a long line is shown on either side of the caret, in characters.
+    /// How much of a long line is shown on either side of the caret, in Unicode scalars: one character may be any number
+    /// of them.
     private static let reach = 60
 
     /// `before` and `after` are the parts of the line that the caret divides.
     init(line: Int, before: String, after: String) {
-        let left = before.suffix(Self.reach)
-        let right = after.prefix(Self.reach)
-        let cutLeft = left.startIndex > before.startIndex ? "…" : ""
-        let cutRight = right.endIndex < after.endIndex ? "…" : ""
-        let text = cutLeft + String(left).printable + String(right).printable + cutRight
-        let indent = (cutLeft + String(left).printable).map(\.blank).joined()
+        let nearLeft = before.unicodeScalars.suffix(Self.reach)
+        let nearRight = after.unicodeScalars.prefix(Self.reach)
+        let left = (nearLeft.startIndex > before.startIndex ? "…" : "") + String(nearLeft).printable
+        let right = String(nearRight).printable + (nearRight.endIndex < after.endIndex ? "…" : "")
+        let indent = left.map(\.blank).joined()
         let number = String(line)
         let gutter = String(repeating: " ", count: max(0, 5 - number.count)) + number
         let blankGutter = String(repeating: " ", count: gutter.count)
-        description = (text.isEmpty ? "\(gutter) |" : "\(gutter) | \(text)") + "\n\(blankGutter) | \(indent)^"
+        description =
+            (left.isEmpty && right.isEmpty ? "\(gutter) |" : "\(gutter) | \(left)\(right)")
+            + "\n\(blankGutter) | \(indent)^"
     }
 }
 

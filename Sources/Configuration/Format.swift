@@ -20,7 +20,7 @@ extension Format where Value == Int {
     /// A whole number in decimal digits.
     static func integer(_ range: ClosedRange<Int>) -> Format {
         Format { text throws(Refusal) in
-            guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            guard text.utf8.allSatisfy(\.isDigit),
                 let number = Int(text), range.contains(number)
             else {
                 throw Refusal("must be a whole number between \(range.lowerBound) and \(range.upperBound)")

@@ -49,6 +49,11 @@ struct Scalar {
 }
 
 extension Node {
+    /// `key:` with nothing behind it.
+    var isAbsent: Bool {
+        if case .scalar(let scalar) = content { scalar.isAbsent } else { false }
+    }
+
     /// What it is, for messages; scalars are shown by their text as the file has it, never by what came from the
     /// environment, which may be a secret.
     var shown: String {

@@ -4,7 +4,7 @@ final class Report {
     private static let maxIssues = 100
 
     /// What stands before each message: the file's path, or the program's name where there is no file.
-    let file: String
+    private let file: String
     private let source: SourceText?
     private var issues: [ConfigurationIssue] = []
     private var omitted = 0
@@ -16,30 +16,34 @@ final class Report {
         self.source = source
     }
 
-    /// What was found, in the order of the file; nil when there was nothing.
-    var errors: ConfigurationErrors? {
-        guard !issues.isEmpty else { return nil }
-        let sorted = issues.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
-        return ConfigurationErrors(file: file, issues: sorted, omitted: omitted)
+    /// What reading came to: everything that was found, in the order of the file, or `configuration` when that is
+    /// nothing; then it must be there.
+    func conclude(_ configuration: Configuration?) -> Result<Configuration, ConfigurationErrors> {
+        guard issues.isEmpty else {
+            let sorted = issues.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
+            return .failure(ConfigurationErrors(file: file, issues: sorted, omitted: omitted))
+        }
+        guard let configuration else { preconditionFailure("no configuration, and nothing says why") }
+        return .success(configuration)
     }
 
     func know(_ key: String) {
         knownKeys.append(key)
     }
 
-    func add(_ message: String, at origin: Node.Origin) {
+    func add(_ message: @autoclosure () -> String, at origin: Node.Origin) {
         switch origin {
-        case .position(let position): add(message, at: position)
-        case .option: add(message, at: nil)
+        case .position(let position): add(message(), at: position)
+        case .option: add(message(), at: nil)
         }
     }
 
-    func add(_ message: String, at position: Int) {
-        add(message, at: .scalar(position))
+    func add(_ message: @autoclosure () -> String, at position: Int) {
+        add(message(), at: .scalar(position))
     }
 
-    /// `location` nil: about no place in particular.
-    func add(_ message: String, at location: SourceText.Location?) {
+    /// `location` nil: about no place in particular. The message is not made when there are too many already.
+    func add(_ message: @autoclosure () -> String, at location: SourceText.Location?) {
         guard issues.count < Self.maxIssues else {
             omitted += 1
             return
@@ -47,11 +51,11 @@ final class Report {
         let place = location.flatMap { source?.place(of: $0) }
         issues.append(
             ConfigurationIssue(
-                line: place?.line ?? 0, column: place?.column ?? 0, message: message, excerpt: place?.excerpt))
+                line: place?.line ?? 0, column: place?.column ?? 0, message: message(), excerpt: place?.excerpt))
     }
 
     /// The number of the line that `position` is on.
     func line(of position: Int) -> Int {
-        source?.place(of: .scalar(position)).line ?? 0
+        source?.line(of: .scalar(position)) ?? 0
     }
 }

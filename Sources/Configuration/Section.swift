@@ -51,10 +51,13 @@ struct Section {
         find(key).flatMap { scalar($0, name: name(key), format) } ?? fallback
     }
 
-    /// The value of `key`; nil when it is missing or faulty, which is reported.
-    mutating func required<Value>(_ key: String, _ format: Format<Value>) -> Value? {
-        guard let node = find(key) else {
-            if isSound { report.add("\(name(key)) is missing: add it", at: origin) }
+    /// The value of `key`; nil when it is missing or faulty, which is reported. `example` shows a line to add.
+    mutating func required<Value>(_ key: String, _ format: Format<Value>, example: String) -> Value? {
+        let node = find(key)
+        guard let node, !node.isAbsent else {
+            if isSound {
+                report.add("\(name(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
+            }
             return nil
         }
         return scalar(node, name: name(key), format)
@@ -83,14 +86,15 @@ struct Section {
         Section.read(find(key), path: name(key), in: report, at: origin, body: body)
     }
 
-    /// The sections in the list `key`: at least one and at most `limit`.
-    mutating func sections<Value>(_ key: String, atMost limit: Int, _ body: (inout Section) -> Value) -> [Value] {
+    /// The sections in the list `key`: at least one, for which `example` shows a line to add, and at most `limit`.
+    mutating func sections<Value>(
+        _ key: String, atMost limit: Int, example: String, _ body: (inout Section) -> Value
+    ) -> [Value] {
         let node = find(key)
         guard let items = node.map({ items(of: $0, key: key) }) ?? [] else { return [] }
         guard !items.isEmpty else {
             if isSound {
-                report.add(
-                    "\(name(key)) is missing: it needs an entry, see conf/remora.yaml", at: node?.origin ?? origin)
+                report.add("\(name(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
             }
             return []
         }
@@ -137,7 +141,7 @@ struct Section {
         case .refused:
             return nil
         case .scalar(let scalar) where scalar.isAbsent:
-            report.add("\(name) has no value: give one, or remove the line", at: node.origin)
+            report.add("\(name) has no value: give one, or remove the line for the default", at: node.origin)
             return nil
         case .scalar(let scalar):
             guard scalar.value.utf8.count <= Self.maxValueBytes else {

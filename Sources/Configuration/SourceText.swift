@@ -40,11 +40,7 @@ struct SourceText {
 
     /// `location` for a person. One beyond the end is taken for the end.
     func place(of location: Location) -> Place {
-        let line =
-            switch location {
-            case .scalar(let target): lineIndex { $0.scalar <= target }
-            case .byte(let target): lineIndex { $0.byte <= target }
-            }
+        let line = lineIndex(of: location)
         let start = lines[line].byte
         let next = line + 1 < lines.count ? lines[line + 1].byte : bytes.count
         let content = bytes[start..<next]
@@ -68,12 +64,26 @@ struct SourceText {
             excerpt: Excerpt(line: line + 1, before: before, after: after).description)
     }
 
-    /// The last line for which `startsBefore` holds: it holds for some first lines and not for the rest.
-    private func lineIndex(where startsBefore: ((byte: Int, scalar: Int)) -> Bool) -> Int {
+    /// The number of the line that `location` is on, from 1.
+    func line(of location: Location) -> Int {
+        lineIndex(of: location) + 1
+    }
+
+    /// Where the first line begins that has `byte` as its first.
+    func firstLine(beginningWith byte: UInt8) -> Location? {
+        lines.first { $0.byte < bytes.count && bytes[$0.byte] == byte }.map { .byte($0.byte) }
+    }
+
+    private func lineIndex(of location: Location) -> Int {
         var (low, high) = (0, lines.count)
         while high - low > 1 {
             let middle = (low + high) / 2
-            if startsBefore(lines[middle]) { low = middle } else { high = middle }
+            let isAfter =
+                switch location {
+                case .scalar(let target): lines[middle].scalar > target
+                case .byte(let target): lines[middle].byte > target
+                }
+            (low, high) = isAfter ? (low, middle) : (middle, high)
         }
         return low
     }

@@ -30,9 +30,9 @@ struct Units {
     /// The number that `text` writes, in the smallest unit; nil when it is not digits and a known unit. What does not
     /// fit is `Int.max`, so that a range check refuses it.
     func parse(_ text: String) -> Int? {
-        let digits = text.utf8.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        let digits = text.utf8.prefix(while: \.isDigit)
         guard !digits.isEmpty else { return nil }
-        let unit = text.dropFirst(digits.count)
+        let unit = text[digits.endIndex...]
         let number = Int(Substring(digits)) ?? .max
         if number == 0, unit.isEmpty { return 0 }
         guard let factor = factors.first(where: { $0.unit == unit })?.factor else { return nil }

@@ -4,9 +4,7 @@ import CYAML
 struct YAMLEvent {
     enum Kind {
         case streamStart, streamEnd
-        /// `hasTags`: the document has a `%TAG` directive.
-        case documentStart(hasTags: Bool)
-        case documentEnd
+        case documentStart, documentEnd
         /// `isPlain`: written without quotes and not as a block.
         case scalar(String, isPlain: Bool)
         case alias
@@ -77,8 +75,7 @@ struct YAMLEvents: ~Copyable {
         case YAML_STREAM_END_EVENT:
             kind = .streamEnd
         case YAML_DOCUMENT_START_EVENT:
-            let tags = unsafe event.pointee.data.document_start.tag_directives
-            kind = unsafe .documentStart(hasTags: tags.start != tags.end)
+            kind = .documentStart
         case YAML_DOCUMENT_END_EVENT:
             kind = .documentEnd
         case YAML_ALIAS_EVENT:

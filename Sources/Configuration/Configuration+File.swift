@@ -1,0 +1,36 @@
+import Glibc
+
+extension Configuration {
+    /// The bytes of a file, cut off a little after `maxFileBytes`. A pipe will do as well, as shells give for `<(...)`.
+    static func read(_ path: String) -> Result<[UInt8], ConfigurationErrors> {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return .failure(unreadable(path, errno)) }
+        defer { close(descriptor) }
+        var text: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while text.count <= maxFileBytes {
+            // `read` writes no more than the count it is given, which is the chunk's.
+            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            if count == 0 { break }
+            if count > 0 {
+                text += chunk[..<count]
+            } else if errno != EINTR {
+                return .failure(unreadable(path, errno))
+            }
+        }
+        return .success(text)
+    }
+
+    private static func unreadable(_ path: String, _ code: CInt) -> ConfigurationErrors {
+        let advice =
+            switch code {
+            case ENOENT: "check the path after -c, or start without a file by remora --backend URL"
+            case EACCES: "let the user that Remora runs as read it"
+            case EISDIR: "give the path of the file in it"
+            default: "check the path after -c"
+            }
+        // `strerror` gives a text that stays until its next call, and is copied here.
+        let reason = unsafe String(cString: strerror(code))
+        return ConfigurationErrors(file: path, message: "cannot be read (\(reason)): \(advice)")
+    }
+}

@@ -1,0 +1,154 @@
+import Testing
+
+@testable import Configuration
+
+/// Which texts are values, and which values they are.
+@Suite struct FormatTests {
+    private func parse<Value>(_ text: String, _ format: Format<Value>) -> Value? {
+        try? format.parse(text)
+    }
+
+    @Test(arguments: [
+        ("250ms", Duration.milliseconds(250)), ("10s", .seconds(10)), ("5m", .seconds(300)), ("1h", .seconds(3600)),
+        ("0", .zero), ("0ms", .zero), ("0h", .zero), ("24h", .seconds(86400)), ("0010s", .seconds(10)),
+        ("24h1", nil), ("25h", nil), ("1", nil), ("s", nil), ("", nil), ("-1s", nil), ("+1s", nil), ("1.5s", nil),
+        ("1 s", nil), ("1S", nil), ("1d", nil), ("1h30m", nil), ("٣s", nil), ("5\u{301}m", nil),
+        ("9223372036854775807h", nil), ("99999999999999999999999ms", nil),
+    ])
+    func duration(_ text: String, _ expected: Duration?) {
+        #expect(parse(text, .duration(.zero ... .hours(24))) == expected)
+    }
+
+    @Test(arguments: [
+        ("1024", 1024), ("1KiB", 1024), ("8MiB", 8_388_608), ("1GiB", 1 << 30), ("1048576KiB", 1 << 30),
+        ("1023", nil), ("0", nil), ("1073741825", nil), ("8MB", nil), ("8M", nil), ("8 MiB", nil), ("8mib", nil),
+        ("8KiBKiB", nil), ("KiB", nil), ("", nil), ("-8MiB", nil), ("0x400", nil), ("9223372036854775807GiB", nil),
+    ])
+    func size(_ text: String, _ expected: Int?) {
+        #expect(parse(text, .size(1024...1 << 30)) == expected)
+    }
+
+    @Test(arguments: [
+        ("1", 1), ("64", 64), ("007", 7), ("0", nil), ("65", nil), ("", nil), ("-1", nil), ("+1", nil), ("1.0", nil),
+        ("1_0", nil), ("0x1", nil), ("99999999999999999999", nil), ("１", nil),
+    ])
+    func integer(_ text: String, _ expected: Int?) {
+        #expect(parse(text, .integer(1...64)) == expected)
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1:8808", ("127.0.0.1", 8808)), ("[::1]:8808", ("::1", 8808)), (":80", ("::", 80)),
+        ("localhost:1", ("localhost", 1)), ("0.0.0.0:0", ("0.0.0.0", 0)), ("[::]:65535", ("::", 65535)),
+        ("[::ffff:1.2.3.4]:1", ("::ffff:1.2.3.4", 1)),
+        ("127.0.0.1", nil), ("8808", nil), ("", nil), (":", nil), (":65536", nil), (":-1", nil), (":+1", nil),
+        ("::1:8808", nil), ("[::1]", nil), ("[::1]8808", nil), ("[::1:8808", nil), ("[]:80", nil),
+        ("[1.2.3.4]:80", nil),
+        ("example.com:80", nil), ("127.0.0.256:80", nil), ("127.1:80", nil), ("[fe80::1%eth0]:80", nil),
+        ("[::1\0]:80", nil), ("127.0.0.1\0:80", nil), ("127.0.0.1:80 ", nil), ("http://127.0.0.1:80", nil),
+    ])
+    func listenAddress(_ text: String, _ expected: (String, UInt16)?) {
+        let value = parse(text, .listenAddress)
+        #expect(value?.host == expected?.0)
+        #expect(value?.port == expected?.1)
+    }
+
+    @Test(arguments: [
+        (
+            "http://127.0.0.1:9000/mcp",
+            BackendURL(host: "127.0.0.1", port: 9000, target: "/mcp", hostField: "127.0.0.1:9000")
+        ),
+        ("http://example.com", BackendURL(host: "example.com", port: 80, target: "/", hostField: "example.com")),
+        ("HTTP://b:80/", BackendURL(host: "b", port: 80, target: "/", hostField: "b")),
+        ("http://b?k=v", BackendURL(host: "b", port: 80, target: "/?k=v", hostField: "b")),
+        (
+            "http://[::1]:9000/a/b?c=%20",
+            BackendURL(host: "::1", port: 9000, target: "/a/b?c=%20", hostField: "[::1]:9000")
+        ),
+        ("http://[2001:db8::1]/", BackendURL(host: "2001:db8::1", port: 80, target: "/", hostField: "[2001:db8::1]")),
+        (
+            "http://mcp_server.local.:1/",
+            BackendURL(host: "mcp_server.local.", port: 1, target: "/", hostField: "mcp_server.local.:1")
+        ),
+    ])
+    func backendURL(_ text: String, _ expected: BackendURL) {
+        #expect(parse(text, .backendURL) == expected)
+    }
+
+    @Test(arguments: [
+        ("", "must be a URL such as http://127.0.0.1:9000/mcp"),
+        ("127.0.0.1:9000", "must be a URL such as http://127.0.0.1:9000/mcp"),
+        ("://b", "must be a URL such as http://127.0.0.1:9000/mcp"),
+        ("http:/b", "must be a URL such as http://127.0.0.1:9000/mcp"),
+        ("ftp://b/", "must begin with http://"),
+        (
+            "https://b/",
+            "must begin with http://: https to a backend is not supported in this version; reach the backend over http "
+                + "on this machine, or through a local TLS tunnel"
+        ),
+        ("http://b/#x", "must have no fragment: remove `#` and what follows"),
+        (
+            "http://user:pw@b/",
+            "must have no user name or password: Remora passes on the client's Authorization instead"
+        ),
+        ("http:///mcp", badAuthority), ("http://b:/", badAuthority), ("http://b:0/", badAuthority),
+        ("http://b:65536/", badAuthority), ("http://b:1x/", badAuthority), ("http://::1/", badAuthority),
+        ("http://[::1/", badAuthority), ("http://bücher/", badAuthority), ("http://a b/", badAuthority),
+        ("http://a..b/", badAuthority), ("http://1.2.3/", badAuthority), ("http://%41/", badAuthority),
+        ("http://b/a b", badTarget), ("http://b/ü", badTarget), ("http://b/%2", badTarget), ("http://b/%zz", badTarget),
+        ("http://b/\r\nX: y", badTarget), ("http://b/\0", badTarget), ("http://b/[]", badTarget),
+    ])
+    func refusedBackendURL(_ text: String, _ requirement: String) {
+        #expect(throws: Refusal(requirement)) { try BackendURL(parsing: text) }
+    }
+
+    static let badAuthority =
+        "must name a host and, if not 80, a port from 1 to 65535, such as http://127.0.0.1:9000/mcp or "
+        + "http://[::1]:9000/mcp"
+    static let badTarget = "must have a path of plain URL characters: write others as %XX, a space as %20"
+
+    @Test(arguments: [
+        ("*", "*"), ("https://app.example.com", "https://app.example.com"),
+        ("HTTPS://App.Example:443", "https://app.example"),
+        ("http://localhost:80", "http://localhost"), ("http://localhost:443", "http://localhost:443"),
+        ("http://[::1]:3000", "http://[::1]:3000"), ("vscode-webview://abc", "vscode-webview://abc"),
+        ("https://app.example.com/", nil), ("https://app.example.com/x", nil), ("app.example.com", nil), ("null", nil),
+        ("https://*.example.com", nil), ("https://", nil), ("https://a:0", nil), ("https://a@b", nil), ("", nil),
+        ("1a://b", nil), ("https://a\nb", nil),
+    ])
+    func origin(_ text: String, _ expected: String?) {
+        #expect(parse(text, .origin) == expected)
+    }
+
+    @Test(arguments: [
+        ("mcp.example.com", "mcp.example.com"), ("MCP.example.com:8808", "mcp.example.com:8808"), ("[::1]", "[::1]"),
+        ("[::1]:8808", "[::1]:8808"), ("10.0.0.1", "10.0.0.1"),
+        ("::1", nil), ("*", nil), ("http://a", nil), ("a/b", nil), ("a:0", nil), ("", nil), ("a b", nil),
+    ])
+    func host(_ text: String, _ expected: String?) {
+        #expect(parse(text, .host) == expected)
+    }
+
+    @Test(arguments: [
+        ("/", "/"), ("/mcp", "/mcp"), ("/a%20b", "/a%20b"),
+        ("mcp", nil), ("", nil), ("/a?b", nil), ("/a#b", nil), ("/a b", nil), ("/é", nil), ("/%", nil), ("/a\n", nil),
+    ])
+    func path(_ text: String, _ expected: String?) {
+        #expect(parse(text, Format<String>.path) == expected)
+    }
+
+    @Test(arguments: [
+        ("authorization", "authorization"), ("header:X-Tenant", "x-tenant"),
+        ("Authorization", nil), ("header:", nil), ("x-tenant", nil), ("header:a:b", nil), ("header:é", nil), ("", nil),
+    ])
+    func isolation(_ text: String, _ expected: String?) {
+        #expect(parse(text, .isolation) == expected)
+    }
+
+    @Test(arguments: [
+        ("maxbody", "max_body"), ("max-body", "max_body"), ("maxBody", "max_body"), ("max_bdoy", "max_body"),
+        ("ttl", "ttl"), ("tll", "ttl"), ("address", nil), ("", nil), ("body", nil),
+    ])
+    func spelling(_ word: String, _ expected: String?) {
+        #expect(Spelling.nearest(to: word, among: ["ttl", "max_head", "max_body"]) == expected)
+    }
+}
