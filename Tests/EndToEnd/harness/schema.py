@@ -35,17 +35,19 @@ _ERROR_OBJECTS = {
     -32603: "InternalError",
 }
 _RESULTS = {
-    "server/discover": "DiscoverResultResponse",
-    "tools/list": "ListToolsResultResponse",
-    "tools/call": "CallToolResultResponse",
-    "prompts/list": "ListPromptsResultResponse",
-    "prompts/get": "GetPromptResultResponse",
-    "resources/list": "ListResourcesResultResponse",
-    "resources/templates/list": "ListResourceTemplatesResultResponse",
-    "resources/read": "ReadResourceResultResponse",
-    "completion/complete": "CompleteResultResponse",
-    "subscriptions/listen": "SubscriptionsListenResultResponse",
+    "server/discover": "DiscoverResult",
+    "tools/list": "ListToolsResult",
+    "tools/call": "CallToolResult",
+    "prompts/list": "ListPromptsResult",
+    "prompts/get": "GetPromptResult",
+    "resources/list": "ListResourcesResult",
+    "resources/templates/list": "ListResourceTemplatesResult",
+    "resources/read": "ReadResourceResult",
+    "completion/complete": "CompleteResult",
+    "subscriptions/listen": "SubscriptionsListenResult",
 }
+_ASKING = {"tools/call", "prompts/get", "resources/read"}
+"""The methods whose result may be a question to the client."""
 
 
 def specification() -> Path | None:
@@ -126,8 +128,8 @@ def response_errors(method: str | None, message: Any) -> list[str]:
     if "error" not in message:
         if method is None:
             return ["a result to a request that has no method"]
-        definition = _RESULTS.get(method, "")
-        return modern.errors(definition if modern.defines(definition) else "JSONRPCResultResponse", message)
+        found = modern.errors("JSONRPCResultResponse", message)
+        return found or modern.errors(_result_definition(modern, method, message["result"]), message["result"])
     found = modern.errors("JSONRPCErrorResponse", message)
     if found:
         return found
@@ -139,6 +141,15 @@ def response_errors(method: str | None, message: Any) -> list[str]:
     if "result" in message:
         found.append("both a result and an error")
     return found
+
+
+def _result_definition(modern: Revision, method: str, result: Any) -> str:
+    """The one definition that fits. The schema's own `CallToolResultResponse` and its like say "either this or an
+    InputRequiredResult", and the latter takes nearly anything: a broken result would pass as one."""
+    if result.get("resultType") == "input_required" and method in _ASKING:
+        return "InputRequiredResult"
+    definition = _RESULTS.get(method, "Result")
+    return definition if modern.defines(definition) else "Result"
 
 
 def server_notification_errors(message: Any) -> list[str]:
