@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from . import audit
+from .http1 import TIMEOUT
 from .modern import Client
 from .remora import Remora, configuration
 from .tap import Tap
@@ -58,3 +61,36 @@ async def stack(
             (await audit.front(front.recordings)).raise_if_any()
         if judge_back:
             (await audit.back(back.recordings, back.address)).raise_if_any()
+
+
+@contextlib.asynccontextmanager
+async def bystander(address: str, tool: str = "x") -> AsyncIterator[None]:
+    """Another client that calls a good tool all the time, and must not notice what happens meanwhile."""
+    calls = 0
+    stopping = False
+
+    async def go_on() -> None:
+        nonlocal calls
+        async with Client(address) as client:
+            while not stopping or calls == 0:
+                calls += 1
+                answer = await client.call(tool, {"text": "good"}, id=f"bystander-{calls}")
+                assert answer.status == 200 and answer.json["id"] == f"bystander-{calls}", answer
+                assert not answer.result.get("isError"), answer
+                await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        stopping = True
+        async with asyncio.timeout(TIMEOUT):
+            await task
+
+
+async def settles(measure: Callable[[], int], limit: int, timeout: float = TIMEOUT) -> None:
+    """Waits until a number has come down to a limit."""
+    end = time.monotonic() + timeout
+    while (value := measure()) > limit:
+        assert time.monotonic() < end, f"stays at {value}, more than {limit}"
+        await asyncio.sleep(0.02)

@@ -81,12 +81,12 @@ class Exchange:
     async def json(self, message: bytes, **headers: str) -> None:
         await self.reply(200, message, **headers)
 
-    async def sse(self, *messages: bytes, newline: bytes = b"\r\n", bytewise: bool = False, split: int = 0) -> None:
-        """A chunked event stream. `bytewise` sends every byte as its own chunk and packet; `split` breaks
-        the data of each event into that many `data:` lines at spaces that JSON does not mind."""
+    async def sse(self, *messages: bytes, newline: bytes = b"\r\n", bytewise: bool = False) -> None:
+        """A chunked event stream. A message with line feeds in it becomes several `data` lines of one event;
+        `bytewise` sends every byte as its own chunk and packet."""
         await self.stream_head()
         for message in messages:
-            lines = [b"event: message", *(b"data: " + part for part in (message.split(b"\n") if split else [message]))]
+            lines = [b"event: message", *(b"data: " + line for line in message.split(b"\n"))]
             text = newline.join(lines) + newline * 2
             for start in range(0, len(text), 1 if bytewise else len(text)):
                 await self.chunk(text[start : start + 1] if bytewise else text)
