@@ -113,7 +113,7 @@ Script = Callable[[Exchange], Awaitable[bool]]
 
 
 class RawBackend:
-    """Listens on a port from the system, in the test's own event loop."""
+    """Listens in the test's own event loop, on a port from the system unless one is given."""
 
     def __init__(
         self,
@@ -123,12 +123,14 @@ class RawBackend:
         capabilities: dict[str, Any] | None = None,
         revision: str = REVISION,
         sessions: bool = True,
+        port: int = 0,
     ) -> None:
         self.script = script
         self.results = {**RESULTS, **(results or {})}
         self.capabilities = CAPABILITIES if capabilities is None else capabilities
         self.revision = revision
         self.with_sessions = sessions
+        self.port = port
         self.address = ""
         self.received = bytearray()
         """Every byte of every connection, in the order it came."""
@@ -146,7 +148,7 @@ class RawBackend:
         return f"http://{self.address}/mcp"
 
     async def __aenter__(self) -> RawBackend:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=http1.HEAD_LIMIT)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=http1.HEAD_LIMIT)
         self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
         return self
 
