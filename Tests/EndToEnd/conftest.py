@@ -1,0 +1,82 @@
+"""Fixtures of the end-to-end tests. Every test starts its own Remora; the Python servers are shared by one worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from harness import schema
+from harness.processes import SERVERS, Process, venv
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def pytest_report_header() -> str:
+    return f"messages are checked against {schema.source()}"
+
+
+async def _lab(*options: str) -> AsyncIterator[str]:
+    process = await Process.start(venv("legacy-1.30.0"), str(SERVERS / "lab.py"), *options)
+    yield (await process.event("listening", timeout=60))["address"]
+    await process.stop()
+
+
+@pytest.fixture(scope="session")
+async def lab(anyio_backend: str) -> AsyncIterator[str]:
+    """The address of a legacy server on the real SDK that answers with event streams."""
+    async for address in _lab():
+        yield address
+
+
+@pytest.fixture(scope="session")
+async def lab_json(anyio_backend: str) -> AsyncIterator[str]:
+    """The same, answering with JSON documents."""
+    async for address in _lab("--json"):
+        yield address
+
+
+async def _published(program: str, *options: str) -> AsyncIterator[str]:
+    """A published stdio server, made a legacy Streamable HTTP one by mcp-proxy."""
+    command = [venv("mcp-proxy", "mcp-proxy"), "--host", "127.0.0.1", "--port", "0", "--pass-environment"]
+    process = await Process.start(*command, "--", venv("servers", program), *options)
+    running = re.compile(r"Uvicorn running on http://(\S+) ")
+    found = await process.line(running.search, timeout=60)
+    yield found[1]
+    await process.stop()
+
+
+@pytest.fixture(scope="session")
+async def time_server(anyio_backend: str) -> AsyncIterator[str]:
+    async for address in _published("mcp-server-time", "--local-timezone", "UTC"):
+        yield address
+
+
+@pytest.fixture(scope="session")
+async def git_server(anyio_backend: str, git_repository: Path) -> AsyncIterator[str]:
+    async for address in _published("mcp-server-git", "--repository", str(git_repository)):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def git_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one commit and one change that is not committed."""
+    import subprocess
+
+    path = tmp_path_factory.mktemp("repository")
+
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", "-C", str(path), *identity, *arguments], check=True, capture_output=True)
+
+    git("init", "--initial-branch=main")
+    (path / "file.txt").write_text("one\n")
+    git("add", "file.txt")
+    git("commit", "--message", "First commit")
+    (path / "file.txt").write_text("two\n")
+    return path

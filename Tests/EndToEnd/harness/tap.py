@@ -1,0 +1,91 @@
+"""A proxy that copies bytes both ways, unchanged, and remembers them.
+
+One stands between the client and Remora, one between Remora and the backend, so that a test can look at, and
+`audit` can judge, everything that Remora sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import Literal
+
+Side = Literal["client", "server"]
+
+
+@dataclass
+class Recording:
+    """One connection: what each side sent."""
+
+    number: int
+    client: bytearray = field(default_factory=bytearray)
+    server: bytearray = field(default_factory=bytearray)
+    chunks: list[tuple[Side, bytes]] = field(default_factory=list)
+    """The same bytes in the order they were seen."""
+    finished: bool = False
+    """Whether both sides have closed."""
+
+    def add(self, side: Side, data: bytes) -> None:
+        getattr(self, side).extend(data)
+        self.chunks.append((side, data))
+
+
+class Tap:
+    """Listens on a port from the system, and connects each client to `upstream`."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.address = ""
+        self.recordings: list[Recording] = []
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Tap:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        recording = Recording(len(self.recordings) + 1)
+        self.recordings.append(recording)
+        host, port = self.upstream.rsplit(":", 1)
+        writers = [writer]
+        try:
+            up_reader, up_writer = await asyncio.open_connection(host, int(port))
+            writers.append(up_writer)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._copy(reader, up_writer, recording, "client"))
+                group.create_task(self._copy(up_reader, writer, recording, "server"))
+        except* OSError:
+            pass  # Either side went away; the other side is told so by the abort below.
+        finally:
+            recording.finished = True
+            for each in writers:
+                with contextlib.suppress(OSError):
+                    if each.transport.get_write_buffer_size() == 0:
+                        each.close()
+                    else:
+                        each.transport.abort()
+
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, recording: Recording, side: Side
+    ) -> None:
+        while data := await reader.read(65536):
+            recording.add(side, data)
+            writer.write(data)
+            await writer.drain()
+        if side == "server":
+            raise ConnectionResetError  # HTTP knows no half-closed server: end the other direction, too.
+        writer.write_eof()

@@ -1,0 +1,250 @@
+"""A legacy MCP server for the tests, on the published Python SDK (mcp==1.30.0): Streamable HTTP with sessions.
+
+    lab.py [--json]
+
+It listens on a port from the system and prints {"event":"listening","address":"127.0.0.1:PORT"}. The path is /mcp.
+Answers are event streams, or JSON documents with --json. `GET /record` tells what the server has been asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import socket
+from collections import Counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import anyio
+import mcp.types as types
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import McpError
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+EXACT = {"z": 12345678901234567890123, "a": 1.0, "é": "\u00e9\u2028\U0001f41f", "m": {"b": 1, "a": 2}, "e": 1e-7}
+"""What the tool `exact` answers. The SDK writes the JSON anew: raw.py is for exact bytes."""
+
+PAGE = 10
+"""Resources on one page."""
+
+server: Server[Any, Any] = Server("lab", version="1.0", instructions="A server for tests.")
+counters: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+
+def tool(name: str, description: str, required: tuple[str, ...] = (), **properties: Any) -> types.Tool:
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return types.Tool(name=name, description=description, inputSchema=schema)
+
+
+TOOLS = [
+    tool("echo", "Gives its text back.", ("text",), text={"type": "string"}),
+    types.Tool(
+        name="add",
+        title="Addition",
+        description="Adds two numbers.",
+        inputSchema={
+            "type": "object",
+            "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+            "required": ["a", "b"],
+        },
+        outputSchema={"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]},
+        annotations=types.ToolAnnotations(readOnlyHint=True, idempotentHint=True),
+    ),
+    tool("exact", "Numbers and strings that are easily spoilt."),
+    tool("counter", "Counts the calls of this session."),
+    tool(
+        "slow",
+        "Takes a while; tells progress and logs.",
+        seconds={"type": "number"},
+        steps={"type": "integer"},
+        logs={"type": "boolean"},
+    ),
+    tool("big", "Answers much text.", kib={"type": "integer"}),
+    tool("fail", "Fails as a tool does."),
+    tool("crash", "Raises."),
+    tool(
+        "rpc_error",
+        "Fails with a JSON-RPC error.",
+        code={"type": "integer"},
+        message={"type": "string"},
+        data={},
+    ),
+    tool("meta", "Gives back the _meta that arrived, and the request's headers."),
+    tool("näme ünicode", "Has a name that does not fit into a header as it is."),
+]
+
+
+@server.list_tools()
+async def list_tools() -> list[types.Tool]:
+    return TOOLS
+
+
+@server.call_tool()
+async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
+    context = server.request_context
+    text = lambda value: [types.TextContent(type="text", text=value)]  # noqa: E731
+    match name:
+        case "echo":
+            return text(arguments["text"])
+        case "add":
+            return {"sum": arguments["a"] + arguments["b"]}
+        case "exact":
+            return text(json.dumps(EXACT)), EXACT
+        case "counter":
+            counters[context.session] = counters.get(context.session, 0) + 1
+            return text(str(counters[context.session]))
+        case "slow":
+            steps = arguments.get("steps", 1)
+            for step in range(1, steps + 1):
+                await anyio.sleep(arguments.get("seconds", 0.1) / steps)
+                if context.meta is not None and context.meta.progressToken is not None:
+                    await context.session.send_progress_notification(
+                        context.meta.progressToken, step, steps, f"step {step}", related_request_id=str(context.request_id)
+                    )
+                if arguments.get("logs"):
+                    await context.session.send_log_message("info", f"step {step}", "lab", context.request_id)
+            return text(f"done after {steps}")
+        case "big":
+            return text("x" * 1024 * arguments.get("kib", 1))
+        case "fail":
+            return types.CallToolResult(content=text("it did not work"), isError=True)
+        case "crash":
+            raise RuntimeError("crashed")
+        case "meta":
+            meta = context.meta.model_dump(mode="json", exclude_none=True) if context.meta is not None else {}
+            headers = dict(context.request.headers) if context.request is not None else {}
+            return text(json.dumps({"meta": meta, "headers": headers}))
+        case "näme ünicode":
+            return text("found")
+    raise ValueError(f"Unknown tool: {name}")
+
+
+# The SDK's decorator turns every exception of a tool into a result: a JSON-RPC error is answered before it.
+_call_tool = server.request_handlers[types.CallToolRequest]
+
+
+async def call_tool_or_error(request: types.CallToolRequest) -> types.ServerResult:
+    if request.params.name == "rpc_error":
+        chosen = request.params.arguments or {}
+        raise McpError(types.ErrorData(**{"code": -32000, "message": "an error of the server", **chosen}))
+    return await _call_tool(request)
+
+
+server.request_handlers[types.CallToolRequest] = call_tool_or_error
+
+
+@server.list_resources()
+async def list_resources(request: types.ListResourcesRequest) -> types.ListResourcesResult:
+    start = int(request.params.cursor) if request.params and request.params.cursor else 0
+    named = ["text", "blob", "missing", *(f"item/{number}" for number in range(22))]
+    resources = [
+        types.Resource(uri=f"lab:///{name}", name=name, mimeType="text/plain")  # type: ignore[arg-type]
+        for name in named[start : start + PAGE]
+    ]
+    following = str(start + PAGE) if start + PAGE < len(named) else None
+    return types.ListResourcesResult(resources=resources, nextCursor=following)
+
+
+@server.list_resource_templates()
+async def list_resource_templates() -> list[types.ResourceTemplate]:
+    return [types.ResourceTemplate(uriTemplate="lab:///item/{number}", name="item", description="One item.")]
+
+
+@server.read_resource()
+async def read_resource(uri: Any) -> list[ReadResourceContents]:
+    match str(uri).removeprefix("lab:///"):
+        case "text":
+            return [ReadResourceContents("Tëxt\n", "text/plain")]
+        case "blob":
+            return [ReadResourceContents(bytes(range(256)), "application/octet-stream")]
+        case name if name.startswith("item/"):
+            return [ReadResourceContents(name, "text/plain")]
+    raise McpError(types.ErrorData(code=-32002, message="Resource not found", data={"uri": str(uri)}))
+
+
+@server.list_prompts()
+async def list_prompts() -> list[types.Prompt]:
+    arguments = [types.PromptArgument(name="name", description="Whom to greet", required=True)]
+    return [types.Prompt(name="greet", description="A greeting.", arguments=arguments)]
+
+
+@server.get_prompt()
+async def get_prompt(name: str, arguments: dict[str, str] | None) -> types.GetPromptResult:
+    if name != "greet":
+        raise McpError(types.ErrorData(code=-32602, message=f"Unknown prompt: {name}"))
+    content = types.TextContent(type="text", text=f"Hello, {(arguments or {}).get('name', 'you')}!")
+    return types.GetPromptResult(description="A greeting.", messages=[types.PromptMessage(role="user", content=content)])
+
+
+@server.completion()
+async def complete(ref: Any, argument: types.CompletionArgument, context: Any) -> types.Completion:
+    names = [name for name in ("Ada", "Alan", "Barbara", "Grace") if name.startswith(argument.value)]
+    return types.Completion(values=names, total=len(names), hasMore=False)
+
+
+class Recorder:
+    """Counts what arrives, before the SDK sees it."""
+
+    def __init__(self, app: ASGIApp, manager: StreamableHTTPSessionManager) -> None:
+        self.app, self.manager = app, manager
+        self.http: Counter[str] = Counter()
+        self.methods: Counter[str] = Counter()
+        self.tools: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if scope["path"] == "/record":
+            sessions = len(self.manager._server_instances)
+            record = {"http": self.http, "methods": self.methods, "tools": self.tools, "sessions": sessions}
+            return await JSONResponse(record)(scope, receive, send)
+        self.http[scope["method"]] += 1
+        body = b""
+        more = scope["method"] == "POST"
+        while more:
+            part = await receive()
+            body += part.get("body", b"")
+            more = part["type"] == "http.request" and part.get("more_body", False)
+        self._count(body)
+        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return waiting.pop() if waiting else await receive()
+
+        await self.app(scope, replay, send)
+
+    def _count(self, body: bytes) -> None:
+        with contextlib.suppress(ValueError, AttributeError):
+            message = json.loads(body)
+            method = message.get("method", "response")
+            self.methods[method] += 1
+            if method == "tools/call":
+                self.tools[message["params"]["name"]] += 1
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true", help="answer with JSON documents")
+    options = parser.parse_args()
+    manager = StreamableHTTPSessionManager(app=server, json_response=options.json)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/mcp":
+            await manager.handle_request(scope, receive, send)
+        elif scope["type"] == "http":
+            await JSONResponse({"error": "not found"}, status_code=404)(scope, receive, send)
+
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    address = "{}:{}".format(*listener.getsockname())
+    config = uvicorn.Config(Recorder(app, manager), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+    async with manager.run():
+        print(json.dumps({"event": "listening", "address": address}), flush=True)
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+anyio.run(main)

@@ -1,0 +1,137 @@
+"""The program itself: its configuration, its messages and its exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+
+import mcp
+import pytest
+
+from harness.http1 import Connection
+from harness.modern import call, encode
+from harness.processes import Process, binary
+from harness.remora import Remora, check, configuration
+from harness.stack import stack
+from servers.raw import RawBackend
+
+BACKEND = "http://127.0.0.1:9/mcp"
+USAGE = 64
+
+
+async def test_a_good_configuration() -> None:
+    status, printed = await check(configuration(BACKEND))
+    assert status == 0, printed
+
+
+WRONG = {
+    "unknown key": (configuration(BACKEND, sesions={"max": 1}), ["sesions", "sessions"]),
+    "unknown key inside": (configuration(BACKEND, limits={"max_bodi": "1MiB"}), ["max_bodi", "max_body"]),
+    "bad duration": (configuration(BACKEND, sessions={"idle_timeout": "0"}), ["idle_timeout"]),
+    "bad size": (configuration(BACKEND, limits={"max_body": "much"}), ["max_body"]),
+    "bad choice": (configuration(BACKEND, cache={"scope": "secret"}), ["scope", "private"]),
+    "bad URL": (configuration("ftp://127.0.0.1/mcp"), ["url", "http"]),
+    "no backend": (configuration(), ["backends"]),
+    "no YAML": ("listen: [\n", []),
+    "empty": ("", []),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("command", ["check", "run"])
+async def test_a_wrong_configuration(name: str, command: str) -> None:
+    text, words = WRONG[name]
+    status, printed = await check(text, command=command)
+    assert status == USAGE, printed
+    assert re.search(r"remora\.yaml(:\d+:\d+)?: ", printed), printed
+    for word in words:
+        assert word in printed
+
+
+async def test_all_mistakes_at_once_with_their_places() -> None:
+    text = configuration(BACKEND, sesions={"max": 1}, limits={"max_body": "much"}, cache={"ttl": "never"})
+    status, printed = await check(text)
+    assert status == USAGE
+    lines = text.splitlines()
+    for key in ("sesions", "max_body", "ttl"):
+        number = next(index for index, line in enumerate(lines, 1) if line.strip().startswith(key))
+        assert re.search(rf":{number}:\d+: .*{key}", printed), printed
+    assert "^" in printed
+
+
+async def test_a_file_that_is_not_there() -> None:
+    process = await Process.start(binary("remora"), "check", "-c", "/nonexistent/remora.yaml")
+    assert await process.wait() == USAGE
+    assert "/nonexistent/remora.yaml" in "\n".join(process.lines)
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["-c"]])
+async def test_a_wrong_command_line(arguments: list[str]) -> None:
+    process = await Process.start(binary("remora"), *arguments)
+    assert await process.wait() == USAGE
+    assert re.search("usage|remora -c|--help", "\n".join(process.lines), re.IGNORECASE)
+
+
+async def test_version() -> None:
+    process = await Process.start(binary("remora"), "version")
+    assert await process.wait() == 0
+    assert re.search(r"\d+\.\d+", "\n".join(process.lines))
+
+
+async def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "127.0.0.1:{}".format(taken.getsockname()[1])
+        status, printed = await check(configuration(BACKEND, listen={"address": address}), command="run")
+    assert status not in (0, -6, -11), printed
+    assert address in printed and re.search("in use|taken", printed), printed
+
+
+async def test_one_log_line_for_each_request() -> None:
+    """Structured, and without bodies or tokens."""
+    async with RawBackend() as raw, stack(raw.address, log={"level": "info"}) as running:
+        await running.client.call("x", {"text": "hidden-argument"}, Authorization="Bearer hidden-token")
+        await running.client.call("x", Mcp_Name="y")
+        lines = running.remora.process.lines
+    for line in lines:
+        assert isinstance(json.loads(line), dict), line
+    events = [json.loads(line) for line in lines]
+    assert all({"ts", "level", "event"} <= set(event) for event in events)
+    assert sum(event["event"] == "request" for event in events) == 2
+    assert "hidden" not in "\n".join(lines)
+
+
+async def test_several_threads(lab_json: str) -> None:
+    async with stack(lab_json, threads=2) as running:
+        for _ in range(20):
+            async with await Connection.open(running.front.address) as connection:
+                answer = await connection.exchange(encode(call("echo", {"text": "hi"}), host=running.front.address))
+                assert answer.status == 200
+
+
+async def test_demo() -> None:
+    """`remora demo` prints a request that works as it stands."""
+    process = await Process.start(binary("remora"), "demo")
+    try:
+        await process.line(lambda line: "curl" in line or "127.0.0.1" in line)
+        assert process.running
+    finally:
+        assert await process.stop() == 0
+
+
+async def test_legacy_demo_is_a_legacy_server() -> None:
+    for options in ([], ["--sse"]):
+        process = await Process.start(binary("legacy-demo"), "--listen", "127.0.0.1:0", *options)
+        address = (await process.event("listening"))["address"]
+        async with mcp.Client(f"http://{address}/mcp", mode="legacy") as client:
+            assert (await client.call_tool("echo", {"text": "hi"})).content[0].text == "hi"
+            assert [(await client.call_tool("counter")).content[0].text for _ in range(2)] == ["1", "2"]
+        async with stack(address) as running:
+            assert (await running.client.call("echo", {"text": "hi"})).text == "hi"
+        await process.stop()
+
+
+async def test_it_says_where_it_listens() -> None:
+    async with Remora(configuration(BACKEND)) as remora:
+        host, port = remora.address.rsplit(":", 1)
+        assert host == "127.0.0.1" and 0 < int(port) < 65536
