@@ -99,8 +99,7 @@ struct AdmissionRules {
             throw .unsupportedVersion(document.string(version) ?? "")
         }
         guard let name = document.stringBytes(method), let known = Method(name) else {
-            throw .methodNotFound(
-                "this server does not implement it. server/discover says what there is.")
+            throw .methodNotFound(document.string(method) ?? "", "This server does not implement it.")
         }
         return ModernRequest(document: document, id: id, method: known, params: params, meta: meta)
     }

@@ -67,8 +67,7 @@ final class Exchange {
 
     private func checkCapability(of session: LegacySession) throws(Refusal) {
         guard let capability = request.method.requiredCapability, !session.handshake.offers(capability) else { return }
-        throw .methodNotFound(
-            "this server has no \(capability.rawValue). server/discover says what there is.")
+        throw .methodNotFound(request.method.rawValue, "This server has no \(capability.rawValue).")
     }
 
     private func discover(_ session: LegacySession) -> Answer {

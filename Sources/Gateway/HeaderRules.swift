@@ -8,7 +8,9 @@ import MCP
 enum HeaderRules {
     static func check(_ fields: HTTPFields, against envelope: Envelope, method: JSONValue) throws(Refusal) {
         let document = envelope.document
-        if let meta = envelope.meta, let version = document.value(MetaKey.protocolVersion, of: meta) {
+        if let meta = envelope.meta, let version = document.value(MetaKey.protocolVersion, of: meta),
+            version.kind == .string
+        {
             try mirror(Header.protocolVersion, in: fields, of: version, in: document)
         }
         try mirror(Header.method, in: fields, of: method, in: document)

@@ -139,8 +139,11 @@ extension Refusal {
         Refusal(status: 200, code: ErrorCode.invalidParams, message: "Invalid params: \(what)")
     }
 
-    static func methodNotFound(_ why: String) -> Refusal {
-        Refusal(status: 404, code: ErrorCode.methodNotFound, message: "Method not found: \(why)")
+    /// - Parameter method: as the client spelled it; it is cut, because it may be anything.
+    static func methodNotFound(_ method: String, _ why: String) -> Refusal {
+        Refusal(
+            status: 404, code: ErrorCode.methodNotFound,
+            message: "Method not found: \(method.prefix(64)). \(why) server/discover says what there is.")
     }
 }
 

@@ -76,9 +76,13 @@ package final class HTTPServerConnection: SocketHandler {
     private var isChunkable = true
     private var unsentAtLastLook = 0
     private var isDraining = false
+    /// The client sends no more. It may still read, but nobody can tell.
+    private var hasPeerEnded = false
 
-    /// Called when the client goes away while a request of it is served.
-    package var onDisconnect: (() -> Void)?
+    /// Called when the client goes away while a request of it is served; at once, if it has gone already.
+    package var onDisconnect: (() -> Void)? {
+        didSet { if hasPeerEnded { disconnected() } }
+    }
 
     package init(_ socket: Socket, on loop: Loop, limits: Limits) {
         self.socket = socket
@@ -95,7 +99,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// The next request, as soon as all of it has come.
     package func next() async -> Arrival {
         await answerTaken()
-        if case .serving = phase { proceed() }
+        if case .serving = phase { hasPeerEnded ? close() : proceed() }
         while true {
             switch phase {
             case .arrived(let arrival):
@@ -276,6 +280,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     private func finishWriting() {
         if socket.unsentBytes == 0 {
+            if hasPeerEnded { return close() }
             socket.shutdownWriting()
             phase = .closing
             socket.resumeReading()
@@ -312,11 +317,22 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     package func ended(_ error: SystemError?) {
-        let wasServing = if case .serving = phase { true } else { false }
-        close()
-        if wasServing { onDisconnect?() }
-        onDisconnect = nil
+        hasPeerEnded = true
+        switch phase {
+        case .arrived where error == nil, .serving where error == nil:
+            // Not a cancellation of what needs nobody's work: a refusal is written all the same.
+            break
+        case .idle, .head, .body, .arrived, .serving, .closing, .closed:
+            close()
+        }
+        disconnected()
         wakeup.signal()
+    }
+
+    private func disconnected() {
+        guard let onDisconnect else { return }
+        self.onDisconnect = nil
+        onDisconnect()
     }
 
     private func expired() {

@@ -18,6 +18,8 @@ final class BackendExchange: HTTPResponseHandler {
         case endless
     }
 
+    private static let maxErrorText = 512
+
     private enum Content {
         /// Nothing that can hold a message, or not known yet.
         case other
@@ -32,6 +34,8 @@ final class BackendExchange: HTTPResponseHandler {
     private var responseHead: HTTPResponseHead?
     private var content = Content.other
     private var json: [UInt8] = []
+    /// The start of a body that is no message. It is looked at, and never passed on.
+    private(set) var errorText: [UInt8] = []
     private var events: SSEDecoder
     private var messages: [[UInt8]] = []
     private var failure: BackendError?
@@ -75,6 +79,12 @@ final class BackendExchange: HTTPResponseHandler {
         }
     }
 
+    /// The start of the body of an answer that is no success, once all of it has come.
+    func errorBody() async -> [UInt8] {
+        while !hasEnded { await wakeup.wait() }
+        return errorText
+    }
+
     /// Whether the answer's type is one that a message can come in.
     var canHoldMessages: Bool { content != .other }
 
@@ -114,7 +124,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     func received(_ head: HTTPResponseHead) {
         responseHead = head
-        let type = head.fields.first("content-type")
+        let type = (200..<300).contains(head.status) ? head.fields.first("content-type") : nil
         if type?.isMediaType("application/json") == true {
             content = .json
         } else if type?.isMediaType("text/event-stream") == true {
@@ -129,8 +139,8 @@ final class BackendExchange: HTTPResponseHandler {
         expectMore()
         switch content {
         case .other:
-            // An error page, say. Its words are not ours to pass on.
-            break
+            let room = max(0, BackendExchange.maxErrorText - errorText.count)
+            errorText.append(body, 0..<min(room, body.count))
         case .json:
             guard json.count + body.count <= backend.limits.maxMessage else { return tooLarge() }
             json.append(body, 0..<body.count)

@@ -26,8 +26,7 @@ package final class LegacyCall {
     /// Waits for the answer. What else comes on its stream is served on the way.
     package func answer() async throws(BackendError) -> LegacyAnswer {
         defer { exchange.abandon() }
-        let head = try await exchange.head()
-        try check(head)
+        try await check(try await exchange.head())
         while let text = try await exchange.next() {
             for message in try messages(in: text) {
                 switch message.kind {
@@ -48,13 +47,15 @@ package final class LegacyCall {
         throw BackendError(.outcomeUnknown, "the server ended its answer without a response")
     }
 
-    private func check(_ head: HTTPResponseHead) throws(BackendError) {
+    private func check(_ head: HTTPResponseHead) async throws(BackendError) {
         if head.status == 200 {
             if exchange.canHoldMessages { return }
             throw BackendError(
                 .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
         }
-        if session.isLoss(head.status) { throw BackendError(.sessionLost, "the server no longer knows the session") }
+        if try await session.isLoss(exchange) {
+            throw BackendError(.sessionLost, "the server no longer knows the session")
+        }
         if let refusal = BackendError.unauthorized(head) { throw refusal }
         switch head.status {
         case 400..<500:

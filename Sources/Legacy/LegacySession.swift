@@ -161,9 +161,12 @@ package final class LegacySession {
         notifyInBackground(text, credentials: credentials)
     }
 
-    /// Whether a status of a session-bearing request says that the session is gone (2025-11-25, basic/transports,
-    /// "Session Management": 404; 410 is what some gateways make of it).
-    func isLoss(_ status: Int) -> Bool { sessionID != nil && (status == 404 || status == 410) }
+    /// Whether an answer that is no success says that the server has lost the session.
+    func isLoss(_ exchange: BackendExchange) async throws(BackendError) -> Bool {
+        guard sessionID != nil else { return false }
+        let head = try await exchange.head()
+        return SessionLoss.isLoss(head, text: await exchange.errorBody())
+    }
 
     // MARK: The GET stream
 

@@ -74,8 +74,10 @@ final class PushStream {
             }
             if isStopped { return .failed }
             let head = try await exchange.head()
-            if session.isLoss(head.status) { return .gone }
-            guard head.status == 200 else { return head.status >= 500 ? .failed : .notOffered }
+            guard head.status == 200 else {
+                if try await session.isLoss(exchange) { return .gone }
+                return head.status >= 500 ? .failed : .notOffered
+            }
             while let text = try await exchange.next(), !isStopped { hear(text) }
             return .heard
         } catch {

@@ -99,9 +99,11 @@ package struct Envelope: Sendable {
         }
     }
 
-    /// The id of a text that may be no proper message, for the error that answers it.
+    /// The id of a text that may be no proper message, for the error that answers it; nil when there is not exactly
+    /// one.
     package static func id(of document: JSONDocument) -> JSONValue? {
-        guard let id = document.value("id", of: document.root), isValidID(id, in: document) else { return nil }
+        let ids = document.members(of: document.root).filter { document.name(of: $0, equals: "id") }
+        guard ids.count == 1, let id = ids.first?.value, isValidID(id, in: document) else { return nil }
         return id
     }
 }
