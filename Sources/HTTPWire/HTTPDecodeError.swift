@@ -65,8 +65,10 @@ package struct HTTPDecodeError: Error, Sendable, Equatable {
         case truncated
     }
 
+    /// Which rule or limit.
     package let reason: Reason
 
+    /// An error with this reason.
     package init(_ reason: Reason) { self.reason = reason }
 
     /// The status for a client whose request this was. A bad *response* is the backend's fault: answer 502 for it.

@@ -20,11 +20,15 @@ package struct HTTPHeadWriter: ~Copyable {
         precondition(100...599 ~= status, "not a status")
         start = buffer.count
         swap(&bytes, &buffer)
-        bytes.append("HTTP/1.1 ")
-        bytes.append(decimal: status)
-        bytes.append(" ")
-        bytes.append(HTTPReason.phrase(for: status))
-        bytes.append("\r\n")
+        if status == 200 {
+            bytes.append("HTTP/1.1 200 OK\r\n")
+        } else {
+            bytes.append("HTTP/1.1 ")
+            bytes.append(decimal: status)
+            bytes.append(" ")
+            bytes.append(HTTPReason.phrase(for: status))
+            bytes.append("\r\n")
+        }
     }
 
     /// Begins a request with its request line and `Host`.
@@ -49,49 +53,39 @@ package struct HTTPHeadWriter: ~Copyable {
 
     /// Adds a field of our own.
     package mutating func field(_ name: StaticString, _ value: StaticString) {
-        assert(value.withUTF8Buffer { $0.span.isFieldValue }, "a control character in a constant")
-        begin(name)
-        bytes.append(value)
-        bytes.append("\r\n")
+        value.withUTF8Buffer { value in
+            assert(value.span.isFieldValue, "a control character in a constant")
+            append(name, value.span)
+        }
     }
 
-    /// Adds a field with a number, such as a length.
+    /// Adds a field with a number that is not negative, such as a length.
     package mutating func field(_ name: StaticString, _ value: Int) {
-        begin(name)
+        bytes.append(name)
+        bytes.append(": ")
         bytes.append(decimal: value)
         bytes.append("\r\n")
     }
 
     /// Adds a field with a value that came in a message, and so was checked when it was decoded.
-    package mutating func field(_ name: StaticString, _ value: HTTPFieldValue) {
-        begin(name)
-        bytes.append(value.bytes.span)
-        bytes.append("\r\n")
-    }
+    package mutating func field(_ name: StaticString, _ value: HTTPFieldValue) { append(name, value.bytes.span) }
 
     /// Adds a field as it came in a message.
     package mutating func field(_ name: HTTPFieldValue, _ value: HTTPFieldValue) {
-        bytes.append(name.bytes.span)
-        bytes.append(": ")
-        bytes.append(value.bytes.span)
-        bytes.append("\r\n")
+        bytes.appendFieldLine(name.bytes.span, value.bytes.span)
     }
 
     /// Adds a field with bytes from elsewhere.
     ///
     /// - Returns: False, and no field, if the value has a control character other than HTAB.
-    package mutating func field(_ name: StaticString, _ value: [UInt8]) -> Bool {
-        field(name, value[...])
-    }
+    package mutating func field(_ name: StaticString, _ value: [UInt8]) -> Bool { field(name, value[...]) }
 
     /// Adds a field with bytes from elsewhere.
     ///
     /// - Returns: False, and no field, if the value has a control character other than HTAB.
     package mutating func field(_ name: StaticString, _ value: ArraySlice<UInt8>) -> Bool {
         guard value.span.isFieldValue else { return false }
-        begin(name)
-        bytes.append(value.span)
-        bytes.append("\r\n")
+        append(name, value.span)
         return true
     }
 
@@ -100,10 +94,7 @@ package struct HTTPHeadWriter: ~Copyable {
     /// - Returns: False, and no field, if the name is no token or the value has a control character other than HTAB.
     package mutating func field(named name: [UInt8], _ value: [UInt8]) -> Bool {
         guard name.span.isToken, value.span.isFieldValue else { return false }
-        bytes.append(name.span)
-        bytes.append(": ")
-        bytes.append(value.span)
-        bytes.append("\r\n")
+        bytes.appendFieldLine(name.span, value.span)
         return true
     }
 
@@ -119,10 +110,11 @@ package struct HTTPHeadWriter: ~Copyable {
         giveBack(to: &buffer)
     }
 
-    private mutating func begin(_ name: StaticString) {
-        assert(name.withUTF8Buffer { $0.span.isToken }, "a constant that is no token")
-        bytes.append(name)
-        bytes.append(": ")
+    private mutating func append(_ name: StaticString, _ value: borrowing Span<UInt8>) {
+        name.withUTF8Buffer { name in
+            assert(name.span.isToken, "a constant that is no token")
+            bytes.appendFieldLine(name.span, value)
+        }
     }
 
     private mutating func giveBack(to buffer: inout [UInt8]) {

@@ -13,6 +13,7 @@ package struct HTTPLimits: Sendable, Equatable {
     /// Bytes of a trailer section with all line ends. Trailers are dropped after a check.
     package var maxTrailer = 4096
 
+    /// The defaults.
     package init() {}
 
     /// Limits are our own: one that makes no sense is a bug. A head is indexed with 32 bits.

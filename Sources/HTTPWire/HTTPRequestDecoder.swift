@@ -16,6 +16,7 @@ package struct HTTPRequestDecoder: ~Copyable, Sendable {
     private var collector = HeadCollector()
     private let limits: HTTPLimits
 
+    /// A decoder for a new connection.
     package init(limits: HTTPLimits = HTTPLimits()) {
         limits.check()
         self.limits = limits

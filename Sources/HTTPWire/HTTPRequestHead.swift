@@ -1,10 +1,12 @@
 /// The request line and the header section of a request, checked (RFC 9112 §3, §5).
 package struct HTTPRequestHead: Sendable, Equatable {
+    /// What the client wants done; ``methodString`` has the name of a method that is not known here.
     package let method: HTTPMethod
 
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     package let minorVersion: Int
 
+    /// The header section.
     package let fields: HTTPFields
 
     /// May another request follow on this connection? HTTP/1.1: unless the client says `close`; HTTP/1.0: only if it says
@@ -26,6 +28,7 @@ package struct HTTPRequestHead: Sendable, Equatable {
     /// The request target as received: printable ASCII without spaces and `#`, at least one byte.
     package var target: ArraySlice<UInt8> { fields.head[methodEnd + 1..<targetEnd] }
 
+    /// ``target`` as text.
     package var targetString: String { String(decoding: target, as: UTF8.self) }
 
     /// The path of the target without its query, not percent-decoded: `/` if an absolute form has none, `*` for the

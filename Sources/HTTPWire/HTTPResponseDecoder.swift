@@ -29,6 +29,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
     private var informational = 0
     private let limits: HTTPLimits
 
+    /// A decoder for a new connection.
     package init(limits: HTTPLimits = HTTPLimits()) {
         limits.check()
         self.limits = limits

@@ -6,6 +6,7 @@ package struct HTTPResponseHead: Sendable, Equatable {
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     package let minorVersion: Int
 
+    /// The header section.
     package let fields: HTTPFields
 
     /// May another request be sent on this connection once the body has ended? (RFC 9112 §9.3)

@@ -42,31 +42,14 @@ struct HeadCollector: Sendable {
     ///   - maxLines: Lines with the first, without the empty one at the end.
     /// - Returns: The section if it is complete, else nil, and then `input` is consumed.
     /// - Throws: For a CR or LF that is alone, any other control character but HTAB, and a section beyond the limits:
-    ///   ``HTTPDecodeError/Reason/headTooLarge`` or ``HTTPDecodeError/Reason/tooManyFields``.
+    ///   ``HTTPDecodeError/Reason/startLineTooLong``, ``HTTPDecodeError/Reason/headTooLarge`` or
+    ///   ``HTTPDecodeError/Reason/tooManyFields``.
     mutating func collect(
         _ input: borrowing Span<UInt8>, from offset: inout Int, maxBytes: Int, maxLines: Int, emptyStart: EmptyStart
     ) throws(HTTPDecodeError) -> Section? {
         var cursor = offset
-        while cursor < input.count {
-            let window = min(input.count - offset, maxBytes - held.count) + offset
-            // A CR that ends what is held was found before; everything else that is held is done with.
-            var lineEnd = cursor - 1
-            if cursor > offset || held.last != ASCII.cr {
-                lineEnd = input.firstControl(from: cursor, to: window)
-                if lineEnd == window || (lineEnd == window - 1 && input[lineEnd] == ASCII.cr) {
-                    guard window == input.count, window - offset < maxBytes - held.count else {
-                        throw HTTPDecodeError(lineCount == 0 ? .startLineTooLong : .headTooLarge)
-                    }
-                    break
-                }
-                switch input[lineEnd] {
-                case ASCII.cr: break
-                case ASCII.lf: throw HTTPDecodeError(.bareLineFeed)
-                default: throw HTTPDecodeError(.controlCharacter)
-                }
-            }
-            guard input[lineEnd + 1] == ASCII.lf else { throw HTTPDecodeError(.bareCarriageReturn) }
-            cursor = lineEnd + 2
+        while let lineEnd = try lineEnd(in: input, from: cursor, sectionFrom: offset, maxBytes: maxBytes) {
+            cursor = lineEnd
             let sectionEnd = held.count + cursor - offset
             guard sectionEnd == lineStart + 2 else {
                 lineStart = sectionEnd
@@ -91,6 +74,32 @@ struct HeadCollector: Sendable {
             held.append(input.extracting(offset..<input.count))
             offset = input.count
         }
+        return nil
+    }
+
+    /// Where the line that goes on at `cursor` ends, behind its CRLF; nil if the input ends first.
+    ///
+    /// - Parameter start: Where in the input the section goes on that ``held`` begins.
+    @inline(__always)
+    private func lineEnd(
+        in input: borrowing Span<UInt8>, from cursor: Int, sectionFrom start: Int, maxBytes: Int
+    ) throws(HTTPDecodeError) -> Int? {
+        if cursor == input.count { return nil }
+        if cursor == start, held.last == ASCII.cr {
+            guard input[cursor] == ASCII.lf else { throw HTTPDecodeError(.bareCarriageReturn) }
+            return cursor + 1
+        }
+        let room = maxBytes - held.count
+        let window = min(input.count, start + room)
+        let found = input.firstControl(from: cursor, to: window)
+        if found + 1 < window, input[found] == ASCII.cr {
+            guard input[found + 1] == ASCII.lf else { throw HTTPDecodeError(.bareCarriageReturn) }
+            return found + 2
+        }
+        if found < window, input[found] != ASCII.cr {
+            throw HTTPDecodeError(input[found] == ASCII.lf ? .bareLineFeed : .controlCharacter)
+        }
+        guard window < start + room else { throw HTTPDecodeError(lineCount == 0 ? .startLineTooLong : .headTooLarge) }
         return nil
     }
 

@@ -12,6 +12,7 @@ package struct SSEEvent: Sendable, Equatable {
     /// The value of `retry` in this event, in milliseconds.
     package var retry: Int?
 
+    /// An event with these fields.
     package init(type: [UInt8]? = nil, data: [UInt8], id: [UInt8]? = nil, retry: Int? = nil) {
         self.type = type
         self.data = data
