@@ -44,7 +44,8 @@ let package = Package(
         layer(
             "Gateway",
             on: [
-                "Legacy", "Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto", "Telemetry",
+                "Legacy", "Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto",
+                "Telemetry",
             ]),
         layer("DemoServer", on: ["MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
 

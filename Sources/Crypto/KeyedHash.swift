@@ -13,7 +13,8 @@ package struct KeyedHash: Hashable, Sendable {
     package var short: String {
         if bytes.isEmpty { return "-" }
         let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.prefix(4).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        return String(
+            decoding: bytes.prefix(4).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 }
 

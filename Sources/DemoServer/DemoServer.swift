@@ -110,7 +110,9 @@ package final class DemoServer {
             sessions[any.key] = nil
             any.value.end()
         }
-        let sessionID = Array(SecureRandom.bytes(16).flatMap { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.map(\.asciiValue!))
+        let sessionID = Array(
+            SecureRandom.bytes(16).flatMap { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.map(
+                \.asciiValue!))
         let document = message.document
         let capabilities = message.params.flatMap { document.value("capabilities", of: $0) }
         let canElicit = capabilities.flatMap { document.value("elicitation", of: $0) } != nil

@@ -18,7 +18,13 @@ enum Admission: Sendable {
 /// The front door: everything that can be said of a request before a session is needed, in the order in which
 /// `docs/translation.md` §1 lists it. A pure function of the request and the settings.
 struct AdmissionRules {
-    let settings: GatewaySettings
+    private let settings: GatewaySettings
+    private let path: ArraySlice<UInt8>
+
+    init(settings: GatewaySettings) {
+        self.settings = settings
+        path = Array(settings.path.utf8)[...]
+    }
 
     func admit(_ request: HTTPServerRequest) -> Admission {
         let head = request.head
@@ -42,7 +48,7 @@ struct AdmissionRules {
     private func refuse(_ head: HTTPRequestHead) -> Refusal? {
         if !settings.door.allowsOrigin(of: head) { return .originNotAllowed }
         if !settings.door.allowsHost(of: head) { return .hostNotAllowed }
-        if !head.path.elementsEqual(settings.path.utf8) { return .wrongPath(settings.path) }
+        if head.path != path { return .wrongPath(settings.path) }
         if head.method != .post { return .wrongMethod }
         return nil
     }
@@ -86,7 +92,8 @@ struct AdmissionRules {
         _ envelope: Envelope, id: JSONValue, method: JSONValue, _ head: HTTPRequestHead
     ) throws(Refusal) -> ModernRequest {
         let document = envelope.document
-        try HeaderRules.check(head.fields, against: envelope, method: method)
+        let known = Method(method, in: document)
+        try HeaderRules.check(head.fields, against: envelope, method: method, named: known?.nameParameter)
         guard let params = envelope.params, let meta = envelope.meta,
             let version = document.value(MetaKey.protocolVersion, of: meta), version.kind == .string
         else {
@@ -95,10 +102,10 @@ struct AdmissionRules {
         guard document.value(MetaKey.clientCapabilities, of: meta)?.kind == .object else {
             throw .malformed("params._meta needs \"\(MetaKey.clientCapabilities)\" as an object on every request.")
         }
-        guard document.string(version, equals: Array(Revision.modern.rawValue.utf8)) else {
+        guard document.string(version, equals: Revision.modernName) else {
             throw .unsupportedVersion(document.string(version) ?? "")
         }
-        guard let name = document.stringBytes(method), let known = Method(name) else {
+        guard let known else {
             throw .methodNotFound(document.string(method) ?? "", "This server does not implement it.")
         }
         return ModernRequest(document: document, id: id, method: known, params: params, meta: meta)

@@ -4,9 +4,9 @@ import HTTPWire
 /// Endpoint"). A browser that was lured to a hostile page names that page in `Origin`, and in `Host` a name that the
 /// attacker made point here.
 package struct Door: Sendable {
-    private let origins: [String]
+    private let origins: [[UInt8]]
     private let allowsAnyOrigin: Bool
-    private let hosts: [String]
+    private let hosts: [[UInt8]]
     private let isLocalOnly: Bool
 
     /// - Parameters:
@@ -15,39 +15,50 @@ package struct Door: Sendable {
     ///     Remora listens there only, and any name otherwise.
     ///   - isLoopback: whether Remora listens on the loopback interface only.
     package init(allowedOrigins: [String], allowedHosts: [String], isLoopback: Bool) {
-        origins = allowedOrigins.map { $0.lowercased() }
+        origins = allowedOrigins.map { Array($0.lowercased().utf8) }
         allowsAnyOrigin = allowedOrigins.contains("*")
-        hosts = allowedHosts.map { $0.lowercased() }
+        hosts = allowedHosts.map { Array($0.lowercased().utf8) }
         isLocalOnly = allowedHosts.isEmpty && isLoopback
     }
 
     /// Programs that are no browsers send no `Origin`, and need none.
     func allowsOrigin(of head: HTTPRequestHead) -> Bool {
         guard let origin = head.fields.first("origin"), !allowsAnyOrigin else { return true }
-        return head.fields.count(of: "origin") == 1 && origins.contains(origin.string.lowercased())
+        return head.fields.count(of: "origin") == 1 && origins.contains(Door.lowercased(origin))
     }
 
     func allowsHost(of head: HTTPRequestHead) -> Bool {
         if !isLocalOnly, hosts.isEmpty { return true }
-        guard let host = head.authority?.string.lowercased() else {
+        guard let authority = head.authority else {
             // HTTP/1.0 has no `Host`; no browser speaks it.
             return head.minorVersion == 0
         }
+        let host = Door.lowercased(authority)
         let name = Door.withoutPort(host)
         if isLocalOnly { return Door.isLoopbackName(name) }
-        return hosts.contains(host) || hosts.contains(name)
+        return hosts.contains { $0[...] == host[...] || $0[...] == name }
     }
 
-    private static func withoutPort(_ host: String) -> String {
-        guard let colon = host.lastIndex(of: ":"), host[colon...].dropFirst().allSatisfy(\.isNumber) else {
-            return host
+    private static func lowercased(_ value: HTTPFieldValue) -> [UInt8] {
+        value.bytes.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+    }
+
+    private static func withoutPort(_ host: [UInt8]) -> ArraySlice<UInt8> {
+        guard let colon = host.lastIndex(of: UInt8(ascii: ":")), host[(colon + 1)...].allSatisfy(isDigit) else {
+            return host[...]
         }
-        return String(host[..<colon])
+        return host[..<colon]
     }
 
-    private static func isLoopbackName(_ name: String) -> Bool {
-        if name == "localhost" || name == "[::1]" { return true }
-        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    private static func isLoopbackName(_ name: ArraySlice<UInt8>) -> Bool {
+        if name == localhost || name == loopback6 { return true }
+        // Any address of 127.0.0.0/8. A name cannot look like one: its last label is not all digits.
+        return name.starts(with: loopback4) && name.allSatisfy { isDigit($0) || $0 == UInt8(ascii: ".") }
     }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+
+    private static let localhost = Array("localhost".utf8)[...]
+    private static let loopback6 = Array("[::1]".utf8)[...]
+    private static let loopback4 = Array("127.".utf8)[...]
 }

@@ -41,7 +41,7 @@ final class Exchange {
             defer { sessions.release(lease) }
             do throws(BackendError) {
                 return try await run(on: lease.session)
-            } catch where error.kind == .sessionLost {
+            } catch  where error.kind == .sessionLost {
                 sessions.retire(lease)
             }
         }
@@ -67,7 +67,7 @@ final class Exchange {
 
     private func checkCapability(of session: LegacySession) throws(Refusal) {
         guard let capability = request.method.requiredCapability, !session.handshake.offers(capability) else { return }
-        throw .methodNotFound(request.method.rawValue, "This server has no \(capability.rawValue).")
+        throw .methodNotFound("\(request.method.name)", "This server has no \(capability.rawValue).")
     }
 
     private func discover(_ session: LegacySession) -> Answer {

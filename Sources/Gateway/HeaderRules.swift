@@ -6,7 +6,10 @@ import MCP
 /// The headers that mirror the body (2026-07-28, basic/transports/streamable-http, "Request Metadata"): whoever routes
 /// by a header and whoever acts on the body must see the same request.
 enum HeaderRules {
-    static func check(_ fields: HTTPFields, against envelope: Envelope, method: JSONValue) throws(Refusal) {
+    /// - Parameter parameter: the member of `params` that `Mcp-Name` mirrors, if the method has one.
+    static func check(
+        _ fields: HTTPFields, against envelope: Envelope, method: JSONValue, named parameter: StaticString?
+    ) throws(Refusal) {
         let document = envelope.document
         if let meta = envelope.meta, let version = document.value(MetaKey.protocolVersion, of: meta),
             version.kind == .string
@@ -14,7 +17,7 @@ enum HeaderRules {
             try mirror(Header.protocolVersion, in: fields, of: version, in: document)
         }
         try mirror(Header.method, in: fields, of: method, in: document)
-        guard let name = document.stringBytes(method), let parameter = Method(name)?.nameParameter else { return }
+        guard let parameter else { return }
         let value = envelope.params.flatMap { document.value(parameter, of: $0) }
         try mirrorName(fields, of: value, parameter: parameter, in: document)
     }
@@ -24,7 +27,7 @@ enum HeaderRules {
         _ header: StaticString, in fields: HTTPFields, of value: JSONValue, in document: JSONDocument
     ) throws(Refusal) {
         let spelled = try single(header, in: fields)
-        guard document.string(value, equals: Array(spelled.bytes)) else {
+        guard document.string(value, equals: spelled.bytes.span) else {
             throw .headerMismatch("\(header) differs from the body. Send what the body says.")
         }
     }
@@ -38,11 +41,12 @@ enum HeaderRules {
             if fields.count(of: Header.name) == 0 { return }
             throw .headerMismatch("Mcp-Name is sent, but params.\(parameter) is no string.")
         }
-        guard let name = decode(try single(Header.name, in: fields).bytes) else {
+        let spelled = try single(Header.name, in: fields)
+        guard let name = decode(spelled.bytes) else {
             throw .headerMismatch(
                 "Mcp-Name must be visible ASCII, or =?base64?…?= around the base64 of the UTF-8 text.")
         }
-        guard document.string(value, equals: name) else {
+        guard document.string(value, equals: name.span) else {
             throw .headerMismatch("Mcp-Name differs from params.\(parameter). Send what the body says.")
         }
     }
@@ -56,15 +60,15 @@ enum HeaderRules {
     }
 
     /// The text that a header value stands for; nil when it is not encoded as it must be.
-    static func decode(_ value: ArraySlice<UInt8>) -> [UInt8]? {
-        let prefix = "=?base64?".utf8
-        let suffix = "?=".utf8
-        if value.starts(with: prefix), value.suffix(suffix.count).elementsEqual(suffix),
-            value.count >= prefix.count + suffix.count
+    static func decode(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        if value.count >= prefix.count + suffix.count, value.prefix(prefix.count) == prefix,
+            value.suffix(suffix.count) == suffix
         {
-            return Base64.decode(Array(value.dropFirst(prefix.count).dropLast(suffix.count)))
+            return Base64.decode(Array(value.dropFirst(prefix.count).dropLast(suffix.count)))?[...]
         }
-        guard value.allSatisfy({ $0 == 0x09 || (0x20...0x7E).contains($0) }) else { return nil }
-        return Array(value)
+        return value.allSatisfy { $0 == 0x09 || (0x20...0x7E).contains($0) } ? value : nil
     }
+
+    private static let prefix = Array("=?base64?".utf8)[...]
+    private static let suffix = Array("?=".utf8)[...]
 }

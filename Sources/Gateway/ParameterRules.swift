@@ -37,7 +37,7 @@ enum ParameterRules {
         _ name: StaticString, _ kind: JSONKind, in request: ModernRequest
     ) throws(Refusal) {
         guard request.document.value(name, of: request.params)?.kind == kind else {
-            throw .invalidParams("\(request.method.rawValue) needs \"\(name)\" as \(words(kind)).")
+            throw .invalidParams("\(request.method.name) needs \"\(name)\" as \(words(kind)).")
         }
     }
 

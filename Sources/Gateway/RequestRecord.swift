@@ -31,7 +31,7 @@ struct RequestRecord {
 
     func write(to log: Log) {
         log.write(code == nil ? .info : side == .client ? .info : .warning, "request") { line in
-            if let method { line.field("method", method.rawValue) }
+            if let method { line.field("method", method.name) }
             if let name { line.field("name", name) }
             line.field("status", status)
             if let code { line.field("code", code) }

@@ -37,13 +37,26 @@ package final class LegacySession {
     /// wait.
     ///
     /// - Parameter credentials: header lines of the request that needs the session.
+    /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
         on backend: Backend, capabilities: [UInt8], credentials: Credentials
+    ) async throws(BackendError) -> LegacySession {
+        do throws(BackendError) {
+            return try await shakeHands(with: backend, capabilities: capabilities, credentials: credentials)
+        } catch {
+            if case .unauthorized = error.kind { throw error }
+            throw BackendError(.unavailable, error.kind == .unavailable ? error.detail : "initialize: \(error.detail)")
+        }
+    }
+
+    private static func shakeHands(
+        with backend: Backend, capabilities: [UInt8], credentials: Credentials
     ) async throws(BackendError) -> LegacySession {
         let request = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: Version.current)
         let head = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil)
         let exchange = try await BackendExchange(
-            head.request(credentials, body: [request[...]]), to: backend, patience: .until(.now + backend.limits.silence))
+            head.request(credentials, body: [request[...]]), to: backend,
+            patience: .until(.now + backend.limits.silence))
         defer { exchange.abandon() }
         let response = try await exchange.head()
         guard response.status == 200 else {
@@ -51,7 +64,8 @@ package final class LegacySession {
         }
         let handshake = try await LegacySession.handshake(from: exchange, backend)
         let sessionID = try LegacySession.sessionID(in: response)
-        let session = LegacySession(backend: backend, handshake: handshake, sessionID: sessionID, credentials: credentials)
+        let session = LegacySession(
+            backend: backend, handshake: handshake, sessionID: sessionID, credentials: credentials)
         session.lastRequestID = 1
         try await session.notify(Handshake.initialized, credentials: credentials)
         session.openPushStream()
@@ -83,7 +97,8 @@ package final class LegacySession {
     private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
         if let refusal = BackendError.unauthorized(response) { return refusal }
         return BackendError(
-            .unavailable, "the server answered initialize with HTTP \(response.status); is backends[].url its endpoint?")
+            .unavailable, "the server answered initialize with HTTP \(response.status); is backends[].url its endpoint?"
+        )
     }
 
     /// Visible ASCII only (basic/transports, "Session Management"): it goes into a header.
@@ -189,8 +204,9 @@ package final class LegacySession {
         pushStream?.stop()
         guard sessionID != nil else { return }
         let request = head(.delete).request(credentials, body: [])
-        guard let exchange = try? await BackendExchange(
-            request, to: backend, patience: .until(.now + LegacySession.closeTimeout))
+        guard
+            let exchange = try? await BackendExchange(
+                request, to: backend, patience: .until(.now + LegacySession.closeTimeout))
         else { return }
         _ = try? await exchange.head()
         exchange.abandon()

@@ -15,7 +15,8 @@ struct RequestHead {
     ) -> [ArraySlice<UInt8>] {
         var head = [UInt8]()
         head.reserveCapacity(512)
-        guard var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &head) else {
+        guard var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &head)
+        else {
             preconditionFailure("the configuration let an impossible URL through")
         }
         // Both types, spelled out: the Python SDK refuses `*/*`.
@@ -23,7 +24,9 @@ struct RequestHead {
             "accept",
             method == .get ? "text/event-stream" : "application/json, text/event-stream")
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
-        if let revision, revision.hasVersionHeader { _ = writer.field(Header.protocolVersion, Array(revision.rawValue.utf8)) }
+        if let revision, revision.hasVersionHeader {
+            _ = writer.field(Header.protocolVersion, Array(revision.rawValue.utf8))
+        }
         if method == .post {
             writer.field("content-type", "application/json")
             writer.field("content-length", body.reduce(0) { $0 + $1.count })

@@ -1,22 +1,39 @@
+package import JSONText
+
 /// The request methods of 2026-07-28 that a client may send, each with what it means on the way.
 ///
 /// Methods that the revision removed (`initialize`, `ping`, `logging/setLevel`, …) and unknown ones have no case:
 /// they are answered with 404 and `-32601`.
-package enum Method: String, Sendable, CaseIterable {
-    case discover = "server/discover"
-    case listTools = "tools/list"
-    case callTool = "tools/call"
-    case listPrompts = "prompts/list"
-    case getPrompt = "prompts/get"
-    case listResources = "resources/list"
-    case listResourceTemplates = "resources/templates/list"
-    case readResource = "resources/read"
-    case complete = "completion/complete"
+package enum Method: Sendable, CaseIterable {
+    case callTool, listTools
+    case readResource, listResources, listResourceTemplates
+    case getPrompt, listPrompts
+    case complete
+    case discover
 
-    /// Finds a method by its name as spelled on the wire.
-    package init?(_ name: some Collection<UInt8>) {
-        guard let method = Method.allCases.first(where: { $0.rawValue.utf8.elementsEqual(name) }) else { return nil }
-        self = method
+    /// The method's name on the wire.
+    package var name: StaticString {
+        switch self {
+        case .discover: "server/discover"
+        case .listTools: "tools/list"
+        case .callTool: "tools/call"
+        case .listPrompts: "prompts/list"
+        case .getPrompt: "prompts/get"
+        case .listResources: "resources/list"
+        case .listResourceTemplates: "resources/templates/list"
+        case .readResource: "resources/read"
+        case .complete: "completion/complete"
+        }
+    }
+
+    /// Finds the method that the string `name` is.
+    package init?(_ name: JSONValue, in document: JSONDocument) {
+        // The calls come first: they are what most requests are.
+        for method in Method.allCases where document.string(name, equals: method.name) {
+            self = method
+            return
+        }
+        return nil
     }
 
     /// The member of `params` that the header `Mcp-Name` mirrors; nil where the method has none

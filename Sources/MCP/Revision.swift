@@ -9,6 +9,9 @@ package enum Revision: String, Sendable, CaseIterable, Comparable {
     /// The one revision that Remora speaks to its clients.
     package static let modern = Revision.v2026_07_28
 
+    /// Its name, for comparisons.
+    package static let modernName: StaticString = "2026-07-28"
+
     /// What Remora offers in `initialize`: the newest revision with a handshake.
     package static let newestLegacy = Revision.v2025_11_25
 

@@ -47,6 +47,12 @@ package final class Listener {
             for option in [SO_REUSEADDR] + (shared ? [SO_REUSEPORT] : []) {
                 if unsafe setsockopt(fd, SOL_SOCKET, option, &one, size) != 0 { throw SystemError("setsockopt") }
             }
+            if address.family == AF_INET6 {
+                // `[::]` means every interface, those of IPv4 too, whatever the system's default is.
+                var zero: Int32 = 0
+                let call = unsafe setsockopt(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &zero, size)
+                if call != 0 { throw SystemError("setsockopt") }
+            }
             if unsafe address.withSockaddr({ unsafe Glibc.bind(fd, $0, $1) }) != 0 { throw SystemError("bind") }
             if listen(fd, backlog) != 0 { throw SystemError("listen") }
             return fd

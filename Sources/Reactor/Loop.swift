@@ -143,10 +143,11 @@ internal import Synchronization
     private func collectMail() {
         var count: eventfd_t = 0
         _ = unsafe eventfd_read(wakeup, &count)
-        ready.append(contentsOf: mailbox.withLock { jobs in
-            defer { jobs.removeAll() }
-            return jobs
-        })
+        ready.append(
+            contentsOf: mailbox.withLock { jobs in
+                defer { jobs.removeAll() }
+                return jobs
+            })
         drain()
     }
 

@@ -35,6 +35,6 @@
     package func open() {
         let waiters = unsafe waiters
         unsafe self.waiters = unsafe []
-        for unsafe waiter in unsafe waiters { unsafe waiter.resume() }
+        unsafe waiters.forEach { unsafe $0.resume() }
     }
 }

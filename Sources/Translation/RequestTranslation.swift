@@ -49,7 +49,7 @@ package enum RequestTranslation {
         head.append(contentsOf: #"{"jsonrpc":"2.0","id":"#.utf8)
         head.appendJSON(id)
         head.append(contentsOf: #","method":""#.utf8)
-        head.append(contentsOf: method.rawValue.utf8)
+        head.append(method.name)
         head.append(contentsOf: #"","params":"#.utf8)
         return head
     }
