@@ -38,10 +38,12 @@ enum JSONValidator {
                 position = try JSONLexer.nextByte(text, from: position + 1)
                 guard text[position] == open.closing else { continue values }
                 position += 1
-                outline.containerCloses(depth: open.depth)
+                outline.containerCloses(at: position, depth: open.depth)
                 open.pop()
             }
-            outline.valueEnds(at: position, depth: open.depth)
+            if kind != .object, kind != .array {
+                outline.valueEnds(at: position, depth: open.depth)
+            }
 
             // After a value: another one, or the end of one container or of several.
             while open.depth > 0 {
@@ -52,9 +54,8 @@ enum JSONValidator {
                     continue values
                 }
                 guard byte == open.closing else { throw JSONTextError(.unexpectedByte, at: position - 1) }
-                outline.containerCloses(depth: open.depth)
+                outline.containerCloses(at: position, depth: open.depth)
                 open.pop()
-                outline.valueEnds(at: position, depth: open.depth)
             }
 
             position = JSONLexer.skipWhitespace(text, from: position)
