@@ -24,6 +24,7 @@ package struct JSONSplice {
     private var replacements: [Replacement] = []
     private var objects: [ObjectChanges] = []
 
+    /// No changes yet.
     package init(_ document: JSONDocument) {
         self.document = document
     }
