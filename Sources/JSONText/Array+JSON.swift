@@ -16,6 +16,7 @@ extension [UInt8] {
         appendJSON(String(decoding: bytes, as: UTF8.self))
     }
 
+    /// Appends an integer.
     package mutating func appendJSON(_ integer: some BinaryInteger) {
         append(contentsOf: String(integer).utf8)
     }

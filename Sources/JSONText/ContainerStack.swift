@@ -5,10 +5,16 @@ struct ContainerStack {
     private var word: UInt64 = 0
     private var outer: [UInt64] = []
 
-    /// The innermost open container is an object. Meaningless when none is open.
+    /// The innermost open container is an object; false when none is open.
     @inline(__always)
     var isInObject: Bool {
         word & 1 == 1
+    }
+
+    /// The byte that closes the innermost open container.
+    @inline(__always)
+    var closing: UInt8 {
+        isInObject ? .closeBrace : .closeBracket
     }
 
     @inline(__always)

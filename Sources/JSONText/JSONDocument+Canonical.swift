@@ -3,48 +3,88 @@ extension JSONDocument {
     /// hash them: no whitespace, members sorted by the bytes of their names, strings with no escapes but the needed
     /// ones. Numbers stay as they are spelled, so that none loses a digit: `1.0` and `1` differ.
     ///
-    /// Calls itself as deep as the document is, which its `maxDepth` limits.
+    /// Goes over the text once, whatever its depth, and calls itself as deep as the document's `maxDepth` allows.
     package func canonical(of value: JSONValue, into out: inout [UInt8]) {
-        switch value.kind {
-        case .object:
-            canonicalObject(value, into: &out)
-        case .array:
-            out.append(.openBracket)
-            var isFirst = true
-            for element in elements(of: value) {
-                if !isFirst {
-                    out.append(.comma)
-                }
-                isFirst = false
-                canonical(of: element, into: &out)
-            }
-            out.append(.closeBracket)
-        case .string:
-            canonicalString(value.range.dropFirst().dropLast(), into: &out)
-        case .number, .boolean, .null:
-            out.append(contentsOf: raw(value))
+        var position = value.range.lowerBound
+        Self.canonical(bytes.span, at: &position, into: &out)
+    }
+
+    private static func canonical(_ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]) {
+        switch text[position] {
+        case .openBrace:
+            object(text, at: &position, into: &out)
+        case .openBracket:
+            array(text, at: &position, into: &out)
+        case .quote:
+            _ = string(text, at: &position, into: &out)
+        default:
+            let end = JSONSkip.scalar(text, from: position)
+            out.append(text, position..<end)
+            position = end
         }
     }
 
-    private func canonicalObject(_ object: JSONValue, into out: inout [UInt8]) {
-        let text = bytes.span
-        // Duplicates stay, in their order: the sort is stable.
-        let members = members(of: object).sorted { text.unescaped($0.name, precedes: $1.name) }
-        out.append(.openBrace)
+    private static func array(_ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]) {
+        out.append(.openBracket)
+        position = JSONSkip.separators(text, from: position + 1)
         var isFirst = true
-        for member in members {
+        while text[position] != .closeBracket {
             if !isFirst {
                 out.append(.comma)
             }
             isFirst = false
-            canonicalString(member.name, into: &out)
+            canonical(text, at: &position, into: &out)
+            position = JSONSkip.separators(text, from: position)
+        }
+        position += 1
+        out.append(.closeBracket)
+    }
+
+    private static func object(_ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]) {
+        out.append(.openBrace)
+        position = JSONSkip.separators(text, from: position + 1)
+        let start = out.count
+        var members: [(name: Range<Int>, written: Range<Int>)] = []
+        var isSorted = true
+        while text[position] != .closeBrace {
+            if !members.isEmpty {
+                out.append(.comma)
+            }
+            let memberStart = out.count
+            let name = string(text, at: &position, into: &out)
             out.append(.colon)
-            canonical(of: member.value, into: &out)
+            position = JSONSkip.separators(text, from: position)
+            canonical(text, at: &position, into: &out)
+            position = JSONSkip.separators(text, from: position)
+            if let last = members.last, text.unescaped(name, precedes: last.name) {
+                isSorted = false
+            }
+            members.append((name, memberStart..<out.count))
+        }
+        position += 1
+
+        if !isSorted {
+            // Duplicates stay in their order: the sort is stable.
+            members.sort { text.unescaped($0.name, precedes: $1.name) }
+            let written = Array(out[start...])
+            out.removeSubrange(start...)
+            for (index, member) in members.enumerated() {
+                if index > 0 {
+                    out.append(.comma)
+                }
+                out.append(written.span, member.written.lowerBound - start..<member.written.upperBound - start)
+            }
         }
         out.append(.closeBrace)
     }
 
-    private func canonicalString(_ inside: Range<Int>, into out: inout [UInt8]) {
-        out.appendJSON(validUTF8: bytes.span.unescaped(inside).span)
+    /// Returns where the inside of the string is.
+    private static func string(
+        _ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]
+    ) -> Range<Int> {
+        let inside = position + 1..<JSONSkip.string(text, from: position).end - 1
+        position = inside.upperBound + 1
+        out.appendJSON(validUTF8: text.unescaped(inside).span)
+        return inside
     }
 }

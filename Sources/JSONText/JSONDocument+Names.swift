@@ -13,11 +13,13 @@ extension JSONDocument {
         member(name, of: object)?.value
     }
 
+    /// The name of the member reads so.
     package func name(of member: JSONMember, equals name: StaticString) -> Bool {
         guard member.nameIsEscaped || member.name.count == name.utf8CodeUnitCount else { return false }
         return name.withUTF8Buffer { bytes.span.unescaped(member.name, equals: $0.span) }
     }
 
+    /// The name of the member, as it reads, starts so.
     package func hasName(_ member: JSONMember, prefix: StaticString) -> Bool {
         prefix.withUTF8Buffer { bytes.span.unescaped(member.name, hasPrefix: $0.span) }
     }

@@ -49,6 +49,7 @@ extension JSONDocument {
         return result
     }
 
+    /// `true` or `false`.
     package func boolean(_ value: JSONValue) -> Bool? {
         value.kind == .boolean ? bytes[value.range.lowerBound] == UInt8(ascii: "t") : nil
     }

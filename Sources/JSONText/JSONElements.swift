@@ -3,10 +3,12 @@ package struct JSONElements: Sequence, Sendable {
     let document: JSONDocument
     let array: JSONValue
 
+    /// Starts at the first one.
     package func makeIterator() -> Iterator {
         Iterator(document: document, array: array)
     }
 
+    /// Where a walk over the elements has got to.
     package struct Iterator: IteratorProtocol {
         private let document: JSONDocument
         /// The text that is left; it ends before the closing bracket.
@@ -17,6 +19,7 @@ package struct JSONElements: Sequence, Sendable {
             left = array.kind == .array ? array.range.dropFirst().dropLast() : 0..<0
         }
 
+        /// The next one, or nil after the last.
         package mutating func next() -> JSONValue? {
             guard let value = JSONSkip.value(document.bytes.span, in: left) else { return nil }
             left = value.range.upperBound..<left.upperBound

@@ -10,6 +10,14 @@ enum JSONLexer {
         return position
     }
 
+    /// Where the next byte is that is not whitespace. There has to be one.
+    @inline(__always)
+    static func nextByte(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
+        let position = skipWhitespace(text, from: start)
+        guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
+        return position
+    }
+
     /// The rest of a string whose opening quote is behind us; the position returned is after the closing one.
     @inline(__always)
     static func string(

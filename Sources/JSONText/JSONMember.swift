@@ -3,6 +3,7 @@ package struct JSONMember: Equatable, Sendable {
     /// The name between its quotes, as spelled: escapes are not resolved.
     package let name: Range<Int>
 
+    /// What is after the colon.
     package let value: JSONValue
 
     /// The name has a backslash in it, so its bytes are not what it says.

@@ -3,10 +3,12 @@ package struct JSONMembers: Sequence, Sendable {
     let document: JSONDocument
     let object: JSONValue
 
+    /// Starts at the first one.
     package func makeIterator() -> Iterator {
         Iterator(document: document, object: object)
     }
 
+    /// Where a walk over the members has got to.
     package struct Iterator: IteratorProtocol {
         private let document: JSONDocument
         private var cursor: Cursor
@@ -29,6 +31,7 @@ package struct JSONMembers: Sequence, Sendable {
             }
         }
 
+        /// The next one, or nil after the last.
         package mutating func next() -> JSONMember? {
             switch cursor {
             case .recorded(let left):

@@ -12,7 +12,7 @@ struct JSONOutline: Sendable {
         /// The members of this object follow; otherwise they have to be looked for in the text.
         var isRecorded = false
         /// The first entry that is not inside this one. While the object is open: the entry of the object around it.
-        var next: Int
+        var next = 0
     }
 
     /// Beyond this many, the innermost open object is forgotten: a hostile text of tiny members must not cost a
@@ -25,67 +25,99 @@ struct JSONOutline: Sendable {
     /// The innermost open object that is recorded, and how deep it is; 0 is outside of the root value.
     private var current = 0
     private var depth = 0
-    /// The entry whose value is being read.
-    private var latest = 0
+    /// What becomes the next entry, once its value has been read or turns out to be an object.
+    private var pending = Entry(name: 0..<0, nameIsEscaped: false)
 
     init(levels: Int) {
         self.levels = levels
         entries.reserveCapacity(16)
-        entries.append(Entry(name: 0..<0, nameIsEscaped: false, next: 1))
+    }
+
+    // The checks are for the loop of the validator, what they guard is not: most of a text is too deep to be recorded.
+
+    /// A member of the innermost container, which is `depth` deep.
+    @inline(__always)
+    mutating func member(name: Range<Int>, isEscaped: Bool, depth: Int) {
+        if depth == self.depth {
+            begin(name: name, isEscaped: isEscaped)
+        }
     }
 
     /// A value starts in a container that is `depth` deep.
     @inline(__always)
     mutating func valueBegins(at position: Int, kind: JSONKind, depth: Int) {
-        guard depth == self.depth else { return }
-        entries[latest].kind = kind
-        entries[latest].value = position..<position
+        if depth == self.depth {
+            pending.kind = kind
+            pending.value = position..<position
+        }
     }
 
+    /// The value that began in a container that is `depth` deep ends.
     @inline(__always)
     mutating func valueEnds(at position: Int, depth: Int) {
-        guard depth == self.depth else { return }
-        entries[latest].value = entries[latest].value.lowerBound..<position
+        if depth == self.depth {
+            add(end: position)
+        }
     }
 
     /// The value that just began in a container that is `depth` deep is an object.
     @inline(__always)
     mutating func objectOpens(depth: Int) {
-        guard depth == self.depth, depth < levels else { return }
-        entries[latest].isRecorded = true
-        entries[latest].next = current
-        current = latest
-        self.depth += 1
-    }
-
-    /// The container that closes is `depth` deep.
-    @inline(__always)
-    mutating func containerCloses(depth: Int) {
-        guard depth == self.depth else { return }
-        leave(next: entries.count)
-    }
-
-    @inline(__always)
-    mutating func member(name: Range<Int>, isEscaped: Bool, depth: Int) {
-        guard depth == self.depth else { return }
-        add(name: name, isEscaped: isEscaped)
-    }
-
-    private mutating func add(name: Range<Int>, isEscaped: Bool) {
-        guard entries.count < Self.entryLimit else {
-            entries.removeSubrange((current + 1)...)
-            entries[current].isRecorded = false
-            leave(next: current + 1)
-            return
+        if depth == self.depth, depth < levels {
+            enter()
         }
-        latest = entries.count
-        entries.append(Entry(name: name, nameIsEscaped: isEscaped, next: latest + 1))
     }
 
-    private mutating func leave(next: Int) {
-        latest = current
-        current = entries[latest].next
-        entries[latest].next = next
+    /// The container that ends at `position` is `depth` deep.
+    @inline(__always)
+    mutating func containerCloses(at position: Int, depth: Int) {
+        if depth == self.depth {
+            leave(end: position)
+        } else {
+            valueEnds(at: position, depth: depth - 1)
+        }
+    }
+
+    @inline(never)
+    private mutating func begin(name: Range<Int>, isEscaped: Bool) {
+        if entries.count >= Self.entryLimit {
+            forgetCurrent()
+        } else {
+            pending = Entry(name: name, nameIsEscaped: isEscaped)
+        }
+    }
+
+    @inline(never)
+    private mutating func add(end: Int) {
+        pending.value = pending.value.lowerBound..<end
+        pending.next = entries.count + 1
+        entries.append(pending)
+    }
+
+    @inline(never)
+    private mutating func enter() {
+        pending.isRecorded = true
+        pending.next = current
+        current = entries.count
+        entries.append(pending)
+        depth += 1
+    }
+
+    @inline(never)
+    private mutating func leave(end: Int) {
+        let outer = entries[current].next
+        entries[current].value = entries[current].value.lowerBound..<end
+        entries[current].next = entries.count
+        current = outer
+        depth -= 1
+    }
+
+    /// Goes on as if the innermost open object had not been recorded.
+    private mutating func forgetCurrent() {
+        pending = entries[current]
+        pending.isRecorded = false
+        entries.removeSubrange(current...)
+        current = pending.next
         depth -= 1
     }
 

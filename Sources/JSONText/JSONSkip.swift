@@ -28,9 +28,9 @@ enum JSONSkip {
         return JSONValue(kind: kind, range: position..<end(text, from: position), record: nil)
     }
 
-    /// The position of the next name or value: after whitespace, a comma or a colon.
+    /// The position of the next name, value or closing bracket: after whitespace, a comma or a colon.
     @inline(__always)
-    private static func separators(_ text: Span<UInt8>, from start: Int) -> Int {
+    static func separators(_ text: Span<UInt8>, from start: Int) -> Int {
         var position = start
         while position < text.count,
             text[position] == .comma || text[position] == .colon || text[position].isJSONWhitespace
@@ -49,7 +49,8 @@ enum JSONSkip {
         }
     }
 
-    private static func scalar(_ text: Span<UInt8>, from start: Int) -> Int {
+    /// The position after the number or literal that starts at `start`.
+    static func scalar(_ text: Span<UInt8>, from start: Int) -> Int {
         var position = start
         while position < text.count {
             switch text[position] {

@@ -24,6 +24,7 @@ package struct JSONSplice {
     private var replacements: [Replacement] = []
     private var objects: [ObjectChanges] = []
 
+    /// No changes yet.
     package init(_ document: JSONDocument) {
         self.document = document
     }
@@ -43,10 +44,10 @@ package struct JSONSplice {
 
     /// Removes the members that the predicate picks. Does nothing when the value is not an object.
     package mutating func remove(from object: JSONValue, where predicate: (JSONMember) -> Bool) {
-        let names = document.members(of: object).filter(predicate).map(\.name.lowerBound)
-        guard !names.isEmpty else { return }
         let index = changes(of: object)
-        objects[index].removed.formUnion(names)
+        for member in document.members(of: object) where predicate(member) {
+            objects[index].removed.append(member.name.lowerBound)
+        }
     }
 
     /// Removes all members with these names. Does nothing when the value is not an object.
@@ -98,7 +99,7 @@ package struct JSONSplice {
         let valueEnd = inserted.count
         inserted.append(.comma)
 
-        let addition = Addition(
+        let addition = ObjectChanges.Addition(
             name: start + 2..<nameEnd, member: start + 1..<valueEnd, value: valueStart..<valueEnd, position: position)
         let index = changes(of: object)
         objects[index].add(addition, inserted: inserted)

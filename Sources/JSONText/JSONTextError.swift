@@ -1,5 +1,6 @@
 /// Why a text is not JSON that we accept.
 package struct JSONTextError: Error, Equatable, Sendable {
+    /// What is wrong with it.
     package enum Reason: Sendable {
         /// The text stops where more must follow; an empty text too.
         case unexpectedEnd
@@ -19,11 +20,13 @@ package struct JSONTextError: Error, Equatable, Sendable {
         case trailingBytes
     }
 
+    /// What was found first.
     package let reason: Reason
 
     /// The byte at which it was noticed, from 0; the length of the text when the text ended too early.
     package let offset: Int
 
+    /// - Parameter offset: the byte at which it was noticed.
     package init(_ reason: Reason, at offset: Int) {
         self.reason = reason
         self.offset = offset
@@ -31,6 +34,7 @@ package struct JSONTextError: Error, Equatable, Sendable {
 }
 
 extension JSONTextError: CustomStringConvertible {
+    /// A sentence for the user of an API, with the offset but without anything of the text.
     package var description: String {
         let what =
             switch reason {

@@ -11,8 +11,11 @@ enum JSONValidator {
         var position = 0
 
         values: while true {
-            position = JSONLexer.skipWhitespace(text, from: position)
-            guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
+            position = try JSONLexer.nextByte(text, from: position)
+            if open.isInObject {
+                position = try name(text, from: position, depth: open.depth, into: &outline)
+                position = try JSONLexer.nextByte(text, from: position)
+            }
             let first = text[position]
             guard let kind = JSONKind(firstByte: first) else { throw JSONTextError(.unexpectedByte, at: position) }
             outline.valueBegins(at: position, kind: kind, depth: open.depth)
@@ -28,45 +31,31 @@ enum JSONValidator {
                 position = try JSONLexer.literal("null", text, from: position)
             case .object, .array:
                 guard open.depth < maxDepth else { throw JSONTextError(.tooDeep, at: position) }
-                let isObject = kind == .object
-                if isObject {
+                if kind == .object {
                     outline.objectOpens(depth: open.depth)
                 }
-                open.push(isObject: isObject)
-                position = JSONLexer.skipWhitespace(text, from: position + 1)
-                guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
-                if text[position] != (isObject ? .closeBrace : .closeBracket) {
-                    if isObject {
-                        position = try member(text, from: position, depth: open.depth, into: &outline)
-                    }
-                    continue values
-                }
+                open.push(isObject: kind == .object)
+                position = try JSONLexer.nextByte(text, from: position + 1)
+                guard text[position] == open.closing else { continue values }
                 position += 1
-                outline.containerCloses(depth: open.depth)
+                outline.containerCloses(at: position, depth: open.depth)
                 open.pop()
             }
-            outline.valueEnds(at: position, depth: open.depth)
+            if kind != .object, kind != .array {
+                outline.valueEnds(at: position, depth: open.depth)
+            }
 
             // After a value: another one, or the end of one container or of several.
             while open.depth > 0 {
-                position = JSONLexer.skipWhitespace(text, from: position)
-                guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
+                position = try JSONLexer.nextByte(text, from: position)
                 let byte = text[position]
+                position += 1
                 if byte == .comma {
-                    position += 1
-                    if open.isInObject {
-                        position = JSONLexer.skipWhitespace(text, from: position)
-                        position = try member(text, from: position, depth: open.depth, into: &outline)
-                    }
                     continue values
                 }
-                guard byte == (open.isInObject ? .closeBrace : .closeBracket) else {
-                    throw JSONTextError(.unexpectedByte, at: position)
-                }
-                position += 1
-                outline.containerCloses(depth: open.depth)
+                guard byte == open.closing else { throw JSONTextError(.unexpectedByte, at: position - 1) }
+                outline.containerCloses(at: position, depth: open.depth)
                 open.pop()
-                outline.valueEnds(at: position, depth: open.depth)
             }
 
             position = JSONLexer.skipWhitespace(text, from: position)
@@ -77,15 +66,13 @@ enum JSONValidator {
 
     /// The name of a member and the colon after it.
     @inline(__always)
-    private static func member(
-        _ text: Span<UInt8>, from start: Int, depth: Int, into outline: inout JSONOutline
+    private static func name(
+        _ text: Span<UInt8>, from quote: Int, depth: Int, into outline: inout JSONOutline
     ) throws(JSONTextError) -> Int {
-        guard start < text.count else { throw JSONTextError(.unexpectedEnd, at: start) }
-        guard text[start] == .quote else { throw JSONTextError(.unexpectedByte, at: start) }
-        let (end, isEscaped) = try JSONLexer.string(text, from: start + 1)
-        outline.member(name: start + 1..<end - 1, isEscaped: isEscaped, depth: depth)
-        let colon = JSONLexer.skipWhitespace(text, from: end)
-        guard colon < text.count else { throw JSONTextError(.unexpectedEnd, at: colon) }
+        guard text[quote] == .quote else { throw JSONTextError(.unexpectedByte, at: quote) }
+        let (end, isEscaped) = try JSONLexer.string(text, from: quote + 1)
+        outline.member(name: quote + 1..<end - 1, isEscaped: isEscaped, depth: depth)
+        let colon = try JSONLexer.nextByte(text, from: end)
         guard text[colon] == .colon else { throw JSONTextError(.unexpectedByte, at: colon) }
         return colon + 1
     }

@@ -1,5 +1,6 @@
 /// A value's place in its document. It holds no bytes: ask the ``JSONDocument`` that handed it out.
 package struct JSONValue: Equatable, Sendable {
+    /// Told by the first byte.
     package let kind: JSONKind
 
     /// The value as it is spelled, without whitespace around it; of a string with its quotes.

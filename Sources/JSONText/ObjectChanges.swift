@@ -1,18 +1,18 @@
-/// A member that an object is to have.
-struct Addition {
-    /// Where its name is among the inserted bytes: between the quotes.
-    var name: Range<Int>
-    /// The name, a colon and the value. There is a comma before it and one after it, to be used as needed.
-    var member: Range<Int>
-    var value: Range<Int>
-    var position: JSONSplice.Position
-}
-
 /// What a splice does to one object.
 struct ObjectChanges {
+    /// A member that an object is to have.
+    struct Addition {
+        /// Where its name is among the inserted bytes: between the quotes.
+        var name: Range<Int>
+        /// The name, a colon and the value. There is a comma before it and one after it, to be used as needed.
+        var member: Range<Int>
+        var value: Range<Int>
+        var position: JSONSplice.Position
+    }
+
     let object: JSONValue
-    /// Where the names of the members start that go.
-    var removed: Set<Int> = []
+    /// Where the names of the members start that go, in no order.
+    var removed: [Int] = []
     /// Their names are different.
     private(set) var additions: [Addition] = []
 
@@ -35,11 +35,13 @@ struct ObjectChanges {
         var kept: Int?
         var gap: Int?
         let text = document.bytes.span
+        var removed = self.removed.sorted()[...]
 
         for member in document.members(of: object) {
             members = (members?.lowerBound ?? member.range.lowerBound)..<member.range.upperBound
             let addition = additions.firstIndex { text.unescaped(member.name, equals: inserted, $0.name) }
-            if addition.map({ isPresent[$0] }) ?? removed.contains(member.name.lowerBound) {
+            removed = removed.drop { $0 < member.name.lowerBound }
+            if addition.map({ isPresent[$0] }) ?? (removed.first == member.name.lowerBound) {
                 gap = gap ?? member.range.lowerBound
                 continue
             }

@@ -54,20 +54,24 @@ package struct SplicedText: Sendable {
         }
     }
 
+    /// Puts text after what there is.
     package mutating func append(_ text: StaticString) {
         text.withUTF8Buffer { append($0) }
     }
 
+    /// Puts a copy of bytes after what there is.
     package mutating func append(_ bytes: some Collection<UInt8>) {
         let start = inserted.count
         inserted.append(contentsOf: bytes)
         insert(start..<inserted.count)
     }
 
+    /// Puts text before what there is.
     package mutating func prepend(_ text: StaticString) {
         text.withUTF8Buffer { prepend($0) }
     }
 
+    /// Puts a copy of bytes before what there is.
     package mutating func prepend(_ bytes: some Collection<UInt8>) {
         guard !bytes.isEmpty else { return }
         let start = inserted.count

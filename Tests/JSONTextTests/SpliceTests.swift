@@ -1,0 +1,167 @@
+import Testing
+
+@testable import JSONText
+
+@Suite struct SpliceTests {
+    private func changed(_ text: String, _ change: (inout JSONSplice, JSONDocument) throws -> Void) throws -> String {
+        let document = try JSONDocument(text: text)
+        var splice = JSONSplice(document)
+        try change(&splice, document)
+        return splice.rendered(document.root).string
+    }
+
+    @Test(arguments: [
+        ("{}", "{}"), ("{ }", "{ }"), (#"{"a":1}"#, "{}"), (#"{ "a":1 }"#, "{  }"), (#"{"a":1,"k":2}"#, #"{"k":2}"#),
+        (#"{ "a" : 1 , "k" : 2 }"#, #"{ "k" : 2 }"#), (#"{"k":2,"a":1}"#, #"{"k":2}"#),
+        (#"{"k":2 , "a":1 }"#, #"{"k":2 }"#), (#"{"k":1,"a":2,"l":3}"#, #"{"k":1,"l":3}"#),
+        (#"{"a":1,"b":2,"k":3}"#, #"{"k":3}"#), (#"{"k":3,"a":1,"b":2}"#, #"{"k":3}"#),
+        (#"{"a":1,"k":3,"b":2}"#, #"{"k":3}"#), (#"{"a":1,"b":2,"a":3}"#, "{}"),
+        (#"{"k":0,"a":1,"l":0,"b":2,"m":0}"#, #"{"k":0,"l":0,"m":0}"#), (#"{"\u0061":1,"k":1.0}"#, #"{"k":1.0}"#),
+        (#"[{"a":1}]"#, #"[{"a":1}]"#),
+    ])
+    func removal(_ text: String, _ expected: String) throws {
+        #expect(try changed(text) { $0.remove("a", "b", from: $1.root) } == expected)
+    }
+
+    @Test(arguments: [
+        ("{}", #"{"a":0}"#, #"{"a":0}"#), ("{ }", #"{"a":0 }"#, #"{"a":0 }"#),
+        (#"{"k":1}"#, #"{"a":0,"k":1}"#, #"{"k":1,"a":0}"#),
+        (#"{ "k":1 }"#, #"{ "a":0,"k":1 }"#, #"{ "k":1,"a":0 }"#), (#"{"a":1}"#, #"{"a":0}"#, #"{"a":0}"#),
+        (#"{"k":1,"\u0061" : 1 }"#, #"{"k":1,"\u0061" : 0 }"#, #"{"k":1,"\u0061" : 0 }"#),
+        (#"{"a":1,"k":1,"a":2}"#, #"{"a":0,"k":1}"#, #"{"a":0,"k":1}"#),
+        (#"{"a":1,"a":2,"k":1}"#, #"{"a":0,"k":1}"#, #"{"a":0,"k":1}"#), ("[]", "[]", "[]"),
+    ])
+    func setting(_ text: String, atStart: String, atEnd: String) throws {
+        #expect(try changed(text) { $0.set("a", to: "0", in: $1.root, at: .start) } == atStart)
+        #expect(try changed(text) { $0.set("a", to: Array("0".utf8), in: $1.root) } == atEnd)
+        #expect(try changed(text) { $0.set(named: "a", to: Array("0".utf8), in: $1.root) } == atEnd)
+    }
+
+    @Test(arguments: [
+        ("{}", #"{"s":1,"t":2,"e":3,"f":4}"#), (#"{"r":0}"#, #"{"s":1,"t":2,"e":3,"f":4}"#),
+        (#"{"r":0,"r":1}"#, #"{"s":1,"t":2,"e":3,"f":4}"#), (#"{"k":0}"#, #"{"s":1,"t":2,"k":0,"e":3,"f":4}"#),
+        (#"{"r":0,"k":0}"#, #"{"s":1,"t":2,"k":0,"e":3,"f":4}"#),
+        (#"{"k":0,"r":0}"#, #"{"s":1,"t":2,"k":0,"e":3,"f":4}"#),
+        (#"{"r":0,"f":0,"r":0}"#, #"{"s":1,"t":2,"f":4,"e":3}"#),
+    ])
+    func settingAndRemovingInOneObject(_ text: String, _ expected: String) throws {
+        #expect(
+            try changed(text) { splice, document in
+                splice.set("s", to: "1", in: document.root, at: .start)
+                splice.set("e", to: "3", in: document.root)
+                splice.remove("r", "s", from: document.root)
+                splice.set("t", to: "2", in: document.root, at: .start)
+                splice.set("f", to: "0", in: document.root)
+                splice.set("f", to: "4", in: document.root)
+            } == expected)
+    }
+
+    @Test func changesInsideOneAnother() throws {
+        let text = #"{"gone":{"x":{}},"kept":{"x":{"y":1},"z":[1, 2]},"set":{"x":{}}}"#
+        let result = try changed(text) { splice, document in
+            func value(_ outer: StaticString, _ inner: StaticString) throws -> JSONValue {
+                let object = try #require(document.value(outer, of: document.root))
+                return try #require(document.value(inner, of: object))
+            }
+            splice.remove("gone", from: document.root)
+            splice.set("set", to: "0", in: document.root)
+            splice.set("new", to: "0", in: try value("gone", "x"))
+            splice.set("new", to: "0", in: try value("set", "x"))
+            splice.replace(try value("gone", "x"), with: "1")
+            splice.set("new", to: "0", in: try value("kept", "x"), at: .start)
+            splice.replace(try value("kept", "z"), with: "[]")
+        }
+        #expect(result == #"{"kept":{"x":{"new":0,"y":1},"z":[]},"set":0}"#)
+    }
+
+    @Test func oneValueOutOfTheDocument() throws {
+        let document = try JSONDocument(text: #"{"id":1,"result":{"a":1,"b":12345678901234567890123},"x":0}"#)
+        let result = try #require(document.value("result", of: document.root))
+        var splice = JSONSplice(document)
+        splice.set("id", to: "2", in: document.root)
+        splice.remove("a", from: result)
+        var text = splice.rendered(result)
+        text.prepend(#"{"result":"#)
+        text.append(Array("}".utf8))
+        text.append("")
+        #expect(text.string == #"{"result":{"b":12345678901234567890123}}"#)
+        #expect(text.count == text.string.utf8.count)
+    }
+
+    @Test func theWholeValueIsReplaced() throws {
+        #expect(try changed(#" {"a":1} "#) { $0.replace($1.root, with: "2") } == "2")
+    }
+
+    @Test func namesAreEscaped() throws {
+        #expect(try changed("{}") { $0.set("a\"\n", to: "1", in: $1.root) } == #"{"a\"\n":1}"#)
+        #expect(try changed(#"{"\u000a":1}"#) { $0.set("\n", to: "2", in: $1.root) } == #"{"\u000a":2}"#)
+    }
+
+    @Test func replacingTwiceIsAMistake() async {
+        await #expect(processExitsWith: .failure) {
+            let document = try JSONDocument(text: "[[1]]")
+            var splice = JSONSplice(document)
+            splice.replace(document.root, with: "1")
+            for element in document.elements(of: document.root) {
+                splice.replace(element, with: "2")
+            }
+            _ = splice.rendered(document.root)
+        }
+    }
+
+    @Test func aValueOfAnotherDocumentIsAMistake() async {
+        await #expect(processExitsWith: .failure) {
+            let other = try JSONDocument(text: #"{"a":{"b":{"c":1}}}"#)
+            _ = try JSONDocument(text: "{}").members(of: other.root).map(\.name)
+        }
+    }
+
+    @Test func pieces() {
+        var text = SplicedText(Array("bcd".utf8))
+        text.prepend("a")
+        text.append("ef")
+        for dropped in 0...6 {
+            let rest = text.withPieces(dropping: dropped) { pieces in pieces.flatMap { Array($0) } }
+            #expect(String(decoding: rest, as: UTF8.self) == String("abcdef".dropFirst(dropped)))
+        }
+        var count = 0
+        text.withEachPiece { _ in count += 1 }
+        #expect(count == 3)
+        #expect(SplicedText([]).count == 0)
+    }
+
+    @Test func manyRemovalsTakeNoTimeToSpeakOf() throws {
+        let members = (0..<50_000).map { #""\#($0 % 2 == 0 ? "x/" : "")\#($0)":0"# }.joined(separator: ",")
+        let result = try changed("{\(members)}") { splice, document in
+            splice.remove(from: document.root) { document.hasName($0, prefix: "x/") }
+        }
+        #expect(try Tree(result.utf8).memberCount == 25_000)
+    }
+
+    @Test func randomChangesGiveWhatTheyGiveInATree() throws {
+        var random = Seeded(3)
+        for _ in 0..<4000 {
+            let tree = Tree.random(depth: 5, using: &random)
+            let document = try JSONDocument(
+                text: tree.text(&random), recording: Int.random(in: 0...3, using: &random))
+            let changes = RandomChange.several(in: tree, using: &random)
+
+            var splice = JSONSplice(document)
+            for change in changes {
+                change.apply(to: &splice, document.root)
+            }
+            let result = splice.rendered(document.root)
+            #expect(result.count == result.string.utf8.count)
+
+            var expected = tree
+            // Those further inside first: what is done around them wins.
+            for change in changes.sorted(by: { $0.order > $1.order }) {
+                change.apply(to: &expected, path: change.path[...])
+            }
+            if try Tree(result.string.utf8) != expected {
+                Issue.record("\(tree)\n\(changes)\n\(result.string)")
+                return
+            }
+        }
+    }
+}
