@@ -28,7 +28,7 @@ enum DemoCatalog {
         var result = [UInt8]()
         result.reserveCapacity(text.count + 64)
         result.append(#"{"content":[{"type":"text","text":"#)
-        result.appendJSON(utf8: text)
+        result.appendJSON(utf8: text[...])
         result.append(isError ? #"}],"isError":true}"# : #"}],"isError":false}"#)
         return result
     }

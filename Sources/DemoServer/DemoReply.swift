@@ -53,7 +53,7 @@ final class DemoReply {
             connection.endStream()
         } else {
             connection.respond(
-                HTTPResponse(status: 200, contentType: "application/json", fields: fields, body: [message[...]]))
+                HTTPResponse(status: 200, contentType: "application/json", fields: fields), body: message)
         }
     }
 

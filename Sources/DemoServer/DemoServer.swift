@@ -127,6 +127,6 @@ package final class DemoServer {
         var body = Array(#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"#.utf8)
         body.appendJSON(message)
         body.append(contentsOf: "}}".utf8)
-        connection.respond(HTTPResponse(status: status, contentType: "application/json", body: [body[...]]))
+        connection.respond(HTTPResponse(status: status, contentType: "application/json"), body: body)
     }
 }

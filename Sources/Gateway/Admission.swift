@@ -36,12 +36,11 @@ struct AdmissionRules {
             // The type is looked at only now, so that an error about it can carry the id; it comes first all the same.
             return .refused(hasJSONType(head) ? .notJSON(error) : .wrongContentType, id: nil)
         }
-        let id = Envelope.id(of: document).map { Array(document.raw($0)) }
-        guard hasJSONType(head) else { return .refused(.wrongContentType, id: id) }
         do throws(Refusal) {
+            guard hasJSONType(head) else { throw .wrongContentType }
             return try admit(document, head)
         } catch {
-            return .refused(error, id: id)
+            return .refused(error, id: Envelope.id(of: document).map { Array(document.raw($0)) })
         }
     }
 
@@ -95,14 +94,14 @@ struct AdmissionRules {
         let known = Method(method, in: document)
         try HeaderRules.check(head.fields, against: envelope, method: method, named: known?.nameParameter)
         guard let params = envelope.params, let meta = envelope.meta,
-            let version = document.value(MetaKey.protocolVersion, of: meta), version.kind == .string
+            let version = document.value(MetaKey.protocolVersion, of: meta, .string)
         else {
             throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
         }
-        guard document.value(MetaKey.clientCapabilities, of: meta)?.kind == .object else {
+        guard document.value(MetaKey.clientCapabilities, of: meta, .object) != nil else {
             throw .malformed("params._meta needs \"\(MetaKey.clientCapabilities)\" as an object on every request.")
         }
-        guard document.string(version, equals: Revision.modernName) else {
+        guard document.string(version, equals: Revision.modern.name) else {
             throw .unsupportedVersion(document.string(version) ?? "")
         }
         guard let known else {

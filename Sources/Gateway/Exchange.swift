@@ -37,7 +37,7 @@ final class Exchange {
             principal: caller.principal,
             capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
         for _ in 1...2 {
-            let lease = try await sessions.lease(key, credentials: caller.credentials)
+            let lease = try await lease(key)
             defer { sessions.release(lease) }
             do throws(BackendError) {
                 return try await run(on: lease.session)
@@ -46,6 +46,11 @@ final class Exchange {
             }
         }
         throw BackendError(.sessionLost, "the server lost a session that was just made")
+    }
+
+    private func lease(_ key: SessionKey) async throws(BackendError) -> Lease {
+        if let ready = sessions.readyLease(key) { return ready }
+        return try await sessions.lease(key, credentials: caller.credentials)
     }
 
     /// The client has gone: nobody waits for the answer any more.
@@ -62,7 +67,16 @@ final class Exchange {
             return .failure(error)
         }
         if request.method == .discover { return .success(discover(session)) }
-        return .success(try translate(try await answer(of: session), from: session))
+        if isCancelled { throw BackendError(.cancelled, "the client went away") }
+        let call = session.call(request, credentials: caller.credentials, until: end)
+        self.call = call
+        defer { self.call = nil }
+        do throws(BackendError) {
+            return .success(try translate(try await call.answer(), from: session))
+        } catch {
+            if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+            throw error
+        }
     }
 
     private func checkCapability(of session: LegacySession) throws(Refusal) {
@@ -75,20 +89,6 @@ final class Exchange {
         let text = Discover.response(
             to: request, from: session.handshake, hasPushChannel: false, caching: settings.caching)
         return Answer(status: 200, text: text, code: nil)
-    }
-
-    private func answer(of session: LegacySession) async throws(BackendError) -> LegacyAnswer {
-        if isCancelled { throw BackendError(.cancelled, "the client went away") }
-        let call = try await session.call(request, credentials: caller.credentials, until: end)
-        self.call = call
-        defer { self.call = nil }
-        if isCancelled { cancel() }
-        do throws(BackendError) {
-            return try await call.answer()
-        } catch {
-            if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
-            throw error
-        }
     }
 
     private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Answer {

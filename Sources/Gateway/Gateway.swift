@@ -72,7 +72,7 @@ package final class Gateway {
                 if answer.code != nil { record.side = .backend }
                 record.responseBytes = answer.text.count
                 connection.respond(
-                    HTTPResponse(status: answer.status, contentType: "application/json", body: answer.text.slices))
+                    HTTPResponse(status: answer.status, contentType: "application/json"), body: answer.text)
                 record.write(to: log)
             case .failure(let refusal):
                 refuse(refusal, id: id, on: connection, record)
@@ -100,8 +100,8 @@ package final class Gateway {
         record.responseBytes = text.count
         connection.respond(
             HTTPResponse(
-                status: refusal.status, contentType: "application/json", fields: refusal.fields, body: [text[...]],
-                closes: closes))
+                status: refusal.status, contentType: "application/json", fields: refusal.fields, closes: closes),
+            body: text)
         record.write(to: log)
     }
 }

@@ -11,9 +11,7 @@ enum HeaderRules {
         _ fields: HTTPFields, against envelope: Envelope, method: JSONValue, named parameter: StaticString?
     ) throws(Refusal) {
         let document = envelope.document
-        if let meta = envelope.meta, let version = document.value(MetaKey.protocolVersion, of: meta),
-            version.kind == .string
-        {
+        if let meta = envelope.meta, let version = document.value(MetaKey.protocolVersion, of: meta, .string) {
             try mirror(Header.protocolVersion, in: fields, of: version, in: document)
         }
         try mirror(Header.method, in: fields, of: method, in: document)

@@ -32,15 +32,15 @@ struct Refusal: Error, Sendable {
     /// The error as the answer to a request; without an id when it could not be read.
     func text(id: ArraySlice<UInt8>?) -> [UInt8] {
         var text = ResponseText.errorHead(id: id)
-        text.append(contentsOf: #"{"code":"#.utf8)
+        text.append(#"{"code":"#)
         text.appendJSON(code)
-        text.append(contentsOf: #","message":"#.utf8)
+        text.append(#","message":"#)
         text.appendJSON(message)
         if let data {
-            text.append(contentsOf: #","data":"#.utf8)
+            text.append(#","data":"#)
             text.append(contentsOf: data)
         }
-        text.append(contentsOf: "}}".utf8)
+        text.append("}}")
         return text
     }
 }
@@ -121,7 +121,7 @@ extension Refusal {
     static func unsupportedVersion(_ requested: String) -> Refusal {
         var data = Array(#"{"supported":[""#.utf8)
         data.append(contentsOf: Revision.modern.rawValue.utf8)
-        data.append(contentsOf: #""],"requested":"#.utf8)
+        data.append(#""],"requested":"#)
         data.appendJSON(requested)
         data.append(UInt8(ascii: "}"))
         return Refusal(

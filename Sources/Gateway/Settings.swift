@@ -1,17 +1,17 @@
 package import Translation
 
 /// What a gateway is told at its start.
-package struct GatewaySettings: Sendable {
+package final class GatewaySettings: Sendable {
     /// Path of the MCP endpoint.
-    package var path: String
-    package var door: Door
+    package let path: String
+    package let door: Door
     /// Names of the header fields that tell callers apart, in lower case. They go to the backend too.
-    package var isolateBy: [String]
-    package var caching: CachePolicy
+    package let isolateBy: [String]
+    package let caching: CachePolicy
     /// The longest that any call may take.
-    package var requestTimeout: Duration
+    package let requestTimeout: Duration
     /// Nesting of a request.
-    package var maxDepth: Int
+    package let maxDepth: Int
 
     package init(
         path: String, door: Door, isolateBy: [String], caching: CachePolicy, requestTimeout: Duration, maxDepth: Int

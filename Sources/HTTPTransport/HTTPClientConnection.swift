@@ -59,17 +59,13 @@ package final class HTTPClientConnection: SocketHandler {
     /// Whether another request can be sent on it.
     package var isReusable: Bool { socket.isOpen && handler == nil && keepsAlive }
 
-    /// Sends a request, head and body, and tells `handler` of the answer.
-    package func send(_ request: [ArraySlice<UInt8>], answersTo handler: any HTTPResponseHandler) {
+    /// Sends a request and tells `handler` of the answer.
+    package func send(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
         precondition(self.handler == nil, "a connection carries one request at a time")
         guard socket.isOpen else { return handler.failed(.disconnected(answerBegan: false)) }
         self.handler = handler
         answerBegan = false
-        if request.count == 1, let whole = request.first {
-            socket.write(Array(whole))
-        } else {
-            socket.write(request)
-        }
+        request.send(on: socket)
     }
 
     /// The moment at which the request that is under way fails; nil for never. Moving it is cheap.

@@ -23,16 +23,16 @@ package final class HTTPConnectionPool {
         sweep.onExpiry = { [unowned self] in closeStale() }
     }
 
-    /// A connection that is ready for a request.
-    package func take() async throws(HTTPClientError) -> HTTPClientConnection {
+    /// An idle connection that is ready for a request, if there is one.
+    package func takeIdle() -> HTTPClientConnection? {
         while let connection = idle.popLast() {
             if connection.isReusable { return connection }
         }
-        return try await connect()
+        return nil
     }
 
-    /// To the first address that takes the connection.
-    private func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+    /// A new connection, to the first address that takes it.
+    package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
         let addresses: [SocketAddress]
         do throws(SystemError) {
             addresses = try await resolver.resolve()

@@ -1,24 +1,21 @@
 import HTTPWire
 
-/// An answer whose body is known when it is written.
+/// An answer, without its body.
 package struct HTTPResponse: Sendable {
     package var status: Int
     package var contentType: StaticString?
     /// Further fields. Their values are ours or came through a decoder: they hold no line break.
     package var fields: [(name: StaticString, value: [UInt8])]
-    /// The parts of the body, in order. They are sent without being joined when they are large.
-    package var body: [ArraySlice<UInt8>]
     /// Whether the connection ends with it.
     package var closes: Bool
 
     package init(
         status: Int, contentType: StaticString? = nil, fields: [(name: StaticString, value: [UInt8])] = [],
-        body: [ArraySlice<UInt8>] = [], closes: Bool = false
+        closes: Bool = false
     ) {
         self.status = status
         self.contentType = contentType
         self.fields = fields
-        self.body = body
         self.closes = closes
     }
 

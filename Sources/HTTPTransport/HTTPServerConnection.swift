@@ -59,8 +59,6 @@ package final class HTTPServerConnection: SocketHandler {
     private static let maxUnread = 64 * 1024
     /// How long a refused client may go on sending before the connection is cut.
     private static let lingerTimeout: Duration = .seconds(5)
-    /// An answer up to this size is joined with its head: copying it costs less than a longer system call.
-    private static let maxJoined = 16 * 1024
 
     private let socket: Socket
     private let limits: Limits
@@ -98,7 +96,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// The next request, as soon as all of it has come.
     package func next() async -> Arrival {
-        await answerTaken()
+        if socket.unsentBytes > 0 { await answerTaken() }
         if case .serving = phase { hasPeerEnded ? close() : proceed() }
         while true {
             switch phase {
@@ -228,25 +226,21 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     /// Answers the request that `next` gave last.
-    package func respond(_ response: HTTPResponse) {
+    package func respond(_ response: HTTPResponse, body: some HTTPBody) {
         guard case .serving = phase else { return }
         onDisconnect = nil
         if response.closes { keepAlive = false }
-        var head = [UInt8]()
-        let bodySize = response.body.reduce(0) { $0 + $1.count }
-        let isJoined = bodySize <= HTTPServerConnection.maxJoined
-        head.reserveCapacity(256 + (isJoined ? bodySize : 0))
-        response.appendHead(bodySize: bodySize, keepAlive: keepAlive && !isDraining, to: &head)
-        if isJoined {
-            for part in response.body { head.append(contentsOf: part) }
-            socket.write(head)
-        } else {
-            socket.write([head[...]] + response.body)
+        let message = HTTPMessage(body, headSize: 256) {
+            response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
         }
+        message.send(on: socket)
         if !keepAlive || isDraining { finishWriting() }
     }
 
-    /// Begins an answer whose body comes in parts. `response.body` is not looked at.
+    /// Answers without a body.
+    package func respond(_ response: HTTPResponse) { respond(response, body: [UInt8]()) }
+
+    /// Begins an answer whose body comes in parts.
     package func beginStream(_ response: HTTPResponse) {
         guard case .serving = phase else { return }
         if response.closes { keepAlive = false }

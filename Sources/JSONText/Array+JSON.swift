@@ -12,13 +12,14 @@ extension [UInt8] {
     }
 
     /// Appends a string literal of UTF-8 bytes, with its quotes. What is not UTF-8 becomes U+FFFD.
-    package mutating func appendJSON(utf8 bytes: some Collection<UInt8>) {
+    package mutating func appendJSON(utf8 bytes: ArraySlice<UInt8>) {
         appendJSON(String(decoding: bytes, as: UTF8.self))
     }
 
     /// Appends an integer.
-    package mutating func appendJSON(_ integer: some BinaryInteger) {
-        append(contentsOf: String(integer).utf8)
+    package mutating func appendJSON(_ integer: Int) {
+        var text = String(integer)
+        text.withUTF8 { append(contentsOf: $0) }
     }
 
     /// Escapes what RFC 8259 section 7 wants escaped and nothing else.

@@ -5,6 +5,7 @@ extension JSONDocument {
     ///
     /// Goes over the text once, whatever its depth, and calls itself as deep as the document's `maxDepth` allows.
     package func canonical(of value: JSONValue, into out: inout [UInt8]) {
+        let bytes = bytes
         var position = value.range.lowerBound
         Self.canonical(bytes.span, at: &position, into: &out)
     }

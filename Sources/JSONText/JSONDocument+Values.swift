@@ -7,18 +7,21 @@ extension JSONDocument {
 
     /// The UTF-8 of a string as it reads; unpaired surrogates as in ``string(_:)``.
     package func stringBytes(_ value: JSONValue) -> [UInt8]? {
-        inside(value).map { bytes.span.unescaped($0) }
+        let bytes = bytes
+        return inside(value).map { bytes.span.unescaped($0) }
     }
 
     /// The value is a string and reads so.
     package func string(_ value: JSONValue, equals expected: StaticString) -> Bool {
         guard let inside = inside(value) else { return false }
+        let bytes = bytes
         return expected.withUTF8Buffer { bytes.span.unescaped(inside, equals: $0.span) }
     }
 
     /// The value is a string and reads so.
     package func string(_ value: JSONValue, equals expected: Span<UInt8>) -> Bool {
         guard let inside = inside(value) else { return false }
+        let bytes = bytes
         return bytes.span.unescaped(inside, equals: expected)
     }
 
@@ -56,6 +59,6 @@ extension JSONDocument {
 
     /// The inside of a string, without its quotes.
     private func inside(_ value: JSONValue) -> Range<Int>? {
-        value.kind == .string ? value.range.dropFirst().dropLast() : nil
+        value.kind == .string ? value.range.lowerBound + 1..<value.range.upperBound - 1 : nil
     }
 }

@@ -6,7 +6,9 @@
 ///
 /// A ``JSONValue`` belongs to the document that handed it out. One from another document gives wrong answers or stops
 /// the process; it never reads beyond the bytes.
-package struct JSONDocument: Sendable {
+///
+/// It is a class because it never changes and is handed around a lot: one reference costs less than the arrays in it.
+package final class JSONDocument: Sendable {
     /// The text as it came.
     package let bytes: [UInt8]
 

@@ -21,7 +21,8 @@ package struct JSONElements: Sequence, Sendable {
 
         /// The next one, or nil after the last.
         package mutating func next() -> JSONValue? {
-            guard let value = JSONSkip.value(document.bytes.span, in: left) else { return nil }
+            let bytes = document.bytes
+            guard let value = JSONSkip.value(bytes.span, in: left) else { return nil }
             left = value.range.upperBound..<left.upperBound
             return value
         }

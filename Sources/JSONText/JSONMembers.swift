@@ -36,12 +36,11 @@ package struct JSONMembers: Sequence, Sendable {
             switch cursor {
             case .recorded(let left):
                 guard let index = left.first else { return nil }
-                let entry = document.outline.entries[index]
-                cursor = .recorded(entry.next..<left.upperBound)
-                return JSONMember(
-                    name: entry.name, value: document.outline.value(index), nameIsEscaped: entry.nameIsEscaped)
+                cursor = .recorded(document.outline.entries[index].next..<left.upperBound)
+                return document.outline.member(index)
             case .text(let left):
-                guard let member = JSONSkip.member(document.bytes.span, in: left) else { return nil }
+                let bytes = document.bytes
+                guard let member = JSONSkip.member(bytes.span, in: left) else { return nil }
                 cursor = .text(member.range.upperBound..<left.upperBound)
                 return member
             }

@@ -121,6 +121,18 @@ struct JSONOutline: Sendable {
         depth -= 1
     }
 
+    /// Whether the member that an entry stands for has this name.
+    @inline(__always)
+    func name(_ index: Int, equals name: StaticString, in bytes: [UInt8]) -> Bool {
+        bytes.span.reads(entries[index].name, isEscaped: entries[index].nameIsEscaped, as: name)
+    }
+
+    /// The member that an entry stands for, ready to be handed out.
+    func member(_ index: Int) -> JSONMember {
+        let entry = entries[index]
+        return JSONMember(name: entry.name, value: value(index), nameIsEscaped: entry.nameIsEscaped)
+    }
+
     /// The value of an entry, ready to be handed out.
     func value(_ index: Int) -> JSONValue {
         let entry = entries[index]

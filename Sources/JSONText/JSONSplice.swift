@@ -10,7 +10,7 @@
 /// splice.set("resultType", to: #""complete""#, in: result, at: .start)
 /// var text = splice.rendered(result)
 /// ```
-package struct JSONSplice {
+package struct JSONSplice: ~Copyable {
     /// Where `set` puts a member that the object does not have.
     package enum Position: Sendable {
         case start, end
@@ -27,19 +27,24 @@ package struct JSONSplice {
     /// No changes yet.
     package init(_ document: JSONDocument) {
         self.document = document
+        inserted.reserveCapacity(256)
     }
 
     /// Puts another text in the place of a value. The text has to be JSON; it is not checked.
-    package mutating func replace(_ value: JSONValue, with text: some Collection<UInt8>) {
+    package mutating func replace(_ value: JSONValue, with text: [UInt8]) {
+        replace(value, with: text.span)
+    }
+
+    private mutating func replace(_ value: JSONValue, with text: Span<UInt8>) {
         let start = inserted.count
-        inserted.append(contentsOf: text)
+        inserted.append(text, 0..<text.count)
         replacements.append(
             Replacement(range: value.range, text: start..<inserted.count, isExclusive: true))
     }
 
     /// Puts another text in the place of a value.
     package mutating func replace(_ value: JSONValue, with text: StaticString) {
-        text.withUTF8Buffer { replace(value, with: $0) }
+        text.withUTF8Buffer { replace(value, with: $0.span) }
     }
 
     /// Removes the members that the predicate picks. Does nothing when the value is not an object.
@@ -66,27 +71,29 @@ package struct JSONSplice {
     ///   - text: has to be JSON; it is not checked.
     ///   - position: where a new member goes. Several at the same end stand in the order in which they were set.
     package mutating func set(
-        _ name: StaticString, to text: some Collection<UInt8>, in object: JSONValue, at position: Position = .end
+        _ name: StaticString, to text: [UInt8], in object: JSONValue, at position: Position = .end
     ) {
-        name.withUTF8Buffer { set(validUTF8: $0.span, to: text, in: object, at: position) }
+        name.withUTF8Buffer { set(validUTF8: $0.span, to: text.span, in: object, at: position) }
     }
 
     /// ``set(_:to:in:at:)`` with a value that is known beforehand.
     package mutating func set(
         _ name: StaticString, to text: StaticString, in object: JSONValue, at position: Position = .end
     ) {
-        text.withUTF8Buffer { set(name, to: $0, in: object, at: position) }
+        name.withUTF8Buffer { name in
+            text.withUTF8Buffer { set(validUTF8: name.span, to: $0.span, in: object, at: position) }
+        }
     }
 
     /// ``set(_:to:in:at:)`` with a name that is not known beforehand.
     package mutating func set(
-        named name: String, to text: some Collection<UInt8>, in object: JSONValue, at position: Position = .end
+        named name: String, to text: [UInt8], in object: JSONValue, at position: Position = .end
     ) {
-        set(validUTF8: name.utf8.span, to: text, in: object, at: position)
+        set(validUTF8: name.utf8.span, to: text.span, in: object, at: position)
     }
 
     private mutating func set(
-        validUTF8 name: Span<UInt8>, to text: some Collection<UInt8>, in object: JSONValue, at position: Position
+        validUTF8 name: Span<UInt8>, to text: Span<UInt8>, in object: JSONValue, at position: Position
     ) {
         guard object.kind == .object else { return }
         let start = inserted.count
@@ -95,7 +102,7 @@ package struct JSONSplice {
         let nameEnd = inserted.count - 1
         inserted.append(.colon)
         let valueStart = inserted.count
-        inserted.append(contentsOf: text)
+        inserted.append(text, 0..<text.count)
         let valueEnd = inserted.count
         inserted.append(.comma)
 
@@ -107,7 +114,7 @@ package struct JSONSplice {
 
     /// The index of an object's changes, which are started when there are none.
     private mutating func changes(of object: JSONValue) -> Int {
-        if let index = objects.lastIndex(where: { $0.object == object }) {
+        if let index = objects.lastIndex(where: { $0.object.range == object.range }) {
             return index
         }
         objects.append(ObjectChanges(object: object))
@@ -116,9 +123,11 @@ package struct JSONSplice {
 
     /// The changed text of one value of the document, which may be the root or, say, only the result in an envelope.
     package consuming func rendered(_ value: JSONValue) -> SplicedText {
+        let inserted = inserted
         var all = replacements
-        for object in objects {
-            object.appendReplacements(document: document, inserted: inserted.span, to: &all)
+        all.reserveCapacity(16)
+        for index in objects.indices {
+            objects[index].appendReplacements(document: document, inserted: inserted.span, to: &all)
         }
         all.sort()
 

@@ -8,6 +8,8 @@ struct ObjectChanges {
         var member: Range<Int>
         var value: Range<Int>
         var position: JSONSplice.Position
+        /// The object has a member of that name, which gets the value.
+        var isPresent = false
     }
 
     let object: JSONValue
@@ -27,21 +29,23 @@ struct ObjectChanges {
     }
 
     /// Turns the changes into replacements of text, with the right commas.
-    func appendReplacements(document: JSONDocument, inserted: Span<UInt8>, to all: inout [Replacement]) {
-        var isPresent = Array(repeating: false, count: additions.count)
+    mutating func appendReplacements(document: JSONDocument, inserted: Span<UInt8>, to all: inout [Replacement]) {
         var members: Range<Int>?
         /// Where the last member that stays ends, and the first one starts that goes and is not followed by one that
         /// stays.
         var kept: Int?
         var gap: Int?
-        let text = document.bytes.span
-        var removed = self.removed.sorted()[...]
+        let bytes = document.bytes
+        let text = bytes.span
+        removed.sort()
+        var nextRemoved = 0
 
         for member in document.members(of: object) {
             members = (members?.lowerBound ?? member.range.lowerBound)..<member.range.upperBound
             let addition = additions.firstIndex { text.unescaped(member.name, equals: inserted, $0.name) }
-            removed = removed.drop { $0 < member.name.lowerBound }
-            if addition.map({ isPresent[$0] }) ?? (removed.first == member.name.lowerBound) {
+            while nextRemoved < removed.count, removed[nextRemoved] < member.name.lowerBound { nextRemoved += 1 }
+            let isRemoved = nextRemoved < removed.count && removed[nextRemoved] == member.name.lowerBound
+            if addition.map({ additions[$0].isPresent }) ?? isRemoved {
                 gap = gap ?? member.range.lowerBound
                 continue
             }
@@ -51,7 +55,7 @@ struct ObjectChanges {
             }
             if let addition {
                 all.append(Replacement(range: member.value.range, text: additions[addition].value))
-                isPresent[addition] = true
+                additions[addition].isPresent = true
             }
             kept = member.range.upperBound
         }
@@ -59,26 +63,28 @@ struct ObjectChanges {
             all.append(Replacement(range: (kept ?? gap)..<members.upperBound, text: 0..<0))
         }
 
-        let missing = additions.indices.filter { !isPresent[$0] }.map { additions[$0] }
-        let start = object.range.lowerBound + 1
-        let atStart = missing.filter { $0.position == .start }
-        for (index, addition) in atStart.enumerated() {
-            let isLast = index == atStart.count - 1 && kept == nil
-            all.append(
-                Replacement(
-                    range: at(members?.lowerBound ?? start),
-                    text: addition.member.lowerBound..<addition.member.upperBound + (isLast ? 0 : 1)))
-        }
-        for (index, addition) in missing.filter({ $0.position == .end }).enumerated() {
-            let isFirst = index == 0 && kept == nil && atStart.isEmpty
-            all.append(
-                Replacement(
-                    range: at(members?.upperBound ?? start),
-                    text: addition.member.lowerBound - (isFirst ? 0 : 1)..<addition.member.upperBound))
-        }
+        let start = members?.lowerBound ?? object.range.lowerBound + 1
+        appendMissing(at: start, end: members?.upperBound ?? start, isAlone: kept == nil, to: &all)
     }
 
-    private func at(_ position: Int) -> Range<Int> {
-        position..<position
+    /// - Parameter isAlone: whether none of the object's own members stays.
+    private func appendMissing(at start: Int, end: Int, isAlone: Bool, to all: inout [Replacement]) {
+        var atStart = 0
+        for addition in additions where !addition.isPresent && addition.position == .start { atStart += 1 }
+        var left = atStart
+        for addition in additions where !addition.isPresent && addition.position == .start {
+            left -= 1
+            let comma = left == 0 && isAlone ? 0 : 1
+            all.append(
+                Replacement(
+                    range: start..<start, text: addition.member.lowerBound..<addition.member.upperBound + comma))
+        }
+        var comma = isAlone && atStart == 0 ? 0 : 1
+        for addition in additions where !addition.isPresent && addition.position == .end {
+            all.append(
+                Replacement(
+                    range: end..<end, text: addition.member.lowerBound - comma..<addition.member.upperBound))
+            comma = 1
+        }
     }
 }

@@ -1,6 +1,31 @@
 /// What stretches between the quotes of a validated text read as, once their escapes are resolved.
 extension Span<UInt8> {
+    /// ``unescaped(_:equals:)`` for what is known to have escapes or not: most names have none.
+    @inline(__always)
+    func reads(_ range: Range<Int>, isEscaped: Bool, as other: StaticString) -> Bool {
+        if isEscaped { return other.withUTF8Buffer { unescaped(range, equals: $0.span) } }
+        guard range.count == other.utf8CodeUnitCount else { return false }
+        return other.withUTF8Buffer { other in
+            extracting(range).withUnsafeBufferPointer { name in
+                for index in 0..<other.count where name[index] != other[index] { return false }
+                return true
+            }
+        }
+    }
+
     func unescaped(_ range: Range<Int>, equals other: Span<UInt8>) -> Bool {
+        // Most strings have no escape: then it is a comparison of bytes.
+        let shorter = Swift.min(range.count, other.count)
+        for index in 0..<shorter {
+            let byte = self[range.lowerBound + index]
+            if byte == .backslash { return slowlyUnescaped(range, equals: other) }
+            if byte != other[index] { return false }
+        }
+        // What is left of either, escaped or not, the other has not.
+        return range.count == other.count
+    }
+
+    private func slowlyUnescaped(_ range: Range<Int>, equals other: Span<UInt8>) -> Bool {
         var bytes = UnescapedBytes(range)
         for index in other.indices {
             guard bytes.next(in: self) == other[index] else { return false }

@@ -29,7 +29,8 @@ package struct SplicedText: Sendable {
         self.source = source
         self.inserted = inserted
         self.count = 0
-        self.pieces = []
+        pieces = []
+        pieces.reserveCapacity(8)
     }
 
     /// Continues with a part of the source.
@@ -56,26 +57,34 @@ package struct SplicedText: Sendable {
 
     /// Puts text after what there is.
     package mutating func append(_ text: StaticString) {
-        text.withUTF8Buffer { append($0) }
+        text.withUTF8Buffer { append($0.span) }
     }
 
     /// Puts a copy of bytes after what there is.
-    package mutating func append(_ bytes: some Collection<UInt8>) {
+    package mutating func append(_ bytes: [UInt8]) {
+        append(bytes.span)
+    }
+
+    private mutating func append(_ bytes: Span<UInt8>) {
         let start = inserted.count
-        inserted.append(contentsOf: bytes)
+        inserted.append(bytes, 0..<bytes.count)
         insert(start..<inserted.count)
     }
 
     /// Puts text before what there is.
     package mutating func prepend(_ text: StaticString) {
-        text.withUTF8Buffer { prepend($0) }
+        text.withUTF8Buffer { prepend($0.span) }
     }
 
     /// Puts a copy of bytes before what there is.
-    package mutating func prepend(_ bytes: some Collection<UInt8>) {
+    package mutating func prepend(_ bytes: [UInt8]) {
+        prepend(bytes.span)
+    }
+
+    private mutating func prepend(_ bytes: Span<UInt8>) {
         guard !bytes.isEmpty else { return }
         let start = inserted.count
-        inserted.append(contentsOf: bytes)
+        inserted.append(bytes, 0..<bytes.count)
         pieces.insert(Piece(range: start..<inserted.count, isInserted: true), at: 0)
         count += bytes.count
     }

@@ -42,20 +42,32 @@ final class BackendExchange: HTTPResponseHandler {
     private var hasEnded = false
     private var isAbandoned = false
 
-    /// Sends a request.
-    init(
-        _ request: [ArraySlice<UInt8>], to backend: Backend, patience: Patience
-    ) async throws(BackendError) {
+    /// Sends a request, on an idle connection or on a new one. What comes of it is told by `head` and `next`.
+    init(_ request: HTTPMessage, to backend: Backend, patience: Patience) {
         self.backend = backend
         self.patience = patience
         events = SSEDecoder(maxEvent: backend.limits.maxMessage)
-        do throws(HTTPClientError) {
-            connection = try await backend.connections.take()
-        } catch {
-            throw BackendError(error)
+        if let idle = backend.connections.takeIdle() {
+            send(request, on: idle)
+        } else {
+            backend.loop.spawn { await self.connect(request) }
         }
+    }
+
+    private func connect(_ request: HTTPMessage) async {
+        do throws(HTTPClientError) {
+            let connection = try await backend.connections.connect()
+            if hasEnded { return backend.connections.putBack(connection) }
+            send(request, on: connection)
+        } catch {
+            if !hasEnded { end(BackendError(error)) }
+        }
+    }
+
+    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection) {
+        self.connection = connection
         expectMore()
-        connection?.send(request, answersTo: self)
+        connection.send(request, answersTo: self)
     }
 
     // MARK: Reading

@@ -26,7 +26,8 @@ package final class LegacyCall {
     /// Waits for the answer. What else comes on its stream is served on the way.
     package func answer() async throws(BackendError) -> LegacyAnswer {
         defer { exchange.abandon() }
-        try await check(try await exchange.head())
+        let head = try await exchange.head()
+        guard head.status == 200, exchange.canHoldMessages else { throw await refusal(head) }
         while let text = try await exchange.next() {
             for message in try messages(in: text) {
                 switch message.kind {
@@ -47,22 +48,20 @@ package final class LegacyCall {
         throw BackendError(.outcomeUnknown, "the server ended its answer without a response")
     }
 
-    private func check(_ head: HTTPResponseHead) async throws(BackendError) {
+    /// What an answer means that holds no message.
+    private func refusal(_ head: HTTPResponseHead) async -> BackendError {
         if head.status == 200 {
-            if exchange.canHoldMessages { return }
-            throw BackendError(
+            return BackendError(
                 .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
         }
-        if try await session.isLoss(exchange) {
-            throw BackendError(.sessionLost, "the server no longer knows the session")
+        if await session.isLoss(head, of: exchange) {
+            return BackendError(.sessionLost, "the server no longer knows the session")
         }
-        if let refusal = BackendError.unauthorized(head) { throw refusal }
-        switch head.status {
-        case 400..<500:
-            throw BackendError(.rejected(status: head.status), "the server answered with HTTP \(head.status)")
-        default:
-            throw BackendError(.outcomeUnknown, "the server answered with HTTP \(head.status)")
-        }
+        if let refusal = BackendError.unauthorized(head) { return refusal }
+        let isRejected = (400..<500).contains(head.status)
+        return BackendError(
+            isRejected ? .rejected(status: head.status) : .outcomeUnknown,
+            "the server answered with HTTP \(head.status)")
     }
 
     private func messages(in text: [UInt8]) throws(BackendError) -> [Envelope] {

@@ -54,8 +54,8 @@ package final class LegacySession {
     ) async throws(BackendError) -> LegacySession {
         let request = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: Version.current)
         let head = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil)
-        let exchange = try await BackendExchange(
-            head.request(credentials, body: [request[...]]), to: backend,
+        let exchange = BackendExchange(
+            head.message(credentials, body: request), to: backend,
             patience: .until(.now + backend.limits.silence))
         defer { exchange.abandon() }
         let response = try await exchange.head()
@@ -115,13 +115,11 @@ package final class LegacySession {
 
     /// Begins a request of a client. Its answer is awaited with `LegacyCall.answer`, and fails when it has not come at
     /// `end`.
-    package func call(
-        _ request: ModernRequest, credentials: Credentials, until end: Instant
-    ) async throws(BackendError) -> LegacyCall {
+    package func call(_ request: ModernRequest, credentials: Credentials, until end: Instant) -> LegacyCall {
         let id = nextRequestID()
         let text = RequestTranslation.legacy(
             request, in: RequestContext(id: id, revision: handshake.revision))
-        let exchange = try await post(text.slices, credentials: credentials, until: end)
+        let exchange = post(text, credentials: credentials, until: end)
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
     }
 
@@ -130,11 +128,8 @@ package final class LegacySession {
         return lastRequestID
     }
 
-    private func post(
-        _ body: [ArraySlice<UInt8>], credentials: Credentials, until end: Instant
-    ) async throws(BackendError) -> BackendExchange {
-        let request = head(.post).request(credentials, body: body)
-        return try await BackendExchange(request, to: backend, patience: .until(end))
+    private func post(_ body: some HTTPBody, credentials: Credentials, until end: Instant) -> BackendExchange {
+        BackendExchange(head(.post).message(credentials, body: body), to: backend, patience: .until(end))
     }
 
     private func head(_ method: HTTPMethod) -> RequestHead {
@@ -143,8 +138,7 @@ package final class LegacySession {
 
     /// Sends a notification or a response; the server has nothing to say to it but 202.
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        let exchange = try await post(
-            [text[...]], credentials: credentials, until: .now + backend.limits.silence)
+        let exchange = post(text, credentials: credentials, until: .now + backend.limits.silence)
         defer { exchange.abandon() }
         let head = try await exchange.head()
         guard (200..<300).contains(head.status) else {
@@ -177,9 +171,8 @@ package final class LegacySession {
     }
 
     /// Whether an answer that is no success says that the server has lost the session.
-    func isLoss(_ exchange: BackendExchange) async throws(BackendError) -> Bool {
+    func isLoss(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Bool {
         guard sessionID != nil else { return false }
-        let head = try await exchange.head()
         return SessionLoss.isLoss(head, text: await exchange.errorBody())
     }
 
@@ -188,7 +181,7 @@ package final class LegacySession {
     private func openPushStream() {
         let head = head(.get)
         let stream = PushStream(session: self, backend: backend, credentials: credentials) { [credentials] in
-            head.request(credentials, body: [])
+            head.message(credentials)
         }
         pushStream = stream
         backend.loop.spawn { await stream.run() }
@@ -203,11 +196,9 @@ package final class LegacySession {
         isClosed = true
         pushStream?.stop()
         guard sessionID != nil else { return }
-        let request = head(.delete).request(credentials, body: [])
-        guard
-            let exchange = try? await BackendExchange(
-                request, to: backend, patience: .until(.now + LegacySession.closeTimeout))
-        else { return }
+        let exchange = BackendExchange(
+            head(.delete).message(credentials), to: backend,
+            patience: .until(.now + LegacySession.closeTimeout))
         _ = try? await exchange.head()
         exchange.abandon()
     }

@@ -16,7 +16,7 @@ final class PushStream {
     private unowned let session: LegacySession
     private let backend: Backend
     private let credentials: Credentials
-    private let request: () -> [ArraySlice<UInt8>]
+    private let request: () -> HTTPMessage
     private let wakeup = Wakeup()
     private let timer: Deadline
     private var exchange: BackendExchange?
@@ -24,7 +24,7 @@ final class PushStream {
 
     init(
         session: LegacySession, backend: Backend, credentials: Credentials,
-        request: @escaping () -> [ArraySlice<UInt8>]
+        request: @escaping () -> HTTPMessage
     ) {
         self.session = session
         self.backend = backend
@@ -66,7 +66,7 @@ final class PushStream {
 
     private func listen() async -> Outcome {
         do throws(BackendError) {
-            let exchange = try await BackendExchange(request(), to: backend, patience: .endless)
+            let exchange = BackendExchange(request(), to: backend, patience: .endless)
             self.exchange = exchange
             defer {
                 exchange.abandon()
@@ -75,7 +75,7 @@ final class PushStream {
             if isStopped { return .failed }
             let head = try await exchange.head()
             guard head.status == 200 else {
-                if try await session.isLoss(exchange) { return .gone }
+                if await session.isLoss(head, of: exchange) { return .gone }
                 return head.status >= 500 ? .failed : .notOffered
             }
             while let text = try await exchange.next(), !isStopped { hear(text) }

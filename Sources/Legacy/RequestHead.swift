@@ -1,3 +1,4 @@
+import HTTPTransport
 import HTTPWire
 import MCP
 
@@ -9,30 +10,26 @@ struct RequestHead {
     /// The negotiated revision; nil before there is one.
     let revision: Revision?
 
-    /// The whole request, in parts.
-    func request(
-        _ credentials: Credentials, body: [ArraySlice<UInt8>]
-    ) -> [ArraySlice<UInt8>] {
-        var head = [UInt8]()
-        head.reserveCapacity(512)
-        guard var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &head)
+    /// The whole request.
+    func message(_ credentials: Credentials, body: some HTTPBody = [UInt8]()) -> HTTPMessage {
+        HTTPMessage(body, headSize: 512) { write(credentials, bodySize: body.count, to: &$0) }
+    }
+
+    private func write(_ credentials: Credentials, bodySize: Int, to output: inout [UInt8]) {
+        guard
+            var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &output)
         else {
             preconditionFailure("the configuration let an impossible URL through")
         }
         // Both types, spelled out: the Python SDK refuses `*/*`.
-        writer.field(
-            "accept",
-            method == .get ? "text/event-stream" : "application/json, text/event-stream")
+        writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
-        if let revision, revision.hasVersionHeader {
-            _ = writer.field(Header.protocolVersion, Array(revision.rawValue.utf8))
-        }
+        if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
         if method == .post {
             writer.field("content-type", "application/json")
-            writer.field("content-length", body.reduce(0) { $0 + $1.count })
+            writer.field("content-length", bodySize)
         }
         for line in credentials.lines { writer.field(line.name, line.value) }
-        writer.end(into: &head)
-        return [head[...]] + body
+        writer.end(into: &output)
     }
 }

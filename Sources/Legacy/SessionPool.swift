@@ -49,6 +49,12 @@ package final class SessionPool {
 
     // MARK: Leases
 
+    /// The session for `key`, if it is ready to be used.
+    package func readyLease(_ key: SessionKey) -> Lease? {
+        guard let id = table.leaseReady(key, at: .now) else { return nil }
+        return Lease(session: session(id), id: id)
+    }
+
     /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made.
     package func lease(_ key: SessionKey, credentials: Credentials) async throws(BackendError) -> Lease {
         var patience: Deadline?
@@ -81,9 +87,11 @@ package final class SessionPool {
 
     /// The call that held the lease is over.
     package func release(_ lease: Lease) {
-        if table.release(lease.id, at: .now) { close(lease.id) }
+        let now = Instant.now
+        if table.release(lease.id, at: now) { close(lease.id) }
         freed.open()
-        planSweep()
+        // Nothing expires sooner than this; the sweep itself finds out what expires next.
+        if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
     }
 
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
@@ -139,12 +147,9 @@ package final class SessionPool {
         backend.loop.spawn { await session.close() }
     }
 
-    /// The table is asked only when no sweep is planned: a call that ends later only moves its session's expiry later.
-    private func planSweep() { if !sweep.isSet { sweep.set(table.nextExpiry) } }
-
     private func closeExpired() {
         for id in table.expire(at: .now) { close(id) }
-        planSweep()
+        sweep.set(table.nextExpiry)
     }
 
     /// Ends every session on the server. No call may be in flight.

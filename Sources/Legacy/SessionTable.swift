@@ -54,6 +54,15 @@ package struct SessionTable<Key: Hashable> {
 
     package var count: Int { records.count }
 
+    /// ``lease(_:at:)`` where a session is ready; nil, and nothing has changed, where none is.
+    package mutating func leaseReady(_ key: Key, at now: Instant) -> ID? {
+        guard let id = current[key], let place = records.index(forKey: id), records.values[place].state == .ready
+        else { return nil }
+        records.values[place].uses += 1
+        records.values[place].lastUsed = now
+        return id
+    }
+
     /// A call wants a session for `key`. Except after `full`, each is followed by one `release`, or by `failed` for all
     /// that wait.
     package mutating func lease(_ key: Key, at now: Instant) -> Decision {
@@ -83,11 +92,11 @@ package struct SessionTable<Key: Hashable> {
 
     /// A call is over. Returns whether the session is to be closed now.
     package mutating func release(_ id: ID, at now: Instant) -> Bool {
-        guard var record = records[id] else { preconditionFailure("a lease was released twice") }
-        record.uses -= 1
+        guard let place = records.index(forKey: id) else { preconditionFailure("a lease was released twice") }
+        records.values[place].uses -= 1
+        records.values[place].lastUsed = now
+        let record = records.values[place]
         precondition(record.uses >= 0, "a lease was released twice")
-        record.lastUsed = now
-        records[id] = record
         guard record.state == .retired, record.uses == 0 else { return false }
         remove(id)
         return true
@@ -113,7 +122,7 @@ package struct SessionTable<Key: Hashable> {
 
     /// When `expire` will have something to do, if no call comes before; nil when no session is idle.
     package var nextExpiry: Instant? {
-        records.values.lazy.filter(\.isIdle).map(\.lastUsed).min().map { $0 + idleTimeout }
+        records.values.lazy.filter { $0.isIdle }.map { $0.lastUsed }.min().map { $0 + idleTimeout }
     }
 
     private var leastRecentlyUsed: ID? {

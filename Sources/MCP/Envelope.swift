@@ -46,6 +46,8 @@ package struct Envelope: Sendable {
     package let document: JSONDocument
     package let kind: Kind
     package let params: JSONValue?
+    /// The `_meta` object of the params, if there is one.
+    package let meta: JSONValue?
 
     package init(_ document: JSONDocument) throws(Flaw) {
         let root = document.root
@@ -58,6 +60,7 @@ package struct Envelope: Sendable {
         }
         self.document = document
         params = document.value("params", of: root)
+        meta = params.flatMap { document.value("_meta", of: $0, .object) }
         kind = try Envelope.kind(of: document)
         guard let params else { return }
         guard params.kind == .object else { throw .paramsNotAnObject }
@@ -82,12 +85,6 @@ package struct Envelope: Sendable {
         if let result = document.value("result", of: root) { return .response(id: spoken, outcome: .result(result)) }
         if let error = document.value("error", of: root) { return .response(id: spoken, outcome: .error(error)) }
         throw .neitherRequestNorResponse
-    }
-
-    /// The `_meta` object of the params, if there is one.
-    package var meta: JSONValue? {
-        guard let params, let meta = document.value("_meta", of: params), meta.kind == .object else { return nil }
-        return meta
     }
 
     /// A string or an integer, as MCP narrows JSON-RPC's ids (basic/index, "Requests"). Integers may be of any size.

@@ -99,7 +99,19 @@ internal import Synchronization
         // Sound: the closure is made on this thread, and its task never leaves it.
         struct Unchecked: @unchecked Sendable { let body: () async -> Void }
         let unchecked = Unchecked(body: body)
-        Task(executorPreference: self) { await unchecked.body() }
+        Task(executorPreference: self) { await Resident(of: self).run(unchecked.body) }
+    }
+
+    /// Gives a task the isolation of its loop. Whether a task may go on where it is, the runtime then finds out by
+    /// comparing two executors; without an actor it takes a lock to look up the task's preference, ten times a call.
+    private actor Resident {
+        private let loop: Loop
+
+        nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
+
+        init(of loop: Loop) { self.loop = loop }
+
+        func run(_ body: () async -> Void) async { await body() }
     }
 
     /// Runs `body` on the loop, from any thread.

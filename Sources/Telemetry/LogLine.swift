@@ -15,98 +15,98 @@ package struct LogLine {
 
     init(_ format: Format, level: LogLevel, event: StaticString, time: [UInt8]) {
         self.format = format
-        bytes.reserveCapacity(256)
+        bytes.reserveCapacity(512)
         switch format {
         case .json:
-            bytes.append(contentsOf: #"{"ts":""#.utf8)
+            put(#"{"ts":""#)
             bytes.append(contentsOf: time)
-            bytes.append(UInt8(ascii: "\""))
+            put("\"")
             field("level", level.name)
             field("event", event)
         case .text:
             bytes.append(contentsOf: time)
-            for word in [level.name, event] {
-                bytes.append(UInt8(ascii: " "))
-                append(word)
-            }
+            put(" ", level.name, " ")
+            put(event)
         }
     }
 
     /// A value of ours.
     package mutating func field(_ name: StaticString, _ value: StaticString) {
         begin(name)
-        quote()
-        append(value)
-        quote()
+        put("\"", value, "\"")
     }
 
     package mutating func field(_ name: StaticString, _ value: Int) {
         begin(name)
-        append(decimal: value)
+        put(decimal: value)
     }
 
     /// Milliseconds with three decimals.
     package mutating func field(_ name: StaticString, milliseconds value: Duration) {
         begin(name)
         let (seconds, attoseconds) = value.components
-        let micros = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
-        append(decimal: Int(micros / 1000))
-        let rest = Int(micros % 1000)
+        let micros = Int(seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
+        put(decimal: micros / 1000)
+        let rest = micros % 1000
         bytes.append(UInt8(ascii: "."))
-        for digit in [rest / 100, rest / 10 % 10, rest % 10] { bytes.append(UInt8(ascii: "0") + UInt8(digit)) }
+        bytes.append(UInt8(ascii: "0") + UInt8(rest / 100))
+        bytes.append(UInt8(ascii: "0") + UInt8(rest / 10 % 10))
+        bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
     }
 
     /// A value from elsewhere: escaped and cut.
     package mutating func field(_ name: StaticString, _ value: String) {
         begin(name)
-        quote()
-        for byte in value.prefix(LogLine.maxValue).utf8 { append(escaping: byte) }
-        quote()
+        put("\"")
+        for byte in value.prefix(LogLine.maxValue).utf8 { put(escaping: byte) }
+        put("\"")
     }
 
-    mutating func end() {
-        if format == .json { bytes.append(UInt8(ascii: "}")) }
-        bytes.append(UInt8(ascii: "\n"))
-    }
+    mutating func end() { put(format == .json ? "}\n" : "\n") }
 
     private mutating func begin(_ name: StaticString) {
         switch format {
-        case .json:
-            bytes.append(contentsOf: ",\"".utf8)
-            append(name)
-            bytes.append(contentsOf: "\":".utf8)
-        case .text:
-            bytes.append(UInt8(ascii: " "))
-            append(name)
-            bytes.append(UInt8(ascii: "="))
+        case .json: put(",\"", name, "\":")
+        case .text: put(" ", name, "=")
         }
     }
 
-    private mutating func quote() { bytes.append(UInt8(ascii: "\"")) }
-
-    private mutating func append(_ text: StaticString) {
+    private mutating func put(_ text: StaticString) {
         text.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
     }
 
-    private mutating func append(decimal value: Int) {
-        if value < 10, value >= 0 {
-            bytes.append(UInt8(ascii: "0") + UInt8(value))
-        } else {
-            bytes.append(contentsOf: String(value).utf8)
+    /// Three texts with one look at the capacity: half of what a line costs is such looks.
+    private mutating func put(_ first: StaticString, _ second: StaticString, _ third: StaticString) {
+        let count = first.utf8CodeUnitCount + second.utf8CodeUnitCount + third.utf8CodeUnitCount
+        bytes.append(addingCapacity: count) { output in
+            for index in 0..<first.utf8CodeUnitCount { unsafe output.append(first.utf8Start[index]) }
+            for index in 0..<second.utf8CodeUnitCount { unsafe output.append(second.utf8Start[index]) }
+            for index in 0..<third.utf8CodeUnitCount { unsafe output.append(third.utf8Start[index]) }
         }
     }
 
-    private mutating func append(escaping byte: UInt8) {
+    private mutating func put(decimal value: Int) {
+        guard value >= 0 else { return bytes.append(contentsOf: String(value).utf8) }
+        let first = bytes.count
+        var rest = value
+        repeat {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[first...].reverse()
+    }
+
+    private mutating func put(escaping byte: UInt8) {
         switch byte {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"):
             bytes.append(UInt8(ascii: "\\"))
             bytes.append(byte)
         case 0..<0x20, 0x7F:
             // A line of the log stays one line, whatever a client sends.
-            let digits = Array("0123456789abcdef".utf8)
-            bytes.append(contentsOf: "\\u00".utf8)
-            bytes.append(digits[Int(byte >> 4)])
-            bytes.append(digits[Int(byte & 15)])
+            let digits: StaticString = "0123456789abcdef"
+            put("\\u00")
+            bytes.append(unsafe digits.utf8Start[Int(byte >> 4)])
+            bytes.append(unsafe digits.utf8Start[Int(byte & 15)])
         default:
             bytes.append(byte)
         }

@@ -11,24 +11,24 @@ package enum Discover {
         to request: ModernRequest, from handshake: Handshake, hasPushChannel: Bool, caching: CachePolicy
     ) -> SplicedText {
         var text = ResponseText.resultHead(id: request.rawID)
-        text.append(contentsOf: #"{"resultType":"complete","supportedVersions":[""#.utf8)
+        text.append(#"{"resultType":"complete","supportedVersions":[""#)
         text.append(contentsOf: Revision.modern.rawValue.utf8)
-        text.append(contentsOf: #""],"capabilities":"#.utf8)
+        text.append(#""],"capabilities":"#)
         capabilities(of: handshake, hasPushChannel: hasPushChannel).append(to: &text)
         let document = handshake.document
-        if let instructions = document.value("instructions", of: handshake.result), instructions.kind == .string {
-            text.append(contentsOf: #","instructions":"#.utf8)
+        if let instructions = document.value("instructions", of: handshake.result, .string) {
+            text.append(#","instructions":"#)
             text.append(contentsOf: document.raw(instructions))
         }
         if let hints = caching.hints(for: .discover) {
-            text.append(contentsOf: #","ttlMs":"#.utf8)
+            text.append(#","ttlMs":"#)
             text.append(contentsOf: hints.ttlMs)
-            text.append(contentsOf: #","cacheScope":"#.utf8)
+            text.append(#","cacheScope":"#)
             text.append(contentsOf: hints.cacheScope)
         }
-        text.append(contentsOf: #","_meta":{"io.modelcontextprotocol/serverInfo":"#.utf8)
+        text.append(#","_meta":{"io.modelcontextprotocol/serverInfo":"#)
         text.append(contentsOf: handshake.serverInfo)
-        text.append(contentsOf: "}}}".utf8)
+        text.append("}}}")
         return SplicedText(text)
     }
 
@@ -47,14 +47,14 @@ package enum Discover {
             member.value.kind != .object || !kept.contains { document.name(of: member, equals: $0) }
         }
         for name in ["tools", "prompts", "resources"] as [StaticString] {
-            guard let capability = document.value(name, of: capabilities), capability.kind == .object else { continue }
+            guard let capability = document.value(name, of: capabilities, .object) else { continue }
             splice.remove(from: capability) { member in
                 let promises =
                     document.name(of: member, equals: "listChanged") || document.name(of: member, equals: "subscribe")
                 return promises && !(hasPushChannel && document.boolean(member.value) == true)
             }
         }
-        if handshake.offers(.completions), document.value("completions", of: capabilities)?.kind != .object {
+        if handshake.offers(.completions), document.value("completions", of: capabilities, .object) == nil {
             splice.set("completions", to: "{}", in: capabilities, at: .end)
         }
         return splice.rendered(capabilities)

@@ -27,7 +27,7 @@ package enum ErrorTranslation {
         if code == ErrorCode.internalError, let legacy, legacy != ErrorCode.internalError {
             splice.set("data", to: reservedCodeData(legacy, of: error, in: document), in: error, at: .end)
         }
-        if document.value("message", of: error)?.kind != .string {
+        if document.value("message", of: error, .string) == nil {
             splice.set("message", to: "\"The server gave no message.\"", in: error, at: .end)
         }
         var text = splice.rendered(error)
@@ -57,7 +57,7 @@ package enum ErrorTranslation {
         var data = Array(#"{"legacyCode":"#.utf8)
         data.append(contentsOf: String(code).utf8)
         if let original = document.value("data", of: error) {
-            data.append(contentsOf: #","legacyData":"#.utf8)
+            data.append(#","legacyData":"#)
             data.append(contentsOf: document.raw(original))
         }
         data.append(UInt8(ascii: "}"))

@@ -21,8 +21,8 @@ package struct Handshake: Sendable {
     package init(_ result: JSONValue, in document: JSONDocument) throws(Flaw) {
         guard result.kind == .object,
             let version = document.value("protocolVersion", of: result), let spelled = document.string(version),
-            document.value("capabilities", of: result)?.kind == .object,
-            let serverInfo = document.value("serverInfo", of: result), serverInfo.kind == .object
+            document.value("capabilities", of: result, .object) != nil,
+            let serverInfo = document.value("serverInfo", of: result, .object)
         else { throw .malformed }
         guard let revision = Revision(rawValue: spelled), !revision.isModern else {
             throw .unsupportedRevision(spelled)
@@ -37,7 +37,7 @@ package struct Handshake: Sendable {
     /// complete, prompts or resource templates, counts there.
     package func offers(_ capability: ServerCapability) -> Bool {
         guard let capabilities = document.value("capabilities", of: result) else { return false }
-        func has(_ name: StaticString) -> Bool { document.value(name, of: capabilities)?.kind == .object }
+        func has(_ name: StaticString) -> Bool { document.value(name, of: capabilities, .object) != nil }
         switch capability {
         case .tools: return has("tools")
         case .prompts: return has("prompts")
@@ -53,13 +53,13 @@ package struct Handshake: Sendable {
     package static func request(id: Int, capabilities: [UInt8], remoraVersion: String) -> [UInt8] {
         var text = Array(#"{"jsonrpc":"2.0","id":"#.utf8)
         text.append(contentsOf: String(id).utf8)
-        text.append(contentsOf: #","method":"initialize","params":{"protocolVersion":""#.utf8)
+        text.append(#","method":"initialize","params":{"protocolVersion":""#)
         text.append(contentsOf: Revision.newestLegacy.rawValue.utf8)
-        text.append(contentsOf: #"","capabilities":"#.utf8)
+        text.append(#"","capabilities":"#)
         text.append(contentsOf: capabilities)
-        text.append(contentsOf: #","clientInfo":{"name":"remora","version":"#.utf8)
+        text.append(#","clientInfo":{"name":"remora","version":"#)
         text.appendJSON(remoraVersion)
-        text.append(contentsOf: "}}}".utf8)
+        text.append("}}}")
         return text
     }
 

@@ -46,11 +46,11 @@ package enum RequestTranslation {
     private static func head(id: Int, method: Method) -> [UInt8] {
         var head = [UInt8]()
         head.reserveCapacity(80)
-        head.append(contentsOf: #"{"jsonrpc":"2.0","id":"#.utf8)
+        head.append(#"{"jsonrpc":"2.0","id":"#)
         head.appendJSON(id)
-        head.append(contentsOf: #","method":""#.utf8)
+        head.append(#","method":""#)
         head.append(method.name)
-        head.append(contentsOf: #"","params":"#.utf8)
+        head.append(#"","params":"#)
         return head
     }
 

@@ -53,7 +53,7 @@ package enum ResultTranslation {
     private static func nameServer(
         _ serverInfo: [UInt8], in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
     ) {
-        if let meta = document.value("_meta", of: result), meta.kind == .object {
+        if let meta = document.value("_meta", of: result, .object) {
             splice.remove(MetaKey.relatedTask, from: meta)
             splice.set(MetaKey.serverInfo, to: serverInfo, in: meta, at: .end)
         } else {
@@ -79,7 +79,7 @@ package enum ResponseText {
     private static func head(id: ArraySlice<UInt8>, member: StaticString) -> [UInt8] {
         var head = [UInt8]()
         head.reserveCapacity(48 + id.count)
-        head.append(contentsOf: #"{"jsonrpc":"2.0","id":"#.utf8)
+        head.append(#"{"jsonrpc":"2.0","id":"#)
         head.append(contentsOf: id)
         member.withUTF8Buffer { head.append(contentsOf: $0) }
         return head

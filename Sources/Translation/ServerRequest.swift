@@ -17,9 +17,9 @@ package enum ServerRequest {
     package static func cancelled(requestID: Int, reason: String) -> [UInt8] {
         var text = Array(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.utf8)
         text.appendJSON(requestID)
-        text.append(contentsOf: #","reason":"#.utf8)
+        text.append(#","reason":"#)
         text.appendJSON(reason)
-        text.append(contentsOf: "}}".utf8)
+        text.append("}}")
         return text
     }
 }

@@ -7,7 +7,7 @@ enum ToolTranslation {
         guard let tools = document.value("tools", of: result) else { return }
         for tool in document.elements(of: tools) {
             splice.remove("execution", from: tool)
-            guard let schema = document.value("inputSchema", of: tool), schema.kind == .object else {
+            guard let schema = document.value("inputSchema", of: tool, .object) else {
                 splice.set("inputSchema", to: #"{"type":"object"}"#, in: tool, at: .end)
                 continue
             }
@@ -23,7 +23,7 @@ enum ToolTranslation {
         guard document.value("content", of: result) == nil else { return }
         var content = Array("[".utf8)
         if let structured = document.value("structuredContent", of: result) {
-            content.append(contentsOf: #"{"type":"text","text":"#.utf8)
+            content.append(#"{"type":"text","text":"#)
             content.appendJSON(utf8: document.raw(structured))
             content.append(UInt8(ascii: "}"))
         }

@@ -30,12 +30,12 @@ enum Demo {
             let log = Log(level: .warning, format: .text)
             let remora = try Wiring(configuration, log: log).parts(on: loop)
             remora.service.start()
-            Console.say("A legacy MCP server (2025-11-25, with sessions) listens on \(url).")
-            Console.say("Remora listens on http://\(remora.address)/mcp.\n")
-            loop.spawn { await show(remora, once: once, on: loop) }
             let watches = [SignalWatch.terminate, SignalWatch.interrupt].map { signal in
                 SignalWatch(signal, on: loop) { end(remora, loop) }
             }
+            Console.say("A legacy MCP server (2025-11-25, with sessions) listens on \(url).")
+            Console.say("Remora listens on http://\(remora.address)/mcp.\n")
+            loop.spawn { await show(remora, once: once, on: loop) }
             loop.run()
             withExtendedLifetime(watches) {}
             log.flush()
@@ -77,17 +77,19 @@ enum Demo {
     private static func ask(_ address: SocketAddress, on loop: Loop) async -> String? {
         guard let connection = try? await HTTPClientConnection.connect(to: address, on: loop, timeout: .seconds(2))
         else { return nil }
-        var head: [UInt8] = []
-        guard
-            var writer = HTTPHeadWriter(
-                method: .post, target: Array("/mcp".utf8), host: Array("\(address)".utf8), into: &head)
-        else { return nil }
-        for field in fields { _ = writer.field(field.name, Array(field.value.utf8)) }
-        writer.field("content-length", request.utf8.count)
-        writer.end(into: &head)
+        let body = Array(request.utf8)
+        let message = HTTPMessage(body, headSize: 512) { head in
+            guard
+                var writer = HTTPHeadWriter(
+                    method: .post, target: Array("/mcp".utf8), host: Array("\(address)".utf8), into: &head)
+            else { preconditionFailure("the demo's own address is no host") }
+            for field in fields { _ = writer.field(field.name, Array(field.value.utf8)) }
+            writer.field("content-length", body.count)
+            writer.end(into: &head)
+        }
         let answer = DemoAnswer()
         connection.setTimeout(.now + .seconds(10))
-        connection.send([head[...], Array(request.utf8)[...]], answersTo: answer)
+        connection.send(message, answersTo: answer)
         return await answer.text()
     }
 }

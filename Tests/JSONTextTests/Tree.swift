@@ -106,7 +106,7 @@ struct Seeded: RandomNumberGenerator {
 }
 
 extension JSONDocument {
-    init(text: String, maxDepth: Int = 128, recording: Int = 3) throws {
+    convenience init(text: String, maxDepth: Int = 128, recording: Int = 3) throws {
         try self.init(Array(text.utf8), maxDepth: maxDepth, recording: recording)
     }
 

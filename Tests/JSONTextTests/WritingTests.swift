@@ -16,7 +16,7 @@ import Testing
     ])
     func strings(_ string: String, _ expected: String) throws {
         #expect(written { $0.appendJSON(string) } == expected)
-        #expect(written { $0.appendJSON(utf8: Array(string.utf8)) } == expected)
+        #expect(written { $0.appendJSON(utf8: Array(string.utf8)[...]) } == expected)
         let document = try JSONDocument(text: expected)
         #expect(document.string(document.root) == string)
     }
@@ -27,8 +27,8 @@ import Testing
     }
 
     @Test func integers() {
-        #expect(written { $0.appendJSON(Int64.min) } == "-9223372036854775808")
-        #expect(written { $0.appendJSON(UInt64.max) } == "18446744073709551615")
+        #expect(written { $0.appendJSON(Int.min) } == "-9223372036854775808")
+        #expect(written { $0.appendJSON(Int.max) } == "9223372036854775807")
         #expect(written { $0.appendJSON(0) } == "0")
     }
 
