@@ -86,6 +86,7 @@ async def test_audit_accepts_what_is_right(asked: Any, answered: bytes) -> None:
         (call("echo"), response(result(GOOD), type="text/html"), "text/html"),
         (call("echo"), response(b"{"), "not JSON"),
         (call("echo"), response(b'{"jsonrpc":"2.0","id":1,"id":1,"result":{}}'), "duplicate"),
+        (call("echo"), response(b'{"jsonrpc":"2.0","id":1,"result":{"_meta":{"a":1,"\\u0061":1}}}'), "duplicate"),
         (call("echo"), response([result(GOOD)]), "not a JSON object"),
         (call("echo"), response({**result(GOOD), "error": {"code": 1, "message": "m"}}), "both"),
         (call("echo"), response(result({**GOOD, "resultType": "input_required"})), "inputRequests"),

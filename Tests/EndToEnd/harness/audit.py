@@ -15,27 +15,36 @@ from . import http1, schema
 from .tap import Recording
 
 PREFIX = "io.modelcontextprotocol/"
-_STATUS_OF_CODE = {-32700: 400, -32600: 400, -32020: 400, -32021: 400, -32022: 400}
+_STATUS_OF_CODE = {-32700: 400, -32020: 400, -32021: 400, -32022: 400}
 """Status that a code always comes with, in an answer that is not a stream (translation contract, section 1)."""
 
 
-class Duplicate(ValueError):
-    """An object has a member twice."""
+class Object(dict[str, Any]):
+    """A JSON object that remembers which of its members were given more than once."""
+
+    repeated: tuple[str, ...] = ()
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON that refuses duplicate members and the constants that only Python knows."""
+    """JSON without the constants that only Python knows, in `Object`s."""
 
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-        if repeated:
-            raise Duplicate(f"duplicate members: {repeated}")
-        return dict(pairs)
+    def members(pairs: list[tuple[str, Any]]) -> Object:
+        found = Object(pairs)
+        if len(found) < len(pairs):
+            found.repeated = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        return found
 
     def constant(name: str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
     return json.loads(text, object_pairs_hook=members, parse_constant=constant)
+
+
+def duplicates(message: Any) -> list[str]:
+    """Members given twice where Remora answers for them: not inside what it only passes on."""
+    outer = [message, *(message.get(name) for name in ("params", "result", "error"))]
+    places = outer + [each.get("_meta") for each in outer if isinstance(each, dict)]
+    return [f"duplicate members: {each.repeated}" for each in places if isinstance(each, Object) and each.repeated]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -194,6 +203,7 @@ def _front_message(audit: Audit, where: str, text: str, exchange: Exchange, *, l
     if not isinstance(message, dict):
         audit.add(where, "not a JSON object")
         return
+    audit.add(where, *duplicates(message))
     if "method" in message:
         if last or "id" in message:
             audit.add(where, "a stream ends with the response, and carries no request")
@@ -223,8 +233,7 @@ def _front_error(audit: Audit, where: str, message: Any, asked: Any, exchange: E
     code = error.get("code")
     wanted = _STATUS_OF_CODE.get(code)
     if wanted and exchange.response.status != wanted and exchange.response.media_type == "application/json":
-        if not (code == -32600 and exchange.response.status in (403, 405, 413, 415, 421, 431)):
-            audit.add(where, f"code {code} with status {exchange.response.status}")
+        audit.add(where, f"code {code} with status {exchange.response.status}")
     if exchange.response.status >= 400 and exchange.response.status < 500 and "result" in message:
         audit.add(where, f"a result with status {exchange.response.status}")
     if code in (-32042, -32002):
@@ -325,6 +334,7 @@ def _back_post(audit: Audit, where: str, request: http1.Message, session: _Sessi
     if not isinstance(message, dict):
         audit.add(where, "not a JSON object")
         return
+    audit.add(where, *duplicates(message))
     audit.add(where, *schema.client_message_errors(session.revision if session else schema.LEGACY[0], message))
     if "method" in message:
         _back_params(audit, where, message)

@@ -94,3 +94,15 @@ async def settles(measure: Callable[[], int], limit: int, timeout: float = TIMEO
     while (value := measure()) > limit:
         assert time.monotonic() < end, f"stays at {value}, more than {limit}"
         await asyncio.sleep(0.02)
+
+
+async def settled(measure: Callable[[], int], quiet: float = 0.3) -> int:
+    """A number, once it has not changed for a while (seconds)."""
+    value, since = measure(), time.monotonic()
+    end = since + TIMEOUT
+    while time.monotonic() - since < quiet:
+        await asyncio.sleep(0.02)
+        if (now := measure()) != value:
+            value, since = now, time.monotonic()
+        assert time.monotonic() < end, "does not settle"
+    return value
