@@ -126,9 +126,14 @@ class Process:
         try:
             return await self.wait()
         except TimeoutError:
-            self.child.kill()
-            await self.child.wait()
+            await self.kill()
             raise AssertionError(f"{self.name} ignored SIGTERM:\n{self.tail()}") from None
+
+    async def kill(self) -> None:
+        """Ends the program without asking, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            self.child.kill()
+        await self.child.wait()
 
 
 def as_event(line: str) -> dict[str, Any] | None:
