@@ -113,7 +113,7 @@ async def test_demo() -> None:
     """`remora demo` prints a request that works as it stands."""
     process = await Process.start(binary("remora"), "demo")
     try:
-        await process.line(lambda line: "curl" in line or "127.0.0.1" in line)
+        await process.line(lambda line: "curl" in line)
         assert process.running
     finally:
         assert await process.stop() == 0
