@@ -299,6 +299,10 @@ class Measurement:
     errors: int
 
 
+FIGURES = ("rate", "p50", "p99", "cpu", "memory")
+"""The members of a measurement that have a median and a ratio."""
+
+
 def measure(target: Target, connections: int, seconds: float) -> Measurement:
     before = target.cpu()
     command = (program("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s")
@@ -324,10 +328,7 @@ def measure(target: Target, connections: int, seconds: float) -> Measurement:
 
 
 def median(rounds: list[Measurement]) -> Measurement:
-    middle = {
-        name: statistics.median(getattr(each, name) for each in rounds)
-        for name in ("rate", "p50", "p99", "cpu", "memory")
-    }
+    middle = {name: statistics.median(getattr(each, name) for each in rounds) for name in FIGURES}
     return Measurement(**middle, errors=sum(each.errors for each in rounds))
 
 
@@ -336,15 +337,16 @@ def table(results: dict[int, dict[str, Measurement]]) -> str:
     rows = []
     for connections, by_name in results.items():
         for name, each in by_name.items():
-            figures = [f"{each.rate:.0f}", f"{each.p50:.2f}", f"{each.p99:.2f}", f"{each.cpu:.1f}", f"{each.memory:.1f}"]
-            rows.append([str(connections), name, *figures, str(each.errors)])
+            times = [f"{each.p50:.2f}", f"{each.p99:.2f}", f"{each.cpu:.1f}"]
+            rows.append([str(connections), name, f"{each.rate:.0f}", *times, f"{each.memory:.1f}", str(each.errors)])
         ours, theirs = by_name["Remora"], by_name["nginx"]
-        ratios = [getattr(ours, name) / (getattr(theirs, name) or 1) for name in ("rate", "p50", "p99", "cpu", "memory")]
+        ratios = [getattr(ours, name) / (getattr(theirs, name) or 1) for name in FIGURES]
         rows.append([str(connections), "**Remora ÷ nginx**", *(f"**{ratio:.2f}**" for ratio in ratios), ""])
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
 
     def line(cells: list[str]) -> str:
-        padded = [cell.ljust(width) if column == 1 else cell.rjust(width) for column, (cell, width) in enumerate(zip(cells, widths))]
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths)]
+        padded[1] = cells[1].ljust(widths[1])
         return f"| {' | '.join(padded)} |"
 
     rule = [("-" * width if column == 1 else "-" * (width - 1) + ":") for column, width in enumerate(widths)]
@@ -358,7 +360,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256], help="(1 32 256)")
     parser.add_argument("--sse", action="store_true", help="the backend answers with event streams")
     parser.add_argument("--size", type=int, default=32, help="bytes of text in the answer (32)")
-    parser.add_argument("--output", type=Path, default=ROOT / ".build" / "benchmark.md", help="where the table goes, too")
+    default = ROOT / ".build" / "benchmark.md"
+    parser.add_argument("--output", type=Path, default=default, help="where the table goes, too (.build/benchmark.md)")
     return parser.parse_args()
 
 

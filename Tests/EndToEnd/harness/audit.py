@@ -61,6 +61,8 @@ class Exchange:
     response: http1.Message | None
     request_error: str | None = None
     response_error: str | None = None
+    unfinished: http1.Message | None = None
+    """What came of a response that was cut off."""
 
     @property
     def message(self) -> Any:
@@ -69,12 +71,13 @@ class Exchange:
 
     @property
     def messages(self) -> list[Any]:
-        """The JSON-RPC messages of the response."""
-        if self.response is None:
+        """The JSON-RPC messages of the response, also of one that was cut off after them."""
+        response = self.response or self.unfinished
+        if response is None:
             return []
-        if self.response.media_type == "text/event-stream":
-            return [loads(event.data) for event in http1.events(self.response.body) if event.data]
-        message = _json_or_none(self.response.body)
+        if response.media_type == "text/event-stream":
+            return [loads(event.data) for event in http1.events(response.body) if event.data]
+        message = _json_or_none(response.body)
         return [] if message is None else [message]
 
 
@@ -87,9 +90,9 @@ def _json_or_none(body: bytes) -> Any:
 
 async def exchanges(recording: Recording) -> list[Exchange]:
     """Pairs the requests and responses of one connection, in order, up to the first that cannot be read."""
-    requests, request_error = await _read(bytes(recording.client), http1.read_request)
+    requests, request_error, _ = await _read(bytes(recording.client), http1.read_request)
     methods = iter([request.method for request in requests])
-    responses, response_error = await _read(
+    responses, response_error, unfinished = await _read(
         bytes(recording.server), lambda reader: http1.read_response(reader, next(methods, "POST"))
     )
     found = []
@@ -105,10 +108,12 @@ async def exchanges(recording: Recording) -> list[Exchange]:
         if not found:
             found.append(Exchange(recording.number, None, None))
         found[-1].request_error, found[-1].response_error = request_error, response_error
+        found[min(len(responses), len(found) - 1)].unfinished = unfinished
     return found
 
 
-async def _read(data: bytes, read: Any) -> tuple[list[http1.Message], str | None]:
+async def _read(data: bytes, read: Any) -> tuple[list[http1.Message], str | None, http1.Message | None]:
+    """The whole messages, why there are no more, and what came of the last if it was cut off."""
     reader = asyncio.StreamReader(limit=http1.HEAD_LIMIT)
     reader.feed_data(data)
     reader.feed_eof()
@@ -116,11 +121,11 @@ async def _read(data: bytes, read: Any) -> tuple[list[http1.Message], str | None
     try:
         while (message := await read(reader)) is not None:
             found.append(message)
+    except http1.Truncated as error:
+        return found, f"Truncated: {error}", error.message
     except http1.Malformed as error:
-        return found, f"{type(error).__name__}: {error}"
-    except asyncio.IncompleteReadError:
-        return found, "Truncated: connection ended inside a chunk"
-    return found, None
+        return found, f"Malformed: {error}", None
+    return found, None, None
 
 
 @dataclass
@@ -277,11 +282,14 @@ async def back(recordings: list[Recording], host: str) -> Audit:
 
 def _learn(sessions: dict[str | None, _Session], exchange: Exchange) -> None:
     message = exchange.message
-    if not isinstance(message, dict) or message.get("method") != "initialize" or exchange.response is None:
+    if not isinstance(message, dict) or message.get("method") != "initialize":
+        return
+    response = exchange.response or exchange.unfinished
+    if response is None:
         return
     try:
         results = [each["result"] for each in exchange.messages if "result" in each]
-        session = dict(exchange.response.headers).get("mcp-session-id")
+        session = response.header("mcp-session-id")
     except (ValueError, TypeError, KeyError, http1.Malformed):
         return
     if results and results[0].get("protocolVersion") in schema.LEGACY:
