@@ -26,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -276,10 +277,13 @@ def start_up(backend: str, directory: Path, times: int = 11) -> float:
             (binary("remora"), "-c", str(configuration)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
+        patience = threading.Timer(WAIT, process.kill)
+        patience.start()
         for line in process.stdout:
             if b'"listening"' in line:
                 found.append((time.perf_counter() - start) * 1000)
                 break
+        patience.cancel()
         process.terminate()
         process.communicate(timeout=WAIT)
     return statistics.median(found) if found else sys.exit("remora does not start")

@@ -58,6 +58,12 @@ class Process:
         )
         return cls(Path(command[0]).name, child)
 
+    async def __aenter__(self) -> Process:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+
     @property
     def pid(self) -> int:
         return self.child.pid

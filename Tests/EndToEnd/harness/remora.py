@@ -93,9 +93,5 @@ async def check(text: str, *, command: str = "check") -> tuple[int, str]:
         path = Path(directory) / "remora.yaml"
         path.write_text(text)
         arguments = ["check", "-c", str(path)] if command == "check" else ["-c", str(path)]
-        process = await Process.start(binary("remora"), *arguments)
-        try:
-            status = await process.wait()
-        finally:
-            await process.kill()
-        return status, "\n".join(process.lines)
+        async with await Process.start(binary("remora"), *arguments) as process:
+            return await process.wait(), "\n".join(process.lines)
