@@ -22,9 +22,9 @@ def pytest_report_header() -> str:
 
 
 async def _lab(*options: str) -> AsyncIterator[str]:
-    process = await Process.start(venv("legacy-1.30.0"), str(SERVERS / "lab.py"), *options)
-    yield (await process.event("listening", timeout=60))["address"]
-    await process.stop()
+    async with await Process.start(venv("legacy-1.30.0"), str(SERVERS / "lab.py"), *options) as process:
+        yield (await process.event("listening", timeout=60))["address"]
+        await process.stop()
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +44,10 @@ async def lab_json(anyio_backend: str) -> AsyncIterator[str]:
 async def _published(program: str, *options: str) -> AsyncIterator[str]:
     """A published stdio server, made a legacy Streamable HTTP one by mcp-proxy."""
     command = [venv("mcp-proxy", "mcp-proxy"), "--host", "127.0.0.1", "--port", "0", "--pass-environment"]
-    process = await Process.start(*command, "--", venv("servers", program), *options)
     running = re.compile(r"Uvicorn running on http://(\S+) ")
-    found = await process.line(running.search, timeout=60)
-    yield found[1]
-    await process.stop()
+    async with await Process.start(*command, "--", venv("servers", program), *options) as process:
+        yield (await process.line(running.search, timeout=60))[1]
+        await process.stop()
 
 
 @pytest.fixture(scope="session")

@@ -85,8 +85,8 @@ REFUSED = [
         "batch", 400, -32600, "batch|array|single", message=json.dumps([call("x"), call("x", id=2)]).encode(), id=OMIT
     ),
     # Row 5: the form of the body.
-    Case("text", 415, None, "application/json", options={"Content_Type": "text/plain"}, id=OMIT),
-    Case("no type", 415, None, "application/json", options={"Content_Type": OMIT}, id=OMIT),
+    Case("text", 415, None, "application/json", options={"Content_Type": "text/plain"}),
+    Case("no type", 415, None, "application/json", options={"Content_Type": OMIT}),
     Case(
         "large",
         413,
@@ -204,7 +204,7 @@ async def test_refused(case: Case) -> None:
         assert answer.messages, "a refusal explains itself"
         error = answer.error
         assert re.search(case.says, error["message"], re.IGNORECASE), error
-        assert len(error["message"]) >= 20, error
+        assert len(error["message"]) >= 15, error
         if case.code is not None:
             assert error["code"] == case.code
         if case.id is OMIT:
@@ -311,7 +311,8 @@ async def test_names_in_the_header(name: str) -> None:
     async with RawBackend() as raw, stack(raw.address) as running:
         assert (await running.client.call(name)).text == "raw"
         assert raw.methods["tools/call"] == 1
-    assert json.dumps(name) in raw.received.decode() or json.dumps(name, ensure_ascii=False) in raw.received.decode()
+        (sent,) = await running.backend_messages("tools/call")
+        assert sent["params"]["name"] == name
 
 
 async def test_base64_where_it_was_not_needed() -> None:
@@ -330,14 +331,15 @@ async def test_what_legacy_servers_must_not_see() -> None:
     """Section 5: headers and `_meta` toward the backend. The audit looks at the rest."""
     async with RawBackend() as raw, stack(raw.address) as running:
         message = call("x")
-        message["params"]["_meta"] |= {"vendor.example/key": [1.0], "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"}
+        traceparent = f"00-{'1' * 32}-{'2' * 16}-01"
+        message["params"]["_meta"] |= {"vendor.example/key": [1.0], "traceparent": traceparent}
         message["params"] |= {"inputResponses": {}, "task": {"ttl": 1}}
         answer = await running.client.send(message, Authorization="Bearer t", Cookie="a=b", Accept_Encoding="gzip")
         assert answer.text == "raw"
         (sent,) = await running.backend_messages("tools/call")
         exchanges = await running.backend_exchanges()
         assert sent["params"]["_meta"]["vendor.example/key"] == [1.0]
-        assert sent["params"]["_meta"]["traceparent"].startswith("00-1111")
+        assert sent["params"]["_meta"]["traceparent"] == traceparent
         assert not any(name.startswith(PREFIX) for name in sent["params"]["_meta"])
         assert {"name", "arguments"} <= set(sent["params"]) <= {"name", "arguments", "_meta"}
         (http,) = [each.request for each in exchanges if each.message == sent]

@@ -61,21 +61,21 @@ async def test_all_mistakes_at_once_with_their_places() -> None:
 
 
 async def test_a_file_that_is_not_there() -> None:
-    process = await Process.start(binary("remora"), "check", "-c", "/nonexistent/remora.yaml")
-    assert await process.wait() == USAGE
+    async with await Process.start(binary("remora"), "check", "-c", "/nonexistent/remora.yaml") as process:
+        assert await process.wait() == USAGE
     assert "/nonexistent/remora.yaml" in "\n".join(process.lines)
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["-c"]])
 async def test_a_wrong_command_line(arguments: list[str]) -> None:
-    process = await Process.start(binary("remora"), *arguments)
-    assert await process.wait() == USAGE
+    async with await Process.start(binary("remora"), *arguments) as process:
+        assert await process.wait() == USAGE
     assert re.search("usage|remora -c|--help", "\n".join(process.lines), re.IGNORECASE)
 
 
 async def test_version() -> None:
-    process = await Process.start(binary("remora"), "version")
-    assert await process.wait() == 0
+    async with await Process.start(binary("remora"), "version") as process:
+        assert await process.wait() == 0
     assert re.search(r"\d+\.\d+", "\n".join(process.lines))
 
 
@@ -110,18 +110,15 @@ async def test_several_threads(lab_json: str) -> None:
 
 
 async def test_demo() -> None:
-    """`remora demo` prints a request that works as it stands."""
-    process = await Process.start(binary("remora"), "demo")
-    try:
-        await process.line(lambda line: "curl" in line or "127.0.0.1" in line)
-        assert process.running
-    finally:
+    """`remora demo` prints a request to try, and runs until it is told to end."""
+    async with await Process.start(binary("remora"), "demo") as process:
+        await process.line(lambda line: "curl" in line)
         assert await process.stop() == 0
 
 
-async def test_legacy_demo_is_a_legacy_server() -> None:
-    for options in ([], ["--sse"]):
-        process = await Process.start(binary("legacy-demo"), "--listen", "127.0.0.1:0", *options)
+@pytest.mark.parametrize("options", [[], ["--sse"]], ids=["json", "sse"])
+async def test_legacy_demo_is_a_legacy_server(options: list[str]) -> None:
+    async with await Process.start(binary("legacy-demo"), "--listen", "127.0.0.1:0", *options) as process:
         address = (await process.event("listening"))["address"]
         async with mcp.Client(f"http://{address}/mcp", mode="legacy") as client:
             assert (await client.call_tool("echo", {"text": "hi"})).content[0].text == "hi"

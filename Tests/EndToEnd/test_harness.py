@@ -86,6 +86,7 @@ async def test_audit_accepts_what_is_right(asked: Any, answered: bytes) -> None:
         (call("echo"), response(result(GOOD), type="text/html"), "text/html"),
         (call("echo"), response(b"{"), "not JSON"),
         (call("echo"), response(b'{"jsonrpc":"2.0","id":1,"id":1,"result":{}}'), "duplicate"),
+        (call("echo"), response(b'{"jsonrpc":"2.0","id":1,"result":{"_meta":{"a":1,"\\u0061":1}}}'), "duplicate"),
         (call("echo"), response([result(GOOD)]), "not a JSON object"),
         (call("echo"), response({**result(GOOD), "error": {"code": 1, "message": "m"}}), "both"),
         (call("echo"), response(result({**GOOD, "resultType": "input_required"})), "inputRequests"),
@@ -150,6 +151,19 @@ async def test_audit_accepts_a_right_conversation_with_a_backend() -> None:
     notification = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     refusal = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32601, "message": "no"}}
     assert await judge_back(*map(legacy_post, (notification, LEGACY_CALL, refusal, result({}, 0)))) == []
+
+
+async def test_a_session_counts_though_its_first_answer_was_cut_off() -> None:
+    """The published client closes the connection as soon as it has read the event."""
+    body = b"data: " + INITIALIZED.split(b"\r\n\r\n", 1)[1] + b"\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nMcp-Session-Id: s\r\n"
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
+    first = encode(INITIALIZE, of={"method": "x"}, MCP_Protocol_Version=OMIT, Mcp_Method=OMIT)
+    recordings = [
+        Recording(1, bytearray(first), bytearray(head + b"%x\r\n%s\r\n" % (len(body), body))),
+        Recording(2, bytearray(legacy_post(LEGACY_CALL)), bytearray()),
+    ]
+    assert (await audit.back(recordings, "127.0.0.1")).violations == []
 
 
 @pytest.mark.parametrize(

@@ -15,27 +15,36 @@ from . import http1, schema
 from .tap import Recording
 
 PREFIX = "io.modelcontextprotocol/"
-_STATUS_OF_CODE = {-32700: 400, -32600: 400, -32020: 400, -32021: 400, -32022: 400}
+_STATUS_OF_CODE = {-32700: 400, -32020: 400, -32021: 400, -32022: 400}
 """Status that a code always comes with, in an answer that is not a stream (translation contract, section 1)."""
 
 
-class Duplicate(ValueError):
-    """An object has a member twice."""
+class Object(dict[str, Any]):
+    """A JSON object that remembers which of its members were given more than once."""
+
+    repeated: tuple[str, ...] = ()
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON that refuses duplicate members and the constants that only Python knows."""
+    """JSON without the constants that only Python knows, in `Object`s."""
 
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-        if repeated:
-            raise Duplicate(f"duplicate members: {repeated}")
-        return dict(pairs)
+    def members(pairs: list[tuple[str, Any]]) -> Object:
+        found = Object(pairs)
+        if len(found) < len(pairs):
+            found.repeated = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        return found
 
     def constant(name: str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
     return json.loads(text, object_pairs_hook=members, parse_constant=constant)
+
+
+def duplicates(message: Any) -> list[str]:
+    """Members given twice where Remora answers for them: not inside what it only passes on."""
+    outer = [message, *(message.get(name) for name in ("params", "result", "error"))]
+    places = outer + [each.get("_meta") for each in outer if isinstance(each, dict)]
+    return [f"duplicate members: {each.repeated}" for each in places if isinstance(each, Object) and each.repeated]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -52,6 +61,8 @@ class Exchange:
     response: http1.Message | None
     request_error: str | None = None
     response_error: str | None = None
+    unfinished: http1.Message | None = None
+    """What came of a response that was cut off."""
 
     @property
     def message(self) -> Any:
@@ -60,12 +71,13 @@ class Exchange:
 
     @property
     def messages(self) -> list[Any]:
-        """The JSON-RPC messages of the response."""
-        if self.response is None:
+        """The JSON-RPC messages of the response, also of one that was cut off after them."""
+        response = self.response or self.unfinished
+        if response is None:
             return []
-        if self.response.media_type == "text/event-stream":
-            return [loads(event.data) for event in http1.events(self.response.body) if event.data]
-        message = _json_or_none(self.response.body)
+        if response.media_type == "text/event-stream":
+            return [loads(event.data) for event in http1.events(response.body) if event.data]
+        message = _json_or_none(response.body)
         return [] if message is None else [message]
 
 
@@ -78,9 +90,9 @@ def _json_or_none(body: bytes) -> Any:
 
 async def exchanges(recording: Recording) -> list[Exchange]:
     """Pairs the requests and responses of one connection, in order, up to the first that cannot be read."""
-    requests, request_error = await _read(bytes(recording.client), http1.read_request)
+    requests, request_error, _ = await _read(bytes(recording.client), http1.read_request)
     methods = iter([request.method for request in requests])
-    responses, response_error = await _read(
+    responses, response_error, unfinished = await _read(
         bytes(recording.server), lambda reader: http1.read_response(reader, next(methods, "POST"))
     )
     found = []
@@ -96,10 +108,12 @@ async def exchanges(recording: Recording) -> list[Exchange]:
         if not found:
             found.append(Exchange(recording.number, None, None))
         found[-1].request_error, found[-1].response_error = request_error, response_error
+        found[min(len(responses), len(found) - 1)].unfinished = unfinished
     return found
 
 
-async def _read(data: bytes, read: Any) -> tuple[list[http1.Message], str | None]:
+async def _read(data: bytes, read: Any) -> tuple[list[http1.Message], str | None, http1.Message | None]:
+    """The whole messages, why there are no more, and what came of the last if it was cut off."""
     reader = asyncio.StreamReader(limit=http1.HEAD_LIMIT)
     reader.feed_data(data)
     reader.feed_eof()
@@ -107,11 +121,11 @@ async def _read(data: bytes, read: Any) -> tuple[list[http1.Message], str | None
     try:
         while (message := await read(reader)) is not None:
             found.append(message)
+    except http1.Truncated as error:
+        return found, f"Truncated: {error}", error.message
     except http1.Malformed as error:
-        return found, f"{type(error).__name__}: {error}"
-    except asyncio.IncompleteReadError:
-        return found, "Truncated: connection ended inside a chunk"
-    return found, None
+        return found, f"Malformed: {error}", None
+    return found, None, None
 
 
 @dataclass
@@ -194,6 +208,7 @@ def _front_message(audit: Audit, where: str, text: str, exchange: Exchange, *, l
     if not isinstance(message, dict):
         audit.add(where, "not a JSON object")
         return
+    audit.add(where, *duplicates(message))
     if "method" in message:
         if last or "id" in message:
             audit.add(where, "a stream ends with the response, and carries no request")
@@ -223,8 +238,7 @@ def _front_error(audit: Audit, where: str, message: Any, asked: Any, exchange: E
     code = error.get("code")
     wanted = _STATUS_OF_CODE.get(code)
     if wanted and exchange.response.status != wanted and exchange.response.media_type == "application/json":
-        if not (code == -32600 and exchange.response.status in (403, 405, 413, 415, 421, 431)):
-            audit.add(where, f"code {code} with status {exchange.response.status}")
+        audit.add(where, f"code {code} with status {exchange.response.status}")
     if exchange.response.status >= 400 and exchange.response.status < 500 and "result" in message:
         audit.add(where, f"a result with status {exchange.response.status}")
     if code in (-32042, -32002):
@@ -268,11 +282,14 @@ async def back(recordings: list[Recording], host: str) -> Audit:
 
 def _learn(sessions: dict[str | None, _Session], exchange: Exchange) -> None:
     message = exchange.message
-    if not isinstance(message, dict) or message.get("method") != "initialize" or exchange.response is None:
+    if not isinstance(message, dict) or message.get("method") != "initialize":
+        return
+    response = exchange.response or exchange.unfinished
+    if response is None:
         return
     try:
         results = [each["result"] for each in exchange.messages if "result" in each]
-        session = dict(exchange.response.headers).get("mcp-session-id")
+        session = response.header("mcp-session-id")
     except (ValueError, TypeError, KeyError, http1.Malformed):
         return
     if results and results[0].get("protocolVersion") in schema.LEGACY:
@@ -325,6 +342,7 @@ def _back_post(audit: Audit, where: str, request: http1.Message, session: _Sessi
     if not isinstance(message, dict):
         audit.add(where, "not a JSON object")
         return
+    audit.add(where, *duplicates(message))
     audit.add(where, *schema.client_message_errors(session.revision if session else schema.LEGACY[0], message))
     if "method" in message:
         _back_params(audit, where, message)

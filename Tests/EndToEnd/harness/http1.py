@@ -21,7 +21,9 @@ class Malformed(Exception):
 
 
 class Truncated(Malformed):
-    """The connection ended inside a message."""
+    """The connection ended inside a message; what came of it, if that is a head at least, is in `message`."""
+
+    message: Message | None = None
 
 
 @dataclass
@@ -96,18 +98,26 @@ async def read_body(reader: asyncio.StreamReader, message: Message, *, until_clo
     encoding, length = message.header("transfer-encoding"), message.header("content-length")
     if encoding is not None and length is not None:
         raise Malformed("both Transfer-Encoding and Content-Length")
+    if encoding is not None and encoding.lower() != "chunked":
+        raise Malformed(f"Transfer-Encoding {encoding!r}")
+    parts: list[bytes] = []
     try:
         if encoding is not None:
-            if encoding.lower() != "chunked":
-                raise Malformed(f"Transfer-Encoding {encoding!r}")
-            return b"".join([chunk async for chunk in chunks(reader)])
+            async for chunk in chunks(reader):
+                parts.append(chunk)
+            return b"".join(parts)
         if length is not None:
             if not re.fullmatch(r"\d+", length):
                 raise Malformed(f"Content-Length {length!r}")
             return await reader.readexactly(int(length))
         return await reader.read(-1) if until_close else b""
     except asyncio.IncompleteReadError as error:
-        raise Truncated(f"connection ended inside the body, after {error.partial[-200:]!r}") from None
+        truncated = Truncated(f"connection ended inside the body, after {error.partial[-200:]!r}")
+        message.body = b"".join(parts)
+        truncated.message = message
+        raise truncated from None
+    except asyncio.LimitOverrunError:
+        raise Malformed("a chunk size that does not end") from None
 
 
 async def chunks(reader: asyncio.StreamReader):

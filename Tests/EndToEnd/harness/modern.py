@@ -46,15 +46,16 @@ def name_header(value: str) -> str:
 
 
 def headers(message: dict[str, Any]) -> dict[str, Any]:
-    """The headers that belong to a request."""
+    """The headers that belong to a request; those of tools/list for what is not even one."""
+    method = message.get("method", "tools/list")
+    params = message.get("params")
     found: dict[str, Any] = {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": VERSION,
-        "Mcp-Method": message["method"],
+        "Mcp-Method": method,
     }
-    member = NAMED.get(message["method"])
-    if member and isinstance(value := message.get("params", {}).get(member), str):
+    if isinstance(params, dict) and isinstance(value := params.get(NAMED.get(method, "")), str):
         found["Mcp-Name"] = name_header(value)
     return found
 
@@ -71,7 +72,7 @@ def encode(
     """The bytes of an HTTP request. `of` is the message that headers are made for when the body is bytes;
     `changes` are headers, `Mcp_Name="x"` for `Mcp-Name: x`, OMIT to leave one out."""
     body = message if isinstance(message, bytes) else json.dumps(message, ensure_ascii=False).encode()
-    like = of if of is not None else message if isinstance(message, dict) else {"method": "tools/list"}
+    like = of if of is not None else message if isinstance(message, dict) else {}
     chosen: dict[str, Any] = {"Host": host, **headers(like), "Content-Length": str(len(body))}
     for name, value in changes.items():
         chosen[name.replace("_", "-")] = value

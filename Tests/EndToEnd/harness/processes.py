@@ -58,6 +58,12 @@ class Process:
         )
         return cls(Path(command[0]).name, child)
 
+    async def __aenter__(self) -> Process:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.kill()
+
     @property
     def pid(self) -> int:
         return self.child.pid
@@ -126,9 +132,14 @@ class Process:
         try:
             return await self.wait()
         except TimeoutError:
-            self.child.kill()
-            await self.child.wait()
+            await self.kill()
             raise AssertionError(f"{self.name} ignored SIGTERM:\n{self.tail()}") from None
+
+    async def kill(self) -> None:
+        """Ends the program without asking, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            self.child.kill()
+        await self.child.wait()
 
 
 def as_event(line: str) -> dict[str, Any] | None:

@@ -62,7 +62,11 @@ class Remora:
 
     async def __aenter__(self) -> Remora:
         self._process = await Process.start(binary("remora"), "-c", str(self.path))
-        self.address = (await self.process.event("listening"))["address"]
+        try:
+            self.address = (await self.process.event("listening"))["address"]
+        except BaseException:
+            await self.process.kill()
+            raise
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
@@ -89,6 +93,5 @@ async def check(text: str, *, command: str = "check") -> tuple[int, str]:
         path = Path(directory) / "remora.yaml"
         path.write_text(text)
         arguments = ["check", "-c", str(path)] if command == "check" else ["-c", str(path)]
-        process = await Process.start(binary("remora"), *arguments)
-        status = await process.wait()
-        return status, "\n".join(process.lines)
+        async with await Process.start(binary("remora"), *arguments) as process:
+            return await process.wait(), "\n".join(process.lines)

@@ -40,6 +40,16 @@ class Stack:
         found = await self.backend_exchanges()
         return sum(each.request is not None and each.request.method == http for each in found)
 
+    def tell(self) -> None:
+        """Prints what was seen, for the report of a test that fails."""
+        for name, tap in (("client", self.front), ("backend", self.back)):
+            for recording in tap.recordings[-8:]:
+                state = "closed" if recording.finished else "open"
+                print(f"--- with the {name}, connection {recording.number}, {state}")
+                for side, data in recording.chunks[-12:]:
+                    print(f"{side}: {data[:600]!r}{'...' if len(data) > 600 else ''}")
+        print("--- log", *self.remora.process.lines[-40:], sep="\n")
+
 
 @contextlib.asynccontextmanager
 async def stack(
@@ -56,7 +66,11 @@ async def stack(
             front = await parts.enter_async_context(Tap(remora.address))
             running = Stack(remora, front, back)
             async with running.client:
-                yield running
+                try:
+                    yield running
+                except BaseException:
+                    running.tell()
+                    raise
         if judge_front:
             (await audit.front(front.recordings)).raise_if_any()
         if judge_back:
@@ -94,3 +108,15 @@ async def settles(measure: Callable[[], int], limit: int, timeout: float = TIMEO
     while (value := measure()) > limit:
         assert time.monotonic() < end, f"stays at {value}, more than {limit}"
         await asyncio.sleep(0.02)
+
+
+async def settled(measure: Callable[[], int], quiet: float = 0.3) -> int:
+    """A number, once it has not changed for a while (seconds)."""
+    value, since = measure(), time.monotonic()
+    end = since + TIMEOUT
+    while time.monotonic() - since < quiet:
+        await asyncio.sleep(0.02)
+        if (now := measure()) != value:
+            value, since = now, time.monotonic()
+        assert time.monotonic() < end, "does not settle"
+    return value

@@ -103,9 +103,8 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
             for step in range(1, steps + 1):
                 await anyio.sleep(arguments.get("seconds", 0.1) / steps)
                 if context.meta is not None and context.meta.progressToken is not None:
-                    await context.session.send_progress_notification(
-                        context.meta.progressToken, step, steps, f"step {step}", related_request_id=str(context.request_id)
-                    )
+                    token, request = context.meta.progressToken, str(context.request_id)
+                    await context.session.send_progress_notification(token, step, steps, f"step {step}", request)
                 if arguments.get("logs"):
                     await context.session.send_log_message("info", f"step {step}", "lab", context.request_id)
             return text(f"done after {steps}")
@@ -178,7 +177,8 @@ async def get_prompt(name: str, arguments: dict[str, str] | None) -> types.GetPr
     if name != "greet":
         raise McpError(types.ErrorData(code=-32602, message=f"Unknown prompt: {name}"))
     content = types.TextContent(type="text", text=f"Hello, {(arguments or {}).get('name', 'you')}!")
-    return types.GetPromptResult(description="A greeting.", messages=[types.PromptMessage(role="user", content=content)])
+    message = types.PromptMessage(role="user", content=content)
+    return types.GetPromptResult(description="A greeting.", messages=[message])
 
 
 @server.completion()
@@ -239,7 +239,9 @@ async def main() -> None:
         elif scope["type"] == "http":
             await JSONResponse({"error": "not found"}, status_code=404)(scope, receive, send)
 
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    # With the protocol named, asyncio turns Nagle's delay off; else each answer would wait 40 ms for an acknowledgment.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     address = "{}:{}".format(*listener.getsockname())
     config = uvicorn.Config(Recorder(app, manager), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
     async with manager.run():
