@@ -8,6 +8,8 @@ struct Caller {
     let principal: KeyedHash
     /// What goes to the backend with the call.
     let credentials: Credentials
+    /// The credentials, and the header fields that belong to this call alone.
+    let callFields: Credentials
 }
 
 /// Tells callers apart by the configured header fields (`sessions.isolate_by`).
@@ -32,15 +34,31 @@ struct CallerRules {
             }
         }
         let principal = lines.isEmpty ? KeyedHash.none : key.hash(secret)
-        return Caller(principal: principal, credentials: Credentials(lines: lines))
+        let credentials = Credentials(lines: lines)
+        // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
+        // for Custom Headers"), and no legacy server is known to.
+        for line in head.fields.all() where line.name.begins(with: CallerRules.parameterPrefix) { lines.append(line) }
+        return Caller(
+            principal: principal, credentials: credentials,
+            callFields: lines.count == credentials.lines.count ? credentials : Credentials(lines: lines))
     }
+
+    private static let parameterPrefix = Array("mcp-param-".utf8)
 }
 
 extension HTTPFieldValue {
     fileprivate func equalsIgnoringCase(_ lowercased: [UInt8]) -> Bool {
-        bytes.count == lowercased.count
-            && zip(bytes, lowercased).allSatisfy { byte, expected in
-                byte == expected || ((0x41...0x5A).contains(byte) && byte | 0x20 == expected)
-            }
+        bytes.count == lowercased.count && begins(with: lowercased)
+    }
+
+    /// Whether the value begins so, whatever its case.
+    fileprivate func begins(with lowercased: [UInt8]) -> Bool {
+        guard bytes.count >= lowercased.count else { return false }
+        for (offset, expected) in lowercased.enumerated() {
+            let byte = bytes[bytes.startIndex + offset]
+            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+            if folded != expected { return false }
+        }
+        return true
     }
 }

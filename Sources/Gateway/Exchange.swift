@@ -1,3 +1,4 @@
+import HTTPWire
 import JSONText
 import Legacy
 import MCP
@@ -16,6 +17,7 @@ struct Answer {
 /// One admitted request on its way to a session and back.
 final class Exchange {
     private let request: ModernRequest
+    private let fields: HTTPFields
     private let caller: Caller
     private let sessions: SessionPool
     private let settings: GatewaySettings
@@ -23,8 +25,13 @@ final class Exchange {
     private var call: LegacyCall?
     private var isCancelled = false
 
-    init(_ request: ModernRequest, from caller: Caller, sessions: SessionPool, settings: GatewaySettings) {
+    /// - Parameter fields: the header of the request.
+    init(
+        _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, sessions: SessionPool,
+        settings: GatewaySettings
+    ) {
         self.request = request
+        self.fields = fields
         self.caller = caller
         self.sessions = sessions
         self.settings = settings
@@ -66,9 +73,13 @@ final class Exchange {
         } catch {
             return .failure(error)
         }
+        if request.method == .callTool {
+            let parameters = try await headerParameters(of: session)
+            do throws(Refusal) { try checkHeaders(parameters) } catch { return .failure(error) }
+        }
         if request.method == .discover { return .success(discover(session)) }
         if isCancelled { throw BackendError(.cancelled, "the client went away") }
-        let call = session.call(request, credentials: caller.credentials, until: end)
+        let call = session.call(request, credentials: caller.callFields, until: end)
         self.call = call
         defer { self.call = nil }
         do throws(BackendError) {
@@ -77,6 +88,18 @@ final class Exchange {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
             throw error
         }
+    }
+
+    private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
+        if let ready = session.readyHeaderParameters { return ready }
+        return try await session.headerParameters(caller.credentials, until: end)
+    }
+
+    private func checkHeaders(_ parameters: HeaderParameters) throws(Refusal) {
+        guard !parameters.isEmpty, let name = request.document.value("name", of: request.params),
+            let tool = request.document.stringBytes(name)
+        else { return }
+        try HeaderParameterRules.check(request, fields, parameters[tool])
     }
 
     private func checkCapability(of session: LegacySession) throws(Refusal) {

@@ -1,5 +1,6 @@
 package import Crypto
 package import HTTPTransport
+import HTTPWire
 import JSONText
 package import Legacy
 import MCP
@@ -54,7 +55,8 @@ package final class Gateway {
         case .request(let admitted):
             let caller = callers.caller(of: request.head)
             record.describe(admitted, from: caller)
-            let exchange = Exchange(admitted, from: caller, sessions: sessions, settings: settings)
+            let exchange = Exchange(
+                admitted, request.head.fields, from: caller, sessions: sessions, settings: settings)
             connection.onDisconnect = { exchange.cancel() }
             await answer(exchange, id: Array(admitted.rawID), on: connection, record)
         }

@@ -41,13 +41,19 @@ final class BackendExchange: HTTPResponseHandler {
     private var failure: BackendError?
     private var hasEnded = false
     private var isAbandoned = false
+    /// The request, as long as it may be sent once more.
+    private var spare: HTTPMessage?
 
     /// Sends a request, on an idle connection or on a new one. What comes of it is told by `head` and `next`.
-    init(_ request: HTTPMessage, to backend: Backend, patience: Patience) {
+    ///
+    /// - Parameter isRepeatable: whether the request may arrive twice. It is then sent once more when the server closes
+    ///   a kept connection just as it is used again (RFC 9112 §9.3.1).
+    init(_ request: HTTPMessage, to backend: Backend, patience: Patience, isRepeatable: Bool) {
         self.backend = backend
         self.patience = patience
         events = SSEDecoder(maxEvent: backend.limits.maxMessage)
         if let idle = backend.connections.takeIdle() {
+            if isRepeatable { spare = request }
             send(request, on: idle)
         } else {
             backend.loop.spawn { await self.connect(request) }
@@ -182,7 +188,16 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     func failed(_ error: HTTPClientError) {
-        if case .timedOut = error { end(timeoutError) } else { end(BackendError(error)) }
+        switch error {
+        case .timedOut:
+            end(timeoutError)
+        case .disconnected(answerBegan: false):
+            guard let request = spare.take() else { return end(BackendError(error)) }
+            connection = nil
+            backend.loop.spawn { await self.connect(request) }
+        case .disconnected, .notConnected, .malformed:
+            end(BackendError(error))
+        }
     }
 
     private func tooLarge() {

@@ -41,7 +41,7 @@ package final class LegacyCall {
                 case .request:
                     session.answer(message, credentials: credentials)
                 case .notification:
-                    break
+                    session.hear(message)
                 }
             }
         }

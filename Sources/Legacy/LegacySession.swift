@@ -19,6 +19,7 @@ package final class LegacySession {
     private let credentials: Credentials
     private var lastRequestID = 0
     private var pushStream: PushStream?
+    private lazy var tools = ToolDirectory(of: self)
     private(set) var isClosed = false
 
     /// Called when the session itself notices that the server has lost it.
@@ -56,7 +57,7 @@ package final class LegacySession {
         let head = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil)
         let exchange = BackendExchange(
             head.message(credentials, body: request), to: backend,
-            patience: .until(.now + backend.limits.silence))
+            patience: .until(.now + backend.limits.silence), isRepeatable: true)
         defer { exchange.abandon() }
         let response = try await exchange.head()
         guard response.status == 200 else {
@@ -119,8 +120,35 @@ package final class LegacySession {
         let id = nextRequestID()
         let text = RequestTranslation.legacy(
             request, in: RequestContext(id: id, revision: handshake.revision))
-        let exchange = post(text, credentials: credentials, until: end)
+        let exchange = post(
+            text, credentials: credentials, until: end, isRepeatable: request.method.isSafeToRepeat)
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
+    }
+
+    /// Asks for a page of the tools on the session's own account.
+    ///
+    /// - Parameter cursor: as the server spelled it; nil for the first page.
+    func listTools(cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
+        let id = nextRequestID()
+        let text = ServerRequest.listTools(id: id, cursor: cursor)
+        let exchange = post(text, credentials: credentials, until: end, isRepeatable: true)
+        return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
+    }
+
+    /// ``headerParameters(_:until:)``, if they are known already.
+    package var readyHeaderParameters: HeaderParameters? { tools.ready }
+
+    /// The arguments of the server's tools that clients repeat in headers. Asks the server when it does not know.
+    package func headerParameters(
+        _ credentials: Credentials, until end: Instant
+    ) async throws(BackendError) -> HeaderParameters {
+        try await tools.headerParameters(credentials, until: end)
+    }
+
+    /// A notification of the server, on whichever stream it came.
+    func hear(_ notification: Envelope) {
+        guard case .notification(let method) = notification.kind else { return }
+        if notification.document.string(method, equals: "notifications/tools/list_changed") { tools.invalidate() }
     }
 
     private func nextRequestID() -> Int {
@@ -128,8 +156,12 @@ package final class LegacySession {
         return lastRequestID
     }
 
-    private func post(_ body: some HTTPBody, credentials: Credentials, until end: Instant) -> BackendExchange {
-        BackendExchange(head(.post).message(credentials, body: body), to: backend, patience: .until(end))
+    private func post(
+        _ body: some HTTPBody, credentials: Credentials, until end: Instant, isRepeatable: Bool
+    ) -> BackendExchange {
+        BackendExchange(
+            head(.post).message(credentials, body: body), to: backend, patience: .until(end),
+            isRepeatable: isRepeatable)
     }
 
     private func head(_ method: HTTPMethod) -> RequestHead {
@@ -138,7 +170,7 @@ package final class LegacySession {
 
     /// Sends a notification or a response; the server has nothing to say to it but 202.
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        let exchange = post(text, credentials: credentials, until: .now + backend.limits.silence)
+        let exchange = post(text, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
         defer { exchange.abandon() }
         let head = try await exchange.head()
         guard (200..<300).contains(head.status) else {
@@ -198,7 +230,7 @@ package final class LegacySession {
         guard sessionID != nil else { return }
         let exchange = BackendExchange(
             head(.delete).message(credentials), to: backend,
-            patience: .until(.now + LegacySession.closeTimeout))
+            patience: .until(.now + LegacySession.closeTimeout), isRepeatable: true)
         _ = try? await exchange.head()
         exchange.abandon()
     }

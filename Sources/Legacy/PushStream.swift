@@ -66,7 +66,7 @@ final class PushStream {
 
     private func listen() async -> Outcome {
         do throws(BackendError) {
-            let exchange = BackendExchange(request(), to: backend, patience: .endless)
+            let exchange = BackendExchange(request(), to: backend, patience: .endless, isRepeatable: true)
             self.exchange = exchange
             defer {
                 exchange.abandon()
@@ -88,7 +88,11 @@ final class PushStream {
     private func hear(_ text: [UInt8]) {
         // What is no message here belongs to nobody's call, and is dropped.
         for message in (try? session.read(text)) ?? [] {
-            if case .request = message.kind { session.answer(message, credentials: credentials) }
+            switch message.kind {
+            case .request: session.answer(message, credentials: credentials)
+            case .notification: session.hear(message)
+            case .response: break
+            }
         }
     }
 

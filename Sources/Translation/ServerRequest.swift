@@ -12,6 +12,22 @@ package enum ServerRequest {
         ResponseText.errorHead(id: id) + #"{"code":-32601,"message":"Method not found"}}"#.utf8
     }
 
+    /// `tools/list`.
+    ///
+    /// - Parameter cursor: as the server spelled it, with its quotes; nil for the first page.
+    package static func listTools(id: Int, cursor: [UInt8]?) -> [UInt8] {
+        var text: [UInt8] = []
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.appendJSON(id)
+        text.append(#","method":"tools/list","params":{"#)
+        if let cursor {
+            text.append(#""cursor":"#)
+            text.append(contentsOf: cursor)
+        }
+        text.append("}}")
+        return text
+    }
+
     /// `notifications/cancelled` for a request of ours (2025-11-25, basic/utilities/cancellation). The id is a number,
     /// as it was in the request: servers compare the type too.
     package static func cancelled(requestID: Int, reason: String) -> [UInt8] {

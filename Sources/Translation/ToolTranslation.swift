@@ -7,6 +7,9 @@ enum ToolTranslation {
         guard let tools = document.value("tools", of: result) else { return }
         for tool in document.elements(of: tools) {
             splice.remove("execution", from: tool)
+            if let schema = document.value("inputSchema", of: tool) {
+                hideInvalidAnnotations(in: schema, of: document, &splice)
+            }
             guard let schema = document.value("inputSchema", of: tool, .object) else {
                 splice.set("inputSchema", to: #"{"type":"object"}"#, in: tool, at: .end)
                 continue
@@ -15,6 +18,16 @@ enum ToolTranslation {
                 splice.set("type", to: "\"object\"", in: schema, at: .start)
             }
         }
+    }
+
+    /// A tool with one invalid `x-mcp-header` must be left out by its clients. Without the annotations it is as good as
+    /// before they existed.
+    private static func hideInvalidAnnotations(
+        in schema: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
+    ) {
+        let annotations = HeaderAnnotations(of: schema, in: document)
+        guard !annotations.areValid else { return }
+        for annotated in annotations.annotated { splice.remove(HeaderAnnotations.name, from: annotated) }
     }
 
     /// In a call's result `content` is required. Where a server gave only structured content, its JSON is the text,

@@ -251,7 +251,6 @@ async def test_parameters_that_their_headers_repeat(arguments: dict[str, Any], h
     assert (await mirrored(arguments, **headers)).text == "raw"
 
 
-@pytest.mark.xfail(strict=True, reason="Mcp-Param-* headers are not compared with the arguments yet")
 @pytest.mark.parametrize(
     ("arguments", "headers"),
     [
