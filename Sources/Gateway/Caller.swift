@@ -37,28 +37,13 @@ struct CallerRules {
         let credentials = Credentials(lines: lines)
         // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
         // for Custom Headers"), and no legacy server is known to.
-        for line in head.fields.all() where line.name.begins(with: CallerRules.parameterPrefix) { lines.append(line) }
+        for line in head.fields.all() where line.name.startsIgnoringCase(with: CallerRules.parameterPrefix) {
+            lines.append(line)
+        }
         return Caller(
             principal: principal, credentials: credentials,
             callFields: lines.count == credentials.lines.count ? credentials : Credentials(lines: lines))
     }
 
     private static let parameterPrefix = Array("mcp-param-".utf8)
-}
-
-extension HTTPFieldValue {
-    fileprivate func equalsIgnoringCase(_ lowercased: [UInt8]) -> Bool {
-        bytes.count == lowercased.count && begins(with: lowercased)
-    }
-
-    /// Whether the value begins so, whatever its case.
-    fileprivate func begins(with lowercased: [UInt8]) -> Bool {
-        guard bytes.count >= lowercased.count else { return false }
-        for (offset, expected) in lowercased.enumerated() {
-            let byte = bytes[bytes.startIndex + offset]
-            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
-            if folded != expected { return false }
-        }
-        return true
-    }
 }

@@ -23,49 +23,31 @@ package struct Door: Sendable {
 
     /// Programs that are no browsers send no `Origin`, and need none.
     func allowsOrigin(of head: HTTPRequestHead) -> Bool {
-        guard let origin = head.fields.first("origin"), !allowsAnyOrigin else { return true }
-        return head.fields.count(of: "origin") == 1 && origins.contains { Door.reads(origin.bytes, as: $0) }
+        switch head.fields.single("origin") {
+        case .missing: true
+        case .repeated: allowsAnyOrigin
+        case .value(let origin): allowsAnyOrigin || origins.contains { origin.equalsIgnoringCase($0) }
+        }
     }
 
     func allowsHost(of head: HTTPRequestHead) -> Bool {
         if !isLocalOnly, hosts.isEmpty { return true }
-        guard let authority = head.authority else {
+        guard let host = head.authority else {
             // HTTP/1.0 has no `Host`; no browser speaks it.
             return head.minorVersion == 0
         }
-        let host = authority.bytes
-        let name = Door.withoutPort(host)
+        let name = host.withoutPort
         if isLocalOnly { return Door.isLoopbackName(name) }
-        return hosts.contains { Door.reads(host, as: $0) || Door.reads(name, as: $0) }
+        return hosts.contains { host.equalsIgnoringCase($0) || name.equalsIgnoringCase($0) }
     }
 
-    /// Whether a name is `lowercased`, whatever its case.
-    private static func reads(_ name: ArraySlice<UInt8>, as lowercased: [UInt8]) -> Bool {
-        guard name.count == lowercased.count else { return false }
-        for (offset, expected) in lowercased.enumerated() {
-            let byte = name[name.startIndex + offset]
-            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
-            if folded != expected { return false }
-        }
-        return true
+    /// A name that only this machine can have meant: `localhost`, `[::1]`, or an address of 127.0.0.0/8. No other name
+    /// looks like such an address, because the last label of a name is not all digits.
+    private static func isLoopbackName(_ name: HTTPFieldValue) -> Bool {
+        if name.equalsIgnoringCase("localhost") || name.equals("[::1]") { return true }
+        return name.startsIgnoringCase(with: loopback)
+            && name.bytes.allSatisfy { (0x30...0x39).contains($0) || $0 == UInt8(ascii: ".") }
     }
 
-    private static func withoutPort(_ host: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        guard let colon = host.lastIndex(of: UInt8(ascii: ":")), host[(colon + 1)...].allSatisfy(isDigit) else {
-            return host
-        }
-        return host[..<colon]
-    }
-
-    private static func isLoopbackName(_ name: ArraySlice<UInt8>) -> Bool {
-        if reads(name, as: localhost) || reads(name, as: loopback6) { return true }
-        // Any address of 127.0.0.0/8. A name cannot look like one: its last label is not all digits.
-        return name.starts(with: loopback4) && name.allSatisfy { isDigit($0) || $0 == UInt8(ascii: ".") }
-    }
-
-    private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
-
-    private static let localhost = Array("localhost".utf8)
-    private static let loopback6 = Array("[::1]".utf8)
-    private static let loopback4 = Array("127.".utf8)
+    private static let loopback = Array("127.".utf8)
 }

@@ -50,11 +50,11 @@ enum HeaderRules {
     }
 
     private static func single(_ header: StaticString, in fields: HTTPFields) throws(Refusal) -> HTTPFieldValue {
-        guard let value = fields.first(header) else {
-            throw .headerMismatch("\(header) is missing. Every request needs it.")
+        switch fields.single(header) {
+        case .value(let value): return value
+        case .missing: throw .headerMismatch("\(header) is missing. Every request needs it.")
+        case .repeated: throw .headerMismatch("\(header) is sent more than once.")
         }
-        guard fields.count(of: header) == 1 else { throw .headerMismatch("\(header) is sent more than once.") }
-        return value
     }
 
     /// The text that a header value stands for; nil when it is not encoded as it must be.

@@ -26,7 +26,8 @@ final class ToolDirectory {
 
     var ready: HeaderParameters? { known }
 
-    func headerParameters(_ credentials: Credentials, until end: Instant) async throws(BackendError) -> HeaderParameters {
+    func headerParameters(_ credentials: Credentials, until end: Instant) async throws(BackendError) -> HeaderParameters
+    {
         while true {
             if let known { return known }
             if let reading {

@@ -1,0 +1,26 @@
+/// Comparisons of a field's name or value without regard to case, with texts that are known only at run time.
+extension HTTPFieldValue {
+    /// - Parameter lowercased: In lower case.
+    package func equalsIgnoringCase(_ lowercased: [UInt8]) -> Bool {
+        bytes.count == lowercased.count && startsIgnoringCase(with: lowercased)
+    }
+
+    /// - Parameter lowercased: In lower case.
+    package func startsIgnoringCase(with lowercased: [UInt8]) -> Bool {
+        guard bytes.count >= lowercased.count else { return false }
+        for offset in 0..<lowercased.count {
+            let byte = bytes[bytes.startIndex + offset]
+            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+            if folded != lowercased[offset] { return false }
+        }
+        return true
+    }
+
+    /// A host without its port: what stands before the last colon, if only digits follow (RFC 9110 §7.2).
+    package var withoutPort: HTTPFieldValue {
+        guard let colon = bytes.lastIndex(of: ASCII.colon),
+            bytes[(colon + 1)...].allSatisfy({ (0x30...0x39).contains($0) })
+        else { return self }
+        return HTTPFieldValue(bytes[..<colon])
+    }
+}
