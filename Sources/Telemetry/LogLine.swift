@@ -7,7 +7,8 @@ package struct LogLine {
         case text
     }
 
-    /// Characters of one value. A longer one is cut: no client decides how long a line gets.
+    /// Unicode scalars of one value. A longer one is cut: no client decides how long a line gets. Not characters, of
+    /// which one can have any number of marks.
     private static let maxValue = 256
 
     private let format: Format
@@ -60,7 +61,7 @@ package struct LogLine {
     package mutating func field(_ name: StaticString, _ value: String) {
         begin(name)
         quote()
-        for byte in value.prefix(LogLine.maxValue).utf8 { append(escaping: byte) }
+        for scalar in value.unicodeScalars.prefix(LogLine.maxValue) { append(escaping: scalar) }
         quote()
     }
 
@@ -96,19 +97,18 @@ package struct LogLine {
         }
     }
 
-    private mutating func append(escaping byte: UInt8) {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+    private mutating func append(escaping scalar: Unicode.Scalar) {
+        switch scalar {
+        case "\"", "\\":
             bytes.append(UInt8(ascii: "\\"))
-            bytes.append(byte)
-        case 0..<0x20, 0x7F:
-            // A line of the log stays one line, whatever a client sends.
+            bytes.append(UInt8(ascii: scalar))
+        case "\0"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
+            // A line of the log stays one line, and does nothing to a terminal, whatever a client sends.
             let digits = Array("0123456789abcdef".utf8)
-            bytes.append(contentsOf: "\\u00".utf8)
-            bytes.append(digits[Int(byte >> 4)])
-            bytes.append(digits[Int(byte & 15)])
+            bytes.append(contentsOf: "\\u".utf8)
+            for shift in [12, 8, 4, 0] as [UInt32] { bytes.append(digits[Int(scalar.value >> shift & 15)]) }
         default:
-            bytes.append(byte)
+            bytes.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
         }
     }
 }
