@@ -21,8 +21,10 @@ func layer(_ name: String, on dependencies: [Target.Dependency] = [], aroundC: B
     .target(name: name, dependencies: dependencies, swiftSettings: aroundC ? strictAroundC : strict)
 }
 
-func tests(of name: String, with more: [Target.Dependency] = []) -> Target {
-    .testTarget(name: "\(name)Tests", dependencies: [.byName(name: name)] + more, swiftSettings: strict)
+func tests(of name: String, with more: [Target.Dependency] = [], golden: [String] = []) -> Target {
+    // Golden files are read where they are in the source tree.
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.byName(name: name)] + more, exclude: golden, swiftSettings: strict)
 }
 
 let package = Package(
@@ -64,9 +66,17 @@ let package = Package(
         tests(of: "HTTPWire"),
         tests(of: "Crypto"),
         tests(of: "Reactor"),
+        tests(of: "HTTPTransport", with: ["HTTPWire", "Reactor"]),
+        tests(of: "MCP", with: ["JSONText"]),
+        tests(of: "Telemetry", with: ["JSONText"]),
         tests(of: "Configuration"),
-        tests(of: "Translation", with: ["MCP", "JSONText"]),
-        tests(of: "Legacy", with: ["MCP", "HTTPWire"]),
-        tests(of: "Gateway", with: ["MCP", "JSONText", "HTTPWire"]),
+        tests(of: "Translation", with: ["MCP", "JSONText"], golden: ["Golden"]),
+        tests(of: "Legacy", with: ["MCP", "HTTPWire", "Reactor"]),
+        tests(
+            of: "Gateway",
+            with: [
+                "Crypto", "HTTPTransport", "HTTPWire", "JSONText", "Legacy", "MCP", "Reactor", "Telemetry",
+                "Translation",
+            ]),
     ]
 )

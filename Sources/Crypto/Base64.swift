@@ -2,7 +2,8 @@ internal import COpenSSL
 
 /// Base64 (RFC 4648 §4).
 package enum Base64 {
-    /// The bytes behind `text`; nil unless it is canonical: padded, without line breaks or white space.
+    /// The bytes behind `text`; nil unless it is the one spelling that encoders write: padded, without line breaks or
+    /// white space, and zero in the bits that no byte needs (RFC 4648 §3.5).
     package static func decode(_ text: [UInt8]) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         if text.isEmpty { return [] }
@@ -11,7 +12,7 @@ package enum Base64 {
         var bytes = [UInt8](repeating: 0, count: text.count / 4 * 3)
         // The padding is decoded to zeros, which are cut off here.
         let count = unsafe EVP_DecodeBlock(&bytes, text, Int32(text.count))
-        guard count == bytes.count else { return nil }
+        guard count == bytes.count, bytes.suffix(padding).allSatisfy({ $0 == 0 }) else { return nil }
         bytes.removeLast(padding)
         return bytes
     }

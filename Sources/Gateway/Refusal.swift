@@ -126,8 +126,8 @@ extension Refusal {
         data.append(UInt8(ascii: "}"))
         return Refusal(
             status: 400, code: ErrorCode.unsupportedProtocolVersion,
-            message: "Unsupported protocol version. This server speaks MCP \(Revision.modern.rawValue) only, "
-                + "without initialize.",
+            message: "Unsupported protocol version. This server speaks MCP \(Revision.modern.rawValue) only: "
+                + "send that version in the header and in params._meta, without initialize.",
             data: data)
     }
 
@@ -139,11 +139,13 @@ extension Refusal {
         Refusal(status: 200, code: ErrorCode.invalidParams, message: "Invalid params: \(what)")
     }
 
-    /// - Parameter method: as the client spelled it; it is cut, because it may be anything.
+    /// - Parameter method: as the client spelled it; it is cut, because it may be anything. By scalars: one character
+    ///   can have any number of marks.
     static func methodNotFound(_ method: String, _ why: String) -> Refusal {
         Refusal(
             status: 404, code: ErrorCode.methodNotFound,
-            message: "Method not found: \(method.prefix(64)). \(why) server/discover says what there is.")
+            message: "Method not found: \(String(String.UnicodeScalarView(method.unicodeScalars.prefix(64)))). \(why) "
+                + "server/discover says what there is.")
     }
 }
 

@@ -7,7 +7,8 @@ package struct LogLine {
         case text
     }
 
-    /// Characters of one value. A longer one is cut: no client decides how long a line gets.
+    /// Unicode scalars of one value. A longer one is cut: no client decides how long a line gets. Not characters, of
+    /// which one can have any number of marks.
     private static let maxValue = 256
 
     private let format: Format
@@ -58,7 +59,7 @@ package struct LogLine {
     package mutating func field(_ name: StaticString, _ value: String) {
         begin(name)
         put("\"")
-        for byte in value.prefix(LogLine.maxValue).utf8 { put(escaping: byte) }
+        for scalar in value.unicodeScalars.prefix(LogLine.maxValue) { put(escaping: scalar) }
         put("\"")
     }
 
@@ -96,19 +97,20 @@ package struct LogLine {
         bytes[first...].reverse()
     }
 
-    private mutating func put(escaping byte: UInt8) {
-        switch byte {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+    private mutating func put(escaping scalar: Unicode.Scalar) {
+        switch scalar {
+        case "\"", "\\":
             bytes.append(UInt8(ascii: "\\"))
-            bytes.append(byte)
-        case 0..<0x20, 0x7F:
-            // A line of the log stays one line, whatever a client sends.
+            bytes.append(UInt8(ascii: scalar))
+        case "\0"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
+            // A line of the log stays one line, and does nothing to a terminal, whatever a client sends.
             let digits: StaticString = "0123456789abcdef"
-            put("\\u00")
-            bytes.append(unsafe digits.utf8Start[Int(byte >> 4)])
-            bytes.append(unsafe digits.utf8Start[Int(byte & 15)])
+            put("\\u")
+            for shift in [12, 8, 4, 0] as [UInt32] {
+                bytes.append(unsafe digits.utf8Start[Int(scalar.value >> shift & 15)])
+            }
         default:
-            bytes.append(byte)
+            bytes.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
         }
     }
 }

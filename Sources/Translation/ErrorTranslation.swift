@@ -21,7 +21,8 @@ package enum ErrorTranslation {
         let legacy = spelled.flatMap { document.integer($0) }
         let code = modernCode(legacy, for: request.method)
         // A code that is no integer, or of an unknown spelling, becomes an internal error like a reserved one.
-        if legacy != Int64(code) {
+        // Of several codes, a client may read another than Remora did: one is left.
+        if legacy != Int64(code) || document.hasDuplicateNames(error) {
             splice.set("code", to: Array(String(code).utf8), in: error, at: .start)
         }
         if code == ErrorCode.internalError, let legacy, legacy != ErrorCode.internalError {

@@ -5,7 +5,7 @@ package import MCP
 package struct Handshake: Sendable {
     /// Why an answer to `initialize` cannot be worked with.
     package enum Flaw: Error, Equatable, Sendable {
-        /// No `protocolVersion`, `capabilities` or `serverInfo` of the right type.
+        /// No `protocolVersion`, `capabilities` or `serverInfo` of the right type, or a member twice.
         case malformed
         /// A revision that has no handshake that Remora knows.
         case unsupportedRevision(String)
@@ -21,9 +21,10 @@ package struct Handshake: Sendable {
     package init(_ result: JSONValue, in document: JSONDocument) throws(Flaw) {
         guard result.kind == .object,
             let version = document.value("protocolVersion", of: result), let spelled = document.string(version),
-            document.value("capabilities", of: result, .object) != nil,
+            let capabilities = document.value("capabilities", of: result, .object),
             let serverInfo = document.value("serverInfo", of: result, .object)
         else { throw .malformed }
+        guard !document.hasDuplicateNames(result), !document.hasDuplicateNames(capabilities) else { throw .malformed }
         guard let revision = Revision(rawValue: spelled), !revision.isModern else {
             throw .unsupportedRevision(spelled)
         }

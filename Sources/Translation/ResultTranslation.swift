@@ -56,6 +56,8 @@ package enum ResultTranslation {
         if let meta = document.value("_meta", of: result, .object) {
             splice.remove(MetaKey.relatedTask, from: meta)
             splice.set(MetaKey.serverInfo, to: serverInfo, in: meta, at: .end)
+            // A client that reads the last of two would get one that Remora has not seen to.
+            splice.remove(from: result) { document.name(of: $0, equals: "_meta") && $0.value != meta }
         } else {
             var meta = Array(#"{"io.modelcontextprotocol/serverInfo":"#.utf8)
             meta.append(contentsOf: serverInfo)

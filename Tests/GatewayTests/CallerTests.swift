@@ -1,0 +1,76 @@
+import Crypto
+import HTTPWire
+import Legacy
+import Testing
+
+@testable import Gateway
+
+/// Callers are told apart: a session must never serve two.
+@Suite struct CallerTests {
+    private let rules = CallerRules(isolateBy: ["authorization", "x-api-key", "x-tenant"], key: HashKey())
+
+    private func caller(_ fields: String) throws -> Caller {
+        rules.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"))
+    }
+
+    /// No two of these are the same caller.
+    private static let different = [
+        "", "Authorization: Bearer a\r\n", "Authorization: Bearer b\r\n", "Authorization: bearer a\r\n",
+        "Authorization: Bearer a \u{9}x\r\n", "Authorization:\r\n", "X-Api-Key: Bearer a\r\n", "X-Api-Key:\r\n",
+        "X-Tenant: a\r\n", "X-Api-Key: a\r\nX-Tenant: b\r\n", "X-Api-Key: b\r\nX-Tenant: a\r\n", "X-Api-Key: ab\r\n",
+        "X-Api-Key: a\r\nX-Api-Key: b\r\n", "X-Api-Key: b\r\nX-Api-Key: a\r\n", "X-Api-Key: a, b\r\n",
+        "X-Api-Key: ab\r\nX-Api-Key:\r\n", "X-Api-Key:\r\nX-Api-Key: ab\r\n", "X-Api-Key: a\r\nX-Tenant:\r\n",
+        // Values that imitate how several are put together.
+        "X-Api-Key: a1:1:b\r\n", "X-Api-Key: a2:1:b\r\n", "X-Api-Key: 1:1:a\r\n", "X-Api-Key: 1\r\nX-Tenant: 1\r\n",
+        "X-Api-Key: a\r\nX-Api-Key: a\r\n", "X-Api-Key: a\r\n",
+    ]
+
+    @Test func differentCredentialsAreDifferentCallers() throws {
+        let principals = try Self.different.map { try caller($0).principal }
+        for (index, principal) in principals.enumerated() {
+            for other in principals.indices where other != index && principals[other] == principal {
+                Issue.record("the same caller: \(Self.different[index]) and \(Self.different[other])")
+            }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("Authorization: Bearer a\r\n", "AUTHORIZATION: Bearer a\r\n"),
+            ("Authorization: Bearer a\r\n", "authorization:Bearer a  \r\n"),
+            ("Authorization: a\r\n", "Authorization: a\r\nX-Other: b\r\nCookie: c\r\n"),
+            ("Authorization: a\r\nX-Api-Key: b\r\n", "X-Api-Key: b\r\nAuthorization: a\r\n"),
+            ("", "Cookie: a\r\nX-Authorization: b\r\nAuthorization2: c\r\n"),
+        ])
+    func theSameCredentialsAreTheSameCaller(one: String, other: String) throws {
+        #expect(try caller(one).principal == caller(other).principal)
+    }
+
+    @Test func whoSendsNoneIsNobody() throws {
+        #expect(try caller("").principal == .none)
+        #expect(try caller("Authorization:\r\n").principal != .none)
+        #expect(try caller("").credentials.lines.isEmpty)
+    }
+
+    @Test func theCredentialsGoOnAsTheyCame() throws {
+        let lines = try caller("x-api-key: k\r\nOther: o\r\nAUTHORIZATION: Bearer  a\r\nX-API-Key: l\r\n").credentials
+            .lines
+        #expect(
+            lines.map { "\($0.name.string): \($0.value.string)" }
+                == ["AUTHORIZATION: Bearer  a", "x-api-key: k", "X-API-Key: l"])
+    }
+
+    @Test func anotherProcessHasOtherHashes() throws {
+        let other = CallerRules(isolateBy: ["authorization"], key: HashKey())
+        let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
+        #expect(other.caller(of: head).principal != rules.caller(of: head).principal)
+    }
+
+    /// What is not listed does not isolate, and does not go to the backend.
+    @Test func onlyListedFieldsCount() throws {
+        let none = CallerRules(isolateBy: [], key: HashKey())
+        let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
+        #expect(none.caller(of: head).principal == .none)
+        #expect(none.caller(of: head).credentials.lines.isEmpty)
+    }
+}

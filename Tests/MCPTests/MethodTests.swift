@@ -1,0 +1,63 @@
+import JSONText
+import Testing
+
+@testable import MCP
+
+@Suite struct MethodTests {
+    private func method(_ text: String) throws -> Method? {
+        let document = try JSONDocument(Array(text.utf8))
+        return Method(document.root, in: document)
+    }
+
+    @Test(arguments: Method.allCases)
+    func isFoundByItsName(expected: Method) throws {
+        #expect(try method("\"\(expected.name)\"") == expected)
+        // However it is spelled.
+        let escaped = "\(expected.name)".utf8.map { "\\u00" + String($0, radix: 16) }.joined()
+        #expect(try method("\"\(escaped)\"") == expected)
+    }
+
+    /// Methods that 2026-07-28 removed or that only go the other way, and what is near a method.
+    @Test(
+        arguments: [
+            "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/result",
+            "tasks/list", "tasks/get", "tasks/update", "tasks/cancel", "roots/list", "sampling/createMessage",
+            "elicitation/create", "notifications/initialized", "", "tools/Call", "tools/call ", " tools/call",
+            "tools/call/", "tools", "tools/calls", "toolscall",
+        ])
+    func noOtherNameIsAMethod(name: String) throws {
+        #expect(try method("\"\(name)\"") == nil)
+    }
+
+    @Test(arguments: ["null", "7", "{}", "[]", "true"])
+    func onlyAStringIsAMethod(text: String) throws {
+        #expect(try method(text) == nil)
+    }
+
+    /// The columns of the specification's tables, side by side.
+    @Test(
+        arguments: [
+            (.discover, nil, nil, true, true), (.listTools, nil, .tools, true, true),
+            (.callTool, "name", .tools, false, false), (.listPrompts, nil, .prompts, true, true),
+            (.getPrompt, "name", .prompts, false, true), (.listResources, nil, .resources, true, true),
+            (.listResourceTemplates, nil, .resources, true, true), (.readResource, "uri", .resources, true, true),
+            (.complete, nil, .completions, false, true),
+        ] as [(Method, String?, ServerCapability?, Bool, Bool)])
+    func whatAMethodMeans(
+        method: Method, parameter: String?, capability: ServerCapability?, isCacheable: Bool, isSafeToRepeat: Bool
+    ) {
+        #expect(method.nameParameter.map { "\($0)" } == parameter)
+        #expect(method.requiredCapability == capability)
+        #expect(method.isCacheable == isCacheable)
+        #expect(method.isSafeToRepeat == isSafeToRepeat)
+        #expect(method.namesSomething == (parameter != nil))
+    }
+
+    @Test func revisionsAreInOrderOfTime() {
+        #expect(Revision.allCases.sorted() == Revision.allCases)
+        #expect(Revision.allCases.filter(\.isModern) == [.modern])
+        #expect(Revision.allCases.filter(\.hasVersionHeader) == [.v2025_06_18, .v2025_11_25, .v2026_07_28])
+        #expect(Revision.modern.rawValue == "\(Revision.modernName)")
+        #expect(Revision.newestLegacy == Revision.allCases.last { !$0.isModern })
+    }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import Testing
+
+@testable import Telemetry
+
+@Suite struct LogTests {
+    /// A log that writes into a pipe, and what comes out at its other end.
+    private final class Tapped {
+        let log: Log
+        private let pipe = Pipe()
+
+        init(_ level: LogLevel) {
+            log = Log(level: level, format: .text, descriptor: pipe.fileHandleForWriting.fileDescriptor)
+        }
+
+        private var unread: [UInt8] = []
+
+        /// The next line, without its time; nil at the end of the pipe.
+        func line() -> String? {
+            while true {
+                if let end = unread.firstIndex(of: UInt8(ascii: "\n")) {
+                    defer { unread.removeSubrange(...end) }
+                    return String(decoding: unread[..<end].dropFirst(25), as: UTF8.self)
+                }
+                let part = pipe.fileHandleForReading.availableData
+                if part.isEmpty { return nil }
+                unread += part
+            }
+        }
+
+        func lines(_ count: Int) -> [String] { (0..<count).compactMap { _ in line() } }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func flushWritesWhatWaits() {
+        let tapped = Tapped(.info)
+        tapped.log.write(.info, "first") { $0.field("n", 1) }
+        tapped.log.write(.warning, "second")
+        tapped.log.flush()
+        #expect(tapped.lines(2) == ["info first n=1", "warning second"])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func linesComeOutWithoutAFlush() {
+        let tapped = Tapped(.info)
+        tapped.log.write(.error, "first")
+        #expect(tapped.lines(1) == ["error first"])
+        // The writer went to sleep: it is woken again.
+        tapped.log.write(.error, "second")
+        #expect(tapped.lines(1) == ["error second"])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func onlyWhatTheLevelAsksForIsWritten() {
+        let tapped = Tapped(.warning)
+        var wasBuilt = false
+        tapped.log.write(.info, "info") { _ in wasBuilt = true }
+        tapped.log.write(.debug, "debug") { _ in wasBuilt = true }
+        tapped.log.write(.warning, "warning")
+        tapped.log.write(.error, "error")
+        tapped.log.flush()
+        #expect(tapped.lines(2) == ["warning warning", "error error"])
+        #expect(!wasBuilt, "a line that is not asked for costs nothing")
+    }
+
+    @Test(.timeLimit(.minutes(1))) func linesOfAThreadKeepTheirOrderAndStayWhole() async {
+        let tapped = Tapped(.info)
+        let log = tapped.log
+        // Less than a pipe holds: nobody reads before the end.
+        await withTaskGroup { group in
+            for thread in 0..<4 {
+                group.addTask {
+                    for number in 0..<200 {
+                        log.write(.info, "line") {
+                            $0.field("thread", thread)
+                            $0.field("n", number)
+                        }
+                        if number % 50 == 0 { log.flush() }
+                    }
+                }
+            }
+            group.addTask { log.flush() }
+        }
+        log.flush()
+        let lines = tapped.lines(800)
+        #expect(lines.count == 800)
+        for thread in 0..<4 {
+            let own = lines.filter { $0.contains("thread=\(thread) ") }
+            #expect(own == (0..<200).map { "info line thread=\(thread) n=\($0)" })
+        }
+    }
+
+    /// A reader that has stopped reading costs lines, never a caller's time or memory without end.
+    @Test(.timeLimit(.minutes(1))) func whatDoesNotFitIsCounted() {
+        let tapped = Tapped(.info)
+        let value = String(repeating: "x", count: 250)
+        let count = 20_000
+        for _ in 0..<count { tapped.log.write(.info, "line") { $0.field("value", value) } }
+        // Read only now: more than the buffer and the pipe hold has been written.
+        let writer = Thread { [log = tapped.log] in log.flush() }
+        writer.start()
+        var written = 0
+        var dropped = 0
+        while written + dropped < count, let line = tapped.line() {
+            if line.hasPrefix("info line") {
+                written += 1
+            } else if line.hasPrefix("warning log_lines_dropped count=") {
+                dropped += Int(line.split(separator: "=")[1]) ?? 0
+            }
+        }
+        #expect(dropped > 0)
+        #expect(written + dropped == count)
+    }
+}

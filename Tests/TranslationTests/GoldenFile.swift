@@ -1,0 +1,87 @@
+import Foundation
+import Testing
+
+/// A golden file: one row of the contract between the two eras, as the exact texts that go over the wire.
+///
+/// The first two lines are a title and the row's reference. Each section begins with a line `== NAME`; its text is what
+/// follows up to the next section, without the last line break, byte for byte.
+///
+/// | Section | Meaning |
+/// |---|---|
+/// | `revision` | what the session negotiated; 2025-11-25 without it |
+/// | `cache` | `ttlMs` and scope; `30000 private` without it |
+/// | `push channel` | whether there is one: `yes`, or `no` as without it |
+/// | `modern request` | from the client |
+/// | `legacy request` | what goes to the server for it |
+/// | `initialize request` | what opens the session that it needs |
+/// | `initialize result` | the server's answer to that: the `result` alone |
+/// | `legacy response` | from the server |
+/// | `modern response` | what goes to the client for it |
+/// | `refused` | why there is nothing that can go to the client |
+struct GoldenFile: Sendable, CustomTestStringConvertible {
+    enum Section: String, CaseIterable, Sendable {
+        case revision, cache, refused
+        case pushChannel = "push channel"
+        case modernRequest = "modern request"
+        case legacyRequest = "legacy request"
+        case initializeRequest = "initialize request"
+        case initializeResult = "initialize result"
+        case legacyResponse = "legacy response"
+        case modernResponse = "modern response"
+    }
+
+    /// What is wrong with a golden file itself.
+    struct Malformed: Error { let what: String }
+
+    let name: String
+    let title: String
+    let reference: String
+    private let sections: [Section: String]
+
+    var testDescription: String { "\(name): \(title)" }
+
+    subscript(section: Section) -> String? { sections[section] }
+
+    var names: Set<Section> { Set(sections.keys) }
+
+    init(name: String, text: String) throws(Malformed) {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count > 2, lines.last == "" else { throw Malformed(what: "no end of line at its end") }
+        self.name = name
+        title = String(lines[0])
+        reference = String(lines[1])
+        var sections: [Section: [Substring]] = [:]
+        var current: Section?
+        for line in lines[2...].dropLast() {
+            if line.starts(with: "== ") {
+                guard let section = Section(rawValue: String(line.dropFirst(3))) else {
+                    throw Malformed(what: "unknown section: \(line)")
+                }
+                guard sections[section] == nil else { throw Malformed(what: "twice: \(line)") }
+                sections[section] = []
+                current = section
+            } else if let current {
+                sections[current, default: []].append(line)
+            } else if line != "" {
+                throw Malformed(what: "text before the first section: \(line)")
+            }
+        }
+        self.sections = sections.mapValues { $0.joined(separator: "\n") }
+    }
+
+    /// The directory beside this source file.
+    static let directory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
+
+    /// All of them, by name. An unreadable one stops the tests: it must not be passed over.
+    static let all: [GoldenFile] = {
+        do {
+            let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+            return try names.filter { $0.hasSuffix(".txt") }.sorted().map { file in
+                let text = try String(contentsOf: directory.appending(path: file), encoding: .utf8)
+                return try GoldenFile(name: String(file.dropLast(4)), text: text)
+            }
+        } catch {
+            preconditionFailure("a golden file cannot be read: \(error)")
+        }
+    }()
+}

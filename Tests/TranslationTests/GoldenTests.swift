@@ -1,0 +1,143 @@
+import JSONText
+import MCP
+import Testing
+
+@testable import Translation
+
+/// Every golden file, as `GoldenFile` describes them.
+@Suite struct GoldenTests {
+    @Test(arguments: GoldenFile.all)
+    func isTranslatedToTheByte(file: GoldenFile) throws {
+        if file[.legacyRequest] != nil { try expect(.legacyRequest, in: file, legacyRequest(file)) }
+        if file[.initializeRequest] != nil { try expect(.initializeRequest, in: file, initializeRequest(file)) }
+        guard file[.modernResponse] != nil || file[.refused] != nil else {
+            return #expect(
+                file[.legacyResponse] == nil && file[.initializeResult] == nil, "an answer that leads to nothing")
+        }
+        let outcome = try modernResponse(file)
+        try expect(outcome.section, in: file, outcome.text)
+    }
+
+    @Test func theyAreThere() {
+        #expect(GoldenFile.all.count >= 60)
+        #expect(Set(GoldenFile.all.map(\.title)).count == GoldenFile.all.count, "two with the same title")
+        for file in GoldenFile.all {
+            #expect(file.reference.starts(with: "§"), "\(file.name) does not say which row it is")
+            #expect(file.names.count >= 2, "\(file.name) compares nothing")
+        }
+    }
+
+    /// Whatever the texts are: what goes out is a message in which nothing stands twice.
+    @Test(arguments: GoldenFile.all)
+    func whatGoesOutIsAMessage(file: GoldenFile) throws {
+        for section in [GoldenFile.Section.legacyRequest, .initializeRequest, .modernResponse] {
+            guard let text = file[section] else { continue }
+            let message = try Envelope(JSONDocument(Array(text.utf8)))
+            guard case .response(_, let outcome) = message.kind else { continue }
+            let document = message.document
+            switch outcome {
+            case .result(let result):
+                #expect(!document.hasDuplicateNames(result))
+                #expect(document.value("_meta", of: result).map { document.hasDuplicateNames($0) } == false)
+            case .error(let error):
+                #expect(!document.hasDuplicateNames(error))
+            }
+        }
+    }
+
+    private func expect(_ section: GoldenFile.Section, in file: GoldenFile, _ text: String) throws {
+        let expected = file[section] ?? "(no section \(section.rawValue))"
+        // As bytes: equal strings of Swift may be spelled differently.
+        let isSame = text.utf8.elementsEqual(expected.utf8)
+        #expect(
+            isSame,
+            """
+            \(file.name), \(section.rawValue)
+            expected: \(expected)
+            is:       \(text)
+            """)
+    }
+
+    // MARK: Steps
+
+    private func request(_ file: GoldenFile) throws -> ModernRequest {
+        let envelope = try Envelope(JSONDocument(Array(try #require(file[.modernRequest]).utf8)))
+        guard case .request(let id, let name) = envelope.kind else {
+            throw GoldenFile.Malformed(what: "the modern request is none")
+        }
+        return ModernRequest(
+            document: envelope.document, id: id, method: try #require(Method(name, in: envelope.document)),
+            params: try #require(envelope.params), meta: try #require(envelope.meta))
+    }
+
+    private func legacyRequest(_ file: GoldenFile) throws -> String {
+        let revision = try #require(Revision(rawValue: file[.revision] ?? Revision.newestLegacy.rawValue))
+        return string(RequestTranslation.legacy(try request(file), in: RequestContext(id: 7, revision: revision)))
+    }
+
+    private func initializeRequest(_ file: GoldenFile) throws -> String {
+        let request = try request(file)
+        let capabilities = ClientCapabilities.legacy(request.clientCapabilities, in: request.document)
+        let text = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: "1.2.3")
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    private func modernResponse(_ file: GoldenFile) throws -> (section: GoldenFile.Section, text: String) {
+        do {
+            if let text = file[.initializeResult] { return (.modernResponse, try discovered(text, file)) }
+            return (.modernResponse, try answered(file))
+        } catch let flaw as Handshake.Flaw {
+            return (.refused, "\(flaw)")
+        } catch let flaw as Envelope.Flaw {
+            return (.refused, "\(flaw)")
+        } catch let error as TranslationError {
+            return (.refused, "\(error)")
+        }
+    }
+
+    private func discovered(_ text: String, _ file: GoldenFile) throws -> String {
+        let document = try JSONDocument(Array(text.utf8))
+        let handshake = try Handshake(document.root, in: document)
+        return string(
+            Discover.response(
+                to: try request(file), from: handshake, hasPushChannel: file[.pushChannel] == "yes",
+                caching: try caching(file)))
+    }
+
+    private func answered(_ file: GoldenFile) throws -> String {
+        let answer = try Envelope(JSONDocument(Array(try #require(file[.legacyResponse]).utf8)))
+        guard case .response(_, let outcome) = answer.kind else {
+            throw GoldenFile.Malformed(what: "the legacy response is none")
+        }
+        switch outcome {
+        case .result(let result):
+            let serverInfo = Array(#"{"name":"old","version":"1.0"}"#.utf8)
+            let context = ResultContext(serverInfo: serverInfo, caching: try caching(file))
+            return string(
+                try ResultTranslation.modern(
+                    result, in: answer.document, answering: try request(file), with: context))
+        case .error(let error):
+            let translated = try ErrorTranslation.modern(error, in: answer.document, answering: try request(file))
+            let text = string(translated.text)
+            // The code that decides the HTTP status is the one that the client reads, whichever of two it reads.
+            let document = try JSONDocument(Array(text.utf8))
+            let written = try #require(document.value("error", of: document.root))
+            for member in document.members(of: written) where document.name(of: member, equals: "code") {
+                #expect(document.integer(member.value) == Int64(translated.code))
+            }
+            return text
+        }
+    }
+
+    private func caching(_ file: GoldenFile) throws -> CachePolicy {
+        let words = (file[.cache] ?? "30000 private").split(separator: " ")
+        return CachePolicy(
+            ttlMs: try #require(Int(words[0])), scope: try #require(CachePolicy.Scope(rawValue: String(words[1]))))
+    }
+
+    private func string(_ text: SplicedText) -> String {
+        var bytes: [UInt8] = []
+        text.append(to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
