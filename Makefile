@@ -37,7 +37,7 @@ format: ## let `swift format` mend it
 	$(SWIFT) format -i -r Sources Tests Package.swift
 
 fuzz: packages ## fuzz every parser for TIME seconds (60)
-	@Tests/fuzz $(TIME)
+	@Tests/Fuzz/run $(TIME)
 
 tsan: packages ## unit tests under the thread sanitizer
 	$(SWIFT) test --sanitize=thread --scratch-path .build/tsan
