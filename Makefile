@@ -39,8 +39,12 @@ format: ## let `swift format` mend it
 fuzz: packages ## fuzz every parser for TIME seconds (60)
 	@Tests/Fuzz/run $(TIME)
 
-tsan: packages ## unit tests under the thread sanitizer
+tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/Tests/tsan.suppressions
+tsan: packages ## unit and end-to-end tests under the thread sanitizer
 	$(SWIFT) test --sanitize=thread --scratch-path .build/tsan
+	@Tests/setup
+	REMORA_BIN_DIR=$(CURDIR)/.build/tsan/debug .build/venvs/client/bin/python -m pytest Tests/EndToEnd -q -n 2 \
+		--dist loadscope -p no:cacheprovider
 
 bench: release ## nginx and Remora before the same backend
 	@Tests/setup benchmark
