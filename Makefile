@@ -1,0 +1,58 @@
+# Everything that is done with this repository, by name. `make` alone lists it.
+#
+# It needs Debian 12 (or a system with the same libraries) and a Swift 6.3 toolchain in PATH; what else is missing is
+# installed by Tests/packages and Tests/setup, as root or through sudo.
+
+SWIFT ?= swift
+# One file that runs without the toolchain: Swift's own libraries inside, no symbols.
+RELEASE := -c release --static-swift-stdlib -Xlinker -s
+# Seconds for each fuzz target of `make fuzz`.
+TIME ?= 60
+
+export SWIFT RELEASE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build release test lint format fuzz tsan bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: packages ## build, and show a request on its way (ONCE=1: and end)
+	@$(SWIFT) build $(RELEASE) --product remora
+	@.build/release/remora demo $(if $(ONCE),--once)
+
+test: ## the whole gate: lint, builds, unit and end-to-end tests, fuzzing, linkage
+	@Tests/gate
+
+build: packages ## debug build of everything, tests included
+	$(SWIFT) build --build-tests
+
+release: packages ## .build/release/remora
+	$(SWIFT) build $(RELEASE)
+
+lint: ## what `swift format` objects to
+	$(SWIFT) format lint --strict -r Sources Tests Package.swift
+
+format: ## let `swift format` mend it
+	$(SWIFT) format -i -r Sources Tests Package.swift
+
+fuzz: packages ## fuzz every parser for TIME seconds (60)
+	@Tests/Fuzz/run $(TIME)
+
+tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/Tests/tsan.suppressions
+tsan: packages ## unit and end-to-end tests under the thread sanitizer
+	$(SWIFT) test --sanitize=thread --scratch-path .build/tsan
+	@Tests/setup
+	REMORA_BIN_DIR=$(CURDIR)/.build/tsan/debug .build/venvs/client/bin/python -m pytest Tests/EndToEnd -q -n 2 \
+		--dist loadscope -p no:cacheprovider
+
+bench: release ## nginx and Remora before the same backend
+	@Tests/setup benchmark
+	@python3 Tests/Benchmark/run.py
+
+clean: ## remove what was built, Python environments too
+	rm -rf .build
+
+.PHONY: packages
+packages:
+	@Tests/packages
