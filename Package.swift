@@ -66,7 +66,6 @@ let package = Package(
         tests(of: "HTTPWire"),
         tests(of: "Crypto"),
         tests(of: "Reactor"),
-        tests(of: "HTTPTransport", with: ["HTTPWire", "Reactor"]),
         tests(of: "MCP", with: ["JSONText"]),
         tests(of: "Telemetry", with: ["JSONText"]),
         tests(of: "Configuration"),

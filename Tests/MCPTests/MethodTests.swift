@@ -57,7 +57,7 @@ import Testing
         #expect(Revision.allCases.sorted() == Revision.allCases)
         #expect(Revision.allCases.filter(\.isModern) == [.modern])
         #expect(Revision.allCases.filter(\.hasVersionHeader) == [.v2025_06_18, .v2025_11_25, .v2026_07_28])
-        #expect(Revision.modern.rawValue == "\(Revision.modernName)")
+        #expect(Revision.modern.rawValue == "\(Revision.modern.name)")
         #expect(Revision.newestLegacy == Revision.allCases.last { !$0.isModern })
     }
 }
