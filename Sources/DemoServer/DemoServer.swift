@@ -12,7 +12,7 @@ package import Reactor
 package final class DemoServer {
     private static let limits = HTTPServerConnection.Limits(
         maxBody: 64 * 1024 * 1024, headerTimeout: .seconds(10), bodyTimeout: .seconds(30), idleTimeout: .seconds(75))
-    /// Sessions that are kept. A client that opens more without end loses its first ones.
+    /// Sessions that are kept. Beyond them each new one costs another one, whichever.
     private static let maxSessions = 10_000
 
     private let loop: Loop

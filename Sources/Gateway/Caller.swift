@@ -23,10 +23,10 @@ struct CallerRules {
     }
 
     func caller(of head: HTTPRequestHead) -> Caller {
-        var lines: [(name: HTTPFieldValue, value: HTTPFieldValue)] = []
+        var lines: [HTTPFields.FieldLine] = []
         var secret: [UInt8] = []
-        for (index, name) in names.enumerated() where head.fields.first(named: name) != nil {
-            for line in head.fields.all() where line.name.equalsIgnoringCase(name) {
+        for (index, name) in names.enumerated() {
+            for line in head.fields.lines(named: name) {
                 lines.append(line)
                 // The field's number and the value's length keep apart what would else read alike.
                 secret.append(contentsOf: "\(index):\(line.value.bytes.count):".utf8)
@@ -37,12 +37,10 @@ struct CallerRules {
         let credentials = Credentials(lines: lines)
         // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
         // for Custom Headers"), and no legacy server is known to.
-        for line in head.fields.all() where line.name.startsIgnoringCase(with: CallerRules.parameterPrefix) {
-            lines.append(line)
-        }
+        let parameters = head.fields.lines(startingWith: CallerRules.parameterPrefix)
         return Caller(
             principal: principal, credentials: credentials,
-            callFields: lines.count == credentials.lines.count ? credentials : Credentials(lines: lines))
+            callFields: parameters.isEmpty ? credentials : Credentials(lines: lines + parameters))
     }
 
     private static let parameterPrefix = Array("mcp-param-".utf8)

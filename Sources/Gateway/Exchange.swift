@@ -25,6 +25,15 @@ final class Exchange {
     private var call: LegacyCall?
     private var isCancelled = false
 
+    /// What came of it; nil until `run` has ended.
+    private(set) var outcome: Outcome?
+
+    enum Outcome {
+        case answered(Answer)
+        case refused(Refusal)
+        case failed(BackendError)
+    }
+
     /// - Parameter fields: the header of the request.
     init(
         _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, sessions: SessionPool,
@@ -38,21 +47,28 @@ final class Exchange {
         end = .now + settings.requestTimeout
     }
 
+    /// The id of the request, as the client spelled it.
+    var rawID: ArraySlice<UInt8> { request.rawID }
+
     /// Carries the request to the backend. A session that turns out to be lost is replaced once: no handler ran.
-    func run() async throws(BackendError) -> Result<Answer, Refusal> {
+    func run() async {
         let key = SessionKey(
             principal: caller.principal,
             capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
-        for _ in 1...2 {
-            let lease = try await lease(key)
-            defer { sessions.release(lease) }
-            do throws(BackendError) {
-                return try await run(on: lease.session)
-            } catch  where error.kind == .sessionLost {
-                sessions.retire(lease)
+        do throws(BackendError) {
+            for _ in 1...2 {
+                let lease = try await lease(key)
+                defer { sessions.release(lease) }
+                do throws(BackendError) {
+                    return outcome = try await run(on: lease.session)
+                } catch  where error.kind == .sessionLost {
+                    sessions.retire(lease)
+                }
             }
+            throw BackendError(.sessionLost, "the server lost a session that was just made")
+        } catch {
+            outcome = .failed(error)
         }
-        throw BackendError(.sessionLost, "the server lost a session that was just made")
     }
 
     private func lease(_ key: SessionKey) async throws(BackendError) -> Lease {
@@ -66,27 +82,32 @@ final class Exchange {
         call?.cancel(BackendError(.cancelled, "the client went away"))
     }
 
-    private func run(on session: LegacySession) async throws(BackendError) -> Result<Answer, Refusal> {
-        do throws(Refusal) {
-            try checkCapability(of: session)
-            try ParameterRules.check(request)
-        } catch {
-            return .failure(error)
-        }
+    private func run(on session: LegacySession) async throws(BackendError) -> Outcome {
+        if let refusal = refusal(by: session) { return .refused(refusal) }
+        if request.method == .discover { return .answered(discover(session)) }
         if request.method == .callTool {
             let parameters = try await headerParameters(of: session)
-            do throws(Refusal) { try checkHeaders(parameters) } catch { return .failure(error) }
+            if let refusal = refusal(by: parameters) { return .refused(refusal) }
         }
-        if request.method == .discover { return .success(discover(session)) }
         if isCancelled { throw BackendError(.cancelled, "the client went away") }
         let call = session.call(request, credentials: caller.callFields, until: end)
         self.call = call
         defer { self.call = nil }
         do throws(BackendError) {
-            return .success(try translate(try await call.answer(), from: session))
+            return .answered(try translate(try await call.answer(), from: session))
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
             throw error
+        }
+    }
+
+    private func refusal(by session: LegacySession) -> Refusal? {
+        do throws(Refusal) {
+            try checkCapability(of: session)
+            try ParameterRules.check(request)
+            return nil
+        } catch {
+            return error
         }
     }
 
@@ -95,11 +116,16 @@ final class Exchange {
         return try await session.headerParameters(caller.credentials, until: end)
     }
 
-    private func checkHeaders(_ parameters: HeaderParameters) throws(Refusal) {
+    private func refusal(by parameters: HeaderParameters) -> Refusal? {
         guard !parameters.isEmpty, let name = request.document.value("name", of: request.params),
             let tool = request.document.stringBytes(name)
-        else { return }
-        try HeaderParameterRules.check(request, fields, parameters[tool])
+        else { return nil }
+        do throws(Refusal) {
+            try HeaderParameterRules.check(request, fields, parameters[tool])
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func checkCapability(of session: LegacySession) throws(Refusal) {

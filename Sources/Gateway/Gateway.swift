@@ -43,50 +43,56 @@ package final class Gateway {
     package func close() async { await sessions.closeAll() }
 
     private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
-        var record = RequestRecord()
+        let record = RequestRecord()
+        guard let exchange = admit(request, on: connection, record) else { return }
+        connection.onDisconnect = { exchange.cancel() }
+        await exchange.run()
+        conclude(exchange, on: connection, record)
+    }
+
+    /// Begins the exchange of a request; nil when the request is answered already.
+    private func admit(
+        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord
+    ) -> Exchange? {
         record.requestBytes = request.body.count
         switch admission.admit(request) {
         case .refused(let refusal, let id):
             refuse(refusal, id: id, on: connection, record)
+            return nil
         case .notification:
             connection.respond(HTTPResponse(status: 202))
             record.status = 202
             record.write(to: log)
+            return nil
         case .request(let admitted):
             let caller = callers.caller(of: request.head)
             record.describe(admitted, from: caller)
-            let exchange = Exchange(
-                admitted, request.head.fields, from: caller, sessions: sessions, settings: settings)
-            connection.onDisconnect = { exchange.cancel() }
-            await answer(exchange, id: Array(admitted.rawID), on: connection, record)
+            return Exchange(admitted, request.head.fields, from: caller, sessions: sessions, settings: settings)
         }
     }
 
-    private func answer(
-        _ exchange: Exchange, id: [UInt8], on connection: HTTPServerConnection, _ record: RequestRecord
-    ) async {
-        var record = record
-        do throws(BackendError) {
-            switch try await exchange.run() {
-            case .success(let answer):
-                record.status = answer.status
-                record.code = answer.code
-                if answer.code != nil { record.side = .backend }
-                record.responseBytes = answer.text.count
-                connection.respond(
-                    HTTPResponse(status: answer.status, contentType: "application/json"), body: answer.text)
-                record.write(to: log)
-            case .failure(let refusal):
-                refuse(refusal, id: id, on: connection, record)
-            }
-        } catch {
+    private func conclude(_ exchange: Exchange, on connection: HTTPServerConnection, _ record: RequestRecord) {
+        switch exchange.outcome {
+        case .answered(let answer):
+            record.status = answer.status
+            record.code = answer.code
+            if answer.code != nil { record.side = .backend }
+            record.responseBytes = answer.text.count
+            connection.respond(
+                HTTPResponse(status: answer.status, contentType: "application/json"), body: answer.text)
+            record.write(to: log)
+        case .refused(let refusal):
+            refuse(refusal, id: Array(exchange.rawID), on: connection, record)
+        case .failed(let error):
             record.detail = error.detail
             if let refusal = Refusal(error) {
-                refuse(refusal, id: id, on: connection, record)
+                refuse(refusal, id: Array(exchange.rawID), on: connection, record)
             } else {
                 record.status = 499
                 record.write(to: log)
             }
+        case nil:
+            preconditionFailure("an exchange ended without an outcome")
         }
     }
 
@@ -95,7 +101,6 @@ package final class Gateway {
         closes: Bool = false
     ) {
         let text = refusal.text(id: id.map { $0[...] })
-        var record = record
         record.status = refusal.status
         record.code = refusal.code
         record.side = refusal.side

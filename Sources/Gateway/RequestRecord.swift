@@ -5,8 +5,8 @@ import Crypto
 import Telemetry
 import Translation
 
-/// What the log says of one request. No body, no credential, no session id.
-struct RequestRecord {
+/// What the log says of one request, gathered while it is served. No body, no credential, no session id.
+final class RequestRecord {
     private let start = Instant.now
     private var method: Method?
     private var name: String?
@@ -20,7 +20,7 @@ struct RequestRecord {
     var requestBytes = 0
     var responseBytes = 0
 
-    mutating func describe(_ request: ModernRequest, from caller: Caller) {
+    func describe(_ request: ModernRequest, from caller: Caller) {
         method = request.method
         principal = caller.principal.short
         // URIs may hold what is nobody else's business; names of tools and prompts do not.

@@ -1,3 +1,4 @@
+package import HTTPWire
 package import Reactor
 
 /// Idle connections to one server. The one used last is used next, so that a load that falls lets the others go.
@@ -11,14 +12,17 @@ package final class HTTPConnectionPool {
     private let resolver: Resolver
     private let loop: Loop
     private let connectTimeout: Duration
+    private let limits: HTTPLimits
     private var idle: [HTTPClientConnection] = []
     private let sweep: Deadline
 
     /// - Parameter host: a name, or a numeric address without brackets.
-    package init(host: String, port: UInt16, on loop: Loop, connectTimeout: Duration) {
+    package init(host: String, port: UInt16, on loop: Loop, connectTimeout: Duration, limits: HTTPLimits = HTTPLimits())
+    {
         resolver = Resolver(host: host, port: port, on: loop)
         self.loop = loop
         self.connectTimeout = connectTimeout
+        self.limits = limits
         sweep = Deadline(on: loop)
         sweep.onExpiry = { [unowned self] in closeStale() }
     }
@@ -41,13 +45,13 @@ package final class HTTPConnectionPool {
         }
         for address in addresses.dropLast() {
             if let connection = try? await HTTPClientConnection.connect(
-                to: address, on: loop, timeout: connectTimeout)
+                to: address, on: loop, timeout: connectTimeout, limits: limits)
             {
                 return connection
             }
         }
         guard let last = addresses.last else { preconditionFailure("a name was resolved to nothing") }
-        return try await HTTPClientConnection.connect(to: last, on: loop, timeout: connectTimeout)
+        return try await HTTPClientConnection.connect(to: last, on: loop, timeout: connectTimeout, limits: limits)
     }
 
     /// Gives a connection back whose answer has ended.

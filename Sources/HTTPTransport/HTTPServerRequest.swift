@@ -1,9 +1,15 @@
 package import HTTPWire
 
-/// A request that has come in whole.
-package struct HTTPServerRequest: Sendable {
+/// A request that has come in whole. It is a class because it never changes and waits in the frames of several
+/// functions while it is answered.
+package final class HTTPServerRequest: Sendable {
     package let head: HTTPRequestHead
     package let body: [UInt8]
+
+    package init(head: HTTPRequestHead, body: [UInt8]) {
+        self.head = head
+        self.body = body
+    }
 }
 
 /// Why a request could not be read to its end.

@@ -1,4 +1,5 @@
 import HTTPTransport
+package import HTTPWire
 package import Reactor
 
 /// A legacy server, as one loop talks to it.
@@ -6,14 +7,17 @@ package final class Backend {
     package struct Limits: Sendable {
         /// Bytes of one message, as a JSON body or as one event.
         package var maxMessage: Int
+        /// The head of an answer.
+        package var head: HTTPLimits
         /// Nesting of a message.
         package var maxDepth: Int
         /// How long the server may be silent while an answer is due.
         package var silence: Duration
         package var connect: Duration
 
-        package init(maxMessage: Int, maxDepth: Int, silence: Duration, connect: Duration) {
+        package init(maxMessage: Int, head: HTTPLimits, maxDepth: Int, silence: Duration, connect: Duration) {
             self.maxMessage = maxMessage
+            self.head = head
             self.maxDepth = maxDepth
             self.silence = silence
             self.connect = connect
@@ -40,6 +44,6 @@ package final class Backend {
         self.host = Array(hostField.utf8)
         self.target = Array(target.utf8)
         connections = HTTPConnectionPool(
-            host: host, port: port, on: loop, connectTimeout: limits.connect)
+            host: host, port: port, on: loop, connectTimeout: limits.connect, limits: limits.head)
     }
 }

@@ -80,12 +80,21 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// The head of the answer.
     func head() async throws(BackendError) -> HTTPResponseHead {
-        while true {
-            if let responseHead { return responseHead }
+        try await begun()
+        guard let responseHead else { preconditionFailure("an answer began without a head") }
+        return responseHead
+    }
+
+    /// Waits until the head of the answer is there.
+    func begun() async throws(BackendError) {
+        while responseHead == nil {
             if let failure { throw failure }
             await wakeup.wait()
         }
     }
+
+    /// Whether the answer is one that messages come in.
+    var isSuccess: Bool { responseHead?.status == 200 && content != .other }
 
     /// The next message; nil when the answer has ended.
     func next() async throws(BackendError) -> [UInt8]? {
@@ -102,9 +111,6 @@ final class BackendExchange: HTTPResponseHandler {
         while !hasEnded { await wakeup.wait() }
         return errorText
     }
-
-    /// Whether the answer's type is one that a message can come in.
-    var canHoldMessages: Bool { content != .other }
 
     /// Whether the answer is a stream of events, on which messages to others may come too.
     var isStream: Bool { content == .events }

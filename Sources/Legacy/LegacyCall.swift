@@ -26,26 +26,32 @@ package final class LegacyCall {
     /// Waits for the answer. What else comes on its stream is served on the way.
     package func answer() async throws(BackendError) -> LegacyAnswer {
         defer { exchange.abandon() }
-        let head = try await exchange.head()
-        guard head.status == 200, exchange.canHoldMessages else { throw await refusal(head) }
+        try await exchange.begun()
+        guard exchange.isSuccess else { throw await refusal(try await exchange.head()) }
         while let text = try await exchange.next() {
-            for message in try messages(in: text) {
-                switch message.kind {
-                case .response(let id, let outcome):
-                    if let id, message.document.integer(id) == Int64(self.id) {
-                        return LegacyAnswer(document: message.document, outcome: outcome)
-                    }
-                    if !exchange.isStream {
-                        throw BackendError(.outcomeUnknown, "the server answered another request than it was asked")
-                    }
-                case .request:
-                    session.answer(message, credentials: credentials)
-                case .notification:
-                    session.hear(message)
-                }
-            }
+            if let answer = try answer(in: text) { return answer }
         }
         throw BackendError(.outcomeUnknown, "the server ended its answer without a response")
+    }
+
+    /// The answer, if it is among what the server sent at once; the rest is served.
+    private func answer(in text: [UInt8]) throws(BackendError) -> LegacyAnswer? {
+        var answer: LegacyAnswer?
+        for message in try messages(in: text) {
+            switch message.kind {
+            case .response(let id, let outcome):
+                if let id, message.document.integer(id) == Int64(self.id) {
+                    answer = LegacyAnswer(document: message.document, outcome: outcome)
+                } else if !exchange.isStream {
+                    throw BackendError(.outcomeUnknown, "the server answered another request than it was asked")
+                }
+            case .request:
+                session.answer(message, credentials: credentials)
+            case .notification:
+                session.hear(message)
+            }
+        }
+        return answer
     }
 
     /// What an answer means that holds no message.

@@ -28,4 +28,7 @@ package final class SignalWatch {
     }
 
     deinit { event.delete() }
+
+    /// A reader of standard output that goes away must not end the process: the write fails, and that is all.
+    package static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
 }

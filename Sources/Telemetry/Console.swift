@@ -28,6 +28,4 @@ package enum Exit {
 
     /// Something outside that Remora needs is not there.
     package static func failure() -> Never { exit(1) }
-
-    package static func success() -> Never { exit(0) }
 }

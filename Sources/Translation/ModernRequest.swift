@@ -2,8 +2,8 @@ package import JSONText
 package import MCP
 
 /// A request of 2026-07-28 that has passed admission: an object with a version, capabilities, a known method, and
-/// headers that agree with it.
-package struct ModernRequest: Sendable {
+/// headers that agree with it. It is a class because it never changes and is handed around.
+package final class ModernRequest: Sendable {
     package let document: JSONDocument
     package let id: JSONValue
     package let method: Method

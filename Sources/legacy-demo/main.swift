@@ -26,6 +26,7 @@ guard let colon = listen.lastIndex(of: ":"), let port = UInt16(listen[colon...].
     let address = SocketAddress(host: String(listen[..<colon]), port: port)
 else { fail("--listen needs a numeric address and a port, such as 127.0.0.1:9000") }
 
+SignalWatch.ignoreBrokenPipes()
 let loop = Loop()
 let stops = [SignalWatch.terminate, SignalWatch.interrupt].map { SignalWatch($0, on: loop) { loop.stop() } }
 let server: DemoServer

@@ -74,12 +74,10 @@ struct Wiring: Sendable {
                 idleTimeout: configuration.sessions.idleTimeout))
         let gateway = Gateway(
             settings: gatewaySettings(isLoopback: listener.address.isLoopback), sessions: sessions, key: key, log: log)
-        var head = HTTPLimits()
-        head.maxHead = limits.maxHead
         return Service(
             on: loop, listener: listener, gateway: gateway,
             limits: HTTPServerConnection.Limits(
-                head: head, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
+                head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout))
     }
 
@@ -89,8 +87,16 @@ struct Wiring: Sendable {
         return Backend(
             host: url.host, port: url.port, hostField: url.hostField, target: url.target, on: loop,
             limits: Backend.Limits(
-                maxMessage: limits.maxResponse, maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout,
+                maxMessage: limits.maxResponse, head: headLimits, maxDepth: limits.maxDepth,
+                silence: limits.backendIdleTimeout,
                 connect: limits.connectTimeout))
+    }
+
+    /// Of both sides: a head has no more reason to be long in an answer than in a request.
+    private var headLimits: HTTPLimits {
+        var head = HTTPLimits()
+        head.maxHead = configuration.limits.maxHead
+        return head
     }
 
     private func gatewaySettings(isLoopback: Bool) -> GatewaySettings {

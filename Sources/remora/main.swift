@@ -1,5 +1,8 @@
 import MCP
+import Reactor
 import Telemetry
+
+SignalWatch.ignoreBrokenPipes()
 
 switch Command(CommandLine.arguments.dropFirst()) {
 case .run(let source):

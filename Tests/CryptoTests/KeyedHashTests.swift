@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test func randomBytesAreAsManyAsAskedForAndDiffer() {
-        for count in [0, 1, 32, 1000] { #expect(SecureRandom.bytes(count).count == count) }
+        for count in [0, 1, 32, 256] { #expect(SecureRandom.bytes(count).count == count) }
         #expect(Set((0..<100).map { _ in SecureRandom.bytes(16) }).count == 100)
     }
 }

@@ -1,0 +1,39 @@
+extension HTTPFields {
+    /// A field line: its name and its value.
+    package typealias FieldLine = (name: HTTPFieldValue, value: HTTPFieldValue)
+
+    /// The field lines with this name, in the order received.
+    ///
+    /// - Parameter lowercased: In lower case.
+    package func lines(named lowercased: [UInt8]) -> [FieldLine] {
+        lines { $0.count == lowercased.count && $0.startsIgnoringCase(with: lowercased) }
+    }
+
+    /// The field lines whose names start so, in the order received.
+    ///
+    /// - Parameter lowercased: In lower case.
+    package func lines(startingWith lowercased: [UInt8]) -> [FieldLine] {
+        lines { $0.startsIgnoringCase(with: lowercased) }
+    }
+
+    private func lines(where matches: (borrowing Span<UInt8>) -> Bool) -> [FieldLine] {
+        let bytes = head.span
+        var found: [FieldLine] = []
+        for line in lines where matches(bytes.extracting(line.name)) {
+            found.append((HTTPFieldValue(head[line.name]), HTTPFieldValue(head[line.value])))
+        }
+        return found
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate func startsIgnoringCase(with lowercased: [UInt8]) -> Bool {
+        guard count >= lowercased.count else { return false }
+        for index in 0..<lowercased.count {
+            let byte = self[index]
+            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+            if folded != lowercased[index] { return false }
+        }
+        return true
+    }
+}
