@@ -5,14 +5,14 @@
 /// Only objects that are reached through objects are kept: what is inside an array is not.
 struct JSONOutline: Sendable {
     struct Entry: Sendable {
-        var name: Range<Int>
+        var name: Place
+        var value = Place(0..<0)
+        /// The first entry that is not inside this one. While the object is open: the entry of the object around it.
+        var next: UInt32 = 0
         var nameIsEscaped: Bool
         var kind = JSONKind.null
-        var value = 0..<0
         /// The members of this object follow; otherwise they have to be looked for in the text.
         var isRecorded = false
-        /// The first entry that is not inside this one. While the object is open: the entry of the object around it.
-        var next = 0
     }
 
     /// Beyond this many, the innermost open object is forgotten: a hostile text of tiny members must not cost a
@@ -26,7 +26,7 @@ struct JSONOutline: Sendable {
     private var current = 0
     private var depth = 0
     /// What becomes the next entry, once its value has been read or turns out to be an object.
-    private var pending = Entry(name: 0..<0, nameIsEscaped: false)
+    private var pending = Entry(name: Place(0..<0), nameIsEscaped: false)
 
     init(levels: Int) {
         self.levels = levels
@@ -48,7 +48,7 @@ struct JSONOutline: Sendable {
     mutating func valueBegins(at position: Int, kind: JSONKind, depth: Int) {
         if depth == self.depth {
             pending.kind = kind
-            pending.value = position..<position
+            pending.value = Place(position..<position)
         }
     }
 
@@ -83,21 +83,21 @@ struct JSONOutline: Sendable {
         if entries.count >= Self.entryLimit {
             forgetCurrent()
         } else {
-            pending = Entry(name: name, nameIsEscaped: isEscaped)
+            pending = Entry(name: Place(name), nameIsEscaped: isEscaped)
         }
     }
 
     @inline(never)
     private mutating func add(end: Int) {
-        pending.value = pending.value.lowerBound..<end
-        pending.next = entries.count + 1
+        pending.value = Place(pending.value.range.lowerBound..<end)
+        pending.next = UInt32(entries.count + 1)
         entries.append(pending)
     }
 
     @inline(never)
     private mutating func enter() {
         pending.isRecorded = true
-        pending.next = current
+        pending.next = UInt32(current)
         current = entries.count
         entries.append(pending)
         depth += 1
@@ -105,9 +105,9 @@ struct JSONOutline: Sendable {
 
     @inline(never)
     private mutating func leave(end: Int) {
-        let outer = entries[current].next
-        entries[current].value = entries[current].value.lowerBound..<end
-        entries[current].next = entries.count
+        let outer = Int(entries[current].next)
+        entries[current].value = Place(entries[current].value.range.lowerBound..<end)
+        entries[current].next = UInt32(entries.count)
         current = outer
         depth -= 1
     }
@@ -117,25 +117,35 @@ struct JSONOutline: Sendable {
         pending = entries[current]
         pending.isRecorded = false
         entries.removeSubrange(current...)
-        current = pending.next
+        current = Int(pending.next)
         depth -= 1
     }
 
-    /// Whether the member that an entry stands for has this name.
+    /// Where the entries of an object's members are, of which `next` leads from one to the other.
     @inline(__always)
-    func name(_ index: Int, equals name: StaticString, in bytes: [UInt8]) -> Bool {
-        bytes.span.reads(entries[index].name, isEscaped: entries[index].nameIsEscaped, as: name)
+    func members(of object: JSONValue, at record: Int) -> Range<Int> {
+        let entry = entries[record]
+        precondition(entry.value == object.place, "the value is of another document")
+        return record + 1..<Int(entry.next)
+    }
+
+    /// The entry of the next member, for the entry of one.
+    @inline(__always)
+    func next(after index: Int) -> Int {
+        Int(entries[index].next)
     }
 
     /// The member that an entry stands for, ready to be handed out.
+    @inline(__always)
     func member(_ index: Int) -> JSONMember {
         let entry = entries[index]
-        return JSONMember(name: entry.name, value: value(index), nameIsEscaped: entry.nameIsEscaped)
+        return JSONMember(namePlace: entry.name, value: value(index), nameIsEscaped: entry.nameIsEscaped)
     }
 
     /// The value of an entry, ready to be handed out.
+    @inline(__always)
     func value(_ index: Int) -> JSONValue {
         let entry = entries[index]
-        return JSONValue(kind: entry.kind, range: entry.value, record: entry.isRecorded ? index : nil)
+        return JSONValue(kind: entry.kind, place: entry.value, record: entry.isRecorded ? index : nil)
     }
 }
