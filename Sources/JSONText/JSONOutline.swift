@@ -38,32 +38,31 @@ struct JSONOutline: Sendable {
     /// A member of the innermost container, which is `depth` deep.
     @inline(__always)
     mutating func member(name: Range<Int>, isEscaped: Bool, depth: Int) {
-        if depth == self.depth {
-            begin(name: name, isEscaped: isEscaped)
+        guard depth == self.depth else { return }
+        if entries.count >= Self.entryLimit {
+            forgetCurrent()
+        } else {
+            pending.name = Place(name)
+            pending.nameIsEscaped = isEscaped
         }
     }
 
-    /// A value starts in a container that is `depth` deep.
+    /// A string, a number or a literal in a container that is `depth` deep.
     @inline(__always)
-    mutating func valueBegins(at position: Int, kind: JSONKind, depth: Int) {
+    mutating func scalar(_ kind: JSONKind, at range: Range<Int>, depth: Int) {
         if depth == self.depth {
             pending.kind = kind
-            pending.value = Place(position..<position)
+            add(range)
         }
     }
 
-    /// The value that began in a container that is `depth` deep ends.
+    /// An array or an object starts in a container that is `depth` deep.
     @inline(__always)
-    mutating func valueEnds(at position: Int, depth: Int) {
-        if depth == self.depth {
-            add(end: position)
-        }
-    }
-
-    /// The value that just began in a container that is `depth` deep is an object.
-    @inline(__always)
-    mutating func objectOpens(depth: Int) {
-        if depth == self.depth, depth < levels {
+    mutating func containerOpens(_ kind: JSONKind, at position: Int, depth: Int) {
+        guard depth == self.depth else { return }
+        pending.kind = kind
+        pending.value = Place(position..<position)
+        if kind == .object, depth < levels {
             enter()
         }
     }
@@ -73,33 +72,25 @@ struct JSONOutline: Sendable {
     mutating func containerCloses(at position: Int, depth: Int) {
         if depth == self.depth {
             leave(end: position)
-        } else {
-            valueEnds(at: position, depth: depth - 1)
+        } else if depth - 1 == self.depth {
+            add(pending.value.range.lowerBound..<position)
         }
     }
 
     @inline(never)
-    private mutating func begin(name: Range<Int>, isEscaped: Bool) {
-        if entries.count >= Self.entryLimit {
-            forgetCurrent()
-        } else {
-            pending = Entry(name: Place(name), nameIsEscaped: isEscaped)
-        }
-    }
-
-    @inline(never)
-    private mutating func add(end: Int) {
-        pending.value = Place(pending.value.range.lowerBound..<end)
+    private mutating func add(_ value: Range<Int>) {
+        pending.value = Place(value)
         pending.next = UInt32(entries.count + 1)
         entries.append(pending)
     }
 
     @inline(never)
     private mutating func enter() {
-        pending.isRecorded = true
-        pending.next = UInt32(current)
+        var entry = pending
+        entry.isRecorded = true
+        entry.next = UInt32(current)
         current = entries.count
-        entries.append(pending)
+        entries.append(entry)
         depth += 1
     }
 
@@ -113,6 +104,7 @@ struct JSONOutline: Sendable {
     }
 
     /// Goes on as if the innermost open object had not been recorded.
+    @inline(never)
     private mutating func forgetCurrent() {
         pending = entries[current]
         pending.isRecorded = false
