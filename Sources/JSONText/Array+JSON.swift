@@ -2,7 +2,7 @@
 extension [UInt8] {
     /// Appends text as it is.
     package mutating func append(_ text: StaticString) {
-        text.withUTF8Buffer { append(contentsOf: $0) }
+        text.withBytes { append($0, 0..<$0.count) }
     }
 
     /// Appends a string literal, with its quotes.

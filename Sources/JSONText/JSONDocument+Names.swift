@@ -2,16 +2,32 @@
 extension JSONDocument {
     /// The first member with that name; nil when there is none or the value is not an object.
     package func member(_ name: StaticString, of object: JSONValue) -> JSONMember? {
-        guard let record = object.record else {
-            return members(of: object).first { self.name(of: $0, equals: name) }
+        name.withBytes { name in
+            if let record = object.record { return recordedMember(name, of: object, at: record) }
+            return unrecordedMember(name, of: object)
         }
-        // Without an iterator: this is what most of the look-ups of a call are.
-        let entry = outline.entries[record]
-        precondition(entry.value == object.range, "the value is of another document")
-        var index = record + 1
-        while index < entry.next {
-            if outline.name(index, equals: name, in: bytes) { return outline.member(index) }
-            index = outline.entries[index].next
+    }
+
+    /// Without an iterator: this is what most of the look-ups of a call are.
+    @inline(__always)
+    private func recordedMember(_ name: Span<UInt8>, of object: JSONValue, at record: Int) -> JSONMember? {
+        let bytes = bytes
+        let members = outline.members(of: object, at: record)
+        var index = members.lowerBound
+        while index < members.upperBound {
+            let entry = outline.entries[index]
+            if bytes.span.reads(entry.name, isEscaped: entry.nameIsEscaped, as: name) { return outline.member(index) }
+            index = Int(entry.next)
+        }
+        return nil
+    }
+
+    @inline(never)
+    private func unrecordedMember(_ name: Span<UInt8>, of object: JSONValue) -> JSONMember? {
+        let bytes = bytes
+        var members = JSONMembers.Cursor(object, in: self)
+        while let member = members.next(in: self) {
+            if bytes.span.reads(member.namePlace, isEscaped: member.nameIsEscaped, as: name) { return member }
         }
         return nil
     }
@@ -30,18 +46,16 @@ extension JSONDocument {
     /// The name of the member reads so.
     package func name(of member: JSONMember, equals name: StaticString) -> Bool {
         let bytes = bytes
-        return bytes.span.reads(member.name, isEscaped: member.nameIsEscaped, as: name)
+        return name.withBytes { bytes.span.reads(member.namePlace, isEscaped: member.nameIsEscaped, as: $0) }
     }
 
     /// The name of the member, as it reads, starts so.
     package func hasName(_ member: JSONMember, prefix: StaticString) -> Bool {
         let bytes = bytes
-        return prefix.withUTF8Buffer { prefix in
-            if member.nameIsEscaped { return bytes.span.unescaped(member.name, hasPrefix: prefix.span) }
-            guard member.name.count >= prefix.count else { return false }
-            let text = bytes.span
-            for index in 0..<prefix.count where text[member.name.lowerBound + index] != prefix[index] { return false }
-            return true
+        return prefix.withBytes { prefix in
+            if member.nameIsEscaped { return bytes.span.unescaped(member.name, hasPrefix: prefix) }
+            return member.namePlace.count >= prefix.count
+                && bytes.span.extracting(member.name).extracting(first: prefix.count).isEqual(to: prefix)
         }
     }
 
@@ -56,23 +70,23 @@ extension JSONDocument {
     /// Unpaired surrogates all read as U+FFFD, and count as the same.
     package func hasDuplicateNames(_ object: JSONValue) -> Bool {
         let bytes = bytes
-        var names = InlineArray<16, (name: Range<Int>, isEscaped: Bool)>(repeating: (0..<0, false))
+        let text = bytes.span
+        var names = InlineArray<16, Place>(repeating: Place(0..<0))
         var count = 0
-        for member in members(of: object) {
-            guard count < names.count else { return hasDuplicateNamesAmongMany(object) }
-            for index in 0..<count
-            where member.nameIsEscaped || names[index].isEscaped || member.name.count == names[index].name.count {
-                if bytes.span.unescaped(member.name, equals: bytes.span, names[index].name) {
-                    return true
-                }
+        var members = JSONMembers.Cursor(object, in: self)
+        while let member = members.next(in: self) {
+            guard count < names.count, !member.nameIsEscaped else { return hasDuplicateNamesAmongMany(object) }
+            let name = text.extracting(member.name)
+            for index in 0..<count where names[index].count == name.count {
+                if name.isEqual(to: text.extracting(names[index].range)) { return true }
             }
-            names[count] = (member.name, member.nameIsEscaped)
+            names[count] = member.namePlace
             count += 1
         }
         return false
     }
 
-    /// Sorts by hash first. The hash is seeded for each process, so nobody outside can make names collide.
+    /// Any number of names, with or without escapes. Sorts by hash first. The hash is seeded for each process, so nobody outside can make names collide.
     private func hasDuplicateNamesAmongMany(_ object: JSONValue) -> Bool {
         let bytes = bytes
         var names = members(of: object).map { member in (hash: hash(of: member.name), name: member.name) }

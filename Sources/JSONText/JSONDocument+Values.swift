@@ -15,7 +15,7 @@ extension JSONDocument {
     package func string(_ value: JSONValue, equals expected: StaticString) -> Bool {
         guard let inside = inside(value) else { return false }
         let bytes = bytes
-        return expected.withUTF8Buffer { bytes.span.unescaped(inside, equals: $0.span) }
+        return expected.withBytes { bytes.span.unescaped(inside, equals: $0) }
     }
 
     /// The value is a string and reads so.

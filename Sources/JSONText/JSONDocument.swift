@@ -21,6 +21,7 @@ package final class JSONDocument: Sendable {
     ///   - recording: how many outer levels of objects are remembered, so that a lookup in them needs no second look at
     ///     the text. Of an object with more than about a thousand members, nothing is remembered.
     package init(_ bytes: [UInt8], maxDepth: Int = 128, recording: Int = 3) throws(JSONTextError) {
+        guard bytes.count <= Place.maxOffset else { throw JSONTextError(.tooLong, at: Place.maxOffset) }
         self.outline = try JSONValidator.outline(of: bytes.span, maxDepth: maxDepth, recording: recording)
         self.bytes = bytes
     }

@@ -1,13 +1,15 @@
 /// A member of an object: its name and its value, as places in the document.
 package struct JSONMember: Equatable, Sendable {
-    /// The name between its quotes, as spelled: escapes are not resolved.
-    package let name: Range<Int>
+    let namePlace: Place
 
     /// What is after the colon.
     package let value: JSONValue
 
     /// The name has a backslash in it, so its bytes are not what it says.
     let nameIsEscaped: Bool
+
+    /// The name between its quotes, as spelled: escapes are not resolved.
+    package var name: Range<Int> { namePlace.range }
 
     /// From the opening quote of the name to the end of the value.
     package var range: Range<Int> {

@@ -5,45 +5,54 @@ package struct JSONMembers: Sequence, Sendable {
 
     /// Starts at the first one.
     package func makeIterator() -> Iterator {
-        Iterator(document: document, object: object)
+        Iterator(document: document, cursor: Cursor(object, in: document))
     }
 
     /// Where a walk over the members has got to.
     package struct Iterator: IteratorProtocol {
-        private let document: JSONDocument
-        private var cursor: Cursor
-
-        private enum Cursor {
-            /// The entries of the outline that are left.
-            case recorded(Range<Int>)
-            /// The text that is left; it ends before the closing brace.
-            case text(Range<Int>)
-        }
-
-        init(document: JSONDocument, object: JSONValue) {
-            self.document = document
-            if let record = object.record {
-                let entry = document.outline.entries[record]
-                precondition(entry.value == object.range, "the value is of another document")
-                cursor = .recorded(record + 1..<entry.next)
-            } else {
-                cursor = .text(object.kind == .object ? object.range.dropFirst().dropLast() : 0..<0)
-            }
-        }
+        fileprivate let document: JSONDocument
+        fileprivate var cursor: Cursor
 
         /// The next one, or nil after the last.
         package mutating func next() -> JSONMember? {
-            switch cursor {
-            case .recorded(let left):
-                guard let index = left.first else { return nil }
-                cursor = .recorded(document.outline.entries[index].next..<left.upperBound)
-                return document.outline.member(index)
-            case .text(let left):
-                let bytes = document.bytes
-                guard let member = JSONSkip.member(bytes.span, in: left) else { return nil }
-                cursor = .text(member.range.upperBound..<left.upperBound)
-                return member
-            }
+            cursor.next(in: document)
+        }
+    }
+
+    /// An iterator that does not hold on to the document.
+    struct Cursor {
+        private let isRecorded: Bool
+        /// Counts entries of the outline, or else bytes of the text, where `end` is the closing brace.
+        private var position: Int
+        private let end: Int
+
+        @inline(__always)
+        init(_ object: JSONValue, in document: JSONDocument) {
+            isRecorded = object.record != nil
+            let left =
+                if let record = object.record {
+                    document.outline.members(of: object, at: record)
+                } else {
+                    object.kind == .object ? object.range.dropFirst().dropLast() : 0..<0
+                }
+            (position, end) = (left.lowerBound, left.upperBound)
+        }
+
+        @inline(__always)
+        mutating func next(in document: JSONDocument) -> JSONMember? {
+            guard position < end else { return nil }
+            guard isRecorded else { return nextInText(of: document) }
+            let member = document.outline.member(position)
+            position = document.outline.next(after: position)
+            return member
+        }
+
+        @inline(never)
+        private mutating func nextInText(of document: JSONDocument) -> JSONMember? {
+            let bytes = document.bytes
+            let member = JSONSkip.member(bytes.span, in: position..<end)
+            position = member?.range.upperBound ?? end
+            return member
         }
     }
 }

@@ -5,14 +5,14 @@
 /// Only objects that are reached through objects are kept: what is inside an array is not.
 struct JSONOutline: Sendable {
     struct Entry: Sendable {
-        var name: Range<Int>
+        var name: Place
+        var value = Place(0..<0)
+        /// The first entry that is not inside this one. While the object is open: the entry of the object around it.
+        var next: UInt32 = 0
         var nameIsEscaped: Bool
         var kind = JSONKind.null
-        var value = 0..<0
         /// The members of this object follow; otherwise they have to be looked for in the text.
         var isRecorded = false
-        /// The first entry that is not inside this one. While the object is open: the entry of the object around it.
-        var next = 0
     }
 
     /// Beyond this many, the innermost open object is forgotten: a hostile text of tiny members must not cost a
@@ -26,7 +26,7 @@ struct JSONOutline: Sendable {
     private var current = 0
     private var depth = 0
     /// What becomes the next entry, once its value has been read or turns out to be an object.
-    private var pending = Entry(name: 0..<0, nameIsEscaped: false)
+    private var pending = Entry(name: Place(0..<0), nameIsEscaped: false)
 
     init(levels: Int) {
         self.levels = levels
@@ -38,32 +38,31 @@ struct JSONOutline: Sendable {
     /// A member of the innermost container, which is `depth` deep.
     @inline(__always)
     mutating func member(name: Range<Int>, isEscaped: Bool, depth: Int) {
-        if depth == self.depth {
-            begin(name: name, isEscaped: isEscaped)
+        guard depth == self.depth else { return }
+        if entries.count >= Self.entryLimit {
+            forgetCurrent()
+        } else {
+            pending.name = Place(name)
+            pending.nameIsEscaped = isEscaped
         }
     }
 
-    /// A value starts in a container that is `depth` deep.
+    /// A string, a number or a literal in a container that is `depth` deep.
     @inline(__always)
-    mutating func valueBegins(at position: Int, kind: JSONKind, depth: Int) {
+    mutating func scalar(_ kind: JSONKind, at range: Range<Int>, depth: Int) {
         if depth == self.depth {
             pending.kind = kind
-            pending.value = position..<position
+            add(range)
         }
     }
 
-    /// The value that began in a container that is `depth` deep ends.
+    /// An array or an object starts in a container that is `depth` deep.
     @inline(__always)
-    mutating func valueEnds(at position: Int, depth: Int) {
-        if depth == self.depth {
-            add(end: position)
-        }
-    }
-
-    /// The value that just began in a container that is `depth` deep is an object.
-    @inline(__always)
-    mutating func objectOpens(depth: Int) {
-        if depth == self.depth, depth < levels {
+    mutating func containerOpens(_ kind: JSONKind, at position: Int, depth: Int) {
+        guard depth == self.depth else { return }
+        pending.kind = kind
+        pending.value = Place(position..<position)
+        if kind == .object, depth < levels {
             enter()
         }
     }
@@ -73,69 +72,72 @@ struct JSONOutline: Sendable {
     mutating func containerCloses(at position: Int, depth: Int) {
         if depth == self.depth {
             leave(end: position)
-        } else {
-            valueEnds(at: position, depth: depth - 1)
+        } else if depth - 1 == self.depth {
+            add(pending.value.range.lowerBound..<position)
         }
     }
 
     @inline(never)
-    private mutating func begin(name: Range<Int>, isEscaped: Bool) {
-        if entries.count >= Self.entryLimit {
-            forgetCurrent()
-        } else {
-            pending = Entry(name: name, nameIsEscaped: isEscaped)
-        }
-    }
-
-    @inline(never)
-    private mutating func add(end: Int) {
-        pending.value = pending.value.lowerBound..<end
-        pending.next = entries.count + 1
+    private mutating func add(_ value: Range<Int>) {
+        pending.value = Place(value)
+        pending.next = UInt32(entries.count + 1)
         entries.append(pending)
     }
 
     @inline(never)
     private mutating func enter() {
-        pending.isRecorded = true
-        pending.next = current
+        var entry = pending
+        entry.isRecorded = true
+        entry.next = UInt32(current)
         current = entries.count
-        entries.append(pending)
+        entries.append(entry)
         depth += 1
     }
 
     @inline(never)
     private mutating func leave(end: Int) {
-        let outer = entries[current].next
-        entries[current].value = entries[current].value.lowerBound..<end
-        entries[current].next = entries.count
+        let outer = Int(entries[current].next)
+        entries[current].value = Place(entries[current].value.range.lowerBound..<end)
+        entries[current].next = UInt32(entries.count)
         current = outer
         depth -= 1
     }
 
     /// Goes on as if the innermost open object had not been recorded.
+    @inline(never)
     private mutating func forgetCurrent() {
         pending = entries[current]
         pending.isRecorded = false
         entries.removeSubrange(current...)
-        current = pending.next
+        current = Int(pending.next)
         depth -= 1
     }
 
-    /// Whether the member that an entry stands for has this name.
+    /// Where the entries of an object's members are, of which `next` leads from one to the other.
     @inline(__always)
-    func name(_ index: Int, equals name: StaticString, in bytes: [UInt8]) -> Bool {
-        bytes.span.reads(entries[index].name, isEscaped: entries[index].nameIsEscaped, as: name)
+    func members(of object: JSONValue, at record: Int) -> Range<Int> {
+        let entry = entries[record]
+        precondition(entry.value == object.place, "the value is of another document")
+        return record + 1..<Int(entry.next)
+    }
+
+    /// The entry of the next member, for the entry of one.
+    @inline(__always)
+    func next(after index: Int) -> Int {
+        Int(entries[index].next)
     }
 
     /// The member that an entry stands for, ready to be handed out.
+    @inline(__always)
     func member(_ index: Int) -> JSONMember {
         let entry = entries[index]
-        return JSONMember(name: entry.name, value: value(index), nameIsEscaped: entry.nameIsEscaped)
+        return JSONMember(namePlace: entry.name, value: value(index), nameIsEscaped: entry.nameIsEscaped)
     }
 
     /// The value of an entry, ready to be handed out.
+    @inline(__always)
     func value(_ index: Int) -> JSONValue {
         let entry = entries[index]
-        return JSONValue(kind: entry.kind, range: entry.value, record: entry.isRecorded ? index : nil)
+        return JSONValue(kind: entry.kind, place: entry.value, record: entry.isRecorded ? index : nil)
     }
 }

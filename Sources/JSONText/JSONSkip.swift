@@ -18,14 +18,14 @@ enum JSONSkip {
         guard quote < range.upperBound else { return nil }
         let (nameEnd, isEscaped) = string(text, from: quote)
         guard let value = value(text, in: nameEnd..<range.upperBound) else { return nil }
-        return JSONMember(name: quote + 1..<nameEnd - 1, value: value, nameIsEscaped: isEscaped)
+        return JSONMember(namePlace: Place(quote + 1..<nameEnd - 1), value: value, nameIsEscaped: isEscaped)
     }
 
     /// The next value in `range`; nil when there is none.
     static func value(_ text: Span<UInt8>, in range: Range<Int>) -> JSONValue? {
         let position = separators(text, from: range.lowerBound)
         guard position < range.upperBound, let kind = JSONKind(firstByte: text[position]) else { return nil }
-        return JSONValue(kind: kind, range: position..<end(text, from: position), record: nil)
+        return JSONValue(kind: kind, place: Place(position..<end(text, from: position)), record: nil)
     }
 
     /// The position of the next name, value or closing bracket: after whitespace, a comma or a colon.

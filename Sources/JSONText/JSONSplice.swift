@@ -19,15 +19,16 @@ package struct JSONSplice: ~Copyable {
     let document: JSONDocument
 
     /// What is new, one after the other; the changes below have places in it.
-    private(set) var inserted: [UInt8] = []
+    private var inserted: [UInt8] = []
 
     private var replacements: [Replacement] = []
-    private var objects: [ObjectChanges] = []
+    private var changes: [ObjectChange] = []
 
     /// No changes yet.
     package init(_ document: JSONDocument) {
         self.document = document
         inserted.reserveCapacity(256)
+        changes.reserveCapacity(4)
     }
 
     /// Puts another text in the place of a value. The text has to be JSON; it is not checked.
@@ -44,14 +45,16 @@ package struct JSONSplice: ~Copyable {
 
     /// Puts another text in the place of a value.
     package mutating func replace(_ value: JSONValue, with text: StaticString) {
-        text.withUTF8Buffer { replace(value, with: $0.span) }
+        text.withBytes { replace(value, with: $0) }
     }
 
     /// Removes the members that the predicate picks. Does nothing when the value is not an object.
     package mutating func remove(from object: JSONValue, where predicate: (JSONMember) -> Bool) {
-        let index = changes(of: object)
-        for member in document.members(of: object) where predicate(member) {
-            objects[index].removed.append(member.name.lowerBound)
+        var members = JSONMembers.Cursor(object, in: document)
+        while let member = members.next(in: document) {
+            guard predicate(member) else { continue }
+            changes.append(
+                ObjectChange(object: object, kind: .remove, name: member.name, nameIsEscaped: member.nameIsEscaped))
         }
     }
 
@@ -73,15 +76,15 @@ package struct JSONSplice: ~Copyable {
     package mutating func set(
         _ name: StaticString, to text: [UInt8], in object: JSONValue, at position: Position = .end
     ) {
-        name.withUTF8Buffer { set(validUTF8: $0.span, to: text.span, in: object, at: position) }
+        name.withBytes { set(validUTF8: $0, to: text.span, in: object, at: position) }
     }
 
     /// ``set(_:to:in:at:)`` with a value that is known beforehand.
     package mutating func set(
         _ name: StaticString, to text: StaticString, in object: JSONValue, at position: Position = .end
     ) {
-        name.withUTF8Buffer { name in
-            text.withUTF8Buffer { set(validUTF8: name.span, to: $0.span, in: object, at: position) }
+        name.withBytes { name in
+            text.withBytes { set(validUTF8: name, to: $0, in: object, at: position) }
         }
     }
 
@@ -96,41 +99,22 @@ package struct JSONSplice: ~Copyable {
         validUTF8 name: Span<UInt8>, to text: Span<UInt8>, in object: JSONValue, at position: Position
     ) {
         guard object.kind == .object else { return }
-        let start = inserted.count
         inserted.append(.comma)
+        let start = inserted.count + 1
         inserted.appendJSON(validUTF8: name)
         let nameEnd = inserted.count - 1
         inserted.append(.colon)
-        let valueStart = inserted.count
         inserted.append(text, 0..<text.count)
-        let valueEnd = inserted.count
+        changes.append(
+            ObjectChange(
+                object: object, kind: position == .start ? .addAtStart : .addAtEnd, name: start..<nameEnd,
+                nameIsEscaped: nameEnd - start != name.count, end: inserted.count))
         inserted.append(.comma)
-
-        let addition = ObjectChanges.Addition(
-            name: start + 2..<nameEnd, member: start + 1..<valueEnd, value: valueStart..<valueEnd, position: position)
-        let index = changes(of: object)
-        objects[index].add(addition, inserted: inserted)
-    }
-
-    /// The index of an object's changes, which are started when there are none.
-    private mutating func changes(of object: JSONValue) -> Int {
-        if let index = objects.lastIndex(where: { $0.object.range == object.range }) {
-            return index
-        }
-        objects.append(ObjectChanges(object: object))
-        return objects.count - 1
     }
 
     /// The changed text of one value of the document, which may be the root or, say, only the result in an envelope.
     package consuming func rendered(_ value: JSONValue) -> SplicedText {
-        let inserted = inserted
-        var all = replacements
-        all.reserveCapacity(16)
-        for index in objects.indices {
-            objects[index].appendReplacements(document: document, inserted: inserted.span, to: &all)
-        }
-        all.sort()
-
+        let all = sortedReplacements()
         var text = SplicedText(source: document.bytes, inserted: inserted)
         var position = value.range.lowerBound
         var previous: Replacement?
@@ -150,5 +134,106 @@ package struct JSONSplice: ~Copyable {
         }
         text.keep(position..<value.range.upperBound)
         return text
+    }
+
+    /// All that is replaced, in the order of the text.
+    private mutating func sortedReplacements() -> [Replacement] {
+        changes.sort(by: ObjectChange.isInOrder)
+        replacements.reserveCapacity(replacements.count + changes.count + 2)
+        var start = 0
+        while start < changes.count {
+            let object = changes[start].object
+            var end = start + 1
+            while end < changes.count, changes[end].object.place == object.place { end += 1 }
+            appendReplacements(in: object, changes: start..<end)
+            start = end
+        }
+        replacements.sort()
+        return replacements
+    }
+
+    /// Turns the changes of one object into replacements, with the right commas.
+    private mutating func appendReplacements(in object: JSONValue, changes own: Range<Int>) {
+        let additions = additions(among: own)
+        var nextRemoved = own.lowerBound
+        var extent: Range<Int>?
+        /// Where the last member that stays ends, and the first one starts that goes and is not followed by one that
+        /// stays.
+        var kept: Int?
+        var gap: Int?
+
+        var members = JSONMembers.Cursor(object, in: document)
+        while let member = members.next(in: document) {
+            let range = member.range
+            extent = (extent?.lowerBound ?? range.lowerBound)..<range.upperBound
+            while nextRemoved < additions.lowerBound, changes[nextRemoved].name.lowerBound < member.name.lowerBound {
+                nextRemoved += 1
+            }
+            let isRemoved = nextRemoved < additions.lowerBound && changes[nextRemoved].name == member.name
+            let addition = additions.last { has(changes[$0], nameOf: member) }
+            if addition.map({ changes[$0].isSettled }) ?? isRemoved {
+                gap = gap ?? range.lowerBound
+                continue
+            }
+            if let start = gap {
+                replacements.append(Replacement(range: start..<range.lowerBound, text: 0..<0))
+                gap = nil
+            }
+            if let addition {
+                replacements.append(Replacement(range: member.value.range, text: changes[addition].value))
+                changes[addition].isSettled = true
+            }
+            kept = range.upperBound
+        }
+        if let gap, let extent {
+            replacements.append(Replacement(range: (kept ?? gap)..<extent.upperBound, text: 0..<0))
+        }
+
+        let start = extent?.lowerBound ?? object.range.lowerBound + 1
+        appendMissing(additions, at: start, end: extent?.upperBound ?? start, isAlone: kept == nil)
+    }
+
+    /// The changes that add, which are the last ones. Those that a later one adds again are settled.
+    private mutating func additions(among own: Range<Int>) -> Range<Int> {
+        let first = own.first { changes[$0].kind != .remove } ?? own.upperBound
+        for index in first..<own.upperBound {
+            for later in index + 1..<own.upperBound where haveSameName(changes[index], changes[later]) {
+                changes[index].isSettled = true
+            }
+        }
+        return first..<own.upperBound
+    }
+
+    private func haveSameName(_ left: ObjectChange, _ right: ObjectChange) -> Bool {
+        inserted.span.unescaped(left.name, equals: inserted.span, right.name)
+    }
+
+    private func has(_ addition: ObjectChange, nameOf member: JSONMember) -> Bool {
+        let text = document.bytes
+        if member.nameIsEscaped || addition.nameIsEscaped {
+            return text.span.unescaped(member.name, equals: inserted.span, addition.name)
+        }
+        return member.namePlace.count == addition.name.count
+            && text.span.extracting(member.name).isEqual(to: inserted.span.extracting(addition.name))
+    }
+
+    /// - Parameter isAlone: whether none of the object's own members stays.
+    private mutating func appendMissing(_ additions: Range<Int>, at start: Int, end: Int, isAlone: Bool) {
+        var atStart = 0
+        for index in additions where !changes[index].isSettled && changes[index].kind == .addAtStart { atStart += 1 }
+        var left = atStart
+        for index in additions where !changes[index].isSettled && changes[index].kind == .addAtStart {
+            left -= 1
+            let member = changes[index].member
+            let comma = left == 0 && isAlone ? 0 : 1
+            replacements.append(
+                Replacement(range: start..<start, text: member.lowerBound..<member.upperBound + comma))
+        }
+        var comma = isAlone && atStart == 0 ? 0 : 1
+        for index in additions where !changes[index].isSettled && changes[index].kind == .addAtEnd {
+            let member = changes[index].member
+            replacements.append(Replacement(range: end..<end, text: member.lowerBound - comma..<member.upperBound))
+            comma = 1
+        }
     }
 }

@@ -18,6 +18,8 @@ package struct JSONTextError: Error, Equatable, Sendable {
         case tooDeep
         /// Something other than whitespace after the value.
         case trailingBytes
+        /// 4 GiB or more.
+        case tooLong
     }
 
     /// What was found first.
@@ -46,6 +48,7 @@ extension JSONTextError: CustomStringConvertible {
             case .controlCharacter: "unescaped control character in a string"
             case .tooDeep: "arrays and objects are nested too deeply"
             case .trailingBytes: "something follows the value"
+            case .tooLong: "the text is too long"
             }
         return "\(what) at offset \(offset)"
     }

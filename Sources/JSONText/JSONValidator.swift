@@ -16,33 +16,35 @@ enum JSONValidator {
                 position = try name(text, from: position, depth: open.depth, into: &outline)
                 position = try JSONLexer.nextByte(text, from: position)
             }
-            let first = text[position]
-            guard let kind = JSONKind(firstByte: first) else { throw JSONTextError(.unexpectedByte, at: position) }
-            outline.valueBegins(at: position, kind: kind, depth: open.depth)
-
-            switch kind {
-            case .string:
-                position = try JSONLexer.string(text, from: position + 1).end
-            case .number:
-                position = try JSONLexer.number(text, from: position)
-            case .boolean:
-                position = try JSONLexer.literal(first == UInt8(ascii: "t") ? "true" : "false", text, from: position)
-            case .null:
-                position = try JSONLexer.literal("null", text, from: position)
-            case .object, .array:
-                guard open.depth < maxDepth else { throw JSONTextError(.tooDeep, at: position) }
-                if kind == .object {
-                    outline.objectOpens(depth: open.depth)
-                }
-                open.push(isObject: kind == .object)
-                position = try JSONLexer.nextByte(text, from: position + 1)
+            let start = position
+            switch text[start] {
+            case .quote:
+                position = try JSONLexer.string(text, from: start + 1).end
+                outline.scalar(.string, at: start..<position, depth: open.depth)
+            case .minus, .zero ... .nine:
+                position = try JSONLexer.number(text, from: start)
+                outline.scalar(.number, at: start..<position, depth: open.depth)
+            case UInt8(ascii: "t"):
+                position = try JSONLexer.literal("true", text, from: start)
+                outline.scalar(.boolean, at: start..<position, depth: open.depth)
+            case UInt8(ascii: "f"):
+                position = try JSONLexer.literal("false", text, from: start)
+                outline.scalar(.boolean, at: start..<position, depth: open.depth)
+            case UInt8(ascii: "n"):
+                position = try JSONLexer.literal("null", text, from: start)
+                outline.scalar(.null, at: start..<position, depth: open.depth)
+            case .openBrace, .openBracket:
+                guard open.depth < maxDepth else { throw JSONTextError(.tooDeep, at: start) }
+                let isObject = text[start] == .openBrace
+                outline.containerOpens(isObject ? .object : .array, at: start, depth: open.depth)
+                open.push(isObject: isObject)
+                position = try JSONLexer.nextByte(text, from: start + 1)
                 guard text[position] == open.closing else { continue values }
                 position += 1
                 outline.containerCloses(at: position, depth: open.depth)
                 open.pop()
-            }
-            if kind != .object, kind != .array {
-                outline.valueEnds(at: position, depth: open.depth)
+            default:
+                throw JSONTextError(.unexpectedByte, at: start)
             }
 
             // After a value: another one, or the end of one container or of several.

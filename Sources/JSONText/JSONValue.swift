@@ -1,11 +1,25 @@
 /// A value's place in its document. It holds no bytes: ask the ``JSONDocument`` that handed it out.
 package struct JSONValue: Equatable, Sendable {
+    let place: Place
+
+    /// ``record``, or -1.
+    private let recordOrNone: Int32
+
     /// Told by the first byte.
     package let kind: JSONKind
 
+    @inline(__always)
+    init(kind: JSONKind, place: Place, record: Int?) {
+        self.kind = kind
+        self.place = place
+        recordOrNone = record.map { Int32($0) } ?? -1
+    }
+
     /// The value as it is spelled, without whitespace around it; of a string with its quotes.
-    package let range: Range<Int>
+    package var range: Range<Int> { place.range }
 
     /// Where the outline keeps the members of this object, or nil when they have to be looked for in the text.
-    let record: Int?
+    var record: Int? {
+        recordOrNone >= 0 ? Int(recordOrNone) : nil
+    }
 }

@@ -2,15 +2,31 @@
 extension Span<UInt8> {
     /// ``unescaped(_:equals:)`` for what is known to have escapes or not: most names have none.
     @inline(__always)
-    func reads(_ range: Range<Int>, isEscaped: Bool, as other: StaticString) -> Bool {
-        if isEscaped { return other.withUTF8Buffer { unescaped(range, equals: $0.span) } }
-        guard range.count == other.utf8CodeUnitCount else { return false }
-        return other.withUTF8Buffer { other in
-            extracting(range).withUnsafeBufferPointer { name in
-                for index in 0..<other.count where name[index] != other[index] { return false }
-                return true
+    func reads(_ place: Place, isEscaped: Bool, as other: Span<UInt8>) -> Bool {
+        if isEscaped { return unescaped(place.range, equals: other) }
+        return place.count == other.count && extracting(place.range).isEqual(to: other)
+    }
+
+    /// Compares the bytes of spans that are equally long, eight at a time.
+    @inline(__always)
+    func isEqual(to other: Span<UInt8>) -> Bool {
+        precondition(count == other.count)
+        if count >= 8 {
+            // The last ones first: names of MCP have long beginnings in common. They may be compared twice.
+            guard bytes.hasSame(UInt64.self, as: other.bytes, at: count - 8) else { return false }
+            var position = 0
+            while position < count - 8 {
+                guard bytes.hasSame(UInt64.self, as: other.bytes, at: position) else { return false }
+                position += 8
             }
+            return true
         }
+        if count >= 4 {
+            return bytes.hasSame(UInt32.self, as: other.bytes, at: 0)
+                && bytes.hasSame(UInt32.self, as: other.bytes, at: count - 4)
+        }
+        for index in 0..<count where self[index] != other[index] { return false }
+        return true
     }
 
     func unescaped(_ range: Range<Int>, equals other: Span<UInt8>) -> Bool {
@@ -77,6 +93,17 @@ extension Span<UInt8> {
             }
         }
         return result
+    }
+}
+
+extension RawSpan {
+    /// The loads check their bounds.
+    @inline(__always)
+    fileprivate func hasSame<Word: FixedWidthInteger & BitwiseCopyable>(
+        _: Word.Type, as other: RawSpan, at position: Int
+    ) -> Bool {
+        unsafeLoadUnaligned(fromByteOffset: position, as: Word.self)
+            == other.unsafeLoadUnaligned(fromByteOffset: position, as: Word.self)
     }
 }
 

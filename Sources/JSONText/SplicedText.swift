@@ -57,7 +57,7 @@ package struct SplicedText: Sendable {
 
     /// Puts text after what there is.
     package mutating func append(_ text: StaticString) {
-        text.withUTF8Buffer { append($0.span) }
+        text.withBytes { append($0) }
     }
 
     /// Puts a copy of bytes after what there is.
@@ -73,7 +73,7 @@ package struct SplicedText: Sendable {
 
     /// Puts text before what there is.
     package mutating func prepend(_ text: StaticString) {
-        text.withUTF8Buffer { prepend($0.span) }
+        text.withBytes { prepend($0) }
     }
 
     /// Puts a copy of bytes before what there is.
@@ -92,7 +92,9 @@ package struct SplicedText: Sendable {
     /// Appends the whole to a buffer: here the bytes are copied.
     package func append(to out: inout [UInt8]) {
         out.reserveCapacity(out.count + count)
-        withEachPiece { out.append(contentsOf: $0) }
+        for piece in pieces {
+            out.append(piece.isInserted ? inserted.span : source.span, piece.range)
+        }
     }
 
     /// The pieces in order, as parts of the buffers that hold them: nothing is copied.

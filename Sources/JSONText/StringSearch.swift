@@ -52,7 +52,7 @@ enum StringSearch {
             }
             position += 16
             // Four at a time, once it is a long string.
-            while text.count - position >= 64 {
+            while position - start >= 64, text.count - position >= 64 {
                 let early = matches(block(bytes, at: position)) .| matches(block(bytes, at: position + 16))
                 let late = matches(block(bytes, at: position + 32)) .| matches(block(bytes, at: position + 48))
                 guard first(early .| late) == nil else { break }

@@ -41,7 +41,7 @@ private func walk(
         length += bytes.count
         precondition(document.string(value, equals: bytes))
         var literal: [UInt8] = []
-        literal.appendJSON(utf8: bytes)
+        literal.appendJSON(utf8: bytes[...])
         guard let again = try? JSONDocument(literal) else { preconditionFailure("a literal is not JSON") }
         precondition(again.stringBytes(again.root) == bytes)
     }
