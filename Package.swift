@@ -62,10 +62,12 @@ let package = Package(
         .executableTarget(
             name: "legacy-demo", dependencies: ["DemoServer", "Reactor", "Telemetry"], swiftSettings: strict),
 
+        .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport", swiftSettings: strict),
         tests(of: "JSONText"),
         tests(of: "HTTPWire"),
         tests(of: "Crypto"),
-        tests(of: "Reactor"),
+        tests(of: "Reactor", with: ["TestSupport"]),
+        tests(of: "HTTPTransport", with: ["HTTPWire", "Reactor", "TestSupport"]),
         tests(of: "MCP", with: ["JSONText"]),
         tests(of: "Telemetry", with: ["JSONText"]),
         tests(of: "Configuration"),

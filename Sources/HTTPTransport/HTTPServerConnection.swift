@@ -68,6 +68,8 @@ package final class HTTPServerConnection: SocketHandler {
     private var phase = Phase.idle
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
+    /// Whether the time for the body is running: not for one that comes with its head.
+    private var isBodyTimed = false
     private var unread: [UInt8] = []
     private var keepAlive = true
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
@@ -157,7 +159,7 @@ package final class HTTPServerConnection: SocketHandler {
             while true {
                 switch try decoder.next(bytes, from: &offset) {
                 case .needMoreInput:
-                    if case .idle = phase, decoder.hasPartialHead { expectHead() }
+                    expectMore()
                     return
                 case .head(let head):
                     if !begin(head, bodyFollows: offset < bytes.count) { return }
@@ -175,9 +177,18 @@ package final class HTTPServerConnection: SocketHandler {
         }
     }
 
-    private func expectHead() {
-        phase = .head
-        deadline.set(after: limits.headerTimeout)
+    /// The input ends in the middle of something: sets the time for the rest, once for a head and once for a body.
+    private func expectMore() {
+        switch phase {
+        case .idle where decoder.hasPartialHead:
+            phase = .head
+            deadline.set(after: limits.headerTimeout)
+        case .body where !isBodyTimed:
+            isBodyTimed = true
+            deadline.set(after: limits.bodyTimeout)
+        case .idle, .head, .body, .arrived, .serving, .closing, .closed:
+            break
+        }
     }
 
     /// Returns whether the request is to be read on.
@@ -197,7 +208,7 @@ package final class HTTPServerConnection: SocketHandler {
             socket.write(interim)
         }
         phase = .body
-        if !bodyFollows { deadline.set(after: limits.bodyTimeout) }
+        isBodyTimed = false
         return true
     }
 

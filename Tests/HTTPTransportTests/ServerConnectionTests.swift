@@ -1,0 +1,412 @@
+import HTTPWire
+import Reactor
+import TestSupport
+import Testing
+
+@testable import HTTPTransport
+
+/// A server on a loop that answers each request with its own path and body, and notes what came.
+final class EchoServer {
+    let listener: Listener
+    private(set) var arrivals: [String] = []
+    private(set) var connections: [HTTPServerConnection] = []
+    private(set) var ended = 0
+    /// Makes the answer; without it the request is echoed.
+    var onRequest: ((HTTPServerRequest, HTTPServerConnection) async -> Void)?
+    private let loop: Loop
+    private let limits: HTTPServerConnection.Limits
+    private let changed = Gate()
+
+    init(on loop: Loop, limits: HTTPServerConnection.Limits = .test()) throws {
+        guard let any = SocketAddress(host: "127.0.0.1", port: 0) else { preconditionFailure("no address") }
+        self.loop = loop
+        self.limits = limits
+        listener = try Listener(on: loop, address: any, maxConnections: 100, shared: false)
+        listener.start { [unowned self] socket in
+            let connection = HTTPServerConnection(socket, on: loop, limits: limits)
+            connections.append(connection)
+            loop.spawn { await self.serve(connection) }
+        }
+    }
+
+    private func serve(_ connection: HTTPServerConnection) async {
+        while true {
+            let arrival = await connection.next()
+            switch arrival {
+            case .closed:
+                ended += 1
+                return changed.open()
+            case .flawed(let flaw):
+                note(flawed: flaw)
+                connection.respond(HTTPResponse(status: 400, closes: true))
+            case .request(let request):
+                arrivals.append(
+                    "\(request.head.targetString) \(String(decoding: request.body.prefix(100), as: UTF8.self))")
+                changed.open()
+                if let onRequest {
+                    await onRequest(request, connection)
+                } else {
+                    connection.respond(
+                        HTTPResponse(
+                            status: 200, contentType: "text/plain", body: [request.head.target, request.body[...]]))
+                }
+            }
+        }
+    }
+
+    private func note(flawed flaw: HTTPRequestFlaw) {
+        switch flaw {
+        case .malformed(let error): arrivals.append("malformed \(error.reason)")
+        case .bodyTooLarge: arrivals.append("body too large")
+        case .timedOut: arrivals.append("timed out")
+        }
+        changed.open()
+    }
+
+    func until(_ what: String, _ condition: () -> Bool) async throws {
+        try await eventually("\(what); \(arrivals), \(ended) ended", on: loop, changed) { condition() }
+    }
+
+    func client() async throws -> Peer { try await Peer.connect(to: listener.address, on: loop) }
+}
+
+extension HTTPServerConnection.Limits {
+    static func test(
+        maxBody: Int = 100_000, header: Duration = .seconds(10), body: Duration = .seconds(10),
+        idle: Duration = .seconds(10)
+    ) -> Self {
+        Self(maxBody: maxBody, headerTimeout: header, bodyTimeout: body, idleTimeout: idle)
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct ServerConnectionTests {
+    private static func post(_ path: String, _ body: String, _ fields: String = "") -> String {
+        "POST \(path) HTTP/1.1\r\nHost: h\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+    }
+
+    private static func answer(_ body: String, _ fields: String = "") -> String {
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: \(body.utf8.count)\r\n\(fields)\r\n\(body)"
+    }
+
+    // MARK: Requests
+
+    @Test func requestsFollowEachOther() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let client = try await server.client()
+            for number in 0..<5 {
+                client.clear()
+                client.write(Self.post("/\(number)", "body"))
+                try await client.until("answer \(number)") { $0.text == Self.answer("/\(number)body") }
+            }
+            #expect(server.connections.count == 1)
+        }
+    }
+
+    @Test func pipelinedRequestsAreAnsweredInOrder() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let client = try await server.client()
+            client.write((0..<50).map { Self.post("/\($0)", "x") }.joined())
+            let expected = (0..<50).map { Self.answer("/\($0)x") }.joined()
+            try await client.until("fifty answers") { $0.bytes.count >= expected.utf8.count }
+            #expect(client.text == expected)
+        }
+    }
+
+    /// What is pipelined behind a request that takes long is not read without end.
+    @Test func aPipelinerHasToWait() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop, limits: .test(maxBody: 30_000_000))
+            let release = Gate()
+            server.onRequest = { request, connection in
+                if request.head.targetString == "/first" { await release.wait() }
+                connection.respond(HTTPResponse(status: 204))
+            }
+            let client = try await server.client()
+            client.write(Self.post("/first", ""))
+            try await server.until("the first") { server.arrivals.count == 1 }
+            client.write(Self.post("/second", String(repeating: "x", count: 20_000_000)))
+            await pause(.milliseconds(50), on: loop)
+            #expect(client.socket.unsentBytes > 1_000_000, "the server took what it had no room for")
+            release.open()
+            try await server.until("the second") { server.arrivals.count == 2 }
+            #expect(client.socket.unsentBytes == 0)
+        }
+    }
+
+    @Test(arguments: [1, 3, 7])
+    func requestsInPiecesAreWhole(size: Int) async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let client = try await server.client()
+            let text = Array(
+                ("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: t\r\n\r\n"
+                    + Self.post("/b", "f")).utf8)
+            for start in stride(from: 0, to: text.count, by: size) {
+                client.socket.write(Array(text[start..<min(start + size, text.count)]))
+            }
+            let expected = Self.answer("/aabcde") + Self.answer("/bf")
+            try await client.until("both answers") { $0.text == expected }
+        }
+    }
+
+    @Test func whoExpectsToContinueIsToldTo() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let client = try await server.client()
+            let head = "POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+            client.write(head)
+            try await client.until("100") { $0.text == "HTTP/1.1 100 Continue\r\n\r\n" }
+            client.clear()
+            client.write("body")
+            try await client.until("the answer") { $0.text == Self.answer("/abody") }
+            // Who does not wait needs no permission.
+            client.clear()
+            client.write(head + "body")
+            try await client.until("the answer") { $0.text == Self.answer("/abody") }
+        }
+    }
+
+    // MARK: Refusals
+
+    @Test(
+        arguments: [
+            ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n", "body too large"),
+            ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\nExpect: 100-continue\r\n\r\n", "body too large"),
+            (
+                "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n\(String(repeating: "x", count: 64))\r\n40\r\n\(String(repeating: "x", count: 64))\r\n",
+                "body too large"
+            ),
+            ("GET / HTTP/1.1\r\n\r\n", "malformed missingHost"), ("nonsense\r\n\r\n", "malformed malformedRequestLine"),
+            (
+                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+                "malformed duplicateContentLength"
+            ),
+        ])
+    func whatCannotBeReadIsRefusedAndTheConnectionEnds(text: String, arrival: String) async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop, limits: .test(maxBody: 100))
+            let client = try await server.client()
+            client.write(text)
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.text == "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            #expect(client.error == nil, "the answer could be lost to a reset")
+            client.socket.close()
+            try await server.until("its end") { server.ended == 1 }
+            #expect(server.arrivals == [arrival])
+        }
+    }
+
+    @Test func theLargestBodyIsTaken() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop, limits: .test(maxBody: 100))
+            let client = try await server.client()
+            let body = String(repeating: "x", count: 100)
+            client.write(Self.post("/", body))
+            try await client.until("the answer") { $0.text == Self.answer("/" + body) }
+        }
+    }
+
+    // MARK: Time
+
+    @Test(
+        arguments: [
+            ("G", .test(header: .milliseconds(30)), "timed out"),
+            ("GET / HTTP/1.1\r\nHost: h\r\n", .test(header: .milliseconds(30)), "timed out"),
+            ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", .test(body: .milliseconds(30)), "timed out"),
+            ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab", .test(body: .milliseconds(30)), "timed out"),
+        ] as [(String, HTTPServerConnection.Limits, String)])
+    func whatDoesNotComeInTimeIsRefused(text: String, limits: HTTPServerConnection.Limits, arrival: String) async throws
+    {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop, limits: limits)
+            let client = try await server.client()
+            client.write(text)
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.text.hasPrefix("HTTP/1.1 400 "))
+            #expect(server.arrivals == [arrival])
+        }
+    }
+
+    @Test func anIdleConnectionIsClosedWithoutAWord() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop, limits: .test(idle: .milliseconds(30)))
+            let client = try await server.client()
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.bytes.isEmpty && server.arrivals.isEmpty)
+            try await server.until("its end") { server.ended == 1 }
+        }
+    }
+
+    /// A client that takes nothing of its answer is cut off; one that takes it slowly is not.
+    @Test func whoDoesNotReadIsCutOff() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop, limits: .test(idle: .milliseconds(50)))
+            let payload = [UInt8](repeating: 0x78, count: 30_000_000)
+            server.onRequest = { _, connection in
+                connection.respond(HTTPResponse(status: 200, body: [payload[...]]))
+            }
+            let client = try await server.client()
+            client.socket.pauseReading()
+            client.write(Self.post("/", ""))
+            try await server.until("its end") { server.ended == 1 }
+            client.socket.resumeReading()
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.bytes.count < payload.count)
+        }
+    }
+
+    // MARK: Answers
+
+    @Test func aLargeAnswerArrivesWhole() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let payload = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 >> 4) }
+            server.onRequest = { _, connection in
+                connection.respond(HTTPResponse(status: 200, body: [payload[..<7], payload[7...]]))
+            }
+            let client = try await server.client()
+            client.write(Self.post("/", "") + Self.post("/", ""))
+            let head = Array("HTTP/1.1 200 OK\r\ncontent-length: 5000000\r\n\r\n".utf8)
+            try await client.until("both") { $0.bytes.count == 2 * (head.count + payload.count) }
+            #expect(client.bytes == head + payload + head + payload)
+        }
+    }
+
+    @Test func aStreamIsChunked() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.onRequest = { _, connection in
+                connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
+                connection.send(Array("one".utf8))
+                connection.send(Array("sixteen bytes...".utf8))
+                connection.endStream()
+            }
+            let client = try await server.client()
+            client.write(Self.post("/", "") + Self.post("/", ""))
+            let one =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+                + "3\r\none\r\n10\r\nsixteen bytes...\r\n0\r\n\r\n"
+            try await client.until("both streams") { $0.text == one + one }
+        }
+    }
+
+    @Test func aStreamOfTheOldProtocolEndsWithTheConnection() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.onRequest = { _, connection in
+                connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
+                connection.send(Array("one".utf8))
+                connection.endStream()
+            }
+            let client = try await server.client()
+            client.write("POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.text == "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\none")
+        }
+    }
+
+    @Test(arguments: ["POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"])
+    func whoWantsNoMoreIsClosedAfterTheAnswer(text: String) async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let client = try await server.client()
+            client.write(text)
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.text == Self.answer("/", "connection: close\r\n"))
+        }
+    }
+
+    // MARK: The end
+
+    @Test func aClientThatGoesIsTold() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let gone = Gate()
+            var told = 0
+            server.onRequest = { _, connection in
+                connection.onDisconnect = {
+                    told += 1
+                    gone.open()
+                }
+                await gone.wait()
+                connection.respond(HTTPResponse(status: 200))
+            }
+            for _ in 0..<2 {
+                let client = try await server.client()
+                client.write(Self.post("/", ""))
+                try await server.until("the request") { server.arrivals.count == told + 1 }
+                let before = told
+                client.socket.close()
+                try await eventually("told", on: loop, gone) { told == before + 1 }
+                try await server.until("its end") { server.ended == told }
+            }
+            #expect(told == 2)
+        }
+    }
+
+    /// Who half-closes has gone, as far as anybody can tell; what needs nobody's work is answered all the same.
+    @Test func whoHalfClosesIsToldAndAnswered() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            var told = 0
+            let release = Gate()
+            server.onRequest = { _, connection in
+                await release.wait()
+                connection.onDisconnect = { told += 1 }
+                connection.respond(HTTPResponse(status: 202))
+            }
+            let client = try await server.client()
+            client.write(Self.post("/", ""))
+            client.socket.shutdownWriting()
+            try await server.until("the request") { server.arrivals.count == 1 }
+            await pause(.milliseconds(10), on: loop)
+            release.open()
+            try await client.until("the end") { $0.hasEnded }
+            #expect(told == 1, "told at once when it is asked for late")
+            #expect(client.text.hasPrefix("HTTP/1.1 202 "))
+            try await server.until("its end") { server.ended == 1 }
+        }
+    }
+
+    @Test func afterTheAnswerNobodyIsTold() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.onRequest = { _, connection in
+                connection.onDisconnect = { Issue.record("told of a client that had its answer") }
+                connection.respond(HTTPResponse(status: 204))
+            }
+            let client = try await server.client()
+            client.write(Self.post("/", ""))
+            try await client.until("the answer") { $0.text == "HTTP/1.1 204 No Content\r\n\r\n" }
+            client.socket.close()
+            try await server.until("its end") { server.ended == 1 }
+        }
+    }
+
+    @Test func drainingClosesTheIdleAndFinishesTheBusy() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let release = Gate()
+            server.onRequest = { _, connection in
+                await release.wait()
+                connection.respond(HTTPResponse(status: 200))
+            }
+            let busy = try await server.client()
+            busy.write(Self.post("/", ""))
+            try await server.until("the request") { server.arrivals.count == 1 }
+            let idle = try await server.client()
+            // Accepted after the one before.
+            try await eventually("accepted", on: loop, Gate(), within: .milliseconds(50)) {
+                server.connections.count == 2
+            }
+            for connection in server.connections { connection.drain() }
+            try await idle.until("the end") { $0.hasEnded }
+            #expect(idle.bytes.isEmpty && !busy.hasEnded)
+            release.open()
+            try await busy.until("the end") { $0.hasEnded }
+            #expect(busy.text == "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        }
+    }
+}

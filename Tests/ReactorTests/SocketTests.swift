@@ -1,0 +1,274 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Reactor
+
+@Suite(.timeLimit(.minutes(1)), .serialized) struct SocketTests {
+    /// Bytes whose place can be told, made fast.
+    private static func text(_ count: Int) -> [UInt8] {
+        let block = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+        var text: [UInt8] = []
+        text.reserveCapacity(count + block.count)
+        while text.count < count { text += block }
+        return Array(text.prefix(count))
+    }
+
+    @Test func whatIsWrittenArrives() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop) { peer in peer.onReceive = { $0.socket.write($1) } }
+            let (here, _) = try await host.pair()
+            for text in ["a", "", "hello", String(repeating: "x", count: 70_000)] {
+                here.write(text)
+                try await here.until("echo") { $0.bytes.count == text.utf8.count }
+                #expect(here.text == text)
+                here.clear()
+            }
+            here.socket.write([Array("one, ".utf8)[...], [], Array("two".utf8)[...]])
+            try await here.until("echo") { $0.text == "one, two" }
+        }
+    }
+
+    /// More than the kernel takes, while the other side does not read.
+    @Test func aLargeWriteWaitsForItsReader() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            there.socket.pauseReading()
+            let payload = Self.text(16_000_000)
+            here.socket.write(payload)
+            here.socket.write([payload[..<1000], payload[1000..<3000]])
+            #expect(here.socket.unsentBytes > 1_000_000)
+            #expect(here.drains == 0)
+            there.socket.resumeReading()
+            try await there.until("everything") { $0.bytes.count == payload.count + 3000 }
+            try await here.until("drained") { $0.drains == 1 }
+            #expect(here.socket.unsentBytes == 0)
+            #expect(there.bytes == payload + payload[..<3000])
+        }
+    }
+
+    @Test func manySmallPartsArriveInOrder() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            there.socket.pauseReading()
+            let whole = Self.text(6_000_000)
+            // First more than the kernel takes, so that the parts queue.
+            here.socket.write(Array(whole[..<5_000_000]))
+            for start in stride(from: 5_000_000, to: whole.count, by: 500) {
+                here.socket.write([whole[start..<start + 250], whole[start + 250..<start + 500]])
+            }
+            there.socket.resumeReading()
+            try await there.until("everything") { $0.bytes.count == whole.count }
+            #expect(there.bytes == whole)
+        }
+    }
+
+    @Test func whatArrivesDuringAPauseIsReadAfterIt() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            there.socket.pauseReading()
+            here.write("first")
+            here.socket.shutdownWriting()
+            await pause(.milliseconds(20), on: loop)
+            #expect(there.bytes.isEmpty && !there.hasEnded)
+            there.socket.resumeReading()
+            try await there.until("the end") { $0.hasEnded }
+            #expect(there.text == "first" && there.error == nil)
+        }
+    }
+
+    @Test func aPauseFromInsideTheCallbackHoldsAtOnce() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            var calls = 0
+            there.onReceive = { peer, _ in
+                calls += 1
+                peer.socket.pauseReading()
+            }
+            // More than one receive can take.
+            here.socket.write(Self.text(300_000))
+            try await there.until("the first part") { !$0.bytes.isEmpty }
+            await pause(.milliseconds(20), on: loop)
+            #expect(calls == 1)
+            there.onReceive = nil
+            there.socket.resumeReading()
+            try await there.until("the rest") { $0.bytes.count == 300_000 }
+            #expect(there.bytes == Self.text(300_000))
+        }
+    }
+
+    @Test func eitherSideMayEndItsHalfFirst() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            here.write("question")
+            here.socket.shutdownWriting()
+            try await there.until("the end") { $0.hasEnded }
+            #expect(there.text == "question" && there.error == nil && there.socket.isOpen)
+            there.write("answer")
+            try await here.until("the answer") { $0.text == "answer" }
+            #expect(!here.hasEnded)
+            there.socket.close()
+            try await here.until("the end") { $0.hasEnded }
+            #expect(here.error == nil)
+        }
+    }
+
+    @Test func aResetIsAnError() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            // Unread bytes make the kernel answer the close with a reset.
+            there.socket.pauseReading()
+            here.write("unread")
+            await pause(.milliseconds(20), on: loop)
+            there.socket.close()
+            try await here.until("the end") { $0.hasEnded }
+            #expect(here.error?.code == ECONNRESET)
+            // Writing on a broken connection is told by the end alone.
+            here.write("more")
+            #expect(here.socket.isOpen)
+            here.socket.close()
+            here.write("even more")
+            #expect(!here.socket.isOpen)
+        }
+    }
+
+    @Test func aSocketThatIsClosedInItsCallbackTellsNothingMore() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            there.onReceive = { peer, _ in peer.socket.close() }
+            here.socket.write(Self.text(500_000))
+            try await there.until("the first part") { !$0.bytes.isEmpty }
+            let count = there.bytes.count
+            try await here.until("the end") { $0.hasEnded }
+            #expect(there.bytes.count == count && !there.hasEnded && there.drains == 0)
+        }
+    }
+
+    // MARK: Connecting
+
+    @Test func nobodyListens() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let address = host.address
+            host.listener.close()
+            await #expect {
+                _ = try await Socket.connect(to: address, on: loop, timeout: .seconds(5))
+            } throws: { ($0 as? SystemError)?.code == ECONNREFUSED }
+        }
+    }
+
+    /// A listener whose backlog is full lets connections wait.
+    @Test func nobodyAnswers() async throws {
+        try await withLoop { loop in
+            let silent = try Self.silentListener()
+            defer { close(silent.fd) }
+            var sockets: [Socket] = []
+            let start = Instant.now
+            let failure = await #expect(throws: SystemError.self) {
+                for _ in 0..<8 {
+                    sockets.append(
+                        try await Socket.connect(to: silent.address, on: loop, timeout: .milliseconds(100)))
+                }
+            }
+            #expect(failure?.code == SystemError.timedOut)
+            #expect(.now - start >= .milliseconds(100))
+        }
+    }
+
+    private static func silentListener() throws -> (fd: Int32, address: SocketAddress) {
+        let fd = socket(AF_INET, streamSocket, 0)
+        let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
+        try #require(any.withSockaddr { bind(fd, $0, $1) } == 0 && listen(fd, 0) == 0)
+        return (fd, try #require(SocketAddress(boundTo: fd)))
+    }
+
+    // MARK: Listening
+
+    @Test func anAddressInUseIsToldAsSuch() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            #expect {
+                try Listener(on: loop, address: host.address, maxConnections: 1, shared: false)
+            } throws: { ($0 as? SystemError)?.isAddressInUse == true }
+            #expect(host.address.port != 0)
+        }
+    }
+
+    @Test func beyondTheLimitConnectionsWait() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop, maxConnections: 2)
+            var clients: [Peer] = []
+            for number in 0..<5 {
+                let client = try await Peer.connect(to: host.address, on: loop)
+                client.write("\(number)")
+                clients.append(client)
+            }
+            try await host.untilAccepted(2)
+            await pause(.milliseconds(20), on: loop)
+            #expect(host.peers.count == 2)
+            var seen: [String] = []
+            while seen.count < 5 {
+                try await host.untilAccepted(1)
+                let peer = host.peers[0]
+                try await peer.until("its number") { !$0.bytes.isEmpty }
+                seen.append(peer.text)
+                #expect(host.peers.count <= 2)
+                host.close(peer)
+            }
+            #expect(seen == ["0", "1", "2", "3", "4"])
+        }
+    }
+
+    // MARK: Descriptors
+
+    /// Descriptors are used again at once: what happens on one must never reach the connection that had it before.
+    @Test func quickConnectionsAreNeverMistakenForOthers() async throws {
+        let before = Self.openDescriptors()
+        try await withLoop { loop in
+            let host = try Host(on: loop) { peer in peer.onReceive = { $0.socket.write($1) } }
+            var lasting: [(here: Peer, there: Peer)] = []
+            for _ in 0..<10 { lasting.append(try await host.pair()) }
+            let duringLasting = Self.openDescriptors()
+            for round in 0..<2000 {
+                let (here, there) = try await host.pair()
+                let text = "round \(round);"
+                here.write(text)
+                if round % 3 != 0 {
+                    try await here.until("its own echo") { $0.bytes.count >= text.utf8.count }
+                    #expect(here.text == text)
+                }
+                if round % 2 == 0 {
+                    here.socket.close()
+                    host.close(there)
+                } else {
+                    host.close(there)
+                    here.socket.close()
+                }
+                if round % 100 == 0 {
+                    let peer = lasting[round / 100 % lasting.count].here
+                    peer.clear()
+                    peer.write("still here \(round)")
+                    try await peer.until("an echo") { $0.text == "still here \(round)" }
+                }
+            }
+            #expect(lasting.allSatisfy { !$0.here.hasEnded && !$0.there.hasEnded })
+            #expect(Self.openDescriptors() <= duringLasting)
+            for (here, there) in lasting {
+                here.socket.close()
+                host.close(there)
+            }
+        }
+        #expect(Self.openDescriptors() <= before, "a descriptor was left open")
+    }
+
+    private static func openDescriptors() -> Int {
+        (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0
+    }
+}
