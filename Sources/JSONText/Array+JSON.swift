@@ -18,8 +18,17 @@ extension [UInt8] {
 
     /// Appends an integer.
     package mutating func appendJSON(_ integer: Int) {
-        var text = String(integer)
-        text.withUTF8 { append(contentsOf: $0) }
+        // From the last digit to the first; no integer has more.
+        var digits = InlineArray<20, UInt8>(repeating: .zero)
+        var first = digits.count
+        var rest = integer.magnitude
+        repeat {
+            first -= 1
+            digits[first] = .zero + UInt8(rest % 10)
+            rest /= 10
+        } while rest > 0
+        if integer < 0 { append(.minus) }
+        append(digits.span, first..<digits.count)
     }
 
     /// Escapes what RFC 8259 section 7 wants escaped and nothing else.

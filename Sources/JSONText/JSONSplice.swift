@@ -114,14 +114,15 @@ package struct JSONSplice: ~Copyable {
 
     /// The changed text of one value of the document, which may be the root or, say, only the result in an envelope.
     package consuming func rendered(_ value: JSONValue) -> SplicedText {
-        let all = sortedReplacements()
+        collectReplacements()
         var text = SplicedText(source: document.bytes, inserted: inserted)
         var position = value.range.lowerBound
         var previous: Replacement?
-        for replacement in all
-        where replacement.range.lowerBound >= value.range.lowerBound
-            && replacement.range.upperBound <= value.range.upperBound
-        {
+        for index in replacements.indices {
+            let replacement = replacements[index]
+            guard replacement.range.lowerBound >= value.range.lowerBound,
+                replacement.range.upperBound <= value.range.upperBound
+            else { continue }
             guard replacement.range.lowerBound >= position else {
                 let isMistake = replacement.isExclusive && previous?.isExclusive == true
                 precondition(!isMistake, "a value is replaced twice")
@@ -136,8 +137,8 @@ package struct JSONSplice: ~Copyable {
         return text
     }
 
-    /// All that is replaced, in the order of the text.
-    private mutating func sortedReplacements() -> [Replacement] {
+    /// Puts together all that is replaced, in the order of the text.
+    private mutating func collectReplacements() {
         changes.sort(by: ObjectChange.isInOrder)
         replacements.reserveCapacity(replacements.count + changes.count + 2)
         var start = 0
@@ -149,7 +150,6 @@ package struct JSONSplice: ~Copyable {
             start = end
         }
         replacements.sort()
-        return replacements
     }
 
     /// Turns the changes of one object into replacements, with the right commas.

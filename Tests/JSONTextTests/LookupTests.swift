@@ -38,6 +38,35 @@ import Testing
         }
     }
 
+    /// Names are compared several bytes at a time: here are all that are equally long and differ in one byte.
+    @Test(arguments: 1..<40)
+    func namesThatDifferInOneByte(length: Int) throws {
+        let name = Array("io.modelcontextprotocol/clientCapability".utf8.prefix(length))
+        var names = [name]
+        for index in name.indices {
+            var other = name
+            other[index] ^= 1
+            let isEqual = name.span.isEqual(to: other.span)
+            #expect(!isEqual)
+            names.append(other)
+        }
+        let copy = names[0]
+        let isEqual = name.span.isEqual(to: copy.span)
+        #expect(isEqual)
+
+        // Sixteen is the most that are compared each with each.
+        for others in [names.prefix(16), names.suffix(16)] {
+            let members = others.map { "\"\(String(decoding: $0, as: UTF8.self))\":0" }
+            #expect(try !duplicates(members))
+            #expect(try duplicates([members[members.count - 1]] + members.suffix(15)))
+        }
+    }
+
+    private func duplicates(_ members: [String]) throws -> Bool {
+        let document = try JSONDocument(text: "{\(members.joined(separator: ","))}")
+        return document.hasDuplicateNames(document.root)
+    }
+
     @Test func theFirstOfSeveralIsFound() throws {
         let document = try JSONDocument(text: #"{"\u0061":1,"a":2}"#)
         #expect(document.value("a", of: document.root).map { document.text($0) } == "1")
