@@ -65,7 +65,7 @@ final class Reader: HTTPResponseHandler {
         let count = host.peers.count
         let connection = try await HTTPClientConnection.connect(to: host.address, on: loop, timeout: .seconds(5))
         let reader = Reader(on: loop)
-        connection.send(request, answersTo: reader)
+        connection.send(HTTPMessage(request), answersTo: reader)
         try await host.untilAccepted(count + 1)
         let server = host.peers[count]
         try await server.until("the request") { $0.text.hasSuffix("\r\n\r\n") }
@@ -83,7 +83,7 @@ final class Reader: HTTPResponseHandler {
             for number in 0..<3 {
                 #expect(connection.isReusable)
                 let next = Reader(on: loop)
-                connection.send(Self.request, answersTo: next)
+                connection.send(HTTPMessage(Self.request), answersTo: next)
                 server.write("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\(number)\r\n0\r\n\r\n")
                 #expect(try await next.untilEnd() == "finished")
                 #expect(next.status == 404 && next.body == Array("\(number)".utf8))
@@ -144,7 +144,7 @@ final class Reader: HTTPResponseHandler {
             #expect(!connection.isReusable)
             // Whoever uses it all the same is told that nothing was answered.
             let late = Reader(on: loop)
-            connection.send(Self.request, answersTo: late)
+            connection.send(HTTPMessage(Self.request), answersTo: late)
             #expect(try await late.untilEnd() == "no answer")
         }
     }
@@ -236,7 +236,7 @@ final class Reader: HTTPResponseHandler {
 
     private static func answer(_ connection: HTTPClientConnection, from server: Peer, on loop: Loop) async throws {
         let reader = Reader(on: loop)
-        connection.send(request, answersTo: reader)
+        connection.send(HTTPMessage(request), answersTo: reader)
         server.write("HTTP/1.1 204 No Content\r\n\r\n")
         #expect(try await reader.untilEnd() == "finished")
     }
@@ -246,14 +246,14 @@ final class Reader: HTTPResponseHandler {
             let host = try Host(on: loop)
             let pool = HTTPConnectionPool(
                 host: "127.0.0.1", port: host.address.port, on: loop, connectTimeout: .seconds(5))
-            let first = try await pool.take()
-            let second = try await pool.take()
+            let first = try await pool.connection()
+            let second = try await pool.connection()
             #expect(first !== second)
             try await host.untilAccepted(2)
             pool.putBack(first)
             pool.putBack(second)
-            #expect(try await pool.take() === second)
-            #expect(try await pool.take() === first)
+            #expect(try await pool.connection() === second)
+            #expect(try await pool.connection() === first)
             #expect(host.peers.count == 2)
             pool.putBack(first)
             pool.closeIdle()
@@ -267,20 +267,20 @@ final class Reader: HTTPResponseHandler {
             let host = try Host(on: loop)
             let pool = HTTPConnectionPool(
                 host: "localhost", port: host.address.port, on: loop, connectTimeout: .seconds(5))
-            let first = try await pool.take()
+            let first = try await pool.connection()
             try await host.untilAccepted(1)
             try await Self.answer(first, from: host.peers[0], on: loop)
             pool.putBack(first)
             host.peers[0].socket.close()
             await pause(.milliseconds(20), on: loop)
-            let second = try await pool.take()
+            let second = try await pool.connection()
             #expect(second !== first && second.isReusable)
             // One with a request on it is not put back, but closed.
             let reader = Reader(on: loop)
-            second.send(Self.request, answersTo: reader)
+            second.send(HTTPMessage(Self.request), answersTo: reader)
             pool.putBack(second)
             #expect(!second.isReusable)
-            #expect(try await pool.take() !== second)
+            #expect(try await pool.connection() !== second)
         }
     }
 
@@ -289,7 +289,7 @@ final class Reader: HTTPResponseHandler {
             let host = try Host(on: loop)
             let pool = HTTPConnectionPool(
                 host: "127.0.0.1", port: host.address.port, on: loop, connectTimeout: .seconds(5))
-            pool.putBack(try await pool.take())
+            pool.putBack(try await pool.connection())
             try await host.untilAccepted(1)
             try await host.peers[0].until("its end, after three seconds") { $0.hasEnded }
         }
@@ -302,11 +302,26 @@ final class Reader: HTTPResponseHandler {
             let pool = HTTPConnectionPool(
                 host: "localhost", port: host.address.port, on: loop, connectTimeout: .seconds(5))
             await #expect {
-                _ = try await pool.take()
+                _ = try await pool.connection()
             } throws: { error in
                 guard case .notConnected = error as? HTTPClientError else { return false }
                 return true
             }
         }
+    }
+}
+
+extension HTTPMessage {
+    /// A message that is written out already.
+    fileprivate init(_ parts: [ArraySlice<UInt8>]) {
+        self.init([UInt8](), headSize: 256) { for part in parts { $0.append(contentsOf: part) } }
+    }
+}
+
+extension HTTPConnectionPool {
+    /// An idle connection, or a new one.
+    fileprivate func connection() async throws(HTTPClientError) -> HTTPClientConnection {
+        if let idle = takeIdle() { return idle }
+        return try await connect()
     }
 }

@@ -47,8 +47,8 @@ final class EchoServer {
                     await onRequest(request, connection)
                 } else {
                     connection.respond(
-                        HTTPResponse(
-                            status: 200, contentType: "text/plain", body: [request.head.target, request.body[...]]))
+                        HTTPResponse(status: 200, contentType: "text/plain"),
+                        body: Parts(slices: [request.head.target, request.body[...]]))
                 }
             }
         }
@@ -245,7 +245,7 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop, limits: .test(idle: .milliseconds(50)))
             let payload = [UInt8](repeating: 0x78, count: 30_000_000)
             server.onRequest = { _, connection in
-                connection.respond(HTTPResponse(status: 200, body: [payload[...]]))
+                connection.respond(HTTPResponse(status: 200), body: payload)
             }
             let client = try await server.client()
             client.socket.pauseReading()
@@ -264,7 +264,7 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop)
             let payload = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 >> 4) }
             server.onRequest = { _, connection in
-                connection.respond(HTTPResponse(status: 200, body: [payload[..<7], payload[7...]]))
+                connection.respond(HTTPResponse(status: 200), body: Parts(slices: [payload[..<7], payload[7...]]))
             }
             let client = try await server.client()
             client.write(Self.post("/", "") + Self.post("/", ""))
@@ -409,4 +409,13 @@ extension HTTPServerConnection.Limits {
             #expect(busy.text == "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         }
     }
+}
+
+/// A body in several parts.
+private struct Parts: HTTPBody {
+    let slices: [ArraySlice<UInt8>]
+
+    var count: Int { slices.reduce(0) { $0 + $1.count } }
+
+    func append(to output: inout [UInt8]) { for slice in slices { output.append(contentsOf: slice) } }
 }
