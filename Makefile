@@ -5,7 +5,7 @@
 
 SWIFT ?= swift
 # One file that runs without the toolchain: Swift's own libraries inside, no symbols.
-RELEASE := -c release --static-swift-stdlib -Xlinker -s
+RELEASE := -c release --static-swift-stdlib --experimental-lto-mode=full -Xlinker -s
 # Seconds for each fuzz target of `make fuzz`.
 TIME ?= 60
 

@@ -17,28 +17,34 @@ extension [UInt8] {
             output.append(ASCII.colon)
             output.append(ASCII.space)
             output.append(value)
-            output.append(ASCII.cr)
-            output.append(ASCII.lf)
+            output.appendLineEnd()
+        }
+    }
+
+    /// Appends `name: value` and CRLF for a number that is not negative.
+    @inline(__always)
+    mutating func appendFieldLine(_ name: borrowing Span<UInt8>, decimal value: Int) {
+        append(addingCapacity: name.count + Int.maxDigits + 4) { output in
+            output.append(name)
+            output.append(ASCII.colon)
+            output.append(ASCII.space)
+            output.append(decimal: value)
+            output.appendLineEnd()
         }
     }
 
     /// Appends a number that is not negative.
-    mutating func append(decimal number: Int) { append(number, radix: 10) }
+    mutating func append(decimal number: Int) { append(addingCapacity: Int.maxDigits) { $0.append(decimal: number) } }
 
     /// Appends a number that is not negative, without a prefix.
-    mutating func append(hexadecimal number: Int) { append(number, radix: 16) }
-
-    private mutating func append(_ number: Int, radix: Int) {
-        precondition(number >= 0, "no field of HTTP has a sign")
-        let first = count
-        var rest = number
-        repeat {
-            let digit = UInt8(rest % radix)
-            append(digit + (digit < 10 ? 0x30 : 0x57))
-            rest /= radix
-        } while rest > 0
-        self[first...].reverse()
+    mutating func append(hexadecimal number: Int) {
+        append(addingCapacity: Int.maxDigits) { $0.append(hexadecimal: number) }
     }
+}
+
+extension Int {
+    /// Digits of the largest one.
+    fileprivate static var maxDigits: Int { 19 }
 }
 
 extension OutputSpan<UInt8> {
@@ -49,5 +55,30 @@ extension OutputSpan<UInt8> {
             let room = UnsafeMutableBufferPointer(rebasing: buffer[count...])
             count += bytes.withUnsafeBufferPointer { room[..<$0.count].initialize(fromContentsOf: $0) }
         }
+    }
+
+    /// Appends a text for which there is room.
+    @inline(__always)
+    mutating func append(_ text: StaticString) { text.withUTF8Buffer { append($0.span) } }
+
+    /// Appends CRLF.
+    @inline(__always)
+    mutating func appendLineEnd() {
+        append(ASCII.cr)
+        append(ASCII.lf)
+    }
+
+    /// Appends a number that is not negative, for which there is room.
+    mutating func append(decimal number: Int) {
+        precondition(number >= 0, "no field of HTTP has a sign")
+        if number >= 10 { append(decimal: number / 10) }
+        append(UInt8(truncatingIfNeeded: number % 10) + 0x30)
+    }
+
+    fileprivate mutating func append(hexadecimal number: Int) {
+        precondition(number >= 0, "no chunk has a sign")
+        if number >= 16 { append(hexadecimal: number / 16) }
+        let digit = UInt8(truncatingIfNeeded: number % 16)
+        append(digit + (digit < 10 ? 0x30 : 0x57))
     }
 }

@@ -43,12 +43,14 @@ package struct HTTPHeadWriter: ~Copyable {
         start = buffer.count
         guard target.first == ASCII.slash, target.span.hasOnlyTargetCharacters, host.span.isHost else { return nil }
         swap(&bytes, &buffer)
-        bytes.append(method.name)
-        bytes.append(" ")
-        bytes.append(target.span)
-        bytes.append(" HTTP/1.1\r\nhost: ")
-        bytes.append(host.span)
-        bytes.append("\r\n")
+        bytes.append(addingCapacity: method.name.utf8CodeUnitCount + target.count + host.count + 20) { output in
+            output.append(method.name)
+            output.append(ASCII.space)
+            output.append(target.span)
+            output.append(" HTTP/1.1\r\nhost: ")
+            output.append(host.span)
+            output.appendLineEnd()
+        }
     }
 
     /// Adds a field of our own.
@@ -61,10 +63,7 @@ package struct HTTPHeadWriter: ~Copyable {
 
     /// Adds a field with a number that is not negative, such as a length.
     package mutating func field(_ name: StaticString, _ value: Int) {
-        bytes.append(name)
-        bytes.append(": ")
-        bytes.append(decimal: value)
-        bytes.append("\r\n")
+        name.withUTF8Buffer { bytes.appendFieldLine($0.span, decimal: value) }
     }
 
     /// Adds a field with a value that came in a message, and so was checked when it was decoded.
@@ -100,7 +99,7 @@ package struct HTTPHeadWriter: ~Copyable {
 
     /// Ends the head. `buffer` is the one that the writer was made with.
     package consuming func end(into buffer: inout [UInt8]) {
-        bytes.append("\r\n")
+        bytes.append(addingCapacity: 2) { $0.appendLineEnd() }
         giveBack(to: &buffer)
     }
 

@@ -15,6 +15,8 @@ package final class Log: Sendable {
         var pending: [UInt8] = []
         var dropped = 0
         var clock = TimeText()
+        /// The buffer of the last line, for the next.
+        var spare: [UInt8] = []
         var isAwake = false
     }
 
@@ -36,8 +38,7 @@ package final class Log: Sendable {
     /// Writes a line, if the level is asked for. `fields` adds to it.
     package func write(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void = { _ in }) {
         guard level <= self.level else { return }
-        let time = state.withLock { $0.clock.now() }
-        var line = LogLine(format, level: level, event: event, time: time)
+        var line = newLine(level, event)
         fields(&line)
         line.end()
         let sleeps = state.withLock { state in
@@ -46,10 +47,20 @@ package final class Log: Sendable {
             } else {
                 state.pending.append(contentsOf: line.bytes)
             }
+            state.spare = line.bytes
             defer { state.isAwake = true }
             return !state.isAwake
         }
         if sleeps { wakeup.signal() }
+    }
+
+    private func newLine(_ level: LogLevel, _ event: StaticString) -> LogLine {
+        state.withLock { state in
+            var buffer: [UInt8] = []
+            swap(&buffer, &state.spare)
+            buffer.removeAll(keepingCapacity: true)
+            return LogLine(format, level: level, event: event, time: state.clock.now(), buffer: buffer)
+        }
     }
 
     /// Writes everything that waits before it returns.
@@ -67,8 +78,7 @@ package final class Log: Sendable {
     }
 
     private func lossLine(_ count: Int) -> [UInt8] {
-        let time = state.withLock { $0.clock.now() }
-        var line = LogLine(format, level: .warning, event: "log_lines_dropped", time: time)
+        var line = newLine(.warning, "log_lines_dropped")
         line.field("count", count)
         line.end()
         return line.bytes

@@ -1,4 +1,6 @@
 /// One line of the log while it is written: names are ours, values are escaped.
+///
+/// Every call has a line: what it costs is looks at the buffer's capacity, so there is one for each field.
 package struct LogLine {
     package enum Format: Sendable {
         /// `{"ts":"…","level":"info","event":"request",…}`
@@ -7,110 +9,100 @@ package struct LogLine {
         case text
     }
 
-    /// Unicode scalars of one value. A longer one is cut: no client decides how long a line gets. Not characters, of
-    /// which one can have any number of marks.
+    /// Bytes of one value. A longer one is cut: no client decides how long a line gets.
     private static let maxValue = 256
+    /// Bytes that an escaped byte becomes at most.
+    private static let maxEscaped = 6
+    /// Digits of a number, with its sign.
+    private static let maxDigits = 20
 
     private let format: Format
-    private(set) var bytes: [UInt8] = []
+    private(set) var bytes: [UInt8]
 
-    init(_ format: Format, level: LogLevel, event: StaticString, time: [UInt8]) {
+    /// - Parameter buffer: empty; what it has room for is used.
+    init(_ format: Format, level: LogLevel, event: StaticString, time: [UInt8], buffer: consuming [UInt8]) {
         self.format = format
+        bytes = buffer
         bytes.reserveCapacity(512)
-        switch format {
-        case .json:
-            put(#"{"ts":""#)
-            bytes.append(contentsOf: time)
-            put("\"")
-            field("level", level.name)
-            field("event", event)
-        case .text:
-            bytes.append(contentsOf: time)
-            put(" ", level.name, " ")
-            put(event)
+        let names = level.name.utf8CodeUnitCount + event.utf8CodeUnitCount
+        bytes.append(addingCapacity: time.count + names + 40) { output in
+            switch format {
+            case .json:
+                output.append(#"{"ts":""#)
+                output.append(time.span)
+                output.append(#"","level":""#)
+                output.append(level.name)
+                output.append(#"","event":""#)
+                output.append(event)
+                output.append("\"")
+            case .text:
+                output.append(time.span)
+                output.append(" ")
+                output.append(level.name)
+                output.append(" ")
+                output.append(event)
+            }
         }
     }
 
     /// A value of ours.
     package mutating func field(_ name: StaticString, _ value: StaticString) {
-        begin(name)
-        put("\"", value, "\"")
+        append(name, valueSize: value.utf8CodeUnitCount + 2) { output in
+            output.append("\"")
+            output.append(value)
+            output.append("\"")
+        }
     }
 
     package mutating func field(_ name: StaticString, _ value: Int) {
-        begin(name)
-        put(decimal: value)
+        append(name, valueSize: LogLine.maxDigits) { $0.append(decimal: value) }
     }
 
     /// Milliseconds with three decimals.
     package mutating func field(_ name: StaticString, milliseconds value: Duration) {
-        begin(name)
-        let (seconds, attoseconds) = value.components
-        let micros = Int(seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
-        put(decimal: micros / 1000)
-        let rest = micros % 1000
-        bytes.append(UInt8(ascii: "."))
-        bytes.append(UInt8(ascii: "0") + UInt8(rest / 100))
-        bytes.append(UInt8(ascii: "0") + UInt8(rest / 10 % 10))
-        bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+        let micros = Int(clamping: value.attoseconds / 1_000_000_000_000)
+        append(name, valueSize: LogLine.maxDigits + 4) { output in
+            output.append(decimal: micros / 1000)
+            output.append(UInt8(ascii: "."))
+            output.append(milliseconds: (micros % 1000).magnitude)
+        }
     }
 
     /// A value from elsewhere: escaped and cut.
     package mutating func field(_ name: StaticString, _ value: String) {
-        begin(name)
-        put("\"")
-        for scalar in value.unicodeScalars.prefix(LogLine.maxValue) { put(escaping: scalar) }
-        put("\"")
-    }
-
-    mutating func end() { put(format == .json ? "}\n" : "\n") }
-
-    private mutating func begin(_ name: StaticString) {
-        switch format {
-        case .json: put(",\"", name, "\":")
-        case .text: put(" ", name, "=")
+        let text = value.utf8.span
+        var end = min(text.count, LogLine.maxValue)
+        // Not within a character of several bytes.
+        while end > 0, end < text.count, text[end] & 0xC0 == 0x80 { end -= 1 }
+        append(name, valueSize: end * LogLine.maxEscaped + 2) { output in
+            output.append("\"")
+            output.append(escaping: text, first: end)
+            output.append("\"")
         }
     }
 
-    private mutating func put(_ text: StaticString) {
-        text.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
+    mutating func end() {
+        bytes.append(addingCapacity: 2) { $0.append(format == .json ? "}\n" : "\n") }
     }
 
-    /// Three texts with one look at the capacity: half of what a line costs is such looks.
-    private mutating func put(_ first: StaticString, _ second: StaticString, _ third: StaticString) {
-        let count = first.utf8CodeUnitCount + second.utf8CodeUnitCount + third.utf8CodeUnitCount
-        bytes.append(addingCapacity: count) { output in
-            for index in 0..<first.utf8CodeUnitCount { unsafe output.append(first.utf8Start[index]) }
-            for index in 0..<second.utf8CodeUnitCount { unsafe output.append(second.utf8Start[index]) }
-            for index in 0..<third.utf8CodeUnitCount { unsafe output.append(third.utf8Start[index]) }
-        }
-    }
-
-    private mutating func put(decimal value: Int) {
-        guard value >= 0 else { return bytes.append(contentsOf: String(value).utf8) }
-        let first = bytes.count
-        var rest = value
-        repeat {
-            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
-            rest /= 10
-        } while rest > 0
-        bytes[first...].reverse()
-    }
-
-    private mutating func put(escaping scalar: Unicode.Scalar) {
-        switch scalar {
-        case "\"", "\\":
-            bytes.append(UInt8(ascii: "\\"))
-            bytes.append(UInt8(ascii: scalar))
-        case "\0"..."\u{1F}", "\u{7F}"..."\u{9F}", "\u{2028}", "\u{2029}":
-            // A line of the log stays one line, and does nothing to a terminal, whatever a client sends.
-            let digits: StaticString = "0123456789abcdef"
-            put("\\u")
-            for shift in [12, 8, 4, 0] as [UInt32] {
-                bytes.append(unsafe digits.utf8Start[Int(scalar.value >> shift & 15)])
+    /// Appends what separates a field from the one before, its name, and up to `valueSize` bytes of its value.
+    @inline(__always)
+    private mutating func append(
+        _ name: StaticString, valueSize: Int, value: (inout OutputSpan<UInt8>) -> Void
+    ) {
+        let format = format
+        bytes.append(addingCapacity: name.utf8CodeUnitCount + 4 + valueSize) { output in
+            switch format {
+            case .json:
+                output.append(",\"")
+                output.append(name)
+                output.append("\":")
+            case .text:
+                output.append(" ")
+                output.append(name)
+                output.append("=")
             }
-        default:
-            bytes.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+            value(&output)
         }
     }
 }

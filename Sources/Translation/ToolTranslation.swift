@@ -33,7 +33,8 @@ enum ToolTranslation {
     /// In a call's result `content` is required. Where a server gave only structured content, its JSON is the text,
     /// as server/tools, "Structured Content", asks for.
     static func called(_ result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice) {
-        guard document.value("content", of: result) == nil else { return }
+        // `null` is what an empty list of Go looks like.
+        if let content = document.value("content", of: result), content.kind != .null { return }
         var content = Array("[".utf8)
         if let structured = document.value("structuredContent", of: result) {
             content.append(#"{"type":"text","text":"#)

@@ -92,7 +92,9 @@ import Testing
                 }
                 return deadline
             }
-            for number in deadlines.indices.shuffled() { deadlines[number].set(start + .milliseconds(500 + 2 * number)) }
+            for number in deadlines.indices.shuffled() {
+                deadlines[number].set(start + .milliseconds(500 + 2 * number))
+            }
             try await eventually("fifty", on: loop, gate) { order.count == 50 }
             return order
         }
