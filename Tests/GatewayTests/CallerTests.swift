@@ -21,7 +21,8 @@ import Testing
         "X-Api-Key: a\r\nX-Api-Key: b\r\n", "X-Api-Key: b\r\nX-Api-Key: a\r\n", "X-Api-Key: a, b\r\n",
         "X-Api-Key: ab\r\nX-Api-Key:\r\n", "X-Api-Key:\r\nX-Api-Key: ab\r\n", "X-Api-Key: a\r\nX-Tenant:\r\n",
         // Values that imitate how several are put together.
-        "X-Api-Key: a1:1:b\r\n", "X-Api-Key: a2:1:b\r\n", "X-Api-Key: 1:1:a\r\n", "X-Api-Key: 1\r\nX-Tenant: 1\r\n",
+        "X-Api-Key: a1:1:b\r\n", "X-Api-Key: a1:b\r\n", "X-Api-Key: a2:b\r\n", "X-Api-Key: a2:1:b\r\n",
+        "X-Api-Key: 1:1:a\r\n", "X-Api-Key: 1\r\nX-Tenant: 1\r\n",
         "X-Api-Key: a\r\nX-Api-Key: a\r\n", "X-Api-Key: a\r\n",
     ]
 

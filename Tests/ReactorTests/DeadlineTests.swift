@@ -78,26 +78,24 @@ import Testing
         }
     }
 
-    @Test func manyExpireInTheirOrder() async throws {
-        let order = try await withLoop { loop in
+    @Test func eachOfManyExpiresOnceAndNotTooEarly() async throws {
+        let expired = try await withLoop { loop in
             let gate = Gate()
-            var order: [Int] = []
-            // Far enough away that all are set, on a busy machine too, before the first is due.
+            var expired: [Int] = []
             let start = Instant.now
             let deadlines = (0..<50).map { number in
                 let deadline = Deadline(on: loop)
                 deadline.onExpiry = {
-                    order.append(number)
+                    #expect(.now - start >= .milliseconds(number))
+                    expired.append(number)
                     gate.open()
                 }
                 return deadline
             }
-            for number in deadlines.indices.shuffled() {
-                deadlines[number].set(start + .milliseconds(500 + 2 * number))
-            }
-            try await eventually("fifty", on: loop, gate) { order.count == 50 }
-            return order
+            for number in deadlines.indices.shuffled() { deadlines[number].set(start + .milliseconds(number)) }
+            try await eventually("fifty", on: loop, gate) { expired.count == 50 }
+            return expired
         }
-        #expect(order == Array(0..<50))
+        #expect(expired.sorted() == Array(0..<50))
     }
 }
