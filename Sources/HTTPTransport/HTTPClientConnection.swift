@@ -33,7 +33,7 @@ package final class HTTPClientConnection: SocketHandler {
     private let deadline: Deadline
 
     /// When it last became idle, for its pool.
-    var idleSince = Instant.now
+    var idleSince: Instant
 
     package static func connect(
         to address: SocketAddress, on loop: Loop, timeout: Duration, limits: HTTPLimits = HTTPLimits()
@@ -48,6 +48,7 @@ package final class HTTPClientConnection: SocketHandler {
 
     private init(_ socket: Socket, on loop: Loop, _ limits: HTTPLimits) {
         self.socket = socket
+        idleSince = loop.now
         decoder = HTTPResponseDecoder(limits: limits)
         deadline = Deadline(on: loop)
         deadline.onExpiry = { [unowned self] in fail(.timedOut) }

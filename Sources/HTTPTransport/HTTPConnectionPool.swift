@@ -57,7 +57,7 @@ package final class HTTPConnectionPool {
     /// Gives a connection back whose answer has ended.
     package func putBack(_ connection: HTTPClientConnection) {
         guard connection.isReusable, idle.count < HTTPConnectionPool.maxIdle else { return connection.close() }
-        connection.idleSince = .now
+        connection.idleSince = loop.now
         if idle.isEmpty { sweep.set(after: HTTPConnectionPool.idleLifetime) }
         idle.append(connection)
     }
@@ -70,7 +70,7 @@ package final class HTTPConnectionPool {
     }
 
     private func closeStale() {
-        let newest = Instant.now + (.zero - HTTPConnectionPool.idleLifetime)
+        let newest = loop.now + (.zero - HTTPConnectionPool.idleLifetime)
         // Connections go back in order of time: the stale ones are the first.
         let fresh = idle.firstIndex { $0.idleSince > newest } ?? idle.endIndex
         for connection in idle[..<fresh] { connection.close() }

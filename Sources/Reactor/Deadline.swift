@@ -18,7 +18,7 @@ package final class Deadline {
             loop.base, fd: -1, events: 0,
             callback: { _, _, context in
                 let deadline = unsafe Unmanaged<Deadline>.fromOpaque(context!).takeUnretainedValue()
-                deadline.fired()
+                deadline.loop.turn { deadline.fired() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
     }
@@ -34,24 +34,21 @@ package final class Deadline {
         arm(instant)
     }
 
-    package func set(after delay: Duration) { set(.now + delay) }
+    package func set(after delay: Duration) { set(loop.now + delay) }
 
     private func arm(_ instant: Instant) {
         armed = instant
-        event.add(after: max(.zero, instant - .now))
+        event.add(after: max(.zero, instant - loop.now))
     }
 
     private func fired() {
         armed = nil
         guard let due else { return }
-        if Instant.now < due {
+        if loop.now < due {
             arm(due)
         } else {
             self.due = nil
-            // The callback may drop the last reference to this object.
-            let loop = loop
             onExpiry?()
-            loop.drain()
         }
     }
 }

@@ -69,9 +69,7 @@ package final class Listener {
             loop.base, fd: fd, events: EV_READ | EV_PERSIST,
             callback: { _, _, context in
                 let listener = unsafe Unmanaged<Listener>.fromOpaque(context!).takeUnretainedValue()
-                let loop = listener.loop
-                listener.accept()
-                loop.drain()
+                listener.loop.turn { listener.accept() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         event.add()

@@ -42,7 +42,8 @@ internal import Synchronization
         unsafe wakeupEvent.assign(
             base, fd: wakeup, events: EV_READ | EV_PERSIST,
             callback: { _, _, context in
-                unsafe Unmanaged<Loop>.fromOpaque(context!).takeUnretainedValue().collectMail()
+                let loop = unsafe Unmanaged<Loop>.fromOpaque(context!).takeUnretainedValue()
+                loop.turn { loop.collectMail() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         wakeupEvent.add()
@@ -60,7 +61,7 @@ internal import Synchronization
     /// Runs the loop on the calling thread until `stop`.
     package func run() {
         owner.store(pthread_self(), ordering: .relaxed)
-        collectMail()
+        turn { collectMail() }
         while !isStopping {
             unsafe event_base_loop(base.pointer, EVLOOP_NO_EXIT_ON_EMPTY)
         }
@@ -121,8 +122,8 @@ internal import Synchronization
         Task(executorPreference: self) { await body() }
     }
 
-    /// Nanoseconds of the monotonic clock.
-    package var now: Instant { .now }
+    /// When the callback that is running began: one look at the clock serves all that it leads to.
+    package private(set) var now = Instant.now
 
     // MARK: Jobs
 
@@ -139,8 +140,14 @@ internal import Synchronization
         if wasEmpty { _ = eventfd_write(wakeup, 1) }
     }
 
-    /// Runs every job that is ready. Each C callback ends with it: the loop never sleeps on a ready job.
-    func drain() {
+    /// What each C callback does: its own work, then every job that is ready. The loop never sleeps on a ready job.
+    func turn(_ work: () -> Void) {
+        now = .now
+        work()
+        drain()
+    }
+
+    private func drain() {
         if isDraining { return }
         isDraining = true
         defer { isDraining = false }
@@ -162,7 +169,6 @@ internal import Synchronization
                 defer { jobs.removeAll() }
                 return jobs
             })
-        drain()
     }
 
     /// The name servers of the system, as libevent's DNS client asks them.

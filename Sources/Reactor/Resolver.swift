@@ -25,7 +25,7 @@ package final class Resolver {
 
     /// The addresses, the one to try first at the start; never empty.
     package func resolve() async throws(SystemError) -> [SocketAddress] {
-        if !addresses.isEmpty, expiry.map({ Instant.now < $0 }) ?? true { return addresses }
+        if !addresses.isEmpty, expiry.map({ loop.now < $0 }) ?? true { return addresses }
         let query = query ?? Query(host: host, port: port, on: loop)
         self.query = query
         do throws(SystemError) {
@@ -33,7 +33,7 @@ package final class Resolver {
             if self.query === query {
                 self.query = nil
                 addresses = found
-                expiry = .now + Resolver.lifetime
+                expiry = loop.now + Resolver.lifetime
             }
             return found
         } catch {
@@ -62,8 +62,7 @@ private final class Query {
             loop.nameServers, host, String(port), &hints,
             { code, found, context in
                 let query = unsafe Unmanaged<Query>.fromOpaque(context!).takeRetainedValue()
-                unsafe query.answered(code, found)
-                query.loop.drain()
+                query.loop.turn { unsafe query.answered(code, found) }
             }, context)
     }
 

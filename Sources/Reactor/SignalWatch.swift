@@ -19,9 +19,7 @@ package final class SignalWatch {
             loop.base, fd: signal, events: Int16(CLibevent.EV_SIGNAL) | EV_PERSIST,
             callback: { _, _, context in
                 let watch = unsafe Unmanaged<SignalWatch>.fromOpaque(context!).takeUnretainedValue()
-                let loop = watch.loop
-                watch.onSignal()
-                loop.drain()
+                watch.loop.turn { watch.onSignal() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         event.add()

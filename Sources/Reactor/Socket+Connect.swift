@@ -38,9 +38,10 @@ private final class Connecting {
             loop.base, fd: fd, events: EV_WRITE,
             callback: { _, _, context in
                 let connecting = unsafe Unmanaged<Connecting>.fromOpaque(context!).takeUnretainedValue()
-                connecting.isWritable = true
-                connecting.wakeup.signal()
-                connecting.loop.drain()
+                connecting.loop.turn {
+                    connecting.isWritable = true
+                    connecting.wakeup.signal()
+                }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
     }

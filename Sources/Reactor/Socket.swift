@@ -52,9 +52,7 @@ package final class Socket {
             loop.base, fd: fd, events: EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
             callback: { _, what, context in
                 let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
-                let loop = socket.loop
-                socket.readable(untilEnd: what & EV_CLOSED != 0)
-                loop.drain()
+                socket.loop.turn { socket.readable(untilEnd: what & EV_CLOSED != 0) }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         reading.add()
@@ -143,9 +141,7 @@ package final class Socket {
                 loop.base, fd: fd, events: EV_WRITE | EV_ET,
                 callback: { _, _, context in
                     let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
-                    let loop = socket.loop
-                    socket.writable()
-                    loop.drain()
+                    socket.loop.turn { socket.writable() }
                 },
                 context: Unmanaged.passUnretained(self).toOpaque())
             writing = event

@@ -56,10 +56,7 @@ package final class Log: Sendable {
 
     private func newLine(_ level: LogLevel, _ event: StaticString) -> LogLine {
         state.withLock { state in
-            var buffer: [UInt8] = []
-            swap(&buffer, &state.spare)
-            buffer.removeAll(keepingCapacity: true)
-            return LogLine(format, level: level, event: event, time: state.clock.now(), buffer: buffer)
+            LogLine(format, level: level, event: event, time: state.clock.now(), buffer: &state.spare)
         }
     }
 

@@ -17,12 +17,15 @@ package struct LogLine {
     private static let maxDigits = 20
 
     private let format: Format
-    private(set) var bytes: [UInt8]
+    private(set) var bytes: [UInt8] = []
 
-    /// - Parameter buffer: empty; what it has room for is used.
-    init(_ format: Format, level: LogLevel, event: StaticString, time: [UInt8], buffer: consuming [UInt8]) {
+    /// - Parameter buffer: room for the line, if there is some: a buffer that a line had before.
+    init(
+        _ format: Format, level: LogLevel, event: StaticString, time: [UInt8], buffer: inout [UInt8]
+    ) {
         self.format = format
-        bytes = buffer
+        swap(&bytes, &buffer)
+        bytes.removeAll(keepingCapacity: true)
         bytes.reserveCapacity(512)
         let names = level.name.utf8CodeUnitCount + event.utf8CodeUnitCount
         bytes.append(addingCapacity: time.count + names + 40) { output in

@@ -7,7 +7,8 @@ import Testing
     private static let time = Array("2026-07-28T12:34:56.789Z".utf8)
 
     private func line(_ format: LogLine.Format, _ fields: (inout LogLine) -> Void) -> String {
-        var line = LogLine(format, level: .info, event: "request", time: Self.time, buffer: [])
+        var buffer: [UInt8] = []
+        var line = LogLine(format, level: .info, event: "request", time: Self.time, buffer: &buffer)
         fields(&line)
         line.end()
         return String(decoding: line.bytes, as: UTF8.self)
