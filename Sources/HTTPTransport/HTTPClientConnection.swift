@@ -60,6 +60,9 @@ package final class HTTPClientConnection: SocketHandler {
     /// Whether another request can be sent on it.
     package var isReusable: Bool { socket.isOpen && handler == nil && keepsAlive }
 
+    /// ``isReusable``, after a look at the kernel.
+    var isQuiet: Bool { isReusable && socket.isQuiet }
+
     /// Sends a request and tells `handler` of the answer.
     package func send(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
         precondition(self.handler == nil, "a connection carries one request at a time")

@@ -6,6 +6,9 @@ package final class HTTPConnectionPool {
     /// How long an idle connection is kept. Common servers (uvicorn, Node) close theirs after 5 s; a request that
     /// crosses such a close on the wire may or may not have run, so Remora gives up first.
     private static let idleLifetime: Duration = .seconds(3)
+    /// After this long without use a connection is looked at before it is used: no server gives up one that it served
+    /// just now, and the look is a system call.
+    private static let rest: Duration = .milliseconds(50)
     /// Idle connections kept. More than this many at once are closed as they come back.
     private static let maxIdle = 512
 
@@ -29,8 +32,11 @@ package final class HTTPConnectionPool {
 
     /// An idle connection that is ready for a request, if there is one.
     package func takeIdle() -> HTTPClientConnection? {
+        let restedBefore = Instant.now + (.zero - HTTPConnectionPool.rest)
         while let connection = idle.popLast() {
-            if connection.isReusable { return connection }
+            let isUsable = connection.idleSince > restedBefore ? connection.isReusable : connection.isQuiet
+            if isUsable { return connection }
+            connection.close()
         }
         return nil
     }

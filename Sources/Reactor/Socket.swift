@@ -97,6 +97,15 @@ package final class Socket {
         handler?.ended(error)
     }
 
+    /// Asks the kernel whether the connection stands and nothing has come on it, of which the loop may not have been told
+    /// yet.
+    package var isQuiet: Bool {
+        guard fd >= 0 else { return false }
+        var byte: UInt8 = 0
+        let count = unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return count < 0 && errno == EAGAIN
+    }
+
     // MARK: Writing
 
     /// Writes `bytes`, at once as far as the kernel takes them and the rest when it can. A broken connection is told

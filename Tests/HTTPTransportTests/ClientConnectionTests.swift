@@ -284,6 +284,23 @@ final class Reader: HTTPResponseHandler {
         }
     }
 
+    /// The server's close is in the kernel, and the loop has not been told: a request would be lost on it.
+    @Test func thePoolSeesACloseThatNobodyWasToldOf() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let pool = HTTPConnectionPool(
+                host: "127.0.0.1", port: host.address.port, on: loop, connectTimeout: .seconds(5))
+            let first = try await pool.connection()
+            try await host.untilAccepted(1)
+            pool.putBack(first)
+            let end = Instant.now + .milliseconds(200)
+            while Instant.now < end {}
+            host.peers[0].socket.close()
+            #expect(pool.takeIdle() == nil)
+            #expect(!first.isReusable)
+        }
+    }
+
     @Test func thePoolClosesWhatIsIdleForLong() async throws {
         try await withLoop { loop in
             let host = try Host(on: loop)
