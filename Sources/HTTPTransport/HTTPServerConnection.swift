@@ -213,16 +213,15 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     private func finish() {
-        guard let head else { preconditionFailure("a request ended before it began") }
+        guard let head = head.take() else { preconditionFailure("a request ended before it began") }
         isChunkable = head.minorVersion > 0
         keepAlive = head.keepAlive && !isDraining
-        let request = HTTPServerRequest(head: head, body: body)
-        self.head = nil
-        body = []
-        arrive(.request(request))
+        var body: [UInt8] = []
+        swap(&body, &self.body)
+        arrive(.request(HTTPServerRequest(head: head, body: body)))
     }
 
-    private func arrive(_ arrival: Arrival) {
+    private func arrive(_ arrival: consuming Arrival) {
         if case .flawed = arrival { keepAlive = false }
         phase = .arrived(arrival)
         wakeup.signal()

@@ -52,16 +52,6 @@ extension UInt8 {
 }
 
 extension Span<UInt8> {
-    /// The same bytes but for the case of ASCII letters.
-    @inline(__always)
-    func equalsIgnoringCase(_ other: borrowing Span<UInt8>) -> Bool {
-        guard count == other.count else { return false }
-        for index in indices where self[index] != other[index] {
-            guard self[index].lowercased == other[index].lowercased else { return false }
-        }
-        return true
-    }
-
     @inline(__always)
     func equalsIgnoringCase(_ other: StaticString) -> Bool {
         count == other.utf8CodeUnitCount && other.withUTF8Buffer { equalsIgnoringCase($0.span) }

@@ -1,4 +1,4 @@
-/// Searches that look at eight bytes at a time.
+/// Searches and comparisons that look at eight bytes at a time.
 ///
 /// Plain 64-bit arithmetic: lane-wise comparisons of `SIMD16<UInt8>` compile to a loop over the lanes. Each mask below
 /// has the top bit of a byte set where the byte matches. Its lowest set bit is always right; a borrow can set wrong
@@ -36,6 +36,24 @@ extension Span<UInt8> {
         return cursor
     }
 
+    /// The same bytes but for the case of ASCII letters.
+    func equalsIgnoringCase(_ other: borrowing Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        if count >= 8 {
+            var cursor = 0
+            while cursor &+ 8 < count {
+                guard word(at: cursor).equalsIgnoringCase(other.word(at: cursor)) else { return false }
+                cursor &+= 8
+            }
+            // The last word, which may begin before the cursor.
+            return word(at: count &- 8).equalsIgnoringCase(other.word(at: count &- 8))
+        }
+        for index in indices where self[index] != other[index] {
+            guard self[index].lowercased == other[index].lowercased else { return false }
+        }
+        return true
+    }
+
     /// The first byte in `start..<end` that `mask` marks, or `end`.
     @inline(__always)
     private func first(from start: Int, to end: Int, mask: (UInt64) -> UInt64) -> Int {
@@ -58,7 +76,7 @@ extension Span<UInt8> {
     }
 
     /// The eight bytes from `index`, the first one lowest. Every bit pattern is a valid integer. The bounds are not
-    /// checked: ``first(from:to:mask:)`` has done that for its whole range.
+    /// checked: both callers keep to a range that they have checked.
     @inline(__always)
     private func word(at index: Int) -> UInt64 {
         UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self))
@@ -88,5 +106,19 @@ extension UInt64 {
         let difference = self ^ (Self.ones &* 0x2D)
         let hyphens = ~((difference & ~Self.tops) &+ ~Self.tops | difference) & Self.tops
         return others & ~hyphens
+    }
+
+    /// The same eight characters but for the case of ASCII letters?
+    @inline(__always)
+    fileprivate func equalsIgnoringCase(_ other: UInt64) -> Bool {
+        let difference = self ^ other
+        if difference == 0 { return true }
+        let caseBits = Self.ones &* 0x20
+        guard difference & ~caseBits == 0 else { return false }
+        // Exact in every byte: seven bits and an addend below 0x80 carry into no other.
+        let lowercase = self | caseBits
+        let low = lowercase & ~Self.tops
+        let letters = (low &+ Self.ones &* (0x80 - 0x61)) & ~(low &+ Self.ones &* (0x80 - 0x7B)) & ~lowercase
+        return (difference &<< 2) & ~letters == 0
     }
 }

@@ -3,8 +3,9 @@ extension HTTPFieldValue {
     ///
     /// - Parameter type: In lower case, without parameters.
     package func isMediaType(_ type: StaticString) -> Bool {
-        let end = bytes.firstIndex { $0 == ASCII.semicolon || $0 == ASCII.space || $0 == ASCII.tab } ?? bytes.endIndex
-        let essence = bytes[..<end]
-        return essence.span.equalsIgnoringCase(type)
+        let value = bytes.span
+        let end = type.utf8CodeUnitCount
+        guard value.count >= end, value.extracting(0..<end).equalsIgnoringCase(type) else { return false }
+        return value.count == end || value[end] == ASCII.semicolon || value[end].isHTTPSpace
     }
 }

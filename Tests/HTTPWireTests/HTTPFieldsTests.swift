@@ -32,6 +32,24 @@ import Testing
         #expect(fields.count == 6)
     }
 
+    /// Long names are compared eight bytes at a time: each byte against each, among neighbours that could carry into it.
+    @Test(arguments: [0, 5, 7, 8, 10]) func namesIgnoreCaseAtEachPlace(place: Int) throws {
+        for character in UInt8.min...UInt8.max where character != UInt8(ascii: ":") {
+            var name = Array("a-z~0_Z-b.Q".utf8)
+            name[place] = character
+            let head = Array("GET / HTTP/1.1\r\nHost: h\r\n".utf8) + name + Array(": 1\r\n\r\n".utf8)
+            // What cannot stand in a name is refused.
+            guard let fields = decodeRequests([head]).messages.first?.head.fields else { continue }
+            for other in UInt8.min...UInt8.max {
+                var asked = Array("A-Z~0_z-B.q".utf8)
+                asked[place] = other
+                let isLetter = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(character | 0x20)
+                let isSame = character == other || isLetter && character ^ other == 0x20
+                #expect((fields.first(named: asked) != nil) == isSame, "\(character) and \(other) at \(place)")
+            }
+        }
+    }
+
     @Test(arguments: [
         ("text/event-stream", true), ("APPLICATION/JSON", true), ("*/*", true), ("text/html", false),
         ("text/html;q=0.1", true), ("json", false), ("", false),
