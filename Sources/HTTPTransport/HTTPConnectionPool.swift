@@ -32,7 +32,7 @@ package final class HTTPConnectionPool {
 
     /// An idle connection that is ready for a request, if there is one.
     package func takeIdle() -> HTTPClientConnection? {
-        let restedBefore = Instant.now + (.zero - HTTPConnectionPool.rest)
+        let restedBefore = loop.now + (.zero - HTTPConnectionPool.rest)
         while let connection = idle.popLast() {
             let isUsable = connection.idleSince > restedBefore ? connection.isReusable : connection.isQuiet
             if isUsable { return connection }

@@ -119,7 +119,7 @@ final class BackendExchange: HTTPResponseHandler {
     func abandon() {
         isAbandoned = true
         messages = []
-        connection?.setTimeout(.now + BackendExchange.afterlife)
+        connection?.setTimeout(backend.loop.now + BackendExchange.afterlife)
     }
 
     /// Ends the exchange from outside; the reader gets `error`.
@@ -130,7 +130,7 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     private func expectMore() {
-        let endOfSilence = Instant.now + backend.limits.silence
+        let endOfSilence = backend.loop.now + backend.limits.silence
         switch patience {
         case .until(let end): connection?.setTimeout(min(end, endOfSilence))
         case .endless: connection?.setTimeout(responseHead == nil ? endOfSilence : nil)

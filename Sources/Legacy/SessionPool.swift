@@ -51,7 +51,7 @@ package final class SessionPool {
 
     /// The session for `key`, if it is ready to be used.
     package func readyLease(_ key: SessionKey) -> Lease? {
-        guard let id = table.leaseReady(key, at: .now) else { return nil }
+        guard let id = table.leaseReady(key, at: backend.loop.now) else { return nil }
         return Lease(session: session(id), id: id)
     }
 
@@ -87,7 +87,7 @@ package final class SessionPool {
 
     /// The call that held the lease is over.
     package func release(_ lease: Lease) {
-        let now = Instant.now
+        let now = backend.loop.now
         if table.release(lease.id, at: now) { close(lease.id) }
         freed.open()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.

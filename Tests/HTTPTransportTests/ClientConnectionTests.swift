@@ -293,8 +293,7 @@ final class Reader: HTTPResponseHandler {
             let first = try await pool.connection()
             try await host.untilAccepted(1)
             pool.putBack(first)
-            let end = Instant.now + .milliseconds(200)
-            while Instant.now < end {}
+            await pause(.milliseconds(100), on: loop)
             host.peers[0].socket.close()
             #expect(pool.takeIdle() == nil)
             #expect(!first.isReusable)
