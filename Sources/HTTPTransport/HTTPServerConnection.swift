@@ -94,6 +94,8 @@ package final class HTTPServerConnection: SocketHandler {
         deadline.set(after: limits.idleTimeout)
     }
 
+    deinit { socket.close() }
+
     // MARK: Requests
 
     /// The next request, as soon as all of it has come.

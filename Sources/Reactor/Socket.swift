@@ -2,6 +2,8 @@ internal import CLibevent
 internal import Glibc
 
 /// What happens on a socket, told to its owner on the loop's thread, inside the event's callback.
+///
+/// A handler closes its socket before it goes away: in its `deinit`, at the latest.
 package protocol SocketHandler: AnyObject {
     /// Bytes arrived. They are valid during the call only.
     func received(_ bytes: Span<UInt8>)
@@ -25,7 +27,9 @@ package final class Socket {
     private var hasEnded = false
 
     /// The handler owns the socket. It is nil only before `start`.
-    private weak var handler: (any SocketHandler)?
+    /// Not `weak`: an object that is referred to weakly counts its references the slow way, every one of them. A handler
+    /// that goes away closes its socket first, which makes this nil.
+    private unowned var handler: (any SocketHandler)?
 
     /// Takes over a connected, non-blocking descriptor; `close` or `deinit` closes it.
     init(adopting fd: Int32, on loop: Loop) {
