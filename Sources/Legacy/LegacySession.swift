@@ -17,6 +17,8 @@ package final class LegacySession {
     private let sessionID: [UInt8]?
     /// Of the request that opened the session; for what the session does on its own account.
     private let credentials: Credentials
+    /// The head of every call.
+    private let postHead: RequestHead
     private var lastRequestID = 0
     private var pushStream: PushStream?
     private lazy var tools = ToolDirectory(of: self)
@@ -30,6 +32,7 @@ package final class LegacySession {
         self.handshake = handshake
         self.sessionID = sessionID
         self.credentials = credentials
+        postHead = RequestHead(method: .post, backend: backend, sessionID: sessionID, revision: handshake.revision)
     }
 
     // MARK: Opening
@@ -160,7 +163,7 @@ package final class LegacySession {
         _ body: some HTTPBody, credentials: Credentials, until end: Instant, isRepeatable: Bool
     ) -> BackendExchange {
         BackendExchange(
-            head(.post).message(credentials, body: body), to: backend, patience: .until(end),
+            postHead.message(credentials, body: body), to: backend, patience: .until(end),
             isRepeatable: isRepeatable)
     }
 
