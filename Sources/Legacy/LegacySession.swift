@@ -10,6 +10,9 @@ package import Translation
 package final class LegacySession {
     /// How long a server may take to say that a session is deleted. Nobody waits for it but a process that stops.
     private static let closeTimeout: Duration = .seconds(2)
+    /// Answers to the server's requests that may be on their way at once. Each takes a connection, and a server that
+    /// asks without end must not get one for each question: beyond the limit it gets no answer.
+    private static let maxAnswers = 64
 
     private let backend: Backend
     package let handshake: Handshake
@@ -20,6 +23,7 @@ package final class LegacySession {
     /// The head of every call.
     private let postHead: RequestHead
     private var lastRequestID = 0
+    private var answersUnderWay = 0
     private var pushStream: PushStream?
     private lazy var tools = ToolDirectory(of: self)
     private(set) var isClosed = false
@@ -181,7 +185,7 @@ package final class LegacySession {
         }
     }
 
-    /// Sends a notification or a response when nobody waits for it to arrive.
+    /// Sends a notification when nobody waits for it to arrive.
     func notifyInBackground(_ text: [UInt8], credentials: Credentials) {
         backend.loop.spawn { try? await self.notify(text, credentials: credentials) }
     }
@@ -194,7 +198,9 @@ package final class LegacySession {
     /// Answers a request of the server: `ping` as it asks, and everything else with "method not found", because no
     /// capability was declared that would allow it.
     func answer(_ request: Envelope, credentials: Credentials) {
-        guard case .request(let id, let method) = request.kind else { return }
+        guard case .request(let id, let method) = request.kind, answersUnderWay < LegacySession.maxAnswers else {
+            return
+        }
         let rawID = request.document.raw(id)
         let text =
             if request.document.string(method, equals: "ping") {
@@ -202,7 +208,11 @@ package final class LegacySession {
             } else {
                 ServerRequest.methodNotFound(id: rawID)
             }
-        notifyInBackground(text, credentials: credentials)
+        answersUnderWay += 1
+        backend.loop.spawn {
+            try? await self.notify(text, credentials: credentials)
+            self.answersUnderWay -= 1
+        }
     }
 
     /// Whether an answer that is no success says that the server has lost the session.

@@ -447,6 +447,33 @@ async def test_server_requests_are_refused_and_pings_answered() -> None:
         assert answers["'a'"]["error"]["code"] == answers["7"]["error"]["code"] == -32601
 
 
+async def test_a_flood_of_server_requests() -> None:
+    """Each is answered by a POST of its own: a server that takes none of them must not get a connection for each."""
+    released = asyncio.Event()
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method is None and exchange.request.method == "POST":
+            await released.wait()
+            return False
+        if exchange.method != "tools/call":
+            return False
+        await exchange.stream_head()
+        for id in range(1000):
+            await exchange.chunk(b'data: {"jsonrpc":"2.0","id":%d,"method":"ping"}\r\n\r\n' % id)
+        await raw.until(lambda raw: raw.methods["POST"] >= 64)
+        with contextlib.suppress(TimeoutError):
+            await raw.until(lambda raw: raw.methods["POST"] > 64, timeout=0.5)
+        await exchange.chunk(b"data: " + exchange.response(GOOD) + b"\r\n\r\n")
+        await exchange.chunk(b"")
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        assert (await running.client.call("x")).text == "late"
+        assert raw.methods["POST"] == 64
+        released.set()
+        assert (await running.client.call("echo")).text == "late"
+
+
 async def test_many_messages_before_the_answer() -> None:
     async def script(exchange: Exchange) -> bool:
         if exchange.method != "tools/call":

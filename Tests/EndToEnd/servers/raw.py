@@ -141,6 +141,7 @@ class RawBackend:
         self.changed = asyncio.Condition()
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._server: asyncio.Server | None = None
 
     @property
@@ -154,6 +155,7 @@ class RawBackend:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
+        self._closed = True
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -165,6 +167,9 @@ class RawBackend:
             await self.changed.wait_for(lambda: condition(self))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:  # Accepted before the end, and only now told of: nobody is here any more.
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
