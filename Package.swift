@@ -4,6 +4,7 @@ import PackageDescription
 
 /// Every target of ours is built with the same, strict settings.
 let strict: [SwiftSetting] = [
+    // docs/decisions/0010
     .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
