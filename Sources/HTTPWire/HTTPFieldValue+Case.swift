@@ -2,18 +2,12 @@
 extension HTTPFieldValue {
     /// - Parameter lowercased: In lower case.
     package func equalsIgnoringCase(_ lowercased: [UInt8]) -> Bool {
-        bytes.count == lowercased.count && startsIgnoringCase(with: lowercased)
+        bytes.count == lowercased.count && bytes.span.startsIgnoringCase(with: lowercased)
     }
 
     /// - Parameter lowercased: In lower case.
     package func startsIgnoringCase(with lowercased: [UInt8]) -> Bool {
-        guard bytes.count >= lowercased.count else { return false }
-        for offset in 0..<lowercased.count {
-            let byte = bytes[bytes.startIndex + offset]
-            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
-            if folded != lowercased[offset] { return false }
-        }
-        return true
+        bytes.span.startsIgnoringCase(with: lowercased)
     }
 
     /// A host without its port: what stands before the last colon, if only digits follow (RFC 9110 §7.2).
@@ -22,5 +16,20 @@ extension HTTPFieldValue {
             bytes[(colon + 1)...].allSatisfy({ (0x30...0x39).contains($0) })
         else { return self }
         return HTTPFieldValue(bytes[..<colon])
+    }
+}
+
+extension Span<UInt8> {
+    /// Whether the first bytes are these, but for the case of ASCII letters.
+    ///
+    /// - Parameter lowercased: In lower case.
+    func startsIgnoringCase(with lowercased: [UInt8]) -> Bool {
+        guard count >= lowercased.count else { return false }
+        for index in 0..<lowercased.count {
+            let byte = self[index]
+            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
+            if folded != lowercased[index] { return false }
+        }
+        return true
     }
 }

@@ -101,39 +101,4 @@ package struct SplicedText: Sendable {
     package var slices: [ArraySlice<UInt8>] {
         pieces.map { ($0.isInserted ? inserted : source)[$0.range] }
     }
-
-    /// Hands out the pieces in order. Each is good until the closure returns.
-    package func withEachPiece(_ body: (UnsafeRawBufferPointer) -> Void) {
-        withPieces { pieces in
-            for piece in pieces {
-                body(piece)
-            }
-        }
-    }
-
-    /// Hands out all pieces at once, in order, as `writev` wants them. They are good until the closure returns.
-    ///
-    /// - Parameter written: how many bytes to leave out at the start.
-    package func withPieces<Result>(
-        dropping written: Int = 0, _ body: (UnsafeMutableBufferPointer<UnsafeRawBufferPointer>) -> Result
-    ) -> Result {
-        source.withUnsafeBytes { source in
-            inserted.withUnsafeBytes { inserted in
-                withUnsafeTemporaryAllocation(of: UnsafeRawBufferPointer.self, capacity: pieces.count) { buffers in
-                    var filled = 0
-                    var left = written
-                    for piece in pieces {
-                        let dropped = min(left, piece.range.count)
-                        left -= dropped
-                        guard dropped < piece.range.count else { continue }
-                        let bytes = piece.isInserted ? inserted : source
-                        buffers.initializeElement(
-                            at: filled, to: UnsafeRawBufferPointer(rebasing: bytes[piece.range.dropFirst(dropped)]))
-                        filled += 1
-                    }
-                    return body(UnsafeMutableBufferPointer(rebasing: buffers[..<filled]))
-                }
-            }
-        }
-    }
 }
