@@ -50,19 +50,22 @@ final class Exchange {
     /// The id of the request, as the client spelled it.
     var rawID: ArraySlice<UInt8> { request.rawID }
 
-    /// Carries the request to the backend. A session that turns out to be lost is replaced once: no handler ran.
+    /// Carries the request to the backend. It is sent once more, as a new request with a new id, when the session turns
+    /// out to be lost, because then no handler ran, and when it only reads and no answer began.
     func run() async {
         let key = SessionKey(
             principal: caller.principal,
             capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
         do throws(BackendError) {
-            for _ in 1...2 {
+            for attempt in 1...2 {
                 let lease = try await lease(key)
                 defer { sessions.release(lease) }
                 do throws(BackendError) {
                     return outcome = try await run(on: lease.session)
                 } catch  where error.kind == .sessionLost {
                     sessions.retire(lease)
+                } catch  where error.kind == .noAnswer && attempt == 1 && request.method.isSafeToRepeat {
+                    continue
                 }
             }
             throw BackendError(.sessionLost, "the server lost a session that was just made")

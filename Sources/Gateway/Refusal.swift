@@ -196,7 +196,7 @@ extension Refusal {
                 status: 200, reason: "request_timeout", dispatched: true,
                 message: "No answer in time: \(detail). The call was cancelled, and may or may not have run: "
                     + "check before you call again.")
-        case .outcomeUnknown:
+        case .outcomeUnknown, .noAnswer:
             self.init(
                 status: 200, reason: "outcome_unknown", dispatched: true,
                 message: "The MCP server gave no usable answer: \(detail). The call may or may not have run: "

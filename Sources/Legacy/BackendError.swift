@@ -9,6 +9,8 @@ package struct BackendError: Error, Sendable {
         case unavailable
         /// The request was sent, and what became of it is not known.
         case outcomeUnknown
+        /// The same, and not one byte of an answer had come when the connection ended.
+        case noAnswer
         /// The backend refused the caller's credentials: status and `WWW-Authenticate`.
         case unauthorized(status: Int, challenge: [UInt8]?)
         /// The backend refused the request with another 4xx.
@@ -42,12 +44,22 @@ package struct BackendError: Error, Sendable {
             .unauthorized(status: head.status, challenge: challenge), "the server answered with HTTP \(head.status)")
     }
 
+    /// The error as that of a call which waited for this request and was never sent: whatever became of the request, no
+    /// handler of the call ran. What the client or the pool has to know by its kind stays as it is.
+    func beforeDispatch(of request: StaticString) -> BackendError {
+        switch kind {
+        case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
+        case .outcomeUnknown, .noAnswer, .rejected, .silent, .overdue:
+            BackendError(.unavailable, "\(request): \(detail)")
+        }
+    }
+
     init(_ error: HTTPClientError) {
         switch error {
         case .notConnected(let system):
             self.init(.unavailable, "\(system)")
         case .disconnected(answerBegan: false):
-            self.init(.outcomeUnknown, "the connection ended before an answer")
+            self.init(.noAnswer, "the connection ended before an answer")
         case .disconnected(answerBegan: true):
             self.init(.outcomeUnknown, "the connection ended in the middle of the answer")
         case .timedOut:

@@ -46,8 +46,8 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// Sends a request, on an idle connection or on a new one. What comes of it is told by `head` and `next`.
     ///
-    /// - Parameter isRepeatable: whether the request may arrive twice. It is then sent once more when the server closes
-    ///   a kept connection just as it is used again (RFC 9112 §9.3.1).
+    /// - Parameter isRepeatable: whether the request may arrive twice as it is, which none with an id of a session may.
+    ///   It is then sent once more when the server closes a kept connection just as it is used again (RFC 9112 §9.3.1).
     init(_ request: HTTPMessage, to backend: Backend, patience: Patience, isRepeatable: Bool) {
         self.backend = backend
         self.patience = patience

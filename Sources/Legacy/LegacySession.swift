@@ -52,8 +52,7 @@ package final class LegacySession {
         do throws(BackendError) {
             return try await shakeHands(with: backend, capabilities: capabilities, credentials: credentials)
         } catch {
-            if case .unauthorized = error.kind { throw error }
-            throw BackendError(.unavailable, error.kind == .unavailable ? error.detail : "initialize: \(error.detail)")
+            throw error.beforeDispatch(of: "initialize")
         }
     }
 
@@ -127,8 +126,7 @@ package final class LegacySession {
         let id = nextRequestID()
         let text = RequestTranslation.legacy(
             request, in: RequestContext(id: id, revision: handshake.revision))
-        let exchange = post(
-            text, credentials: credentials, until: end, isRepeatable: request.method.isSafeToRepeat)
+        let exchange = post(text, credentials: credentials, until: end, isRepeatable: false)
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
     }
 
@@ -138,7 +136,7 @@ package final class LegacySession {
     func listTools(cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
         let id = nextRequestID()
         let text = ServerRequest.listTools(id: id, cursor: cursor)
-        let exchange = post(text, credentials: credentials, until: end, isRepeatable: true)
+        let exchange = post(text, credentials: credentials, until: end, isRepeatable: false)
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
     }
 

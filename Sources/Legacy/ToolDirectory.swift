@@ -50,7 +50,7 @@ final class ToolDirectory {
         var cursor: [UInt8]?
         for _ in 1...ToolDirectory.maxPages {
             let call = session.listTools(cursor: cursor, credentials: credentials, until: end)
-            let answer = try await call.answer()
+            let answer = try await page(call)
             // A server that cannot list has told clients of no annotation either.
             guard case .result(let result) = answer.outcome else { break }
             parameters.add(result, in: answer.document)
@@ -59,5 +59,13 @@ final class ToolDirectory {
         }
         if asked == version { known = parameters }
         return parameters
+    }
+
+    private func page(_ call: LegacyCall) async throws(BackendError) -> LegacyAnswer {
+        do throws(BackendError) {
+            return try await call.answer()
+        } catch {
+            throw error.beforeDispatch(of: "tools/list")
+        }
     }
 }

@@ -7,11 +7,12 @@ import contextlib
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from harness.http1 import Connection
-from harness.modern import Client, call, encode
+from harness.modern import Client, call, encode, request
 from harness.remora import Remora, configuration
 from harness.stack import Stack, bystander, settled, settles, stack
 from servers.raw import Exchange, RawBackend
@@ -445,6 +446,39 @@ async def test_server_requests_are_refused_and_pings_answered() -> None:
         answers = {repr(each["id"]): each for each in sent if "method" not in each}
         assert answers["0"]["result"] == {}
         assert answers["'a'"]["error"]["code"] == answers["7"]["error"]["code"] == -32601
+
+
+@pytest.mark.parametrize("misbehaviour", [closes, closes_in_the_body, answers_500], ids=lambda each: each.__name__)
+async def test_a_call_that_waited_for_the_tools_was_not_run(misbehaviour: Misbehaviour) -> None:
+    """A session lists the tools before its first call. When that fails, the call was never sent, and is told so."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/list":
+            return False
+        await misbehaviour(exchange)
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        answer = await running.client.call("x")
+        assert (answer.status, answer.code) == (503, -32603), answer
+        assert answer.error["data"] == {"reason": "backend_unavailable", "dispatched": False}
+        assert raw.methods["tools/call"] == 0
+
+
+@pytest.mark.parametrize(("method", "params", "sent"), [("prompts/list", {}, 2), ("tools/call", {"name": "x"}, 1)])
+async def test_only_what_reads_is_sent_again(method: str, params: dict[str, Any], sent: int) -> None:
+    """The audit sees to it that the second has an id of its own."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != method or raw.methods[method] > 1:
+            return False
+        exchange.close()
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        answer = await running.client.send(request(method, params))
+        assert ("result" in answer.json) == (sent == 2), answer
+        assert raw.methods[method] == sent
 
 
 async def test_a_flood_of_server_requests() -> None:
