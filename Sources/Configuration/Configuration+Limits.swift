@@ -7,6 +7,8 @@ extension Configuration {
         package var maxHead: Int
         /// One message of the backend, a JSON body or one SSE event: 1 KiB to 1 GiB.
         package var maxResponse: Int
+        /// Bytes of a stream that its client has not taken yet, before the backend has to wait: 1 KiB to 64 MiB.
+        package var streamBuffer: Int
         /// Nesting of arrays and objects in JSON, from either side: 8 to 1024.
         package var maxDepth: Int
         /// Client connections open at once, on all threads together: 1 to 1 000 000.
@@ -23,6 +25,8 @@ extension Configuration {
         package var backendIdleTimeout: Duration
         /// How long connecting to the backend may take: 100 ms to 5 minutes.
         package var connectTimeout: Duration
+        /// How long an answer may be silent before it becomes a stream with a sign of life: 100 ms to 10 minutes.
+        package var keepAliveInterval: Duration
         /// How long calls in flight may go on after SIGTERM: 0 to 1 hour.
         package var shutdownTimeout: Duration
     }
@@ -36,6 +40,8 @@ extension Configuration.Limits {
         maxHead = section.value("max_head", .size(.kibibytes(1) ... .mebibytes(1)), default: .kibibytes(16))
         // A result may be a document or an image in base64, and the backend is trusted more than a client.
         maxResponse = section.value("max_response", .size(.kibibytes(1) ... .gibibytes(1)), default: .mebibytes(64))
+        // A burst of progress or log messages; a client that reads at all takes this at once.
+        streamBuffer = section.value("stream_buffer", .size(.kibibytes(1) ... .mebibytes(64)), default: .kibibytes(256))
         // Far above real messages; recursive parsers behind us run out of stack near 1000.
         maxDepth = section.value("max_depth", .integer(8...1024), default: 128)
         // Each takes a descriptor and some KB: more than a sidecar sees, and still tens of MB if all are idle.
@@ -53,6 +59,9 @@ extension Configuration.Limits {
             "backend_idle_timeout", .duration(.shortest ... .hours(24)), default: .seconds(60))
         // On the same host it takes less than 1 ms; 5 s outlasts a few lost SYN packets.
         connectTimeout = section.value("connect_timeout", .duration(.shortest ... .minutes(5)), default: .seconds(5))
+        // A quarter of the idle timeout of common load balancers.
+        keepAliveInterval = section.value(
+            "keep_alive_interval", .duration(.shortest ... .minutes(10)), default: .seconds(15))
         // Kubernetes' own grace period. 0 ends calls in flight at once.
         shutdownTimeout = section.value("shutdown_timeout", .duration(.zero ... .hours(1)), default: .seconds(30))
     }

@@ -62,10 +62,7 @@ final class DemoReply {
         connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream", fields: fields))
     }
 
-    private func event(_ message: [UInt8]) -> [UInt8] {
-        var event = [UInt8]()
-        event.reserveCapacity(message.count + 32)
-        SSEEncoder.append(type: "message", data: message.span, to: &event)
-        return event
+    private func event(_ message: [UInt8]) -> [ArraySlice<UInt8>] {
+        SSEEncoder.event(type: "message", data: [message[...]])
     }
 }

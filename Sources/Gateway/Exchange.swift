@@ -19,11 +19,15 @@ final class Exchange {
     private let request: ModernRequest
     private let fields: HTTPFields
     private let caller: Caller
+    private let responder: Responder
     private let sessions: SessionPool
     private let settings: GatewaySettings
     private let end: Instant
     private var call: LegacyCall?
     private var isCancelled = false
+    private lazy var notifications = NotificationTranslation(for: request)
+    /// How many notifications went to the client.
+    private(set) var forwarded = 0
 
     /// What came of it; nil until `run` has ended.
     private(set) var outcome: Outcome?
@@ -34,14 +38,17 @@ final class Exchange {
         case failed(BackendError)
     }
 
-    /// - Parameter fields: the header of the request.
+    /// - Parameters:
+    ///   - fields: the header of the request.
+    ///   - responder: gets what the server says before it answers.
     init(
-        _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, sessions: SessionPool,
-        settings: GatewaySettings
+        _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, to responder: Responder,
+        sessions: SessionPool, settings: GatewaySettings
     ) {
         self.request = request
         self.fields = fields
         self.caller = caller
+        self.responder = responder
         self.sessions = sessions
         self.settings = settings
         end = .now + settings.requestTimeout
@@ -50,33 +57,55 @@ final class Exchange {
     /// The id of the request, as the client spelled it.
     var rawID: ArraySlice<UInt8> { request.rawID }
 
-    /// Carries the request to the backend. It is sent once more, as a new request with a new id, when the session turns
-    /// out to be lost, because then no handler ran, and when it only reads and no answer began.
+    /// Carries the request to the backend.
     func run() async {
-        let key = SessionKey(
-            principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
         do throws(BackendError) {
-            for attempt in 1...2 {
-                let lease = try await lease(key)
-                defer { sessions.release(lease) }
-                do throws(BackendError) {
-                    return outcome = try await run(on: lease.session)
-                } catch  where error.kind == .sessionLost {
-                    sessions.retire(lease)
-                } catch  where error.kind == .noAnswer && attempt == 1 && request.method.isSafeToRepeat {
-                    continue
-                }
-            }
-            throw BackendError(.sessionLost, "the server lost a session that was just made")
+            outcome = .some(try await attempts())
         } catch {
             outcome = .failed(error)
         }
     }
 
-    private func lease(_ key: SessionKey) async throws(BackendError) -> Lease {
+    /// Sends the request, and once more, as a new request with a new id, where that can do no harm: when the session
+    /// turns out to be lost, because then no handler ran, and when no response came to what may run twice.
+    private func attempts() async throws(BackendError) -> Outcome {
+        let key = SessionKey(
+            principal: caller.principal,
+            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
+        var hasLostSession = false
+        /// How the attempt ended after which the request may have run. No later error unsays that.
+        var doubt: BackendError?
+        while true {
+            let lease = try await lease(key, after: doubt)
+            defer { sessions.release(lease) }
+            do throws(BackendError) {
+                return try await run(on: lease.session)
+            } catch {
+                if error.kind == .sessionLost { sessions.retire(lease) }
+                if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+                if error.kind == .sessionLost, !hasLostSession {
+                    hasLostSession = true
+                } else if error.kind == .noAnswer, doubt == nil, mayRepeat(on: lease.session) {
+                    doubt = error
+                } else {
+                    throw error.isBeforeDispatch ? doubt ?? error : error
+                }
+            }
+        }
+    }
+
+    private func lease(_ key: SessionKey, after doubt: BackendError?) async throws(BackendError) -> Lease {
         if let ready = sessions.readyLease(key) { return ready }
-        return try await sessions.lease(key, credentials: caller.credentials)
+        do throws(BackendError) {
+            return try await sessions.lease(key, credentials: caller.credentials)
+        } catch {
+            throw doubt ?? error
+        }
+    }
+
+    /// Whether the request may run twice, and the client was told nothing that a second run would tell it again.
+    private func mayRepeat(on session: LegacySession) -> Bool {
+        forwarded == 0 && !isCancelled && request.method.isSafeToRepeat
     }
 
     /// The client has gone: nobody waits for the answer any more.
@@ -92,8 +121,9 @@ final class Exchange {
             let parameters = try await headerParameters(of: session)
             if let refusal = refusal(by: parameters) { return .refused(refusal) }
         }
+        if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
         if isCancelled { throw BackendError(.cancelled, "the client went away") }
-        let call = session.call(request, credentials: caller.callFields, until: end)
+        let call = session.call(request, credentials: caller.callFields, until: end, listener: self)
         self.call = call
         defer { self.call = nil }
         do throws(BackendError) {
@@ -161,4 +191,19 @@ final class Exchange {
             throw BackendError(.outcomeUnknown, "the server's answer has a result or an error that is no object")
         }
     }
+}
+
+// MARK: What the server says before it answers
+
+extension Exchange: CallListener {
+    func heard(_ notification: Envelope, _ kind: ServerNotification) {
+        // On the call's own stream there is room, or the server was made to wait. Elsewhere it cannot be.
+        guard responder.hasRoom, let text = notifications.modern(notification, kind) else { return }
+        forwarded += 1
+        responder.send(text)
+    }
+
+    var hasRoom: Bool { responder.hasRoom }
+
+    func room() async { await responder.room() }
 }

@@ -27,14 +27,15 @@ package final class Gateway {
 
     /// Serves one connection until it is closed.
     package func serve(_ connection: HTTPServerConnection) async {
+        let responder = Responder(on: connection, maxUnsent: settings.streamBuffer)
         while true {
             switch await connection.next() {
             case .closed:
                 return
             case .flawed(let flaw):
-                refuse(.flawed(flaw), id: nil, on: connection, RequestRecord(), closes: true)
+                refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(), closes: true)
             case .request(let request):
-                await serve(request, on: connection)
+                await serve(request, by: responder)
             }
         }
     }
@@ -42,51 +43,53 @@ package final class Gateway {
     /// Ends every session. To be called when no request is in flight any more.
     package func close() async { await sessions.closeAll() }
 
-    private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+    private func serve(_ request: HTTPServerRequest, by responder: Responder) async {
         let record = RequestRecord()
-        guard let exchange = admit(request, on: connection, record) else { return }
-        connection.onDisconnect = { exchange.cancel() }
+        guard let exchange = admit(request, by: responder, record) else { return }
+        responder.begin(onDisconnect: { exchange.cancel() })
         await exchange.run()
-        conclude(exchange, on: connection, record)
+        conclude(exchange, by: responder, record)
     }
 
     /// Begins the exchange of a request; nil when the request is answered already.
     private func admit(
-        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord
+        _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
     ) -> Exchange? {
         record.requestBytes = request.body.count
         switch admission.admit(request) {
         case .refused(let refusal, let id):
-            refuse(refusal, id: id, on: connection, record)
+            refuse(refusal, id: id, by: responder, record)
             return nil
         case .notification:
-            connection.respond(HTTPResponse(status: 202))
+            responder.finish(HTTPResponse(status: 202), body: [UInt8]())
             record.status = 202
             record.write(to: log)
             return nil
         case .request(let admitted):
             let caller = callers.caller(of: request.head)
             record.describe(admitted, from: caller)
-            return Exchange(admitted, request.head.fields, from: caller, sessions: sessions, settings: settings)
+            return Exchange(
+                admitted, request.head.fields, from: caller, to: responder, sessions: sessions, settings: settings)
         }
     }
 
-    private func conclude(_ exchange: Exchange, on connection: HTTPServerConnection, _ record: RequestRecord) {
+    private func conclude(_ exchange: Exchange, by responder: Responder, _ record: RequestRecord) {
+        record.notifications = exchange.forwarded
         switch exchange.outcome {
         case .answered(let answer):
-            record.status = answer.status
             record.code = answer.code
             if answer.code != nil { record.side = .backend }
-            record.responseBytes = answer.text.count
-            connection.respond(
+            record.status = answer.status
+            responder.finish(
                 HTTPResponse(status: answer.status, contentType: "application/json"), body: answer.text)
+            record.responseBytes = responder.bytes
             record.write(to: log)
         case .refused(let refusal):
-            refuse(refusal, id: Array(exchange.rawID), on: connection, record)
+            refuse(refusal, id: Array(exchange.rawID), by: responder, record)
         case .failed(let error):
             record.detail = error.detail
             if let refusal = Refusal(error) {
-                refuse(refusal, id: Array(exchange.rawID), on: connection, record)
+                refuse(refusal, id: Array(exchange.rawID), by: responder, record)
             } else {
                 record.status = 499
                 record.write(to: log)
@@ -97,18 +100,16 @@ package final class Gateway {
     }
 
     private func refuse(
-        _ refusal: Refusal, id: [UInt8]?, on connection: HTTPServerConnection, _ record: RequestRecord,
-        closes: Bool = false
+        _ refusal: Refusal, id: [UInt8]?, by responder: Responder, _ record: RequestRecord, closes: Bool = false
     ) {
-        let text = refusal.text(id: id.map { $0[...] })
         record.status = refusal.status
         record.code = refusal.code
         record.side = refusal.side
-        record.responseBytes = text.count
-        connection.respond(
+        responder.finish(
             HTTPResponse(
                 status: refusal.status, contentType: "application/json", fields: refusal.fields, closes: closes),
-            body: text)
+            body: refusal.text(id: id.map { $0[...] }))
+        record.responseBytes = responder.bytes
         record.write(to: log)
     }
 }

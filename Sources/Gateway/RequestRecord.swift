@@ -19,6 +19,8 @@ final class RequestRecord {
     var detail: String?
     var requestBytes = 0
     var responseBytes = 0
+    /// How many went to the client before the answer.
+    var notifications = 0
 
     func describe(_ request: ModernRequest, from caller: Caller) {
         method = request.method
@@ -40,6 +42,7 @@ final class RequestRecord {
             if let principal { line.field("principal", principal) }
             line.field("request_bytes", requestBytes)
             line.field("response_bytes", responseBytes)
+            if notifications > 0 { line.field("notifications", notifications) }
             line.field("ms", milliseconds: .now - start)
         }
     }

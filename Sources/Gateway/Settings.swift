@@ -10,17 +10,22 @@ package final class GatewaySettings: Sendable {
     package let caching: CachePolicy
     /// The longest that any call may take.
     package let requestTimeout: Duration
+    /// Bytes of an event stream that may wait for its client before the server has to.
+    package let streamBuffer: Int
     /// Nesting of a request.
     package let maxDepth: Int
 
     package init(
-        path: String, door: Door, isolateBy: [String], caching: CachePolicy, requestTimeout: Duration, maxDepth: Int
+        path: String, door: Door, isolateBy: [String], caching: CachePolicy, requestTimeout: Duration,
+        streamBuffer: Int,
+        maxDepth: Int
     ) {
         self.path = path
         self.door = door
         self.isolateBy = isolateBy
         self.caching = caching
         self.requestTimeout = requestTimeout
+        self.streamBuffer = streamBuffer
         self.maxDepth = maxDepth
     }
 }

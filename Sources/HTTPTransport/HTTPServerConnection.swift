@@ -16,16 +16,19 @@ package final class HTTPServerConnection: SocketHandler {
         /// How long a connection may be silent between two requests, and how long a client may take nothing of an
         /// answer.
         package var idleTimeout: Duration
+        /// After how long without a byte of an answer `onSilence` is called.
+        package var keepAliveInterval: Duration
 
         package init(
             head: HTTPLimits = HTTPLimits(), maxBody: Int, headerTimeout: Duration, bodyTimeout: Duration,
-            idleTimeout: Duration
+            idleTimeout: Duration, keepAliveInterval: Duration = .seconds(15)
         ) {
             self.head = head
             self.maxBody = maxBody
             self.headerTimeout = headerTimeout
             self.bodyTimeout = bodyTimeout
             self.idleTimeout = idleTimeout
+            self.keepAliveInterval = keepAliveInterval
         }
     }
 
@@ -61,6 +64,7 @@ package final class HTTPServerConnection: SocketHandler {
     private static let lingerTimeout: Duration = .seconds(5)
 
     private let socket: Socket
+    private let loop: Loop
     private let limits: Limits
     private let deadline: Deadline
     private let wakeup = Wakeup()
@@ -74,7 +78,10 @@ package final class HTTPServerConnection: SocketHandler {
     private var keepAlive = true
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
     private var isChunkable = true
+    private var isAnswered = true
     private var unsentAtLastLook = 0
+    /// When the client last took something of a streamed answer, or had nothing to take.
+    private var lastTaken: Instant
     private var isDraining = false
     /// The client sends no more. It may still read, but nobody can tell.
     private var hasPeerEnded = false
@@ -84,8 +91,16 @@ package final class HTTPServerConnection: SocketHandler {
         didSet { if hasPeerEnded { disconnected() } }
     }
 
+    /// Called again and again while an answer is due and neither head nor event of it is sent.
+    package var onSilence: (() -> Void)?
+
+    /// Called when the client has taken all that was sent, after it had not at once.
+    package var onDrained: (() -> Void)?
+
     package init(_ socket: Socket, on loop: Loop, limits: Limits) {
         self.socket = socket
+        self.loop = loop
+        lastTaken = loop.now
         self.limits = limits
         decoder = HTTPRequestDecoder(limits: limits.head)
         deadline = Deadline(on: loop)
@@ -106,7 +121,8 @@ package final class HTTPServerConnection: SocketHandler {
             switch phase {
             case .arrived(let arrival):
                 phase = .serving
-                deadline.set(nil)
+                isAnswered = false
+                expectAnswer()
                 return arrival
             case .closed:
                 return .closed
@@ -240,7 +256,9 @@ package final class HTTPServerConnection: SocketHandler {
     /// Answers the request that `next` gave last.
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
         guard case .serving = phase else { return }
+        isAnswered = true
         onDisconnect = nil
+        deadline.set(nil)
         if response.closes { keepAlive = false }
         let message = HTTPMessage(body, headSize: 256) {
             response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
@@ -261,21 +279,31 @@ package final class HTTPServerConnection: SocketHandler {
         socket.write(head)
     }
 
-    /// Sends a part of the stream, which must not be empty.
-    package func send(_ part: [UInt8]) {
+    /// Sends a part of the stream, which must not be empty. It may itself be given in parts.
+    package func send(_ parts: [ArraySlice<UInt8>]) {
         guard case .serving = phase else { return }
-        precondition(!part.isEmpty, "an empty chunk would end the stream")
-        guard isChunkable else { return socket.write(part) }
-        var chunk = [UInt8]()
-        chunk.reserveCapacity(part.count + 16)
-        HTTPChunk.append(part.span, to: &chunk)
-        socket.write(chunk)
+        if socket.unsentBytes == 0 { lastTaken = loop.now }
+        if isChunkable {
+            var start: [UInt8] = []
+            HTTPChunk.appendHeader(count: parts.reduce(0) { $0 + $1.count }, to: &start)
+            var end: [UInt8] = []
+            HTTPChunk.appendEnd(to: &end)
+            socket.write([start[...]] + parts + [end[...]])
+        } else {
+            socket.write(parts)
+        }
+        expectAnswer()
     }
+
+    /// Bytes of answers that the client has not taken yet.
+    package var unsentBytes: Int { socket.unsentBytes }
 
     /// Ends the stream, and with it the answer.
     package func endStream() {
         guard case .serving = phase else { return }
+        isAnswered = true
         onDisconnect = nil
+        deadline.set(nil)
         if isChunkable {
             var end = [UInt8]()
             HTTPChunk.appendLast(to: &end)
@@ -318,8 +346,10 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     package func drained() {
+        lastTaken = loop.now
         if case .closing = phase { finishWriting() }
         wakeup.signal()
+        onDrained?()
     }
 
     package func ended(_ error: SystemError?) {
@@ -341,7 +371,31 @@ package final class HTTPServerConnection: SocketHandler {
         onDisconnect()
     }
 
+    /// Sets the time for the next step of the answer that is due.
+    private func expectAnswer() {
+        deadline.set(onSilence == nil ? nil : loop.now + min(limits.keepAliveInterval, limits.idleTimeout))
+    }
+
+    /// Nothing of the answer was sent for a while: because there was nothing to send, or because the client does not take
+    /// what was. The first must not look like a dead connection, the second is one after some time.
+    private func silent() {
+        let unsent = socket.unsentBytes
+        if unsent == 0 {
+            lastTaken = loop.now
+            onSilence?()
+        } else if unsent < unsentAtLastLook {
+            lastTaken = loop.now
+        } else if loop.now - lastTaken >= limits.idleTimeout {
+            close()
+            disconnected()
+            return wakeup.signal()
+        }
+        unsentAtLastLook = unsent
+        expectAnswer()
+    }
+
     private func expired() {
+        if case .serving = phase, !isAnswered { return silent() }
         if socket.unsentBytes > 0, socket.unsentBytes < unsentAtLastLook {
             unsentAtLastLook = socket.unsentBytes
             return deadline.set(after: limits.idleTimeout)

@@ -28,6 +28,11 @@ package struct SSEDecoder: ~Copyable, Sendable {
     private var id: [UInt8]?
     private var eventRetry: Int?
 
+    /// Whether a part of an event has come, and not its end. A comment is no part of one.
+    package var isInsideEvent: Bool {
+        data != nil || type != nil || id != nil || (!held.isEmpty && held.first != ASCII.colon)
+    }
+
     /// - Parameter maxEvent: How many bytes an event may have: its type, data and id and the line that is being read.
     ///   Nothing more than that is held. Comments do not count and are not held.
     package init(maxEvent: Int) {

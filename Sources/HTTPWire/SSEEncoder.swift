@@ -1,29 +1,52 @@
 /// Writes an event stream (WHATWG HTML §9.2.5).
 package enum SSEEncoder {
-    /// Appends one event.
+    /// One event, as parts of which those that hold data are parts of `data`: nothing of it is copied.
     ///
     /// - Parameters:
     ///   - type: Nil for the default, `message`. A constant without line breaks.
-    ///   - data: Any bytes. CR, LF and CRLF in it start another `data` line, and so arrive as LF.
-    package static func append(type: StaticString? = nil, data: borrowing Span<UInt8>, to output: inout [UInt8]) {
+    ///   - data: Any bytes, in order. CR, LF and CRLF in it start another `data` line, and so arrive as LF.
+    package static func event(type: StaticString? = nil, data: [ArraySlice<UInt8>]) -> [ArraySlice<UInt8>] {
+        var parts: [ArraySlice<UInt8>] = []
+        parts.reserveCapacity(data.count + 2)
+        var start: [UInt8] = []
         if let type {
-            output.append("event: ")
-            output.append(type)
-            output.append("\n")
+            start.append("event: ")
+            start.append(type)
+            start.append("\n")
         }
-        var start = 0
-        while true {
-            let end = data.firstLineBreak(from: start, to: data.count)
-            output.append("data: ")
-            output.append(data.extracting(start..<end))
-            output.append("\n")
-            if end == data.count { break }
-            let isPair = data[end] == ASCII.cr && end + 1 < data.count && data[end + 1] == ASCII.lf
-            start = end + (isPair ? 2 : 1)
+        start.append("data: ")
+        parts.append(start[...])
+        var endsWithCR = false
+        for slice in data {
+            append(slice, to: &parts, &endsWithCR)
         }
-        output.append("\n")
+        parts.append(eventEnd)
+        return parts
     }
 
-    /// Appends an empty comment, which keeps the connection from looking idle.
-    package static func appendKeepAlive(to output: inout [UInt8]) { output.append(":\n\n") }
+    /// - Parameter endsWithCR: whether a line break stands at the end of what came before, to which an LF belongs.
+    private static func append(
+        _ slice: ArraySlice<UInt8>, to parts: inout [ArraySlice<UInt8>], _ endsWithCR: inout Bool
+    ) {
+        let bytes = slice.span
+        var start = 0
+        while start < bytes.count {
+            let end = bytes.firstLineBreak(from: start, to: bytes.count)
+            if end > start {
+                parts.append(slice[slice.startIndex + start..<slice.startIndex + end])
+                endsWithCR = false
+            }
+            if end == bytes.count { return }
+            // The LF of a pair: its line was begun at the CR.
+            if !(endsWithCR && bytes[end] == ASCII.lf) { parts.append(newLine) }
+            endsWithCR = bytes[end] == ASCII.cr
+            start = end + 1
+        }
+    }
+
+    private static let newLine = Array("\ndata: ".utf8)[...]
+    private static let eventEnd = Array("\n\n".utf8)[...]
+
+    /// An empty comment, which keeps the connection from looking idle.
+    package static let keepAlive = Array(":\n\n".utf8)
 }

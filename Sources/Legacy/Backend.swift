@@ -7,6 +7,8 @@ package final class Backend {
     package struct Limits: Sendable {
         /// Bytes of one message, as a JSON body or as one event.
         package var maxMessage: Int
+        /// Bytes of messages that wait for a client to take those before them; beyond them the server has to wait.
+        package var streamBuffer: Int
         /// The head of an answer.
         package var head: HTTPLimits
         /// Nesting of a message.
@@ -15,8 +17,11 @@ package final class Backend {
         package var silence: Duration
         package var connect: Duration
 
-        package init(maxMessage: Int, head: HTTPLimits, maxDepth: Int, silence: Duration, connect: Duration) {
+        package init(
+            maxMessage: Int, streamBuffer: Int, head: HTTPLimits, maxDepth: Int, silence: Duration, connect: Duration
+        ) {
             self.maxMessage = maxMessage
+            self.streamBuffer = streamBuffer
             self.head = head
             self.maxDepth = maxDepth
             self.silence = silence

@@ -7,10 +7,10 @@ package struct BackendError: Error, Sendable {
     package enum Kind: Sendable, Equatable {
         /// No connection, or no session: nothing of the request reached a handler.
         case unavailable
-        /// The request was sent, and what became of it is not known.
-        case outcomeUnknown
-        /// The same, and not one byte of an answer had come when the connection ended.
+        /// The request was sent, and the connection ended before a response: what became of it is not known.
         case noAnswer
+        /// The request was sent, and what came is no response that can be worked with.
+        case outcomeUnknown
         /// The backend refused the caller's credentials: status and `WWW-Authenticate`.
         case unauthorized(status: Int, challenge: [UInt8]?)
         /// The backend refused the request with another 4xx.
@@ -44,6 +44,14 @@ package struct BackendError: Error, Sendable {
             .unauthorized(status: head.status, challenge: challenge), "the server answered with HTTP \(head.status)")
     }
 
+    /// Whether it says that no handler has run.
+    package var isBeforeDispatch: Bool {
+        switch kind {
+        case .unavailable, .unauthorized, .sessionLost, .busy: true
+        case .noAnswer, .outcomeUnknown, .rejected, .silent, .overdue, .cancelled: false
+        }
+    }
+
     /// The error as that of a call which waited for this request and was never sent: whatever became of the request, no
     /// handler of the call ran. What the client or the pool has to know by its kind stays as it is.
     func beforeDispatch(of request: StaticString) -> BackendError {
@@ -61,7 +69,7 @@ package struct BackendError: Error, Sendable {
         case .disconnected(answerBegan: false):
             self.init(.noAnswer, "the connection ended before an answer")
         case .disconnected(answerBegan: true):
-            self.init(.outcomeUnknown, "the connection ended in the middle of the answer")
+            self.init(.noAnswer, "the connection ended in the middle of the answer")
         case .timedOut:
             self.init(.silent, "the server was silent for too long")
         case .malformed(let flaw):

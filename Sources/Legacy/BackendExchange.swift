@@ -38,6 +38,11 @@ final class BackendExchange: HTTPResponseHandler {
     private(set) var errorText: [UInt8] = []
     private var events: SSEDecoder
     private var messages: [[UInt8]] = []
+    /// Bytes of `messages`.
+    private var heldBytes = 0
+    private var isPaused = false
+    /// Whether a message came.
+    private(set) var hasDelivered = false
     private var failure: BackendError?
     private var hasEnded = false
     private var isAbandoned = false
@@ -99,11 +104,22 @@ final class BackendExchange: HTTPResponseHandler {
     /// The next message; nil when the answer has ended.
     func next() async throws(BackendError) -> [UInt8]? {
         while true {
-            if !messages.isEmpty { return messages.removeFirst() }
+            if !messages.isEmpty { return takeMessage() }
             if let failure { throw failure }
             if hasEnded { return nil }
             await wakeup.wait()
         }
+    }
+
+    private func takeMessage() -> [UInt8] {
+        let message = messages.removeFirst()
+        heldBytes -= message.count
+        if isPaused, heldBytes <= backend.limits.streamBuffer / 2 {
+            isPaused = false
+            expectMore()
+            connection?.resumeReading()
+        }
+        return message
     }
 
     /// The start of the body of an answer that is no success, once all of it has come.
@@ -115,10 +131,20 @@ final class BackendExchange: HTTPResponseHandler {
     /// Whether the answer is a stream of events, on which messages to others may come too.
     var isStream: Bool { content == .events }
 
+    /// How a stream of events that has ended is taken up again; nil when the server gave its events no ids.
+    var resumption: StreamResumption? {
+        guard content == .events, !events.lastEventID.isEmpty else { return nil }
+        return StreamResumption(lastEventID: events.lastEventID, retry: events.retry)
+    }
+
+    /// Something about this request came another way: the server is not silent.
+    func heardElsewhere() { expectMore() }
+
     /// The reader has left. The rest of the answer is dropped.
     func abandon() {
         isAbandoned = true
         messages = []
+        connection?.resumeReading()
         connection?.setTimeout(backend.loop.now + BackendExchange.afterlife)
     }
 
@@ -130,9 +156,10 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     private func expectMore() {
+        if isAbandoned { return }
         let endOfSilence = backend.loop.now + backend.limits.silence
         switch patience {
-        case .until(let end): connection?.setTimeout(min(end, endOfSilence))
+        case .until(let end): connection?.setTimeout(isPaused ? end : min(end, endOfSilence))
         case .endless: connection?.setTimeout(responseHead == nil ? endOfSilence : nil)
         }
     }
@@ -148,6 +175,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     func received(_ head: HTTPResponseHead) {
         responseHead = head
+        if case .bytes(let count) = head.bodyLength, count <= backend.limits.maxMessage { json.reserveCapacity(count) }
         let type = (200..<300).contains(head.status) ? head.fields.first("content-type") : nil
         if type?.isMediaType("application/json") == true {
             content = .json
@@ -160,12 +188,13 @@ final class BackendExchange: HTTPResponseHandler {
 
     func received(body: Span<UInt8>) {
         if isAbandoned { return }
-        expectMore()
         switch content {
         case .other:
+            expectMore()
             let room = max(0, BackendExchange.maxErrorText - errorText.count)
             errorText.append(body, 0..<min(room, body.count))
         case .json:
+            expectMore()
             guard json.count + body.count <= backend.limits.maxMessage else { return tooLarge() }
             json.append(body, 0..<body.count)
         case .events:
@@ -178,16 +207,30 @@ final class BackendExchange: HTTPResponseHandler {
         do throws(SSEDecodeError) {
             while let event = try events.next(body, from: &offset) {
                 // An event without data only says its id.
-                if !event.data.isEmpty { messages.append(event.data) }
+                if !event.data.isEmpty { keep(event.data) }
             }
         } catch {
             return tooLarge()
         }
+        // A comment says that the server lives, not that it works on the request.
+        if !messages.isEmpty || events.isInsideEvent { expectMore() }
         if !messages.isEmpty { wakeup.signal() }
     }
 
+    /// Keeps a message for the reader. When it does not keep up, the server has to wait, and its silence is then no
+    /// fault of its own.
+    private func keep(_ message: [UInt8]) {
+        hasDelivered = true
+        messages.append(message)
+        heldBytes += message.count
+        guard heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else { return }
+        isPaused = true
+        connection?.pauseReading()
+        connection?.setTimeout(end)
+    }
+
     func finished() {
-        if content == .json, !isAbandoned { messages.append(json) }
+        if content == .json, !isAbandoned { keep(json) }
         json = []
         if let connection { backend.connections.putBack(connection) }
         end(nil)

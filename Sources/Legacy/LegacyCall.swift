@@ -1,6 +1,7 @@
 import HTTPWire
 package import JSONText
 package import MCP
+import Reactor
 import Translation
 
 /// What a legacy server answered to a call.
@@ -11,27 +12,66 @@ package struct LegacyAnswer: Sendable {
 
 /// A request on its way through a session.
 package final class LegacyCall {
-    private let id: Int
+    let id: Int
     private let session: LegacySession
-    private let exchange: BackendExchange
+    private var exchange: BackendExchange
     private let credentials: Credentials
+    private let end: Instant
+    private var pause: Pause?
+    private var cancellation: BackendError?
+    /// Hears the notifications. It makes the call, and ends it before it goes away.
+    private unowned let listener: (any CallListener)?
 
-    init(id: Int, on session: LegacySession, exchange: BackendExchange, credentials: Credentials) {
+    init(
+        id: Int, on session: LegacySession, exchange: BackendExchange, credentials: Credentials, until end: Instant,
+        listener: (any CallListener)?
+    ) {
         self.id = id
         self.session = session
         self.exchange = exchange
         self.credentials = credentials
+        self.end = end
+        self.listener = listener
     }
 
     /// Waits for the answer. What else comes on its stream is served on the way.
     package func answer() async throws(BackendError) -> LegacyAnswer {
-        defer { exchange.abandon() }
+        defer {
+            exchange.abandon()
+            session.ended(self)
+        }
+        var fruitless = 0
+        while true {
+            do throws(BackendError) {
+                return try await streamedAnswer()
+            } catch {
+                guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
+                    let resumption = exchange.resumption
+                else { throw error }
+                fruitless = exchange.hasDelivered ? 1 : fruitless + 1
+                try await resume(resumption)
+            }
+        }
+    }
+
+    private func streamedAnswer() async throws(BackendError) -> LegacyAnswer {
         try await exchange.begun()
         guard exchange.isSuccess else { throw await refusal(try await exchange.head()) }
         while let text = try await exchange.next() {
             if let answer = try answer(in: text) { return answer }
+            if let listener, !listener.hasRoom { await listener.room() }
         }
-        throw BackendError(.outcomeUnknown, "the server ended its answer without a response")
+        throw BackendError(.noAnswer, "the server ended its answer without a response")
+    }
+
+    /// Takes up a stream that ended before the response, as a server may let it on purpose.
+    private func resume(_ resumption: StreamResumption) async throws(BackendError) {
+        let pause = Pause(on: session.loop)
+        self.pause = pause
+        await pause.wait(resumption.delay)
+        self.pause = nil
+        if let cancellation { throw cancellation }
+        exchange = session.resume(resumption, credentials: credentials, until: end)
     }
 
     /// The answer, if it is among what the server sent at once; the rest is served.
@@ -48,10 +88,16 @@ package final class LegacyCall {
             case .request:
                 session.answer(message, credentials: credentials)
             case .notification:
-                session.hear(message)
+                session.hear(message, on: self)
             }
         }
         return answer
+    }
+
+    /// A notification about this call, on whichever stream it came.
+    func hear(_ notification: Envelope, _ kind: ServerNotification) {
+        exchange.heardElsewhere()
+        listener?.heard(notification, kind)
     }
 
     /// What an answer means that holds no message.
@@ -64,10 +110,14 @@ package final class LegacyCall {
             return BackendError(.sessionLost, "the server no longer knows the session")
         }
         if let refusal = BackendError.unauthorized(head) { return refusal }
-        let isRejected = (400..<500).contains(head.status)
-        return BackendError(
-            isRejected ? .rejected(status: head.status) : .outcomeUnknown,
-            "the server answered with HTTP \(head.status)")
+        guard (400..<500).contains(head.status) else {
+            return BackendError(.outcomeUnknown, "the server answered with HTTP \(head.status)")
+        }
+        // It may mean the request or the session. A handler ran in neither case.
+        if await !session.isAlive(credentials) {
+            return BackendError(.sessionLost, "the server answered with HTTP \(head.status), and to ping neither")
+        }
+        return BackendError(.rejected(status: head.status), "the server answered with HTTP \(head.status)")
     }
 
     private func messages(in text: [UInt8]) throws(BackendError) -> [Envelope] {
@@ -82,6 +132,8 @@ package final class LegacyCall {
     ///
     /// Closing the connection alone would not: until 2025-11-25 a disconnect is no cancellation (basic/transports).
     package func cancel(_ error: BackendError) {
+        cancellation = error
+        pause?.end()
         exchange.fail(with: error)
         session.notifyInBackground(
             ServerRequest.cancelled(requestID: id, reason: error.detail), credentials: credentials)

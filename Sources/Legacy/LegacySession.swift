@@ -1,7 +1,7 @@
 import HTTPTransport
 import HTTPWire
 import JSONText
-import MCP
+package import MCP
 package import Reactor
 package import Translation
 
@@ -13,6 +13,8 @@ package final class LegacySession {
     /// Answers to the server's requests that may be on their way at once. Each takes a connection, and a server that
     /// asks without end must not get one for each question: beyond the limit it gets no answer.
     private static let maxAnswers = 64
+    /// How long a server may take for what it need not think about (`ping`, `logging/setLevel`), while a call waits.
+    private static let askTimeout: Duration = .seconds(5)
 
     private let backend: Backend
     package let handshake: Handshake
@@ -24,6 +26,11 @@ package final class LegacySession {
     private let postHead: RequestHead
     private var lastRequestID = 0
     private var answersUnderWay = 0
+    /// The calls whose client wants to hear of progress, which may come on any stream.
+    private var calls: [Int: LegacyCall] = [:]
+    private let logging: SessionLogging
+    private var pinging: Gate?
+    private var wasAlive = true
     private var pushStream: PushStream?
     private lazy var tools = ToolDirectory(of: self)
     private(set) var isClosed = false
@@ -36,6 +43,7 @@ package final class LegacySession {
         self.handshake = handshake
         self.sessionID = sessionID
         self.credentials = credentials
+        logging = SessionLogging(isOffered: handshake.offers(.logging))
         postHead = RequestHead(method: .post, backend: backend, sessionID: sessionID, revision: handshake.revision)
     }
 
@@ -122,23 +130,60 @@ package final class LegacySession {
 
     /// Begins a request of a client. Its answer is awaited with `LegacyCall.answer`, and fails when it has not come at
     /// `end`.
-    package func call(_ request: ModernRequest, credentials: Credentials, until end: Instant) -> LegacyCall {
+    ///
+    /// - Parameter listener: hears what the server says of the request before it answers. It must outlive the call.
+    package func call(
+        _ request: ModernRequest, credentials: Credentials, until end: Instant, listener: any CallListener
+    ) -> LegacyCall {
         let id = nextRequestID()
         let text = RequestTranslation.legacy(
             request, in: RequestContext(id: id, revision: handshake.revision))
         let exchange = post(text, credentials: credentials, until: end, isRepeatable: false)
-        return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
+        let call = LegacyCall(
+            id: id, on: self, exchange: exchange, credentials: credentials, until: end, listener: listener)
+        if request.wantsProgress { calls[id] = call }
+        return call
+    }
+
+    /// Begins a request on the session's own account.
+    private func call(
+        _ text: (_ id: Int) -> [UInt8], credentials: Credentials, until end: Instant
+    ) -> LegacyCall {
+        let id = nextRequestID()
+        let exchange = post(text(id), credentials: credentials, until: end, isRepeatable: false)
+        return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials, until: end, listener: nil)
+    }
+
+    func ended(_ call: LegacyCall) {
+        if !calls.isEmpty { calls[call.id] = nil }
     }
 
     /// Asks for a page of the tools on the session's own account.
     ///
     /// - Parameter cursor: as the server spelled it; nil for the first page.
     func listTools(cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
-        let id = nextRequestID()
-        let text = ServerRequest.listTools(id: id, cursor: cursor)
-        let exchange = post(text, credentials: credentials, until: end, isRepeatable: false)
-        return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
+        call({ ServerRequest.listTools(id: $0, cursor: cursor) }, credentials: credentials, until: end)
     }
+
+    /// Has the server send log messages from `level` on, as far as it sends any. A server that does not obey is not
+    /// worth an error: the call is what the client wants.
+    package func log(from level: LoggingLevel, credentials: Credentials) async {
+        await logging.lower(to: level) { level in
+            _ = try? await call(
+                { ServerRequest.setLevel(level, id: $0) }, credentials: credentials,
+                until: .now + LegacySession.askTimeout
+            ).answer()
+        }
+    }
+
+    /// Goes on with the stream of a request that ended before the response.
+    func resume(_ resumption: StreamResumption, credentials: Credentials, until end: Instant) -> BackendExchange {
+        BackendExchange(
+            head(.get).message(credentials, lastEventID: resumption.lastEventID), to: backend, patience: .until(end),
+            isRepeatable: true)
+    }
+
+    var loop: Loop { backend.loop }
 
     /// ``headerParameters(_:until:)``, if they are known already.
     package var readyHeaderParameters: HeaderParameters? { tools.ready }
@@ -150,10 +195,23 @@ package final class LegacySession {
         try await tools.headerParameters(credentials, until: end)
     }
 
-    /// A notification of the server, on whichever stream it came.
-    func hear(_ notification: Envelope) {
-        guard case .notification(let method) = notification.kind else { return }
-        if notification.document.string(method, equals: "notifications/tools/list_changed") { tools.invalidate() }
+    /// A notification of the server.
+    ///
+    /// - Parameter call: the one on whose stream it came; nil for the GET stream.
+    func hear(_ notification: Envelope, on call: LegacyCall?) {
+        let kind = ServerNotification(notification)
+        switch kind {
+        case .progress(let id):
+            // The token says whose it is, on whichever stream it comes; some servers send all of it by GET.
+            if let call, call.id == id { call.hear(notification, kind) } else { calls[id]?.hear(notification, kind) }
+        case .logMessage, .other:
+            // By GET it could be about the call of anybody who shares the session.
+            call?.hear(notification, kind)
+        case .toolsListChanged:
+            tools.invalidate()
+        case .promptsListChanged, .resourcesListChanged, .resourceUpdated, .notForClients, .malformed:
+            break
+        }
     }
 
     private func nextRequestID() -> Int {
@@ -217,6 +275,39 @@ package final class LegacySession {
     func isLoss(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Bool {
         guard sessionID != nil else { return false }
         return SessionLoss.isLoss(head, text: await exchange.errorBody())
+    }
+
+    /// Whether the server still answers on this session: what one asks when an answer leaves that in doubt. However many
+    /// ask at once, one `ping` is sent.
+    func isAlive(_ credentials: Credentials) async -> Bool {
+        guard sessionID != nil else { return true }
+        if let pinging {
+            await pinging.wait()
+            return wasAlive
+        }
+        let gate = Gate()
+        pinging = gate
+        wasAlive = await ping(credentials)
+        pinging = nil
+        gate.open()
+        return wasAlive
+    }
+
+    private func ping(_ credentials: Credentials) async -> Bool {
+        let id = nextRequestID()
+        let exchange = post(
+            ServerRequest.ping(id: id), credentials: credentials, until: .now + LegacySession.askTimeout,
+            isRepeatable: false)
+        defer { exchange.abandon() }
+        do throws(BackendError) {
+            try await exchange.begun()
+            guard exchange.isSuccess else { return false }
+            // Whatever it says to it, it says it on this session.
+            return try await exchange.next() != nil
+        } catch {
+            // A server that cannot be reached may be back, with the session or without: the next call will tell.
+            return error.kind == .unavailable
+        }
     }
 
     // MARK: The GET stream

@@ -17,8 +17,7 @@ final class PushStream {
     private let backend: Backend
     private let credentials: Credentials
     private let request: () -> HTTPMessage
-    private let wakeup = Wakeup()
-    private let timer: Deadline
+    private var pause: Pause?
     private var exchange: BackendExchange?
     private var isStopped = false
 
@@ -30,7 +29,6 @@ final class PushStream {
         self.backend = backend
         self.credentials = credentials
         self.request = request
-        timer = Deadline(on: backend.loop)
     }
 
     func run() async {
@@ -43,15 +41,14 @@ final class PushStream {
             case .heard: delay = PushStream.firstDelay
             case .failed: delay = min(delay * 2, PushStream.lastDelay)
             }
-            if !isStopped { await pause(delay) }
+            if !isStopped { await rest(delay) }
         }
     }
 
     func stop() {
         isStopped = true
         exchange?.fail(with: BackendError(.cancelled, "the session has ended"))
-        timer.set(nil)
-        wakeup.signal()
+        pause?.end()
     }
 
     private enum Outcome {
@@ -90,20 +87,16 @@ final class PushStream {
         for message in (try? session.read(text)) ?? [] {
             switch message.kind {
             case .request: session.answer(message, credentials: credentials)
-            case .notification: session.hear(message)
+            case .notification: session.hear(message, on: nil)
             case .response: break
             }
         }
     }
 
-    private func pause(_ delay: Duration) async {
-        var isOver = false
-        timer.onExpiry = { [unowned self] in
-            isOver = true
-            wakeup.signal()
-        }
-        timer.set(after: delay)
-        while !isOver, !isStopped { await wakeup.wait() }
-        timer.onExpiry = nil
+    private func rest(_ delay: Duration) async {
+        let pause = Pause(on: backend.loop)
+        self.pause = pause
+        await pause.wait(delay)
+        self.pause = nil
     }
 }

@@ -11,11 +11,17 @@ struct RequestHead {
     let revision: Revision?
 
     /// The whole request.
-    func message(_ credentials: Credentials, body: some HTTPBody = [UInt8]()) -> HTTPMessage {
-        HTTPMessage(body, headSize: 512) { write(credentials, bodySize: body.count, to: &$0) }
+    ///
+    /// - Parameter lastEventID: where the stream that is asked for is to go on.
+    func message(
+        _ credentials: Credentials, body: some HTTPBody = [UInt8](), lastEventID: [UInt8]? = nil
+    ) -> HTTPMessage {
+        HTTPMessage(body, headSize: 512) { write(credentials, bodySize: body.count, lastEventID, to: &$0) }
     }
 
-    private func write(_ credentials: Credentials, bodySize: Int, to output: inout [UInt8]) {
+    private func write(
+        _ credentials: Credentials, bodySize: Int, _ lastEventID: [UInt8]?, to output: inout [UInt8]
+    ) {
         guard
             var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &output)
         else {
@@ -25,6 +31,8 @@ struct RequestHead {
         writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
         if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
+        // An id that no header can carry would be no place to go on from: the server then answers as it sees fit.
+        if let lastEventID { _ = writer.field(Header.lastEventID, lastEventID) }
         if method == .post {
             writer.field("content-type", "application/json")
             writer.field("content-length", bodySize)

@@ -97,6 +97,11 @@ package final class SessionPool {
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
     package func retire(_ lease: Lease) { retire(lease.id) }
 
+    /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
+    package func check(_ lease: Lease, _ credentials: Credentials) {
+        backend.loop.spawn { if await !lease.session.isAlive(credentials) { self.retire(lease.id) } }
+    }
+
     private func retire(_ id: SessionTable<SessionKey>.ID) {
         sessions[id]?.forget()
         if table.retire(id) { close(id) }

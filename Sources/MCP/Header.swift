@@ -5,4 +5,5 @@ package enum Header {
     package static let name: StaticString = "Mcp-Name"
     /// Until 2025-11-25 only.
     package static let sessionID: StaticString = "Mcp-Session-Id"
+    package static let lastEventID: StaticString = "Last-Event-ID"
 }

@@ -72,7 +72,8 @@ package enum Method: Sendable, CaseIterable {
     package var isSafeToRepeat: Bool { self != .callTool }
 }
 
-/// Server capabilities that decide which methods exist.
+/// Server capabilities that decide which methods exist; of `logging`, which the client has none of any more, Remora's own
+/// `logging/setLevel`.
 package enum ServerCapability: String, Sendable {
-    case tools, prompts, resources, completions
+    case tools, prompts, resources, completions, logging
 }

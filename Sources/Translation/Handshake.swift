@@ -43,6 +43,7 @@ package struct Handshake: Sendable {
         case .tools: return has("tools")
         case .prompts: return has("prompts")
         case .resources: return has("resources")
+        case .logging: return has("logging")
         case .completions:
             return has("completions") || (revision == .v2024_11_05 && (has("prompts") || has("resources")))
         }

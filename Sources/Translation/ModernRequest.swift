@@ -23,4 +23,13 @@ package final class ModernRequest: Sendable {
 
     /// What the client can do for this request (`_meta`, basic/index "Per-request protocol fields").
     package var clientCapabilities: JSONValue? { document.value(MetaKey.clientCapabilities, of: meta) }
+
+    /// Whether the client wants to hear of progress (basic/utilities/progress).
+    package var wantsProgress: Bool { document.value(MetaKey.progressToken, of: meta) != nil }
+
+    /// The least severe log message that the client wants; nil for none (server/utilities/logging). A level that is none
+    /// is refused before anybody asks.
+    package var logLevel: LoggingLevel? {
+        document.value(MetaKey.logLevel, of: meta).flatMap { document.string($0) }.flatMap(LoggingLevel.init)
+    }
 }

@@ -1,4 +1,5 @@
 import JSONText
+package import MCP
 
 /// What Remora says to a legacy server on its own account.
 package enum ServerRequest {
@@ -25,6 +26,26 @@ package enum ServerRequest {
             text.append(contentsOf: cursor)
         }
         text.append("}}")
+        return text
+    }
+
+    /// `logging/setLevel`.
+    package static func setLevel(_ level: LoggingLevel, id: Int) -> [UInt8] {
+        var text: [UInt8] = []
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.appendJSON(id)
+        text.append(#","method":"logging/setLevel","params":{"level":"#)
+        text.appendJSON(level.rawValue)
+        text.append("}}")
+        return text
+    }
+
+    /// `ping`, which any session that lives answers (basic/utilities/ping).
+    package static func ping(id: Int) -> [UInt8] {
+        var text: [UInt8] = []
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.appendJSON(id)
+        text.append(#","method":"ping"}"#)
         return text
     }
 

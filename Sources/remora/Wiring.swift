@@ -78,7 +78,8 @@ struct Wiring: Sendable {
             on: loop, listener: listener, gateway: gateway,
             limits: HTTPServerConnection.Limits(
                 head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
-                bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout))
+                bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
+                keepAliveInterval: limits.keepAliveInterval))
     }
 
     private func backend(on loop: Loop) -> Backend {
@@ -87,7 +88,8 @@ struct Wiring: Sendable {
         return Backend(
             host: url.host, port: url.port, hostField: url.hostField, target: url.target, on: loop,
             limits: Backend.Limits(
-                maxMessage: limits.maxResponse, head: headLimits, maxDepth: limits.maxDepth,
+                maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
+                maxDepth: limits.maxDepth,
                 silence: limits.backendIdleTimeout,
                 connect: limits.connectTimeout))
     }
@@ -109,6 +111,7 @@ struct Wiring: Sendable {
             isolateBy: configuration.sessions.isolateBy,
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
-            requestTimeout: configuration.limits.requestTimeout, maxDepth: configuration.limits.maxDepth)
+            requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
+            maxDepth: configuration.limits.maxDepth)
     }
 }

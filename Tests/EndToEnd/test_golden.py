@@ -25,6 +25,7 @@ def sections(path: Path) -> dict[str, str]:
 GOLDEN = {path.stem: sections(path) for path in sorted(DIRECTORY.glob("*.txt"))}
 
 PASSED_ON = {
+    "notification-own",
     "request-completion-ref-not-an-object",
     "result-completion-odd",
     "result-tools-list-no-array",
@@ -52,3 +53,9 @@ def test_legacy_request(name: str) -> None:
 @pytest.mark.parametrize("name", having("initialize request"))
 def test_initialize_request(name: str) -> None:
     assert schema.client_message_errors("2025-11-25", json.loads(GOLDEN[name]["initialize request"])) == []
+
+
+@pytest.mark.parametrize("name", having("modern notifications"))
+def test_modern_notifications(name: str) -> None:
+    for line in GOLDEN[name]["modern notifications"].splitlines():
+        assert schema.server_notification_errors(json.loads(line)) == []

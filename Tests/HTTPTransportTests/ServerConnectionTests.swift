@@ -283,8 +283,8 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop)
             server.onRequest = { _, connection in
                 connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
-                connection.send(Array("one".utf8))
-                connection.send(Array("sixteen bytes...".utf8))
+                connection.send([Array("one".utf8)[...]])
+                connection.send([Array("sixteen ".utf8)[...], Array("bytes...".utf8)[...]])
                 connection.endStream()
             }
             let client = try await server.client()
@@ -301,7 +301,7 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop)
             server.onRequest = { _, connection in
                 connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
-                connection.send(Array("one".utf8))
+                connection.send([Array("one".utf8)[...]])
                 connection.endStream()
             }
             let client = try await server.client()

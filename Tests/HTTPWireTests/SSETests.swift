@@ -94,10 +94,16 @@ func decodeEvents(_ pieces: [[UInt8]], maxEvent: Int = 1000) -> SSETranscript {
         (" a", " a"), (":", ":"), ("data: x\n\nid: 1", "data: x\n\nid: 1"), ("\u{FEFF}a\0", "\u{FEFF}a\0"),
     ])
     func anEventComesBack(data: String, decoded: String) {
-        var output: [UInt8] = []
-        SSEEncoder.append(data: Array(data).span, to: &output)
-        SSEEncoder.appendKeepAlive(to: &output)
-        SSEEncoder.append(type: "ping", data: Array(data).span, to: &output)
-        #expect(decodeEvents([output]).events == [Self.event(decoded), Self.event(decoded, type: "ping")])
+        let data = Array(data)
+        // In one part, and cut anywhere.
+        for cut in 0...data.count {
+            let parts = [data[..<cut], data[cut...]]
+            let output =
+                SSEEncoder.event(data: parts) + [SSEEncoder.keepAlive[...]]
+                + SSEEncoder.event(type: "ping", data: parts)
+            #expect(
+                decodeEvents([output.flatMap { Array($0) }]).events
+                    == [Self.event(decoded), Self.event(decoded, type: "ping")])
+        }
     }
 }

@@ -15,6 +15,8 @@ import Testing
 /// | `legacy request` | what goes to the server for it |
 /// | `initialize request` | what opens the session that it needs |
 /// | `initialize result` | the server's answer to that: the `result` alone |
+/// | `legacy notifications` | from the server during the call, one a line |
+/// | `modern notifications` | those that go to the client, one a line |
 /// | `legacy response` | from the server |
 /// | `modern response` | what goes to the client for it |
 /// | `refused` | why there is nothing that can go to the client |
@@ -26,6 +28,8 @@ struct GoldenFile: Sendable, CustomTestStringConvertible {
         case legacyRequest = "legacy request"
         case initializeRequest = "initialize request"
         case initializeResult = "initialize result"
+        case legacyNotifications = "legacy notifications"
+        case modernNotifications = "modern notifications"
         case legacyResponse = "legacy response"
         case modernResponse = "modern response"
     }

@@ -10,6 +10,7 @@ import Testing
     func isTranslatedToTheByte(file: GoldenFile) throws {
         if file[.legacyRequest] != nil { try expect(.legacyRequest, in: file, legacyRequest(file)) }
         if file[.initializeRequest] != nil { try expect(.initializeRequest, in: file, initializeRequest(file)) }
+        if file[.legacyNotifications] != nil { try expect(.modernNotifications, in: file, notifications(file)) }
         guard file[.modernResponse] != nil || file[.refused] != nil else {
             return #expect(
                 file[.legacyResponse] == nil && file[.initializeResult] == nil, "an answer that leads to nothing")
@@ -73,6 +74,15 @@ import Testing
     private func legacyRequest(_ file: GoldenFile) throws -> String {
         let revision = try #require(Revision(rawValue: file[.revision] ?? Revision.newestLegacy.rawValue))
         return string(RequestTranslation.legacy(try request(file), in: RequestContext(id: 7, revision: revision)))
+    }
+
+    private func notifications(_ file: GoldenFile) throws -> String {
+        var translation = NotificationTranslation(for: try request(file))
+        let lines = try #require(file[.legacyNotifications]).split(separator: "\n")
+        return try lines.compactMap { line in
+            let message = try Envelope(JSONDocument(Array(line.utf8)))
+            return translation.modern(message, ServerNotification(message)).map(string)
+        }.joined(separator: "\n")
     }
 
     private func initializeRequest(_ file: GoldenFile) throws -> String {

@@ -1,0 +1,80 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+import Reactor
+
+/// The way of answers to one client's connection: each is one JSON document, or an event stream as soon as there is
+/// something to say before the answer, or nothing was said for a while (2026-07-28, basic/transports/streamable-http,
+/// "Sending Messages to the Server").
+final class Responder {
+    /// `X-Accel-Buffering`: a proxy before Remora that gathers events would make progress useless.
+    private static let streamResponse = HTTPResponse(
+        status: 200, contentType: "text/event-stream",
+        fields: [("cache-control", Array("no-cache".utf8)), ("x-accel-buffering", Array("no".utf8))])
+
+    private let connection: HTTPServerConnection
+    private let maxUnsent: Int
+    private let emptied = Wakeup()
+    private var isStreaming = false
+    private var isAbandoned = false
+    /// Bytes of the messages that were sent in this answer.
+    private(set) var bytes = 0
+
+    /// - Parameter maxUnsent: bytes that may wait for the client before the server has to.
+    init(on connection: HTTPServerConnection, maxUnsent: Int) {
+        self.connection = connection
+        self.maxUnsent = maxUnsent
+        connection.onSilence = { [unowned self] in keepAlive() }
+        connection.onDrained = { [unowned self] in emptied.signal() }
+    }
+
+    /// A new request is to be answered.
+    ///
+    /// - Parameter onDisconnect: called when its client goes away.
+    func begin(onDisconnect: @escaping () -> Void) {
+        isStreaming = false
+        isAbandoned = false
+        bytes = 0
+        connection.onDisconnect = { [unowned self] in
+            isAbandoned = true
+            onDisconnect()
+            emptied.signal()
+        }
+    }
+
+    /// Sends a message before the answer.
+    func send(_ message: some HTTPBody) {
+        beginStream()
+        bytes += message.count
+        connection.send(SSEEncoder.event(type: "message", data: message.slices))
+    }
+
+    /// Sends the answer. In a stream it is the last event, and status and fields have been decided already.
+    func finish(_ response: HTTPResponse, body: some HTTPBody) {
+        guard isStreaming else {
+            bytes = body.count
+            return connection.respond(response, body: body)
+        }
+        send(body)
+        connection.endStream()
+    }
+
+    /// Whether the client has taken enough of what was sent.
+    var hasRoom: Bool { connection.unsentBytes <= maxUnsent || isAbandoned }
+
+    /// Waits until the client has taken what was sent, or is gone.
+    func room() async {
+        while connection.unsentBytes > 0, !isAbandoned { await emptied.wait() }
+    }
+
+    private func beginStream() {
+        if isStreaming { return }
+        isStreaming = true
+        connection.beginStream(Responder.streamResponse)
+    }
+
+    private func keepAlive() {
+        beginStream()
+        connection.send([SSEEncoder.keepAlive[...]])
+    }
+}

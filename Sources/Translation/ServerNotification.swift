@@ -1,0 +1,58 @@
+import JSONText
+package import MCP
+
+/// What a notification of a legacy server is about, and so who is to hear of it.
+package enum ServerNotification: Sendable, Equatable {
+    /// Progress of the request of ours that has this id: the id is the token, too (basic/utilities/progress).
+    case progress(requestID: Int)
+    /// A log message (server/utilities/logging).
+    case logMessage(LoggingLevel)
+    case toolsListChanged, promptsListChanged, resourcesListChanged
+    case resourceUpdated
+    /// Says something to Remora alone, or to nobody: its own questions, tasks that no client knows of.
+    case notForClients
+    /// The server's own invention. It is about the request on whose stream it comes.
+    case other
+    /// Lacks what its method demands.
+    case malformed
+
+    /// Sorts a notification; `malformed` for any other message.
+    package init(_ message: Envelope) {
+        guard case .notification(let method) = message.kind, let name = message.document.string(method) else {
+            self = .malformed
+            return
+        }
+        switch name {
+        case "notifications/progress": self = .progress(message)
+        case "notifications/message": self = .logMessage(message)
+        case "notifications/tools/list_changed": self = .toolsListChanged
+        case "notifications/prompts/list_changed": self = .promptsListChanged
+        case "notifications/resources/list_changed": self = .resourcesListChanged
+        case "notifications/resources/updated": self = .resourceUpdated
+        case "notifications/cancelled", "notifications/initialized", "notifications/elicitation/complete",
+            "notifications/tasks/status", "notifications/roots/list_changed":
+            self = .notForClients
+        default:
+            // A name of another shape could be taken for a request or for something of 2026-07-28.
+            let isOwn = name.hasPrefix("notifications/") && !name.hasPrefix("notifications/subscriptions/")
+            self = isOwn ? .other : .malformed
+        }
+    }
+
+    private static func progress(_ message: Envelope) -> ServerNotification {
+        let document = message.document
+        guard let params = message.params, document.value("progress", of: params, .number) != nil,
+            let token = document.value(MetaKey.progressToken, of: params), let id = document.integer(token)
+        else { return .malformed }
+        return .progress(requestID: Int(id))
+    }
+
+    private static func logMessage(_ message: Envelope) -> ServerNotification {
+        let document = message.document
+        guard let params = message.params, document.value("data", of: params) != nil,
+            let spelled = document.value("level", of: params).flatMap({ document.string($0) }),
+            let level = LoggingLevel(rawValue: spelled)
+        else { return .malformed }
+        return .logMessage(level)
+    }
+}
