@@ -15,6 +15,7 @@ final class Responder {
     private let connection: HTTPServerConnection
     private let maxUnsent: Int
     private let emptied = Wakeup()
+    /// Whether an answer was begun as a stream and has not ended.
     private var isStreaming = false
     private var isAbandoned = false
     /// Bytes of the messages that were sent in this answer.
@@ -32,7 +33,6 @@ final class Responder {
     ///
     /// - Parameter onDisconnect: called when its client goes away.
     func begin(onDisconnect: @escaping () -> Void) {
-        isStreaming = false
         isAbandoned = false
         bytes = 0
         connection.onDisconnect = { [unowned self] in
@@ -57,6 +57,7 @@ final class Responder {
         }
         send(body)
         connection.endStream()
+        isStreaming = false
     }
 
     /// Whether the client has taken enough of what was sent.
