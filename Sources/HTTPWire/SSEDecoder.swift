@@ -71,9 +71,7 @@ package struct SSEDecoder: ~Copyable, Sendable {
             }
             if !held.isEmpty {
                 try hold(rest)
-                let line = held
-                held = []
-                try take(line: line.span)
+                try takeHeld()
             } else if !rest.isEmpty {
                 try take(line: rest)
             } else if let event = endEvent() {
@@ -91,8 +89,22 @@ package struct SSEDecoder: ~Copyable, Sendable {
             return
         }
         try check(adding: held.count + part.count)
-        held.append(part)
+        held.append(part, upTo: maxEvent)
     }
+
+    /// Interprets the line that was kept. The data of a large event are all in one line: they stay where they are.
+    private mutating func takeHeld() throws(SSEDecodeError) {
+        var line: [UInt8] = []
+        swap(&line, &held)
+        guard data == nil, line.count > SSEDecoder.largeLine, line.span.extracting(..<5).equals("data:") else {
+            return try take(line: line.span)
+        }
+        line.removeFirst(line[5] == ASCII.space ? 6 : 5)
+        data = line
+    }
+
+    /// From this length on a line is not copied.
+    private static let largeLine = 64 * 1024
 
     /// Interprets a line that is complete and not empty.
     private mutating func take(line: borrowing Span<UInt8>) throws(SSEDecodeError) {

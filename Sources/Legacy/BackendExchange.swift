@@ -196,7 +196,7 @@ final class BackendExchange: HTTPResponseHandler {
         case .json:
             expectMore()
             guard json.count + body.count <= backend.limits.maxMessage else { return tooLarge() }
-            json.append(body, 0..<body.count)
+            json.append(body, upTo: backend.limits.maxMessage)
         case .events:
             decodeEvents(body)
         }

@@ -402,3 +402,43 @@ async def test_a_reader_that_stops_is_given_up() -> None:
         await raw.until(lambda raw: raw.methods["notifications/cancelled"] == 1)
         await settles(running.remora.descriptors, descriptors + 3)
         connection.abort()
+
+
+# Large answers
+
+
+LARGE = 8 * 1024 * 1024
+
+
+async def as_json(exchange: Exchange, message: bytes) -> None:
+    await exchange.json(message)
+
+
+async def as_chunks(exchange: Exchange, message: bytes) -> None:
+    await exchange.raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for start in range(0, len(message), 30_000):
+        await exchange.chunk(message[start : start + 30_000])
+    await exchange.chunk(b"")
+
+
+async def as_an_event(exchange: Exchange, message: bytes) -> None:
+    await exchange.sse(message)
+
+
+@pytest.mark.parametrize("send", [as_json, as_chunks, as_an_event], ids=lambda send: send.__name__)
+@pytest.mark.parametrize("streams", [False, True], ids=["to JSON", "to a stream"])
+async def test_a_large_answer_is_not_held_twice(send: Callable[..., Awaitable[None]], streams: bool) -> None:
+    async def script(exchange: Exchange) -> None:
+        if streams:
+            await asyncio.sleep(0.5)
+        await send(exchange, exchange.response(b'{"content":[{"type":"text","text":"%s"}]}' % (b"x" * LARGE)))
+
+    limits = {"keep_alive_interval": "200ms" if streams else "15s"}
+    async with RawBackend(calls(script)) as raw, stack(raw.address, limits=limits) as running:
+        async with Client(running.remora.address) as client:
+            await client.call("y")
+            before = running.remora.resident()
+            answer = await client.call("x")
+            assert answer.http.media_type == ("text/event-stream" if streams else "application/json")
+            assert len(answer.text) == LARGE
+            assert running.remora.peak() - before < 1.25 * LARGE

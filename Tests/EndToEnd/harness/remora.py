@@ -83,8 +83,15 @@ class Remora:
 
     def resident(self) -> int:
         """Bytes of memory in use."""
+        return self._memory("VmRSS")
+
+    def peak(self) -> int:
+        """The most bytes of memory that were ever in use."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(f"{name}:"))
 
 
 async def check(text: str, *, command: str = "check") -> tuple[int, str]:
