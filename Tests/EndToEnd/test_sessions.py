@@ -8,9 +8,9 @@ import re
 import pytest
 
 from harness.http1 import Connection, Truncated
-from harness.modern import Answer, Client, call, encode, request
+from harness.modern import Answer, call, encode, request
 from harness.remora import Remora, configuration
-from harness.stack import bystander, stack
+from harness.stack import stack
 from servers.raw import Exchange, RawBackend
 
 
@@ -58,71 +58,6 @@ async def test_a_configured_header_separates_too(lab_json: str) -> None:
         assert (await running.client.call("counter", X_Tenant="b")).text == "1"
         assert (await running.client.call("counter", X_Tenant="a")).text == "2"
         assert (await running.client.call("counter", X_Other="c", X_Tenant="a")).text == "3"
-
-
-def lost_404(exchange: Exchange) -> tuple[int, bytes, str]:
-    return 404, exchange.error(-32600, "Session not found"), "application/json"
-
-
-def lost_410(exchange: Exchange) -> tuple[int, bytes, str]:
-    return 410, b"Gone", "text/plain"
-
-
-def lost_400(exchange: Exchange) -> tuple[int, bytes, str]:
-    return 400, b"Bad Request: No valid session ID provided", "text/plain"
-
-
-@pytest.mark.parametrize("dialect", [lost_404, lost_410, lost_400], ids=lambda each: each.__name__)
-async def test_a_lost_session_is_replaced(dialect: object) -> None:
-    """One new handshake, and the request is sent once more."""
-    lost = True
-
-    async def script(exchange: Exchange) -> bool:
-        nonlocal lost
-        if exchange.method != "tools/call" or not lost:
-            return False
-        lost = False
-        raw.sessions.clear()
-        await exchange.reply(*dialect(exchange))  # type: ignore[operator]
-        return True
-
-    async with RawBackend(script) as raw, stack(raw.address) as running:
-        assert (await running.client.send(request("tools/list"))).status == 200
-        assert (await running.client.call("x")).text == "raw"
-        assert (raw.methods["initialize"], raw.methods["tools/call"]) == (2, 2)
-        assert (await running.client.call("x")).text == "raw"
-        assert (raw.methods["initialize"], raw.methods["tools/call"]) == (2, 3)
-
-
-async def test_many_calls_that_lose_one_session() -> None:
-    """They share the new handshake, too."""
-    async with RawBackend() as raw, stack(raw.address) as running:
-        assert (await running.client.call("x")).text == "raw"
-        for expected in (2, 3):
-            raw.sessions.clear()
-
-            async def one(number: int) -> None:
-                async with Client(running.front.address) as client:
-                    assert (await client.call("x", id=number)).text == "raw"
-
-            await asyncio.gather(*map(one, range(20)))
-            assert raw.methods["initialize"] <= expected + 3
-
-
-async def test_sessions_that_are_always_lost() -> None:
-    async def script(exchange: Exchange) -> bool:
-        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "bad":
-            return False
-        await exchange.reply(*lost_404(exchange))
-        return True
-
-    async with RawBackend(script) as raw, stack(raw.address) as running:
-        async with bystander(running.remora.address):
-            answer = await running.client.call("bad")
-        assert answer.status in (200, 503) and answer.code == -32603, answer
-        assert re.search("session", answer.error["message"], re.IGNORECASE), answer
-        assert sum(b'"bad"' in each.body for each in raw.requests) <= 3
-        assert raw.methods["initialize"] <= 4
 
 
 async def test_an_idle_session_is_closed() -> None:

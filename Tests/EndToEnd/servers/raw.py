@@ -161,6 +161,11 @@ class RawBackend:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def stop_listening(self) -> None:
+        """Takes no further connection; those there are stay."""
+        assert self._server is not None
+        self._server.close()
+
     async def until(self, condition: Callable[[RawBackend], bool], timeout: float = http1.TIMEOUT) -> None:
         """Waits until something that arrived makes the condition true."""
         async with asyncio.timeout(timeout), self.changed:
