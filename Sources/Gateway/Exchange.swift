@@ -19,10 +19,13 @@ final class Exchange {
     private let request: ModernRequest
     private let fields: HTTPFields
     private let caller: Caller
+    private let key: SessionKey
     private let sessions: SessionPool
+    private let lists: Lists
     private let settings: GatewaySettings
     private let end: Instant
     private var call: LegacyCall?
+    private var waiter: ListWaiter?
     private var isCancelled = false
 
     /// What came of it; nil until `run` has ended.
@@ -36,14 +39,18 @@ final class Exchange {
 
     /// - Parameter fields: the header of the request.
     init(
-        _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, sessions: SessionPool,
+        _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, sessions: SessionPool, lists: Lists,
         settings: GatewaySettings
     ) {
         self.request = request
         self.fields = fields
         self.caller = caller
         self.sessions = sessions
+        self.lists = lists
         self.settings = settings
+        key = SessionKey(
+            principal: caller.principal,
+            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
         end = .now + settings.requestTimeout
     }
 
@@ -53,9 +60,9 @@ final class Exchange {
     /// Carries the request to the backend. It is sent once more, as a new request with a new id, when the session turns
     /// out to be lost, because then no handler ran, and when it only reads and no answer began.
     func run() async {
-        let key = SessionKey(
-            principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
+        if request.method.isList {
+            return outcome = await waiting { await lists.answer(request, of: caller, key: key, $0) }
+        }
         do throws(BackendError) {
             for attempt in 1...2 {
                 let lease = try await lease(key)
@@ -83,6 +90,18 @@ final class Exchange {
     func cancel() {
         isCancelled = true
         call?.cancel(BackendError(.cancelled, "the client went away"))
+        waiter?.cancel()
+    }
+
+    /// Does what waits for a list, which ends when the client goes.
+    private func waiting<Value, Failure>(
+        _ body: (ListWaiter) async throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        let waiter = ListWaiter()
+        self.waiter = waiter
+        defer { self.waiter = nil }
+        if isCancelled { waiter.cancel() }
+        return try await body(waiter)
     }
 
     private func run(on session: LegacySession) async throws(BackendError) -> Outcome {
@@ -116,7 +135,9 @@ final class Exchange {
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
         if let ready = session.readyHeaderParameters { return ready }
-        return try await session.headerParameters(caller.credentials, until: end)
+        return try await waiting { waiter throws(BackendError) in
+            try await lists.headerParameters(for: session, key: key, caller.credentials, waiter)
+        }
     }
 
     private func refusal(by parameters: HeaderParameters) -> Refusal? {
@@ -152,10 +173,7 @@ final class Exchange {
                     result, in: answer.document, answering: request, with: context)
                 return Answer(status: 200, text: text, code: nil)
             case .error(let error):
-                let error = try ErrorTranslation.modern(error, in: answer.document, answering: request)
-                // The only code whose status is not 200: the transport has one for it (basic/transports).
-                let status = error.code == ErrorCode.methodNotFound ? 404 : 200
-                return Answer(status: status, text: error.text, code: error.code)
+                return Answer(try ErrorTranslation.modern(error, in: answer.document, answering: request))
             }
         } catch {
             throw BackendError(.outcomeUnknown, "the server's answer has a result or an error that is no object")

@@ -1,7 +1,7 @@
 import HTTPTransport
 import HTTPWire
 import JSONText
-import MCP
+package import MCP
 package import Reactor
 package import Translation
 
@@ -25,11 +25,13 @@ package final class LegacySession {
     private var lastRequestID = 0
     private var answersUnderWay = 0
     private var pushStream: PushStream?
-    private lazy var tools = ToolDirectory(of: self)
+    private var tools = ToolDirectory()
     private(set) var isClosed = false
 
     /// Called when the session itself notices that the server has lost it.
     var onLoss: (() -> Void)?
+    /// Called when the server says that a list has changed, on whichever stream.
+    var onListChange: ((ServerCapability) -> Void)?
 
     private init(backend: Backend, handshake: Handshake, sessionID: [UInt8]?, credentials: Credentials) {
         self.backend = backend
@@ -130,30 +132,39 @@ package final class LegacySession {
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
     }
 
-    /// Asks for a page of the tools on the session's own account.
+    /// Asks for a page of a list on Remora's own account.
     ///
     /// - Parameter cursor: as the server spelled it; nil for the first page.
-    func listTools(cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
+    package func list(_ method: Method, cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
         let id = nextRequestID()
-        let text = ServerRequest.listTools(id: id, cursor: cursor)
+        let text = ServerRequest.list(method, id: id, cursor: cursor)
         let exchange = post(text, credentials: credentials, until: end, isRepeatable: false)
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
     }
 
-    /// ``headerParameters(_:until:)``, if they are known already.
-    package var readyHeaderParameters: HeaderParameters? { tools.ready }
+    // MARK: Tools
 
-    /// The arguments of the server's tools that clients repeat in headers. Asks the server when it does not know.
-    package func headerParameters(
-        _ credentials: Credentials, until end: Instant
-    ) async throws(BackendError) -> HeaderParameters {
-        try await tools.headerParameters(credentials, until: end)
-    }
+    /// The arguments of the server's tools that clients repeat in headers; nil until somebody has listed the tools, and
+    /// after a change of them.
+    package var readyHeaderParameters: HeaderParameters? { tools.known?.headerParameters }
+
+    /// Whether the server says that a second call of the tool with this name, in UTF-8, changes nothing beyond the first.
+    /// False where that is not known.
+    package func toolMayBeRepeated(_ name: [UInt8]) -> Bool { tools.known?.mayBeRepeated(name) == true }
+
+    /// How often the tools have changed: to be noted before they are listed, for ``learn(_:asOf:)``.
+    package var toolsVersion: Int { tools.version }
+
+    /// Takes note of what a list of all tools says.
+    package func learn(_ facts: ToolFacts, asOf version: Int) { tools.learn(facts, asOf: version) }
 
     /// A notification of the server, on whichever stream it came.
     func hear(_ notification: Envelope) {
-        guard case .notification(let method) = notification.kind else { return }
-        if notification.document.string(method, equals: "notifications/tools/list_changed") { tools.invalidate() }
+        guard case .notification(let method) = notification.kind,
+            let changed = ServerCapability(listChanged: method, in: notification.document)
+        else { return }
+        if changed == .tools { tools.invalidate() }
+        onListChange?(changed)
     }
 
     private func nextRequestID() -> Int {
