@@ -73,7 +73,7 @@ let package = Package(
         tests(of: "Telemetry", with: ["JSONText"]),
         tests(of: "Configuration"),
         tests(of: "Translation", with: ["MCP", "JSONText"], golden: ["Golden"]),
-        tests(of: "Legacy", with: ["MCP", "HTTPWire", "Reactor"]),
+        tests(of: "Legacy", with: ["MCP", "HTTPWire", "JSONText", "Reactor", "Translation"]),
         tests(
             of: "Gateway",
             with: [

@@ -3,7 +3,7 @@ extension Configuration {
     package struct Cache: Sendable, Equatable {
         /// How long a list counts as fresh: 0 to 24 hours, 0 turns caching off.
         package var ttl: Duration
-        /// Who may be given a cached list.
+        /// What clients are told of who may be given a cached list. Remora itself never shares one.
         package var scope: Scope
 
         /// Who may be given a cached list.

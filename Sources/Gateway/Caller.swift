@@ -6,6 +6,8 @@ import Legacy
 struct Caller {
     /// Equal for requests of one caller, different for those of two.
     let principal: KeyedHash
+    /// The same for all of a caller's requests, and at every replica. It is a secret, as what it is made of.
+    let identity: [UInt8]
     /// What goes to the backend with the call.
     let credentials: Credentials
     /// The credentials, and the header fields that belong to this call alone.
@@ -39,7 +41,7 @@ struct CallerRules {
         // for Custom Headers"), and no legacy server is known to.
         let parameters = head.fields.lines(startingWith: CallerRules.parameterPrefix)
         return Caller(
-            principal: principal, credentials: credentials,
+            principal: principal, identity: secret, credentials: credentials,
             callFields: parameters.isEmpty ? credentials : Credentials(lines: lines + parameters))
     }
 

@@ -20,10 +20,13 @@ final class Exchange {
     private let fields: HTTPFields
     private let caller: Caller
     private let responder: Responder
+    private let key: SessionKey
     private let sessions: SessionPool
+    private let lists: Lists
     private let settings: GatewaySettings
     private let end: Instant
     private var call: LegacyCall?
+    private var waiter: ListWaiter?
     private var isCancelled = false
     private lazy var notifications = NotificationTranslation(for: request)
     /// How many notifications went to the client.
@@ -43,14 +46,18 @@ final class Exchange {
     ///   - responder: gets what the server says before it answers.
     init(
         _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, to responder: Responder,
-        sessions: SessionPool, settings: GatewaySettings
+        sessions: SessionPool, lists: Lists, settings: GatewaySettings
     ) {
         self.request = request
         self.fields = fields
         self.caller = caller
         self.responder = responder
         self.sessions = sessions
+        self.lists = lists
         self.settings = settings
+        key = SessionKey(
+            principal: caller.principal,
+            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
         end = .now + settings.requestTimeout
     }
 
@@ -59,6 +66,9 @@ final class Exchange {
 
     /// Carries the request to the backend.
     func run() async {
+        if request.method.isList {
+            return outcome = await waiting { await lists.answer(request, of: caller, key: key, $0) }
+        }
         do throws(BackendError) {
             outcome = .some(try await attempts())
         } catch {
@@ -69,14 +79,11 @@ final class Exchange {
     /// Sends the request, and once more, as a new request with a new id, where that can do no harm: when the session
     /// turns out to be lost, because then no handler ran, and when no response came to what may run twice.
     private func attempts() async throws(BackendError) -> Outcome {
-        let key = SessionKey(
-            principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
         var hasLostSession = false
         /// How the attempt ended after which the request may have run. No later error unsays that.
         var doubt: BackendError?
         while true {
-            let lease = try await lease(key, after: doubt)
+            let lease = try await lease(after: doubt)
             defer { sessions.release(lease) }
             do throws(BackendError) {
                 return try await run(on: lease.session)
@@ -94,7 +101,7 @@ final class Exchange {
         }
     }
 
-    private func lease(_ key: SessionKey, after doubt: BackendError?) async throws(BackendError) -> Lease {
+    private func lease(after doubt: BackendError?) async throws(BackendError) -> Lease {
         if let ready = sessions.readyLease(key) { return ready }
         do throws(BackendError) {
             return try await sessions.lease(key, credentials: caller.credentials)
@@ -105,13 +112,30 @@ final class Exchange {
 
     /// Whether the request may run twice, and the client was told nothing that a second run would tell it again.
     private func mayRepeat(on session: LegacySession) -> Bool {
-        forwarded == 0 && !isCancelled && request.method.isSafeToRepeat
+        guard forwarded == 0, !isCancelled else { return false }
+        if request.method.isSafeToRepeat { return true }
+        guard settings.trustsAnnotations, let name = request.document.value("name", of: request.params) else {
+            return false
+        }
+        return request.document.stringBytes(name).map { session.toolMayBeRepeated($0) } ?? false
     }
 
     /// The client has gone: nobody waits for the answer any more.
     func cancel() {
         isCancelled = true
         call?.cancel(BackendError(.cancelled, "the client went away"))
+        waiter?.cancel()
+    }
+
+    /// Does what waits for a list, which ends when the client goes.
+    private func waiting<Value, Failure>(
+        _ body: (ListWaiter) async throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        let waiter = ListWaiter()
+        self.waiter = waiter
+        defer { self.waiter = nil }
+        if isCancelled { waiter.cancel() }
+        return try await body(waiter)
     }
 
     private func run(on session: LegacySession) async throws(BackendError) -> Outcome {
@@ -146,7 +170,9 @@ final class Exchange {
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
         if let ready = session.readyHeaderParameters { return ready }
-        return try await session.headerParameters(caller.credentials, until: end)
+        return try await waiting { waiter throws(BackendError) in
+            try await lists.headerParameters(for: session, key: key, caller.credentials, waiter)
+        }
     }
 
     private func refusal(by parameters: HeaderParameters) -> Refusal? {
@@ -182,10 +208,7 @@ final class Exchange {
                     result, in: answer.document, answering: request, with: context)
                 return Answer(status: 200, text: text, code: nil)
             case .error(let error):
-                let error = try ErrorTranslation.modern(error, in: answer.document, answering: request)
-                // The only code whose status is not 200: the transport has one for it (basic/transports).
-                let status = error.code == ErrorCode.methodNotFound ? 404 : 200
-                return Answer(status: status, text: error.text, code: error.code)
+                return Answer(try ErrorTranslation.modern(error, in: answer.document, answering: request))
             }
         } catch {
             throw BackendError(.outcomeUnknown, "the server's answer has a result or an error that is no object")

@@ -14,14 +14,18 @@ package final class Gateway {
     private let admission: AdmissionRules
     private let callers: CallerRules
     private let sessions: SessionPool
+    private let lists: Lists
     private let log: Log
 
-    /// - Parameter key: shared by all loops of the process, so that a caller has one hash in the log.
-    package init(settings: GatewaySettings, sessions: SessionPool, key: HashKey, log: Log) {
+    /// - Parameters:
+    ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
+    ///   - seal: shared by them too, because what one sealed may come back to another.
+    package init(settings: GatewaySettings, sessions: SessionPool, key: HashKey, seal: Seal, log: Log) {
         self.settings = settings
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(isolateBy: settings.isolateBy, key: key)
         self.sessions = sessions
+        lists = Lists(sessions: sessions, settings: settings, seal: seal)
         self.log = log
     }
 
@@ -41,7 +45,10 @@ package final class Gateway {
     }
 
     /// Ends every session. To be called when no request is in flight any more.
-    package func close() async { await sessions.closeAll() }
+    package func close() async {
+        lists.close()
+        await sessions.closeAll()
+    }
 
     private func serve(_ request: HTTPServerRequest, by responder: Responder) async {
         let record = RequestRecord()
@@ -69,7 +76,8 @@ package final class Gateway {
             let caller = callers.caller(of: request.head)
             record.describe(admitted, from: caller)
             return Exchange(
-                admitted, request.head.fields, from: caller, to: responder, sessions: sessions, settings: settings)
+                admitted, request.head.fields, from: caller, to: responder, sessions: sessions, lists: lists,
+                settings: settings)
         }
     }
 

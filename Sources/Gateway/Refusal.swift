@@ -139,6 +139,9 @@ extension Refusal {
         Refusal(status: 200, code: ErrorCode.invalidParams, message: "Invalid params: \(what)")
     }
 
+    /// Whatever is wrong with it: forged, of another caller or list, too old, or of a list that has changed since.
+    static let invalidCursor = invalidParams("the cursor is not valid, or not any more. List again, without a cursor.")
+
     /// - Parameter method: as the client spelled it; it is cut, because it may be anything. By scalars: one character
     ///   can have any number of marks.
     static func methodNotFound(_ method: String, _ why: String) -> Refusal {

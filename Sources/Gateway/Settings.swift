@@ -12,13 +12,14 @@ package final class GatewaySettings: Sendable {
     package let requestTimeout: Duration
     /// Bytes of an event stream that may wait for its client before the server has to.
     package let streamBuffer: Int
+    /// Whether a tool that says that it may run twice is believed.
+    package let trustsAnnotations: Bool
     /// Nesting of a request.
     package let maxDepth: Int
 
     package init(
         path: String, door: Door, isolateBy: [String], caching: CachePolicy, requestTimeout: Duration,
-        streamBuffer: Int,
-        maxDepth: Int
+        streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int
     ) {
         self.path = path
         self.door = door
@@ -26,6 +27,7 @@ package final class GatewaySettings: Sendable {
         self.caching = caching
         self.requestTimeout = requestTimeout
         self.streamBuffer = streamBuffer
+        self.trustsAnnotations = trustsAnnotations
         self.maxDepth = maxDepth
     }
 }

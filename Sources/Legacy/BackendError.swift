@@ -54,7 +54,7 @@ package struct BackendError: Error, Sendable {
 
     /// The error as that of a call which waited for this request and was never sent: whatever became of the request, no
     /// handler of the call ran. What the client or the pool has to know by its kind stays as it is.
-    func beforeDispatch(of request: StaticString) -> BackendError {
+    package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
         case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
         case .outcomeUnknown, .noAnswer, .rejected, .silent, .overdue:

@@ -220,19 +220,27 @@ final class BackendExchange: HTTPResponseHandler {
     /// Keeps a message for the reader. When it does not keep up, the server has to wait, and its silence is then no
     /// fault of its own.
     private func keep(_ message: [UInt8]) {
-        hasDelivered = true
-        messages.append(message)
-        heldBytes += message.count
+        add(message)
         guard heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else { return }
         isPaused = true
         connection?.pauseReading()
         connection?.setTimeout(end)
     }
 
+    private func add(_ message: [UInt8]) {
+        hasDelivered = true
+        messages.append(message)
+        heldBytes += message.count
+    }
+
     func finished() {
-        if content == .json, !isAbandoned { keep(json) }
+        if content == .json, !isAbandoned { add(json) }
         json = []
-        if let connection { backend.connections.putBack(connection) }
+        if let connection {
+            // The end came with what it was paused for; the next request on it must be read.
+            if isPaused { connection.resumeReading() }
+            backend.connections.putBack(connection)
+        }
         end(nil)
     }
 

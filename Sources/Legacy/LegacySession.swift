@@ -32,11 +32,13 @@ package final class LegacySession {
     private var pinging: Gate?
     private var wasAlive = true
     private var pushStream: PushStream?
-    private lazy var tools = ToolDirectory(of: self)
+    private var tools = ToolDirectory()
     private(set) var isClosed = false
 
     /// Called when the session itself notices that the server has lost it.
     var onLoss: (() -> Void)?
+    /// Called when the server says that a list has changed, on whichever stream.
+    var onListChange: ((ServerCapability) -> Void)?
 
     private init(backend: Backend, handshake: Handshake, sessionID: [UInt8]?, credentials: Credentials) {
         self.backend = backend
@@ -158,11 +160,11 @@ package final class LegacySession {
         if !calls.isEmpty { calls[call.id] = nil }
     }
 
-    /// Asks for a page of the tools on the session's own account.
+    /// Asks for a page of a list on Remora's own account.
     ///
     /// - Parameter cursor: as the server spelled it; nil for the first page.
-    func listTools(cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
-        call({ ServerRequest.listTools(id: $0, cursor: cursor) }, credentials: credentials, until: end)
+    package func list(_ method: Method, cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
+        call({ ServerRequest.list(method, id: $0, cursor: cursor) }, credentials: credentials, until: end)
     }
 
     /// Has the server send log messages from `level` on, as far as it sends any. A server that does not obey is not
@@ -185,15 +187,21 @@ package final class LegacySession {
 
     var loop: Loop { backend.loop }
 
-    /// ``headerParameters(_:until:)``, if they are known already.
-    package var readyHeaderParameters: HeaderParameters? { tools.ready }
+    // MARK: Tools
 
-    /// The arguments of the server's tools that clients repeat in headers. Asks the server when it does not know.
-    package func headerParameters(
-        _ credentials: Credentials, until end: Instant
-    ) async throws(BackendError) -> HeaderParameters {
-        try await tools.headerParameters(credentials, until: end)
-    }
+    /// The arguments of the server's tools that clients repeat in headers; nil until somebody has listed the tools, and
+    /// after a change of them.
+    package var readyHeaderParameters: HeaderParameters? { tools.known?.headerParameters }
+
+    /// Whether the server says that a second call of the tool with this name, in UTF-8, changes nothing beyond the first.
+    /// False where that is not known.
+    package func toolMayBeRepeated(_ name: [UInt8]) -> Bool { tools.known?.mayBeRepeated(name) == true }
+
+    /// How often the tools have changed: to be noted before they are listed, for ``learn(_:asOf:)``.
+    package var toolsVersion: Int { tools.version }
+
+    /// Takes note of what a list of all tools says.
+    package func learn(_ facts: ToolFacts, asOf version: Int) { tools.learn(facts, asOf: version) }
 
     /// A notification of the server.
     ///
@@ -209,7 +217,12 @@ package final class LegacySession {
             call?.hear(notification, kind)
         case .toolsListChanged:
             tools.invalidate()
-        case .promptsListChanged, .resourcesListChanged, .resourceUpdated, .notForClients, .malformed:
+            onListChange?(.tools)
+        case .promptsListChanged:
+            onListChange?(.prompts)
+        case .resourcesListChanged:
+            onListChange?(.resources)
+        case .resourceUpdated, .notForClients, .malformed:
             break
         }
     }

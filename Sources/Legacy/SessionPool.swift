@@ -1,5 +1,6 @@
 import HTTPTransport
-import Reactor
+package import Reactor
+import Translation
 
 /// A call's right to use a session. Give it back with `SessionPool.release`.
 package struct Lease {
@@ -32,9 +33,15 @@ package final class SessionPool {
     private let limits: Limits
     private var table: SessionTable<SessionKey>
     private var sessions: [SessionTable<SessionKey>.ID: LegacySession] = [:]
+    private var keys: [SessionTable<SessionKey>.ID: SessionKey] = [:]
     private var openings: [SessionTable<SessionKey>.ID: Opening] = [:]
     private let freed = Gate()
     private let sweep: Deadline
+
+    /// Called when something has happened to a session.
+    package var onEvent: ((SessionEvent) -> Void)?
+
+    package var loop: Loop { backend.loop }
 
     package init(backend: Backend, limits: Limits) {
         self.backend = backend
@@ -104,6 +111,7 @@ package final class SessionPool {
 
     private func retire(_ id: SessionTable<SessionKey>.ID) {
         sessions[id]?.forget()
+        noteEnd(of: id)
         if table.retire(id) { close(id) }
         freed.open()
     }
@@ -133,7 +141,10 @@ package final class SessionPool {
             let session = try await LegacySession.open(
                 on: backend, capabilities: key.capabilities, credentials: credentials)
             session.onLoss = { [unowned self] in retire(id) }
+            session.onListChange = { [unowned self] in onEvent?(.listChanged(key, $0)) }
             sessions[id] = session
+            keys[id] = key
+            onEvent?(.opened(key, serverInfo: session.handshake.serverInfo))
             table.opened(id)
             opening.result = .success(session)
             return session
@@ -149,7 +160,13 @@ package final class SessionPool {
 
     private func close(_ id: SessionTable<SessionKey>.ID) {
         guard let session = sessions.removeValue(forKey: id) else { return }
+        noteEnd(of: id)
         backend.loop.spawn { await session.close() }
+    }
+
+    /// A session that is retired ends once, though it is closed later.
+    private func noteEnd(of id: SessionTable<SessionKey>.ID) {
+        if let key = keys.removeValue(forKey: id) { onEvent?(.ended(key)) }
     }
 
     private func closeExpired() {

@@ -17,6 +17,8 @@ package struct ResultContext: Sendable {
 package enum TranslationError: Error, Equatable, Sendable {
     /// The member `result` or `error` is not an object.
     case notAnObject
+    /// What it becomes is longer than a text may be.
+    case tooLong
 }
 
 /// Legacy results as a modern client reads them.
@@ -28,25 +30,32 @@ package enum ResultTranslation {
     package static func modern(
         _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
     ) throws(TranslationError) -> SplicedText {
+        var text = try modernResult(result, in: document, of: request.method, with: context)
+        text.prepend(ResponseText.resultHead(id: request.rawID))
+        text.append("}")
+        return text
+    }
+
+    /// The result alone, to a request of this method.
+    static func modernResult(
+        _ result: JSONValue, in document: JSONDocument, of method: Method, with context: ResultContext
+    ) throws(TranslationError) -> SplicedText {
         guard result.kind == .object else { throw .notAnObject }
         var splice = JSONSplice(document)
         splice.remove("inputRequests", "requestState", from: result)
         splice.set("resultType", to: "\"complete\"", in: result, at: .start)
         nameServer(context.serverInfo, in: result, of: document, &splice)
-        if let hints = context.caching.hints(for: request.method) {
+        if let hints = context.caching.hints(for: method) {
             splice.set("ttlMs", to: hints.ttlMs, in: result, at: .end)
             splice.set("cacheScope", to: hints.cacheScope, in: result, at: .end)
         }
-        switch request.method {
+        switch method {
         case .listTools: ToolTranslation.listed(in: result, of: document, &splice)
         case .callTool: ToolTranslation.called(result, of: document, &splice)
         case .complete: CompletionTranslation.completed(result, of: document, &splice)
         default: break
         }
-        var text = splice.rendered(result)
-        text.prepend(ResponseText.resultHead(id: request.rawID))
-        text.append("}")
-        return text
+        return splice.rendered(result)
     }
 
     /// Puts the server's name into `_meta` and takes out what belongs to a task that the client knows nothing of.

@@ -13,14 +13,16 @@ package enum ServerRequest {
         ResponseText.errorHead(id: id) + #"{"code":-32601,"message":"Method not found"}}"#.utf8
     }
 
-    /// `tools/list`.
+    /// A page of a list.
     ///
     /// - Parameter cursor: as the server spelled it, with its quotes; nil for the first page.
-    package static func listTools(id: Int, cursor: [UInt8]?) -> [UInt8] {
+    package static func list(_ method: Method, id: Int, cursor: [UInt8]?) -> [UInt8] {
         var text: [UInt8] = []
         text.append(#"{"jsonrpc":"2.0","id":"#)
         text.appendJSON(id)
-        text.append(#","method":"tools/list","params":{"#)
+        text.append(#","method":""#)
+        text.append(method.name)
+        text.append(#"","params":{"#)
         if let cursor {
             text.append(#""cursor":"#)
             text.append(contentsOf: cursor)

@@ -14,10 +14,14 @@ struct Wiring: Sendable {
     private let configuration: Configuration
     private let log: Log
     private let key = HashKey()
+    private let seal: Seal
 
     init(_ configuration: Configuration, log: Log) {
         self.configuration = configuration
         self.log = log
+        let url = configuration.backend.url
+        // A key of this process: what it sealed ends with it.
+        seal = Seal(ring: KeyRing([SecureRandom.bytes(KeyRing.keySize)]), deployment: url.hostField + url.target)
     }
 
     /// What serves on one loop.
@@ -73,7 +77,8 @@ struct Wiring: Sendable {
                 maxSessions: max(1, configuration.sessions.max / shards),
                 idleTimeout: configuration.sessions.idleTimeout))
         let gateway = Gateway(
-            settings: gatewaySettings(isLoopback: listener.address.isLoopback), sessions: sessions, key: key, log: log)
+            settings: gatewaySettings(isLoopback: listener.address.isLoopback), sessions: sessions, key: key,
+            seal: seal, log: log)
         return Service(
             on: loop, listener: listener, gateway: gateway,
             limits: HTTPServerConnection.Limits(
@@ -112,6 +117,6 @@ struct Wiring: Sendable {
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
-            maxDepth: configuration.limits.maxDepth)
+            trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth)
     }
 }

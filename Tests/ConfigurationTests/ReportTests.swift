@@ -394,11 +394,11 @@ import Testing
 
     @Test func skipsAByteOrderMark() {
         #expect(
-            printed("\u{FEFF}backends: [{url: http://b, x: 1}]")
+            printed("\u{FEFF}log: {x: 1, level: info}\nbackends: [{url: http://b}]")
                 == """
-                remora.yaml:1:28: unknown key "x" in backends[0]; the keys here are url
-                    1 | backends: [{url: http://b, x: 1}]
-                      |                            ^
+                remora.yaml:1:7: unknown key "x" in log; the keys here are level, format
+                    1 | log: {x: 1, level: info}
+                      |       ^
                 """)
     }
 

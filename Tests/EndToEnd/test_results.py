@@ -146,7 +146,7 @@ async def test_completions_have_a_limit() -> None:
 async def test_lists_say_how_long_they_keep(message: dict[str, Any]) -> None:
     async with RawBackend() as raw, stack(raw.address, cache={"ttl": "5s", "scope": "public"}) as running:
         result = (await running.client.send(message)).result
-    assert (result["ttlMs"], result["cacheScope"]) == (5000, "public")
+    assert 4000 < result["ttlMs"] <= 5000 and result["cacheScope"] == "public"
 
 
 async def test_what_is_read_is_not_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 
@@ -252,3 +253,40 @@ async def test_a_call_is_not_sent_again() -> None:
         answer = await running.client.send(call("x"))
         assert answer.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
         assert raw.methods["tools/call"] == 1
+
+
+@pytest.mark.parametrize("annotations", ["trust", "ignore"])
+@pytest.mark.parametrize(
+    ("hints", "repeats"),
+    [
+        ({"readOnlyHint": True}, True),
+        ({"idempotentHint": True}, True),
+        ({"readOnlyHint": False, "idempotentHint": False}, False),
+        ({"readOnlyHint": "true"}, False),
+        ({"destructiveHint": False}, False),
+    ],
+    ids=["read only", "idempotent", "neither", "no boolean", "not destructive"],
+)
+async def test_a_tool_that_may_run_twice_is_called_again(
+    hints: dict[str, object], repeats: bool, annotations: str
+) -> None:
+    lost = False
+
+    async def script(exchange: Exchange) -> bool:
+        nonlocal lost
+        if exchange.method != "tools/call" or lost:
+            return False
+        lost = True
+        exchange.close()
+        return True
+
+    tool = {"name": "x", "inputSchema": {"type": "object"}, "annotations": hints}
+    results = {"tools/list": json.dumps({"tools": [tool]}).encode()}
+    trust = {"annotations": annotations}
+    async with RawBackend(script, results=results) as raw, stack(raw.address, with_backend=trust) as running:
+        answer = await running.client.call("x")
+        if repeats and annotations == "trust":
+            assert answer.text == "raw" and raw.methods["tools/call"] == 2
+        else:
+            assert answer.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
+            assert raw.methods["tools/call"] == 1

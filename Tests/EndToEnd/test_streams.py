@@ -442,3 +442,16 @@ async def test_a_large_answer_is_not_held_twice(send: Callable[..., Awaitable[No
             assert answer.http.media_type == ("text/event-stream" if streams else "application/json")
             assert len(answer.text) == LARGE
             assert running.remora.peak() - before < 1.25 * LARGE
+
+
+@pytest.mark.parametrize("send", [as_json, as_chunks, as_an_event], ids=lambda send: send.__name__)
+async def test_a_connection_serves_on_after_a_large_answer(send: Callable[..., Awaitable[None]]) -> None:
+    """What made the exchange stop reading must not outlive it."""
+
+    async def script(exchange: Exchange) -> None:
+        await send(exchange, exchange.response(b'{"content":[{"type":"text","text":"%s"}]}' % (b"x" * 1_000_000)))
+
+    async with RawBackend(calls(script)) as raw, stack(raw.address) as running:
+        for _ in range(4):
+            assert len((await running.client.call("x")).text) == 1_000_000
+            assert (await running.client.call("y")).text == "raw"

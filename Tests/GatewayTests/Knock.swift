@@ -70,7 +70,7 @@ extension GatewaySettings {
         GatewaySettings(
             path: "/mcp", door: Door(allowedOrigins: origins, allowedHosts: hosts, isLoopback: isLoopback),
             isolateBy: ["authorization"], caching: CachePolicy(ttlMs: 30000, scope: .private),
-            requestTimeout: .seconds(60), streamBuffer: 65536, maxDepth: maxDepth)
+            requestTimeout: .seconds(60), streamBuffer: 65536, trustsAnnotations: true, maxDepth: maxDepth)
     }
 }
 

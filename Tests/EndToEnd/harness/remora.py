@@ -39,9 +39,9 @@ def yaml(value: Any, indent: int = 0) -> str:
     return "".join(lines)
 
 
-def configuration(*backends: str, **changes: Any) -> str:
-    """The text of a configuration: the defaults above, these backends, and a test's changes."""
-    return yaml(merged({**DEFAULTS, "backends": [{"url": url} for url in backends]}, changes))
+def configuration(*backends: str, with_backend: Mapping[str, Any] | None = None, **changes: Any) -> str:
+    """The text of a configuration: the defaults above, these backends with more keys, and a test's changes."""
+    return yaml(merged({**DEFAULTS, "backends": [{"url": url, **(with_backend or {})} for url in backends]}, changes))
 
 
 class Remora:

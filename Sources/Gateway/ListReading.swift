@@ -1,0 +1,170 @@
+import JSONText
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// What came of reading a list. It goes to all who wait for it, each with an id of their own.
+enum ListOutcome {
+    case list(ListSnapshot)
+    /// The server's own error.
+    case error(JSONValue, in: JSONDocument)
+    case refused(Refusal)
+    case failed(BackendError)
+}
+
+/// Reads a list of the server, page by page, on a session of its own lease.
+final class ListReading {
+    /// How much is read.
+    enum Extent {
+        /// All pages, to put one list together.
+        case whole
+        /// One page of a list that is too long for that, by the server's cursor.
+        case page(cursor: [UInt8])
+    }
+
+    /// A list beyond this is passed on page by page, as the server gives it. 100 pages and 10,000 items are more than a
+    /// model or a person can choose from, and a server that never ends its list has to end somewhere; 8 MiB are 800 bytes
+    /// for each of so many items.
+    private static let maxParts = 100
+    private static let maxItems = 10_000
+    static let maxSize = 8 << 20
+    /// Bytes of the items on one page of Remora's: what a published client takes as one event.
+    private static let pageSize = 1 << 20
+    /// Bytes of a server's cursor, which goes into ours. It is most often a number or a key.
+    private static let maxCursor = 16 << 10
+
+    private let method: Method
+    private let key: SessionKey
+    private let credentials: Credentials
+    private let extent: Extent
+    private let sessions: SessionPool
+    private let settings: GatewaySettings
+    private let end: Instant
+    private var call: LegacyCall?
+    private var cancellation: BackendError?
+
+    init(
+        _ method: Method, _ extent: Extent, key: SessionKey, credentials: Credentials, sessions: SessionPool,
+        settings: GatewaySettings
+    ) {
+        self.method = method
+        self.key = key
+        self.credentials = credentials
+        self.extent = extent
+        self.sessions = sessions
+        self.settings = settings
+        end = .now + settings.requestTimeout
+    }
+
+    /// Nobody needs it any more.
+    func cancel(_ error: BackendError) {
+        guard cancellation == nil else { return }
+        cancellation = error
+        call?.cancel(error)
+    }
+
+    /// Reads it. It is begun once more when the session turns out to be lost, or when a page was not answered at all: no
+    /// page does anything but list.
+    func run() async -> ListOutcome {
+        do throws(BackendError) {
+            for attempt in 1...2 {
+                try checkCancellation()
+                let lease = try await sessions.lease(key, credentials: credentials)
+                defer { sessions.release(lease) }
+                do throws(BackendError) {
+                    return try await read(from: lease.session)
+                } catch  where error.kind == .sessionLost {
+                    sessions.retire(lease)
+                } catch  where error.kind == .noAnswer && attempt == 1 {
+                    continue
+                }
+            }
+            throw BackendError(.sessionLost, "the server lost a session that was just made")
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    private func checkCancellation() throws(BackendError) {
+        if let cancellation { throw cancellation }
+    }
+
+    private func read(from session: LegacySession) async throws(BackendError) -> ListOutcome {
+        if let capability = method.requiredCapability, !session.handshake.offers(capability) {
+            return .refused(.methodNotFound("\(method.name)", "This server has no \(capability.rawValue)."))
+        }
+        let serverInfo = session.handshake.serverInfo
+        let version = session.toolsVersion
+        var assembly = ListAssembly(
+            of: method, with: ResultContext(serverInfo: serverInfo, caching: settings.caching))
+        var cursor: [UInt8]?
+        var second: [UInt8]?
+        if case .page(let start) = extent { cursor = start }
+        repeat {
+            let answer = try await page(at: cursor, of: session)
+            guard case .result(let result) = answer.outcome else {
+                learn(assembly, session, asOf: version)
+                return error(of: answer)
+            }
+            cursor = try add(result, of: answer, to: &assembly)
+            if assembly.partCount == 1 { second = cursor }
+        } while cursor != nil && goesOn(after: assembly)
+        learn(assembly, session, asOf: version)
+        if cursor == nil, isWhole(assembly) {
+            return .list(ListSnapshot(assembly, pageSize: ListReading.pageSize, from: serverInfo))
+        }
+        return .list(ListSnapshot(firstOf: assembly, continuation: second, from: serverInfo))
+    }
+
+    private func goesOn(after assembly: ListAssembly) -> Bool {
+        guard case .whole = extent else { return false }
+        return assembly.partCount < ListReading.maxParts && assembly.itemCount < ListReading.maxItems
+            && assembly.byteCount < ListReading.maxSize
+    }
+
+    private func isWhole(_ assembly: ListAssembly) -> Bool {
+        guard case .whole = extent else { return false }
+        return assembly.itemCount <= ListReading.maxItems && assembly.byteCount <= ListReading.maxSize
+    }
+
+    private func page(at cursor: [UInt8]?, of session: LegacySession) async throws(BackendError) -> LegacyAnswer {
+        try checkCancellation()
+        let call = session.list(method, cursor: cursor, credentials: credentials, until: end)
+        self.call = call
+        defer { self.call = nil }
+        do throws(BackendError) {
+            return try await call.answer()
+        } catch {
+            if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+            throw error
+        }
+    }
+
+    private func add(
+        _ result: JSONValue, of answer: LegacyAnswer, to assembly: inout ListAssembly
+    ) throws(BackendError) -> [UInt8]? {
+        let next: [UInt8]?
+        do throws(TranslationError) {
+            next = try assembly.add(result, in: answer.document)
+        } catch {
+            throw BackendError(.outcomeUnknown, "the server's answer has a result that is no object")
+        }
+        if let next, next.count > ListReading.maxCursor {
+            throw BackendError(.outcomeUnknown, "the server's cursor is larger than \(ListReading.maxCursor) bytes")
+        }
+        return next
+    }
+
+    /// The session remembers what the tools say of themselves, so that no call of a tool has to list them again. A server
+    /// that cannot list has told clients nothing of its tools either.
+    private func learn(_ assembly: ListAssembly, _ session: LegacySession, asOf version: Int) {
+        guard method == .listTools, case .whole = extent else { return }
+        session.learn(assembly.tools, asOf: version)
+    }
+
+    private func error(of answer: LegacyAnswer) -> ListOutcome {
+        guard case .error(let error) = answer.outcome else { preconditionFailure("a result is no error") }
+        return .error(error, in: answer.document)
+    }
+}

@@ -1,0 +1,51 @@
+import Crypto
+import Translation
+
+/// A list as the server gave it at one time.
+struct ListSnapshot {
+    /// Never empty.
+    let pages: [ListPage]
+    /// Of all items. Empty where there is one page only, to which no cursor leads.
+    let digest: [UInt8]
+    /// The server's cursor behind the last of `pages`, where the list was too long to be put together.
+    let continuation: [UInt8]?
+    /// What the tools say, where it lists tools.
+    let tools: ToolFacts
+    /// Of the server that gave it, as it spelled it.
+    let serverInfo: [UInt8]
+
+    /// A whole list.
+    ///
+    /// - Parameter pageSize: bytes of a page's items.
+    init(_ assembly: ListAssembly, pageSize: Int, from serverInfo: [UInt8]) {
+        pages = assembly.pages(of: pageSize)
+        digest = pages.count == 1 ? [] : Array(SHA256.digest(assembly.text).prefix(ListCursor.digestSize))
+        continuation = nil
+        tools = assembly.tools
+        self.serverInfo = serverInfo
+    }
+
+    /// The server's own page, and its cursor to the next one, if there is one.
+    init(firstOf assembly: ListAssembly, continuation: [UInt8]?, from serverInfo: [UInt8]) {
+        pages = [assembly.firstPart]
+        digest = []
+        self.continuation = continuation
+        tools = assembly.tools
+        self.serverInfo = serverInfo
+    }
+
+    /// Bytes that it takes.
+    var size: Int { pages.reduce(0) { $0 + $1.size } }
+
+    /// What leads to the page after this one; nil after the last.
+    func next(after index: Int) -> ListCursor? {
+        if index + 1 < pages.count { return .item(digest: digest, start: pages[index + 1].start) }
+        return continuation.map { .page(cursor: $0) }
+    }
+
+    /// The page with this item at its start; nil when this is another list, or has no such page.
+    func index(digest: [UInt8], start: Int) -> Int? {
+        guard digest == self.digest else { return nil }
+        return pages.firstIndex { $0.start == start }
+    }
+}

@@ -1,0 +1,200 @@
+import Crypto
+import JSONText
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// The server's lists, as far as one loop has read them: each is read once for all calls that may share a session, and
+/// kept for `cache.ttl` (2026-07-28, server/utilities/caching, server/utilities/pagination).
+final class Lists {
+    struct Key: Hashable {
+        let session: SessionKey
+        let method: Method
+    }
+
+    /// A list that is being read, and who waits for it.
+    private final class Shared {
+        let reading: ListReading
+        var waiters: [ObjectIdentifier: ListWaiter] = [:]
+
+        init(_ reading: ListReading) { self.reading = reading }
+    }
+
+    /// What is kept on a loop: four lists for each of 64 sessions, and the memory that 32 MiB are. Whatever is beyond is
+    /// read again.
+    private static let limits = ListCache<Key, ListSnapshot>.Limits(count: 256, size: 32 << 20)
+    /// How long a client may take from one page to the next: a person may look at a list for a while.
+    private static let cursorLifetime: Duration = .seconds(3600)
+
+    private let sessions: SessionPool
+    private let settings: GatewaySettings
+    private let seal: Seal
+    private var cache: ListCache<Key, ListSnapshot>
+    private var shared: [ListCache<Key, ListSnapshot>.ReadingID: Shared] = [:]
+    /// What the server called itself in the last handshake.
+    private var serverInfo: [UInt8] = []
+
+    init(sessions: SessionPool, settings: GatewaySettings, seal: Seal) {
+        self.sessions = sessions
+        self.settings = settings
+        self.seal = seal
+        cache = ListCache(ttl: .milliseconds(settings.caching.ttlMs), limits: Lists.limits)
+        sessions.onEvent = { [unowned self] in heard($0) }
+    }
+
+    // MARK: What clients get
+
+    /// Answers a request for a list.
+    ///
+    /// - Parameter key: of the sessions that its caller may use.
+    func answer(
+        _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter
+    ) async -> Exchange.Outcome {
+        do throws(Refusal) {
+            try ParameterRules.check(request)
+            let cursor = try cursor(in: request, of: caller)
+            if case .page(let legacy) = cursor {
+                let reading = reading(request.method, .page(cursor: legacy), key, caller.credentials)
+                let outcome = await waiter.run(reading)
+                return try answer(request, of: caller, with: outcome, freshUntil: freshFromNow, at: nil)
+            }
+            let (outcome, until) = await list(Key(session: key, method: request.method), caller.credentials, waiter)
+            return try answer(request, of: caller, with: outcome, freshUntil: until, at: cursor)
+        } catch {
+            return .refused(error)
+        }
+    }
+
+    private var freshFromNow: Instant { .now + .milliseconds(settings.caching.ttlMs) }
+
+    private func cursor(in request: ModernRequest, of caller: Caller) throws(Refusal) -> ListCursor? {
+        guard let value = request.document.value("cursor", of: request.params) else { return nil }
+        let text = request.document.stringBytes(value) ?? []
+        guard let payload = try? seal.open(text, for: .cursor, caller: caller.identity, at: .now),
+            let cursor = ListCursor(payload, for: request.method)
+        else { throw .invalidCursor }
+        return cursor
+    }
+
+    private func answer(
+        _ request: ModernRequest, of caller: Caller, with outcome: ListOutcome, freshUntil: Instant,
+        at cursor: ListCursor?
+    ) throws(Refusal) -> Exchange.Outcome {
+        switch outcome {
+        case .failed(let error): return .failed(error)
+        case .refused(let refusal): throw refusal
+        case .error(let error, let document): return translated(error, in: document, answering: request)
+        case .list(let snapshot):
+            var index = 0
+            if case .item(let digest, let start) = cursor {
+                guard let found = snapshot.index(digest: digest, start: start) else { throw .invalidCursor }
+                index = found
+            }
+            let text = snapshot.pages[index].response(
+                id: request.rawID, ttlMs: max(0, Int((freshUntil - .now).nanoseconds / 1_000_000)),
+                nextCursor: snapshot.next(after: index).map { sealed($0, of: request.method, for: caller) })
+            return .answered(Answer(status: 200, text: text, code: nil))
+        }
+    }
+
+    private func translated(
+        _ error: JSONValue, in document: JSONDocument, answering request: ModernRequest
+    ) -> Exchange.Outcome {
+        do throws(TranslationError) {
+            return .answered(Answer(try ErrorTranslation.modern(error, in: document, answering: request)))
+        } catch {
+            return .failed(BackendError(.outcomeUnknown, "the server's answer has an error that is no object"))
+        }
+    }
+
+    private func sealed(_ cursor: ListCursor, of method: Method, for caller: Caller) -> [UInt8] {
+        seal.seal(
+            cursor.bytes(for: method), for: .cursor, caller: caller.identity, until: .now + Lists.cursorLifetime)
+    }
+
+    // MARK: What calls of tools need
+
+    /// The arguments of the server's tools that clients repeat in headers, for a session that does not know them yet.
+    /// Whoever lists the tools meanwhile waits for the same reading.
+    func headerParameters(
+        for session: LegacySession, key: SessionKey, _ credentials: Credentials, _ waiter: ListWaiter
+    ) async throws(BackendError) -> HeaderParameters {
+        let version = session.toolsVersion
+        switch await list(Key(session: key, method: .listTools), credentials, waiter).0 {
+        case .list(let snapshot):
+            // The reading may have been on another session of the key.
+            session.learn(snapshot.tools, asOf: version)
+            return snapshot.tools.headerParameters
+        case .error, .refused:
+            return HeaderParameters()
+        case .failed(let error):
+            throw error.beforeDispatch(of: "tools/list")
+        }
+    }
+
+    // MARK: Reading
+
+    /// The list, and until when it is fresh. However many ask at once, it is read once.
+    private func list(
+        _ key: Key, _ credentials: Credentials, _ waiter: ListWaiter
+    ) async -> (ListOutcome, freshUntil: Instant) {
+        let id: ListCache<Key, ListSnapshot>.ReadingID
+        switch cache.ask(key, at: .now) {
+        case .kept(let snapshot, let until): return (.list(snapshot), until)
+        case .join(let joined): id = joined
+        case .read(let new):
+            id = new
+            let one = Shared(reading(key.method, .whole, key.session, credentials))
+            shared[id] = one
+            // Its own task: whoever asked first may leave, and the others still wait.
+            sessions.loop.spawn { await self.read(one, id) }
+        }
+        guard let one = shared[id] else { preconditionFailure("nobody reads the list") }
+        one.waiters[ObjectIdentifier(waiter)] = waiter
+        defer { one.waiters[ObjectIdentifier(waiter)] = nil }
+        return await waiter.wait()
+    }
+
+    private func read(_ one: Shared, _ id: ListCache<Key, ListSnapshot>.ReadingID) async {
+        let outcome = await one.reading.run()
+        shared[id] = nil
+        var until = Instant.now
+        if case .list(let snapshot) = outcome {
+            // Another session may have found another version of the server since.
+            until = cache.finish(
+                id, with: snapshot, size: snapshot.size,
+                isKept: snapshot.serverInfo == serverInfo && snapshot.size <= ListReading.maxSize, at: until)
+        } else {
+            cache.fail(id)
+        }
+        for waiter in one.waiters.values { waiter.deliver(outcome, freshUntil: until) }
+    }
+
+    private func reading(
+        _ method: Method, _ extent: ListReading.Extent, _ key: SessionKey, _ credentials: Credentials
+    ) -> ListReading {
+        ListReading(method, extent, key: key, credentials: credentials, sessions: sessions, settings: settings)
+    }
+
+    // MARK: What makes a list stale
+
+    private func heard(_ event: SessionEvent) {
+        switch event {
+        case .listChanged(let key, let capability):
+            for method in capability.lists { cache.change(Key(session: key, method: method)) }
+        case .opened(_, let serverInfo):
+            guard serverInfo != self.serverInfo else { return }
+            self.serverInfo = serverInfo
+            cache.drop { _, snapshot in snapshot.serverInfo != serverInfo }
+        case .ended(let key):
+            // Without the session nobody would tell of a change.
+            cache.drop { kept, _ in kept.session == key }
+        }
+    }
+
+    /// Ends what is being read.
+    func close() {
+        for one in shared.values { one.reading.cancel(BackendError(.cancelled, "Remora stops")) }
+    }
+}

@@ -1,0 +1,122 @@
+package import JSONText
+package import MCP
+
+/// Makes one list of the pages that a legacy server gave one after the other, and pages of Remora's own of that
+/// (2026-07-28, server/utilities/pagination).
+///
+/// Items stay byte for byte as `ResultTranslation` leaves them. What else is in a result comes from the first page.
+package struct ListAssembly {
+    private let method: Method
+    private let member: StaticString
+    private let context: ResultContext
+    /// The server's pages, as modern results.
+    private var parts: [JSONDocument] = []
+
+    /// Items so far.
+    package private(set) var itemCount = 0
+    /// Bytes of all pages so far.
+    package private(set) var byteCount = 0
+    /// What the pages say of tools, where it is tools that they list.
+    package private(set) var tools = ToolFacts()
+
+    /// - Parameter method: one that lists something.
+    package init(of method: Method, with context: ResultContext) {
+        guard let member = method.listedMember else { preconditionFailure("\(method.name) lists nothing") }
+        self.method = method
+        self.member = member
+        self.context = context
+    }
+
+    /// How many pages the server gave.
+    package var partCount: Int { parts.count }
+
+    /// Adds the next page.
+    ///
+    /// - Returns: what the server calls the page after it, as it spelled it, with its quotes; nil after the last one. Even
+    ///   an empty string leads on.
+    package mutating func add(_ result: JSONValue, in document: JSONDocument) throws(TranslationError) -> [UInt8]? {
+        let part = try translated(result, in: document)
+        parts.append(part)
+        byteCount += part.bytes.count
+        if let list = part.value(member, of: part.root) {
+            itemCount += part.elements(of: list).reduce(0) { count, _ in count + 1 }
+        }
+        if method == .listTools { tools.add(result, in: document) }
+        return document.value("nextCursor", of: result, .string).map { Array(document.raw($0)) }
+    }
+
+    private func translated(
+        _ result: JSONValue, in document: JSONDocument
+    ) throws(TranslationError) -> JSONDocument {
+        var text: [UInt8] = []
+        try ResultTranslation.modernResult(result, in: document, of: method, with: context).append(to: &text)
+        do throws(JSONTextError) {
+            // Only the outer object is looked at again; to remember the items' members would take more than the text.
+            return try JSONDocument(text, maxDepth: .max, recording: 1)
+        } catch {
+            throw .tooLong
+        }
+    }
+
+    /// The first page of the server as it is, for a list that is not put together.
+    package var firstPart: ListPage {
+        guard let first = parts.first else { preconditionFailure("a list without a page") }
+        return ListPage(first, start: 0)
+    }
+
+    /// The whole list, in as few pages as there can be.
+    ///
+    /// - Parameter size: bytes of a page's items. A single item may be larger.
+    package func pages(of size: Int) -> [ListPage] {
+        let first = firstPart
+        // The list of most servers: one page, which stays as it is, whatever is between its items.
+        if parts.count == 1, first.size <= size { return [first] }
+        var pages: [ListPage] = []
+        var start = 0
+        var count = 0
+        var items: [UInt8] = []
+        forEachItem { item in
+            if count > 0, items.count + item.count > size {
+                pages.append(page(items, start: start))
+                start += count
+                count = 0
+                items = []
+            }
+            if count > 0 { items.append(UInt8(ascii: ",")) }
+            items.append(contentsOf: item)
+            count += 1
+        }
+        pages.append(page(items, start: start))
+        return pages
+    }
+
+    /// The text of all items, in which two lists differ when they differ in any byte of any item, or in their order.
+    package var text: [UInt8] {
+        var text: [UInt8] = []
+        forEachItem { item in
+            text.append(contentsOf: item)
+            text.append(UInt8(ascii: ","))
+        }
+        return text
+    }
+
+    private func forEachItem(_ body: (ArraySlice<UInt8>) -> Void) {
+        for part in parts {
+            guard let list = part.value(member, of: part.root) else { continue }
+            for item in part.elements(of: list) { body(part.raw(item)) }
+        }
+    }
+
+    private func page(_ items: [UInt8], start: Int) -> ListPage {
+        let template = parts[0]
+        var splice = JSONSplice(template)
+        splice.set(member, to: [UInt8(ascii: "[")] + items + [UInt8(ascii: "]")], in: template.root, at: .start)
+        splice.remove("nextCursor", from: template.root)
+        var text: [UInt8] = []
+        splice.rendered(template.root).append(to: &text)
+        guard let document = try? JSONDocument(text, maxDepth: .max, recording: 1) else {
+            preconditionFailure("a list put together of JSON is none")
+        }
+        return ListPage(document, start: start)
+    }
+}

@@ -1,0 +1,35 @@
+package import JSONText
+
+/// What Remora has to know of a server's tools to carry calls of them.
+package struct ToolFacts: Sendable {
+    /// The arguments that clients repeat in headers.
+    package private(set) var headerParameters = HeaderParameters()
+    /// Whether a call may be sent again, by the bytes of the tool's name.
+    private var repeatable: [[UInt8]: Bool] = [:]
+
+    /// Nothing is known of any tool.
+    package init() {}
+
+    /// Adds the tools of one page of `tools/list`.
+    package mutating func add(_ result: JSONValue, in document: JSONDocument) {
+        headerParameters.add(result, in: document)
+        guard let list = document.value("tools", of: result) else { return }
+        for tool in document.elements(of: list) {
+            guard let name = document.value("name", of: tool).flatMap({ document.stringBytes($0) }) else { continue }
+            // Of two tools with one name, nobody knows which is called: both have to allow it.
+            repeatable[name] = repeatable[name] != false && ToolFacts.mayBeRepeated(tool, in: document)
+        }
+    }
+
+    /// Whether the server says that a second call of this tool changes nothing beyond the first (2025-11-25, schema
+    /// `ToolAnnotations`). False for a tool that it does not list.
+    package func mayBeRepeated(_ name: [UInt8]) -> Bool { repeatable[name] == true }
+
+    private static func mayBeRepeated(_ tool: JSONValue, in document: JSONDocument) -> Bool {
+        guard let annotations = document.value("annotations", of: tool) else { return false }
+        func says(_ hint: StaticString) -> Bool {
+            document.value(hint, of: annotations).flatMap { document.boolean($0) } == true
+        }
+        return says("readOnlyHint") || says("idempotentHint")
+    }
+}
