@@ -491,6 +491,17 @@ async def test_cursors_that_are_not_ours_are_all_refused_alike() -> None:
         assert answer.raw == wrong[0].raw, "another process has another key"
 
 
+async def test_a_cursor_is_good_on_every_thread() -> None:
+    """Each reads the list for itself, and finds the same one."""
+    async with RawBackend(paged({None: large(30, 100_000)})) as raw, stack(raw.address, threads=4) as running:
+        first = (await running.client.send(request("tools/list"))).result
+        for _ in range(20):
+            async with Client(running.front.address) as client:
+                page = (await client.send(request("tools/list", {"cursor": first["nextCursor"]}))).result
+                assert page["tools"][0]["name"] == f"t{len(first['tools'])}"
+        assert 2 <= raw.methods["tools/list"] <= 4
+
+
 @pytest.mark.parametrize(
     ("count", "asked"),
     [(1, 100), (200, 50)],
