@@ -157,6 +157,7 @@ package final class SessionPool {
 
     /// Lets those go on who wait for what there is now.
     private func letNext() {
+        if waiting.isEmpty { return }
         while let (ticket, decision) = table.next(at: backend.loop.now) {
             guard let call = waiting[ticket] else { preconditionFailure("nobody waits with this ticket") }
             call.grant = begin(decision)
