@@ -6,6 +6,8 @@ extension Configuration {
         package var isolateBy: [String]
         /// How many sessions may be open to the backend at once, on all threads together: 1 to 100 000.
         package var max: Int
+        /// How many of them one principal may have: 1 to 100 000. More than ``max`` is as much as that.
+        package var maxPerPrincipal: Int
         /// How long a session that serves no call is kept: 1 second to 24 hours.
         package var idleTimeout: Duration
     }
@@ -18,6 +20,8 @@ extension Configuration.Sessions {
         isolateBy = section.list("isolate_by", of: .isolation, default: ["authorization"], whole: Self.checkIsolation)
         // A legacy server holds a transport and often a thread or task for each; 64 is what a small one bears.
         max = section.value("max", .integer(1...100_000), default: 64)
+        // Half of all: whatever one principal does, others find room; and a lone one still has most of what it can use.
+        maxPerPrincipal = section.value("max_per_principal", .integer(1...100_000), default: Swift.max(1, max / 2))
         // Long enough that a person's next turn finds the session warm; short enough to hand memory back to a server
         // that never times sessions out itself.
         idleTimeout = section.value("idle_timeout", .duration(.seconds(1) ... .hours(24)), default: .minutes(5))

@@ -9,8 +9,8 @@ package struct KeyRing: Sendable {
 
         init(_ secret: [UInt8]) { self.secret = secret }
 
-        /// Four bytes that follow from the key, so that replicas agree on them without being told. Found anew each time, for
-        /// less than 1 µs: a Remora that seals nothing then never starts OpenSSL.
+        /// Four bytes that follow from the key, so that replicas agree on them without being told. Found anew each time:
+        /// a Remora that seals nothing then never starts OpenSSL.
         var id: [UInt8] { Array(SHA256.derivedKey(from: secret, for: "remora key id").prefix(KeyRing.idSize)) }
 
         /// A key for one use only, so that what is learnt or lost of one use says nothing of another.

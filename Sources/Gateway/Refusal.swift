@@ -170,7 +170,8 @@ extension Refusal {
         case .busy:
             self.init(
                 status: 503, reason: "busy", dispatched: false,
-                message: "No session is free: \(detail). Nothing was run. Try again shortly, or raise sessions.max.")
+                message: "No session is free: \(detail). Nothing was run. "
+                    + "Try again shortly; if it stays so, raise that limit.")
             fields = [("retry-after", Array("2".utf8))]
             side = .remora
         case .sessionLost:

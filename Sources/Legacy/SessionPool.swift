@@ -1,3 +1,4 @@
+import Crypto
 import HTTPTransport
 package import Reactor
 import Translation
@@ -5,23 +6,35 @@ import Translation
 /// A call's right to use a session. Give it back with `SessionPool.release`.
 package struct Lease {
     package let session: LegacySession
-    fileprivate let id: SessionTable<SessionKey>.ID
+    fileprivate let id: SessionPool.Table.ID
 }
 
 /// The sessions of one loop with its backend: opened when a call needs one, shared, and closed when idle.
 package final class SessionPool {
+    fileprivate typealias Table = SessionTable<SessionKey, KeyedHash>
+
     package struct Limits: Sendable {
         package var maxSessions: Int
+        /// How many of them one principal may have.
+        package var maxPerPrincipal: Int
         package var idleTimeout: Duration
         /// How long a call may wait for a session when all are in use.
         package var queueTimeout: Duration
 
-        package init(maxSessions: Int, idleTimeout: Duration, queueTimeout: Duration = .seconds(2)) {
+        package init(
+            maxSessions: Int, maxPerPrincipal: Int, idleTimeout: Duration, queueTimeout: Duration = .seconds(2)
+        ) {
             self.maxSessions = maxSessions
+            self.maxPerPrincipal = maxPerPrincipal
             self.idleTimeout = idleTimeout
             self.queueTimeout = queueTimeout
         }
     }
+
+    /// Calls that may wait for a session at once. Each holds its request, and waits for 2 s: with more, a client does
+    /// better to hear at once that there is no room. One principal may fill a quarter, so that others can wait too.
+    private static let maxWaiting = 1024
+    private static let maxWaitingPerPrincipal = 256
 
     /// A handshake under way, and who waits for it.
     private final class Opening {
@@ -29,13 +42,27 @@ package final class SessionPool {
         var result: Result<LegacySession, BackendError>?
     }
 
+    /// What a call may do, now that the table has let it.
+    private enum Grant {
+        case use(Table.ID)
+        case join(Table.ID, Opening)
+        case open(Table.ID, Opening)
+    }
+
+    /// A call that waits until there is room.
+    private final class Waiting {
+        let wakeup = Wakeup()
+        var grant: Grant?
+        var hasLostPatience = false
+    }
+
     private let backend: Backend
     private let limits: Limits
-    private var table: SessionTable<SessionKey>
-    private var sessions: [SessionTable<SessionKey>.ID: LegacySession] = [:]
-    private var keys: [SessionTable<SessionKey>.ID: SessionKey] = [:]
-    private var openings: [SessionTable<SessionKey>.ID: Opening] = [:]
-    private let freed = Gate()
+    private var table: Table
+    private var sessions: [Table.ID: LegacySession] = [:]
+    private var keys: [Table.ID: SessionKey] = [:]
+    private var openings: [Table.ID: Opening] = [:]
+    private var waiting: [Table.Ticket: Waiting] = [:]
     private let sweep: Deadline
 
     /// Called when something has happened to a session.
@@ -46,7 +73,11 @@ package final class SessionPool {
     package init(backend: Backend, limits: Limits) {
         self.backend = backend
         self.limits = limits
-        table = SessionTable(maxSessions: limits.maxSessions, idleTimeout: limits.idleTimeout)
+        table = Table(
+            limits: Table.Limits(
+                sessions: limits.maxSessions, sessionsPerOwner: limits.maxPerPrincipal,
+                waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal),
+            idleTimeout: limits.idleTimeout)
         sweep = Deadline(on: backend.loop)
         sweep.onExpiry = { [unowned self] in closeExpired() }
     }
@@ -62,41 +93,99 @@ package final class SessionPool {
         return Lease(session: session(id), id: id)
     }
 
-    /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made.
+    /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made. Where there is
+    /// no room, the call waits, in an order that is fair to all principals.
     package func lease(_ key: SessionKey, credentials: Credentials) async throws(BackendError) -> Lease {
-        var patience: Deadline?
-        var hasLostPatience = false
-        while true {
-            switch table.lease(key, at: .now) {
-            case .use(let id):
-                return Lease(session: session(id), id: id)
-            case .join(let id):
-                guard let opening = openings[id] else { preconditionFailure("nobody opens the session") }
-                await opening.done.wait()
-                return Lease(session: try outcome(of: opening), id: id)
-            case .open(let id, let evicted):
-                if let evicted { close(evicted) }
-                return Lease(session: try await open(id, for: key, credentials: credentials), id: id)
-            case .full:
-                if hasLostPatience { throw BackendError(.busy, "all \(limits.maxSessions) sessions are in use") }
-                if patience == nil {
-                    patience = Deadline(on: backend.loop)
-                    patience?.onExpiry = { [freed] in
-                        hasLostPatience = true
-                        freed.open()
-                    }
-                    patience?.set(after: limits.queueTimeout)
-                }
-                await freed.wait()
-            }
+        let grant: Grant
+        switch table.lease(key, of: key.principal, at: .now) {
+        case .wait(let ticket): grant = try await wait(ticket)
+        case .full(let limit): throw busy(limit)
+        case .use(let id): grant = begin(.use(id))
+        case .join(let id): grant = begin(.join(id))
+        case .open(let id, let evicted): grant = begin(.open(id, evicted: evicted))
+        }
+        switch grant {
+        case .use(let id):
+            return Lease(session: session(id), id: id)
+        case .join(let id, let opening):
+            while opening.result == nil { await opening.done.wait() }
+            return Lease(session: try outcome(of: opening), id: id)
+        case .open(let id, let opening):
+            return Lease(session: try await open(id, opening, for: key, credentials: credentials), id: id)
         }
     }
+
+    /// Does at once what a decision asks for, so that the next one meets what it expects.
+    private func begin(_ decision: Table.Decision) -> Grant {
+        switch decision {
+        case .use(let id):
+            return .use(id)
+        case .join(let id):
+            guard let opening = openings[id] else { preconditionFailure("nobody opens the session") }
+            return .join(id, opening)
+        case .open(let id, let evicted):
+            if let evicted { close(evicted) }
+            let opening = Opening()
+            openings[id] = opening
+            return .open(id, opening)
+        case .wait, .full:
+            preconditionFailure("a call that has to wait was let")
+        }
+    }
+
+    // MARK: Waiting
+
+    private func wait(_ ticket: Table.Ticket) async throws(BackendError) -> Grant {
+        let call = Waiting()
+        waiting[ticket] = call
+        let patience = Deadline(on: backend.loop)
+        patience.onExpiry = {
+            call.hasLostPatience = true
+            call.wakeup.signal()
+        }
+        patience.set(after: limits.queueTimeout)
+        defer {
+            patience.set(nil)
+            waiting[ticket] = nil
+        }
+        while true {
+            if let grant = call.grant { return grant }
+            if call.hasLostPatience { throw busy(table.giveUp(ticket)) }
+            await call.wakeup.wait()
+        }
+    }
+
+    /// Lets those go on who wait for what there is now.
+    private func letNext() {
+        if waiting.isEmpty { return }
+        while let (ticket, decision) = table.next(at: backend.loop.now) {
+            guard let call = waiting[ticket] else { preconditionFailure("nobody waits with this ticket") }
+            call.grant = begin(decision)
+            call.wakeup.signal()
+        }
+    }
+
+    private func busy(_ limit: Table.Limit) -> BackendError {
+        switch limit {
+        case .sessions:
+            BackendError(.busy, "all \(limits.maxSessions) sessions (sessions.max) are in use")
+        case .share:
+            BackendError(
+                .busy,
+                "all \(limits.maxPerPrincipal) sessions that one caller may have (sessions.max_per_principal) are in use"
+            )
+        case .queue:
+            BackendError(.busy, "all sessions are in use (sessions.max), and enough requests wait for one")
+        }
+    }
+
+    // MARK: The end of a lease
 
     /// The call that held the lease is over.
     package func release(_ lease: Lease) {
         let now = backend.loop.now
         if table.release(lease.id, at: now) { close(lease.id) }
-        freed.open()
+        letNext()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.
         if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
     }
@@ -109,14 +198,14 @@ package final class SessionPool {
         backend.loop.spawn { if await !lease.session.isAlive(credentials) { self.retire(lease.id) } }
     }
 
-    private func retire(_ id: SessionTable<SessionKey>.ID) {
+    private func retire(_ id: Table.ID) {
         sessions[id]?.forget()
         noteEnd(of: id)
         if table.retire(id) { close(id) }
-        freed.open()
+        letNext()
     }
 
-    private func session(_ id: SessionTable<SessionKey>.ID) -> LegacySession {
+    private func session(_ id: Table.ID) -> LegacySession {
         guard let session = sessions[id] else { preconditionFailure("the table knows a session that is not there") }
         return session
     }
@@ -129,10 +218,8 @@ package final class SessionPool {
     // MARK: Opening
 
     private func open(
-        _ id: SessionTable<SessionKey>.ID, for key: SessionKey, credentials: Credentials
+        _ id: Table.ID, _ opening: Opening, for key: SessionKey, credentials: Credentials
     ) async throws(BackendError) -> LegacySession {
-        let opening = Opening()
-        openings[id] = opening
         defer {
             openings[id] = nil
             opening.done.open()
@@ -151,26 +238,27 @@ package final class SessionPool {
         } catch {
             table.failed(id)
             opening.result = .failure(error)
-            freed.open()
+            letNext()
             throw error
         }
     }
 
     // MARK: Closing
 
-    private func close(_ id: SessionTable<SessionKey>.ID) {
+    private func close(_ id: Table.ID) {
         guard let session = sessions.removeValue(forKey: id) else { return }
         noteEnd(of: id)
         backend.loop.spawn { await session.close() }
     }
 
     /// A session that is retired ends once, though it is closed later.
-    private func noteEnd(of id: SessionTable<SessionKey>.ID) {
+    private func noteEnd(of id: Table.ID) {
         if let key = keys.removeValue(forKey: id) { onEvent?(.ended(key)) }
     }
 
     private func closeExpired() {
         for id in table.expire(at: .now) { close(id) }
+        letNext()
         sweep.set(table.nextExpiry)
     }
 

@@ -4,9 +4,42 @@ package import Reactor
 ///
 /// A key has at most one session that new calls may use. Sessions that are retired (lost, or cancelled to death) live
 /// on here until the last call that uses them has ended.
-package struct SessionTable<Key: Hashable> {
+///
+/// Every key has an owner, who may have a share of all sessions and no more. Calls for which there is no room wait: those of
+/// one owner in the order in which they came, and the owners in turns, so that nobody waits longer because another one
+/// asks more often.
+package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// A session's number in this table.
     package typealias ID = Int
+    /// The number of a call that waits.
+    package typealias Ticket = Int
+
+    package struct Limits: Sendable {
+        /// How many sessions may exist, those that are being opened included.
+        package var sessions: Int
+        /// How many of them one owner may have.
+        package var sessionsPerOwner: Int
+        /// How many calls may wait, and how many of one owner.
+        package var waiting: Int
+        package var waitingPerOwner: Int
+
+        package init(sessions: Int, sessionsPerOwner: Int, waiting: Int, waitingPerOwner: Int) {
+            self.sessions = sessions
+            self.sessionsPerOwner = sessionsPerOwner
+            self.waiting = waiting
+            self.waitingPerOwner = waitingPerOwner
+        }
+    }
+
+    /// Which limit a call has met.
+    package enum Limit: Sendable {
+        /// All sessions are in use.
+        case sessions
+        /// The owner has its share, and all of that is in use.
+        case share
+        /// Enough calls wait already, in all or of this owner.
+        case queue
+    }
 
     package enum Decision: Equatable {
         /// Use this session.
@@ -15,8 +48,10 @@ package struct SessionTable<Key: Hashable> {
         case join(ID)
         /// Open it; first close the one that was evicted to make room, if any.
         case open(ID, evicted: ID?)
-        /// All sessions are in use.
-        case full
+        /// There is no room: wait until `next` names this ticket, or `giveUp`.
+        case wait(Ticket)
+        /// There is no room, not even to wait.
+        case full(Limit)
     }
 
     private enum State {
@@ -30,6 +65,7 @@ package struct SessionTable<Key: Hashable> {
 
     private struct Record {
         let key: Key
+        let owner: Owner
         var state: State
         /// Calls that hold a lease on it, or will when it has opened.
         var uses: Int
@@ -38,21 +74,42 @@ package struct SessionTable<Key: Hashable> {
         var isIdle: Bool { state == .ready && uses == 0 }
     }
 
-    private let maxSessions: Int
+    private struct Waiting {
+        let ticket: Ticket
+        let key: Key
+    }
+
+    private enum Room {
+        case free
+        /// Once this idle session has gone.
+        case evicting(ID)
+        case none(Limit)
+    }
+
+    private let limits: Limits
     private let idleTimeout: Duration
     private var records: [ID: Record] = [:]
     private var current: [Key: ID] = [:]
+    /// How many sessions each owner has.
+    private var held: [Owner: Int] = [:]
     private var lastID = 0
 
-    /// - Parameters:
-    ///   - maxSessions: how many sessions may exist, those that are being opened included.
-    ///   - idleTimeout: how long a session may be without a call before it is closed.
-    package init(maxSessions: Int, idleTimeout: Duration) {
-        self.maxSessions = maxSessions
+    /// The calls that wait, in the order in which they came. No owner here has none.
+    private var queues: [Owner: [Waiting]] = [:]
+    /// The owners whose calls wait, the one whose turn is next first.
+    private var turns: [Owner] = []
+    private var owners: [Ticket: Owner] = [:]
+    private var lastTicket = 0
+
+    /// - Parameter idleTimeout: how long a session may be without a call before it is closed.
+    package init(limits: Limits, idleTimeout: Duration) {
+        self.limits = limits
         self.idleTimeout = idleTimeout
     }
 
     package var count: Int { records.count }
+    /// How many calls wait.
+    package var waitingCount: Int { owners.count }
 
     /// ``lease(_:at:)`` where a session is ready; nil, and nothing has changed, where none is.
     package mutating func leaseReady(_ key: Key, at now: Instant) -> ID? {
@@ -63,26 +120,108 @@ package struct SessionTable<Key: Hashable> {
         return id
     }
 
-    /// A call wants a session for `key`. Except after `full`, each is followed by one `release`, or by `failed` for all
-    /// that wait.
-    package mutating func lease(_ key: Key, at now: Instant) -> Decision {
+    /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`
+    /// for all that wait.
+    ///
+    /// - Parameter owner: the same for equal keys.
+    package mutating func lease(_ key: Key, of owner: Owner, at now: Instant) -> Decision {
+        // Nobody is overtaken: as soon as there is room, `next` gives it to those who wait, and who still waits then has no
+        // room that this one could have.
+        decide(key, of: owner, at: now) ?? enqueue(key, of: owner)
+    }
+
+    /// What can be done for a call at once; nil when it has to wait.
+    private mutating func decide(_ key: Key, of owner: Owner, at now: Instant) -> Decision? {
         if let id = current[key], var record = records[id] {
             record.uses += 1
             record.lastUsed = now
             records[id] = record
             return record.state == .opening ? .join(id) : .use(id)
         }
-        var evicted: ID?
-        if records.count >= maxSessions {
-            guard let idle = leastRecentlyUsed else { return .full }
-            evicted = idle
+        switch room(for: owner) {
+        case .free:
+            return .open(add(key, of: owner, at: now), evicted: nil)
+        case .evicting(let idle):
             remove(idle)
+            return .open(add(key, of: owner, at: now), evicted: idle)
+        case .none:
+            return nil
         }
-        lastID += 1
-        records[lastID] = Record(key: key, state: .opening, uses: 1, lastUsed: now)
-        current[key] = lastID
-        return .open(lastID, evicted: evicted)
     }
+
+    private func room(for owner: Owner) -> Room {
+        if held[owner, default: 0] >= limits.sessionsPerOwner {
+            return leastRecentlyUsed { $0.owner == owner }.map { .evicting($0) } ?? .none(.share)
+        }
+        if records.count >= limits.sessions {
+            return leastRecentlyUsed { _ in true }.map { .evicting($0) } ?? .none(.sessions)
+        }
+        return .free
+    }
+
+    private mutating func add(_ key: Key, of owner: Owner, at now: Instant) -> ID {
+        lastID += 1
+        records[lastID] = Record(key: key, owner: owner, state: .opening, uses: 1, lastUsed: now)
+        current[key] = lastID
+        held[owner, default: 0] += 1
+        return lastID
+    }
+
+    // MARK: Waiting
+
+    private mutating func enqueue(_ key: Key, of owner: Owner) -> Decision {
+        let own = queues[owner]?.count ?? 0
+        guard waitingCount < limits.waiting, own < limits.waitingPerOwner else { return .full(.queue) }
+        lastTicket += 1
+        queues[owner, default: []].append(Waiting(ticket: lastTicket, key: key))
+        owners[lastTicket] = owner
+        if own == 0 { turns.append(owner) }
+        return .wait(lastTicket)
+    }
+
+    /// Takes out a call that need not wait any more: as after `lease`, it is followed by one `release`, or by `failed`. To be
+    /// called after each change until it returns nil.
+    package mutating func next(at now: Instant) -> (ticket: Ticket, decision: Decision)? {
+        if waitingCount == 0 { return nil }
+        // A session that one call has had opened serves the others of its key at once.
+        for owner in turns {
+            guard let served = queues[owner]?.first(where: { current[$0.key] != nil }) else { continue }
+            return take(served, of: owner, at: now)
+        }
+        for (index, owner) in turns.enumerated() {
+            guard let first = queues[owner]?.first else { continue }
+            if case .none = room(for: owner) { continue }
+            turns.remove(at: index)
+            turns.append(owner)
+            return take(first, of: owner, at: now)
+        }
+        return nil
+    }
+
+    private mutating func take(
+        _ waiting: Waiting, of owner: Owner, at now: Instant
+    ) -> (ticket: Ticket, decision: Decision)? {
+        dequeue(waiting.ticket)
+        return decide(waiting.key, of: owner, at: now).map { (waiting.ticket, $0) }
+    }
+
+    /// A call has waited for long enough, and goes. Returns what it has waited for.
+    package mutating func giveUp(_ ticket: Ticket) -> Limit {
+        guard let owner = owners[ticket] else { preconditionFailure("a call gave up that does not wait") }
+        dequeue(ticket)
+        guard case .none(let limit) = room(for: owner) else { return .sessions }
+        return limit
+    }
+
+    private mutating func dequeue(_ ticket: Ticket) {
+        guard let owner = owners.removeValue(forKey: ticket) else { return }
+        queues[owner]?.removeAll { $0.ticket == ticket }
+        guard queues[owner]?.isEmpty == true else { return }
+        queues[owner] = nil
+        turns.removeAll { $0 == owner }
+    }
+
+    // MARK: Sessions
 
     /// The handshake of a session succeeded: all that joined hold a lease on it now.
     package mutating func opened(_ id: ID) { records[id]?.state = .ready }
@@ -125,12 +264,19 @@ package struct SessionTable<Key: Hashable> {
         records.values.lazy.filter { $0.isIdle }.map { $0.lastUsed }.min().map { $0 + idleTimeout }
     }
 
-    private var leastRecentlyUsed: ID? {
-        records.lazy.filter { $0.value.isIdle }.min { $0.value.lastUsed < $1.value.lastUsed }?.key
+    private func leastRecentlyUsed(where isEligible: (Record) -> Bool) -> ID? {
+        var oldest: (id: ID, lastUsed: Instant)?
+        for (id, record) in records where record.isIdle && isEligible(record) {
+            if let known = oldest, known.lastUsed <= record.lastUsed { continue }
+            oldest = (id, record.lastUsed)
+        }
+        return oldest?.id
     }
 
     private mutating func remove(_ id: ID) {
         guard let record = records.removeValue(forKey: id) else { return }
         if current[record.key] == id { current[record.key] = nil }
+        let rest = held[record.owner, default: 1] - 1
+        held[record.owner] = rest == 0 ? nil : rest
     }
 }

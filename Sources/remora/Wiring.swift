@@ -75,6 +75,7 @@ struct Wiring: Sendable {
             backend: backend,
             limits: SessionPool.Limits(
                 maxSessions: max(1, configuration.sessions.max / shards),
+                maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
                 idleTimeout: configuration.sessions.idleTimeout))
         let gateway = Gateway(
             settings: gatewaySettings(isLoopback: listener.address.isLoopback), sessions: sessions, key: key,

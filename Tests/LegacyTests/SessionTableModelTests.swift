@@ -13,6 +13,7 @@ import Testing
             guard history.checkInvariants(step) else { return }
         }
         history.end()
+        #expect(history.table.waitingCount == 0, "nobody may be left waiting")
         #expect(history.table.count == 0, "every call has ended and time has passed: nothing may be left")
         #expect(history.open.isEmpty, "a session was neither closed nor kept")
     }
@@ -27,13 +28,17 @@ private struct History {
 
     private static let idleTimeout = Duration.seconds(30)
 
-    private(set) var table: SessionTable<Int>
+    private(set) var table: SessionTable<Int, Int>
     /// Sessions that the pool would have to close: opened or being opened, and not closed yet.
     private(set) var open: Set<Int> = []
-    private let maxSessions: Int
+    private let limits: SessionTable<Int, Int>.Limits
+    /// Tickets of calls for which there was no room, in their order.
+    private var queue: [(ticket: Int, key: Int)] = []
+    private var lastTicket = 0
     private var random: SplitMix
     private var now = Instant(nanoseconds: 0)
     private var opening: [Int: Int] = [:]
+    private var keys: [Int: Int] = [:]
     /// Calls with a lease on a session that is open, and those that wait for one.
     private var calls: [Call] = []
     private var waiting: [Call] = []
@@ -41,23 +46,83 @@ private struct History {
 
     init(seed: UInt64) {
         random = SplitMix(state: seed)
-        maxSessions = Int.random(in: 1...5, using: &random)
-        table = SessionTable(maxSessions: maxSessions, idleTimeout: Self.idleTimeout)
+        let sessions = Int.random(in: 1...5, using: &random)
+        limits = SessionTable<Int, Int>.Limits(
+            sessions: sessions, sessionsPerOwner: Int.random(in: 1...sessions, using: &random),
+            waiting: Int.random(in: 1...6, using: &random), waitingPerOwner: Int.random(in: 1...4, using: &random))
+        table = SessionTable(limits: limits, idleTimeout: Self.idleTimeout)
     }
+
+    private func owner(of key: Int) -> Int { key % 3 }
 
     mutating func step() {
         now = now + .milliseconds(Int.random(in: 0...4000, using: &random))
-        switch Int.random(in: 0..<10, using: &random) {
+        switch Int.random(in: 0..<11, using: &random) {
         case 0..<4: lease(Int.random(in: 0..<7, using: &random))
         case 4..<7: release()
         case 7: settle()
         case 8: retire()
+        case 9: giveUp()
         default: expire()
         }
+        letNext()
     }
 
     private mutating func lease(_ key: Int) {
-        switch table.lease(key, at: now) {
+        let decision = table.lease(key, of: owner(of: key), at: now)
+        let own = queue.count { owner(of: $0.key) == owner(of: key) }
+        switch decision {
+        case .wait(let ticket):
+            #expect(ticket > lastTicket, "a ticket was used twice")
+            lastTicket = ticket
+            #expect(queue.count < limits.waiting && own < limits.waitingPerOwner)
+            queue.append((ticket, key))
+            checkNoRoom(for: key)
+        case .full(let limit):
+            #expect(limit == .queue)
+            #expect(queue.count == limits.waiting || own == limits.waitingPerOwner)
+            checkNoRoom(for: key)
+        case .use, .join, .open:
+            take(decision, for: key)
+        }
+    }
+
+    private mutating func letNext() {
+        while let (ticket, decision) = table.next(at: now) {
+            guard let index = queue.firstIndex(where: { $0.ticket == ticket }) else {
+                Issue.record("a call was let that does not wait")
+                return
+            }
+            let key = queue.remove(at: index).key
+            if case .open = decision {
+                let isOvertaken = queue[..<index].contains { owner(of: $0.key) == owner(of: key) }
+                #expect(!isOvertaken, "an earlier call of the same owner still waits")
+            }
+            take(decision, for: key)
+        }
+        for call in queue { checkNoRoom(for: call.key) }
+    }
+
+    private mutating func giveUp() {
+        guard let index = queue.indices.randomElement(using: &random) else { return }
+        let limit = table.giveUp(queue.remove(at: index).ticket)
+        #expect(limit != .queue)
+    }
+
+    /// Whoever waits must have a reason.
+    private func checkNoRoom(for key: Int) {
+        let own = held(by: owner(of: key))
+        if own.count >= limits.sessionsPerOwner {
+            #expect(own.allSatisfy(isUsed), "waits, though a session of the owner is idle")
+        } else {
+            #expect(open.count == limits.sessions && open.allSatisfy(isUsed), "waits, though there is room")
+        }
+    }
+
+    private func held(by owner: Int) -> [Int] { open.filter { keys[$0].map(self.owner) == owner } }
+
+    private mutating func take(_ decision: SessionTable<Int, Int>.Decision, for key: Int) {
+        switch decision {
         case .use(let id):
             #expect(open.contains(id) && opening[id] == nil && !retired.contains(id))
             calls.append(Call(id: id, key: key))
@@ -67,15 +132,18 @@ private struct History {
             waiting.append(Call(id: id, key: key))
         case .open(let id, let evicted):
             if let evicted {
-                #expect(open.count == maxSessions, "evicted without need")
+                let isShareFull = held(by: owner(of: key)).count == limits.sessionsPerOwner
+                #expect(open.count == limits.sessions || isShareFull, "evicted without need")
+                #expect(!isShareFull || keys[evicted].map(owner) == owner(of: key), "another owner's was evicted")
                 close(evicted)
             }
             #expect(open.insert(id).inserted, "a number was used twice")
+            keys[id] = key
             opening[id] = key
             waiting.append(Call(id: id, key: key))
-        case .full:
-            #expect(open.count == maxSessions)
-            #expect(open.allSatisfy(isUsed), "full, though a session is idle")
+            #expect(held(by: owner(of: key)).count <= limits.sessionsPerOwner)
+        case .wait, .full:
+            Issue.record("no decision")
         }
     }
 
@@ -133,16 +201,20 @@ private struct History {
         let current = calls.filter { !retired.contains($0.id) } + opening.map { Call(id: $0.key, key: $0.value) }
         let sessions = Dictionary(grouping: current, by: \.key).mapValues { Set($0.map(\.id)) }
         let isOnePerKey = sessions.values.allSatisfy { $0.count == 1 }
-        let isWithinLimit = table.count <= maxSessions && table.count == open.count
+        let isWithinLimit = table.count <= limits.sessions && table.count == open.count
         #expect(isOnePerKey, "two sessions for one key after step \(step)")
-        #expect(isWithinLimit, "\(table.count) sessions, \(open.count) open, \(maxSessions) allowed after step \(step)")
+        #expect(
+            isWithinLimit, "\(table.count) sessions, \(open.count) open, \(limits.sessions) allowed after step \(step)")
         return isOnePerKey && isWithinLimit
     }
 
     /// Everything ends, and time passes.
     mutating func end() {
-        while !opening.isEmpty { settle() }
-        while !calls.isEmpty { release() }
+        while !(opening.isEmpty && calls.isEmpty && queue.isEmpty) {
+            settle()
+            release()
+            letNext()
+        }
         now = now + Self.idleTimeout
         expire()
     }

@@ -5,17 +5,41 @@ import Testing
 
 /// Every transition, with a clock that the test moves.
 @Suite struct SessionTableTests {
-    private typealias Table = SessionTable<String>
+    private typealias Table = SessionTable<String, String>
 
     private static func at(_ seconds: Int64) -> Instant { Instant(nanoseconds: seconds * 1_000_000_000) }
 
-    private func table(max: Int = 2, idle: Duration = .seconds(60)) -> Table {
-        Table(maxSessions: max, idleTimeout: idle)
+    private func table(
+        max: Int = 2, share: Int = .max, waiting: Int = 100, waitingPerOwner: Int = 100, idle: Duration = .seconds(60)
+    ) -> Table {
+        Table(
+            limits: Table.Limits(
+                sessions: max, sessionsPerOwner: share, waiting: waiting, waitingPerOwner: waitingPerOwner),
+            idleTimeout: idle)
+    }
+
+    /// A key is the name of its owner, or that with a digit behind it.
+    private func lease(_ key: String, in table: inout Table, at seconds: Int64) -> Table.Decision {
+        table.lease(key, of: String(key.prefix(1)), at: Self.at(seconds))
+    }
+
+    /// The calls that need not wait any more.
+    private func next(in table: inout Table, at seconds: Int64) -> [Granted] {
+        var granted: [Granted] = []
+        while let (ticket, decision) = table.next(at: Self.at(seconds)) {
+            granted.append(Granted(ticket: ticket, decision: decision))
+        }
+        return granted
+    }
+
+    private struct Granted: Equatable {
+        let ticket: Table.Ticket
+        let decision: Table.Decision
     }
 
     /// Opens a session for `key` and returns it with one lease on it.
     private func open(_ key: String, in table: inout Table, at seconds: Int64 = 0) throws -> Table.ID {
-        guard case .open(let id, _) = table.lease(key, at: Self.at(seconds)) else {
+        guard case .open(let id, _) = lease(key, in: &table, at: seconds) else {
             throw Unexpected(what: "no session was to be opened for \(key)")
         }
         table.opened(id)
@@ -28,12 +52,12 @@ import Testing
 
     @Test func manyThatAskAtOnceCauseOneHandshake() {
         var table = table()
-        #expect(table.lease("a", at: Self.at(0)) == .open(1, evicted: nil))
-        #expect(table.lease("a", at: Self.at(1)) == .join(1))
-        #expect(table.lease("a", at: Self.at(2)) == .join(1))
+        #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(lease("a", in: &table, at: 1) == .join(1))
+        #expect(lease("a", in: &table, at: 2) == .join(1))
         #expect(table.count == 1)
         table.opened(1)
-        #expect(table.lease("a", at: Self.at(3)) == .use(1))
+        #expect(lease("a", in: &table, at: 3) == .use(1))
         #expect(table.count == 1)
     }
 
@@ -42,30 +66,30 @@ import Testing
         let first = try open("a", in: &table)
         let second = try open("b", in: &table)
         #expect(first != second)
-        #expect(table.lease("a", at: Self.at(1)) == .use(first))
-        #expect(table.lease("b", at: Self.at(1)) == .use(second))
+        #expect(lease("a", in: &table, at: 1) == .use(first))
+        #expect(lease("b", in: &table, at: 1) == .use(second))
     }
 
     @Test func aFailedHandshakeFailsForAllThatWait() {
         var table = table(max: 1)
-        #expect(table.lease("a", at: Self.at(0)) == .open(1, evicted: nil))
-        #expect(table.lease("a", at: Self.at(0)) == .join(1))
+        #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(lease("a", in: &table, at: 0) == .join(1))
         table.failed(1)
         #expect(table.count == 0)
         #expect(table.nextExpiry == nil)
         // Nobody has a lease to give back, and the place is free; the number is not used again.
-        #expect(table.lease("b", at: Self.at(1)) == .open(2, evicted: nil))
+        #expect(lease("b", in: &table, at: 1) == .open(2, evicted: nil))
     }
 
     @Test func thoseThatJoinedHoldLeasesToo() throws {
         var table = table(max: 1)
-        #expect(table.lease("a", at: Self.at(0)) == .open(1, evicted: nil))
-        #expect(table.lease("a", at: Self.at(0)) == .join(1))
+        #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(lease("a", in: &table, at: 0) == .join(1))
         table.opened(1)
         #expect(table.release(1, at: Self.at(1)) == false)
-        #expect(table.lease("b", at: Self.at(2)) == .full, "the call that joined still uses the session")
+        #expect(lease("b", in: &table, at: 2) == .wait(1), "the call that joined still uses the session")
         #expect(table.release(1, at: Self.at(3)) == false)
-        #expect(table.lease("b", at: Self.at(4)) == .open(2, evicted: 1))
+        #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .open(2, evicted: 1))])
     }
 
     // MARK: Room
@@ -77,10 +101,10 @@ import Testing
         for (session, time) in zip([sessions[1], sessions[2], sessions[0]], [10, 11, 12] as [Int64]) {
             #expect(table.release(session, at: Self.at(time)) == false)
         }
-        #expect(table.lease("d", at: Self.at(20)) == .open(4, evicted: sessions[1]))
+        #expect(lease("d", in: &table, at: 20) == .open(4, evicted: sessions[1]))
         #expect(table.count == 3)
-        #expect(table.lease("b", at: Self.at(21)) == .open(5, evicted: sessions[2]))
-        #expect(table.lease("a", at: Self.at(22)) == .use(sessions[0]))
+        #expect(lease("b", in: &table, at: 21) == .open(5, evicted: sessions[2]))
+        #expect(lease("a", in: &table, at: 22) == .use(sessions[0]))
     }
 
     @Test func aSessionInUseIsNeverEvicted() throws {
@@ -88,25 +112,153 @@ import Testing
         let busy = try open("a", in: &table, at: 0)
         let idle = try open("b", in: &table, at: 100)
         #expect(table.release(idle, at: Self.at(101)) == false)
-        #expect(table.lease("c", at: Self.at(102)) == .open(3, evicted: idle))
-        #expect(table.lease("d", at: Self.at(103)) == .full, "one is in use, one is being opened")
-        #expect(table.lease("a", at: Self.at(104)) == .use(busy))
+        #expect(lease("c", in: &table, at: 102) == .open(3, evicted: idle))
+        #expect(lease("d", in: &table, at: 103) == .wait(1), "one is in use, one is being opened")
+        #expect(lease("a", in: &table, at: 104) == .use(busy))
         #expect(table.count == 2)
     }
 
-    @Test func fullLeavesNothingBehind() throws {
+    @Test func aCallThatGivesUpLeavesNothingBehind() throws {
         var table = table(max: 1)
         let only = try open("a", in: &table)
-        for _ in 0..<3 { #expect(table.lease("b", at: Self.at(1)) == .full) }
+        for ticket in 1...3 {
+            #expect(lease("b", in: &table, at: 1) == .wait(ticket))
+            #expect(table.giveUp(ticket) == .sessions)
+        }
+        #expect(table.waitingCount == 0)
         #expect(table.release(only, at: Self.at(2)) == false)
-        #expect(table.lease("b", at: Self.at(3)) == .open(2, evicted: only))
+        #expect(next(in: &table, at: 2) == [])
+        #expect(lease("b", in: &table, at: 3) == .open(2, evicted: only))
     }
 
     @Test func aSessionThatIsBeingOpenedIsNotEvicted() {
         var table = table(max: 1)
-        #expect(table.lease("a", at: Self.at(0)) == .open(1, evicted: nil))
-        #expect(table.lease("b", at: Self.at(1000)) == .full)
+        #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(lease("b", in: &table, at: 1000) == .wait(1))
         #expect(table.expire(at: Self.at(1000)) == [])
+    }
+
+    // MARK: Shares
+
+    @Test func oneOwnerCannotHaveAll() throws {
+        var table = table(max: 4, share: 2)
+        for key in ["a1", "a2"] { _ = try open(key, in: &table) }
+        #expect(lease("a3", in: &table, at: 1) == .wait(1))
+        #expect(lease("a1", in: &table, at: 1) == .use(1), "what it has, it may use")
+        #expect(lease("b1", in: &table, at: 2) == .open(3, evicted: nil), "who waits for a share holds up nobody")
+        #expect(table.giveUp(1) == .share)
+    }
+
+    @Test func anOwnerWithItsShareLosesAnIdleSessionOfItsOwn() throws {
+        var table = table(max: 4, share: 2)
+        let other = try open("b1", in: &table)
+        #expect(table.release(other, at: Self.at(0)) == false)
+        let sessions = try ["a1", "a2"].map { try open($0, in: &table) }
+        #expect(table.release(sessions[1], at: Self.at(5)) == false)
+        #expect(table.release(sessions[0], at: Self.at(6)) == false)
+        #expect(lease("a3", in: &table, at: 7) == .open(4, evicted: sessions[1]), "its oldest, though b1 is older")
+        #expect(lease("b1", in: &table, at: 7) == .use(other))
+    }
+
+    @Test func aShareIsFreeAgainWhenASessionHasGone() throws {
+        for end in ["failed", "retired", "expired"] {
+            var table = table(max: 4, share: 1)
+            #expect(lease("a1", in: &table, at: 0) == .open(1, evicted: nil))
+            #expect(lease("a2", in: &table, at: 0) == .wait(1))
+            switch end {
+            case "failed":
+                table.failed(1)
+            case "retired":
+                table.opened(1)
+                #expect(table.retire(1) == false)
+                #expect(next(in: &table, at: 1) == [], "a retired session still counts")
+                #expect(table.release(1, at: Self.at(1)) == true)
+            default:
+                table.opened(1)
+                #expect(table.release(1, at: Self.at(1)) == false)
+                #expect(table.expire(at: Self.at(61)) == [1])
+            }
+            #expect(next(in: &table, at: 61) == [Granted(ticket: 1, decision: .open(2, evicted: nil))], "\(end)")
+        }
+    }
+
+    // MARK: Waiting
+
+    @Test func ownersTakeTurnsAndTheirCallsKeepTheirOrder() throws {
+        var table = table(max: 1, share: 1)
+        var last = try open("x", in: &table)
+        // The first owner asks three times before the others ask at all.
+        for (index, key) in ["a1", "a2", "a3", "b1", "b2", "c1"].enumerated() {
+            #expect(lease(key, in: &table, at: Int64(index)) == .wait(index + 1))
+        }
+        var order: [Int] = []
+        for second in 10..<16 {
+            #expect(table.release(last, at: Self.at(Int64(second))) == false)
+            let granted = next(in: &table, at: Int64(second))
+            guard granted.count == 1, case .open(let id, last) = granted[0].decision else {
+                throw Unexpected(what: "\(granted)")
+            }
+            order.append(granted[0].ticket)
+            table.opened(id)
+            last = id
+        }
+        #expect(order == [1, 4, 6, 2, 5, 3])
+        #expect(table.waitingCount == 0)
+    }
+
+    @Test func whoWaitsForAShareDoesNotHoldUpTheNext() throws {
+        var table = table(max: 2, share: 1)
+        let first = try open("a1", in: &table)
+        let second = try open("b1", in: &table)
+        #expect(lease("a2", in: &table, at: 1) == .wait(1))
+        #expect(lease("c1", in: &table, at: 2) == .wait(2))
+        #expect(table.retire(second) == false)
+        #expect(table.release(second, at: Self.at(3)) == true)
+        #expect(next(in: &table, at: 3) == [Granted(ticket: 2, decision: .open(3, evicted: nil))])
+        #expect(table.release(first, at: Self.at(4)) == false)
+        #expect(next(in: &table, at: 4) == [Granted(ticket: 1, decision: .open(4, evicted: first))])
+    }
+
+    @Test func thoseOfOneKeyGoOnTogether() throws {
+        var table = table(max: 1)
+        let only = try open("a", in: &table)
+        #expect(lease("b", in: &table, at: 1) == .wait(1))
+        #expect(lease("c", in: &table, at: 1) == .wait(2))
+        #expect(lease("b", in: &table, at: 2) == .wait(3))
+        #expect(table.release(only, at: Self.at(3)) == false)
+        #expect(
+            next(in: &table, at: 3) == [
+                Granted(ticket: 1, decision: .open(2, evicted: only)), Granted(ticket: 3, decision: .join(2)),
+            ])
+        table.opened(2)
+        #expect(lease("b", in: &table, at: 4) == .use(2))
+        for _ in 0..<3 { #expect(table.release(2, at: Self.at(5)) == false) }
+        #expect(next(in: &table, at: 5) == [Granted(ticket: 2, decision: .open(3, evicted: 2))])
+    }
+
+    @Test func theQueueHasAnEnd() throws {
+        var table = table(max: 1, waiting: 3, waitingPerOwner: 2)
+        let only = try open("x", in: &table)
+        #expect(lease("a1", in: &table, at: 1) == .wait(1))
+        #expect(lease("a2", in: &table, at: 1) == .wait(2))
+        #expect(lease("a3", in: &table, at: 1) == .full(.queue), "of one owner")
+        #expect(lease("b1", in: &table, at: 1) == .wait(3))
+        #expect(lease("c1", in: &table, at: 1) == .full(.queue), "of all")
+        #expect(lease("x", in: &table, at: 1) == .use(only), "who needs no room does not wait")
+        #expect(table.giveUp(2) == .sessions)
+        #expect(lease("a3", in: &table, at: 2) == .wait(4))
+        #expect(table.waitingCount == 3)
+    }
+
+    @Test func whoGivesUpIsNotCalled() throws {
+        var table = table(max: 1)
+        let only = try open("x", in: &table)
+        for (index, key) in ["a", "b", "c"].enumerated() {
+            #expect(lease(key, in: &table, at: 1) == .wait(index + 1))
+        }
+        #expect(table.giveUp(1) == .sessions)
+        #expect(table.release(only, at: Self.at(2)) == false)
+        #expect(next(in: &table, at: 2) == [Granted(ticket: 2, decision: .open(2, evicted: only))])
     }
 
     // MARK: Retiring
@@ -122,25 +274,25 @@ import Testing
     @Test func aRetiredSessionIsClosedWithItsLastUse() throws {
         var table = table(max: 2)
         let lost = try open("a", in: &table)
-        #expect(table.lease("a", at: Self.at(1)) == .use(lost))
+        #expect(lease("a", in: &table, at: 1) == .use(lost))
         #expect(table.retire(lost) == false)
         #expect(table.retire(lost) == false, "a second time is harmless")
-        #expect(table.lease("a", at: Self.at(2)) == .open(2, evicted: nil), "no new call gets the lost session")
+        #expect(lease("a", in: &table, at: 2) == .open(2, evicted: nil), "no new call gets the lost session")
         table.opened(2)
-        #expect(table.lease("a", at: Self.at(3)) == .use(2))
+        #expect(lease("a", in: &table, at: 3) == .use(2))
         #expect(table.count == 2)
-        #expect(table.lease("b", at: Self.at(4)) == .full, "a retired session takes room until it is closed")
+        #expect(lease("b", in: &table, at: 4) == .wait(1), "a retired session takes room until it is closed")
         #expect(table.release(lost, at: Self.at(5)) == false)
         #expect(table.release(lost, at: Self.at(6)) == true)
         #expect(table.count == 1)
-        #expect(table.lease("a", at: Self.at(7)) == .use(2), "the end of the old one leaves the new one alone")
+        #expect(lease("a", in: &table, at: 7) == .use(2), "the end of the old one leaves the new one alone")
     }
 
     @Test func retiringWhatIsGoneIsHarmless() throws {
         var table = table(max: 1)
         let first = try open("a", in: &table)
         #expect(table.release(first, at: Self.at(1)) == false)
-        #expect(table.lease("b", at: Self.at(2)) == .open(2, evicted: first))
+        #expect(lease("b", in: &table, at: 2) == .open(2, evicted: first))
         #expect(table.retire(first) == false)
         #expect(table.retire(99) == false)
         #expect(table.count == 1)
@@ -175,7 +327,7 @@ import Testing
         var table = table(idle: .seconds(60))
         let id = try open("a", in: &table)
         #expect(table.release(id, at: Self.at(0)) == false)
-        #expect(table.lease("a", at: Self.at(59)) == .use(id))
+        #expect(lease("a", in: &table, at: 59) == .use(id))
         #expect(table.expire(at: Self.at(500)) == [])
         #expect(table.release(id, at: Self.at(500)) == false)
         #expect(table.nextExpiry == Self.at(560))
