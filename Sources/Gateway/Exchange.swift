@@ -140,7 +140,7 @@ final class Exchange {
 
     private func run(on session: LegacySession) async throws(BackendError) -> Outcome {
         if let refusal = refusal(by: session) { return .refused(refusal) }
-        if request.method == .discover { return .answered(discover(session)) }
+        if request.method == .discover { return .answered(await discover(session)) }
         if request.method == .callTool {
             let parameters = try await headerParameters(of: session)
             if let refusal = refusal(by: parameters) { return .refused(refusal) }
@@ -192,10 +192,10 @@ final class Exchange {
         throw .methodNotFound("\(request.method.name)", "This server has no \(capability.rawValue).")
     }
 
-    private func discover(_ session: LegacySession) -> Answer {
-        // Cues could only come on subscriptions/listen, which Remora does not serve yet: it promises none.
+    private func discover(_ session: LegacySession) async -> Answer {
+        let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
         let text = Discover.response(
-            to: request, from: session.handshake, hasPushChannel: false, caching: settings.caching)
+            to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: settings.caching)
         return Answer(status: 200, text: text, code: nil)
     }
 

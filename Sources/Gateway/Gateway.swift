@@ -15,6 +15,7 @@ package final class Gateway {
     private let callers: CallerRules
     private let sessions: SessionPool
     private let lists: Lists
+    private let subscriptions: Subscriptions
     private let log: Log
 
     /// - Parameters:
@@ -26,8 +27,17 @@ package final class Gateway {
         callers = CallerRules(isolateBy: settings.isolateBy, key: key)
         self.sessions = sessions
         lists = Lists(sessions: sessions, settings: settings, seal: seal)
+        subscriptions = Subscriptions(sessions: sessions)
         self.log = log
+        sessions.onEvent = { [lists, subscriptions] event in
+            // A client that lists on a cue must not get the old list: it is dropped first.
+            lists.heard(event)
+            subscriptions.heard(event)
+        }
     }
+
+    /// Ends what would not end by itself: the process is about to stop.
+    package func drain() { subscriptions.close() }
 
     /// Serves one connection until it is closed.
     package func serve(_ connection: HTTPServerConnection) async {
@@ -52,16 +62,39 @@ package final class Gateway {
 
     private func serve(_ request: HTTPServerRequest, by responder: Responder) async {
         let record = RequestRecord()
-        guard let exchange = admit(request, by: responder, record) else { return }
+        guard let (admitted, caller) = admit(request, by: responder, record) else { return }
+        if admitted.method == .listen { return await listen(admitted, from: caller, by: responder, record) }
+        let exchange = Exchange(
+            admitted, request.head.fields, from: caller, to: responder, sessions: sessions, lists: lists,
+            settings: settings)
         responder.begin(onDisconnect: { exchange.cancel() })
         await exchange.run()
         conclude(exchange, by: responder, record)
     }
 
-    /// Begins the exchange of a request; nil when the request is answered already.
+    /// Serves a subscription until it ends.
+    private func listen(
+        _ request: ModernRequest, from caller: Caller, by responder: Responder, _ record: RequestRecord
+    ) async {
+        let id = Array(request.rawID)
+        let subscription = Subscription(id: id, to: responder)
+        responder.begin(onDisconnect: { subscription.abandon() })
+        let outcome = await subscriptions.listen(request, from: caller, subscription)
+        record.notifications = subscription.cues
+        switch outcome {
+        case .completed(let result):
+            conclude(200, text: result, by: responder, record)
+        case .refused(let refusal):
+            refuse(refusal, id: id, by: responder, record)
+        case .failed(let error):
+            fail(error, id: id, by: responder, record)
+        }
+    }
+
+    /// What a request asks for and who asks; nil when it is answered already.
     private func admit(
         _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
-    ) -> Exchange? {
+    ) -> (ModernRequest, Caller)? {
         record.requestBytes = request.body.count
         switch admission.admit(request) {
         case .refused(let refusal, let id):
@@ -75,9 +108,7 @@ package final class Gateway {
         case .request(let admitted):
             let caller = callers.caller(of: request.head)
             record.describe(admitted, from: caller)
-            return Exchange(
-                admitted, request.head.fields, from: caller, to: responder, sessions: sessions, lists: lists,
-                settings: settings)
+            return (admitted, caller)
         }
     }
 
@@ -87,24 +118,31 @@ package final class Gateway {
         case .answered(let answer):
             record.code = answer.code
             if answer.code != nil { record.side = .backend }
-            record.status = answer.status
-            responder.finish(
-                HTTPResponse(status: answer.status, contentType: "application/json"), body: answer.text)
-            record.responseBytes = responder.bytes
-            record.write(to: log)
+            conclude(answer.status, text: answer.text, by: responder, record)
         case .refused(let refusal):
             refuse(refusal, id: Array(exchange.rawID), by: responder, record)
         case .failed(let error):
-            record.detail = error.detail
-            if let refusal = Refusal(error) {
-                refuse(refusal, id: Array(exchange.rawID), by: responder, record)
-            } else {
-                record.status = 499
-                record.write(to: log)
-            }
+            fail(error, id: Array(exchange.rawID), by: responder, record)
         case nil:
             preconditionFailure("an exchange ended without an outcome")
         }
+    }
+
+    private func conclude(
+        _ status: Int, text: some HTTPBody, by responder: Responder, _ record: RequestRecord
+    ) {
+        record.status = status
+        responder.finish(HTTPResponse(status: status, contentType: "application/json"), body: text)
+        record.responseBytes = responder.bytes
+        record.write(to: log)
+    }
+
+    private func fail(_ error: BackendError, id: [UInt8], by responder: Responder, _ record: RequestRecord) {
+        record.detail = error.detail
+        if let refusal = Refusal(error) { return refuse(refusal, id: id, by: responder, record) }
+        // Nobody is left to answer.
+        record.status = 499
+        record.write(to: log)
     }
 
     private func refuse(

@@ -51,7 +51,7 @@ enum ListCursor: Equatable {
         case .listPrompts: 2
         case .listResources: 3
         case .listResourceTemplates: 4
-        case .callTool, .readResource, .getPrompt, .complete, .discover:
+        case .callTool, .readResource, .getPrompt, .complete, .discover, .listen:
             preconditionFailure("\(method.name) lists nothing")
         }
     }

@@ -40,7 +40,6 @@ final class Lists {
         self.settings = settings
         self.seal = seal
         cache = ListCache(ttl: .milliseconds(settings.caching.ttlMs), limits: Lists.limits)
-        sessions.onEvent = { [unowned self] in heard($0) }
     }
 
     // MARK: What clients get
@@ -179,10 +178,13 @@ final class Lists {
 
     // MARK: What makes a list stale
 
-    private func heard(_ event: SessionEvent) {
+    /// Something happened to a session.
+    func heard(_ event: SessionEvent) {
         switch event {
-        case .listChanged(let key, let capability):
-            for method in capability.lists { cache.change(Key(session: key, method: method)) }
+        case .changed(let key, let cue):
+            for method in cue.changedList?.lists ?? [] { cache.change(Key(session: key, method: method)) }
+        case .unheard(let key):
+            for method in Method.allCases where method.isList { cache.change(Key(session: key, method: method)) }
         case .opened(_, let serverInfo):
             guard serverInfo != self.serverInfo else { return }
             self.serverInfo = serverInfo

@@ -28,7 +28,7 @@ enum ParameterRules {
         case .complete:
             try require("ref", .object, in: request)
             try require("argument", .object, in: request)
-        case .discover:
+        case .discover, .listen:
             break
         }
     }

@@ -68,6 +68,14 @@ final class Responder {
         while connection.unsentBytes > 0, !isAbandoned { await emptied.wait() }
     }
 
+    /// Whether something waits for the client to take it.
+    var hasUnsent: Bool { connection.unsentBytes > 0 }
+
+    /// Waits until the client has taken all that was sent, or is gone, or `wake` is called.
+    func change() async { await emptied.wait() }
+
+    func wake() { emptied.signal() }
+
     private func beginStream() {
         if isStreaming { return }
         isStreaming = true

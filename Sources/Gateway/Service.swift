@@ -37,6 +37,7 @@ package final class Service {
     package func drain(timeout: Duration) async {
         listener.close()
         for connection in connections.values { connection.drain() }
+        gateway.drain()
         let deadline = Deadline(on: loop)
         var isOver = false
         deadline.onExpiry = { [emptied] in

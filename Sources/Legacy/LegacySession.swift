@@ -37,8 +37,12 @@ package final class LegacySession {
 
     /// Called when the session itself notices that the server has lost it.
     var onLoss: (() -> Void)?
-    /// Called when the server says that a list has changed, on whichever stream.
-    var onListChange: ((ServerCapability) -> Void)?
+    /// Called when the server says that something has changed, on whichever stream.
+    var onCue: ((Cue) -> Void)?
+    /// Called when the GET stream is back after a time in which nothing could be heard on it.
+    var onGap: (() -> Void)?
+    /// Whether somebody waits for what comes on the GET stream: it is then opened again sooner.
+    package var isWatched = false
 
     private init(backend: Backend, handshake: Handshake, sessionID: [UInt8]?, credentials: Credentials) {
         self.backend = backend
@@ -178,6 +182,30 @@ package final class LegacySession {
         }
     }
 
+    /// Asks the server to tell of changes of a resource (2025-11-25, server/resources, "Subscriptions").
+    ///
+    /// - Parameter uri: in UTF-8.
+    /// - Returns: whether the server agreed.
+    package func subscribe(to uri: [UInt8], credentials: Credentials) async -> Bool {
+        let call = call(
+            { ServerRequest.subscribe(to: uri, id: $0) }, credentials: credentials,
+            until: .now + LegacySession.askTimeout)
+        guard case .result = try? await call.answer().outcome else { return false }
+        return true
+    }
+
+    /// Asks the server not to tell of changes of a resource any more. Nobody waits for its answer.
+    package func unsubscribe(from uri: [UInt8], credentials: Credentials) {
+        let call = call(
+            { ServerRequest.unsubscribe(from: uri, id: $0) }, credentials: credentials,
+            until: .now + LegacySession.askTimeout)
+        backend.loop.spawn { _ = try? await call.answer() }
+    }
+
+    /// Whether the server can tell something on its own account: the GET stream is there, or is being opened for longer
+    /// than a server takes that has none.
+    package func hasPushChannel() async -> Bool { await pushStream?.isOffered() ?? false }
+
     /// Goes on with the stream of a request that ended before the response.
     func resume(_ resumption: StreamResumption, credentials: Credentials, until end: Instant) -> BackendExchange {
         BackendExchange(
@@ -215,14 +243,10 @@ package final class LegacySession {
         case .logMessage, .other:
             // By GET it could be about the call of anybody who shares the session.
             call?.hear(notification, kind)
-        case .toolsListChanged:
-            tools.invalidate()
-            onListChange?(.tools)
-        case .promptsListChanged:
-            onListChange?(.prompts)
-        case .resourcesListChanged:
-            onListChange?(.resources)
-        case .resourceUpdated, .notForClients, .malformed:
+        case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated:
+            if kind == .toolsListChanged { tools.invalidate() }
+            if let cue = Cue(kind) { onCue?(cue) }
+        case .notForClients, .malformed:
             break
         }
     }
@@ -327,8 +351,8 @@ package final class LegacySession {
 
     private func openPushStream() {
         let head = head(.get)
-        let stream = PushStream(session: self, backend: backend, credentials: credentials) { [credentials] in
-            head.message(credentials)
+        let stream = PushStream(session: self, backend: backend) { [credentials] lastEventID in
+            head.message(credentials, lastEventID: lastEventID)
         }
         pushStream = stream
         backend.loop.spawn { await stream.run() }
@@ -352,6 +376,21 @@ package final class LegacySession {
 
     /// The GET stream found the session gone.
     func lost() { onLoss?() }
+
+    /// The GET stream is back, and what was said meanwhile is lost.
+    func unheard() { onGap?() }
+
+    /// A message on the GET stream.
+    func hear(_ text: [UInt8]) {
+        // What is no message here belongs to nobody's call, and is dropped.
+        for message in (try? read(text)) ?? [] {
+            switch message.kind {
+            case .request: answer(message, credentials: credentials)
+            case .notification: hear(message, on: nil)
+            case .response: break
+            }
+        }
+    }
 
     /// Forgets the session, which the server has lost.
     func forget() {

@@ -1,54 +1,74 @@
 import HTTPTransport
 import HTTPWire
-import MCP
 import Reactor
-import Translation
 
 /// The GET stream of a session, on which the server sends what belongs to no request (basic/transports, "Listening for
 /// Messages from the Server").
 ///
-/// It is opened again whenever it ends, for as long as the session lives.
+/// It is opened again whenever it ends, for as long as the session lives, and goes on where it was if the server gave its
+/// events ids.
 final class PushStream {
     /// Between two attempts; doubled after each that brought nothing.
-    private static let firstDelay: Duration = .milliseconds(500)
-    private static let lastDelay: Duration = .seconds(30)
+    private static let delays: ClosedRange<Duration> = .milliseconds(500) ... .seconds(30)
+    /// The longest pause while somebody waits for what comes.
+    private static let watchedDelay: Duration = .milliseconds(500)
+    /// A server without such a stream says so at once. Some that have one send nothing, not even the head of the answer,
+    /// before there is something to tell.
+    private static let patience: Duration = .seconds(1)
 
     private unowned let session: LegacySession
     private let backend: Backend
-    private let credentials: Credentials
-    private let request: () -> HTTPMessage
+    private let request: (_ lastEventID: [UInt8]?) -> HTTPMessage
     private var pause: Pause?
     private var exchange: BackendExchange?
     private var isStopped = false
+    private var resumption: StreamResumption?
+    /// Whether the stream was there once, so that what is said while it is not there is missed.
+    private var wasOpen = false
+    /// Whether the server has such a stream; nil until that is known.
+    private var verdict: Bool?
+    private let decided = Gate()
 
-    init(
-        session: LegacySession, backend: Backend, credentials: Credentials,
-        request: @escaping () -> HTTPMessage
-    ) {
+    init(session: LegacySession, backend: Backend, request: @escaping (_ lastEventID: [UInt8]?) -> HTTPMessage) {
         self.session = session
         self.backend = backend
-        self.credentials = credentials
         self.request = request
     }
 
     func run() async {
-        var delay = PushStream.firstDelay
+        var delay = PushStream.delays.lowerBound
         while !isStopped {
-            let outcome = await listen()
-            switch outcome {
-            case .notOffered: return
+            switch await listen() {
+            case .notOffered: return decide(false)
             case .gone: return session.lost()
-            case .heard: delay = PushStream.firstDelay
-            case .failed: delay = min(delay * 2, PushStream.lastDelay)
+            case .heard: delay = PushStream.delays.lowerBound
+            case .failed: delay = min(delay * 2, PushStream.delays.upperBound)
             }
-            if !isStopped { await rest(delay) }
+            if !isStopped { await rest(session.isWatched ? min(delay, PushStream.watchedDelay) : delay) }
         }
     }
 
     func stop() {
         isStopped = true
+        decide(false)
         exchange?.fail(with: BackendError(.cancelled, "the session has ended"))
         pause?.end()
+    }
+
+    /// Whether the server has such a stream. Waits for its answer, but not for long.
+    func isOffered() async -> Bool {
+        if let verdict { return verdict }
+        let deadline = Deadline(on: backend.loop)
+        deadline.onExpiry = { [unowned self] in decide(true) }
+        deadline.set(after: PushStream.patience)
+        while verdict == nil { await decided.wait() }
+        deadline.set(nil)
+        return verdict == true
+    }
+
+    private func decide(_ isOffered: Bool) {
+        verdict = isOffered
+        decided.open()
     }
 
     private enum Outcome {
@@ -62,41 +82,43 @@ final class PushStream {
     }
 
     private func listen() async -> Outcome {
+        let exchange = BackendExchange(
+            request(resumption?.lastEventID), to: backend, patience: .endless, isRepeatable: true)
+        self.exchange = exchange
+        defer {
+            exchange.abandon()
+            self.exchange = nil
+        }
         do throws(BackendError) {
-            let exchange = BackendExchange(request(), to: backend, patience: .endless, isRepeatable: true)
-            self.exchange = exchange
-            defer {
-                exchange.abandon()
-                self.exchange = nil
-            }
             if isStopped { return .failed }
             let head = try await exchange.head()
-            guard head.status == 200 else {
-                if await session.isLoss(head, of: exchange) { return .gone }
-                return head.status >= 500 ? .failed : .notOffered
-            }
-            while let text = try await exchange.next(), !isStopped { hear(text) }
-            return .heard
+            guard head.status == 200 else { return await refusal(head, of: exchange) }
+            opened()
+            while let text = try await exchange.next(), !isStopped { session.hear(text) }
         } catch {
-            return .failed
+            if !wasOpen || error.kind != .noAnswer { return .failed }
         }
+        resumption = exchange.resumption ?? resumption
+        return .heard
     }
 
-    private func hear(_ text: [UInt8]) {
-        // What is no message here belongs to nobody's call, and is dropped.
-        for message in (try? session.read(text)) ?? [] {
-            switch message.kind {
-            case .request: session.answer(message, credentials: credentials)
-            case .notification: session.hear(message, on: nil)
-            case .response: break
-            }
-        }
+    private func opened() {
+        decide(true)
+        if wasOpen, resumption == nil { session.unheard() }
+        wasOpen = true
+    }
+
+    private func refusal(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
+        if await session.isLoss(head, of: exchange) { return .gone }
+        if head.status >= 500 { return .failed }
+        // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.
+        return wasOpen && (head.status == 401 || head.status == 403) ? .gone : .notOffered
     }
 
     private func rest(_ delay: Duration) async {
         let pause = Pause(on: backend.loop)
         self.pause = pause
-        await pause.wait(delay)
+        await pause.wait(resumption.map { max($0.delay, .milliseconds(10)) } ?? delay)
         self.pause = nil
     }
 }

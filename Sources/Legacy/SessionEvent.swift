@@ -1,4 +1,4 @@
-package import MCP
+package import Translation
 
 /// What a pool tells of its sessions to whoever keeps what they said.
 package enum SessionEvent {
@@ -6,8 +6,10 @@ package enum SessionEvent {
     ///
     /// - Parameter serverInfo: as the server spelled it.
     case opened(SessionKey, serverInfo: [UInt8])
-    /// The server said on a session of this key that a list has changed.
-    case listChanged(SessionKey, ServerCapability)
+    /// The server said on a session of this key that something has changed.
+    case changed(SessionKey, Cue)
+    /// On a session of this key the server could not be heard for a while: it may have said that anything has changed.
+    case unheard(SessionKey)
     /// A session of this key has ended, or is lost: no change is heard of on it any more.
     case ended(SessionKey)
 }

@@ -228,7 +228,8 @@ package final class SessionPool {
             let session = try await LegacySession.open(
                 on: backend, capabilities: key.capabilities, credentials: credentials)
             session.onLoss = { [unowned self] in retire(id) }
-            session.onListChange = { [unowned self] in onEvent?(.listChanged(key, $0)) }
+            session.onCue = { [unowned self] in onEvent?(.changed(key, $0)) }
+            session.onGap = { [unowned self] in onEvent?(.unheard(key)) }
             sessions[id] = session
             keys[id] = key
             onEvent?(.opened(key, serverInfo: session.handshake.serverInfo))

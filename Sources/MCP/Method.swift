@@ -10,11 +10,13 @@ package enum Method: Sendable, CaseIterable {
     case getPrompt, listPrompts
     case complete
     case discover
+    case listen
 
     /// The method's name on the wire.
     package var name: StaticString {
         switch self {
         case .discover: "server/discover"
+        case .listen: "subscriptions/listen"
         case .listTools: "tools/list"
         case .callTool: "tools/call"
         case .listPrompts: "prompts/list"
@@ -42,14 +44,14 @@ package enum Method: Sendable, CaseIterable {
         switch self {
         case .callTool, .getPrompt: "name"
         case .readResource: "uri"
-        case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .complete: nil
+        case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .complete, .listen: nil
         }
     }
 
     /// The server capability without which the method does not exist (server/discover, "DiscoverResult").
     package var requiredCapability: ServerCapability? {
         switch self {
-        case .discover: nil
+        case .discover, .listen: nil
         case .listTools, .callTool: .tools
         case .listPrompts, .getPrompt: .prompts
         case .listResources, .listResourceTemplates, .readResource: .resources
@@ -61,7 +63,7 @@ package enum Method: Sendable, CaseIterable {
     package var isCacheable: Bool {
         switch self {
         case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .readResource: true
-        case .callTool, .getPrompt, .complete: false
+        case .callTool, .getPrompt, .complete, .listen: false
         }
     }
 

@@ -49,6 +49,29 @@ package struct Handshake: Sendable {
         }
     }
 
+    /// Whether the server says that it tells of changes in the list of what the capability is about.
+    package func announcesChanges(of capability: ServerCapability) -> Bool {
+        promises("listChanged", of: capability)
+    }
+
+    /// Whether the server says that it tells of anything. Subscriptions to resources are tried all the same.
+    package var announcesSomething: Bool {
+        [ServerCapability.tools, .prompts, .resources].contains { announcesChanges(of: $0) }
+            || promises("subscribe", of: .resources)
+    }
+
+    private func promises(_ name: StaticString, of capability: ServerCapability) -> Bool {
+        guard let capabilities = document.value("capabilities", of: result) else { return false }
+        let value =
+            switch capability {
+            case .tools: document.value("tools", of: capabilities, .object)
+            case .prompts: document.value("prompts", of: capabilities, .object)
+            case .resources: document.value("resources", of: capabilities, .object)
+            case .completions, .logging: nil as JSONValue?
+            }
+        return value.flatMap { document.value(name, of: $0) }.flatMap { document.boolean($0) } == true
+    }
+
     /// The body of `initialize`: offers the newest legacy revision and the capabilities given.
     ///
     /// - Parameter capabilities: as `ClientCapabilities.legacy` made them.

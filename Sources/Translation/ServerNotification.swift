@@ -8,7 +8,8 @@ package enum ServerNotification: Sendable, Equatable {
     /// A log message (server/utilities/logging).
     case logMessage(LoggingLevel)
     case toolsListChanged, promptsListChanged, resourcesListChanged
-    case resourceUpdated
+    /// The URI in UTF-8.
+    case resourceUpdated([UInt8])
     /// Says something to Remora alone, or to nobody: its own questions, tasks that no client knows of.
     case notForClients
     /// The server's own invention. It is about the request on whose stream it comes.
@@ -28,7 +29,7 @@ package enum ServerNotification: Sendable, Equatable {
         case "notifications/tools/list_changed": self = .toolsListChanged
         case "notifications/prompts/list_changed": self = .promptsListChanged
         case "notifications/resources/list_changed": self = .resourcesListChanged
-        case "notifications/resources/updated": self = .resourceUpdated
+        case "notifications/resources/updated": self = .resourceUpdated(message)
         case "notifications/cancelled", "notifications/initialized", "notifications/elicitation/complete",
             "notifications/tasks/status", "notifications/roots/list_changed":
             self = .notForClients
@@ -45,6 +46,13 @@ package enum ServerNotification: Sendable, Equatable {
             let token = document.value(MetaKey.progressToken, of: params), let id = document.integer(token)
         else { return .malformed }
         return .progress(requestID: Int(id))
+    }
+
+    private static func resourceUpdated(_ message: Envelope) -> ServerNotification {
+        guard let uri = message.params.flatMap({ message.document.value("uri", of: $0) }),
+            let bytes = message.document.stringBytes(uri)
+        else { return .malformed }
+        return .resourceUpdated(bytes)
     }
 
     private static func logMessage(_ message: Envelope) -> ServerNotification {

@@ -42,6 +42,28 @@ package enum ServerRequest {
         return text
     }
 
+    /// `resources/subscribe`.
+    ///
+    /// - Parameter uri: in UTF-8.
+    package static func subscribe(to uri: [UInt8], id: Int) -> [UInt8] {
+        aboutResource(uri, #","method":"resources/subscribe","params":{"uri":"#, id: id)
+    }
+
+    /// `resources/unsubscribe`.
+    package static func unsubscribe(from uri: [UInt8], id: Int) -> [UInt8] {
+        aboutResource(uri, #","method":"resources/unsubscribe","params":{"uri":"#, id: id)
+    }
+
+    private static func aboutResource(_ uri: [UInt8], _ request: StaticString, id: Int) -> [UInt8] {
+        var text: [UInt8] = []
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.appendJSON(id)
+        text.append(request)
+        text.appendJSON(utf8: uri[...])
+        text.append("}}")
+        return text
+    }
+
     /// `ping`, which any session that lives answers (basic/utilities/ping).
     package static func ping(id: Int) -> [UInt8] {
         var text: [UInt8] = []

@@ -14,21 +14,13 @@ from harness import http1
 from harness.http1 import Connection
 from harness.modern import OMIT, Answer, Client, call, encode, request
 from harness.stack import bystander, settles, stack
-from servers.raw import Exchange, RawBackend
+from servers.raw import Exchange, PushBackend, RawBackend, event, notification
 
 RESULT = b'{"content":[{"type":"text","text":"done"}]}'
 
 
-def notification(method: str, **params: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "method": f"notifications/{method}", "params": params}).encode()
-
-
 def token(exchange: Exchange) -> Any:
     return exchange.message["params"].get("_meta", {}).get("progressToken", "none")
-
-
-def event(message: bytes, id: str | None = None) -> bytes:
-    return (f"id: {id}\r\n".encode() if id is not None else b"") + b"data: " + message + b"\r\n\r\n"
 
 
 def with_token(message: dict[str, Any], value: Any) -> dict[str, Any]:
@@ -53,29 +45,6 @@ def calls(script: Script) -> Callable[[Exchange], Awaitable[bool]]:
 
 def notifications(answer: Answer) -> list[dict[str, Any]]:
     return [json.loads(message) for message in answer.messages[:-1]]
-
-
-class PushBackend(RawBackend):
-    """A backend with a GET stream on which a test can send."""
-
-    def __init__(self, script: Callable[[Exchange], Awaitable[bool]], **options: Any) -> None:
-        super().__init__(None, **options)
-        self.call_script = script
-        self.script = self.dispatch
-        self.push: Exchange | None = None
-        self.opened = asyncio.Event()
-
-    async def dispatch(self, exchange: Exchange) -> bool:
-        if exchange.request.method == "GET" and exchange.request.header("last-event-id") is None:
-            await exchange.stream_head()
-            self.push = exchange
-            self.opened.set()
-            await asyncio.sleep(3600)
-        return await self.call_script(exchange)
-
-    async def tell(self, message: bytes) -> None:
-        assert self.push is not None
-        await self.push.chunk(event(message))
 
 
 # Form of the answer
@@ -158,7 +127,6 @@ async def test_progress_on_the_get_stream_finds_its_call() -> None:
         if len(arrived) == 2:
             both.set()
         await asyncio.wait_for(both.wait(), http1.TIMEOUT)
-        await backend.opened.wait()
         if exchange.message["params"]["arguments"]["who"] == "a":
             for step in (1, 2):
                 for who in ("a", "b"):
@@ -250,7 +218,6 @@ async def test_progress_keeps_a_call_alive_and_comments_do_not() -> None:
 
 async def test_progress_on_the_get_stream_keeps_a_call_alive() -> None:
     async def script(exchange: Exchange) -> None:
-        await backend.opened.wait()
         for step in range(6):
             await asyncio.sleep(0.25)
             await backend.tell(notification("progress", progressToken=token(exchange), progress=step))

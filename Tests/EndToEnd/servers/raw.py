@@ -31,6 +31,9 @@ RESULTS: dict[str, bytes] = {
     "completion/complete": b'{"completion":{"values":[]}}',
     "ping": b"{}",
 }
+_numbers = itertools.count(1)
+"""Of sessions: no two servers give out the same id."""
+
 CAPABILITIES: dict[str, Any] = {"tools": {}, "prompts": {}, "resources": {}, "completions": {}, "logging": {}}
 
 
@@ -139,7 +142,6 @@ class RawBackend:
         """Requests by JSON-RPC method, or by HTTP method for those without a body."""
         self.sessions: set[str] = set()
         self.changed = asyncio.Condition()
-        self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._server: asyncio.Server | None = None
@@ -218,7 +220,7 @@ class RawBackend:
     async def initialize(self, exchange: Exchange) -> None:
         headers = {}
         if self.with_sessions:
-            session = f"session-{next(self._numbers)}"
+            session = f"session-{next(_numbers)}"
             self.sessions.add(session)
             headers["Mcp_Session_Id"] = session
         result = {
@@ -228,6 +230,70 @@ class RawBackend:
         }
         await exchange.json(exchange.response(json.dumps(result).encode()), **headers)
 
+
+class PushBackend(RawBackend):
+    """A backend with GET streams on which a test can send. Resources can be subscribed to, but for those in `refused`."""
+
+    def __init__(self, script: Script | None = None, *, promises: bool = True, **options: Any) -> None:
+        every = {"listChanged": True}
+        capabilities = {"tools": every, "prompts": every, "resources": {**every, "subscribe": True}, "logging": {}}
+        options.setdefault("capabilities", capabilities if promises else CAPABILITIES)
+        super().__init__(self.dispatch, **options)
+        self.other = script
+        self.streams: dict[str | None, Exchange] = {}
+        """The open GET streams, by session."""
+        self.refused: set[str] = set()
+        self.subscribed: Counter[str] = Counter()
+        """Subscribed minus unsubscribed, by URI."""
+
+    async def dispatch(self, exchange: Exchange) -> bool:
+        if self.other is not None and await self.other(exchange):
+            return True
+        if exchange.session not in self.sessions:
+            if exchange.request.method == "GET":
+                await exchange.reply(404)
+            return exchange.request.method == "GET"
+        if exchange.request.method == "GET":
+            await self.push(exchange)
+        elif exchange.method in ("resources/subscribe", "resources/unsubscribe"):
+            uri = exchange.message["params"]["uri"]
+            if uri in self.refused:
+                await exchange.json(exchange.error(-32002, "no such resource"))
+            else:
+                self.subscribed[uri] += 1 if exchange.method == "resources/subscribe" else -1
+                await exchange.json(exchange.response(b"{}"))
+        else:
+            return False
+        return True
+
+    async def push(self, exchange: Exchange) -> None:
+        await exchange.stream_head()
+        self.streams[exchange.session] = exchange
+        async with self.changed:
+            self.changed.notify_all()
+        while not exchange.writer.is_closing():
+            await asyncio.sleep(0.05)
+
+    async def tell(self, *messages: bytes, id: str | None = None) -> None:
+        """Sends messages on every open GET stream."""
+        await self.until(lambda _: len(self.streams) > 0)
+        for stream in list(self.streams.values()):
+            for message in messages:
+                await stream.chunk(event(message, id))
+
+    def drop(self) -> None:
+        """Ends every GET stream."""
+        for stream in self.streams.values():
+            stream.abort()
+        self.streams.clear()
+
+
+def event(message: bytes, id: str | None = None) -> bytes:
+    return (f"id: {id}\r\n".encode() if id is not None else b"") + b"data: " + message + b"\r\n\r\n"
+
+
+def notification(method: str, **params: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "method": f"notifications/{method}", "params": params}).encode()
 
 def _json(body: bytes) -> Any:
     with contextlib.suppress(ValueError):

@@ -1,0 +1,87 @@
+import Translation
+
+/// One `subscriptions/listen` request: an event stream that stays open (2026-07-28, basic/patterns/subscriptions).
+///
+/// While its client does not take what was sent, cues gather as a set: one that comes twice is told once.
+final class Subscription {
+    /// Cues about resources below those listened to that are kept for a slow client. Beyond them only the resource that
+    /// was asked for is named.
+    private static let maxNested = 64
+
+    /// The request's id, as the client spelled it.
+    let id: [UInt8]
+    private let responder: Responder
+    private var honoured = SubscriptionFilter()
+    private var isAcknowledged = false
+    private var pending: [Cue] = []
+    private var completion: [UInt8]?
+    private(set) var isEnded = false
+    /// How many cues were sent.
+    private(set) var cues = 0
+
+    init(id: [UInt8], to responder: Responder) {
+        self.id = id
+        self.responder = responder
+    }
+
+    /// Tells the client what it will hear of. Cues that came before are sent after it.
+    func acknowledge(_ filter: SubscriptionFilter) {
+        honoured = filter
+        responder.send(SubscriptionText.acknowledgment(of: filter, id: id))
+        isAcknowledged = true
+        sendPending()
+    }
+
+    /// Sends a cue, or keeps it until the client has taken what was sent before.
+    func tell(_ cue: Cue, _ text: CueText) {
+        if isEnded { return }
+        guard isAcknowledged, !responder.hasUnsent else { return keep(cue) }
+        cues += 1
+        responder.send(text.message(to: id))
+    }
+
+    private func keep(_ cue: Cue) {
+        if pending.contains(cue) { return }
+        guard case .resourceUpdated = cue, pending.count >= honoured.resources.count + Subscription.maxNested else {
+            return pending.append(cue)
+        }
+        // Too many different ones: the client reads again whatever it listens to.
+        pending.removeAll { if case .resourceUpdated = $0 { true } else { false } }
+        pending += honoured.resources.map { .resourceUpdated($0) }
+    }
+
+    private func sendPending() {
+        while let cue = pending.first, !responder.hasUnsent {
+            pending.removeFirst()
+            cues += 1
+            responder.send(cue.text.message(to: id))
+        }
+    }
+
+    /// Returns when the subscription has ended: because the client went away, or by `end`.
+    func run() async {
+        while !isEnded {
+            await responder.change()
+            if isAcknowledged { sendPending() }
+        }
+    }
+
+    /// The subscription ends on this side, and the client is told that it was not lost.
+    ///
+    /// - Parameter serverInfo: as the server spelled it.
+    func end(serverInfo: [UInt8]) {
+        if isEnded { return }
+        isEnded = true
+        completion = SubscriptionText.completion(id: id, serverInfo: serverInfo)
+        responder.wake()
+    }
+
+    /// The client has gone away.
+    func abandon() {
+        isEnded = true
+        responder.wake()
+    }
+
+    /// The answer to the request, if there is somebody to get it.
+    var result: [UInt8]? { completion }
+}

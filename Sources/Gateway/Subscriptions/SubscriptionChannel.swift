@@ -1,0 +1,225 @@
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// What the subscriptions of one pool key share: a session of that key, its GET stream, and one subscription on the
+/// server for each resource, however many listen.
+///
+/// It keeps its session in use for as long as somebody listens. When the server loses it, it opens another, subscribes
+/// again, and tells every cue that may have been missed.
+final class SubscriptionChannel {
+    /// Between two attempts to reach a server that is gone. Listeners are to hear within 2 s of its return.
+    private static let retryDelays: ClosedRange<Duration> = .milliseconds(250) ... .seconds(1)
+
+    private let key: SessionKey
+    private let credentials: Credentials
+    private let sessions: SessionPool
+    private var lease: Lease?
+    /// Of the last session, as the server spelled it.
+    private var serverInfo: [UInt8] = []
+    private var isRenewing = false
+    private var isClosed = false
+    private var listeners: [SubscriptionBook.ID: Subscription] = [:]
+    private var lastID = 0
+    private var joining = 0
+    private var book = SubscriptionBook()
+    private var resources = ResourceSubscriptions()
+    private let asked = Gate()
+    private var window = CueWindow()
+    private let windowTimer: Deadline
+    private let linger: Deadline
+    private var pause: Pause?
+
+    /// Called when nobody has listened for a while: the channel is not needed any more.
+    var onEmpty: (() -> Void)?
+
+    /// - Parameter credentials: of a request whose caller has this key; for all that the channel asks of the server.
+    init(for key: SessionKey, credentials: Credentials, sessions: SessionPool) {
+        self.key = key
+        self.credentials = credentials
+        self.sessions = sessions
+        windowTimer = Deadline(on: sessions.loop)
+        linger = Deadline(on: sessions.loop)
+        windowTimer.onExpiry = { [unowned self] in closeWindows() }
+        linger.onExpiry = { [unowned self] in expire() }
+    }
+
+    // MARK: Listeners
+
+    /// A listener's place in a channel. Give it back with `leave`.
+    struct Membership {
+        fileprivate let id: SubscriptionBook.ID
+        /// What is honoured.
+        fileprivate(set) var filter: SubscriptionFilter
+    }
+
+    /// Lets a subscription hear of what it wants, as far as the server can tell. What happens meanwhile, it hears of too.
+    ///
+    /// - Throws: when there is no session.
+    func join(_ subscription: Subscription, wanting filter: SubscriptionFilter) async throws(BackendError) -> Membership
+    {
+        joining += 1
+        defer { joining -= 1 }
+        let session = try await session()
+        let offer = await offer(of: session, for: filter)
+        lastID += 1
+        var membership = Membership(id: lastID, filter: offer)
+        listeners[membership.id] = subscription
+        book.add(membership.id, to: offer)
+        membership.filter.resources = []
+        for uri in offer.resources {
+            if await isSubscribed(to: uri) {
+                membership.filter.resources.append(uri)
+            } else {
+                book.remove(membership.id, from: uri)
+            }
+        }
+        return membership
+    }
+
+    func leave(_ membership: Membership) {
+        guard listeners.removeValue(forKey: membership.id) != nil else { return }
+        book.remove(membership.id, from: membership.filter)
+        let now = sessions.loop.now
+        for uri in membership.filter.resources { resources.leave(uri, at: now) }
+        if !linger.isSet { linger.set(now + ResourceSubscriptions.linger) }
+    }
+
+    /// What of a filter this server can tell. Resources are tried in any case: many servers take subscriptions and do not
+    /// say so.
+    private func offer(of session: LegacySession, for filter: SubscriptionFilter) async -> SubscriptionFilter {
+        guard await session.hasPushChannel() else { return SubscriptionFilter() }
+        let handshake = session.handshake
+        var offer = filter
+        offer.toolsListChanged = filter.toolsListChanged && handshake.announcesChanges(of: .tools)
+        offer.promptsListChanged = filter.promptsListChanged && handshake.announcesChanges(of: .prompts)
+        offer.resourcesListChanged = filter.resourcesListChanged && handshake.announcesChanges(of: .resources)
+        if !handshake.offers(.resources) { offer.resources = [] }
+        return offer
+    }
+
+    /// Subscribes on the server, unless that was done for another listener.
+    private func isSubscribed(to uri: [UInt8]) async -> Bool {
+        switch resources.join(uri) {
+        case .honoured: break
+        case .wait:
+            while resources.isPending(uri) { await asked.wait() }
+        case .ask:
+            let isHonoured = await lease?.session.subscribe(to: uri, credentials: credentials) ?? false
+            resources.settled(uri, isHonoured: isHonoured)
+            asked.open()
+        }
+        return resources.isHonoured(uri)
+    }
+
+    // MARK: Cues
+
+    /// The server told something on a session of this key.
+    func heard(_ cue: Cue) {
+        if listeners.isEmpty { return }
+        if window.admits(cue, at: sessions.loop.now) { tell(cue) }
+        if !windowTimer.isSet { windowTimer.set(window.nextEnd) }
+    }
+
+    private func closeWindows() {
+        for cue in window.close(at: sessions.loop.now) { tell(cue) }
+        windowTimer.set(window.nextEnd)
+    }
+
+    private func tell(_ cue: Cue) {
+        let text = cue.text
+        for id in book.listeners(to: cue) { listeners[id]?.tell(cue, text) }
+    }
+
+    /// The server could not be heard for a while: whatever changed then, nobody was told.
+    func missed() { for cue in book.cues { heard(cue) } }
+
+    // MARK: The session
+
+    /// The session of the channel. However many ask at once, the pool makes one.
+    private func session() async throws(BackendError) -> LegacySession {
+        if let lease { return lease.session }
+        let new = try await sessions.lease(key, credentials: credentials)
+        if let lease {
+            sessions.release(new)
+            return lease.session
+        }
+        lease = new
+        new.session.isWatched = true
+        return new.session
+    }
+
+    /// The session has ended. Makes another, if somebody listens.
+    func sessionEnded() {
+        giveBack()
+        guard !listeners.isEmpty, !isRenewing, !isClosed else { return }
+        isRenewing = true
+        sessions.loop.spawn {
+            await self.renew()
+            self.isRenewing = false
+        }
+    }
+
+    private func renew() async {
+        var delay = SubscriptionChannel.retryDelays.lowerBound
+        while !listeners.isEmpty, !isClosed {
+            do throws(BackendError) {
+                let session = try await session()
+                for uri in resources.all { _ = await session.subscribe(to: uri, credentials: credentials) }
+                return missed()
+            } catch {
+                // The caller's rights have ended; whoever listens may come back with better ones.
+                if case .unauthorized = error.kind { return endAll() }
+            }
+            await rest(delay)
+            delay = min(delay * 2, SubscriptionChannel.retryDelays.upperBound)
+        }
+    }
+
+    private func rest(_ delay: Duration) async {
+        let pause = Pause(on: sessions.loop)
+        self.pause = pause
+        await pause.wait(delay)
+        self.pause = nil
+    }
+
+    private func giveBack() {
+        guard let lease = lease.take() else { return }
+        serverInfo = lease.session.handshake.serverInfo
+        lease.session.isWatched = false
+        sessions.release(lease)
+    }
+
+    // MARK: The end
+
+    /// Unsubscribes from what nobody listens to any more, and gives the session back when nobody listens at all.
+    private func expire() {
+        let expired = resources.expire(at: sessions.loop.now)
+        if let session = lease?.session {
+            for uri in expired { session.unsubscribe(from: uri, credentials: credentials) }
+        }
+        if listeners.isEmpty, joining == 0, !isRenewing, resources.isEmpty {
+            giveBack()
+            onEmpty?()
+        } else if listeners.isEmpty {
+            linger.set(resources.nextExpiry ?? sessions.loop.now + ResourceSubscriptions.linger)
+        } else {
+            linger.set(resources.nextExpiry)
+        }
+    }
+
+    /// Ends every subscription, with the result that says that it was on purpose.
+    func endAll() {
+        let serverInfo = lease?.session.handshake.serverInfo ?? serverInfo
+        for subscription in listeners.values { subscription.end(serverInfo: serverInfo) }
+    }
+
+    /// The process stops.
+    func close() {
+        isClosed = true
+        pause?.end()
+        endAll()
+        giveBack()
+    }
+}

@@ -1,0 +1,75 @@
+import Legacy
+import Reactor
+import Translation
+
+/// The subscriptions of one loop, by the pool key of their callers: two principals share nothing toward the server.
+final class Subscriptions {
+    /// URIs that one request may name. Each is a round trip to the server when the first listener comes.
+    private static let maxResources = 1000
+
+    private let sessions: SessionPool
+    private var channels: [SessionKey: SubscriptionChannel] = [:]
+
+    init(sessions: SessionPool) { self.sessions = sessions }
+
+    /// What became of a request to listen.
+    enum Outcome {
+        /// The subscription ended on this side: the result, which is the last message of its stream.
+        case completed([UInt8])
+        case refused(Refusal)
+        case failed(BackendError)
+    }
+
+    /// Serves `subscriptions/listen` until the client goes away or Remora ends it.
+    func listen(
+        _ request: ModernRequest, from caller: Caller, _ subscription: Subscription
+    ) async -> Outcome {
+        let filter: SubscriptionFilter
+        do throws(SubscriptionFilter.Flaw) {
+            filter = try SubscriptionFilter(
+                request.params, in: request.document, maxResources: Subscriptions.maxResources)
+        } catch {
+            return .refused(.invalidParams(error.advice))
+        }
+        let key = SessionKey(
+            principal: caller.principal,
+            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
+        let channel = channel(for: key, caller.credentials)
+        do throws(BackendError) {
+            let membership = try await channel.join(subscription, wanting: filter)
+            defer { channel.leave(membership) }
+            if !subscription.isEnded { subscription.acknowledge(membership.filter) }
+            await subscription.run()
+        } catch {
+            return .failed(error)
+        }
+        guard let result = subscription.result else {
+            return .failed(BackendError(.cancelled, "the client went away"))
+        }
+        return .completed(result)
+    }
+
+    private func channel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
+        if let channel = channels[key] { return channel }
+        let channel = SubscriptionChannel(for: key, credentials: credentials, sessions: sessions)
+        channel.onEmpty = { [unowned self] in channels[key] = nil }
+        channels[key] = channel
+        return channel
+    }
+
+    /// Something happened to a session. Whoever keeps lists has heard of it before: a client that lists on a cue must not
+    /// get an old list.
+    func heard(_ event: SessionEvent) {
+        switch event {
+        case .opened: break
+        case .changed(let key, let cue): channels[key]?.heard(cue)
+        case .unheard(let key): channels[key]?.missed()
+        case .ended(let key): channels[key]?.sessionEnded()
+        }
+    }
+
+    /// Ends every subscription: the process stops.
+    func close() {
+        for channel in channels.values { channel.close() }
+    }
+}

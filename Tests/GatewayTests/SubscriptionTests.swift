@@ -1,0 +1,175 @@
+import JSONText
+import Reactor
+import Testing
+
+@testable import Gateway
+@testable import Translation
+
+@Suite struct SubscriptionBookTests {
+    private func uri(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+    private func filter(tools: Bool = false, _ uris: String...) -> SubscriptionFilter {
+        var filter = SubscriptionFilter()
+        filter.toolsListChanged = tools
+        filter.resources = uris.map { uri($0) }
+        return filter
+    }
+
+    @Test func everyoneHearsWhatTheyAskedFor() {
+        var book = SubscriptionBook()
+        book.add(1, to: filter(tools: true, "a:/x"))
+        book.add(2, to: filter("a:/x", "a:/y"))
+        #expect(book.listeners(to: .toolsListChanged) == [1])
+        #expect(book.listeners(to: .promptsListChanged).isEmpty)
+        #expect(book.listeners(to: .resourceUpdated(uri("a:/x"))) == [1, 2])
+        #expect(book.listeners(to: .resourceUpdated(uri("a:/y"))) == [2])
+        #expect(Set(book.cues) == [.toolsListChanged, .resourceUpdated(uri("a:/x")), .resourceUpdated(uri("a:/y"))])
+        book.remove(2, from: uri("a:/y"))
+        #expect(book.listeners(to: .resourceUpdated(uri("a:/y"))).isEmpty)
+        book.remove(1, from: filter(tools: true, "a:/x"))
+        #expect(book.listeners(to: .resourceUpdated(uri("a:/x"))) == [2])
+        book.remove(2, from: filter("a:/x"))
+        #expect(book.cues.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("a:/x", "a:/x/y", true), ("a:/x", "a:/x/y/z", true), ("a:/x/", "a:/x/y", true), ("a:/x", "a:/xy", false),
+        ("a:/x/", "a:/x", false), ("a:/x/y", "a:/x", false), ("a:/x", "a:/x/", true), ("a:", "a:/x", true),
+    ])
+    func aSubResourceIsBelow(listenedTo: String, updated: String, isBelow: Bool) {
+        var book = SubscriptionBook()
+        book.add(1, to: filter(listenedTo))
+        #expect(book.listeners(to: .resourceUpdated(uri(updated))).isEmpty != isBelow)
+    }
+}
+
+@Suite struct CueWindowTests {
+    private let start = Instant.now
+
+    private func at(_ milliseconds: Int) -> Instant { start + .milliseconds(milliseconds) }
+
+    @Test func theFirstIsToldAtOnceAndTheRestOnce() {
+        var window = CueWindow()
+        let told = [0, 10, 99].map { window.admits(.toolsListChanged, at: at($0)) }
+        #expect(told == [true, false, false])
+        let other = window.admits(.promptsListChanged, at: at(50))
+        #expect(other)
+        #expect(window.nextEnd == at(100))
+        // What is told at the end of one opens another.
+        let atTheEnd = window.close(at: at(100))
+        let again = window.admits(.toolsListChanged, at: at(150))
+        let ends = [200, 300].map { window.close(at: at($0)) }
+        #expect(atTheEnd == [.toolsListChanged])
+        #expect(!again)
+        #expect(ends == [[.toolsListChanged], []])
+        #expect(window.nextEnd == nil)
+    }
+
+    @Test func differentResourcesAreDifferentCues() {
+        var window = CueWindow()
+        let told = [[1], [2], [1]].map { window.admits(.resourceUpdated($0), at: start) }
+        #expect(told == [true, true, false])
+    }
+
+    @Test func whatIsTooMuchIsToldAsItComes() {
+        var window = CueWindow()
+        let cues = (0..<10_000).map { Cue.resourceUpdated(Array("\($0)".utf8)) }
+        let told = cues.count { window.admits($0, at: start) }
+        #expect(told == 10_000)
+        let last = window.admits(cues[9999], at: at(1))
+        #expect(last)
+        let ended = window.close(at: at(100))
+        #expect(ended.isEmpty)
+    }
+}
+
+@Suite struct ResourceSubscriptionsTests {
+    private let start = Instant.now
+    private let uri: [UInt8] = [1]
+
+    @Test func theServerIsAskedOnce() {
+        var resources = ResourceSubscriptions()
+        let first = (0..<2).map { _ in resources.join(uri) }
+        #expect(first == [.ask, .wait])
+        #expect(resources.isPending(uri))
+        resources.settled(uri, isHonoured: true)
+        let then = resources.join(uri)
+        #expect(then == .honoured)
+        #expect(resources.all == [uri])
+    }
+
+    @Test func aRefusalIsNotForEver() {
+        var resources = ResourceSubscriptions()
+        let first = (0..<2).map { _ in resources.join(uri) }
+        #expect(first == [.ask, .wait])
+        resources.settled(uri, isHonoured: false)
+        #expect(!resources.isHonoured(uri) && !resources.isPending(uri) && resources.isEmpty)
+        let then = resources.join(uri)
+        #expect(then == .ask)
+    }
+
+    @Test func itOutlivesItsLastListenerALittle() {
+        var resources = ResourceSubscriptions()
+        _ = resources.join(uri)
+        resources.settled(uri, isHonoured: true)
+        _ = resources.join(uri)
+        resources.leave(uri, at: start)
+        #expect(resources.nextExpiry == nil)
+        resources.leave(uri, at: start)
+        #expect(resources.nextExpiry == start + ResourceSubscriptions.linger)
+        #expect(resources.all.isEmpty)
+        let early = resources.expire(at: start + .seconds(4))
+        let back = resources.join(uri)
+        #expect(early.isEmpty && back == .honoured && resources.nextExpiry == nil)
+        resources.leave(uri, at: start + .seconds(6))
+        let expired = resources.expire(at: start + .seconds(11))
+        #expect(expired == [uri] && resources.isEmpty)
+    }
+}
+
+@Suite struct SubscriptionFilterTests {
+    private func filter(_ text: String) throws -> SubscriptionFilter {
+        let document = try JSONDocument(Array(text.utf8))
+        return try SubscriptionFilter(document.root, in: document, maxResources: 3)
+    }
+
+    @Test func isReadAndWritten() throws {
+        let text = #"{"notifications":{"toolsListChanged":true,"x":1,"resourceSubscriptions":["a:\/é","b:","b:"]}}"#
+        let filter = try filter(text)
+        let ack = SubscriptionText.acknowledgment(of: filter, id: Array("7".utf8))
+        #expect(
+            String(decoding: ack, as: UTF8.self)
+                == #"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":"#
+                + #"{"io.modelcontextprotocol/subscriptionId":7},"notifications":"#
+                + #"{"toolsListChanged":true,"resourceSubscriptions":["a:/é","b:"]}}}"#)
+        #expect(try self.filter(#"{"notifications":{}}"#).isEmpty)
+    }
+
+    @Test(arguments: [
+        "{}", #"{"notifications":1}"#, #"{"notifications":{"toolsListChanged":null}}"#,
+        #"{"notifications":{"resourceSubscriptions":{}}}"#, #"{"notifications":{"resourceSubscriptions":["a",1]}}"#,
+        #"{"notifications":{"resourceSubscriptions":["a","b","c","d"]}}"#,
+        #"{"notifications":{"toolsListChanged":true,"toolsListChanged":false}}"#,
+    ])
+    func isRefused(text: String) {
+        #expect(throws: SubscriptionFilter.Flaw.self) { try filter(text) }
+    }
+
+    @Test func messagesCarryTheIdAsItWasSpelled() {
+        let id = Array(#""a\u0062""#.utf8)
+        func string(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+        #expect(
+            string(Cue.resourceUpdated(Array("a:\"".utf8)).text.message(to: id))
+                == #"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:\"","_meta":"#
+                + #"{"io.modelcontextprotocol/subscriptionId":"a\u0062"}}}"#)
+        #expect(
+            string(Cue.toolsListChanged.text.message(to: id))
+                == #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":"#
+                + #"{"io.modelcontextprotocol/subscriptionId":"a\u0062"}}}"#)
+        #expect(
+            string(SubscriptionText.completion(id: id, serverInfo: Array(#"{"name":"s"}"#.utf8)))
+                == #"{"jsonrpc":"2.0","id":"a\u0062","result":{"resultType":"complete","_meta":"#
+                + #"{"io.modelcontextprotocol/subscriptionId":"a\u0062","#
+                + #""io.modelcontextprotocol/serverInfo":{"name":"s"}}}}"#)
+    }
+}
