@@ -13,6 +13,15 @@ extension Configuration {
         /// Values of `Host` that are let in, in lower case, each with or without a port. Empty: loopback names only
         /// when the address is a loopback one, otherwise any.
         package var allowedHosts: [String]
+        /// What becomes of clients of a revision before 2026-07-28.
+        package var legacyClients: LegacyClients
+    }
+
+    package enum LegacyClients: String, Sendable, CaseIterable {
+        /// Their requests go to the backend as they are, and its answers back.
+        case pass
+        /// They are told which revision to speak.
+        case refuse
     }
 }
 
@@ -28,8 +37,8 @@ extension Configuration.Listen {
         allowedOrigins = section.list("allowed_origins", of: .origin, default: [])
         // None named: the rule by address, which stops DNS rebinding where it matters and needs no setting elsewhere.
         allowedHosts = section.list("allowed_hosts", of: .host, default: [])
-        // Refused: a client that wants a session would get one that Remora cannot keep in this version.
-        _ = section.value("legacy_clients", .legacyClients, default: .refuse)
+        // Passed: a client that worked with the server yesterday still does with Remora before it.
+        legacyClients = section.value("legacy_clients", .choice, default: .pass)
     }
 }
 
@@ -37,9 +46,4 @@ extension Configuration.Listen {
 struct ListenAddress: Equatable {
     let host: String
     let port: UInt16
-}
-
-/// What happens to clients of a revision before 2026-07-28.
-enum LegacyClients: String {
-    case refuse
 }

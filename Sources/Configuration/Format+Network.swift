@@ -22,19 +22,6 @@ extension Format where Value == BackendURL {
     }
 }
 
-extension Format where Value == LegacyClients {
-    /// `refuse`; the message tells that `pass` is for later.
-    static var legacyClients: Format {
-        Format { text throws(Refusal) in
-            if let value = LegacyClients(rawValue: text) { return value }
-            throw Refusal(
-                text == "pass"
-                    ? "must be refuse: pass is not supported yet in this version"
-                    : "must be refuse, the one choice in this version")
-        }
-    }
-}
-
 extension Format where Value == String {
     /// The path of an endpoint.
     static var path: Format {

@@ -13,14 +13,16 @@ package final class Gateway {
     private let settings: GatewaySettings
     private let admission: AdmissionRules
     private let callers: CallerRules
+    private let bypass: Bypass
     private let sessions: SessionPool
     private let log: Log
 
     /// - Parameter key: shared by all loops of the process, so that a caller has one hash in the log.
-    package init(settings: GatewaySettings, sessions: SessionPool, key: HashKey, log: Log) {
+    package init(settings: GatewaySettings, backend: Backend, sessions: SessionPool, key: HashKey, log: Log) {
         self.settings = settings
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(isolateBy: settings.isolateBy, key: key)
+        bypass = Bypass(settings: settings, backend: backend, callers: callers, log: log)
         self.sessions = sessions
         self.log = log
     }
@@ -44,7 +46,7 @@ package final class Gateway {
 
     private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
         let record = RequestRecord()
-        guard let exchange = admit(request, on: connection, record) else { return }
+        guard let exchange = await admit(request, on: connection, record) else { return }
         connection.onDisconnect = { exchange.cancel() }
         await exchange.run()
         conclude(exchange, on: connection, record)
@@ -53,11 +55,14 @@ package final class Gateway {
     /// Begins the exchange of a request; nil when the request is answered already.
     private func admit(
         _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord
-    ) -> Exchange? {
+    ) async -> Exchange? {
         record.requestBytes = request.body.count
         switch admission.admit(request) {
         case .refused(let refusal, let id):
             refuse(refusal, id: id, on: connection, record)
+            return nil
+        case .legacy:
+            await bypass.pass(request, on: connection, record)
             return nil
         case .notification:
             connection.respond(HTTPResponse(status: 202))
@@ -100,15 +105,7 @@ package final class Gateway {
         _ refusal: Refusal, id: [UInt8]?, on connection: HTTPServerConnection, _ record: RequestRecord,
         closes: Bool = false
     ) {
-        let text = refusal.text(id: id.map { $0[...] })
-        record.status = refusal.status
-        record.code = refusal.code
-        record.side = refusal.side
-        record.responseBytes = text.count
-        connection.respond(
-            HTTPResponse(
-                status: refusal.status, contentType: "application/json", fields: refusal.fields, closes: closes),
-            body: text)
+        connection.refuse(refusal, id: id, record, closes: closes)
         record.write(to: log)
     }
 }

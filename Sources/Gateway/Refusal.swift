@@ -80,10 +80,13 @@ extension Refusal {
             message: "There is no MCP endpoint at this path. POST to \(path).")
     }
 
-    static let wrongMethod = Refusal(
-        status: 405, code: ErrorCode.invalidRequest,
-        message: "MCP 2026-07-28 has no streams or sessions to GET or DELETE. POST one JSON-RPC request.",
-        fields: [("allow", Array("POST".utf8))])
+    /// - Parameter passesLegacyClients: whether clients of older revisions may use the methods that those have.
+    static func wrongMethod(_ passesLegacyClients: Bool) -> Refusal {
+        Refusal(
+            status: 405, code: ErrorCode.invalidRequest,
+            message: "MCP 2026-07-28 has no streams or sessions to GET or DELETE. POST one JSON-RPC request.",
+            fields: [("allow", Array((passesLegacyClients ? "GET, POST, DELETE" : "POST").utf8))])
+    }
 
     static let wrongContentType = Refusal(
         status: 415, code: ErrorCode.invalidRequest,
@@ -202,6 +205,17 @@ extension Refusal {
                 message: "The MCP server gave no usable answer: \(detail). The call may or may not have run: "
                     + "check before you call again.")
         }
+    }
+
+    /// The error of a request that was passed through.
+    ///
+    /// - Parameter hasID: whether it is a JSON-RPC request, which 200 and an error can answer. Anything else, such as the GET
+    ///   of a stream, gets a status that says the same (RFC 9110 §15.6.3, §15.6.5).
+    init?(_ error: BackendError, hasID: Bool) {
+        self.init(error)
+        guard !hasID, status == 200 else { return }
+        let isTimeout = error.kind == .silent || error.kind == .overdue
+        self.init(status: isTimeout ? 504 : 502, code: code, message: message, data: data, fields: fields, side: side)
     }
 
     /// 200 says "do not send it again blindly", where the call may have run: clients and balancers retry a 502 or 503.

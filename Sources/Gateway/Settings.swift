@@ -5,6 +5,8 @@ package final class GatewaySettings: Sendable {
     /// Path of the MCP endpoint.
     package let path: String
     package let door: Door
+    /// Whether requests of older revisions go to the backend as they are, rather than being refused.
+    package let passesLegacyClients: Bool
     /// Names of the header fields that tell callers apart, in lower case. They go to the backend too.
     package let isolateBy: [String]
     package let caching: CachePolicy
@@ -14,10 +16,12 @@ package final class GatewaySettings: Sendable {
     package let maxDepth: Int
 
     package init(
-        path: String, door: Door, isolateBy: [String], caching: CachePolicy, requestTimeout: Duration, maxDepth: Int
+        path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], caching: CachePolicy,
+        requestTimeout: Duration, maxDepth: Int
     ) {
         self.path = path
         self.door = door
+        self.passesLegacyClients = passesLegacyClients
         self.isolateBy = isolateBy
         self.caching = caching
         self.requestTimeout = requestTimeout

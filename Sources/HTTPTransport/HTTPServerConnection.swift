@@ -74,6 +74,10 @@ package final class HTTPServerConnection: SocketHandler {
     private var keepAlive = true
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
     private var isChunkable = true
+    /// Whether the stream that is being sent goes in chunks.
+    private var isChunked = false
+    /// The head of a stream whose first bytes are about to come: they leave together.
+    private var streamHead: [UInt8] = []
     private var unsentAtLastLook = 0
     private var isDraining = false
     /// The client sends no more. It may still read, but nobody can tell.
@@ -83,6 +87,15 @@ package final class HTTPServerConnection: SocketHandler {
     package var onDisconnect: (() -> Void)? {
         didSet { if hasPeerEnded { disconnected() } }
     }
+    /// Called when the client has taken all of a stream that was sent so far, after it had not at once.
+    package var onTaken: (() -> Void)?
+    /// Called when the connection is to end as soon as its answer has; at once, if it is to end already. For answers that
+    /// do not end by themselves.
+    package var onDrain: (() -> Void)? {
+        didSet { if isDraining { onDrain?() } }
+    }
+    /// Further fields of the answer to the request that is served, whoever makes that answer.
+    package var answerFields: [(name: StaticString, value: [UInt8])] = []
 
     package init(_ socket: Socket, on loop: Loop, limits: Limits) {
         self.socket = socket
@@ -107,6 +120,7 @@ package final class HTTPServerConnection: SocketHandler {
             case .arrived(let arrival):
                 phase = .serving
                 deadline.set(nil)
+                if !answerFields.isEmpty { answerFields = [] }
                 return arrival
             case .closed:
                 return .closed
@@ -240,8 +254,9 @@ package final class HTTPServerConnection: SocketHandler {
     /// Answers the request that `next` gave last.
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
         guard case .serving = phase else { return }
-        onDisconnect = nil
+        forgetWatchers()
         if response.closes { keepAlive = false }
+        let response = complete(response)
         let message = HTTPMessage(body, headSize: 256) {
             response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
         }
@@ -253,35 +268,84 @@ package final class HTTPServerConnection: SocketHandler {
     package func respond(_ response: HTTPResponse) { respond(response, body: [UInt8]()) }
 
     /// Begins an answer whose body comes in parts.
-    package func beginStream(_ response: HTTPResponse) {
+    ///
+    /// - Parameter length: `none` and `bytes` where they are known; the parts must then be just as long. Anything else goes
+    ///   in chunks, or to a client of HTTP/1.0 until the connection ends.
+    package func beginStream(_ response: HTTPResponse, length: HTTPBodyLength = .chunked) {
         guard case .serving = phase else { return }
         if response.closes { keepAlive = false }
-        var head = [UInt8]()
-        response.appendStreamHead(isChunked: isChunkable, keepAlive: keepAlive && !isDraining, to: &head)
-        socket.write(head)
+        let length: HTTPBodyLength =
+            switch length {
+            case .none, .bytes: length
+            case .chunked, .untilClose: isChunkable ? .chunked : .untilClose
+            }
+        if length == .untilClose { keepAlive = false }
+        isChunked = length == .chunked
+        complete(response).appendStreamHead(length, keepAlive: keepAlive && !isDraining, to: &streamHead)
+        if case .bytes(1...) = length { return }
+        flushStreamHead()
     }
 
     /// Sends a part of the stream, which must not be empty.
     package func send(_ part: [UInt8]) {
         guard case .serving = phase else { return }
         precondition(!part.isEmpty, "an empty chunk would end the stream")
-        guard isChunkable else { return socket.write(part) }
-        var chunk = [UInt8]()
-        chunk.reserveCapacity(part.count + 16)
-        HTTPChunk.append(part.span, to: &chunk)
-        socket.write(chunk)
+        if !isChunked, streamHead.isEmpty { return write(part) }
+        var chunk: [UInt8] = []
+        swap(&chunk, &streamHead)
+        chunk.reserveCapacity(chunk.count + part.count + 16)
+        if isChunked { HTTPChunk.append(part.span, to: &chunk) } else { chunk.append(contentsOf: part) }
+        write(chunk)
     }
 
     /// Ends the stream, and with it the answer.
     package func endStream() {
         guard case .serving = phase else { return }
-        onDisconnect = nil
-        if isChunkable {
+        forgetWatchers()
+        flushStreamHead()
+        if isChunked {
             var end = [UInt8]()
             HTTPChunk.appendLast(to: &end)
-            socket.write(end)
+            write(end)
         }
         if !keepAlive || isDraining { finishWriting() }
+    }
+
+    /// Bytes of the answer that the client has not taken yet.
+    package var unsentBytes: Int { socket.unsentBytes }
+
+    private func flushStreamHead() {
+        guard !streamHead.isEmpty else { return }
+        write(streamHead)
+        streamHead = []
+    }
+
+    /// Writes a part of a stream. A client that takes nothing of it for `idleTimeout` is given up.
+    private func write(_ bytes: [UInt8]) {
+        let isWaiting = socket.unsentBytes > 0
+        socket.write(bytes)
+        guard socket.unsentBytes > 0 else { return }
+        if isWaiting, deadline.isSet {
+            // What is added must not look like what was not taken.
+            unsentAtLastLook += bytes.count
+        } else {
+            unsentAtLastLook = socket.unsentBytes
+            deadline.set(after: limits.idleTimeout)
+        }
+    }
+
+    private func complete(_ response: HTTPResponse) -> HTTPResponse {
+        if answerFields.isEmpty { return response }
+        var response = response
+        response.fields += answerFields
+        return response
+    }
+
+    /// The answer is written: nobody needs to hear of the client any more.
+    private func forgetWatchers() {
+        onDisconnect = nil
+        onTaken = nil
+        onDrain = nil
     }
 
     private func finishWriting() {
@@ -308,6 +372,7 @@ package final class HTTPServerConnection: SocketHandler {
             close()
             wakeup.signal()
         }
+        onDrain?()
     }
 
     /// Closes now. Harmless when it is closed.
@@ -318,7 +383,13 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     package func drained() {
-        if case .closing = phase { finishWriting() }
+        switch phase {
+        case .closing: finishWriting()
+        case .serving:
+            deadline.set(nil)
+            onTaken?()
+        case .idle, .head, .body, .arrived, .closed: break
+        }
         wakeup.signal()
     }
 
@@ -351,6 +422,7 @@ package final class HTTPServerConnection: SocketHandler {
             arrive(.flawed(.timedOut))
         case .idle, .closing, .serving, .arrived, .closed:
             close()
+            disconnected()
             wakeup.signal()
         }
     }

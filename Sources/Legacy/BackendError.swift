@@ -1,4 +1,4 @@
-import HTTPTransport
+package import HTTPTransport
 import HTTPWire
 
 /// Why the backend gave no answer that can be translated. It says where the request got to, because that decides
@@ -54,7 +54,7 @@ package struct BackendError: Error, Sendable {
         }
     }
 
-    init(_ error: HTTPClientError) {
+    package init(_ error: HTTPClientError) {
         switch error {
         case .notConnected(let system):
             self.init(.unavailable, "\(system)")

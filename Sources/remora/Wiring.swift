@@ -73,7 +73,8 @@ struct Wiring: Sendable {
                 maxSessions: max(1, configuration.sessions.max / shards),
                 idleTimeout: configuration.sessions.idleTimeout))
         let gateway = Gateway(
-            settings: gatewaySettings(isLoopback: listener.address.isLoopback), sessions: sessions, key: key, log: log)
+            settings: gatewaySettings(isLoopback: listener.address.isLoopback), backend: backend, sessions: sessions,
+            key: key, log: log)
         return Service(
             on: loop, listener: listener, gateway: gateway,
             limits: HTTPServerConnection.Limits(
@@ -106,7 +107,7 @@ struct Wiring: Sendable {
             path: listen.path,
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
-            isolateBy: configuration.sessions.isolateBy,
+            passesLegacyClients: listen.legacyClients == .pass, isolateBy: configuration.sessions.isolateBy,
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, maxDepth: configuration.limits.maxDepth)

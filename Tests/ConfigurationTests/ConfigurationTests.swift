@@ -28,7 +28,9 @@ func withBackend(_ text: String) -> String {
         #expect(configuration.threads == 1)
         #expect(
             configuration.listen
-                == .init(address: "127.0.0.1", port: 8808, path: "/mcp", allowedOrigins: [], allowedHosts: []))
+                == .init(
+                    address: "127.0.0.1", port: 8808, path: "/mcp", allowedOrigins: [], allowedHosts: [],
+                    legacyClients: .pass))
         #expect(
             configuration.backend.url
                 == BackendURL(host: "127.0.0.1", port: 9000, target: "/mcp", hostField: "127.0.0.1:9000"))

@@ -242,10 +242,10 @@ import Testing
                   |              ^
             """),
         Example(
-            "choice of a later version", withBackend("listen: {legacy_clients: pass}"),
+            "choice of two", withBackend("listen: {legacy_clients: drop}"),
             """
-            remora.yaml:2:26: listen.legacy_clients must be refuse: pass is not supported yet in this version, got "pass"
-                2 | listen: {legacy_clients: pass}
+            remora.yaml:2:26: listen.legacy_clients must be one of pass, refuse, got "drop"
+                2 | listen: {legacy_clients: drop}
                   |                          ^
             """),
         Example(

@@ -30,7 +30,8 @@ import Testing
     private static let all: [Refusal] =
         HTTPDecodeError.Reason.allCases.map { .flawed(.malformed(HTTPDecodeError($0))) }
         + [.flawed(.bodyTooLarge), .flawed(.timedOut), .originNotAllowed, .hostNotAllowed, .wrongPath("/mcp\"\\")]
-        + [.wrongMethod, .wrongContentType, .notJSON(JSONTextError(.tooDeep, at: 7)), .response, .noVersion]
+        + [.wrongMethod(true), .wrongMethod(false), .wrongContentType, .notJSON(JSONTextError(.tooDeep, at: 7))]
+        + [.response, .noVersion]
         + flaws.map { .notAMessage($0) }
         + [.headerMismatch("Mcp-Name is missing. Send it."), .unsupportedVersion("\"},\u{0}\u{1F}\\é")]
         + [.malformed("params._meta needs \"x\"."), .invalidParams("\"name\" must be a string.")]
