@@ -13,6 +13,8 @@ extension Configuration {
         /// Values of `Host` that are let in, in lower case, each with or without a port. Empty: loopback names only
         /// when the address is a loopback one, otherwise any.
         package var allowedHosts: [String]
+        /// The endpoint as clients know it; nil: what they write in `Host`, over `http`.
+        package var publicURL: PublicURL?
         /// What becomes of clients of a revision before 2026-07-28.
         package var legacyClients: LegacyClients
     }
@@ -37,9 +39,19 @@ extension Configuration.Listen {
         allowedOrigins = section.list("allowed_origins", of: .origin, default: [])
         // None named: the rule by address, which stops DNS rebinding where it matters and needs no setting elsewhere.
         allowedHosts = section.list("allowed_hosts", of: .host, default: [])
+        // From `Host`: right wherever clients reach Remora itself, over plain HTTP.
+        publicURL = section.value("public_url", .publicURL, default: nil)
         // Passed: a client that worked with the server yesterday still does with Remora before it.
         legacyClients = section.value("legacy_clients", .choice, default: .pass)
     }
+}
+
+/// The URL of an endpoint that others see, which may be that of a proxy before Remora.
+package struct PublicURL: Sendable, Equatable {
+    /// `scheme://host[:port]`, in lower case, without a default port.
+    package var origin: String
+    /// Begins with `/`; nil where the URL has none, and `listen.path` stands for it.
+    package var path: String?
 }
 
 /// `HOST:PORT` as `listen.address` says it.

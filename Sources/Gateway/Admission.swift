@@ -48,8 +48,7 @@ struct AdmissionRules {
     }
 
     private func refuse(_ head: HTTPRequestHead) -> Refusal? {
-        if !settings.door.allowsOrigin(of: head) { return .originNotAllowed }
-        if !settings.door.allowsHost(of: head) { return .hostNotAllowed }
+        if let refusal = settings.door.refusal(of: head) { return refusal }
         if head.path != path { return .wrongPath(settings.path) }
         if head.method != .post, !isLegacy(head) { return .wrongMethod(settings.passesLegacyClients) }
         return nil

@@ -5,19 +5,80 @@ import Legacy
 import MCP
 import Telemetry
 
-/// What goes to the backend and back without being translated.
+/// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
+/// documents about authorization.
 final class Bypass {
+    /// What a request is that no admission is needed for.
+    enum Claim {
+        case preflight
+        case authorization(AuthorizationRoute)
+    }
+
     private let settings: GatewaySettings
     private let backend: Backend
     private let callers: CallerRules
+    private let cors: CORSRules
     private let log: Log
+    private let path: ArraySlice<UInt8>
+    private let backendHost: String
+    private let backendPath: String
 
     init(settings: GatewaySettings, backend: Backend, callers: CallerRules, log: Log) {
         self.settings = settings
         self.backend = backend
         self.callers = callers
         self.log = log
+        cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
+        path = Array(settings.path.utf8)[...]
+        backendHost = String(decoding: backend.host, as: UTF8.self)
+        backendPath = String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     }
+
+    /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
+    /// here on.
+    func claim(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> Claim? {
+        let head = request.head
+        if let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) {
+            connection.answerFields = cors.answerFields(to: origin)
+            if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
+        }
+        if head.path == path { return nil }
+        return route(head).map { .authorization($0) }
+    }
+
+    private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
+        AuthorizationRoute(
+            head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
+            backendPath: backendPath)
+    }
+
+    /// Answers the request, and writes its line of the log.
+    func serve(
+        _ claim: Claim, _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord
+    ) async {
+        let head = request.head
+        if let refusal = settings.door.refusal(of: head) {
+            refuse(refusal, on: connection, record)
+            return
+        }
+        switch claim {
+        case .preflight:
+            record.describe("preflight", head.method.name, from: nil)
+            connection.respond(cors.preflight(head, isEndpoint: head.path == path))
+            record.status = 204
+            record.write(to: log)
+        case .authorization(let route):
+            record.describe("authorization", head.method.name, from: nil)
+            await serve(route, request, on: connection, record)
+        }
+    }
+
+    private func refuse(_ refusal: Refusal, on connection: HTTPServerConnection, _ record: RequestRecord) {
+        connection.refuse(refusal, id: nil, record)
+        record.write(to: log)
+    }
+
+    // MARK: Passing through
 
     /// Passes on a request to the MCP endpoint, and writes its line of the log.
     func pass(_ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord) async {
@@ -29,7 +90,7 @@ final class Bypass {
         _ request: HTTPServerRequest, to target: [UInt8], _ connection: HTTPServerConnection, _ record: RequestRecord
     ) async {
         let passage = PassThrough(
-            request, to: backend, answering: connection,
+            request, to: backend, answering: connection, address: address(for: request.head),
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
         let outcome = await passage.run(target: target)
         record.status = passage.status ?? 499
@@ -46,6 +107,88 @@ final class Bypass {
             if let refusal = Refusal(error, hasID: id != nil) { connection.refuse(refusal, id: id, record) }
         }
         record.write(to: log)
+    }
+
+    // MARK: Authorization
+
+    /// The error with challenges that lead the client through Remora.
+    func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
+        guard let refusal, !refusal.fields.isEmpty, let address = address(for: head) else { return refusal }
+        return refusal.mappingChallenges(address.published(challenge:))
+    }
+
+    /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
+    private func address(for head: HTTPRequestHead) -> PublicAddress? {
+        if let url = settings.publicURL { return PublicAddress(url, host: backendHost, path: backendPath) }
+        guard let host = head.authority,
+            host.bytes.allSatisfy({
+                (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "-._:[]".utf8.contains($0)
+            })
+        else { return nil }
+        return PublicAddress(
+            PublicURL(origin: "http://\(host.string)", path: settings.path), host: backendHost, path: backendPath)
+    }
+
+    private func serve(
+        _ route: AuthorizationRoute, _ request: HTTPServerRequest, on connection: HTTPServerConnection,
+        _ record: RequestRecord
+    ) async {
+        do throws(BackendError) {
+            guard let address = address(for: request.head) else { return refuse(.noMetadata, on: connection, record) }
+            if case .endpoint(let path) = route {
+                // Only where the backend says that it is an authorization server: else the path is anybody's.
+                guard try await document(AuthorizationRoute.serverPath) != nil else {
+                    return refuse(.noMetadata, on: connection, record)
+                }
+                let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
+                return await pass(request, to: target, connection, record)
+            }
+            guard request.head.method == .get else { return refuse(.documentOnly, on: connection, record) }
+            guard let text = try await metadata(route, address) else {
+                return refuse(.noMetadata, on: connection, record)
+            }
+            connection.respond(HTTPResponse(status: 200, contentType: "application/json"), body: text)
+            record.status = 200
+            record.responseBytes = text.count
+            record.write(to: log)
+        } catch {
+            record.detail = error.detail
+            refuse(Refusal(error, hasID: false) ?? .noMetadata, on: connection, record)
+        }
+    }
+
+    private func metadata(_ route: AuthorizationRoute, _ address: PublicAddress) async throws(BackendError) -> [UInt8]?
+    {
+        switch route {
+        case .endpoint:
+            return nil
+        case .serverMetadata(let path):
+            return try await document(path).flatMap { AuthorizationMetadata.server($0, address) }
+        case .resourceMetadata(let paths):
+            for path in paths {
+                if let text = try await document(path),
+                    let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil)
+                {
+                    return published
+                }
+            }
+            // A server of 2025-03-26 (basic/authorization): clients of 2026-07-28 need the document that it lacks.
+            return try await document(AuthorizationRoute.serverPath).map {
+                AuthorizationMetadata.resource(of: $0, address)
+            }
+        }
+    }
+
+    /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.
+    private func document(_ path: String) async throws(BackendError) -> [UInt8]? {
+        let (head, body) = try await BackendDocument.get(path, from: backend)
+        if head.status >= 500 {
+            throw BackendError(.unavailable, "the server answered with HTTP \(head.status)")
+        }
+        guard head.status == 200, let document = try? JSONDocument(body, maxDepth: settings.maxDepth),
+            document.root.kind == .object
+        else { return nil }
+        return body
     }
 
     /// The id of a JSON-RPC request; nil for anything else.

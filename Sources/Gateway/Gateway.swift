@@ -46,10 +46,13 @@ package final class Gateway {
 
     private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
         let record = RequestRecord()
+        if let claim = bypass.claim(request, on: connection) {
+            return await bypass.serve(claim, request, on: connection, record)
+        }
         guard let exchange = await admit(request, on: connection, record) else { return }
         connection.onDisconnect = { exchange.cancel() }
         await exchange.run()
-        conclude(exchange, on: connection, record)
+        conclude(exchange, of: request.head, on: connection, record)
     }
 
     /// Begins the exchange of a request; nil when the request is answered already.
@@ -76,7 +79,9 @@ package final class Gateway {
         }
     }
 
-    private func conclude(_ exchange: Exchange, on connection: HTTPServerConnection, _ record: RequestRecord) {
+    private func conclude(
+        _ exchange: Exchange, of head: HTTPRequestHead, on connection: HTTPServerConnection, _ record: RequestRecord
+    ) {
         switch exchange.outcome {
         case .answered(let answer):
             record.status = answer.status
@@ -90,7 +95,7 @@ package final class Gateway {
             refuse(refusal, id: Array(exchange.rawID), on: connection, record)
         case .failed(let error):
             record.detail = error.detail
-            if let refusal = Refusal(error) {
+            if let refusal = bypass.published(Refusal(error), to: head) {
                 refuse(refusal, id: Array(exchange.rawID), on: connection, record)
             } else {
                 record.status = 499

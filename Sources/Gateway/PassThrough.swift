@@ -34,6 +34,7 @@ final class PassThrough: HTTPResponseHandler {
     private let backend: Backend
     private let client: HTTPServerConnection
     private let limits: Limits
+    private let address: PublicAddress?
     private let end: Instant
     private let wakeup = Wakeup()
     private var connection: HTTPClientConnection?
@@ -47,10 +48,15 @@ final class PassThrough: HTTPResponseHandler {
     /// Bytes of the answer's body so far.
     private(set) var responseBytes = 0
 
-    init(_ request: HTTPServerRequest, to backend: Backend, answering client: HTTPServerConnection, limits: Limits) {
+    /// - Parameter address: makes the URLs in the backend's challenges public; nil where Remora's own is not known.
+    init(
+        _ request: HTTPServerRequest, to backend: Backend, answering client: HTTPServerConnection,
+        address: PublicAddress?, limits: Limits
+    ) {
         self.request = request
         self.backend = backend
         self.client = client
+        self.address = address
         self.limits = limits
         end = backend.loop.now + limits.total
     }
@@ -166,7 +172,15 @@ final class PassThrough: HTTPResponseHandler {
         isStream = head.fields.first("content-type")?.isMediaType("text/event-stream") == true
         var response = HTTPResponse(status: head.status)
         // Which pages may read an answer is decided at Remora's door: the backend saw no `Origin`.
-        response.relayed = EndToEndFields.of(head.fields) { $0.startsIgnoringCase(with: PassThrough.accessControl) }
+        response.relayed = EndToEndFields.of(head.fields) { name in
+            name.startsIgnoringCase(with: PassThrough.accessControl)
+                || address != nil && name.equalsIgnoringCase(PassThrough.challenge)
+        }
+        if let address {
+            response.fields = head.fields.lines(named: PassThrough.challenge).map {
+                ("www-authenticate", address.published(challenge: Array($0.value.bytes)))
+            }
+        }
         client.beginStream(response, length: head.bodyLength)
         expectMore()
         if isDraining { drain() }
@@ -199,5 +213,6 @@ final class PassThrough: HTTPResponseHandler {
         finish(status == nil ? .failed(error) : .cut(error))
     }
 
+    private static let challenge = Array("www-authenticate".utf8)
     private static let accessControl = Array("access-control-".utf8)
 }

@@ -88,6 +88,15 @@ extension Refusal {
             fields: [("allow", Array((passesLegacyClients ? "GET, POST, DELETE" : "POST").utf8))])
     }
 
+    static let noMetadata = Refusal(
+        status: 404, code: ErrorCode.invalidRequest,
+        message: "The MCP server tells nothing about authorization here. It needs none, or is set up by other means: "
+            + "ask its operator.")
+
+    static let documentOnly = Refusal(
+        status: 405, code: ErrorCode.invalidRequest, message: "This is a document. GET it.",
+        fields: [("allow", Array("GET".utf8))])
+
     static let wrongContentType = Refusal(
         status: 415, code: ErrorCode.invalidRequest,
         message: "The body must be JSON: send Content-Type: application/json.")
@@ -178,12 +187,12 @@ extension Refusal {
                 status: 503, reason: "session_lost", dispatched: false,
                 message: "The MCP server forgets its sessions as soon as they are made. Nothing was run. "
                     + "If it has several replicas, it needs session affinity.")
-        case .unauthorized(let status, let challenge):
+        case .unauthorized(let status, let challenges):
             self.init(
                 status: status, reason: "unauthorized", dispatched: false,
                 message: "The MCP server refused the credentials (HTTP \(status)). Nothing was run. "
                     + "Authorize anew and try again.")
-            if let challenge { fields = [("www-authenticate", challenge)] }
+            fields = challenges.map { ("www-authenticate", $0) }
         case .rejected:
             self.init(
                 status: 200, reason: "backend_rejected", dispatched: true,
@@ -216,6 +225,15 @@ extension Refusal {
         guard !hasID, status == 200 else { return }
         let isTimeout = error.kind == .silent || error.kind == .overdue
         self.init(status: isTimeout ? 504 : 502, code: code, message: message, data: data, fields: fields, side: side)
+    }
+
+    /// The error with its challenges changed by `change`.
+    func mappingChallenges(_ change: ([UInt8]) -> [UInt8]) -> Refusal {
+        var refusal = self
+        refusal.fields = fields.map { field in
+            "\(field.name)" == "www-authenticate" ? (field.name, change(field.value)) : field
+        }
+        return refusal
     }
 
     /// 200 says "do not send it again blindly", where the call may have run: clients and balancers retry a 502 or 503.

@@ -9,6 +9,8 @@ package final class GatewaySettings: Sendable {
     package let passesLegacyClients: Bool
     /// Names of the header fields that tell callers apart, in lower case. They go to the backend too.
     package let isolateBy: [String]
+    /// The endpoint as clients know it; nil: as they say in `Host`, over `http`.
+    package let publicURL: PublicURL?
     package let caching: CachePolicy
     /// The longest that any call may take.
     package let requestTimeout: Duration
@@ -16,13 +18,14 @@ package final class GatewaySettings: Sendable {
     package let maxDepth: Int
 
     package init(
-        path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], caching: CachePolicy,
-        requestTimeout: Duration, maxDepth: Int
+        path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], publicURL: PublicURL? = nil,
+        caching: CachePolicy, requestTimeout: Duration, maxDepth: Int
     ) {
         self.path = path
         self.door = door
         self.passesLegacyClients = passesLegacyClients
         self.isolateBy = isolateBy
+        self.publicURL = publicURL
         self.caching = caching
         self.requestTimeout = requestTimeout
         self.maxDepth = maxDepth

@@ -108,6 +108,7 @@ struct Wiring: Sendable {
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
             passesLegacyClients: listen.legacyClients == .pass, isolateBy: configuration.sessions.isolateBy,
+            publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, maxDepth: configuration.limits.maxDepth)

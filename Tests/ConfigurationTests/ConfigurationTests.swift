@@ -30,7 +30,7 @@ func withBackend(_ text: String) -> String {
             configuration.listen
                 == .init(
                     address: "127.0.0.1", port: 8808, path: "/mcp", allowedOrigins: [], allowedHosts: [],
-                    legacyClients: .pass))
+                    publicURL: nil, legacyClients: .pass))
         #expect(
             configuration.backend.url
                 == BackendURL(host: "127.0.0.1", port: 9000, target: "/mcp", hostField: "127.0.0.1:9000"))
