@@ -12,22 +12,29 @@ final class Bypass {
     enum Claim {
         case preflight
         case authorization(AuthorizationRoute)
+        /// For a server that speaks 2026-07-28 itself.
+        case modern
+        /// For a server of which that is being found out.
+        case undecided
     }
 
     private let settings: GatewaySettings
     private let backend: Backend
     private let callers: CallerRules
+    private let eras: EraWatch
     private let cors: CORSRules
     private let log: Log
     private let path: ArraySlice<UInt8>
     private let backendHost: String
     private let backendPath: String
 
-    init(settings: GatewaySettings, backend: Backend, callers: CallerRules, log: Log) {
+    init(settings: GatewaySettings, backend: Backend, sessions: SessionPool, callers: CallerRules, log: Log) {
         self.settings = settings
         self.backend = backend
         self.callers = callers
         self.log = log
+        eras = EraWatch(
+            fixed: settings.era, interval: settings.probeInterval, backend: backend, sessions: sessions, log: log)
         cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
         path = Array(settings.path.utf8)[...]
         backendHost = String(decoding: backend.host, as: UTF8.self)
@@ -42,9 +49,18 @@ final class Bypass {
             connection.answerFields = cors.answerFields(to: origin)
             if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
         }
-        if head.path == path { return nil }
+        if head.path == path {
+            switch eras.era(callers.caller(of: head).credentials) {
+            case .legacy: return nil
+            case .modern: return .modern
+            case nil: return .undecided
+            }
+        }
         return route(head).map { .authorization($0) }
     }
+
+    /// Begins to find out what the backend speaks.
+    func start() { eras.start() }
 
     private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
         AuthorizationRoute(
@@ -52,16 +68,21 @@ final class Bypass {
             backendPath: backendPath)
     }
 
-    /// Answers the request, and writes its line of the log.
+    /// Answers the request, and writes its line of the log. Returns false where it is to be translated after all.
     func serve(
         _ claim: Claim, _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord
-    ) async {
+    ) async -> Bool {
         let head = request.head
         if let refusal = settings.door.refusal(of: head) {
             refuse(refusal, on: connection, record)
-            return
+            return true
         }
         switch claim {
+        case .undecided:
+            guard await eras.settled() == .modern else { return false }
+            await pass(request, on: connection, record, isModern: true)
+        case .modern:
+            await pass(request, on: connection, record, isModern: true)
         case .preflight:
             record.describe("preflight", head.method.name, from: nil)
             connection.respond(cors.preflight(head, isEndpoint: head.path == path))
@@ -71,6 +92,13 @@ final class Bypass {
             record.describe("authorization", head.method.name, from: nil)
             await serve(route, request, on: connection, record)
         }
+        return true
+    }
+
+    /// Whether the backend speaks 2026-07-28 by now. For a request that found no session.
+    func hasTurnedModern(_ head: HTTPRequestHead) async -> Bool {
+        if let era = eras.era(callers.caller(of: head).credentials) { return era == .modern }
+        return await eras.settled() == .modern
     }
 
     private func refuse(_ refusal: Refusal, on connection: HTTPServerConnection, _ record: RequestRecord) {
@@ -81,9 +109,24 @@ final class Bypass {
     // MARK: Passing through
 
     /// Passes on a request to the MCP endpoint, and writes its line of the log.
-    func pass(_ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord) async {
+    ///
+    /// - Parameter isModern: whether that is because the backend speaks 2026-07-28. An answer that speaks against it is
+    ///   noted.
+    func pass(
+        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord, isModern: Bool
+    ) async {
+        guard [.get, .post, .delete].contains(request.head.method) else {
+            return refuse(.wrongMethod(true), on: connection, record)
+        }
         record.describe("pass", request.head.method.name, from: callers.caller(of: request.head))
         await pass(request, to: BackendTarget.endpoint(backend.target, query: request.head.query), connection, record)
+        if isModern, Bypass.speaksAgainstModern(record) { eras.doubt() }
+    }
+
+    /// What a legacy server makes of a modern request, and one that is being replaced of any; a modern one may say the
+    /// same to a mistake.
+    private static func speaksAgainstModern(_ record: RequestRecord) -> Bool {
+        record.side == .backend || [400, 404, 405, 406, 410, 415, 421, 422].contains(record.status)
     }
 
     private func pass(

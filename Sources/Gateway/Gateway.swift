@@ -22,10 +22,13 @@ package final class Gateway {
         self.settings = settings
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(isolateBy: settings.isolateBy, key: key)
-        bypass = Bypass(settings: settings, backend: backend, callers: callers, log: log)
+        bypass = Bypass(settings: settings, backend: backend, sessions: sessions, callers: callers, log: log)
         self.sessions = sessions
         self.log = log
     }
+
+    /// To be called once, on the loop.
+    package func start() { bypass.start() }
 
     /// Serves one connection until it is closed.
     package func serve(_ connection: HTTPServerConnection) async {
@@ -46,12 +49,17 @@ package final class Gateway {
 
     private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
         let record = RequestRecord()
-        if let claim = bypass.claim(request, on: connection) {
-            return await bypass.serve(claim, request, on: connection, record)
+        if let claim = bypass.claim(request, on: connection),
+            await bypass.serve(claim, request, on: connection, record)
+        {
+            return
         }
         guard let exchange = await admit(request, on: connection, record) else { return }
         connection.onDisconnect = { exchange.cancel() }
         await exchange.run()
+        if exchange.wasNeverSent, await bypass.hasTurnedModern(request.head) {
+            return await bypass.pass(request, on: connection, record, isModern: true)
+        }
         conclude(exchange, of: request.head, on: connection, record)
     }
 
@@ -65,7 +73,7 @@ package final class Gateway {
             refuse(refusal, id: id, on: connection, record)
             return nil
         case .legacy:
-            await bypass.pass(request, on: connection, record)
+            await bypass.pass(request, on: connection, record, isModern: false)
             return nil
         case .notification:
             connection.respond(HTTPResponse(status: 202))

@@ -11,6 +11,10 @@ package final class GatewaySettings: Sendable {
     package let isolateBy: [String]
     /// The endpoint as clients know it; nil: as they say in `Host`, over `http`.
     package let publicURL: PublicURL?
+    /// The era of the backend; nil to ask it.
+    package let era: Era?
+    /// Between two such questions.
+    package let probeInterval: Duration
     package let caching: CachePolicy
     /// The longest that any call may take.
     package let requestTimeout: Duration
@@ -19,13 +23,16 @@ package final class GatewaySettings: Sendable {
 
     package init(
         path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], publicURL: PublicURL? = nil,
-        caching: CachePolicy, requestTimeout: Duration, maxDepth: Int
+        era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
+        maxDepth: Int
     ) {
         self.path = path
         self.door = door
         self.passesLegacyClients = passesLegacyClients
         self.isolateBy = isolateBy
         self.publicURL = publicURL
+        self.era = era
+        self.probeInterval = probeInterval
         self.caching = caching
         self.requestTimeout = requestTimeout
         self.maxDepth = maxDepth

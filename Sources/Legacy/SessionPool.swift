@@ -1,5 +1,6 @@
 import HTTPTransport
 import Reactor
+import Translation
 
 /// A call's right to use a session. Give it back with `SessionPool.release`.
 package struct Lease {
@@ -35,6 +36,12 @@ package final class SessionPool {
     private var openings: [SessionTable<SessionKey>.ID: Opening] = [:]
     private let freed = Gate()
     private let sweep: Deadline
+    /// As the server called itself last.
+    private var serverInfo: [UInt8]?
+
+    /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
+    /// handshake, or calls itself otherwise.
+    package var onDoubt: (() -> Void)?
 
     package init(backend: Backend, limits: Limits) {
         self.backend = backend
@@ -97,7 +104,14 @@ package final class SessionPool {
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
     package func retire(_ lease: Lease) { retire(lease.id) }
 
+    /// No session serves a further call; those that are in use are closed after their last one.
+    package func retireAll() {
+        for id in sessions.keys where table.retire(id) { close(id) }
+        freed.open()
+    }
+
     private func retire(_ id: SessionTable<SessionKey>.ID) {
+        onDoubt?()
         sessions[id]?.forget()
         if table.retire(id) { close(id) }
         freed.open()
@@ -128,11 +142,14 @@ package final class SessionPool {
             let session = try await LegacySession.open(
                 on: backend, capabilities: key.capabilities, credentials: credentials)
             session.onLoss = { [unowned self] in retire(id) }
+            if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
+            serverInfo = session.handshake.serverInfo
             sessions[id] = session
             table.opened(id)
             opening.result = .success(session)
             return session
         } catch {
+            if error.kind == .unavailable { onDoubt?() }
             table.failed(id)
             opening.result = .failure(error)
             freed.open()

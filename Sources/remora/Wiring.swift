@@ -109,8 +109,20 @@ struct Wiring: Sendable {
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
             passesLegacyClients: listen.legacyClients == .pass, isolateBy: configuration.sessions.isolateBy,
             publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },
+            era: configuration.backend.era.known, probeInterval: configuration.backend.probeInterval,
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, maxDepth: configuration.limits.maxDepth)
+    }
+}
+
+extension Configuration.Era {
+    /// The era that it says; nil where the server is to be asked.
+    fileprivate var known: Era? {
+        switch self {
+        case .auto: nil
+        case .legacy: .legacy
+        case .modern: .modern
+        }
     }
 }

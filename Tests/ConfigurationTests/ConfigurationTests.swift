@@ -34,6 +34,7 @@ func withBackend(_ text: String) -> String {
         #expect(
             configuration.backend.url
                 == BackendURL(host: "127.0.0.1", port: 9000, target: "/mcp", hostField: "127.0.0.1:9000"))
+        #expect(configuration.backend.era == .auto && configuration.backend.probeInterval == .seconds(86400))
         #expect(configuration.sessions == .init(isolateBy: ["authorization"], max: 64, idleTimeout: .seconds(300)))
         #expect(configuration.cache == .init(ttl: .seconds(30), scope: .private))
         #expect(configuration.limits.maxBody == 8_388_608)

@@ -242,6 +242,24 @@ import Testing
                   |              ^
             """),
         Example(
+            "public URL", withBackend("listen: {public_url: mcp.example.com}"),
+            """
+            remora.yaml:2:22: listen.public_url must be a URL such as https://mcp.example.com/mcp, without query, \
+            fragment and user, or auto, got "mcp.example.com"
+                2 | listen: {public_url: mcp.example.com}
+                  |                      ^
+            """),
+        Example(
+            "era", "backends: [{url: http://b, era: new, probe_interval: 0}]",
+            """
+            remora.yaml:1:33: backends[0].era must be one of auto, legacy, modern, got "new"
+                1 | backends: [{url: http://b, era: new, probe_interval: 0}]
+                  |                                 ^
+            remora.yaml:1:54: backends[0].probe_interval must be between 1s and 168h, got "0"
+                1 | backends: [{url: http://b, era: new, probe_interval: 0}]
+                  |                                                      ^
+            """),
+        Example(
             "choice of two", withBackend("listen: {legacy_clients: drop}"),
             """
             remora.yaml:2:26: listen.legacy_clients must be one of pass, refuse, got "drop"
@@ -396,7 +414,7 @@ import Testing
         #expect(
             printed("\u{FEFF}backends: [{url: http://b, x: 1}]")
                 == """
-                remora.yaml:1:28: unknown key "x" in backends[0]; the keys here are url
+                remora.yaml:1:28: unknown key "x" in backends[0]; the keys here are url, era, probe_interval
                     1 | backends: [{url: http://b, x: 1}]
                       |                            ^
                 """)

@@ -40,8 +40,12 @@ def yaml(value: Any, indent: int = 0) -> str:
 
 
 def configuration(*backends: str, **changes: Any) -> str:
-    """The text of a configuration: the defaults above, these backends, and a test's changes."""
-    return yaml(merged({**DEFAULTS, "backends": [{"url": url} for url in backends]}, changes))
+    """The text of a configuration: the defaults above, these backends, and a test's changes.
+
+    Servers are legacy ones unless a test says otherwise: what finds out about that would count among their requests.
+    """
+    entries = [{"url": url, "era": "legacy", **changes.pop("server", {})} for url in backends]
+    return yaml(merged({**DEFAULTS, "backends": entries}, changes))
 
 
 class Remora:

@@ -89,6 +89,7 @@ async def main() -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", options.port))
+    listener.listen(128)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     print(json.dumps({"event": "listening", "address": "{}:{}".format(*listener.getsockname()), "sdk": SDK}), flush=True)
     await uvicorn.Server(config).serve(sockets=[listener])
