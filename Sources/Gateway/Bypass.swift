@@ -49,14 +49,20 @@ final class Bypass {
             connection.answerFields = cors.answerFields(to: origin)
             if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
         }
-        if head.path == path {
-            switch eras.era(callers.caller(of: head).credentials) {
-            case .legacy: return nil
-            case .modern: return .modern
-            case nil: return .undecided
-            }
-        }
+        if head.path == path { return claim(by: eras.knownEra, head) }
         return route(head).map { .authorization($0) }
+    }
+
+    private func claim(by known: Era?, _ head: HTTPRequestHead) -> Claim? {
+        if known == .legacy { return nil }
+        if known == .modern { return .modern }
+        // Who may not come in makes no question due, either.
+        if settings.door.refusal(of: head) != nil { return nil }
+        switch eras.era(callers.caller(of: head).credentials) {
+        case .legacy: return nil
+        case .modern: return .modern
+        case nil: return .undecided
+        }
     }
 
     /// Begins to find out what the backend speaks.
@@ -179,6 +185,9 @@ final class Bypass {
         do throws(BackendError) {
             guard let address = address(for: request.head) else { return refuse(.noMetadata, on: connection, record) }
             if case .endpoint(let path) = route {
+                guard [.get, .post].contains(request.head.method) else {
+                    return refuse(.formOnly, on: connection, record)
+                }
                 // Only where the backend says that it is an authorization server: else the path is anybody's.
                 guard try await document(AuthorizationRoute.serverPath) != nil else {
                     return refuse(.noMetadata, on: connection, record)

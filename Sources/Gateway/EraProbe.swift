@@ -9,8 +9,12 @@ import MCP
 enum EraProbe {
     /// Asks. Credentials are those of the request that wants to know.
     static func ask(_ backend: Backend, credentials: Credentials) async -> EraTable.Evidence {
-        guard let (head, body) = try? await BackendDocument.fetch(request(backend, credentials), from: backend) else {
-            return .none
+        let head: HTTPResponseHead
+        let body: [UInt8]
+        do throws(BackendError) {
+            (head, body) = try await BackendDocument.fetch(request(backend, credentials), from: backend)
+        } catch {
+            return error.kind == .silent ? .silence : .none
         }
         if let session = head.fields.first(Header.sessionID) {
             // A legacy server made a session for a question that wanted none.

@@ -19,6 +19,8 @@ struct EraTable {
         case legacy, modern
         /// The backend could not be reached, was ill, or wanted credentials: that speaks for neither.
         case none
+        /// It took the question and said nothing, which speaks for neither, and will be so the next time.
+        case silence
     }
 
     /// What a request does.
@@ -33,7 +35,7 @@ struct EraTable {
     }
 
     /// Between two probes out of turn: doubled by each that only confirmed the verdict, because what causes the doubts
-    /// may be a client.
+    /// may be a client, and by each that met with silence, because requests wait for it.
     private static let firstSpacing: Duration = .seconds(1)
     private static let lastSpacing: Duration = .seconds(60)
 
@@ -70,6 +72,13 @@ struct EraTable {
         return true
     }
 
+    /// The era, where `decide` would say just that.
+    func settled(at now: Instant) -> Era? {
+        if let fixed { return fixed }
+        guard let verdict, !isDoubted, let due, now < due || isProbing else { return nil }
+        return verdict
+    }
+
     /// A request has come.
     mutating func decide(at now: Instant) -> Decision {
         guard fixed == nil else { return .use(era) }
@@ -104,6 +113,10 @@ struct EraTable {
         case .none:
             // The probe at the start has no credentials and may come before the server: the first request tries again.
             earliest = hasProbed ? now + EraTable.firstSpacing : now
+            return nil
+        case .silence:
+            earliest = now + spacing
+            spacing = min(spacing * 2, EraTable.lastSpacing)
             return nil
         case .legacy: found = .legacy
         case .modern: found = .modern

@@ -26,6 +26,9 @@ final class EraWatch {
         if table.start() { probe(.none) }
     }
 
+    /// The era, where there is nothing to find out.
+    var knownEra: Era? { table.settled(at: backend.loop.now) }
+
     /// The era for a request that has come; nil where it has to wait for ``settled()``.
     ///
     /// - Parameter credentials: of the request, for a probe that it makes due.

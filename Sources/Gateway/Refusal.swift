@@ -94,8 +94,12 @@ extension Refusal {
             + "ask its operator.")
 
     static let documentOnly = Refusal(
-        status: 405, code: ErrorCode.invalidRequest, message: "This is a document. GET it.",
+        status: 405, code: ErrorCode.invalidRequest, message: "This is a document. Send GET.",
         fields: [("allow", Array("GET".utf8))])
+
+    static let formOnly = Refusal(
+        status: 405, code: ErrorCode.invalidRequest, message: "This is an endpoint of OAuth 2.1. Send GET or POST.",
+        fields: [("allow", Array("GET, POST".utf8))])
 
     static let wrongContentType = Refusal(
         status: 415, code: ErrorCode.invalidRequest,

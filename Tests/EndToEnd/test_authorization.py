@@ -246,6 +246,8 @@ async def test_the_published_client_is_let_in_by_a_server_of_2025_03_26() -> Non
                     assert (await client.call_tool("x")).content[0].text == "raw"
             for step in ("POST /register", "GET /authorize", "POST /token"):
                 assert step in server.seen
+            for method in ("HEAD", "PUT", "OPTIONS", "TRACE", "BREW"):
+                assert (await ask(running, "/token", method)).header("allow") == "GET, POST", method
             document = json.loads((await ask(running, PRM + "/mcp")).body)
             origin = f"http://{running.front.address}"
             assert document == {"resource": origin + "/mcp", "authorization_servers": [origin]}

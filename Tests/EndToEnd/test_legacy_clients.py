@@ -397,6 +397,7 @@ async def test_who_may_come_is_checked_all_the_same() -> None:
             (421, legacy(REQUEST, host="evil.example")),
             (404, legacy(REQUEST, target="/other")),
             (405, legacy(REQUEST, method="PUT")),
+            (405, legacy(REQUEST, method="BREW")),
             (405, legacy(b"", method="GET", MCP_Protocol_Version="2026-07-28")),
             (413, legacy({**REQUEST, "more": "x" * 1024})),
             (400, legacy(b"{")),

@@ -289,6 +289,17 @@ async def test_a_lost_session_makes_remora_ask() -> None:
         assert probes(raw) == 2
 
 
+async def test_a_stranger_makes_no_question_due() -> None:
+    async with RawBackend(Raw()) as raw, asking(raw.address, server={"probe_interval": "1s"}) as running:
+        assert (await running.client.call("x")).text == "raw"
+        await asyncio.sleep(1.1)
+        for headers in ({"Origin": "http://evil.example"}, {"host": "evil.example"}):
+            assert (await running.client.call("x", **headers)).status in (403, 421)
+        assert probes(raw) == 1
+        assert (await running.client.call("x")).text == "raw"
+        await raw.until(lambda raw: probes(raw) == 2)
+
+
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_a_configured_era_is_not_asked(era: str) -> None:
     other = "modern" if era == "legacy" else "legacy"
@@ -307,6 +318,7 @@ async def test_who_may_come_is_checked_all_the_same() -> None:
             (421, encode(call("x"), host="evil.example")),
             (404, encode(call("x"), target="/other")),
             (405, encode(call("x"), method="PUT")),
+            (405, encode(call("x"), method="BREW")),
             (413, encode(call("x" * 1024))),
         ]:
             async with await Connection.open(running.front.address) as connection:

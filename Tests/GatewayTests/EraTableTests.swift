@@ -23,6 +23,22 @@ import Testing
         #expect(table.era == era)
     }
 
+    @Test func whatIsSettledNeedsNoDecision() {
+        var table = EraTable(fixed: nil, interval: .seconds(100))
+        #expect(table.settled(at: Self.at(0)) == nil)
+        #expect(table.start() == true)
+        #expect(table.settled(at: Self.at(0)) == nil)
+        _ = table.ended(.modern, at: Self.at(0))
+        #expect(table.settled(at: Self.at(99)) == .modern)
+        #expect(table.settled(at: Self.at(100)) == nil)
+        #expect(table.decide(at: Self.at(100)) == .useAndProbe(.modern))
+        #expect(table.settled(at: Self.at(100)) == .modern)
+        _ = table.ended(.none, at: Self.at(100))
+        table.doubt()
+        #expect(table.settled(at: Self.at(101)) == nil)
+        #expect(EraTable(fixed: .legacy, interval: .seconds(1)).settled(at: Self.at(1000)) == .legacy)
+    }
+
     @Test func requestsBeforeTheFirstVerdictWait() {
         var table = EraTable(fixed: nil, interval: .seconds(1000))
         #expect(table.start() == true)
@@ -97,6 +113,21 @@ import Testing
         table.doubt()
         #expect(table.decide(at: Self.at(now + 60)) == .use(.modern))
         #expect(table.decide(at: Self.at(now + 61)) == .probe)
+    }
+
+    @Test func aSilentServerIsAskedLessAndLess() {
+        var table = EraTable(fixed: nil, interval: .seconds(100_000))
+        #expect(table.start() == true)
+        var now: Int64 = 0
+        var spacings: [Int64] = []
+        for _ in 0..<8 {
+            #expect(table.ended(.silence, at: Self.at(now)) == nil)
+            let before = now
+            while table.decide(at: Self.at(now)) != .probe { now += 1 }
+            spacings.append(now - before)
+        }
+        #expect(spacings == [1, 2, 4, 8, 16, 32, 60, 60])
+        #expect(table.era == .legacy)
     }
 
     @Test func aDoubtDuringAProbeOutlivesIt() {

@@ -34,7 +34,7 @@ import Testing
         HTTPDecodeError.Reason.allCases.map { .flawed(.malformed(HTTPDecodeError($0))) }
         + [.flawed(.bodyTooLarge), .flawed(.timedOut), .originNotAllowed, .hostNotAllowed, .wrongPath("/mcp\"\\")]
         + [.wrongMethod(true), .wrongMethod(false), .wrongContentType, .notJSON(JSONTextError(.tooDeep, at: 7))]
-        + [.response, .noVersion]
+        + [.response, .noVersion, .noMetadata, .documentOnly, .formOnly]
         + flaws.map { .notAMessage($0) }
         + [.headerMismatch("Mcp-Name is missing. Send it."), .unsupportedVersion("\"},\u{0}\u{1F}\\é")]
         + [.malformed("params._meta needs \"x\"."), .invalidParams("\"name\" must be a string.")]
