@@ -15,6 +15,13 @@ struct Authority: Equatable {
     /// The host as it stands in a URL or a `Host` field.
     var bracketedHost: String { kind == .ipv6 ? "[\(host)]" : host }
 
+    /// The origin that it makes with a scheme, without a default port, which a browser leaves out too.
+    func origin(scheme: String) -> String {
+        let hasDefaultPort = (scheme == "http" && port == 80) || (scheme == "https" && port == 443)
+        let port = hasDefaultPort ? "" : port.map { ":\($0)" } ?? ""
+        return "\(scheme)://\(bracketedHost.lowercased())\(port)"
+    }
+
     /// Nil when `text` is anything else.
     init?(_ text: some StringProtocol) {
         let hostText: String

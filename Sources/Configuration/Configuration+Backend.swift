@@ -5,6 +5,10 @@ extension Configuration {
         package var url: BackendURL
         /// What the hints are worth that its tools give about themselves.
         package var annotations: Annotations
+        /// Whether it speaks 2026-07-28 itself.
+        package var era: Era
+        /// Between two questions about that: 1 second to 168 hours.
+        package var probeInterval: Duration
 
         package enum Annotations: String, Sendable, CaseIterable {
             /// A call of a tool that only reads, or that may run twice, is sent again when its answer was lost.
@@ -13,14 +17,26 @@ extension Configuration {
             case ignore
         }
     }
+
+    package enum Era: String, Sendable, CaseIterable {
+        /// It is asked.
+        case auto
+        /// It speaks a revision with sessions, and is never asked.
+        case legacy
+        /// It speaks 2026-07-28, and is never asked: every request goes to it as it is.
+        case modern
+    }
 }
 
 extension Configuration.Backend {
     init?(_ section: inout Section) {
         // No default: a guess would send the clients' credentials to whatever listens there.
-        guard let url = section.required("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp") else {
-            return nil
-        }
+        let url = section.required("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp")
+        // Asked: an upgrade of the server needs no change here then.
+        era = section.value("era", .choice, default: .auto)
+        // A day: losses of sessions and failures tell of an upgrade sooner, and a question costs some servers a session.
+        probeInterval = section.value("probe_interval", .duration(.seconds(1) ... .hours(168)), default: .hours(24))
+        guard let url else { return nil }
         self.url = url
         // Clients must not trust the annotations of servers that they do not trust; a sidecar is deployed with its server.
         annotations = section.value("annotations", .choice, default: .trust)

@@ -13,6 +13,17 @@ extension Configuration {
         /// Values of `Host` that are let in, in lower case, each with or without a port. Empty: loopback names only
         /// when the address is a loopback one, otherwise any.
         package var allowedHosts: [String]
+        /// The endpoint as clients know it; nil: what they write in `Host`, over `http`.
+        package var publicURL: PublicURL?
+        /// What becomes of clients of a revision before 2026-07-28.
+        package var legacyClients: LegacyClients
+    }
+
+    package enum LegacyClients: String, Sendable, CaseIterable {
+        /// Their requests go to the backend as they are, and its answers back.
+        case pass
+        /// They are told which revision to speak.
+        case refuse
     }
 }
 
@@ -28,18 +39,23 @@ extension Configuration.Listen {
         allowedOrigins = section.list("allowed_origins", of: .origin, default: [])
         // None named: the rule by address, which stops DNS rebinding where it matters and needs no setting elsewhere.
         allowedHosts = section.list("allowed_hosts", of: .host, default: [])
-        // Refused: a client that wants a session would get one that Remora cannot keep in this version.
-        _ = section.value("legacy_clients", .legacyClients, default: .refuse)
+        // From `Host`: right wherever clients reach Remora itself, over plain HTTP.
+        publicURL = section.value("public_url", .publicURL, default: nil)
+        // Passed: a client that worked with the server yesterday still does with Remora before it.
+        legacyClients = section.value("legacy_clients", .choice, default: .pass)
     }
+}
+
+/// The URL of an endpoint that others see, which may be that of a proxy before Remora.
+package struct PublicURL: Sendable, Equatable {
+    /// `scheme://host[:port]`, in lower case, without a default port.
+    package var origin: String
+    /// Begins with `/`; nil where the URL has none, and `listen.path` stands for it.
+    package var path: String?
 }
 
 /// `HOST:PORT` as `listen.address` says it.
 struct ListenAddress: Equatable {
     let host: String
     let port: UInt16
-}
-
-/// What happens to clients of a revision before 2026-07-28.
-enum LegacyClients: String {
-    case refuse
 }

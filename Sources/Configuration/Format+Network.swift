@@ -22,15 +22,22 @@ extension Format where Value == BackendURL {
     }
 }
 
-extension Format where Value == LegacyClients {
-    /// `refuse`; the message tells that `pass` is for later.
-    static var legacyClients: Format {
+extension Format where Value == PublicURL? {
+    /// An `http` or `https` URL, or `auto`.
+    static var publicURL: Format {
         Format { text throws(Refusal) in
-            if let value = LegacyClients(rawValue: text) { return value }
-            throw Refusal(
-                text == "pass"
-                    ? "must be refuse: pass is not supported yet in this version"
-                    : "must be refuse, the one choice in this version")
+            if text == "auto" { return nil }
+            let refusal = Refusal(
+                "must be a URL such as https://mcp.example.com/mcp, without query, fragment and user, or auto")
+            guard let (scheme, rest) = text.splitScheme(), scheme == "http" || scheme == "https",
+                !rest.contains(where: { "?#@".contains($0) })
+            else { throw refusal }
+            let end = rest.firstIndex(of: "/") ?? rest.endIndex
+            let path = String(rest[end...])
+            guard let authority = Authority(rest[..<end]), authority.port != 0, path.isEmpty || path.isRequestTarget
+            else { throw refusal }
+            return PublicURL(
+                origin: authority.origin(scheme: scheme), path: path.isEmpty || path == "/" ? nil : path)
         }
     }
 }
@@ -62,11 +69,7 @@ extension Format where Value == String {
             guard let (scheme, rest) = text.splitScheme(), let authority = Authority(rest), authority.port != 0 else {
                 throw refusal
             }
-            // A browser leaves the default port out.
-            let hasDefaultPort =
-                (scheme == "http" && authority.port == 80) || (scheme == "https" && authority.port == 443)
-            let port = hasDefaultPort ? "" : authority.port.map { ":\($0)" } ?? ""
-            return "\(scheme)://\(authority.bracketedHost.lowercased())\(port)"
+            return authority.origin(scheme: scheme)
         }
     }
 

@@ -9,6 +9,8 @@ import Translation
 enum Admission: Sendable {
     /// To be carried to the backend.
     case request(ModernRequest)
+    /// A request of a client of an older revision, which goes to the backend as it is.
+    case legacy
     /// A notification: taken, and dropped, because 2026-07-28 has none that a client could send over HTTP.
     case notification
     /// `id` is the request's, as far as it could be read.
@@ -29,6 +31,7 @@ struct AdmissionRules {
     func admit(_ request: HTTPServerRequest) -> Admission {
         let head = request.head
         if let refusal = refuse(head) { return .refused(refusal, id: nil) }
+        if head.method != .post { return .legacy }
         let document: JSONDocument
         do throws(JSONTextError) {
             document = try JSONDocument(request.body, maxDepth: settings.maxDepth)
@@ -45,11 +48,17 @@ struct AdmissionRules {
     }
 
     private func refuse(_ head: HTTPRequestHead) -> Refusal? {
-        if !settings.door.allowsOrigin(of: head) { return .originNotAllowed }
-        if !settings.door.allowsHost(of: head) { return .hostNotAllowed }
+        if let refusal = settings.door.refusal(of: head) { return refusal }
         if head.path != path { return .wrongPath(settings.path) }
-        if head.method != .post { return .wrongMethod }
+        if head.method != .post, !isLegacy(head) { return .wrongMethod(settings.passesLegacyClients) }
         return nil
+    }
+
+    /// GET opens a stream of a session, and DELETE ends one: to clients of sessions alone. A client that says that it
+    /// speaks 2026-07-28 has no use for either.
+    private func isLegacy(_ head: HTTPRequestHead) -> Bool {
+        guard settings.passesLegacyClients, head.method == .get || head.method == .delete else { return false }
+        return head.fields.first(Header.protocolVersion).map { $0.string < Revision.modern.rawValue } ?? true
     }
 
     private func hasJSONType(_ head: HTTPRequestHead) -> Bool {
@@ -60,10 +69,16 @@ struct AdmissionRules {
         let envelope: Envelope
         do throws(Envelope.Flaw) {
             envelope = try Envelope(document)
+        } catch .batch where settings.passesLegacyClients {
+            return .legacy
         } catch {
             throw .notAMessage(error)
         }
-        try refuseLegacy(envelope, head)
+        if settings.passesLegacyClients {
+            if isLegacy(envelope, head) { return .legacy }
+        } else {
+            try refuseLegacy(envelope, head)
+        }
         switch envelope.kind {
         case .response:
             throw .response
@@ -74,7 +89,16 @@ struct AdmissionRules {
         }
     }
 
-    /// A message of an older revision: it names no version in `_meta`, and in the header none or an older one.
+    /// Whether this is a message of an older revision: it names no version in `_meta`, and in the header none or an older
+    /// one. `initialize` is one whatever the header says: newer revisions have no such method.
+    private func isLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) -> Bool {
+        let document = envelope.document
+        if let meta = envelope.meta, document.value(MetaKey.protocolVersion, of: meta) != nil { return false }
+        if case .request(_, let method) = envelope.kind, document.string(method, equals: "initialize") { return true }
+        return head.fields.first(Header.protocolVersion).map { $0.string < Revision.modern.rawValue } ?? true
+    }
+
+    /// The same, where such messages are refused: says which revision to speak.
     private func refuseLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) throws(Refusal) {
         let document = envelope.document
         if let meta = envelope.meta, document.value(MetaKey.protocolVersion, of: meta) != nil { return }

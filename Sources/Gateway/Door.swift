@@ -21,6 +21,12 @@ package struct Door: Sendable {
         isLocalOnly = allowedHosts.isEmpty && isLoopback
     }
 
+    /// Why a request may not come in; nil when it may.
+    func refusal(of head: HTTPRequestHead) -> Refusal? {
+        if !allowsOrigin(of: head) { return .originNotAllowed }
+        return allowsHost(of: head) ? nil : .hostNotAllowed
+    }
+
     /// Programs that are no browsers send no `Origin`, and need none.
     func allowsOrigin(of head: HTTPRequestHead) -> Bool {
         switch head.fields.single("origin") {

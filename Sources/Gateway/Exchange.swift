@@ -61,6 +61,12 @@ final class Exchange {
         end = .now + settings.requestTimeout
     }
 
+    /// Whether it failed for want of a session: nothing of it reached a handler.
+    var wasNeverSent: Bool {
+        guard case .failed(let error) = outcome else { return false }
+        return error.kind == .unavailable || error.kind == .sessionLost
+    }
+
     /// The id of the request, as the client spelled it.
     var rawID: ArraySlice<UInt8> { request.rawID }
 

@@ -13,6 +13,7 @@ package final class Gateway {
     private let settings: GatewaySettings
     private let admission: AdmissionRules
     private let callers: CallerRules
+    private let bypass: Bypass
     private let sessions: SessionPool
     private let lists: Lists
     private let subscriptions: Subscriptions
@@ -21,13 +22,21 @@ package final class Gateway {
     /// - Parameters:
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
     ///   - seal: shared by them too, because what one sealed may come back to another.
-    package init(settings: GatewaySettings, sessions: SessionPool, key: HashKey, seal: Seal, log: Log) {
+    package init(
+        settings: GatewaySettings, backend: Backend, sessions: SessionPool, key: HashKey, seal: Seal, log: Log
+    ) {
         self.settings = settings
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(isolateBy: settings.isolateBy, key: key)
         self.sessions = sessions
         lists = Lists(sessions: sessions, settings: settings, seal: seal)
         subscriptions = Subscriptions(sessions: sessions)
+        bypass = Bypass(settings: settings, backend: backend, sessions: sessions, callers: callers, log: log)
+        bypass.onModern = { [subscriptions] in
+            sessions.retireAll()
+            // Who listens is told to listen again, and then gets the server itself.
+            subscriptions.endAll()
+        }
         self.log = log
         sessions.onEvent = { [lists, subscriptions] event in
             // A client that lists on a cue must not get the old list: it is dropped first.
@@ -36,8 +45,11 @@ package final class Gateway {
         }
     }
 
+    /// To be called once, on the loop.
+    package func start() { bypass.start() }
+
     /// Ends what would not end by itself: the process is about to stop.
-    package func drain() { subscriptions.close() }
+    package func drain() { subscriptions.endAll() }
 
     /// Serves one connection until it is closed.
     package func serve(_ connection: HTTPServerConnection) async {
@@ -62,19 +74,30 @@ package final class Gateway {
 
     private func serve(_ request: HTTPServerRequest, by responder: Responder) async {
         let record = RequestRecord()
-        guard let (admitted, caller) = admit(request, by: responder, record) else { return }
-        if admitted.method == .listen { return await listen(admitted, from: caller, by: responder, record) }
+        if let claim = bypass.claim(request, on: responder.connection),
+            await bypass.serve(claim, request, on: responder.connection, record)
+        {
+            return
+        }
+        guard let (admitted, caller) = await admit(request, by: responder, record) else { return }
+        if admitted.method == .listen {
+            return await listen(admitted, of: request.head, from: caller, by: responder, record)
+        }
         let exchange = Exchange(
             admitted, request.head.fields, from: caller, to: responder, sessions: sessions, lists: lists,
             settings: settings)
         responder.begin(onDisconnect: { exchange.cancel() })
         await exchange.run()
-        conclude(exchange, by: responder, record)
+        if exchange.wasNeverSent, await bypass.hasTurnedModern(request.head) {
+            return await bypass.pass(request, on: responder.connection, record, isModern: true)
+        }
+        conclude(exchange, of: request.head, by: responder, record)
     }
 
     /// Serves a subscription until it ends.
     private func listen(
-        _ request: ModernRequest, from caller: Caller, by responder: Responder, _ record: RequestRecord
+        _ request: ModernRequest, of head: HTTPRequestHead, from caller: Caller, by responder: Responder,
+        _ record: RequestRecord
     ) async {
         let id = Array(request.rawID)
         let subscription = Subscription(id: id, to: responder)
@@ -87,18 +110,21 @@ package final class Gateway {
         case .refused(let refusal):
             refuse(refusal, id: id, by: responder, record)
         case .failed(let error):
-            fail(error, id: id, by: responder, record)
+            fail(error, id: id, of: head, by: responder, record)
         }
     }
 
     /// What a request asks for and who asks; nil when it is answered already.
     private func admit(
         _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
-    ) -> (ModernRequest, Caller)? {
+    ) async -> (ModernRequest, Caller)? {
         record.requestBytes = request.body.count
         switch admission.admit(request) {
         case .refused(let refusal, let id):
             refuse(refusal, id: id, by: responder, record)
+            return nil
+        case .legacy:
+            await bypass.pass(request, on: responder.connection, record, isModern: false)
             return nil
         case .notification:
             responder.finish(HTTPResponse(status: 202), body: [UInt8]())
@@ -112,7 +138,9 @@ package final class Gateway {
         }
     }
 
-    private func conclude(_ exchange: Exchange, by responder: Responder, _ record: RequestRecord) {
+    private func conclude(
+        _ exchange: Exchange, of head: HTTPRequestHead, by responder: Responder, _ record: RequestRecord
+    ) {
         record.notifications = exchange.forwarded
         switch exchange.outcome {
         case .answered(let answer):
@@ -122,7 +150,7 @@ package final class Gateway {
         case .refused(let refusal):
             refuse(refusal, id: Array(exchange.rawID), by: responder, record)
         case .failed(let error):
-            fail(error, id: Array(exchange.rawID), by: responder, record)
+            fail(error, id: Array(exchange.rawID), of: head, by: responder, record)
         case nil:
             preconditionFailure("an exchange ended without an outcome")
         }
@@ -137,9 +165,13 @@ package final class Gateway {
         record.write(to: log)
     }
 
-    private func fail(_ error: BackendError, id: [UInt8], by responder: Responder, _ record: RequestRecord) {
+    private func fail(
+        _ error: BackendError, id: [UInt8], of head: HTTPRequestHead, by responder: Responder, _ record: RequestRecord
+    ) {
         record.detail = error.detail
-        if let refusal = Refusal(error) { return refuse(refusal, id: id, by: responder, record) }
+        if let refusal = bypass.published(Refusal(error), to: head) {
+            return refuse(refusal, id: id, by: responder, record)
+        }
         // Nobody is left to answer.
         record.status = 499
         record.write(to: log)

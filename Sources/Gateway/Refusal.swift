@@ -80,10 +80,26 @@ extension Refusal {
             message: "There is no MCP endpoint at this path. POST to \(path).")
     }
 
-    static let wrongMethod = Refusal(
-        status: 405, code: ErrorCode.invalidRequest,
-        message: "MCP 2026-07-28 has no streams or sessions to GET or DELETE. POST one JSON-RPC request.",
-        fields: [("allow", Array("POST".utf8))])
+    /// - Parameter passesLegacyClients: whether clients of older revisions may use the methods that those have.
+    static func wrongMethod(_ passesLegacyClients: Bool) -> Refusal {
+        Refusal(
+            status: 405, code: ErrorCode.invalidRequest,
+            message: "MCP 2026-07-28 has no streams or sessions to GET or DELETE. POST one JSON-RPC request.",
+            fields: [("allow", Array((passesLegacyClients ? "GET, POST, DELETE" : "POST").utf8))])
+    }
+
+    static let noMetadata = Refusal(
+        status: 404, code: ErrorCode.invalidRequest,
+        message: "The MCP server tells nothing about authorization here. It needs none, or is set up by other means: "
+            + "ask its operator.")
+
+    static let documentOnly = Refusal(
+        status: 405, code: ErrorCode.invalidRequest, message: "This is a document. Send GET.",
+        fields: [("allow", Array("GET".utf8))])
+
+    static let formOnly = Refusal(
+        status: 405, code: ErrorCode.invalidRequest, message: "This is an endpoint of OAuth 2.1. Send GET or POST.",
+        fields: [("allow", Array("GET, POST".utf8))])
 
     static let wrongContentType = Refusal(
         status: 415, code: ErrorCode.invalidRequest,
@@ -179,12 +195,12 @@ extension Refusal {
                 status: 503, reason: "session_lost", dispatched: false,
                 message: "The MCP server forgets its sessions as soon as they are made. Nothing was run. "
                     + "If it has several replicas, it needs session affinity.")
-        case .unauthorized(let status, let challenge):
+        case .unauthorized(let status, let challenges):
             self.init(
                 status: status, reason: "unauthorized", dispatched: false,
                 message: "The MCP server refused the credentials (HTTP \(status)). Nothing was run. "
                     + "Authorize anew and try again.")
-            if let challenge { fields = [("www-authenticate", challenge)] }
+            fields = challenges.map { ("www-authenticate", $0) }
         case .rejected:
             self.init(
                 status: 200, reason: "backend_rejected", dispatched: true,
@@ -206,6 +222,26 @@ extension Refusal {
                 message: "The MCP server gave no usable answer: \(detail). The call may or may not have run: "
                     + "check before you call again.")
         }
+    }
+
+    /// The error of a request that was passed through.
+    ///
+    /// - Parameter hasID: whether it is a JSON-RPC request, which 200 and an error can answer. Anything else, such as the GET
+    ///   of a stream, gets a status that says the same (RFC 9110 §15.6.3, §15.6.5).
+    init?(_ error: BackendError, hasID: Bool) {
+        self.init(error)
+        guard !hasID, status == 200 else { return }
+        let isTimeout = error.kind == .silent || error.kind == .overdue
+        self.init(status: isTimeout ? 504 : 502, code: code, message: message, data: data, fields: fields, side: side)
+    }
+
+    /// The error with its challenges changed by `change`.
+    func mappingChallenges(_ change: ([UInt8]) -> [UInt8]) -> Refusal {
+        var refusal = self
+        refusal.fields = fields.map { field in
+            "\(field.name)" == "www-authenticate" ? (field.name, change(field.value)) : field
+        }
+        return refusal
     }
 
     /// 200 says "do not send it again blindly", where the call may have run: clients and balancers retry a 502 or 503.

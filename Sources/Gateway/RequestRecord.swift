@@ -11,6 +11,9 @@ final class RequestRecord {
     private var method: Method?
     private var name: String?
     private var principal: String?
+    /// What the request was, where it is no translated call.
+    private var route: StaticString?
+    private var httpMethod: StaticString?
     var status = 0
     /// The code of the JSON-RPC error, if the answer is one.
     var code: Int?
@@ -31,8 +34,17 @@ final class RequestRecord {
         }
     }
 
+    /// A request that is not translated. Its target is not told: it may hold what a URL must not.
+    func describe(_ route: StaticString, _ httpMethod: StaticString, from caller: Caller?) {
+        self.route = route
+        self.httpMethod = httpMethod
+        principal = caller?.principal.short
+    }
+
     func write(to log: Log) {
-        log.write(code == nil ? .info : side == .client ? .info : .warning, "request") { line in
+        log.write(side == nil || side == .client ? .info : .warning, "request") { line in
+            if let route { line.field("route", route) }
+            if let httpMethod { line.field("http_method", httpMethod) }
             if let method { line.field("method", method.name) }
             if let name { line.field("name", name) }
             line.field("status", status)

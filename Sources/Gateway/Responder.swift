@@ -12,7 +12,7 @@ final class Responder {
         status: 200, contentType: "text/event-stream",
         fields: [("cache-control", Array("no-cache".utf8)), ("x-accel-buffering", Array("no".utf8))])
 
-    private let connection: HTTPServerConnection
+    let connection: HTTPServerConnection
     private let maxUnsent: Int
     private let emptied = Wakeup()
     /// Whether an answer was begun as a stream and has not ended.
@@ -26,7 +26,6 @@ final class Responder {
         self.connection = connection
         self.maxUnsent = maxUnsent
         connection.onSilence = { [unowned self] in keepAlive() }
-        connection.onDrained = { [unowned self] in emptied.signal() }
     }
 
     /// A new request is to be answered.
@@ -40,6 +39,7 @@ final class Responder {
             onDisconnect()
             emptied.signal()
         }
+        connection.watchSilence()
     }
 
     /// Sends a message before the answer.
@@ -79,6 +79,7 @@ final class Responder {
     private func beginStream() {
         if isStreaming { return }
         isStreaming = true
+        connection.onTaken = { [unowned self] in emptied.signal() }
         connection.beginStream(Responder.streamResponse)
     }
 

@@ -19,6 +19,7 @@ package final class Service {
 
     /// Begins to accept connections.
     package func start() {
+        gateway.start()
         listener.start { [unowned self] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: limits)
             connections[ObjectIdentifier(connection)] = connection

@@ -5,8 +5,16 @@ package final class GatewaySettings: Sendable {
     /// Path of the MCP endpoint.
     package let path: String
     package let door: Door
+    /// Whether requests of older revisions go to the backend as they are, rather than being refused.
+    package let passesLegacyClients: Bool
     /// Names of the header fields that tell callers apart, in lower case. They go to the backend too.
     package let isolateBy: [String]
+    /// The endpoint as clients know it; nil: as they say in `Host`, over `http`.
+    package let publicURL: PublicURL?
+    /// The era of the backend; nil to ask it.
+    package let era: Era?
+    /// Between two such questions.
+    package let probeInterval: Duration
     package let caching: CachePolicy
     /// The longest that any call may take.
     package let requestTimeout: Duration
@@ -18,12 +26,17 @@ package final class GatewaySettings: Sendable {
     package let maxDepth: Int
 
     package init(
-        path: String, door: Door, isolateBy: [String], caching: CachePolicy, requestTimeout: Duration,
+        path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], publicURL: PublicURL? = nil,
+        era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
         streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int
     ) {
         self.path = path
         self.door = door
+        self.passesLegacyClients = passesLegacyClients
         self.isolateBy = isolateBy
+        self.publicURL = publicURL
+        self.era = era
+        self.probeInterval = probeInterval
         self.caching = caching
         self.requestTimeout = requestTimeout
         self.streamBuffer = streamBuffer

@@ -21,6 +21,9 @@ package struct HTTPMessage {
         rest = isJoined ? [] : body.slices
     }
 
+    /// All of it, for tests.
+    var joined: [UInt8] { rest.reduce(bytes) { $0 + $1 } }
+
     func send(on socket: Socket) {
         if rest.isEmpty { socket.write(bytes) } else { socket.write([bytes[...]] + rest) }
     }

@@ -1,4 +1,4 @@
-import HTTPWire
+package import HTTPWire
 
 /// An answer, without its body.
 package struct HTTPResponse: Sendable {
@@ -6,6 +6,8 @@ package struct HTTPResponse: Sendable {
     package var contentType: StaticString?
     /// Further fields. Their values are ours or came through a decoder: they hold no line break.
     package var fields: [(name: StaticString, value: [UInt8])]
+    /// Further fields, as they came in the head of another message.
+    package var relayed: [HTTPFields.FieldLine] = []
     /// Whether the connection ends with it.
     package var closes: Bool
 
@@ -27,10 +29,14 @@ package struct HTTPResponse: Sendable {
         writer.end(into: &out)
     }
 
-    func appendStreamHead(isChunked: Bool, keepAlive: Bool, to out: inout [UInt8]) {
+    func appendStreamHead(_ length: HTTPBodyLength, keepAlive: Bool, to out: inout [UInt8]) {
         var writer = begin(&out)
-        if isChunked { writer.field("transfer-encoding", "chunked") }
-        if !keepAlive || !isChunked { writer.field("connection", "close") }
+        switch length {
+        case .bytes(let count): writer.field("content-length", count)
+        case .chunked: writer.field("transfer-encoding", "chunked")
+        case .none, .untilClose: break
+        }
+        if !keepAlive { writer.field("connection", "close") }
         writer.end(into: &out)
     }
 
@@ -41,6 +47,7 @@ package struct HTTPResponse: Sendable {
             let isClean = writer.field(field.name, field.value)
             precondition(isClean, "a field of an answer has a control character")
         }
+        for field in relayed { writer.field(field.name, field.value) }
         return writer
     }
 }

@@ -78,7 +78,14 @@ package final class HTTPServerConnection: SocketHandler {
     private var keepAlive = true
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
     private var isChunkable = true
+    /// Whether all of the last answer is written.
     private var isAnswered = true
+    /// Whether whoever makes the answer wants to know when it is silent.
+    private var watchesSilence = false
+    /// Whether the stream that is being sent goes in chunks.
+    private var isChunked = false
+    /// The head of a stream whose first bytes are about to come: they leave together.
+    private var streamHead: [UInt8] = []
     private var unsentAtLastLook = 0
     /// When the client last took something of a streamed answer, or had nothing to take.
     private var lastTaken: Instant
@@ -90,12 +97,18 @@ package final class HTTPServerConnection: SocketHandler {
     package var onDisconnect: (() -> Void)? {
         didSet { if hasPeerEnded { disconnected() } }
     }
+    /// Called when the client has taken all of a stream that was sent so far, after it had not at once.
+    package var onTaken: (() -> Void)?
+    /// Called when the connection is to end as soon as its answer has; at once, if it is to end already. For answers that
+    /// do not end by themselves.
+    package var onDrain: (() -> Void)? {
+        didSet { if isDraining { onDrain?() } }
+    }
+    /// Further fields of the answer to the request that is served, whoever makes that answer.
+    package var answerFields: [(name: StaticString, value: [UInt8])] = []
 
-    /// Called again and again while an answer is due and neither head nor event of it is sent.
+    /// Called again and again while an answer is due that ``watchSilence()`` was called for, and nothing of it is sent.
     package var onSilence: (() -> Void)?
-
-    /// Called when the client has taken all that was sent, after it had not at once.
-    package var onDrained: (() -> Void)?
 
     package init(_ socket: Socket, on loop: Loop, limits: Limits) {
         self.socket = socket
@@ -122,7 +135,9 @@ package final class HTTPServerConnection: SocketHandler {
             case .arrived(let arrival):
                 phase = .serving
                 isAnswered = false
-                expectAnswer()
+                watchesSilence = false
+                deadline.set(nil)
+                if !answerFields.isEmpty { answerFields = [] }
                 return arrival
             case .closed:
                 return .closed
@@ -256,10 +271,9 @@ package final class HTTPServerConnection: SocketHandler {
     /// Answers the request that `next` gave last.
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
         guard case .serving = phase else { return }
-        isAnswered = true
-        onDisconnect = nil
-        deadline.set(nil)
+        answered()
         if response.closes { keepAlive = false }
+        let response = complete(response)
         let message = HTTPMessage(body, headSize: 256) {
             response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
         }
@@ -271,45 +285,85 @@ package final class HTTPServerConnection: SocketHandler {
     package func respond(_ response: HTTPResponse) { respond(response, body: [UInt8]()) }
 
     /// Begins an answer whose body comes in parts.
-    package func beginStream(_ response: HTTPResponse) {
+    ///
+    /// - Parameter length: `none` and `bytes` where they are known; the parts must then be just as long. Anything else goes
+    ///   in chunks, or to a client of HTTP/1.0 until the connection ends.
+    package func beginStream(_ response: HTTPResponse, length: HTTPBodyLength = .chunked) {
         guard case .serving = phase else { return }
         if response.closes { keepAlive = false }
-        var head = [UInt8]()
-        response.appendStreamHead(isChunked: isChunkable, keepAlive: keepAlive && !isDraining, to: &head)
-        socket.write(head)
+        let length: HTTPBodyLength =
+            switch length {
+            case .none, .bytes: length
+            case .chunked, .untilClose: isChunkable ? .chunked : .untilClose
+            }
+        if length == .untilClose { keepAlive = false }
+        isChunked = length == .chunked
+        complete(response).appendStreamHead(length, keepAlive: keepAlive && !isDraining, to: &streamHead)
+        if case .bytes(1...) = length { return }
+        flushStreamHead()
     }
 
     /// Sends a part of the stream, which must not be empty. It may itself be given in parts.
     package func send(_ parts: [ArraySlice<UInt8>]) {
         guard case .serving = phase else { return }
         if socket.unsentBytes == 0 { lastTaken = loop.now }
-        if isChunkable {
+        var all: [ArraySlice<UInt8>] = []
+        if !streamHead.isEmpty { all.append(takeStreamHead()) }
+        if isChunked {
             var start: [UInt8] = []
             HTTPChunk.appendHeader(count: parts.reduce(0) { $0 + $1.count }, to: &start)
             var end: [UInt8] = []
             HTTPChunk.appendEnd(to: &end)
-            socket.write([start[...]] + parts + [end[...]])
+            all.append(start[...])
+            all += parts
+            all.append(end[...])
         } else {
-            socket.write(parts)
+            all += parts
         }
+        socket.write(all)
         expectAnswer()
     }
-
-    /// Bytes of answers that the client has not taken yet.
-    package var unsentBytes: Int { socket.unsentBytes }
 
     /// Ends the stream, and with it the answer.
     package func endStream() {
         guard case .serving = phase else { return }
-        isAnswered = true
-        onDisconnect = nil
-        deadline.set(nil)
-        if isChunkable {
+        flushStreamHead()
+        if isChunked {
             var end = [UInt8]()
             HTTPChunk.appendLast(to: &end)
             socket.write(end)
         }
+        answered()
         if !keepAlive || isDraining { finishWriting() }
+    }
+
+    /// Bytes of the answer that the client has not taken yet.
+    package var unsentBytes: Int { socket.unsentBytes }
+
+    private func takeStreamHead() -> ArraySlice<UInt8> {
+        defer { streamHead = [] }
+        return streamHead[...]
+    }
+
+    private func flushStreamHead() {
+        guard !streamHead.isEmpty else { return }
+        socket.write([takeStreamHead()])
+    }
+
+    private func complete(_ response: HTTPResponse) -> HTTPResponse {
+        if answerFields.isEmpty { return response }
+        var response = response
+        response.fields += answerFields
+        return response
+    }
+
+    /// The answer is written: nobody needs to hear of the client any more.
+    private func answered() {
+        isAnswered = true
+        deadline.set(nil)
+        onDisconnect = nil
+        onTaken = nil
+        onDrain = nil
     }
 
     private func finishWriting() {
@@ -336,6 +390,7 @@ package final class HTTPServerConnection: SocketHandler {
             close()
             wakeup.signal()
         }
+        onDrain?()
     }
 
     /// Closes now. Harmless when it is closed.
@@ -347,9 +402,14 @@ package final class HTTPServerConnection: SocketHandler {
 
     package func drained() {
         lastTaken = loop.now
-        if case .closing = phase { finishWriting() }
+        switch phase {
+        case .closing: finishWriting()
+        case .serving:
+            if !isAnswered { expectAnswer() }
+            onTaken?()
+        case .idle, .head, .body, .arrived, .closed: break
+        }
         wakeup.signal()
-        onDrained?()
     }
 
     package func ended(_ error: SystemError?) {
@@ -371,9 +431,16 @@ package final class HTTPServerConnection: SocketHandler {
         onDisconnect()
     }
 
-    /// Sets the time for the next step of the answer that is due.
+    /// Has `onSilence` called during the answer that is due now.
+    package func watchSilence() {
+        watchesSilence = true
+        expectAnswer()
+    }
+
+    /// Sets the time for the next look at the answer that is due.
     private func expectAnswer() {
-        deadline.set(onSilence == nil ? nil : loop.now + min(limits.keepAliveInterval, limits.idleTimeout))
+        let isLookedAt = watchesSilence || socket.unsentBytes > 0
+        deadline.set(isLookedAt ? loop.now + min(limits.keepAliveInterval, limits.idleTimeout) : nil)
     }
 
     /// Nothing of the answer was sent for a while: because there was nothing to send, or because the client does not take
@@ -382,7 +449,7 @@ package final class HTTPServerConnection: SocketHandler {
         let unsent = socket.unsentBytes
         if unsent == 0 {
             lastTaken = loop.now
-            onSilence?()
+            if watchesSilence { onSilence?() }
         } else if unsent < unsentAtLastLook {
             lastTaken = loop.now
         } else if loop.now - lastTaken >= limits.idleTimeout {
@@ -405,6 +472,7 @@ package final class HTTPServerConnection: SocketHandler {
             arrive(.flawed(.timedOut))
         case .idle, .closing, .serving, .arrived, .closed:
             close()
+            disconnected()
             wakeup.signal()
         }
     }

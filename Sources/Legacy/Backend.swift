@@ -1,4 +1,4 @@
-import HTTPTransport
+package import HTTPTransport
 package import HTTPWire
 package import Reactor
 
@@ -32,10 +32,10 @@ package final class Backend {
     package let loop: Loop
     package let limits: Limits
     /// Path and query of the MCP endpoint.
-    let target: [UInt8]
+    package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
-    let host: [UInt8]
-    let connections: HTTPConnectionPool
+    package let host: [UInt8]
+    package let connections: HTTPConnectionPool
 
     /// - Parameters:
     ///   - host: a name, or a numeric address without brackets.

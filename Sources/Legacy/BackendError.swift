@@ -1,4 +1,4 @@
-import HTTPTransport
+package import HTTPTransport
 import HTTPWire
 
 /// Why the backend gave no answer that can be translated. It says where the request got to, because that decides
@@ -11,8 +11,8 @@ package struct BackendError: Error, Sendable {
         case noAnswer
         /// The request was sent, and what came is no response that can be worked with.
         case outcomeUnknown
-        /// The backend refused the caller's credentials: status and `WWW-Authenticate`.
-        case unauthorized(status: Int, challenge: [UInt8]?)
+        /// The backend refused the caller's credentials: status and each `WWW-Authenticate`.
+        case unauthorized(status: Int, challenges: [[UInt8]])
         /// The backend refused the request with another 4xx.
         case rejected(status: Int)
         /// The session is gone on the server; no handler ran.
@@ -36,12 +36,14 @@ package struct BackendError: Error, Sendable {
         self.detail = detail
     }
 
+    private static let challengeField = Array("www-authenticate".utf8)
+
     /// The error of an answer that refuses the caller's credentials; nil for any other answer.
     static func unauthorized(_ head: HTTPResponseHead) -> BackendError? {
         guard head.status == 401 || head.status == 403 else { return nil }
-        let challenge = head.fields.first("www-authenticate").map { Array($0.bytes) }
+        let challenges = head.fields.lines(named: challengeField).map { Array($0.value.bytes) }
         return BackendError(
-            .unauthorized(status: head.status, challenge: challenge), "the server answered with HTTP \(head.status)")
+            .unauthorized(status: head.status, challenges: challenges), "the server answered with HTTP \(head.status)")
     }
 
     /// Whether it says that no handler has run.
@@ -62,7 +64,7 @@ package struct BackendError: Error, Sendable {
         }
     }
 
-    init(_ error: HTTPClientError) {
+    package init(_ error: HTTPClientError) {
         switch error {
         case .notConnected(let system):
             self.init(.unavailable, "\(system)")

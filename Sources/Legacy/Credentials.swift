@@ -6,5 +6,5 @@ package struct Credentials: Sendable {
 
     package init(lines: [(name: HTTPFieldValue, value: HTTPFieldValue)]) { self.lines = lines }
 
-    static let none = Credentials(lines: [])
+    package static let none = Credentials(lines: [])
 }

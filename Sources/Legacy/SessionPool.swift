@@ -64,6 +64,12 @@ package final class SessionPool {
     private var openings: [Table.ID: Opening] = [:]
     private var waiting: [Table.Ticket: Waiting] = [:]
     private let sweep: Deadline
+    /// As the server called itself last.
+    private var serverInfo: [UInt8]?
+
+    /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
+    /// handshake, or calls itself otherwise.
+    package var onDoubt: (() -> Void)?
 
     /// Called when something has happened to a session.
     package var onEvent: ((SessionEvent) -> Void)?
@@ -198,7 +204,17 @@ package final class SessionPool {
         backend.loop.spawn { if await !lease.session.isAlive(credentials) { self.retire(lease.id) } }
     }
 
+    /// No session serves a further call; those that are in use are closed after their last one.
+    package func retireAll() {
+        for id in sessions.keys {
+            noteEnd(of: id)
+            if table.retire(id) { close(id) }
+        }
+        letNext()
+    }
+
     private func retire(_ id: Table.ID) {
+        onDoubt?()
         sessions[id]?.forget()
         noteEnd(of: id)
         if table.retire(id) { close(id) }
@@ -230,6 +246,8 @@ package final class SessionPool {
             session.onLoss = { [unowned self] in retire(id) }
             session.onCue = { [unowned self] in onEvent?(.changed(key, $0)) }
             session.onGap = { [unowned self] in onEvent?(.unheard(key)) }
+            if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
+            serverInfo = session.handshake.serverInfo
             sessions[id] = session
             keys[id] = key
             onEvent?(.opened(key, serverInfo: session.handshake.serverInfo))
@@ -237,6 +255,7 @@ package final class SessionPool {
             opening.result = .success(session)
             return session
         } catch {
+            if error.kind == .unavailable { onDoubt?() }
             table.failed(id)
             opening.result = .failure(error)
             letNext()

@@ -78,8 +78,8 @@ struct Wiring: Sendable {
                 maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
                 idleTimeout: configuration.sessions.idleTimeout))
         let gateway = Gateway(
-            settings: gatewaySettings(isLoopback: listener.address.isLoopback), sessions: sessions, key: key,
-            seal: seal, log: log)
+            settings: gatewaySettings(isLoopback: listener.address.isLoopback), backend: backend, sessions: sessions,
+            key: key, seal: seal, log: log)
         return Service(
             on: loop, listener: listener, gateway: gateway,
             limits: HTTPServerConnection.Limits(
@@ -114,10 +114,23 @@ struct Wiring: Sendable {
             path: listen.path,
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
-            isolateBy: configuration.sessions.isolateBy,
+            passesLegacyClients: listen.legacyClients == .pass, isolateBy: configuration.sessions.isolateBy,
+            publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },
+            era: configuration.backend.era.known, probeInterval: configuration.backend.probeInterval,
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
             trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth)
+    }
+}
+
+extension Configuration.Era {
+    /// The era that it says; nil where the server is to be asked.
+    fileprivate var known: Era? {
+        switch self {
+        case .auto: nil
+        case .legacy: .legacy
+        case .modern: .modern
+        }
     }
 }

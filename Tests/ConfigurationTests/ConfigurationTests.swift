@@ -28,10 +28,13 @@ func withBackend(_ text: String) -> String {
         #expect(configuration.threads == 1)
         #expect(
             configuration.listen
-                == .init(address: "127.0.0.1", port: 8808, path: "/mcp", allowedOrigins: [], allowedHosts: []))
+                == .init(
+                    address: "127.0.0.1", port: 8808, path: "/mcp", allowedOrigins: [], allowedHosts: [],
+                    publicURL: nil, legacyClients: .pass))
         #expect(
             configuration.backend.url
                 == BackendURL(host: "127.0.0.1", port: 9000, target: "/mcp", hostField: "127.0.0.1:9000"))
+        #expect(configuration.backend.era == .auto && configuration.backend.probeInterval == .seconds(86400))
         #expect(
             configuration.sessions
                 == .init(isolateBy: ["authorization"], max: 64, maxPerPrincipal: 32, idleTimeout: .seconds(300)))

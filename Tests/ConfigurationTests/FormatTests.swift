@@ -119,6 +119,29 @@ import Testing
         #expect(parse(text, .origin) == expected)
     }
 
+    @Test(
+        arguments: [
+            ("https://mcp.example.com", "https://mcp.example.com", nil), ("http://A.b:80/", "http://a.b", nil),
+            ("HTTPS://mcp.example.com:8443/a/b", "https://mcp.example.com:8443", "/a/b"),
+            ("http://[::1]:1/mcp", "http://[::1]:1", "/mcp"),
+        ] as [(String, String, String?)])
+    func publicURL(_ text: String, _ origin: String, _ path: String?) throws {
+        #expect(try Format.publicURL.parse(text) == PublicURL(origin: origin, path: path))
+    }
+
+    @Test func publicURLMayBeLeftToTheClients() throws {
+        #expect(try Format.publicURL.parse("auto") == nil)
+    }
+
+    @Test(arguments: [
+        "", "Auto", "mcp.example.com", "ftp://a", "https://", "https://a/?b", "https://a/#b", "https://u@a/",
+        "https://a:0/",
+        "https://a/ b", "https://a/\"", "https://a/é", "https://a\\b",
+    ])
+    func refusedPublicURL(_ text: String) {
+        #expect(throws: Refusal.self) { try Format.publicURL.parse(text) }
+    }
+
     @Test(arguments: [
         ("mcp.example.com", "mcp.example.com"), ("MCP.example.com:8808", "mcp.example.com:8808"), ("[::1]", "[::1]"),
         ("[::1]:8808", "[::1]:8808"), ("10.0.0.1", "10.0.0.1"),

@@ -242,10 +242,28 @@ import Testing
                   |              ^
             """),
         Example(
-            "choice of a later version", withBackend("listen: {legacy_clients: pass}"),
+            "public URL", withBackend("listen: {public_url: mcp.example.com}"),
             """
-            remora.yaml:2:26: listen.legacy_clients must be refuse: pass is not supported yet in this version, got "pass"
-                2 | listen: {legacy_clients: pass}
+            remora.yaml:2:22: listen.public_url must be a URL such as https://mcp.example.com/mcp, without query, \
+            fragment and user, or auto, got "mcp.example.com"
+                2 | listen: {public_url: mcp.example.com}
+                  |                      ^
+            """),
+        Example(
+            "era", "backends: [{url: http://b, era: new, probe_interval: 0}]",
+            """
+            remora.yaml:1:33: backends[0].era must be one of auto, legacy, modern, got "new"
+                1 | backends: [{url: http://b, era: new, probe_interval: 0}]
+                  |                                 ^
+            remora.yaml:1:54: backends[0].probe_interval must be between 1s and 168h, got "0"
+                1 | backends: [{url: http://b, era: new, probe_interval: 0}]
+                  |                                                      ^
+            """),
+        Example(
+            "choice of two", withBackend("listen: {legacy_clients: drop}"),
+            """
+            remora.yaml:2:26: listen.legacy_clients must be one of pass, refuse, got "drop"
+                2 | listen: {legacy_clients: drop}
                   |                          ^
             """),
         Example(

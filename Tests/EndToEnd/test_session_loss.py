@@ -283,7 +283,7 @@ async def test_a_tool_that_may_run_twice_is_called_again(
     tool = {"name": "x", "inputSchema": {"type": "object"}, "annotations": hints}
     results = {"tools/list": json.dumps({"tools": [tool]}).encode()}
     trust = {"annotations": annotations}
-    async with RawBackend(script, results=results) as raw, stack(raw.address, with_backend=trust) as running:
+    async with RawBackend(script, results=results) as raw, stack(raw.address, server=trust) as running:
         answer = await running.client.call("x")
         if repeats and annotations == "trust":
             assert answer.text == "raw" and raw.methods["tools/call"] == 2

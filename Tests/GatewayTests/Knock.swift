@@ -65,11 +65,13 @@ struct Knock: Sendable {
 
 extension GatewaySettings {
     static func test(
-        origins: [String] = [], hosts: [String] = [], isLoopback: Bool = true, maxDepth: Int = 32
+        origins: [String] = [], hosts: [String] = [], isLoopback: Bool = true, passesLegacyClients: Bool = false,
+        maxDepth: Int = 32
     ) -> GatewaySettings {
         GatewaySettings(
             path: "/mcp", door: Door(allowedOrigins: origins, allowedHosts: hosts, isLoopback: isLoopback),
-            isolateBy: ["authorization"], caching: CachePolicy(ttlMs: 30000, scope: .private),
+            passesLegacyClients: passesLegacyClients, isolateBy: ["authorization"],
+            caching: CachePolicy(ttlMs: 30000, scope: .private),
             requestTimeout: .seconds(60), streamBuffer: 65536, trustsAnnotations: true, maxDepth: maxDepth)
     }
 }
@@ -88,6 +90,7 @@ func parseHead(_ text: String) throws -> HTTPRequestHead {
 func outcome(_ admission: Admission) -> String {
     switch admission {
     case .request: return "request"
+    case .legacy: return "legacy"
     case .notification: return "notification"
     case .refused(let refusal, let id):
         let id = id.map { String(decoding: $0, as: UTF8.self) } ?? "-"

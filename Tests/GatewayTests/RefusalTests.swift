@@ -20,8 +20,11 @@ import Testing
     private static let backendErrors: [(BackendError.Kind, status: Int, reason: String, dispatched: Bool)] = [
         (.unavailable, 503, "backend_unavailable", false), (.busy, 503, "busy", false),
         (.sessionLost, 503, "session_lost", false),
-        (.unauthorized(status: 401, challenge: Array("Bearer".utf8)), 401, "unauthorized", false),
-        (.unauthorized(status: 403, challenge: nil), 403, "unauthorized", false),
+        (
+            .unauthorized(status: 401, challenges: [Array("Bearer".utf8), Array("Basic".utf8)]), 401, "unauthorized",
+            false
+        ),
+        (.unauthorized(status: 403, challenges: []), 403, "unauthorized", false),
         (.rejected(status: 400), 200, "backend_rejected", true), (.silent, 200, "idle_timeout", true),
         (.overdue, 200, "request_timeout", true), (.outcomeUnknown, 200, "outcome_unknown", true),
     ]
@@ -30,7 +33,8 @@ import Testing
     private static let all: [Refusal] =
         HTTPDecodeError.Reason.allCases.map { .flawed(.malformed(HTTPDecodeError($0))) }
         + [.flawed(.bodyTooLarge), .flawed(.timedOut), .originNotAllowed, .hostNotAllowed, .wrongPath("/mcp\"\\")]
-        + [.wrongMethod, .wrongContentType, .notJSON(JSONTextError(.tooDeep, at: 7)), .response, .noVersion]
+        + [.wrongMethod(true), .wrongMethod(false), .wrongContentType, .notJSON(JSONTextError(.tooDeep, at: 7))]
+        + [.response, .noVersion, .noMetadata, .documentOnly, .formOnly]
         + flaws.map { .notAMessage($0) }
         + [.headerMismatch("Mcp-Name is missing. Send it."), .unsupportedVersion("\"},\u{0}\u{1F}\\é")]
         + [.malformed("params._meta needs \"x\"."), .invalidParams("\"name\" must be a string.")]
@@ -85,8 +89,8 @@ import Testing
         #expect(data == #"{"reason":"\#(row.reason)","dispatched":\#(row.dispatched)}"#)
         let fields = refusal.fields.map { "\($0.name): \(String(decoding: $0.value, as: UTF8.self))" }
         switch row.kind {
-        case .unauthorized(_, let challenge?):
-            #expect(fields == ["www-authenticate: \(String(decoding: challenge, as: UTF8.self))"])
+        case .unauthorized(_, let challenges):
+            #expect(fields == challenges.map { "www-authenticate: \(String(decoding: $0, as: UTF8.self))" })
         case .unavailable, .busy:
             #expect(fields.count == 1 && fields[0].hasPrefix("retry-after: "))
         default:

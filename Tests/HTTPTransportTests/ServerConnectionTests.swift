@@ -311,6 +311,103 @@ extension HTTPServerConnection.Limits {
         }
     }
 
+    @Test func aStreamOfTheOldProtocolEndsTheConnectionEvenOfAClientThatWouldKeepIt() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.onRequest = { _, connection in
+                connection.beginStream(HTTPResponse(status: 200))
+                connection.send([Array("one".utf8)[...]])
+                connection.endStream()
+            }
+            let client = try await server.client()
+            client.write("POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n")
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.text == "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\none")
+        }
+    }
+
+    @Test func aStreamOfKnownLengthIsNotChunked() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.onRequest = { request, connection in
+                let length: HTTPBodyLength = request.head.targetString == "/none" ? .none : .bytes(request.body.count)
+                connection.answerFields = [("vary", Array("origin".utf8))]
+                connection.beginStream(HTTPResponse(status: 204 + request.body.count), length: length)
+                for byte in request.body { connection.send([[byte]]) }
+                connection.endStream()
+            }
+            let client = try await server.client()
+            client.write(Self.post("/", "ab") + Self.post("/", "") + Self.post("/none", ""))
+            let two = "HTTP/1.1 206 \r\nvary: origin\r\ncontent-length: 2\r\n\r\nab"
+            let empty = "HTTP/1.1 204 No Content\r\nvary: origin\r\ncontent-length: 0\r\n\r\n"
+            let none = "HTTP/1.1 204 No Content\r\nvary: origin\r\n\r\n"
+            try await client.until("three answers") { $0.text == two + empty + none }
+        }
+    }
+
+    @Test func theSenderOfAStreamLearnsWhenItIsTaken() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            var taken = 0
+            server.onRequest = { _, connection in
+                let done = Gate()
+                connection.onTaken = {
+                    taken += 1
+                    done.open()
+                }
+                connection.beginStream(HTTPResponse(status: 200), length: .bytes(8_000_000))
+                connection.send([[UInt8](repeating: 1, count: 8_000_000)[...]])
+                #expect(connection.unsentBytes > 0)
+                await done.wait()
+                #expect(connection.unsentBytes == 0)
+                connection.endStream()
+            }
+            let client = try await server.client()
+            client.socket.pauseReading()
+            client.write(Self.post("/", ""))
+            try await server.until("the request") { !server.arrivals.isEmpty }
+            client.socket.resumeReading()
+            try await client.until("all of it") { $0.bytes.count > 8_000_000 }
+            #expect(taken == 1)
+        }
+    }
+
+    @Test func whoTakesNothingOfAStreamIsGivenUp() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop, limits: .test(idle: .milliseconds(60)))
+            let gone = Gate()
+            var isGone = false
+            server.onRequest = { _, connection in
+                connection.onDisconnect = {
+                    isGone = true
+                    gone.open()
+                }
+                connection.beginStream(HTTPResponse(status: 200))
+                connection.send([[UInt8](repeating: 1, count: 8_000_000)[...]])
+                while !isGone { await gone.wait() }
+            }
+            let client = try await server.client()
+            client.socket.pauseReading()
+            client.write(Self.post("/", ""))
+            try await eventually("the end", on: loop, gone) { isGone }
+        }
+    }
+
+    @Test func theEndOfTheServiceIsToldToAnAnswerThatDoesNotEnd() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.onRequest = { request, connection in
+                connection.beginStream(HTTPResponse(status: 200))
+                connection.onDrain = { connection.endStream() }
+                if request.body.isEmpty { connection.drain() }
+            }
+            let client = try await server.client()
+            client.write(Self.post("/", ""))
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.text == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")
+        }
+    }
+
     @Test(arguments: ["POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"])
     func whoWantsNoMoreIsClosedAfterTheAnswer(text: String) async throws {
         try await withLoop { loop in

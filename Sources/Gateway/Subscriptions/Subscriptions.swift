@@ -52,7 +52,9 @@ final class Subscriptions {
     private func channel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
         if let channel = channels[key] { return channel }
         let channel = SubscriptionChannel(for: key, credentials: credentials, sessions: sessions)
-        channel.onEmpty = { [unowned self] in channels[key] = nil }
+        channel.onEmpty = { [unowned self, unowned channel] in
+            if channels[key] === channel { channels[key] = nil }
+        }
         channels[key] = channel
         return channel
     }
@@ -68,8 +70,9 @@ final class Subscriptions {
         }
     }
 
-    /// Ends every subscription: the process stops.
-    func close() {
+    /// Ends every subscription, with the result that says that it was on purpose.
+    func endAll() {
         for channel in channels.values { channel.close() }
+        channels = [:]
     }
 }

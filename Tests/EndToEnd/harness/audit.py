@@ -164,8 +164,8 @@ def _front_exchange(audit: Audit, exchange: Exchange) -> None:
         return
     try:
         _front_headers(audit, where, response)
-        if not response.body:
-            return
+        if not response.body or (request is not None and request.target.startswith("/.well-known/")):
+            return  # A document about authorization is no message.
         if response.media_type == "application/json":
             texts = [response.body.decode()]
         elif response.media_type == "text/event-stream":
@@ -184,8 +184,8 @@ def _front_headers(audit: Audit, where: str, response: http1.Message) -> None:
     for name in ("mcp-session-id", "last-event-id", "set-cookie"):
         if response.header(name) is not None:
             audit.add(where, f"header {name} reaches the client")
-    if response.status == 405 and response.header("allow") != "POST":
-        audit.add(where, "405 without `Allow: POST`")
+    if response.status == 405 and not response.header("allow"):
+        audit.add(where, "405 without `Allow`")
 
 
 def _front_stream(audit: Audit, where: str, response: http1.Message) -> list[str]:

@@ -39,9 +39,13 @@ def yaml(value: Any, indent: int = 0) -> str:
     return "".join(lines)
 
 
-def configuration(*backends: str, with_backend: Mapping[str, Any] | None = None, **changes: Any) -> str:
-    """The text of a configuration: the defaults above, these backends with more keys, and a test's changes."""
-    return yaml(merged({**DEFAULTS, "backends": [{"url": url, **(with_backend or {})} for url in backends]}, changes))
+def configuration(*backends: str, server: Mapping[str, Any] | None = None, **changes: Any) -> str:
+    """The text of a configuration: the defaults above, these backends with more keys, and a test's changes.
+
+    Servers are legacy ones unless a test says otherwise: what finds out about that would count among their requests.
+    """
+    entries = [{"url": url, "era": "legacy", **(server or {})} for url in backends]
+    return yaml(merged({**DEFAULTS, "backends": entries}, changes))
 
 
 class Remora:

@@ -65,7 +65,8 @@ class Exchange:
 
     def error(self, code: int, message: str = "from the backend", **data: Any) -> bytes:
         error = {"code": code, "message": message, **({"data": data} if data else {})}
-        return json.dumps({"jsonrpc": "2.0", "id": self.message.get("id"), "error": error}).encode()
+        id = self.message.get("id") if isinstance(self.message, dict) else None
+        return json.dumps({"jsonrpc": "2.0", "id": id, "error": error}).encode()
 
     async def raw(self, data: bytes) -> None:
         self.writer.write(data)

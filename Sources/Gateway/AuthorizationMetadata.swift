@@ -1,0 +1,66 @@
+import JSONText
+
+/// Documents about authorization, with the backend's own URLs made public.
+enum AuthorizationMetadata {
+    /// Nesting of such a document: `jwks` aside, none has any.
+    private static let maxDepth = 32
+
+    /// The backend's metadata of the protected resource for clients. RFC 9728 §3.3: `resource` must be what the client
+    /// asked for.
+    ///
+    /// - Parameter always: whether `resource` is replaced also where it is not of the backend's origin.
+    /// - Returns: nil when the text is no JSON object.
+    static func resource(_ text: [UInt8], _ address: PublicAddress, always: Bool) -> [UInt8]? {
+        published(text, address) { always && $0 == "resource" ? address.publicURL.url : nil }
+    }
+
+    /// The metadata of an authorization server in the backend's origin. RFC 8414 §3.3: `issuer` must be where the client
+    /// found it.
+    ///
+    /// - Returns: nil when the text is no JSON object.
+    static func server(_ text: [UInt8], _ address: PublicAddress) -> [UInt8]? {
+        published(text, address) { _ in nil }
+    }
+
+    /// The metadata of a resource whose server has none, because its revision, 2025-03-26, knows none: the authorization
+    /// server is then in the same origin.
+    ///
+    /// - Parameter server: the metadata of that server, whose issuer is named as it names itself.
+    static func resource(of server: [UInt8], _ address: PublicAddress) -> [UInt8] {
+        let document = try? JSONDocument(server, maxDepth: maxDepth)
+        let issuer = document.flatMap { document in
+            document.value("issuer", of: document.root, .string).flatMap { document.string($0) }
+        }
+        var text = Array(#"{"resource":"#.utf8)
+        text.appendJSON(address.publicURL.url)
+        text.append(contentsOf: #","authorization_servers":["#.utf8)
+        text.appendJSON(issuer.map { address.published($0) ?? $0 } ?? address.publicURL.origin)
+        text.append(contentsOf: "]}".utf8)
+        return text
+    }
+
+    /// The object with every string in it, and in an array in it, that is a URL of the backend replaced.
+    private static func published(
+        _ text: [UInt8], _ address: PublicAddress, fixed: (String?) -> String?
+    ) -> [UInt8]? {
+        guard let document = try? JSONDocument(text, maxDepth: maxDepth), document.root.kind == .object else {
+            return nil
+        }
+        var splice = JSONSplice(document)
+        for member in document.members(of: document.root) {
+            let name = document.name(of: member, equals: "resource") ? "resource" : nil
+            let values = member.value.kind == .array ? Array(document.elements(of: member.value)) : [member.value]
+            for value in values {
+                guard value.kind == .string, let old = document.string(value),
+                    let new = fixed(name) ?? address.published(old)
+                else { continue }
+                var literal: [UInt8] = []
+                literal.appendJSON(new)
+                splice.replace(value, with: literal)
+            }
+        }
+        var output: [UInt8] = []
+        splice.rendered(document.root).append(to: &output)
+        return output
+    }
+}

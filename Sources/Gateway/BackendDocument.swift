@@ -1,0 +1,80 @@
+import HTTPTransport
+import HTTPWire
+import Legacy
+import Reactor
+
+/// A small answer of the backend to a request of Remora's own, whole.
+final class BackendDocument: HTTPResponseHandler {
+    /// The whole answer must be there after this.
+    private static let timeout: Duration = .seconds(5)
+    /// Bytes of a body: a metadata document is a page, a `DiscoverResult` with long instructions some more.
+    private static let maxBody = 256 * 1024
+
+    private let wakeup = Wakeup()
+    private var connection: HTTPClientConnection?
+    private var head: HTTPResponseHead?
+    private var body: [UInt8] = []
+    private var failure: BackendError?
+    private var hasEnded = false
+
+    private init() {}
+
+    /// Sends a request that may arrive more than once, and waits for its answer.
+    static func fetch(
+        _ message: HTTPMessage, from backend: Backend
+    ) async throws(BackendError) -> (head: HTTPResponseHead, body: [UInt8]) {
+        let document = BackendDocument()
+        do throws(HTTPClientError) {
+            // A new connection: one at rest may be closed just as it is used, and this happens rarely.
+            let connection = try await backend.connections.connect()
+            document.connection = connection
+            connection.setTimeout(backend.loop.now + timeout)
+            connection.send(message, answersTo: document)
+        } catch {
+            throw BackendError(error)
+        }
+        while !document.hasEnded { await document.wakeup.wait() }
+        document.connection?.close()
+        document.connection = nil
+        if let failure = document.failure { throw failure }
+        guard let head = document.head else { preconditionFailure("an answer ended before it began") }
+        return (head, document.body)
+    }
+
+    /// A GET without anything of a client's.
+    static func get(
+        _ target: String, from backend: Backend
+    ) async throws(BackendError) -> (head: HTTPResponseHead, body: [UInt8]) {
+        let message = HTTPMessage([UInt8](), headSize: 256) { output in
+            guard
+                var writer = HTTPHeadWriter(
+                    method: .get, target: Array(target.utf8), host: backend.host, into: &output)
+            else { preconditionFailure("a path that was checked has a character that it cannot have") }
+            writer.field("accept", "application/json")
+            writer.end(into: &output)
+        }
+        return try await fetch(message, from: backend)
+    }
+
+    // MARK: HTTPResponseHandler
+
+    func received(_ head: HTTPResponseHead) { self.head = head }
+
+    func received(body part: Span<UInt8>) {
+        guard body.count + part.count <= BackendDocument.maxBody else {
+            connection?.close()
+            return end(BackendError(.outcomeUnknown, "the answer is larger than any such document"))
+        }
+        body.append(part, 0..<part.count)
+    }
+
+    func finished() { end(nil) }
+
+    func failed(_ error: HTTPClientError) { end(BackendError(error)) }
+
+    private func end(_ error: BackendError?) {
+        failure = error
+        hasEnded = true
+        wakeup.signal()
+    }
+}

@@ -1,0 +1,259 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+import Legacy
+import MCP
+import Telemetry
+
+/// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
+/// documents about authorization.
+final class Bypass {
+    /// What a request is that no admission is needed for.
+    enum Claim {
+        case preflight
+        case authorization(AuthorizationRoute)
+        /// For a server that speaks 2026-07-28 itself.
+        case modern
+        /// For a server of which that is being found out.
+        case undecided
+    }
+
+    private let settings: GatewaySettings
+    private let backend: Backend
+    private let callers: CallerRules
+    private let eras: EraWatch
+    private let cors: CORSRules
+    private let log: Log
+    private let path: ArraySlice<UInt8>
+    private let backendHost: String
+    private let backendPath: String
+
+    /// Called when the backend turns out to speak 2026-07-28 from now on.
+    var onModern: (() -> Void)? {
+        get { eras.onModern }
+        set { eras.onModern = newValue }
+    }
+
+    init(settings: GatewaySettings, backend: Backend, sessions: SessionPool, callers: CallerRules, log: Log) {
+        self.settings = settings
+        self.backend = backend
+        self.callers = callers
+        self.log = log
+        eras = EraWatch(
+            fixed: settings.era, interval: settings.probeInterval, backend: backend, sessions: sessions, log: log)
+        cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
+        path = Array(settings.path.utf8)[...]
+        backendHost = String(decoding: backend.host, as: UTF8.self)
+        backendPath = String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
+    }
+
+    /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
+    /// here on.
+    func claim(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> Claim? {
+        let head = request.head
+        if let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) {
+            connection.answerFields = cors.answerFields(to: origin)
+            if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
+        }
+        if head.path == path { return claim(by: eras.knownEra, head) }
+        return route(head).map { .authorization($0) }
+    }
+
+    private func claim(by known: Era?, _ head: HTTPRequestHead) -> Claim? {
+        if known == .legacy { return nil }
+        if known == .modern { return .modern }
+        // Who may not come in makes no question due, either.
+        if settings.door.refusal(of: head) != nil { return nil }
+        switch eras.era(callers.caller(of: head).credentials) {
+        case .legacy: return nil
+        case .modern: return .modern
+        case nil: return .undecided
+        }
+    }
+
+    /// Begins to find out what the backend speaks.
+    func start() { eras.start() }
+
+    private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
+        AuthorizationRoute(
+            head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
+            backendPath: backendPath)
+    }
+
+    /// Answers the request, and writes its line of the log. Returns false where it is to be translated after all.
+    func serve(
+        _ claim: Claim, _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord
+    ) async -> Bool {
+        let head = request.head
+        if let refusal = settings.door.refusal(of: head) {
+            refuse(refusal, on: connection, record)
+            return true
+        }
+        switch claim {
+        case .undecided:
+            guard await eras.settled() == .modern else { return false }
+            await pass(request, on: connection, record, isModern: true)
+        case .modern:
+            await pass(request, on: connection, record, isModern: true)
+        case .preflight:
+            record.describe("preflight", head.method.name, from: nil)
+            connection.respond(cors.preflight(head, isEndpoint: head.path == path))
+            record.status = 204
+            record.write(to: log)
+        case .authorization(let route):
+            record.describe("authorization", head.method.name, from: nil)
+            await serve(route, request, on: connection, record)
+        }
+        return true
+    }
+
+    /// Whether the backend speaks 2026-07-28 by now. For a request that found no session.
+    func hasTurnedModern(_ head: HTTPRequestHead) async -> Bool {
+        if let era = eras.era(callers.caller(of: head).credentials) { return era == .modern }
+        return await eras.settled() == .modern
+    }
+
+    private func refuse(_ refusal: Refusal, on connection: HTTPServerConnection, _ record: RequestRecord) {
+        connection.refuse(refusal, id: nil, record)
+        record.write(to: log)
+    }
+
+    // MARK: Passing through
+
+    /// Passes on a request to the MCP endpoint, and writes its line of the log.
+    ///
+    /// - Parameter isModern: whether that is because the backend speaks 2026-07-28. An answer that speaks against it is
+    ///   noted.
+    func pass(
+        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord, isModern: Bool
+    ) async {
+        guard [.get, .post, .delete].contains(request.head.method) else {
+            return refuse(.wrongMethod(true), on: connection, record)
+        }
+        record.describe("pass", request.head.method.name, from: callers.caller(of: request.head))
+        await pass(request, to: BackendTarget.endpoint(backend.target, query: request.head.query), connection, record)
+        if isModern, Bypass.speaksAgainstModern(record) { eras.doubt() }
+    }
+
+    /// What a legacy server makes of a modern request, and one that is being replaced of any; a modern one may say the
+    /// same to a mistake.
+    private static func speaksAgainstModern(_ record: RequestRecord) -> Bool {
+        record.side == .backend || [400, 404, 405, 406, 410, 415, 421, 422].contains(record.status)
+    }
+
+    private func pass(
+        _ request: HTTPServerRequest, to target: [UInt8], _ connection: HTTPServerConnection, _ record: RequestRecord
+    ) async {
+        let passage = PassThrough(
+            request, to: backend, answering: connection, address: address(for: request.head),
+            limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
+        let outcome = await passage.run(target: target)
+        record.status = passage.status ?? 499
+        record.responseBytes = passage.responseBytes
+        switch outcome {
+        case .answered, .abandoned:
+            break
+        case .cut(let error):
+            record.detail = error.detail
+            record.side = .backend
+        case .failed(let error):
+            record.detail = error.detail
+            let id = requestID(request)
+            if let refusal = Refusal(error, hasID: id != nil) { connection.refuse(refusal, id: id, record) }
+        }
+        record.write(to: log)
+    }
+
+    // MARK: Authorization
+
+    /// The error with challenges that lead the client through Remora.
+    func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
+        guard let refusal, !refusal.fields.isEmpty, let address = address(for: head) else { return refusal }
+        return refusal.mappingChallenges(address.published(challenge:))
+    }
+
+    /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
+    private func address(for head: HTTPRequestHead) -> PublicAddress? {
+        if let url = settings.publicURL { return PublicAddress(url, host: backendHost, path: backendPath) }
+        guard let host = head.authority,
+            host.bytes.allSatisfy({
+                (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "-._:[]".utf8.contains($0)
+            })
+        else { return nil }
+        return PublicAddress(
+            PublicURL(origin: "http://\(host.string)", path: settings.path), host: backendHost, path: backendPath)
+    }
+
+    private func serve(
+        _ route: AuthorizationRoute, _ request: HTTPServerRequest, on connection: HTTPServerConnection,
+        _ record: RequestRecord
+    ) async {
+        do throws(BackendError) {
+            guard let address = address(for: request.head) else { return refuse(.noMetadata, on: connection, record) }
+            if case .endpoint(let path) = route {
+                guard [.get, .post].contains(request.head.method) else {
+                    return refuse(.formOnly, on: connection, record)
+                }
+                // Only where the backend says that it is an authorization server: else the path is anybody's.
+                guard try await document(AuthorizationRoute.serverPath) != nil else {
+                    return refuse(.noMetadata, on: connection, record)
+                }
+                let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
+                return await pass(request, to: target, connection, record)
+            }
+            guard request.head.method == .get else { return refuse(.documentOnly, on: connection, record) }
+            guard let text = try await metadata(route, address) else {
+                return refuse(.noMetadata, on: connection, record)
+            }
+            connection.respond(HTTPResponse(status: 200, contentType: "application/json"), body: text)
+            record.status = 200
+            record.responseBytes = text.count
+            record.write(to: log)
+        } catch {
+            record.detail = error.detail
+            refuse(Refusal(error, hasID: false) ?? .noMetadata, on: connection, record)
+        }
+    }
+
+    private func metadata(_ route: AuthorizationRoute, _ address: PublicAddress) async throws(BackendError) -> [UInt8]?
+    {
+        switch route {
+        case .endpoint:
+            return nil
+        case .serverMetadata(let path):
+            return try await document(path).flatMap { AuthorizationMetadata.server($0, address) }
+        case .resourceMetadata(let paths):
+            for path in paths {
+                if let text = try await document(path),
+                    let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil)
+                {
+                    return published
+                }
+            }
+            // A server of 2025-03-26 (basic/authorization): clients of 2026-07-28 need the document that it lacks.
+            return try await document(AuthorizationRoute.serverPath).map {
+                AuthorizationMetadata.resource(of: $0, address)
+            }
+        }
+    }
+
+    /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.
+    private func document(_ path: String) async throws(BackendError) -> [UInt8]? {
+        let (head, body) = try await BackendDocument.get(path, from: backend)
+        if head.status >= 500 {
+            throw BackendError(.unavailable, "the server answered with HTTP \(head.status)")
+        }
+        guard head.status == 200, let document = try? JSONDocument(body, maxDepth: settings.maxDepth),
+            document.root.kind == .object
+        else { return nil }
+        return body
+    }
+
+    /// The id of a JSON-RPC request; nil for anything else.
+    private func requestID(_ request: HTTPServerRequest) -> [UInt8]? {
+        guard let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth),
+            let message = try? Envelope(document), case .request(let id, _) = message.kind
+        else { return nil }
+        return Array(document.raw(id))
+    }
+}

@@ -1,0 +1,123 @@
+/// The address of the MCP endpoint as clients know it.
+package struct PublicURL: Sendable, Equatable {
+    /// `scheme://host[:port]`.
+    package let origin: String
+    /// Begins with `/`.
+    package let path: String
+
+    package init(origin: String, path: String) {
+        self.origin = origin
+        self.path = path
+    }
+
+    var url: String { origin + path }
+}
+
+/// Turns the backend's own URLs into those that lead a client through Remora (2026-07-28, basic/authorization/index): the
+/// resource that a client asks for a token is the one that it talks to.
+struct PublicAddress {
+    private static let wellKnown = [
+        "/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+    ]
+
+    let publicURL: PublicURL
+    private let host: String
+    private let port: String
+    private let path: String
+
+    /// - Parameters:
+    ///   - host: the backend's, as it stands in `Host`.
+    ///   - path: of the backend's MCP endpoint.
+    init(_ publicURL: PublicURL, host: String, path: String) {
+        self.publicURL = publicURL
+        self.path = path
+        (self.host, port) = PublicAddress.split(host.lowercased(), defaultPort: "80")
+    }
+
+    /// The URL for clients; nil when it is none of the backend's.
+    func published(_ url: String) -> String? {
+        guard let schemeEnd = url.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+        let scheme = url[..<schemeEnd].lowercased()
+        guard scheme == "http" || scheme == "https", url[schemeEnd...].hasPrefix("://") else { return nil }
+        let rest = url[schemeEnd...].dropFirst(3)
+        let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
+        let (host, port) = PublicAddress.split(rest[..<end].lowercased(), defaultPort: scheme == "http" ? "80" : "443")
+        guard port == self.port, host == self.host || isLoopback(host) && isLoopback(self.host) else { return nil }
+        let pathEnd = rest[end...].firstIndex { "?#".contains($0) } ?? rest.endIndex
+        return publicURL.origin + published(path: String(rest[end..<pathEnd])) + rest[pathEnd...]
+    }
+
+    /// The path for clients: the endpoint's, and that of a document about it, are known by another name there.
+    private func published(path: String) -> String {
+        if path == self.path { return publicURL.path }
+        for prefix in PublicAddress.wellKnown where path == prefix + self.path { return prefix + publicURL.path }
+        return path
+    }
+
+    /// A value of `WWW-Authenticate` whose `resource_metadata` leads through Remora (RFC 9728 §5.1). It comes back as it
+    /// was where that is no URL of the backend.
+    func published(challenge: [UInt8]) -> [UInt8] {
+        var output: [UInt8] = []
+        var position = 0
+        while let value = PublicAddress.resourceMetadata(in: challenge, from: position) {
+            output += challenge[position..<value.lowerBound]
+            let quoted = challenge[value]
+            let url = String(decoding: quoted.filter { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
+            if let published = published(url) {
+                output += Array("\"\(published)\"".utf8)
+            } else {
+                output += quoted
+            }
+            position = value.upperBound
+        }
+        return output + challenge[position...]
+    }
+
+    /// Where the next value of the parameter is, with its quotes. Names within quoted strings are none.
+    private static func resourceMetadata(in challenge: [UInt8], from start: Int) -> Range<Int>? {
+        var position = start
+        while position < challenge.count {
+            if challenge[position] == UInt8(ascii: "\"") {
+                position = endOfQuoted(challenge, position)
+                continue
+            }
+            let end = challenge[position...].firstIndex { " \t,=\"".utf8.contains($0) } ?? challenge.count
+            if end == position {
+                position += 1
+                continue
+            }
+            let name = String(decoding: challenge[position..<end], as: UTF8.self).lowercased()
+            position = end
+            guard name == "resource_metadata" else { continue }
+            let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 }
+            let sign = challenge[end...].firstIndex { !isSpace($0) } ?? challenge.count
+            guard sign < challenge.count, challenge[sign] == UInt8(ascii: "=") else { continue }
+            let first = challenge[(sign + 1)...].firstIndex { !isSpace($0) } ?? challenge.count
+            guard first < challenge.count else { return nil }
+            if challenge[first] == UInt8(ascii: "\"") { return first..<endOfQuoted(challenge, first) }
+            return first..<(challenge[first...].firstIndex { " \t,".utf8.contains($0) } ?? challenge.count)
+        }
+        return nil
+    }
+
+    /// Behind the quote that ends the string which begins at `start` (RFC 9110 §5.6.4).
+    private static func endOfQuoted(_ text: [UInt8], _ start: Int) -> Int {
+        var position = start + 1
+        while position < text.count, text[position] != UInt8(ascii: "\"") {
+            position += text[position] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return min(position + 1, text.count)
+    }
+
+    private static func split(_ authority: String, defaultPort: String) -> (host: String, port: String) {
+        guard let colon = authority.utf8.lastIndex(of: UInt8(ascii: ":")),
+            authority[colon...].utf8.dropFirst().allSatisfy({ (0x30...0x39).contains($0) })
+        else { return (authority, defaultPort) }
+        let port = String(authority[colon...].dropFirst())
+        return (String(authority[..<colon]), port.isEmpty ? defaultPort : port)
+    }
+
+    /// A server that is reached by one of these often calls itself by another.
+    private func isLoopback(_ host: String) -> Bool { host == "localhost" || host == "127.0.0.1" || host == "[::1]" }
+}
