@@ -11,6 +11,7 @@ final class RequestRecord {
     private var method: Method?
     private var name: String?
     private var principal: String?
+    private var parent: Traceparent?
     var status = 0
     /// The code of the JSON-RPC error, if the answer is one.
     var code: Int?
@@ -23,6 +24,7 @@ final class RequestRecord {
     func describe(_ request: ModernRequest, from caller: Caller) {
         method = request.method
         principal = caller.principal.short
+        parent = request.trace?.parent
         // URIs may hold what is nobody else's business; names of tools and prompts do not.
         if request.method == .callTool || request.method == .getPrompt {
             name = request.document.value("name", of: request.params).flatMap { request.document.string($0) }
@@ -38,6 +40,10 @@ final class RequestRecord {
             if let side { line.field("side", side.name) }
             if let detail { line.field("detail", detail) }
             if let principal { line.field("principal", principal) }
+            if let parent {
+                line.field("trace_id", parent.traceID)
+                line.field("span_id", parent.spanID)
+            }
             line.field("request_bytes", requestBytes)
             line.field("response_bytes", responseBytes)
             line.field("ms", milliseconds: .now - start)

@@ -126,7 +126,7 @@ package final class LegacySession {
         let id = nextRequestID()
         let text = RequestTranslation.legacy(
             request, in: RequestContext(id: id, revision: handshake.revision))
-        let exchange = post(text, credentials: credentials, until: end, isRepeatable: false)
+        let exchange = post(text, credentials: credentials, trace: request.trace, until: end, isRepeatable: false)
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials)
     }
 
@@ -162,10 +162,11 @@ package final class LegacySession {
     }
 
     private func post(
-        _ body: some HTTPBody, credentials: Credentials, until end: Instant, isRepeatable: Bool
+        _ body: some HTTPBody, credentials: Credentials, trace: TraceContext? = nil, until end: Instant,
+        isRepeatable: Bool
     ) -> BackendExchange {
         BackendExchange(
-            postHead.message(credentials, body: body), to: backend, patience: .until(end),
+            postHead.message(credentials, body: body, trace: trace), to: backend, patience: .until(end),
             isRepeatable: isRepeatable)
     }
 

@@ -1,6 +1,7 @@
 import HTTPTransport
 import HTTPWire
 import MCP
+import Translation
 
 /// The HTTP head of a request to a legacy server.
 struct RequestHead {
@@ -11,11 +12,17 @@ struct RequestHead {
     let revision: Revision?
 
     /// The whole request.
-    func message(_ credentials: Credentials, body: some HTTPBody = [UInt8]()) -> HTTPMessage {
-        HTTPMessage(body, headSize: 512) { write(credentials, bodySize: body.count, to: &$0) }
+    ///
+    /// - Parameter trace: that of the client's request which it carries, if it carries one.
+    func message(
+        _ credentials: Credentials, body: some HTTPBody = [UInt8](), trace: TraceContext? = nil
+    ) -> HTTPMessage {
+        HTTPMessage(body, headSize: 512) { write(credentials, trace, bodySize: body.count, to: &$0) }
     }
 
-    private func write(_ credentials: Credentials, bodySize: Int, to output: inout [UInt8]) {
+    private func write(
+        _ credentials: Credentials, _ trace: TraceContext?, bodySize: Int, to output: inout [UInt8]
+    ) {
         guard
             var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &output)
         else {
@@ -30,6 +37,7 @@ struct RequestHead {
             writer.field("content-length", bodySize)
         }
         for line in credentials.lines { writer.field(line.name, line.value) }
+        if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
         writer.end(into: &output)
     }
 }
