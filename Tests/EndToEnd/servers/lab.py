@@ -79,7 +79,13 @@ TOOLS = [
     tool("counter", "Counts the calls of this session."),
     tool("keep", "Keeps a text for this session.", ("text",), text={"type": "string"}),
     tool("kept", "Gives back what this session keeps, also as progress and as a log message."),
-    tool("book", "Writes its id into the ledger.", ("id",), id={"type": "string"}),
+    tool(
+        "book",
+        "Writes its id into the ledger, and then takes a while.",
+        ("id",),
+        id={"type": "string"},
+        seconds={"type": "number"},
+    ),
     tool(
         "slow",
         "Takes a while; tells progress and logs.",
@@ -133,6 +139,7 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
         case "book":
             if ledger is not None:
                 os.write(ledger, arguments["id"].encode() + b"\n")
+            await anyio.sleep(arguments.get("seconds", 0))
             return text(arguments["id"])
         case "slow":
             steps = arguments.get("steps", 1)
