@@ -57,7 +57,8 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Bytes of pipelined requests that are kept while one is served; beyond them the client has to wait.
     private static let maxUnread = 64 * 1024
-    /// How long a refused client may go on sending before the connection is cut.
+    /// How long a refused client may go on sending before the connection is cut, and how long one that sends no more
+    /// may wait for an answer.
     private static let lingerTimeout: Duration = .seconds(5)
 
     private let socket: Socket
@@ -107,6 +108,7 @@ package final class HTTPServerConnection: SocketHandler {
             case .arrived(let arrival):
                 phase = .serving
                 deadline.set(nil)
+                if hasPeerEnded { linger() }
                 return arrival
             case .closed:
                 return .closed
@@ -326,14 +328,17 @@ package final class HTTPServerConnection: SocketHandler {
         hasPeerEnded = true
         switch phase {
         case .arrived where error == nil, .serving where error == nil:
-            // Not a cancellation of what needs nobody's work: a refusal is written all the same.
-            break
+            // Not a cancellation of what needs nobody's work: a refusal is written all the same, if it comes soon.
+            linger()
         case .idle, .head, .body, .arrived, .serving, .closing, .closed:
             close()
         }
         disconnected()
         wakeup.signal()
     }
+
+    /// Waits no longer for an answer than this: what a call waits for may take minutes, and the descriptor with it.
+    private func linger() { deadline.set(after: HTTPServerConnection.lingerTimeout) }
 
     private func disconnected() {
         guard let onDisconnect else { return }

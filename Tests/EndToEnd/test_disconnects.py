@@ -13,6 +13,7 @@ from harness.modern import Client, call, encode
 from harness.remora import Remora, configuration
 from harness.soak import mebibytes, size, tell
 from harness.stack import settled, settles
+from servers.raw import Exchange, RawBackend
 
 CLIENTS = size(200, 1000)
 AT_ONCE = 100
@@ -36,6 +37,36 @@ async def test_the_server_hears_of_it_within_a_second(lab: str) -> None:
 
 def reached(record: dict[str, Any], before: dict[str, int], what: str, more: int) -> bool:
     return record["ends"].get(what, 0) >= before.get(what, 0) + more
+
+
+async def test_before_there_is_a_session() -> None:
+    """Whoever leaves while the handshake is under way is never called for; the handshake goes on for the next."""
+    gate = asyncio.Event()
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method == "initialize":
+            await gate.wait()
+        return False
+
+    async with RawBackend(script) as raw, Remora(configuration(raw.url)) as remora:
+        descriptors = remora.descriptors()
+        connections = [await Connection.open(remora.address) for _ in range(AT_ONCE)]
+        for connection in connections:
+            await connection.send(encode(call("x"), host=remora.address))
+        await raw.until(lambda raw: raw.methods["initialize"] == 1)
+        for connection in connections:
+            connection.abort()
+        await settles(remora.descriptors, descriptors + 1, timeout=8)  # The handshake's.
+        gate.set()
+        async with Client(remora.address) as client:
+            assert (await client.call("x")).text == "raw"
+        assert (raw.methods["initialize"], raw.methods["tools/call"]) == (1, 1)
+        await remora.process.line(lambda _: statuses(remora).count(499) == AT_ONCE)
+
+
+def statuses(remora: Remora) -> list[int]:
+    """Of the requests in the log."""
+    return [each["status"] for each in remora.process.events() if each["event"] == "request"]
 
 
 @pytest.mark.timeout(900)

@@ -18,7 +18,8 @@ import pytest
 from harness import lab
 from harness.audit import PREFIX
 from harness.http1 import Connection
-from harness.modern import VERSION, Answer, Client, call, encode, request
+from harness.modern import VERSION, Answer, Client, call, encode
+from harness.modern import request as message
 from harness.remora import Remora, configuration
 from harness.stack import Stack, stack
 from servers.raw import Exchange, RawBackend
@@ -121,7 +122,7 @@ async def test_prompts_resources_and_completion(client: mcp.Client) -> None:
 
 async def test_methods_that_are_not_there(running: Stack) -> None:
     for method in ("nosuch", "logging/setLevel", "ping", "tasks/list"):
-        answer = await running.client.send(request(method, {"level": "info"}, id="i"))
+        answer = await running.client.send(message(method, {"level": "info"}, id="i"))
         assert (answer.status, answer.code, answer.json["id"]) == (404, -32601, "i")
     assert (await running.client.call("echo", {"text": "still there"})).text == "still there"
 
@@ -190,16 +191,23 @@ async def test_a_client_that_leaves_cancels_its_call(running: Stack, any_lab: An
     before = await lab.ends(any_lab.address, "cancelled")
     (await slow()).abort()
     assert await lab.until(any_lab.address, lambda record: record["ends"].get("cancelled", 0) == before + 1) < 1
-    (message,) = await running.backend_messages("notifications/cancelled")
+    (notification,) = await running.backend_messages("notifications/cancelled")
     (cancelled,) = [each for each in await running.backend_messages("tools/call")]
-    assert message["params"]["requestId"] == cancelled["id"]
+    assert notification["params"]["requestId"] == cancelled["id"]
     # The next call works, also on 1.9.4, whose session is broken by a cancellation for good.
     for number in range(3):
         assert (await running.client.call("echo", {"text": str(number)}, timeout=5)).text == str(number)
     assert len(await running.backend_messages("initialize")) == (2 if any_lab.revision == "2025-03-26" else 1)
 
 
-async def test_a_cancellation_takes_no_other_call_with_it(running: Stack, any_lab: AnyLab) -> None:
+BROKEN = "Remora cancels a call of 2025-03-26 at once, which ends its session on the Python SDK with all that is in it"
+
+
+async def test_a_cancellation_takes_no_other_call_with_it(
+    running: Stack, any_lab: AnyLab, request: pytest.FixtureRequest
+) -> None:
+    if any_lab.revision == "2025-03-26":
+        request.applymarker(pytest.mark.xfail(strict=True, reason=BROKEN))
     before = await lab.record(any_lab.address)
     address = running.front.address
     async with await Connection.open(address) as stays, await Connection.open(address) as leaves:
@@ -208,14 +216,25 @@ async def test_a_cancellation_takes_no_other_call_with_it(running: Stack, any_la
         started = before["ends"].get("started", 0) + 2
         await lab.until(any_lab.address, lambda record: record["ends"].get("started", 0) == started)
         leaves.abort()
-        answer = Answer(await stays.receive(timeout=5))
-        if any_lab.revision == "2025-03-26" and "error" in answer.json:
-            # That SDK ends every call of the session with the cancelled one.
-            assert answer.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
-        else:
-            assert answer.text == "done after 1"
+        assert Answer(await stays.receive(timeout=5)).text == "done after 1"
     cancelled = before["ends"].get("cancelled", 0) + 1
     await lab.until(any_lab.address, lambda record: record["ends"].get("cancelled", 0) >= cancelled)
+
+
+async def test_a_session_given_up_is_closed(
+    running: Stack, any_lab: AnyLab, request: pytest.FixtureRequest
+) -> None:
+    """Servers of that time keep a session until somebody deletes it, also one that a cancellation broke."""
+    if any_lab.revision == "2025-03-26":
+        request.applymarker(pytest.mark.xfail(strict=True, reason="Remora forgets a session that it gives up"))
+    before = await lab.record(any_lab.address)
+    async with await Connection.open(running.front.address) as leaves:
+        await leaves.send(encode(call("slow", {"seconds": 30}), host=running.front.address))
+        started = before["ends"].get("started", 0) + 1
+        await lab.until(any_lab.address, lambda record: record["ends"].get("started", 0) == started)
+        leaves.abort()
+    assert (await running.client.call("echo", {"text": "next"}, timeout=5)).text == "next"
+    await lab.until(any_lab.address, lambda record: record["sessions"] <= before["sessions"] + 1, timeout=2)
 
 
 async def test_an_idle_session_is_closed(any_lab: AnyLab) -> None:
