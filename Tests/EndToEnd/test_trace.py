@@ -40,14 +40,21 @@ def _fields(message: Message) -> dict[str, str]:
     return {name: value for name, value in message.headers if name in NAMES}
 
 
-@pytest.mark.parametrize("method", ["tools/call", "resources/read", "prompts/get", "resources/list"])
+PARAMS: dict[str, dict[str, Any]] = {
+    "tools/call": {"name": "x"},
+    "resources/read": {"uri": "raw:///r"},
+    "prompts/get": {"name": "p"},
+    "completion/complete": {"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}},
+}
+
+
+@pytest.mark.parametrize("method", PARAMS)
 async def test_both_say_the_same(method: str) -> None:
-    params = {"tools/call": {"name": "x"}, "resources/read": {"uri": "raw:///r"}, "prompts/get": {"name": "p"}}
     trace = {"traceparent": PARENT, "tracestate": "a=b,c=d", "baggage": "user=%C3%A9;p=1,k=v"}
-    meta, fields, line = await arrived(traced(request(method, params.get(method)), **trace))
+    meta, fields, line = await arrived(traced(request(method, PARAMS[method]), **trace))
     assert meta == fields == trace
     assert (line["trace_id"], line["span_id"]) == (PARENT[3:35], PARENT[36:52])
-    meta, fields, line = await arrived(request(method, params.get(method)), **trace)
+    meta, fields, line = await arrived(request(method, PARAMS[method]), **trace)
     assert meta == fields == trace
     assert (line["trace_id"], line["span_id"]) == (PARENT[3:35], PARENT[36:52])
 
