@@ -247,6 +247,17 @@ async def test_an_idle_session_is_closed(any_lab: AnyLab) -> None:
         assert (await running.client.call("counter")).text == "1"
 
 
+async def test_a_call_that_is_silent_for_too_long_is_cancelled(any_lab: AnyLab) -> None:
+    before = await lab.ends(any_lab.address, "cancelled")
+    async with stack(any_lab.address, limits={"backend_idle_timeout": "500ms"}) as running:
+        assert (await running.client.call("slow", {"seconds": 0.2})).text == "done after 1"
+        answer = await running.client.call("slow", {"seconds": 30})
+        assert (answer.status, answer.code) == (200, -32603)
+        assert answer.error["data"] == {"reason": "idle_timeout", "dispatched": True}
+        await lab.until(any_lab.address, lambda record: record["ends"].get("cancelled", 0) > before)
+        assert (await running.client.call("echo", {"text": "next"})).text == "next"
+
+
 # Batches: a server of 2025-03-26 may answer with an array (2025-03-26, basic/index, "Batching").
 
 PROGRESS = b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}'
