@@ -131,6 +131,7 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
             return text(str(counters[context.session]))
         case "keep":
             kept[context.session] = arguments["text"]
+            await context.session.send_tool_list_changed()
             return text("kept")
         case "kept":
             own = kept.get(context.session, "nothing")
