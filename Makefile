@@ -12,7 +12,7 @@ TIME ?= 60
 export SWIFT RELEASE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz tsan bench clean
+.PHONY: help demo build release test lint format fuzz tsan soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,6 +45,12 @@ tsan: packages ## unit and end-to-end tests under the thread sanitizer
 	@Tests/setup
 	REMORA_BIN_DIR=$(CURDIR)/.build/tsan/debug .build/venvs/client/bin/python -m pytest Tests/EndToEnd -q -n 2 \
 		--dist loadscope -p no:cacheprovider
+
+soak: release ## hard cases at their full size, with what they measure (about 10 minutes)
+	@Tests/setup
+	REMORA_SOAK=full REMORA_BIN_DIR=$(CURDIR)/.build/release .build/venvs/client/bin/python -m pytest -q -s \
+		-p no:cacheprovider Tests/EndToEnd/test_disconnects.py Tests/EndToEnd/test_restarts.py \
+		Tests/EndToEnd/test_principals.py Tests/EndToEnd/test_slow_readers.py
 
 bench: release ## nginx and Remora before the same backend
 	@Tests/setup benchmark

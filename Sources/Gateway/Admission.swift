@@ -131,6 +131,8 @@ struct AdmissionRules {
         guard let known else {
             throw .methodNotFound(document.string(method) ?? "", "This server does not implement it.")
         }
-        return ModernRequest(document: document, id: id, method: known, params: params, meta: meta)
+        return ModernRequest(
+            document: document, id: id, method: known, params: params, meta: meta,
+            trace: TraceRules.context(of: meta, in: document, head.fields))
     }
 }

@@ -14,6 +14,7 @@ final class RequestRecord {
     /// What the request was, where it is no translated call.
     private var route: StaticString?
     private var httpMethod: StaticString?
+    private var parent: Traceparent?
     var status = 0
     /// The code of the JSON-RPC error, if the answer is one.
     var code: Int?
@@ -28,6 +29,7 @@ final class RequestRecord {
     func describe(_ request: ModernRequest, from caller: Caller) {
         method = request.method
         principal = caller.principal.short
+        parent = request.trace?.parent
         // URIs may hold what is nobody else's business; names of tools and prompts do not.
         if request.method == .callTool || request.method == .getPrompt {
             name = request.document.value("name", of: request.params).flatMap { request.document.string($0) }
@@ -52,6 +54,10 @@ final class RequestRecord {
             if let side { line.field("side", side.name) }
             if let detail { line.field("detail", detail) }
             if let principal { line.field("principal", principal) }
+            if let parent {
+                line.field("trace_id", parent.traceID)
+                line.field("span_id", parent.spanID)
+            }
             line.field("request_bytes", requestBytes)
             line.field("response_bytes", responseBytes)
             if notifications > 0 { line.field("notifications", notifications) }

@@ -60,7 +60,8 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Bytes of pipelined requests that are kept while one is served; beyond them the client has to wait.
     private static let maxUnread = 64 * 1024
-    /// How long a refused client may go on sending before the connection is cut.
+    /// How long a refused client may go on sending before the connection is cut, and how long one that sends no more
+    /// may wait for an answer.
     private static let lingerTimeout: Duration = .seconds(5)
 
     private let socket: Socket
@@ -138,6 +139,7 @@ package final class HTTPServerConnection: SocketHandler {
                 watchesSilence = false
                 deadline.set(nil)
                 if !answerFields.isEmpty { answerFields = [] }
+                if hasPeerEnded { linger() }
                 return arrival
             case .closed:
                 return .closed
@@ -416,14 +418,17 @@ package final class HTTPServerConnection: SocketHandler {
         hasPeerEnded = true
         switch phase {
         case .arrived where error == nil, .serving where error == nil:
-            // Not a cancellation of what needs nobody's work: a refusal is written all the same.
-            break
+            // Not a cancellation of what needs nobody's work: a refusal is written all the same, if it comes soon.
+            linger()
         case .idle, .head, .body, .arrived, .serving, .closing, .closed:
             close()
         }
         disconnected()
         wakeup.signal()
     }
+
+    /// Waits no longer for an answer than this: what a call waits for may take minutes, and the descriptor with it.
+    private func linger() { deadline.set(after: HTTPServerConnection.lingerTimeout) }
 
     private func disconnected() {
         guard let onDisconnect else { return }
@@ -439,6 +444,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Sets the time for the next look at the answer that is due.
     private func expectAnswer() {
+        if hasPeerEnded { return }
         let isLookedAt = watchesSilence || socket.unsentBytes > 0
         deadline.set(isLookedAt ? loop.now + min(limits.keepAliveInterval, limits.idleTimeout) : nil)
     }
@@ -446,6 +452,10 @@ package final class HTTPServerConnection: SocketHandler {
     /// Nothing of the answer was sent for a while: because there was nothing to send, or because the client does not take
     /// what was. The first must not look like a dead connection, the second is one after some time.
     private func silent() {
+        if hasPeerEnded {
+            close()
+            return wakeup.signal()
+        }
         let unsent = socket.unsentBytes
         if unsent == 0 {
             lastTaken = loop.now

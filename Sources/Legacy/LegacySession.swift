@@ -144,7 +144,7 @@ package final class LegacySession {
         let id = nextRequestID()
         let text = RequestTranslation.legacy(
             request, in: RequestContext(id: id, revision: handshake.revision))
-        let exchange = post(text, credentials: credentials, until: end, isRepeatable: false)
+        let exchange = post(text, credentials: credentials, trace: request.trace, until: end, isRepeatable: false)
         let call = LegacyCall(
             id: id, on: self, exchange: exchange, credentials: credentials, until: end, listener: listener)
         if request.wantsProgress { calls[id] = call }
@@ -257,10 +257,11 @@ package final class LegacySession {
     }
 
     private func post(
-        _ body: some HTTPBody, credentials: Credentials, until end: Instant, isRepeatable: Bool
+        _ body: some HTTPBody, credentials: Credentials, trace: TraceContext? = nil, until end: Instant,
+        isRepeatable: Bool
     ) -> BackendExchange {
         BackendExchange(
-            postHead.message(credentials, body: body), to: backend, patience: .until(end),
+            postHead.message(credentials, body: body, trace: trace), to: backend, patience: .until(end),
             isRepeatable: isRepeatable)
     }
 

@@ -1,6 +1,7 @@
 import HTTPTransport
 import HTTPWire
 import MCP
+import Translation
 
 /// The HTTP head of a request to a legacy server.
 struct RequestHead {
@@ -12,15 +13,19 @@ struct RequestHead {
 
     /// The whole request.
     ///
-    /// - Parameter lastEventID: where the stream that is asked for is to go on.
+    /// - Parameters:
+    ///   - trace: that of the client's request which it carries, if it carries one.
+    ///   - lastEventID: where the stream that is asked for is to go on.
     func message(
-        _ credentials: Credentials, body: some HTTPBody = [UInt8](), lastEventID: [UInt8]? = nil
+        _ credentials: Credentials, body: some HTTPBody = [UInt8](), trace: TraceContext? = nil,
+        lastEventID: [UInt8]? = nil
     ) -> HTTPMessage {
-        HTTPMessage(body, headSize: 512) { write(credentials, bodySize: body.count, lastEventID, to: &$0) }
+        HTTPMessage(body, headSize: 512) { write(credentials, trace, bodySize: body.count, lastEventID, to: &$0) }
     }
 
     private func write(
-        _ credentials: Credentials, bodySize: Int, _ lastEventID: [UInt8]?, to output: inout [UInt8]
+        _ credentials: Credentials, _ trace: TraceContext?, bodySize: Int, _ lastEventID: [UInt8]?,
+        to output: inout [UInt8]
     ) {
         guard
             var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &output)
@@ -38,6 +43,7 @@ struct RequestHead {
             writer.field("content-length", bodySize)
         }
         for line in credentials.lines { writer.field(line.name, line.value) }
+        if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
         writer.end(into: &output)
     }
 }

@@ -9,6 +9,10 @@ package enum MetaKey {
     package static let logLevel: StaticString = "io.modelcontextprotocol/logLevel"
     package static let serverInfo: StaticString = "io.modelcontextprotocol/serverInfo"
     package static let relatedTask: StaticString = "io.modelcontextprotocol/related-task"
+    /// Of a trace, as header fields name them too ("OpenTelemetry trace context").
+    package static let traceparent: StaticString = "traceparent"
+    package static let tracestate: StaticString = "tracestate"
+    package static let baggage: StaticString = "baggage"
     package static let progressToken: StaticString = "progressToken"
 
     /// The tasks extension, as a key of `capabilities.extensions`.

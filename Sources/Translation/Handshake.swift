@@ -34,8 +34,8 @@ package struct Handshake: Sendable {
         self.result = result
     }
 
-    /// Whether the server has the capability. 2024-11-05 has no flag for completions: whatever has arguments to
-    /// complete, prompts or resource templates, counts there.
+    /// Whether the server has the capability. 2024-11-05 has no flag for completions, and Python SDKs of 2025-03-26 do
+    /// not set it: whatever has arguments to complete, prompts or resource templates, counts there.
     package func offers(_ capability: ServerCapability) -> Bool {
         guard let capabilities = document.value("capabilities", of: result) else { return false }
         func has(_ name: StaticString) -> Bool { document.value(name, of: capabilities, .object) != nil }
@@ -45,7 +45,7 @@ package struct Handshake: Sendable {
         case .resources: return has("resources")
         case .logging: return has("logging")
         case .completions:
-            return has("completions") || (revision == .v2024_11_05 && (has("prompts") || has("resources")))
+            return has("completions") || (revision <= .v2025_03_26 && (has("prompts") || has("resources")))
         }
     }
 

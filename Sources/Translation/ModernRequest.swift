@@ -9,13 +9,19 @@ package final class ModernRequest: Sendable {
     package let method: Method
     package let params: JSONValue
     package let meta: JSONValue
+    /// The trace that it belongs to, if it belongs to one.
+    package let trace: TraceContext?
 
-    package init(document: JSONDocument, id: JSONValue, method: Method, params: JSONValue, meta: JSONValue) {
+    package init(
+        document: JSONDocument, id: JSONValue, method: Method, params: JSONValue, meta: JSONValue,
+        trace: TraceContext? = nil
+    ) {
         self.document = document
         self.id = id
         self.method = method
         self.params = params
         self.meta = meta
+        self.trace = trace
     }
 
     /// The id as the client spelled it, which every answer repeats.

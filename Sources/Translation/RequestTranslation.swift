@@ -24,7 +24,7 @@ package enum RequestTranslation {
     package static func legacy(_ request: ModernRequest, in context: RequestContext) -> SplicedText {
         var splice = JSONSplice(request.document)
         var removed = modernParameters
-        if hasNothingToKeep(request.meta, in: request.document) {
+        if request.trace?.changesMeta != true, hasNothingToKeep(request.meta, in: request.document) {
             removed.append("_meta")
         } else {
             translateMeta(of: request, with: context, in: &splice)
@@ -66,6 +66,7 @@ package enum RequestTranslation {
             own.appendJSON(context.id)
             splice.replace(token, with: own)
         }
+        request.trace?.add(to: request.meta, in: &splice)
     }
 
     private static func hasNothingToKeep(_ meta: JSONValue, in document: JSONDocument) -> Bool {

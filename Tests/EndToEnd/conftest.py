@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from harness import lab as lab_server
 from harness import schema
-from harness.processes import SERVERS, Process, venv
+from harness.processes import Process, venv
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +24,9 @@ def pytest_report_header() -> str:
     return f"messages are checked against {schema.source()}"
 
 
-async def _lab(*options: str) -> AsyncIterator[str]:
-    async with await Process.start(venv("legacy-1.30.0"), str(SERVERS / "lab.py"), *options) as process:
-        yield (await process.event("listening", timeout=60))["address"]
+async def _lab(*options: str, version: str = "1.30.0") -> AsyncIterator[str]:
+    async with await lab_server.start(version, *options) as process:
+        yield await lab_server.address(process)
         await process.stop()
 
 
@@ -39,6 +42,27 @@ async def lab_json(anyio_backend: str) -> AsyncIterator[str]:
     """The same, answering with JSON documents."""
     async for address in _lab("--json"):
         yield address
+
+
+@pytest.fixture(scope="session", params=itertools.product(lab_server.VERSIONS, ["sse", "json"]), ids="-".join)
+async def any_lab(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[AnyLab]:
+    """A server of each legacy revision, in each of the two forms of an answer."""
+    version, form = request.param
+    async for address in _lab(*(["--json"] if form == "json" else []), version=version):
+        yield AnyLab(version, form, address)
+
+
+@dataclass
+class AnyLab:
+    version: str
+    """Of the SDK."""
+    form: str
+    """Of its answers: `sse` or `json`."""
+    address: str
+
+    @property
+    def revision(self) -> str:
+        return lab_server.VERSIONS[self.version]
 
 
 async def _published(program: str, *options: str) -> AsyncIterator[str]:

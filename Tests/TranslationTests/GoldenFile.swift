@@ -12,7 +12,9 @@ import Testing
 /// | `cache` | `ttlMs` and scope; `30000 private` without it |
 /// | `push channel` | whether there is one: `yes`, or `no` as without it |
 /// | `modern request` | from the client |
+/// | `modern headers` | of a trace, beside the request: `name: value` on each line |
 /// | `legacy request` | what goes to the server for it |
+/// | `legacy headers` | of a trace, beside that |
 /// | `initialize request` | what opens the session that it needs |
 /// | `initialize result` | the server's answer to that: the `result` alone |
 /// | `legacy notifications` | from the server during the call, one a line |
@@ -25,7 +27,9 @@ struct GoldenFile: Sendable, CustomTestStringConvertible {
         case revision, cache, refused
         case pushChannel = "push channel"
         case modernRequest = "modern request"
+        case modernHeaders = "modern headers"
         case legacyRequest = "legacy request"
+        case legacyHeaders = "legacy headers"
         case initializeRequest = "initialize request"
         case initializeResult = "initialize result"
         case legacyNotifications = "legacy notifications"

@@ -9,6 +9,7 @@ import Testing
     @Test(arguments: GoldenFile.all)
     func isTranslatedToTheByte(file: GoldenFile) throws {
         if file[.legacyRequest] != nil { try expect(.legacyRequest, in: file, legacyRequest(file)) }
+        if file[.legacyHeaders] != nil { try expect(.legacyHeaders, in: file, legacyHeaders(file)) }
         if file[.initializeRequest] != nil { try expect(.initializeRequest, in: file, initializeRequest(file)) }
         if file[.legacyNotifications] != nil { try expect(.modernNotifications, in: file, notifications(file)) }
         guard file[.modernResponse] != nil || file[.refused] != nil else {
@@ -66,9 +67,31 @@ import Testing
         guard case .request(let id, let name) = envelope.kind else {
             throw GoldenFile.Malformed(what: "the modern request is none")
         }
+        let meta = try #require(envelope.meta)
         return ModernRequest(
             document: envelope.document, id: id, method: try #require(Method(name, in: envelope.document)),
-            params: try #require(envelope.params), meta: try #require(envelope.meta))
+            params: try #require(envelope.params), meta: meta,
+            trace: TraceContext(of: meta, in: envelope.document, headers: try modernHeaders(file)))
+    }
+
+    private func modernHeaders(_ file: GoldenFile) throws -> TraceContext.Headers {
+        var headers = TraceContext.Headers()
+        for line in file[.modernHeaders]?.split(separator: "\n") ?? [] {
+            let colon = try #require(line.firstIndex(of: ":"))
+            let value = Array(line[colon...].dropFirst(2).utf8)[...]
+            switch line[..<colon] {
+            case "traceparent": headers.traceparent = value
+            case "tracestate": headers.tracestate = value
+            case "baggage": headers.baggage = value
+            default: throw GoldenFile.Malformed(what: "no header of a trace: \(line)")
+            }
+        }
+        return headers
+    }
+
+    private func legacyHeaders(_ file: GoldenFile) throws -> String {
+        let fields = try request(file).trace?.fields ?? []
+        return fields.map { "\($0.name): \(String(decoding: $0.value, as: UTF8.self))" }.joined(separator: "\n")
     }
 
     private func legacyRequest(_ file: GoldenFile) throws -> String {

@@ -1,9 +1,11 @@
-"""A legacy MCP server for the tests, on the published Python SDK (mcp==1.30.0): Streamable HTTP with sessions.
+"""A legacy MCP server for the tests, on the published Python SDK (mcp 1.30.0, 1.12.4 and 1.9.4): Streamable HTTP with
+sessions.
 
-    lab.py [--json]
+    lab.py [--json] [--port PORT] [--ledger FILE]
 
-It listens on a port from the system and prints {"event":"listening","address":"127.0.0.1:PORT"}. The path is /mcp.
-Answers are event streams, or JSON documents with --json. `GET /record` tells what the server has been asked for.
+It listens on a port from the system, unless one is given, and prints {"event":"listening","address":"127.0.0.1:PORT"}.
+The path is /mcp. Answers are event streams, or JSON documents with --json. `GET /record` tells what the server has been
+asked for, and what became of its slow calls. The tool `book` writes to the ledger before it does anything else.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import socket
 from collections import Counter
 from typing import Any
@@ -34,6 +37,17 @@ PAGE = 10
 
 server: Server[Any, Any] = Server("lab", version="1.0", instructions="A server for tests.")
 counters: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+kept: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""What each session was told by the tool `keep`."""
+
+ends: Counter[str] = Counter()
+"""What became of calls of `slow`: `started`, and then `finished` or `cancelled`."""
+
+ledger: int | None = None
+"""A descriptor to append to."""
+
+HAS_STRUCTURE = "structuredContent" in types.CallToolResult.model_fields
+"""Titles, output schemas and structured results came with 2025-06-18."""
 
 
 def tool(name: str, description: str, required: tuple[str, ...] = (), **properties: Any) -> types.Tool:
@@ -45,18 +59,33 @@ TOOLS = [
     tool("echo", "Gives its text back.", ("text",), text={"type": "string"}),
     types.Tool(
         name="add",
-        title="Addition",
         description="Adds two numbers.",
         inputSchema={
             "type": "object",
             "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
             "required": ["a", "b"],
         },
-        outputSchema={"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]},
+        **(
+            {
+                "title": "Addition",
+                "outputSchema": {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]},
+            }
+            if HAS_STRUCTURE
+            else {}
+        ),
         annotations=types.ToolAnnotations(readOnlyHint=True, idempotentHint=True),
     ),
     tool("exact", "Numbers and strings that are easily spoilt."),
     tool("counter", "Counts the calls of this session."),
+    tool("keep", "Keeps a text for this session.", ("text",), text={"type": "string"}),
+    tool("kept", "Gives back what this session keeps, also as progress and as a log message."),
+    tool(
+        "book",
+        "Writes its id into the ledger, and then takes a while.",
+        ("id",),
+        id={"type": "string"},
+        seconds={"type": "number"},
+    ),
     tool(
         "slow",
         "Takes a while; tells progress and logs.",
@@ -81,7 +110,8 @@ TOOLS = [
 
 @server.list_tools()
 async def list_tools() -> list[types.Tool]:
-    return TOOLS
+    own = kept.get(server.request_context.session)
+    return TOOLS if own is None else [*TOOLS, tool(f"own-{own}", "Only this session has it.")]
 
 
 @server.call_tool()
@@ -92,26 +122,42 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
         case "echo":
             return text(arguments["text"])
         case "add":
-            return {"sum": arguments["a"] + arguments["b"]}
+            added = {"sum": arguments["a"] + arguments["b"]}
+            return added if HAS_STRUCTURE else text(json.dumps(added))
         case "exact":
-            return text(json.dumps(EXACT)), EXACT
+            return (text(json.dumps(EXACT)), EXACT) if HAS_STRUCTURE else text(json.dumps(EXACT))
         case "counter":
             counters[context.session] = counters.get(context.session, 0) + 1
             return text(str(counters[context.session]))
+        case "keep":
+            kept[context.session] = arguments["text"]
+            await context.session.send_tool_list_changed()
+            return text("kept")
+        case "kept":
+            own = kept.get(context.session, "nothing")
+            await tell(1, 1, own, logs=True)
+            return text(own)
+        case "book":
+            if ledger is not None:
+                os.write(ledger, arguments["id"].encode() + b"\n")
+            await anyio.sleep(arguments.get("seconds", 0))
+            return text(arguments["id"])
         case "slow":
             steps = arguments.get("steps", 1)
-            for step in range(1, steps + 1):
-                await anyio.sleep(arguments.get("seconds", 0.1) / steps)
-                if context.meta is not None and context.meta.progressToken is not None:
-                    token, request = context.meta.progressToken, str(context.request_id)
-                    await context.session.send_progress_notification(token, step, steps, f"step {step}", request)
-                if arguments.get("logs"):
-                    await context.session.send_log_message("info", f"step {step}", "lab", context.request_id)
+            ends["started"] += 1
+            try:
+                for step in range(1, steps + 1):
+                    await anyio.sleep(arguments.get("seconds", 0.1) / steps)
+                    await tell(step, steps, f"step {step}", logs=arguments.get("logs", False))
+            except anyio.get_cancelled_exc_class():
+                ends["cancelled"] += 1
+                raise
+            ends["finished"] += 1
             return text(f"done after {steps}")
         case "big":
             return text("x" * 1024 * arguments.get("kib", 1))
         case "fail":
-            return types.CallToolResult(content=text("it did not work"), isError=True)
+            raise RuntimeError("it did not work")
         case "crash":
             raise RuntimeError("crashed")
         case "meta":
@@ -121,6 +167,16 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
         case "näme ünicode":
             return text("found")
     raise ValueError(f"Unknown tool: {name}")
+
+
+async def tell(step: int, steps: int, what: str, *, logs: bool) -> None:
+    """Progress, if it was asked for, and a log message."""
+    context = server.request_context
+    if context.meta is not None and context.meta.progressToken is not None:
+        token, request = context.meta.progressToken, str(context.request_id)
+        await context.session.send_progress_notification(token, step, steps, what, request)
+    if logs:
+        await context.session.send_log_message("info", what, "lab", context.request_id)
 
 
 # The SDK's decorator turns every exception of a tool into a result: a JSON-RPC error is answered before it.
@@ -137,8 +193,7 @@ async def call_tool_or_error(request: types.CallToolRequest) -> types.ServerResu
 server.request_handlers[types.CallToolRequest] = call_tool_or_error
 
 
-@server.list_resources()
-async def list_resources(request: types.ListResourcesRequest) -> types.ListResourcesResult:
+async def list_resources(request: types.ListResourcesRequest) -> types.ServerResult:
     start = int(request.params.cursor) if request.params and request.params.cursor else 0
     named = ["text", "blob", "missing", *(f"item/{number}" for number in range(22))]
     resources = [
@@ -146,7 +201,11 @@ async def list_resources(request: types.ListResourcesRequest) -> types.ListResou
         for name in named[start : start + PAGE]
     ]
     following = str(start + PAGE) if start + PAGE < len(named) else None
-    return types.ListResourcesResult(resources=resources, nextCursor=following)
+    return types.ServerResult(types.ListResourcesResult(resources=resources, nextCursor=following))
+
+
+# Not every version's decorator hands over the cursor.
+server.request_handlers[types.ListResourcesRequest] = list_resources
 
 
 @server.list_resource_templates()
@@ -182,7 +241,7 @@ async def get_prompt(name: str, arguments: dict[str, str] | None) -> types.GetPr
 
 
 @server.completion()
-async def complete(ref: Any, argument: types.CompletionArgument, context: Any) -> types.Completion:
+async def complete(ref: Any, argument: types.CompletionArgument, context: Any = None) -> types.Completion:
     names = [name for name in ("Ada", "Alan", "Barbara", "Grace") if name.startswith(argument.value)]
     return types.Completion(values=names, total=len(names), hasMore=False)
 
@@ -200,8 +259,10 @@ class Recorder:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if scope["path"] == "/record":
-            sessions = len(self.manager._server_instances)
-            record = {"http": self.http, "methods": self.methods, "tools": self.tools, "sessions": sessions}
+            # Some versions keep those that were deleted.
+            sessions = sum(not each._terminated for each in self.manager._server_instances.values())
+            counts = {"http": self.http, "methods": self.methods, "tools": self.tools, "ends": ends}
+            record = {**counts, "sessions": sessions}
             return await JSONResponse(record)(scope, receive, send)
         self.http[scope["method"]] += 1
         body = b""
@@ -230,7 +291,12 @@ class Recorder:
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true", help="answer with JSON documents")
+    parser.add_argument("--port", type=int, default=0, help="listen here, and not on a port from the system")
+    parser.add_argument("--ledger", help="the file that `book` appends to")
     options = parser.parse_args()
+    if options.ledger:
+        global ledger
+        ledger = os.open(options.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     manager = StreamableHTTPSessionManager(app=server, json_response=options.json)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -241,7 +307,9 @@ async def main() -> None:
 
     # With the protocol named, asyncio turns Nagle's delay off; else each answer would wait 40 ms for an acknowledgment.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # The port of one that was killed.
+    listener.bind(("127.0.0.1", options.port))
+    listener.listen(2048)  # Before it is told of: uvicorn would do it later.
     address = "{}:{}".format(*listener.getsockname())
     config = uvicorn.Config(Recorder(app, manager), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
     async with manager.run():
