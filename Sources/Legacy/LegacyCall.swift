@@ -135,9 +135,6 @@ package final class LegacyCall {
         cancellation = error
         pause?.end()
         exchange.fail(with: error)
-        session.notifyInBackground(
-            ServerRequest.cancelled(requestID: id, reason: error.detail), credentials: credentials)
-        // The Python SDK of that time breaks a session by a cancellation: it answers 200 and a broken stream for ever.
-        if session.handshake.revision == .v2025_03_26 { session.lost() }
+        session.cancel(id, reason: error.detail, credentials: credentials)
     }
 }

@@ -15,6 +15,8 @@ package final class LegacySession {
     private static let maxAnswers = 64
     /// How long a server may take for what it need not think about (`ping`, `logging/setLevel`), while a call waits.
     private static let askTimeout: Duration = .seconds(5)
+    /// Between a cancellation and the end of a session of 2025-03-26.
+    private static let restAfterCancellation: Duration = .seconds(1)
 
     private let backend: Backend
     package let handshake: Handshake
@@ -28,6 +30,13 @@ package final class LegacySession {
     private var answersUnderWay = 0
     /// The calls whose client wants to hear of progress, which may come on any stream.
     private var calls: [Int: LegacyCall] = [:]
+    private var callsInFlight = 0
+    /// Cancellations that wait for the session's other calls to end.
+    private var postponed: [(text: [UInt8], credentials: Credentials)] = []
+    private var hasCancelled = false
+    /// Notifications on their way that nobody waits for, but the end of the session.
+    private var notifying = 0
+    private let notified = Gate()
     private let logging: SessionLogging
     private var pinging: Gate?
     private var wasAlive = true
@@ -37,6 +46,8 @@ package final class LegacySession {
 
     /// Called when the session itself notices that the server has lost it.
     var onLoss: (() -> Void)?
+    /// Called when no further call is to use the session, though the server still knows it.
+    var onGivenUp: (() -> Void)?
     /// Called when the server says that something has changed, on whichever stream.
     var onCue: ((Cue) -> Void)?
     /// Called when the GET stream is back after a time in which nothing could be heard on it.
@@ -147,6 +158,7 @@ package final class LegacySession {
         let exchange = post(text, credentials: credentials, trace: request.trace, until: end, isRepeatable: false)
         let call = LegacyCall(
             id: id, on: self, exchange: exchange, credentials: credentials, until: end, listener: listener)
+        callsInFlight += 1
         if request.wantsProgress { calls[id] = call }
         return call
     }
@@ -157,11 +169,31 @@ package final class LegacySession {
     ) -> LegacyCall {
         let id = nextRequestID()
         let exchange = post(text(id), credentials: credentials, until: end, isRepeatable: false)
+        callsInFlight += 1
         return LegacyCall(id: id, on: self, exchange: exchange, credentials: credentials, until: end, listener: nil)
     }
 
     func ended(_ call: LegacyCall) {
         if !calls.isEmpty { calls[call.id] = nil }
+        callsInFlight -= 1
+        if callsInFlight == 0, !postponed.isEmpty { sendPostponed() }
+    }
+
+    /// Tells the server that nobody wants the answer to a request any more.
+    func cancel(_ requestID: Int, reason: String, credentials: Credentials) {
+        let text = ServerRequest.cancelled(requestID: requestID, reason: reason)
+        guard handshake.revision == .v2025_03_26 else { return notifyInBackground(text, credentials: credentials) }
+        // The Python SDK of that time breaks a session by a cancellation, with every call in it: from then on it answers
+        // 200 and a broken stream. So the others come to their end first, and new ones go elsewhere.
+        postponed.append((text, credentials))
+        if callsInFlight == 0 { sendPostponed() }
+        onGivenUp?()
+    }
+
+    private func sendPostponed() {
+        hasCancelled = true
+        for (text, credentials) in postponed { notifyInBackground(text, credentials: credentials) }
+        postponed = []
     }
 
     /// Asks for a page of a list on Remora's own account.
@@ -281,7 +313,12 @@ package final class LegacySession {
 
     /// Sends a notification when nobody waits for it to arrive.
     func notifyInBackground(_ text: [UInt8], credentials: Credentials) {
-        backend.loop.spawn { try? await self.notify(text, credentials: credentials) }
+        notifying += 1
+        backend.loop.spawn {
+            try? await self.notify(text, credentials: credentials)
+            self.notifying -= 1
+            self.notified.open()
+        }
     }
 
     /// The messages in what the server sent at once.
@@ -368,6 +405,9 @@ package final class LegacySession {
         isClosed = true
         pushStream?.stop()
         guard sessionID != nil else { return }
+        while notifying > 0 { await notified.wait() }
+        // The whole server ends where a DELETE finds that SDK at work on a cancellation.
+        if hasCancelled { await Pause(on: backend.loop).wait(LegacySession.restAfterCancellation) }
         let exchange = BackendExchange(
             head(.delete).message(credentials), to: backend,
             patience: .until(.now + LegacySession.closeTimeout), isRepeatable: true)

@@ -205,20 +205,19 @@ package final class SessionPool {
     }
 
     /// No session serves a further call; those that are in use are closed after their last one.
-    package func retireAll() {
-        for id in sessions.keys {
-            noteEnd(of: id)
-            if table.retire(id) { close(id) }
-        }
+    package func retireAll() { for id in sessions.keys { giveUp(id) } }
+
+    /// The session serves no further call; the server still knows it, and is told when the last call has ended.
+    private func giveUp(_ id: Table.ID) {
+        noteEnd(of: id)
+        if table.retire(id) { close(id) }
         letNext()
     }
 
     private func retire(_ id: Table.ID) {
         onDoubt?()
         sessions[id]?.forget()
-        noteEnd(of: id)
-        if table.retire(id) { close(id) }
-        letNext()
+        giveUp(id)
     }
 
     private func session(_ id: Table.ID) -> LegacySession {
@@ -244,6 +243,7 @@ package final class SessionPool {
             let session = try await LegacySession.open(
                 on: backend, capabilities: key.capabilities, credentials: credentials)
             session.onLoss = { [unowned self] in retire(id) }
+            session.onGivenUp = { [unowned self] in giveUp(id) }
             session.onCue = { [unowned self] in onEvent?(.changed(key, $0)) }
             session.onGap = { [unowned self] in onEvent?(.unheard(key)) }
             if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }

@@ -106,7 +106,6 @@ STREAM = size(64, 256) * MEBIBYTE
 PART = 64 * 1024
 
 
-@pytest.mark.skip(reason="Remora does not pass on log messages yet (docs/translation.md, section 12)")
 @pytest.mark.timeout(300)
 async def test_a_slow_reader_of_a_long_stream() -> None:
     """The server is held up by the reader, and Remora keeps a few parts and not the stream."""
