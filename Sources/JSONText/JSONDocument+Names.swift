@@ -59,6 +59,16 @@ extension JSONDocument {
         }
     }
 
+    /// The object has a member that the predicate picks. False when the value is not an object.
+    @inline(__always)
+    package func hasMember(of object: JSONValue, where predicate: (JSONMember) -> Bool) -> Bool {
+        var members = JSONMembers.Cursor(object, in: self)
+        while let member = members.next(in: self) {
+            if predicate(member) { return true }
+        }
+        return false
+    }
+
     /// The name as it reads.
     package func name(of member: JSONMember) -> String {
         let bytes = bytes

@@ -29,6 +29,54 @@ package enum ResultTranslation {
         _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
     ) throws(TranslationError) -> SplicedText {
         guard result.kind == .object else { throw .notAnObject }
+        var text = SplicedText(capacity: result.range.count + context.serverInfo.count + 192)
+        text.append(ResponseText.resultHead(id: request.rawID))
+        if isTranslatedByAddition(result, in: document, answering: request) {
+            text.append(
+                result, of: document, adding: #""resultType":"complete""#,
+                and: lastMembers(of: context, answering: request))
+        } else {
+            splice(result, in: document, answering: request, with: context).render(result, to: &text)
+        }
+        text.append("}")
+        return text
+    }
+
+    /// Whether the result, as nearly every one, has nothing that Remora would change, and gets members beside its own.
+    private static func isTranslatedByAddition(
+        _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest
+    ) -> Bool {
+        switch request.method {
+        case .listTools, .complete: return false
+        case .callTool where !ToolTranslation.hasContent(result, in: document): return false
+        default: break
+        }
+        return !document.hasMember(of: result) { member in
+            document.name(of: member, equals: "_meta") || document.name(of: member, equals: "resultType")
+                || document.name(of: member, equals: "inputRequests")
+                || document.name(of: member, equals: "requestState")
+                || document.name(of: member, equals: "ttlMs") || document.name(of: member, equals: "cacheScope")
+        }
+    }
+
+    /// What ``splice(_:in:answering:with:)`` puts at the end of a result that has none of it.
+    private static func lastMembers(of context: ResultContext, answering request: ModernRequest) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(context.serverInfo.count + 128)
+        text.append(#""_meta":"#)
+        appendMeta(context.serverInfo, to: &text)
+        if let hints = context.caching.hints(for: request.method) {
+            text.append(#","ttlMs":"#)
+            text.append(contentsOf: hints.ttlMs)
+            text.append(#","cacheScope":"#)
+            text.append(contentsOf: hints.cacheScope)
+        }
+        return text
+    }
+
+    private static func splice(
+        _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
+    ) -> JSONSplice {
         var splice = JSONSplice(document)
         splice.remove("inputRequests", "requestState", from: result)
         splice.set("resultType", to: "\"complete\"", in: result, at: .start)
@@ -43,10 +91,7 @@ package enum ResultTranslation {
         case .complete: CompletionTranslation.completed(result, of: document, &splice)
         default: break
         }
-        var text = splice.rendered(result)
-        text.prepend(ResponseText.resultHead(id: request.rawID))
-        text.append("}")
-        return text
+        return splice
     }
 
     /// Puts the server's name into `_meta` and takes out what belongs to a task that the client knows nothing of.
@@ -59,11 +104,17 @@ package enum ResultTranslation {
             // A client that reads the last of two would get one that Remora has not seen to.
             splice.remove(from: result) { document.name(of: $0, equals: "_meta") && $0.value != meta }
         } else {
-            var meta = Array(#"{"io.modelcontextprotocol/serverInfo":"#.utf8)
-            meta.append(contentsOf: serverInfo)
-            meta.append(UInt8(ascii: "}"))
+            var meta: [UInt8] = []
+            appendMeta(serverInfo, to: &meta)
             splice.set("_meta", to: meta, in: result, at: .end)
         }
+    }
+
+    /// The `_meta` of a result that has none.
+    private static func appendMeta(_ serverInfo: [UInt8], to text: inout [UInt8]) {
+        text.append(#"{"io.modelcontextprotocol/serverInfo":"#)
+        text.append(contentsOf: serverInfo)
+        text.append("}")
     }
 }
 
