@@ -53,12 +53,14 @@ package struct HTTPRequestHead: Sendable, Equatable {
         return fields.first("host")
     }
 
-    /// Parses a complete head, as ``HeadCollector`` takes it from the input.
-    init(parsing head: HeadCollector.Section) throws(HTTPDecodeError) {
-        let line = try RequestLine(head.bytes.span)
+    /// Parses the head that `bytes` starts with.
+    ///
+    /// - Throws: Also when `bytes` ends before the head.
+    init(parsing bytes: borrowing Span<UInt8>, limits: HTTPLimits) throws(HTTPDecodeError) {
+        let line = try RequestLine(bytes)
         var framing = MessageFraming()
         fields = try HTTPFields(
-            parsing: head.bytes, from: line.end, lineCount: head.lineCount
+            parsing: bytes, from: line.end, maxLines: limits.maxFields
         ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }
         try framing.check(minorVersion: line.minorVersion)
         if line.minorVersion == 1, !framing.hasHost { throw HTTPDecodeError(.missingHost) }
@@ -82,7 +84,8 @@ private struct RequestLine {
     let end: Int
 
     init(_ head: borrowing Span<UInt8>) throws(HTTPDecodeError) {
-        let lineEnd = head.first(ASCII.cr, from: 0, to: head.count)
+        let lineEnd = head.firstControl(from: 0, to: head.count)
+        guard head.hasLineEnd(at: lineEnd) else { throw HTTPDecodeError(.controlCharacter) }
         let methodEnd = head.tokenEnd(from: 0)
         guard methodEnd > 0, head[methodEnd] == ASCII.space else { throw HTTPDecodeError(.malformedRequestLine) }
         let targetStart = methodEnd + 1

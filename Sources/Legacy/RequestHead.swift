@@ -2,22 +2,17 @@ import HTTPTransport
 import HTTPWire
 import MCP
 
-/// The HTTP head of a request to a legacy server.
+/// The HTTP head of requests to a legacy server.
 struct RequestHead {
-    let method: HTTPMethod
-    let backend: Backend
-    let sessionID: [UInt8]?
-    /// The negotiated revision; nil before there is one.
-    let revision: Revision?
+    private let method: HTTPMethod
+    /// What all of them have in common, written once.
+    private let common: [UInt8]
 
-    /// The whole request.
-    func message(_ credentials: Credentials, body: some HTTPBody = [UInt8]()) -> HTTPMessage {
-        HTTPMessage(body, headSize: 512) { write(credentials, bodySize: body.count, to: &$0) }
-    }
-
-    private func write(_ credentials: Credentials, bodySize: Int, to output: inout [UInt8]) {
-        guard
-            var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &output)
+    /// - Parameter revision: the negotiated one; nil before there is one.
+    init(method: HTTPMethod, backend: Backend, sessionID: [UInt8]?, revision: Revision?) {
+        self.method = method
+        var head: [UInt8] = []
+        guard var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &head)
         else {
             preconditionFailure("the configuration let an impossible URL through")
         }
@@ -25,10 +20,19 @@ struct RequestHead {
         writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
         if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
-        if method == .post {
-            writer.field("content-type", "application/json")
-            writer.field("content-length", bodySize)
-        }
+        if method == .post { writer.field("content-type", "application/json") }
+        writer.interrupt(into: &head)
+        common = head
+    }
+
+    /// The whole request.
+    func message(_ credentials: Credentials, body: some HTTPBody = [UInt8]()) -> HTTPMessage {
+        HTTPMessage(body, headSize: common.count + 256) { write(credentials, bodySize: body.count, to: &$0) }
+    }
+
+    private func write(_ credentials: Credentials, bodySize: Int, to output: inout [UInt8]) {
+        var writer = HTTPHeadWriter(continuing: common, into: &output)
+        if method == .post { writer.field("content-length", bodySize) }
         for line in credentials.lines { writer.field(line.name, line.value) }
         writer.end(into: &output)
     }
