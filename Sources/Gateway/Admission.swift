@@ -63,21 +63,21 @@ struct AdmissionRules {
         } catch {
             throw .notAMessage(error)
         }
-        try refuseLegacy(envelope, head)
+        let version = envelope.meta.flatMap { document.value(MetaKey.protocolVersion, of: $0) }
+        if version == nil { try refuseLegacy(envelope, head) }
         switch envelope.kind {
         case .response:
             throw .response
         case .notification:
             return .notification
         case .request(let id, let method):
-            return .request(try admit(envelope, id: id, method: method, head))
+            return .request(try admit(envelope, id: id, method: method, version: version, head))
         }
     }
 
-    /// A message of an older revision: it names no version in `_meta`, and in the header none or an older one.
+    /// Throws for a message of an older revision: besides in `_meta`, it names no version in the header or an older one.
     private func refuseLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) throws(Refusal) {
         let document = envelope.document
-        if let meta = envelope.meta, document.value(MetaKey.protocolVersion, of: meta) != nil { return }
         if case .request(_, let method) = envelope.kind, document.string(method, equals: "initialize") {
             // An older client has nothing to show its user but this.
             let requested = envelope.params.flatMap { document.value("protocolVersion", of: $0) }
@@ -88,14 +88,14 @@ struct AdmissionRules {
     }
 
     private func admit(
-        _ envelope: Envelope, id: JSONValue, method: JSONValue, _ head: HTTPRequestHead
+        _ envelope: Envelope, id: JSONValue, method: JSONValue, version: JSONValue?, _ head: HTTPRequestHead
     ) throws(Refusal) -> ModernRequest {
         let document = envelope.document
         let known = Method(method, in: document)
-        try HeaderRules.check(head.fields, against: envelope, method: method, named: known?.nameParameter)
-        guard let params = envelope.params, let meta = envelope.meta,
-            let version = document.value(MetaKey.protocolVersion, of: meta, .string)
-        else {
+        let version = version?.kind == .string ? version : nil
+        try HeaderRules.check(
+            head.fields, against: envelope, version: version, method: method, named: known?.nameParameter)
+        guard let params = envelope.params, let meta = envelope.meta, let version else {
             throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
         }
         guard document.value(MetaKey.clientCapabilities, of: meta, .object) != nil else {

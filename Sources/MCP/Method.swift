@@ -73,6 +73,6 @@ package enum Method: Sendable, CaseIterable {
 }
 
 /// Server capabilities that decide which methods exist.
-package enum ServerCapability: String, Sendable {
+package enum ServerCapability: String, Sendable, CaseIterable {
     case tools, prompts, resources, completions
 }

@@ -3,11 +3,11 @@ import MCP
 
 /// What a modern result says beyond what the legacy one did.
 package struct ResultContext: Sendable {
-    /// The `serverInfo` of the handshake, as the server spelled it.
-    package let serverInfo: [UInt8]
+    /// The `serverInfo` of the handshake.
+    package let serverInfo: ServerInfo
     package let caching: CachePolicy
 
-    package init(serverInfo: [UInt8], caching: CachePolicy) {
+    package init(serverInfo: ServerInfo, caching: CachePolicy) {
         self.serverInfo = serverInfo
         self.caching = caching
     }
@@ -29,7 +29,7 @@ package enum ResultTranslation {
         _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
     ) throws(TranslationError) -> SplicedText {
         guard result.kind == .object else { throw .notAnObject }
-        var text = SplicedText(capacity: result.range.count + context.serverInfo.count + 192)
+        var text = SplicedText(capacity: result.range.count + context.serverInfo.meta.count + 160)
         text.append(ResponseText.resultHead(id: request.rawID))
         if isTranslatedByAddition(result, in: document, answering: request) {
             text.append(
@@ -61,16 +61,12 @@ package enum ResultTranslation {
 
     /// What ``splice(_:in:answering:with:)`` puts at the end of a result that has none of it.
     private static func lastMembers(of context: ResultContext, answering request: ModernRequest) -> [UInt8] {
-        var text: [UInt8] = []
-        text.reserveCapacity(context.serverInfo.count + 128)
-        text.append(#""_meta":"#)
-        appendMeta(context.serverInfo, to: &text)
-        if let hints = context.caching.hints(for: request.method) {
-            text.append(#","ttlMs":"#)
-            text.append(contentsOf: hints.ttlMs)
-            text.append(#","cacheScope":"#)
-            text.append(contentsOf: hints.cacheScope)
-        }
+        guard let hints = context.caching.hints(for: request.method) else { return context.serverInfo.meta }
+        var text = context.serverInfo.meta
+        text.append(#","ttlMs":"#)
+        text.append(contentsOf: hints.ttlMs)
+        text.append(#","cacheScope":"#)
+        text.append(contentsOf: hints.cacheScope)
         return text
     }
 
@@ -96,25 +92,16 @@ package enum ResultTranslation {
 
     /// Puts the server's name into `_meta` and takes out what belongs to a task that the client knows nothing of.
     private static func nameServer(
-        _ serverInfo: [UInt8], in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
+        _ serverInfo: ServerInfo, in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
     ) {
         if let meta = document.value("_meta", of: result, .object) {
             splice.remove(MetaKey.relatedTask, from: meta)
-            splice.set(MetaKey.serverInfo, to: serverInfo, in: meta, at: .end)
+            splice.set(MetaKey.serverInfo, to: serverInfo.text, in: meta, at: .end)
             // A client that reads the last of two would get one that Remora has not seen to.
             splice.remove(from: result) { document.name(of: $0, equals: "_meta") && $0.value != meta }
         } else {
-            var meta: [UInt8] = []
-            appendMeta(serverInfo, to: &meta)
-            splice.set("_meta", to: meta, in: result, at: .end)
+            splice.set("_meta", to: serverInfo.metaValue, in: result, at: .end)
         }
-    }
-
-    /// The `_meta` of a result that has none.
-    private static func appendMeta(_ serverInfo: [UInt8], to text: inout [UInt8]) {
-        text.append(#"{"io.modelcontextprotocol/serverInfo":"#)
-        text.append(contentsOf: serverInfo)
-        text.append("}")
     }
 }
 
