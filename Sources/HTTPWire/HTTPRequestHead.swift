@@ -53,17 +53,22 @@ package struct HTTPRequestHead: Sendable, Equatable {
         return fields.first("host")
     }
 
+    /// How many bytes it is.
+    var size: Int { fields.head.count }
+
     /// Parses the head that `bytes` starts with.
     ///
     /// - Throws: Also when `bytes` ends before the head.
     init(parsing bytes: borrowing Span<UInt8>, limits: HTTPLimits) throws(HTTPDecodeError) {
         let line = try RequestLine(bytes)
         var framing = MessageFraming()
-        fields = try HTTPFields(
+        let fields = try HTTPFields(
             parsing: bytes, from: line.end, maxLines: limits.maxFields
         ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }
         try framing.check(minorVersion: line.minorVersion)
         if line.minorVersion == 1, !framing.hasHost { throw HTTPDecodeError(.missingHost) }
+        // Last, when nothing throws any more: what was set before would be copied.
+        self.fields = fields
         method = line.method
         minorVersion = line.minorVersion
         methodEnd = line.methodEnd

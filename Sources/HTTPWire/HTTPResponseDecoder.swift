@@ -118,11 +118,12 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPResponseHead? {
         // Nearly always it comes at once and there is nothing wrong with it. Otherwise the collector says what is.
-        if collector.isUntouched, let head = try? HTTPResponseHead(parsing: input.extracting(offset...), limits: limits),
-            head.fields.head.count <= limits.maxHead
-        {
-            offset += head.fields.head.count
-            return head
+        if collector.isUntouched {
+            let window = min(input.count, offset + limits.maxHead)
+            if let head = try? HTTPResponseHead(parsing: input.extracting(offset..<window), limits: limits) {
+                offset += head.size
+                return head
+            }
         }
         let section = try collector.collect(
             input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1,

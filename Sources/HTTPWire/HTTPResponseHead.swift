@@ -18,16 +18,21 @@ package struct HTTPResponseHead: Sendable, Equatable {
     /// ``HTTPBodyLength/none`` for 204 and 304; ``HTTPBodyLength/untilClose`` if the response does not say.
     package let bodyLength: HTTPBodyLength
 
+    /// How many bytes it is.
+    var size: Int { fields.head.count }
+
     /// Parses the head that `bytes` starts with.
     ///
     /// - Throws: Also when `bytes` ends before the head.
     init(parsing bytes: borrowing Span<UInt8>, limits: HTTPLimits) throws(HTTPDecodeError) {
         let line = try StatusLine(bytes)
         var framing = MessageFraming()
-        fields = try HTTPFields(
+        let fields = try HTTPFields(
             parsing: bytes, from: line.end, maxLines: limits.maxFields
         ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }
         try framing.check(minorVersion: line.minorVersion)
+        // Last, when nothing throws any more: what was set before would be copied.
+        self.fields = fields
         status = line.status
         minorVersion = line.minorVersion
         let keepAlive = framing.keepAlive(minorVersion: line.minorVersion)

@@ -44,7 +44,15 @@ extension JSONDocument {
     }
 
     /// The name of the member reads so.
+    @inline(__always)
     package func name(of member: JSONMember, equals name: StaticString) -> Bool {
+        // Most names that are not the one are not as long either.
+        guard member.nameIsEscaped || member.namePlace.count == name.utf8CodeUnitCount else { return false }
+        return reads(member, as: name)
+    }
+
+    @inline(never)
+    private func reads(_ member: JSONMember, as name: StaticString) -> Bool {
         let bytes = bytes
         return name.withBytes { bytes.span.reads(member.namePlace, isEscaped: member.nameIsEscaped, as: $0) }
     }

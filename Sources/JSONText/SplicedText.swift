@@ -9,7 +9,7 @@ package struct SplicedText: Sendable {
     /// The buffer to which the pieces refer that are not copies; empty while there is none.
     private var source: [UInt8] = []
     /// The bytes that are this text's own, in the order in which they came.
-    private var own: [UInt8] = []
+    private var own: [UInt8]
     /// What comes before the tail, in order. Ordinary texts are all tail.
     private var pieces: [Piece] = []
     /// The tail is what `own` holds from here on.
@@ -24,6 +24,7 @@ package struct SplicedText: Sendable {
     /// Nothing yet.
     /// - Parameter capacity: how long it will be, about.
     package init(capacity: Int = 0) {
+        own = []
         own.reserveCapacity(min(capacity, 2 * SplicedText.maxCopied))
     }
 
@@ -32,7 +33,8 @@ package struct SplicedText: Sendable {
         if bytes.count <= SplicedText.maxCopied {
             own = bytes
         } else {
-            keep(0..<bytes.count, of: bytes)
+            own = []
+            refer(to: 0..<bytes.count, of: bytes)
         }
     }
 

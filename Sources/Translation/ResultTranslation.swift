@@ -30,7 +30,9 @@ package enum ResultTranslation {
     ) throws(TranslationError) -> SplicedText {
         guard result.kind == .object else { throw .notAnObject }
         var text = SplicedText(capacity: result.range.count + context.serverInfo.meta.count + 160)
-        text.append(ResponseText.resultHead(id: request.rawID))
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.append(request.id, of: request.document)
+        text.append(#","result":"#)
         if isTranslatedByAddition(result, in: document, answering: request) {
             text.append(
                 result, of: document, adding: #""resultType":"complete""#,
