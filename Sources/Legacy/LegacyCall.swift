@@ -70,7 +70,7 @@ package final class LegacyCall {
             "the server answered with HTTP \(head.status)")
     }
 
-    private func messages(in text: [UInt8]) throws(BackendError) -> [Envelope] {
+    private func messages(in text: [UInt8]) throws(BackendError) -> BackendMessages {
         do {
             return try session.read(text)
         } catch {

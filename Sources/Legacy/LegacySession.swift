@@ -189,8 +189,8 @@ package final class LegacySession {
     }
 
     /// The messages in what the server sent at once.
-    func read(_ text: [UInt8]) throws -> [Envelope] {
-        try BackendMessages.read(text, revision: handshake.revision, maxDepth: backend.limits.maxDepth)
+    func read(_ text: [UInt8]) throws -> BackendMessages {
+        try BackendMessages(text, revision: handshake.revision, maxDepth: backend.limits.maxDepth)
     }
 
     /// Answers a request of the server: `ping` as it asks, and everything else with "method not found", because no

@@ -87,7 +87,8 @@ final class PushStream {
 
     private func hear(_ text: [UInt8]) {
         // What is no message here belongs to nobody's call, and is dropped.
-        for message in (try? session.read(text)) ?? [] {
+        guard let messages = try? session.read(text) else { return }
+        for message in messages {
             switch message.kind {
             case .request: session.answer(message, credentials: credentials)
             case .notification: session.hear(message)
