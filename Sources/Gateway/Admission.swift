@@ -19,11 +19,11 @@ enum Admission: Sendable {
 /// `docs/translation.md` §1 lists it. A pure function of the request and the settings.
 struct AdmissionRules {
     private let settings: GatewaySettings
-    private let path: ArraySlice<UInt8>
+    private let path: [UInt8]
 
     init(settings: GatewaySettings) {
         self.settings = settings
-        path = Array(settings.path.utf8)[...]
+        path = Array(settings.path.utf8)
     }
 
     func admit(_ request: HTTPServerRequest) -> Admission {
@@ -47,7 +47,7 @@ struct AdmissionRules {
     private func refuse(_ head: HTTPRequestHead) -> Refusal? {
         if !settings.door.allowsOrigin(of: head) { return .originNotAllowed }
         if !settings.door.allowsHost(of: head) { return .hostNotAllowed }
-        if head.path != path { return .wrongPath(settings.path) }
+        if !head.hasPath(path) { return .wrongPath(settings.path) }
         if head.method != .post { return .wrongMethod }
         return nil
     }

@@ -42,6 +42,17 @@ package struct HTTPRequestHead: Sendable, Equatable {
         return path.isEmpty ? [ASCII.slash] : path
     }
 
+    /// Whether ``path`` is this one.
+    package func hasPath(_ expected: [UInt8]) -> Bool {
+        let bytes = fields.head.span.extracting(methodEnd + 1..<targetEnd)
+        // Nearly always the path is all there is.
+        if bytes.count == expected.count, bytes[0] == ASCII.slash {
+            for index in bytes.indices where bytes[index] != expected[index] { return false }
+            return bytes.first(ASCII.question, from: 0, to: bytes.count) == bytes.count
+        }
+        return path == expected[...]
+    }
+
     /// The host and port that the request is for: from an absolute-form target, which goes before `Host` (RFC 9112
     /// §3.2.2), else the value of `Host`. Nil in an HTTP/1.0 request without either.
     package var authority: HTTPFieldValue? {
