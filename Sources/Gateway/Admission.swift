@@ -21,11 +21,11 @@ enum Admission: Sendable {
 /// `docs/translation.md` §1 lists it. A pure function of the request and the settings.
 struct AdmissionRules {
     private let settings: GatewaySettings
-    private let path: ArraySlice<UInt8>
+    private let path: [UInt8]
 
     init(settings: GatewaySettings) {
         self.settings = settings
-        path = Array(settings.path.utf8)[...]
+        path = Array(settings.path.utf8)
     }
 
     func admit(_ request: HTTPServerRequest) -> Admission {
@@ -49,7 +49,7 @@ struct AdmissionRules {
 
     private func refuse(_ head: HTTPRequestHead) -> Refusal? {
         if let refusal = settings.door.refusal(of: head) { return refusal }
-        if head.path != path { return .wrongPath(settings.path) }
+        if !head.hasPath(path) { return .wrongPath(settings.path) }
         if head.method != .post, !isLegacy(head) { return .wrongMethod(settings.passesLegacyClients) }
         return nil
     }
@@ -74,10 +74,13 @@ struct AdmissionRules {
         } catch {
             throw .notAMessage(error)
         }
-        if settings.passesLegacyClients {
-            if isLegacy(envelope, head) { return .legacy }
-        } else {
-            try refuseLegacy(envelope, head)
+        let version = envelope.meta.flatMap { document.value(MetaKey.protocolVersion, of: $0) }
+        if version == nil {
+            if settings.passesLegacyClients {
+                if isLegacy(envelope, head) { return .legacy }
+            } else {
+                try refuseLegacy(envelope, head)
+            }
         }
         switch envelope.kind {
         case .response:
@@ -85,15 +88,14 @@ struct AdmissionRules {
         case .notification:
             return .notification
         case .request(let id, let method):
-            return .request(try admit(envelope, id: id, method: method, head))
+            return .request(try admit(envelope, id: id, method: method, version: version, head))
         }
     }
 
-    /// Whether this is a message of an older revision: it names no version in `_meta`, and in the header none or an older
+    /// Whether this is a message of an older revision: besides in `_meta`, it names no version in the header or an older
     /// one. `initialize` is one whatever the header says: newer revisions have no such method.
     private func isLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) -> Bool {
         let document = envelope.document
-        if let meta = envelope.meta, document.value(MetaKey.protocolVersion, of: meta) != nil { return false }
         if case .request(_, let method) = envelope.kind, document.string(method, equals: "initialize") { return true }
         return head.fields.first(Header.protocolVersion).map { $0.string < Revision.modern.rawValue } ?? true
     }
@@ -101,7 +103,6 @@ struct AdmissionRules {
     /// The same, where such messages are refused: says which revision to speak.
     private func refuseLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) throws(Refusal) {
         let document = envelope.document
-        if let meta = envelope.meta, document.value(MetaKey.protocolVersion, of: meta) != nil { return }
         if case .request(_, let method) = envelope.kind, document.string(method, equals: "initialize") {
             // An older client has nothing to show its user but this.
             let requested = envelope.params.flatMap { document.value("protocolVersion", of: $0) }
@@ -112,14 +113,14 @@ struct AdmissionRules {
     }
 
     private func admit(
-        _ envelope: Envelope, id: JSONValue, method: JSONValue, _ head: HTTPRequestHead
+        _ envelope: Envelope, id: JSONValue, method: JSONValue, version: JSONValue?, _ head: HTTPRequestHead
     ) throws(Refusal) -> ModernRequest {
         let document = envelope.document
         let known = Method(method, in: document)
-        try HeaderRules.check(head.fields, against: envelope, method: method, named: known?.nameParameter)
-        guard let params = envelope.params, let meta = envelope.meta,
-            let version = document.value(MetaKey.protocolVersion, of: meta, .string)
-        else {
+        let version = version?.kind == .string ? version : nil
+        try HeaderRules.check(
+            head.fields, against: envelope, version: version, method: method, named: known?.nameParameter)
+        guard let params = envelope.params, let meta = envelope.meta, let version else {
             throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
         }
         guard document.value(MetaKey.clientCapabilities, of: meta, .object) != nil else {

@@ -6,14 +6,15 @@ import MCP
 /// The headers that mirror the body (2026-07-28, basic/transports/streamable-http, "Request Metadata"): whoever routes
 /// by a header and whoever acts on the body must see the same request.
 enum HeaderRules {
-    /// - Parameter parameter: the member of `params` that `Mcp-Name` mirrors, if the method has one.
+    /// - Parameters:
+    ///   - version: the protocol version in `_meta`, if it is there and a string.
+    ///   - parameter: the member of `params` that `Mcp-Name` mirrors, if the method has one.
     static func check(
-        _ fields: HTTPFields, against envelope: Envelope, method: JSONValue, named parameter: StaticString?
+        _ fields: HTTPFields, against envelope: Envelope, version: JSONValue?, method: JSONValue,
+        named parameter: StaticString?
     ) throws(Refusal) {
         let document = envelope.document
-        if let meta = envelope.meta, let version = document.value(MetaKey.protocolVersion, of: meta, .string) {
-            try mirror(Header.protocolVersion, in: fields, of: version, in: document)
-        }
+        if let version { try mirror(Header.protocolVersion, in: fields, of: version, in: document) }
         try mirror(Header.method, in: fields, of: method, in: document)
         guard let parameter else { return }
         let value = envelope.params.flatMap { document.value(parameter, of: $0) }

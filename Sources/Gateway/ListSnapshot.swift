@@ -12,12 +12,12 @@ struct ListSnapshot {
     /// What the tools say, where it lists tools.
     let tools: ToolFacts
     /// Of the server that gave it, as it spelled it.
-    let serverInfo: [UInt8]
+    let serverInfo: ServerInfo
 
     /// A whole list.
     ///
     /// - Parameter pageSize: bytes of a page's items.
-    init(_ assembly: ListAssembly, pageSize: Int, from serverInfo: [UInt8]) {
+    init(_ assembly: ListAssembly, pageSize: Int, from serverInfo: ServerInfo) {
         pages = assembly.pages(of: pageSize)
         digest = pages.count == 1 ? [] : Array(SHA256.digest(assembly.text).prefix(ListCursor.digestSize))
         continuation = nil
@@ -26,7 +26,7 @@ struct ListSnapshot {
     }
 
     /// The server's own page, and its cursor to the next one, if there is one.
-    init(firstOf assembly: ListAssembly, continuation: [UInt8]?, from serverInfo: [UInt8]) {
+    init(firstOf assembly: ListAssembly, continuation: [UInt8]?, from serverInfo: ServerInfo) {
         pages = [assembly.firstPart]
         digest = []
         self.continuation = continuation

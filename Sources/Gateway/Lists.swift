@@ -33,7 +33,7 @@ final class Lists {
     private var cache: ListCache<Key, ListSnapshot>
     private var shared: [ListCache<Key, ListSnapshot>.ReadingID: Shared] = [:]
     /// What the server called itself in the last handshake.
-    private var serverInfo: [UInt8] = []
+    private var serverInfo: ServerInfo?
 
     init(sessions: SessionPool, settings: GatewaySettings, seal: Seal) {
         self.sessions = sessions

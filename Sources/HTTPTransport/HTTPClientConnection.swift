@@ -92,8 +92,10 @@ package final class HTTPClientConnection: SocketHandler {
     package func received(_ bytes: Span<UInt8>) {
         answerBegan = true
         var offset = 0
+        // Bytes on an idle connection: whatever they are, they answer nothing.
+        guard let handler else { return close() }
         do throws(HTTPDecodeError) {
-            while let handler {
+            while self.handler != nil {
                 switch try decoder.next(bytes, from: &offset) {
                 case .needMoreInput:
                     return
@@ -109,8 +111,6 @@ package final class HTTPClientConnection: SocketHandler {
                     return
                 }
             }
-            // Bytes on an idle connection: whatever they are, they answer nothing.
-            close()
         } catch {
             fail(.malformed(error))
         }

@@ -227,8 +227,7 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     /// Returns whether the request is to be read on.
-    private func begin(_ head: HTTPRequestHead, bodyFollows: Bool) -> Bool {
-        self.head = head
+    private func begin(_ head: consuming HTTPRequestHead, bodyFollows: Bool) -> Bool {
         body = []
         if case .bytes(let count) = head.bodyLength {
             guard count <= limits.maxBody else {
@@ -244,6 +243,7 @@ package final class HTTPServerConnection: SocketHandler {
         }
         phase = .body
         isBodyTimed = false
+        self.head = head
         return true
     }
 

@@ -130,7 +130,7 @@ struct BodyDecoder: Sendable {
     private func takeTrailer(
         of input: borrowing Span<UInt8>, from offset: inout Int, limits: HTTPLimits, collector: inout HeadCollector
     ) throws(HTTPDecodeError) -> Bool {
-        let section: HeadCollector.Section?
+        let section: [UInt8]?
         do {
             section = try collector.collect(
                 input, from: &offset, maxBytes: limits.maxTrailer, maxLines: limits.maxFields, emptyStart: .complete)
@@ -140,7 +140,7 @@ struct BodyDecoder: Sendable {
         }
         guard let section else { return false }
         // A field that frames or routes a message means nothing here (RFC 9110 §6.5.1), so nobody is told of any.
-        _ = try HTTPFields(parsing: section.bytes, from: 0, lineCount: section.lineCount) { _, _ in }
+        _ = try HTTPFields(parsing: section.span, from: 0, maxLines: limits.maxFields) { _, _ in }
         return true
     }
 }

@@ -15,6 +15,12 @@ extension Span<UInt8> {
         }
     }
 
+    /// CRLF is at `index`, which may be the end.
+    @inline(__always)
+    func hasLineEnd(at index: Int) -> Bool {
+        index + 1 < count && self[index] == ASCII.cr && self[index + 1] == ASCII.lf
+    }
+
     /// The first CR or LF in `start..<end`, or `end`.
     @inline(__always)
     func firstLineBreak(from start: Int, to end: Int) -> Int {

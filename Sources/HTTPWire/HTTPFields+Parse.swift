@@ -1,28 +1,27 @@
 extension HTTPFields {
-    /// Indexes the field lines of a complete head.
+    /// Indexes the field lines of a head and copies it.
     ///
     /// - Parameters:
-    ///   - head: A head that ``HeadCollector`` took from the input: CRs and LFs come only as pairs, other control
-    ///     characters but HTAB do not occur, and an empty line ends it.
+    ///   - bytes: Starts with the head, whose end is the first empty line; what is after that is not looked at.
     ///   - start: Where the first field line starts.
-    ///   - lineCount: How many lines to make room for.
+    ///   - maxLines: How many there may be.
     ///   - note: Is told of each field line.
+    /// - Throws: Also when `bytes` ends before the head.
     @inline(__always)
     init(
-        parsing head: [UInt8], from start: Int, lineCount: Int,
+        parsing bytes: borrowing Span<UInt8>, from start: Int, maxLines: Int,
         note: (Line, borrowing Span<UInt8>) throws(HTTPDecodeError) -> Void
     ) throws(HTTPDecodeError) {
         var lines: [Line] = []
-        lines.reserveCapacity(lineCount)
-        let bytes = head.span
-        let end = bytes.count - 2
+        lines.reserveCapacity(min(maxLines, 16))
         var cursor = start
-        while cursor < end {
+        while !bytes.hasLineEnd(at: cursor) {
             let line = try Self.line(of: bytes, at: &cursor)
+            if lines.count == maxLines { throw HTTPDecodeError(.tooManyFields) }
             try note(line, bytes)
             lines.append(line)
         }
-        self.head = head
+        self.head = bytes.extracting(0..<cursor + 2).copied()
         self.lines = lines
     }
 
@@ -30,16 +29,17 @@ extension HTTPFields {
     @inline(__always)
     private static func line(of bytes: borrowing Span<UInt8>, at cursor: inout Int) throws(HTTPDecodeError) -> Line {
         let nameStart = cursor
-        // At the CR at the end of the line, at the latest.
         let nameEnd = bytes.tokenEnd(from: cursor)
         cursor = nameEnd
+        if nameEnd == bytes.count { throw HTTPDecodeError(.truncated) }
         guard nameEnd > nameStart else {
             throw HTTPDecodeError(bytes[cursor].isHTTPSpace ? .obsoleteLineFolding : .invalidFieldName)
         }
         guard bytes[cursor] == ASCII.colon else {
             throw HTTPDecodeError(bytes[cursor].isHTTPSpace ? .spaceBeforeColon : .invalidFieldName)
         }
-        let lineEnd = bytes.first(ASCII.cr, from: cursor, to: bytes.count)
+        let lineEnd = bytes.firstControl(from: cursor, to: bytes.count)
+        guard bytes.hasLineEnd(at: lineEnd) else { throw HTTPDecodeError(.controlCharacter) }
         let value = bytes.trimmed(cursor + 1..<lineEnd)
         cursor = lineEnd + 2
         return Line(

@@ -53,6 +53,13 @@ package struct HTTPHeadWriter: ~Copyable {
         }
     }
 
+    /// Goes on with a head that ``interrupt(into:)`` left: what many heads have in common is then written once.
+    package init(continuing common: [UInt8], into buffer: inout [UInt8]) {
+        start = buffer.count
+        swap(&bytes, &buffer)
+        bytes.append(contentsOf: common)
+    }
+
     /// Adds a field of our own.
     package mutating func field(_ name: StaticString, _ value: StaticString) {
         value.withUTF8Buffer { value in
@@ -102,6 +109,9 @@ package struct HTTPHeadWriter: ~Copyable {
         bytes.append(addingCapacity: 2) { $0.appendLineEnd() }
         giveBack(to: &buffer)
     }
+
+    /// Leaves the head as it is, without an end. `buffer` is the one that the writer was made with.
+    package consuming func interrupt(into buffer: inout [UInt8]) { giveBack(to: &buffer) }
 
     /// Gives the buffer back as it was before the head.
     package consuming func abandon(into buffer: inout [UInt8]) {

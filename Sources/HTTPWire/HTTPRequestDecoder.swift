@@ -67,11 +67,27 @@ package struct HTTPRequestDecoder: ~Copyable, Sendable {
     private mutating func nextHead(
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPEvent<HTTPRequestHead> {
-        let section = try collector.collect(
-            input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1, emptyStart: .skip)
-        guard let section else { return .needMoreInput }
-        let head = try HTTPRequestHead(parsing: section)
+        guard let head = try head(input, from: &offset) else { return .needMoreInput }
         state = .body(BodyDecoder(head.bodyLength))
         return .head(head)
+    }
+
+    /// The head, if all of it has come.
+    private mutating func head(
+        _ input: borrowing Span<UInt8>, from offset: inout Int
+    ) throws(HTTPDecodeError) -> HTTPRequestHead? {
+        // Nearly always it comes at once and there is nothing wrong with it. Otherwise the collector says what is.
+        if collector.isUntouched {
+            let window = min(input.count, offset + limits.maxHead)
+            if let head = try? HTTPRequestHead(parsing: input.extracting(offset..<window), limits: limits) {
+                offset += head.size
+                return head
+            }
+        }
+        let section = try collector.collect(
+            input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1,
+            emptyStart: .skip)
+        guard let section else { return nil }
+        return try HTTPRequestHead(parsing: section.span, limits: limits)
     }
 }

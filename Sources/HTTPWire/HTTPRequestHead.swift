@@ -42,6 +42,17 @@ package struct HTTPRequestHead: Sendable, Equatable {
         return path.isEmpty ? [ASCII.slash] : path
     }
 
+    /// Whether ``path`` is this one.
+    package func hasPath(_ expected: [UInt8]) -> Bool {
+        let bytes = fields.head.span.extracting(methodEnd + 1..<targetEnd)
+        // Nearly always the path is all there is.
+        if bytes.count == expected.count, bytes[0] == ASCII.slash {
+            for index in bytes.indices where bytes[index] != expected[index] { return false }
+            return bytes.first(ASCII.question, from: 0, to: bytes.count) == bytes.count
+        }
+        return path == expected[...]
+    }
+
     /// The host and port that the request is for: from an absolute-form target, which goes before `Host` (RFC 9112
     /// §3.2.2), else the value of `Host`. Nil in an HTTP/1.0 request without either.
     package var authority: HTTPFieldValue? {
@@ -53,15 +64,22 @@ package struct HTTPRequestHead: Sendable, Equatable {
         return fields.first("host")
     }
 
-    /// Parses a complete head, as ``HeadCollector`` takes it from the input.
-    init(parsing head: HeadCollector.Section) throws(HTTPDecodeError) {
-        let line = try RequestLine(head.bytes.span)
+    /// How many bytes it is.
+    var size: Int { fields.head.count }
+
+    /// Parses the head that `bytes` starts with.
+    ///
+    /// - Throws: Also when `bytes` ends before the head.
+    init(parsing bytes: borrowing Span<UInt8>, limits: HTTPLimits) throws(HTTPDecodeError) {
+        let line = try RequestLine(bytes)
         var framing = MessageFraming()
-        fields = try HTTPFields(
-            parsing: head.bytes, from: line.end, lineCount: head.lineCount
+        let fields = try HTTPFields(
+            parsing: bytes, from: line.end, maxLines: limits.maxFields
         ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }
         try framing.check(minorVersion: line.minorVersion)
         if line.minorVersion == 1, !framing.hasHost { throw HTTPDecodeError(.missingHost) }
+        // Last, when nothing throws any more: what was set before would be copied.
+        self.fields = fields
         method = line.method
         minorVersion = line.minorVersion
         methodEnd = line.methodEnd
@@ -82,7 +100,8 @@ private struct RequestLine {
     let end: Int
 
     init(_ head: borrowing Span<UInt8>) throws(HTTPDecodeError) {
-        let lineEnd = head.first(ASCII.cr, from: 0, to: head.count)
+        let lineEnd = head.firstControl(from: 0, to: head.count)
+        guard head.hasLineEnd(at: lineEnd) else { throw HTTPDecodeError(.controlCharacter) }
         let methodEnd = head.tokenEnd(from: 0)
         guard methodEnd > 0, head[methodEnd] == ASCII.space else { throw HTTPDecodeError(.malformedRequestLine) }
         let targetStart = methodEnd + 1

@@ -101,11 +101,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPEvent<HTTPResponseHead> {
         while true {
-            let section = try collector.collect(
-                input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1,
-                emptyStart: .refuse(.malformedStatusLine))
-            guard let section else { return .needMoreInput }
-            let head = try HTTPResponseHead(parsing: section)
+            guard let head = try head(input, from: &offset) else { return .needMoreInput }
             if head.status == 101 { throw HTTPDecodeError(.unexpectedUpgrade) }
             guard head.status < 200 else {
                 informational = 0
@@ -115,5 +111,24 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
             informational += 1
             if informational > Self.maxInformational { throw HTTPDecodeError(.tooManyInformationalResponses) }
         }
+    }
+
+    /// The head, if all of it has come.
+    private mutating func head(
+        _ input: borrowing Span<UInt8>, from offset: inout Int
+    ) throws(HTTPDecodeError) -> HTTPResponseHead? {
+        // Nearly always it comes at once and there is nothing wrong with it. Otherwise the collector says what is.
+        if collector.isUntouched {
+            let window = min(input.count, offset + limits.maxHead)
+            if let head = try? HTTPResponseHead(parsing: input.extracting(offset..<window), limits: limits) {
+                offset += head.size
+                return head
+            }
+        }
+        let section = try collector.collect(
+            input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1,
+            emptyStart: .refuse(.malformedStatusLine))
+        guard let section else { return nil }
+        return try HTTPResponseHead(parsing: section.span, limits: limits)
     }
 }

@@ -18,14 +18,21 @@ package struct HTTPResponseHead: Sendable, Equatable {
     /// ``HTTPBodyLength/none`` for 204 and 304; ``HTTPBodyLength/untilClose`` if the response does not say.
     package let bodyLength: HTTPBodyLength
 
-    /// Parses a complete head, as ``HeadCollector`` takes it from the input.
-    init(parsing head: HeadCollector.Section) throws(HTTPDecodeError) {
-        let line = try StatusLine(head.bytes.span)
+    /// How many bytes it is.
+    var size: Int { fields.head.count }
+
+    /// Parses the head that `bytes` starts with.
+    ///
+    /// - Throws: Also when `bytes` ends before the head.
+    init(parsing bytes: borrowing Span<UInt8>, limits: HTTPLimits) throws(HTTPDecodeError) {
+        let line = try StatusLine(bytes)
         var framing = MessageFraming()
-        fields = try HTTPFields(
-            parsing: head.bytes, from: line.end, lineCount: head.lineCount
+        let fields = try HTTPFields(
+            parsing: bytes, from: line.end, maxLines: limits.maxFields
         ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }
         try framing.check(minorVersion: line.minorVersion)
+        // Last, when nothing throws any more: what was set before would be copied.
+        self.fields = fields
         status = line.status
         minorVersion = line.minorVersion
         let keepAlive = framing.keepAlive(minorVersion: line.minorVersion)
@@ -56,7 +63,8 @@ private struct StatusLine {
     let end: Int
 
     init(_ head: borrowing Span<UInt8>) throws(HTTPDecodeError) {
-        let lineEnd = head.first(ASCII.cr, from: 0, to: head.count)
+        let lineEnd = head.firstControl(from: 0, to: head.count)
+        guard head.hasLineEnd(at: lineEnd) else { throw HTTPDecodeError(.controlCharacter) }
         let versionEnd = head.first(ASCII.space, from: 0, to: lineEnd)
         minorVersion = try head.extracting(0..<versionEnd).httpMinorVersion(else: .malformedStatusLine)
         let statusEnd = versionEnd + 4

@@ -14,8 +14,9 @@ extension Span<UInt8> {
 
     /// Where the authority of an absolute-form target is, or nil if the target is in no such form (RFC 9112 §3.2.2).
     var absoluteFormAuthority: Range<Int>? {
+        guard !isEmpty, (self[0] | 0x20) &- 0x61 < 26 else { return nil }
         let schemeEnd = first(ASCII.colon, from: 0, to: count)
-        guard schemeEnd > 0, schemeEnd + 2 < count, (self[0] | 0x20) &- 0x61 < 26 else { return nil }
+        guard schemeEnd + 2 < count else { return nil }
         for index in 0..<schemeEnd {
             let byte = self[index]
             guard (byte | 0x20) &- 0x61 < 26 || byte.isDigit || byte == 0x2B || byte == 0x2D || byte == 0x2E else {

@@ -3,12 +3,6 @@
 /// Keeps the bytes of an incomplete section and nothing else. Each byte is looked at once, so a peer that sends single
 /// bytes costs no more than one that does not.
 struct HeadCollector: Sendable {
-    /// A complete section: all bytes with the empty line at its end.
-    struct Section {
-        var bytes: [UInt8]
-        var lineCount: Int
-    }
-
     /// What an empty line in place of the first line means.
     enum EmptyStart {
         /// Skip a few (RFC 9112 §2.2, for requests).
@@ -32,6 +26,9 @@ struct HeadCollector: Sendable {
     /// Nothing of a section has come yet.
     var isEmpty: Bool { held.isEmpty }
 
+    /// Not even an empty line before a section.
+    var isUntouched: Bool { held.isEmpty && skippedLines == 0 }
+
     /// The first line is not complete yet.
     var isInFirstLine: Bool { lineCount == 0 }
 
@@ -40,13 +37,13 @@ struct HeadCollector: Sendable {
     /// - Parameters:
     ///   - maxBytes: What a section may have at most.
     ///   - maxLines: Lines with the first, without the empty one at the end.
-    /// - Returns: The section if it is complete, else nil, and then `input` is consumed.
+    /// - Returns: The section, with the empty line at its end, if it is complete; else nil, and then `input` is consumed.
     /// - Throws: For a CR or LF that is alone, any other control character but HTAB, and a section beyond the limits:
     ///   ``HTTPDecodeError/Reason/startLineTooLong``, ``HTTPDecodeError/Reason/headTooLarge`` or
     ///   ``HTTPDecodeError/Reason/tooManyFields``.
     mutating func collect(
         _ input: borrowing Span<UInt8>, from offset: inout Int, maxBytes: Int, maxLines: Int, emptyStart: EmptyStart
-    ) throws(HTTPDecodeError) -> Section? {
+    ) throws(HTTPDecodeError) -> [UInt8]? {
         var cursor = offset
         while let lineEnd = try lineEnd(in: input, from: cursor, sectionFrom: offset, maxBytes: maxBytes) {
             cursor = lineEnd
@@ -105,13 +102,11 @@ struct HeadCollector: Sendable {
 
     private mutating func takeSection(
         _ input: borrowing Span<UInt8>, from offset: inout Int, to end: Int
-    ) -> Section {
+    ) -> [UInt8] {
         let tail = input.extracting(offset..<end)
         offset = end
-        // Nearly always all of it came at once: one allocation of the right size.
-        var bytes = held
-        if bytes.isEmpty { bytes = tail.copied() } else { bytes.append(tail) }
-        let section = Section(bytes: bytes, lineCount: lineCount)
+        var section = held
+        section.append(tail)
         self = HeadCollector()
         return section
     }

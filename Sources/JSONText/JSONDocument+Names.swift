@@ -44,7 +44,15 @@ extension JSONDocument {
     }
 
     /// The name of the member reads so.
+    @inline(__always)
     package func name(of member: JSONMember, equals name: StaticString) -> Bool {
+        // Most names that are not the one are not as long either.
+        guard member.nameIsEscaped || member.namePlace.count == name.utf8CodeUnitCount else { return false }
+        return reads(member, as: name)
+    }
+
+    @inline(never)
+    private func reads(_ member: JSONMember, as name: StaticString) -> Bool {
         let bytes = bytes
         return name.withBytes { bytes.span.reads(member.namePlace, isEscaped: member.nameIsEscaped, as: $0) }
     }
@@ -57,6 +65,16 @@ extension JSONDocument {
             return member.namePlace.count >= prefix.count
                 && bytes.span.extracting(member.name).extracting(first: prefix.count).isEqual(to: prefix)
         }
+    }
+
+    /// The object has a member that the predicate picks. False when the value is not an object.
+    @inline(__always)
+    package func hasMember(of object: JSONValue, where predicate: (JSONMember) -> Bool) -> Bool {
+        var members = JSONMembers.Cursor(object, in: self)
+        while let member = members.next(in: self) {
+            if predicate(member) { return true }
+        }
+        return false
     }
 
     /// The name as it reads.

@@ -2,7 +2,10 @@
 extension JSONDocument {
     /// A string as it reads. A surrogate without its other half, which the grammar allows, reads as U+FFFD.
     package func string(_ value: JSONValue) -> String? {
-        stringBytes(value).map { String(decoding: $0, as: UTF8.self) }
+        guard let inside = inside(value) else { return nil }
+        let bytes = bytes
+        if value.isEscaped { return String(decoding: bytes.span.unescaped(inside), as: UTF8.self) }
+        return bytes.span.extracting(inside).withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The UTF-8 of a string as it reads; unpaired surrogates as in ``string(_:)``.
@@ -13,16 +16,14 @@ extension JSONDocument {
 
     /// The value is a string and reads so.
     package func string(_ value: JSONValue, equals expected: StaticString) -> Bool {
-        guard let inside = inside(value) else { return false }
-        let bytes = bytes
-        return expected.withBytes { bytes.span.unescaped(inside, equals: $0) }
+        expected.withBytes { string(value, equals: $0) }
     }
 
     /// The value is a string and reads so.
     package func string(_ value: JSONValue, equals expected: Span<UInt8>) -> Bool {
         guard let inside = inside(value) else { return false }
         let bytes = bytes
-        return bytes.span.unescaped(inside, equals: expected)
+        return bytes.span.reads(Place(inside), isEscaped: value.isEscaped, as: expected)
     }
 
     /// The value is a string and reads so.
@@ -50,6 +51,15 @@ extension JSONDocument {
             result = sum
         }
         return result
+    }
+
+    /// The value is a number without fraction and exponent, of any size.
+    package func isSpelledAsInteger(_ value: JSONValue) -> Bool {
+        guard value.kind == .number else { return false }
+        let bytes = bytes
+        let text = bytes.span.extracting(value.range)
+        for index in text.indices where !text[index].isDigit && text[index] != .minus { return false }
+        return true
     }
 
     /// `true` or `false`.

@@ -13,6 +13,9 @@ enum JSONLexer {
     /// Where the next byte is that is not whitespace. There has to be one.
     @inline(__always)
     static func nextByte(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
+        // Nearly always it is the next byte, or a space is between.
+        if start < text.count, text[start] > 0x20 { return start }
+        if start + 1 < text.count, text[start] == 0x20, text[start + 1] > 0x20 { return start + 1 }
         let position = skipWhitespace(text, from: start)
         guard position < text.count else { throw JSONTextError(.unexpectedEnd, at: position) }
         return position

@@ -9,8 +9,9 @@ struct JSONOutline: Sendable {
         var value = Place(0..<0)
         /// The first entry that is not inside this one. While the object is open: the entry of the object around it.
         var next: UInt32 = 0
-        var nameIsEscaped: Bool
+        var nameIsEscaped = false
         var kind = JSONKind.null
+        var valueIsEscaped = false
         /// The members of this object follow; otherwise they have to be looked for in the text.
         var isRecorded = false
     }
@@ -26,7 +27,7 @@ struct JSONOutline: Sendable {
     private var current = 0
     private var depth = 0
     /// What becomes the next entry, once its value has been read or turns out to be an object.
-    private var pending = Entry(name: Place(0..<0), nameIsEscaped: false)
+    private var pending = Entry(name: Place(0..<0))
 
     init(levels: Int) {
         self.levels = levels
@@ -49,9 +50,10 @@ struct JSONOutline: Sendable {
 
     /// A string, a number or a literal in a container that is `depth` deep.
     @inline(__always)
-    mutating func scalar(_ kind: JSONKind, at range: Range<Int>, depth: Int) {
+    mutating func scalar(_ kind: JSONKind, at range: Range<Int>, depth: Int, isEscaped: Bool = false) {
         if depth == self.depth {
             pending.kind = kind
+            pending.valueIsEscaped = isEscaped
             add(range)
         }
     }
@@ -61,6 +63,7 @@ struct JSONOutline: Sendable {
     mutating func containerOpens(_ kind: JSONKind, at position: Int, depth: Int) {
         guard depth == self.depth else { return }
         pending.kind = kind
+        pending.valueIsEscaped = false
         pending.value = Place(position..<position)
         if kind == .object, depth < levels {
             enter()
@@ -138,6 +141,8 @@ struct JSONOutline: Sendable {
     @inline(__always)
     func value(_ index: Int) -> JSONValue {
         let entry = entries[index]
-        return JSONValue(kind: entry.kind, place: entry.value, record: entry.isRecorded ? index : nil)
+        return JSONValue(
+            kind: entry.kind, place: entry.value, record: entry.isRecorded ? index : nil,
+            isEscaped: entry.valueIsEscaped)
     }
 }

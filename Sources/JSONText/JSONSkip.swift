@@ -25,7 +25,8 @@ enum JSONSkip {
     static func value(_ text: Span<UInt8>, in range: Range<Int>) -> JSONValue? {
         let position = separators(text, from: range.lowerBound)
         guard position < range.upperBound, let kind = JSONKind(firstByte: text[position]) else { return nil }
-        return JSONValue(kind: kind, place: Place(position..<end(text, from: position)), record: nil)
+        let (end, isEscaped) = end(text, from: position)
+        return JSONValue(kind: kind, place: Place(position..<end), record: nil, isEscaped: isEscaped)
     }
 
     /// The position of the next name, value or closing bracket: after whitespace, a comma or a colon.
@@ -40,12 +41,12 @@ enum JSONSkip {
         return position
     }
 
-    /// The position after the value that starts at `start`.
-    private static func end(_ text: Span<UInt8>, from start: Int) -> Int {
+    /// The position after the value that starts at `start`, and whether that is a string with escapes.
+    private static func end(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
         switch text[start] {
-        case .quote: string(text, from: start).end
-        case .openBrace, .openBracket: container(text, from: start)
-        default: scalar(text, from: start)
+        case .quote: string(text, from: start)
+        case .openBrace, .openBracket: (container(text, from: start), false)
+        default: (scalar(text, from: start), false)
         }
     }
 

@@ -114,8 +114,15 @@ package struct JSONSplice: ~Copyable {
 
     /// The changed text of one value of the document, which may be the root or, say, only the result in an envelope.
     package consuming func rendered(_ value: JSONValue) -> SplicedText {
+        var text = SplicedText(capacity: value.range.count + inserted.count)
+        render(value, to: &text)
+        return text
+    }
+
+    /// Continues a text with the changed text of one value of the document.
+    package consuming func render(_ value: JSONValue, to text: inout SplicedText) {
         collectReplacements()
-        var text = SplicedText(source: document.bytes, inserted: inserted)
+        let bytes = document.bytes
         var position = value.range.lowerBound
         var previous: Replacement?
         for index in replacements.indices {
@@ -128,13 +135,12 @@ package struct JSONSplice: ~Copyable {
                 precondition(!isMistake, "a value is replaced twice")
                 continue
             }
-            text.keep(position..<replacement.range.lowerBound)
-            text.insert(replacement.text)
+            text.keep(position..<replacement.range.lowerBound, of: bytes)
+            text.append(inserted.span.extracting(replacement.text))
             position = replacement.range.upperBound
             previous = replacement
         }
-        text.keep(position..<value.range.upperBound)
-        return text
+        text.keep(position..<value.range.upperBound, of: bytes)
     }
 
     /// Puts together all that is replaced, in the order of the text.

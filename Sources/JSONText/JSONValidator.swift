@@ -19,8 +19,9 @@ enum JSONValidator {
             let start = position
             switch text[start] {
             case .quote:
-                position = try JSONLexer.string(text, from: start + 1).end
-                outline.scalar(.string, at: start..<position, depth: open.depth)
+                let string = try JSONLexer.string(text, from: start + 1)
+                position = string.end
+                outline.scalar(.string, at: start..<position, depth: open.depth, isEscaped: string.isEscaped)
             case .minus, .zero ... .nine:
                 position = try JSONLexer.number(text, from: start)
                 outline.scalar(.number, at: start..<position, depth: open.depth)

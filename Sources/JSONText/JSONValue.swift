@@ -8,8 +8,12 @@ package struct JSONValue: Equatable, Sendable {
     /// Told by the first byte.
     package let kind: JSONKind
 
+    /// It is a string and has a backslash in it, so its bytes are not what it says.
+    let isEscaped: Bool
+
     @inline(__always)
-    init(kind: JSONKind, place: Place, record: Int?) {
+    init(kind: JSONKind, place: Place, record: Int?, isEscaped: Bool) {
+        self.isEscaped = isEscaped
         self.kind = kind
         self.place = place
         recordOrNone = record.map { Int32($0) } ?? -1

@@ -30,18 +30,6 @@ extension Span<UInt8> {
     }
 
     func unescaped(_ range: Range<Int>, equals other: Span<UInt8>) -> Bool {
-        // Most strings have no escape: then it is a comparison of bytes.
-        let shorter = Swift.min(range.count, other.count)
-        for index in 0..<shorter {
-            let byte = self[range.lowerBound + index]
-            if byte == .backslash { return slowlyUnescaped(range, equals: other) }
-            if byte != other[index] { return false }
-        }
-        // What is left of either, escaped or not, the other has not.
-        return range.count == other.count
-    }
-
-    private func slowlyUnescaped(_ range: Range<Int>, equals other: Span<UInt8>) -> Bool {
         var bytes = UnescapedBytes(range)
         for index in other.indices {
             guard bytes.next(in: self) == other[index] else { return false }

@@ -1,75 +1,88 @@
-/// Bytes that are parts of one buffer with other bytes between them.
+/// Bytes of which the long parts may belong to another buffer.
 ///
-/// The buffer is shared, not copied, so that a large payload goes from one socket to the next without a copy; what is
-/// inserted is kept apart, and should be small.
+/// That buffer is shared, not copied, so that a large payload goes from one socket to the next without a copy. Short
+/// parts are copied: that costs less than to keep track of them, and a message of ordinary size is one allocation.
 package struct SplicedText: Sendable {
-    /// The buffer whose parts these are.
-    package let source: [UInt8]
+    /// Parts of the source up to this size are copied.
+    static let maxCopied = 4096
 
-    /// How many bytes it is in all.
-    package private(set) var count: Int
-
-    private var inserted: [UInt8]
-    private var pieces: [Piece]
+    /// The buffer to which the pieces refer that are not copies; empty while there is none.
+    private var source: [UInt8] = []
+    /// The bytes that are this text's own, in the order in which they came.
+    private var own: [UInt8]
+    /// What comes before the tail, in order. Ordinary texts are all tail.
+    private var pieces: [Piece] = []
+    /// The tail is what `own` holds from here on.
+    private var tailStart = 0
+    private var sourceCount = 0
 
     private struct Piece {
         var range: Range<Int>
-        var isInserted: Bool
-    }
-
-    /// The whole of a buffer, with nothing inserted.
-    package init(_ bytes: [UInt8]) {
-        self.init(source: bytes, inserted: [])
-        keep(0..<bytes.count)
+        var isOwn: Bool
     }
 
     /// Nothing yet.
-    /// - Parameter inserted: what `insert` will refer to.
-    init(source: [UInt8], inserted: [UInt8]) {
-        self.source = source
-        self.inserted = inserted
-        self.count = 0
-        pieces = []
-        pieces.reserveCapacity(8)
+    /// - Parameter capacity: how long it will be, about.
+    package init(capacity: Int = 0) {
+        own = []
+        own.reserveCapacity(min(capacity, 2 * SplicedText.maxCopied))
     }
 
-    /// Continues with a part of the source.
-    mutating func keep(_ range: Range<Int>) {
-        add(Piece(range: range, isInserted: false))
-    }
-
-    /// Continues with a part of what was handed to the initialiser as inserted.
-    mutating func insert(_ range: Range<Int>) {
-        add(Piece(range: range, isInserted: true))
-    }
-
-    private mutating func add(_ piece: Piece) {
-        guard !piece.range.isEmpty else { return }
-        count += piece.range.count
-        if let last = pieces.last, last.isInserted == piece.isInserted,
-            last.range.upperBound == piece.range.lowerBound
-        {
-            pieces[pieces.count - 1].range = last.range.lowerBound..<piece.range.upperBound
+    /// The whole of a buffer.
+    package init(_ bytes: [UInt8]) {
+        if bytes.count <= SplicedText.maxCopied {
+            own = bytes
         } else {
-            pieces.append(piece)
+            own = []
+            refer(to: 0..<bytes.count, of: bytes)
         }
     }
 
-    /// Puts text after what there is.
-    package mutating func append(_ text: StaticString) {
-        text.withBytes { append($0) }
+    /// How many bytes it is in all.
+    package var count: Int { own.count + sourceCount }
+
+    /// Continues with a part of a buffer, which has to be the same each time.
+    @inline(__always)
+    mutating func keep(_ range: Range<Int>, of buffer: [UInt8]) {
+        if range.count <= SplicedText.maxCopied {
+            own.append(buffer.span, range)
+        } else {
+            refer(to: range, of: buffer)
+        }
     }
+
+    @inline(never)
+    private mutating func refer(to range: Range<Int>, of buffer: [UInt8]) {
+        if source.isEmpty { source = buffer }
+        endTail()
+        pieces.append(Piece(range: range, isOwn: false))
+        sourceCount += range.count
+    }
+
+    private mutating func endTail() {
+        if tailStart < own.count { pieces.append(Piece(range: tailStart..<own.count, isOwn: true)) }
+        tailStart = own.count
+    }
+
+    /// Puts text after what there is.
+    @inline(__always)
+    package mutating func append(_ text: StaticString) { own.append(text) }
 
     /// Puts a copy of bytes after what there is.
-    package mutating func append(_ bytes: [UInt8]) {
-        append(bytes.span)
+    @inline(__always)
+    package mutating func append(_ bytes: [UInt8]) { append(bytes.span) }
+
+    @inline(__always)
+    mutating func append(_ bytes: Span<UInt8>) { own.append(bytes, 0..<bytes.count) }
+
+    /// Puts a copy of a value, as it is spelled, after what there is.
+    package mutating func append(_ value: JSONValue, of document: JSONDocument) {
+        let bytes = document.bytes
+        own.append(bytes.span, value.range)
     }
 
-    private mutating func append(_ bytes: Span<UInt8>) {
-        let start = inserted.count
-        inserted.append(bytes, 0..<bytes.count)
-        insert(start..<inserted.count)
-    }
+    /// Puts an integer after what there is.
+    package mutating func appendJSON(_ integer: Int) { own.appendJSON(integer) }
 
     /// Puts text before what there is.
     package mutating func prepend(_ text: StaticString) {
@@ -83,22 +96,29 @@ package struct SplicedText: Sendable {
 
     private mutating func prepend(_ bytes: Span<UInt8>) {
         guard !bytes.isEmpty else { return }
-        let start = inserted.count
-        inserted.append(bytes, 0..<bytes.count)
-        pieces.insert(Piece(range: start..<inserted.count, isInserted: true), at: 0)
-        count += bytes.count
+        if pieces.isEmpty {
+            bytes.withUnsafeBufferPointer { own.insert(contentsOf: $0, at: 0) }
+        } else {
+            endTail()
+            append(bytes)
+            pieces.insert(Piece(range: tailStart..<own.count, isOwn: true), at: 0)
+            tailStart = own.count
+        }
     }
 
     /// Appends the whole to a buffer: here the bytes are copied.
     package func append(to out: inout [UInt8]) {
         out.reserveCapacity(out.count + count)
         for piece in pieces {
-            out.append(piece.isInserted ? inserted.span : source.span, piece.range)
+            out.append(piece.isOwn ? own.span : source.span, piece.range)
         }
+        out.append(own.span, tailStart..<own.count)
     }
 
-    /// The pieces in order, as parts of the buffers that hold them: nothing is copied.
+    /// The parts in order, as parts of the buffers that hold them: nothing is copied.
     package var slices: [ArraySlice<UInt8>] {
-        pieces.map { ($0.isInserted ? inserted : source)[$0.range] }
+        var slices = pieces.map { ($0.isOwn ? own : source)[$0.range] }
+        if tailStart < own.count { slices.append(own[tailStart...]) }
+        return slices
     }
 }

@@ -77,7 +77,8 @@ package final class LegacyCall {
     /// The answer, if it is among what the server sent at once; the rest is served.
     private func answer(in text: [UInt8]) throws(BackendError) -> LegacyAnswer? {
         var answer: LegacyAnswer?
-        for message in try messages(in: text) {
+        var messages = try messages(in: text)
+        while let message = messages.next() {
             switch message.kind {
             case .response(let id, let outcome):
                 if let id, message.document.integer(id) == Int64(self.id) {
@@ -120,7 +121,7 @@ package final class LegacyCall {
         return BackendError(.rejected(status: head.status), "the server answered with HTTP \(head.status)")
     }
 
-    private func messages(in text: [UInt8]) throws(BackendError) -> [Envelope] {
+    private func messages(in text: [UInt8]) throws(BackendError) -> BackendMessages {
         do {
             return try session.read(text)
         } catch {

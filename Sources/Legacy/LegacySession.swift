@@ -322,8 +322,8 @@ package final class LegacySession {
     }
 
     /// The messages in what the server sent at once.
-    func read(_ text: [UInt8]) throws -> [Envelope] {
-        try BackendMessages.read(text, revision: handshake.revision, maxDepth: backend.limits.maxDepth)
+    func read(_ text: [UInt8]) throws -> BackendMessages {
+        try BackendMessages(text, revision: handshake.revision, maxDepth: backend.limits.maxDepth)
     }
 
     /// Answers a request of the server: `ping` as it asks, and everything else with "method not found", because no
@@ -424,7 +424,8 @@ package final class LegacySession {
     /// A message on the GET stream.
     func hear(_ text: [UInt8]) {
         // What is no message here belongs to nobody's call, and is dropped.
-        for message in (try? read(text)) ?? [] {
+        guard let messages = try? read(text) else { return }
+        for message in messages {
             switch message.kind {
             case .request: answer(message, credentials: credentials)
             case .notification: hear(message, on: nil)

@@ -3,13 +3,28 @@ import HTTPWire
 import MCP
 import Translation
 
-/// The HTTP head of a request to a legacy server.
+/// The HTTP head of requests to a legacy server.
 struct RequestHead {
-    let method: HTTPMethod
-    let backend: Backend
-    let sessionID: [UInt8]?
-    /// The negotiated revision; nil before there is one.
-    let revision: Revision?
+    private let method: HTTPMethod
+    /// What all of them have in common, written once.
+    private let common: [UInt8]
+
+    /// - Parameter revision: the negotiated one; nil before there is one.
+    init(method: HTTPMethod, backend: Backend, sessionID: [UInt8]?, revision: Revision?) {
+        self.method = method
+        var head: [UInt8] = []
+        guard var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &head)
+        else {
+            preconditionFailure("the configuration let an impossible URL through")
+        }
+        // Both types, spelled out: the Python SDK refuses `*/*`.
+        writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
+        if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
+        if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
+        if method == .post { writer.field("content-type", "application/json") }
+        writer.interrupt(into: &head)
+        common = head
+    }
 
     /// The whole request.
     ///
@@ -20,28 +35,19 @@ struct RequestHead {
         _ credentials: Credentials, body: some HTTPBody = [UInt8](), trace: TraceContext? = nil,
         lastEventID: [UInt8]? = nil
     ) -> HTTPMessage {
-        HTTPMessage(body, headSize: 512) { write(credentials, trace, bodySize: body.count, lastEventID, to: &$0) }
+        HTTPMessage(body, headSize: common.count + 256) {
+            write(credentials, trace, bodySize: body.count, lastEventID, to: &$0)
+        }
     }
 
     private func write(
         _ credentials: Credentials, _ trace: TraceContext?, bodySize: Int, _ lastEventID: [UInt8]?,
         to output: inout [UInt8]
     ) {
-        guard
-            var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &output)
-        else {
-            preconditionFailure("the configuration let an impossible URL through")
-        }
-        // Both types, spelled out: the Python SDK refuses `*/*`.
-        writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
-        if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
-        if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
+        var writer = HTTPHeadWriter(continuing: common, into: &output)
+        if method == .post { writer.field("content-length", bodySize) }
         // An id that no header can carry would be no place to go on from: the server then answers as it sees fit.
         if let lastEventID { _ = writer.field(Header.lastEventID, lastEventID) }
-        if method == .post {
-            writer.field("content-type", "application/json")
-            writer.field("content-length", bodySize)
-        }
         for line in credentials.lines { writer.field(line.name, line.value) }
         if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
         writer.end(into: &output)

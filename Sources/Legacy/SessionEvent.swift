@@ -3,9 +3,7 @@ package import Translation
 /// What a pool tells of its sessions to whoever keeps what they said.
 package enum SessionEvent {
     /// A handshake succeeded.
-    ///
-    /// - Parameter serverInfo: as the server spelled it.
-    case opened(SessionKey, serverInfo: [UInt8])
+    case opened(SessionKey, ServerInfo)
     /// The server said on a session of this key that something has changed.
     case changed(SessionKey, Cue)
     /// On a session of this key the server could not be heard for a while: it may have said that anything has changed.

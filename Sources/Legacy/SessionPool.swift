@@ -65,7 +65,7 @@ package final class SessionPool {
     private var waiting: [Table.Ticket: Waiting] = [:]
     private let sweep: Deadline
     /// As the server called itself last.
-    private var serverInfo: [UInt8]?
+    private var serverInfo: ServerInfo?
 
     /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
     /// handshake, or calls itself otherwise.
@@ -250,7 +250,7 @@ package final class SessionPool {
             serverInfo = session.handshake.serverInfo
             sessions[id] = session
             keys[id] = key
-            onEvent?(.opened(key, serverInfo: session.handshake.serverInfo))
+            onEvent?(.opened(key, session.handshake.serverInfo))
             table.opened(id)
             opening.result = .success(session)
             return session

@@ -93,6 +93,9 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// How many sessions each owner has.
     private var held: [Owner: Int] = [:]
     private var lastID = 0
+    /// What ``leaseReady(_:at:)`` found last, which it nearly always finds next: most loops serve one key. It may be
+    /// outdated.
+    private var latest: (key: Key, id: ID)?
 
     /// The calls that wait, in the order in which they came. No owner here has none.
     private var queues: [Owner: [Waiting]] = [:]
@@ -113,11 +116,18 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// ``lease(_:at:)`` where a session is ready; nil, and nothing has changed, where none is.
     package mutating func leaseReady(_ key: Key, at now: Instant) -> ID? {
-        guard let id = current[key], let place = records.index(forKey: id), records.values[place].state == .ready
-        else { return nil }
+        if let latest, latest.key == key, use(latest.id, at: now) { return latest.id }
+        guard let id = current[key], use(id, at: now) else { return nil }
+        latest = (key, id)
+        return id
+    }
+
+    /// One more call on a session, if it is ready.
+    private mutating func use(_ id: ID, at now: Instant) -> Bool {
+        guard let place = records.index(forKey: id), records.values[place].state == .ready else { return false }
         records.values[place].uses += 1
         records.values[place].lastUsed = now
-        return id
+        return true
     }
 
     /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`

@@ -58,14 +58,19 @@ package struct Envelope: Sendable {
         guard let version = document.value("jsonrpc", of: root), document.string(version, equals: "2.0") else {
             throw .wrongVersion
         }
+        let params = document.value("params", of: root)
+        let meta = params.flatMap { document.value("_meta", of: $0, .object) }
+        let kind = try Envelope.kind(of: document)
+        if let params {
+            guard params.kind == .object else { throw .paramsNotAnObject }
+            guard !document.hasDuplicateNames(params) else { throw .duplicateMember }
+            if let meta, document.hasDuplicateNames(meta) { throw .duplicateMember }
+        }
+        // Last, when nothing throws any more: what was set before would be copied.
         self.document = document
-        params = document.value("params", of: root)
-        meta = params.flatMap { document.value("_meta", of: $0, .object) }
-        kind = try Envelope.kind(of: document)
-        guard let params else { return }
-        guard params.kind == .object else { throw .paramsNotAnObject }
-        guard !document.hasDuplicateNames(params) else { throw .duplicateMember }
-        if let meta, document.hasDuplicateNames(meta) { throw .duplicateMember }
+        self.kind = kind
+        self.params = params
+        self.meta = meta
     }
 
     private static func kind(of document: JSONDocument) throws(Flaw) -> Kind {
@@ -91,7 +96,7 @@ package struct Envelope: Sendable {
     package static func isValidID(_ id: JSONValue, in document: JSONDocument) -> Bool {
         switch id.kind {
         case .string: true
-        case .number: document.raw(id).allSatisfy { $0 == UInt8(ascii: "-") || (0x30...0x39).contains($0) }
+        case .number: document.isSpelledAsInteger(id)
         case .object, .array, .boolean, .null: false
         }
     }

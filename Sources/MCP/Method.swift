@@ -76,6 +76,6 @@ package enum Method: Sendable, CaseIterable {
 
 /// Server capabilities that decide which methods exist; of `logging`, which the client has none of any more, Remora's own
 /// `logging/setLevel`.
-package enum ServerCapability: String, Sendable {
+package enum ServerCapability: String, Sendable, CaseIterable {
     case tools, prompts, resources, completions, logging
 }

@@ -15,8 +15,10 @@ package protocol SocketHandler: AnyObject {
 }
 
 /// A connected stream socket on a loop: edge-triggered, read as soon as there is something, written directly.
-package final class Socket {
+@safe package final class Socket {
     private let loop: Loop
+    /// The same, for what every event does: a count of references is an atomic operation.
+    private let runningLoop: Unmanaged<Loop>
     private var fd: Int32
     private let reading = Event()
     /// Made when the kernel first takes less than it is offered, which most sockets never see.
@@ -34,6 +36,7 @@ package final class Socket {
     /// Takes over a connected, non-blocking descriptor; `close` or `deinit` closes it.
     init(adopting fd: Int32, on loop: Loop) {
         self.loop = loop
+        unsafe runningLoop = Unmanaged.passUnretained(loop)
         self.fd = fd
         var one: Int32 = 1
         // Answers are written whole: waiting to fill a segment would only delay them.
@@ -55,8 +58,13 @@ package final class Socket {
         unsafe reading.assign(
             loop.base, fd: fd, events: EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
             callback: { _, what, context in
-                let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
-                socket.loop.turn { socket.readable(untilEnd: what & EV_CLOSED != 0) }
+                // Sound without references: the loop is running, and `readable` holds the handler, which owns the socket,
+                // and is the last to use it here.
+                unsafe Unmanaged<Socket>.fromOpaque(context!)._withUnsafeGuaranteedRef { socket in
+                    unsafe socket.runningLoop._withUnsafeGuaranteedRef { loop in
+                        loop.turn { socket.readable(untilEnd: what & EV_CLOSED != 0) }
+                    }
+                }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         reading.add()
@@ -75,15 +83,21 @@ package final class Socket {
     }
 
     private func readable(untilEnd: Bool) {
+        // It may close the socket, and let go of it, while it is told.
+        guard let handler else { return }
+        withExtendedLifetime(handler) { read(for: handler, untilEnd: untilEnd) }
+    }
+
+    private func read(for handler: any SocketHandler, untilEnd: Bool) {
         mayHaveInput = true
-        let buffer = unsafe loop.receiveBuffer
+        let buffer = unsafe runningLoop._withUnsafeGuaranteedRef { unsafe $0.receiveBuffer }
         while fd >= 0, !hasEnded {
             if isPaused { return }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 let bytes = unsafe UnsafeBufferPointer(
                     start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-                handler?.received(unsafe bytes.span)
+                handler.received(unsafe bytes.span)
                 if count < buffer.count, !untilEnd { break }
             } else if count == 0 {
                 return end(nil)

@@ -51,9 +51,9 @@ package struct LogLine {
     /// A value of ours.
     package mutating func field(_ name: StaticString, _ value: StaticString) {
         append(name, valueSize: value.utf8CodeUnitCount + 2) { output in
-            output.append("\"")
+            output.append(UInt8(ascii: "\""))
             output.append(value)
-            output.append("\"")
+            output.append(UInt8(ascii: "\""))
         }
     }
 
@@ -78,9 +78,9 @@ package struct LogLine {
         // Not within a character of several bytes.
         while end > 0, end < text.count, text[end] & 0xC0 == 0x80 { end -= 1 }
         append(name, valueSize: end * LogLine.maxEscaped + 2) { output in
-            output.append("\"")
+            output.append(UInt8(ascii: "\""))
             output.append(escaping: text, first: end)
-            output.append("\"")
+            output.append(UInt8(ascii: "\""))
         }
     }
 
@@ -96,14 +96,17 @@ package struct LogLine {
         let format = format
         bytes.append(addingCapacity: name.utf8CodeUnitCount + 4 + valueSize) { output in
             switch format {
+            // Single bytes: a text is a call of `memcpy`, and there are many fields.
             case .json:
-                output.append(",\"")
+                output.append(UInt8(ascii: ","))
+                output.append(UInt8(ascii: "\""))
                 output.append(name)
-                output.append("\":")
+                output.append(UInt8(ascii: "\""))
+                output.append(UInt8(ascii: ":"))
             case .text:
-                output.append(" ")
+                output.append(UInt8(ascii: " "))
                 output.append(name)
-                output.append("=")
+                output.append(UInt8(ascii: "="))
             }
             value(&output)
         }

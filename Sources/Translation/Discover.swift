@@ -26,9 +26,9 @@ package enum Discover {
             text.append(#","cacheScope":"#)
             text.append(contentsOf: hints.cacheScope)
         }
-        text.append(#","_meta":{"io.modelcontextprotocol/serverInfo":"#)
-        text.append(contentsOf: handshake.serverInfo)
-        text.append("}}}")
+        text.append(",")
+        text.append(contentsOf: handshake.serverInfo.meta)
+        text.append("}}")
         return SplicedText(text)
     }
 

@@ -31,8 +31,8 @@ package enum ErrorTranslation {
         if document.value("message", of: error, .string) == nil {
             splice.set("message", to: "\"The server gave no message.\"", in: error, at: .end)
         }
-        var text = splice.rendered(error)
-        text.prepend(ResponseText.errorHead(id: request.rawID))
+        var text = SplicedText(ResponseText.errorHead(id: request.rawID))
+        splice.render(error, to: &text)
         text.append("}")
         return TranslatedError(code: code, text: text)
     }

@@ -13,7 +13,9 @@ package struct Handshake: Sendable {
 
     package let revision: Revision
     /// As the server spelled it.
-    package let serverInfo: [UInt8]
+    package let serverInfo: ServerInfo
+    /// Looked up once: each call asks.
+    private let offered: [ServerCapability]
     let document: JSONDocument
     let result: JSONValue
 
@@ -29,15 +31,21 @@ package struct Handshake: Sendable {
             throw .unsupportedRevision(spelled)
         }
         self.revision = revision
-        self.serverInfo = Array(document.raw(serverInfo))
+        self.serverInfo = ServerInfo(Array(document.raw(serverInfo)))
+        offered = ServerCapability.allCases.filter {
+            Handshake.offers($0, capabilities, in: document, revision: revision)
+        }
         self.document = document
         self.result = result
     }
 
     /// Whether the server has the capability. 2024-11-05 has no flag for completions, and Python SDKs of 2025-03-26 do
     /// not set it: whatever has arguments to complete, prompts or resource templates, counts there.
-    package func offers(_ capability: ServerCapability) -> Bool {
-        guard let capabilities = document.value("capabilities", of: result) else { return false }
+    package func offers(_ capability: ServerCapability) -> Bool { offered.contains(capability) }
+
+    private static func offers(
+        _ capability: ServerCapability, _ capabilities: JSONValue, in document: JSONDocument, revision: Revision
+    ) -> Bool {
         func has(_ name: StaticString) -> Bool { document.value(name, of: capabilities, .object) != nil }
         switch capability {
         case .tools: return has("tools")

@@ -48,8 +48,10 @@ package struct ListAssembly {
     private func translated(
         _ result: JSONValue, in document: JSONDocument
     ) throws(TranslationError) -> JSONDocument {
+        var spliced = SplicedText(capacity: result.range.count + 256)
+        try ResultTranslation.append(result, in: document, of: method, with: context, to: &spliced)
         var text: [UInt8] = []
-        try ResultTranslation.modernResult(result, in: document, of: method, with: context).append(to: &text)
+        spliced.append(to: &text)
         do throws(JSONTextError) {
             // Only the outer object is looked at again; to remember the items' members would take more than the text.
             return try JSONDocument(text, maxDepth: .max, recording: 1)

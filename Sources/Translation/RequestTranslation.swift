@@ -16,42 +16,56 @@ package struct RequestContext: Sendable {
 
 /// Modern requests as a legacy server reads them.
 package enum RequestTranslation {
-    /// Members of `params` that the older revisions do not have: answers to questions, sealed state, and the task
-    /// augmentation, which a client of 2026-07-28 can only have sent by mistake.
-    private static let modernParameters: [StaticString] = ["inputResponses", "requestState", "task"]
-
     /// The request with its own id and without what only 2026-07-28 knows. Everything else stays as it was spelled.
     package static func legacy(_ request: ModernRequest, in context: RequestContext) -> SplicedText {
-        var splice = JSONSplice(request.document)
-        var removed = modernParameters
-        if request.trace?.changesMeta != true, hasNothingToKeep(request.meta, in: request.document) {
-            removed.append("_meta")
-        } else {
-            translateMeta(of: request, with: context, in: &splice)
-        }
-        if request.method == .complete, context.revision < .v2025_06_18 {
-            removed.append("context")
-            if let reference = request.document.value("ref", of: request.params) {
-                splice.remove("title", from: reference)
-            }
-        }
         let document = request.document
-        splice.remove(from: request.params) { member in removed.contains { document.name(of: member, equals: $0) } }
-        var text = splice.rendered(request.params)
-        text.prepend(head(id: context.id, method: request.method))
+        var text = SplicedText(capacity: request.params.range.count + 96)
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.appendJSON(context.id)
+        text.append(#","method":""#)
+        text.append(request.method.name)
+        text.append(#"","params":"#)
+        if isTranslatedByRemoval(request, in: context) {
+            text.append(request.params, of: document) { member in
+                isModernParameter(member, in: document) || document.name(of: member, equals: "_meta")
+            }
+        } else {
+            splice(request, in: context).render(request.params, to: &text)
+        }
         text.append("}")
         return text
     }
 
-    private static func head(id: Int, method: Method) -> [UInt8] {
-        var head = [UInt8]()
-        head.reserveCapacity(80)
-        head.append(#"{"jsonrpc":"2.0","id":"#)
-        head.appendJSON(id)
-        head.append(#","method":""#)
-        head.append(method.name)
-        head.append(#"","params":"#)
-        return head
+    /// Whether the request, as nearly every one, loses members of `params` and else stays as it is.
+    private static func isTranslatedByRemoval(_ request: ModernRequest, in context: RequestContext) -> Bool {
+        !keepsMeta(of: request) && !isOldCompletion(request, in: context)
+    }
+
+    private static func splice(_ request: ModernRequest, in context: RequestContext) -> JSONSplice {
+        let document = request.document
+        var splice = JSONSplice(document)
+        splice.remove(from: request.params) { isModernParameter($0, in: document) }
+        if keepsMeta(of: request) {
+            translateMeta(of: request, with: context, in: &splice)
+        } else {
+            splice.remove("_meta", from: request.params)
+        }
+        if isOldCompletion(request, in: context) {
+            splice.remove("context", from: request.params)
+            if let reference = document.value("ref", of: request.params) { splice.remove("title", from: reference) }
+        }
+        return splice
+    }
+
+    /// Members of `params` that the older revisions do not have: answers to questions, sealed state, and the task
+    /// augmentation, which a client of 2026-07-28 can only have sent by mistake.
+    private static func isModernParameter(_ member: JSONMember, in document: JSONDocument) -> Bool {
+        document.name(of: member, equals: "inputResponses") || document.name(of: member, equals: "requestState")
+            || document.name(of: member, equals: "task")
+    }
+
+    private static func isOldCompletion(_ request: ModernRequest, in context: RequestContext) -> Bool {
+        request.method == .complete && context.revision < .v2025_06_18
     }
 
     /// The protocol's own keys say nothing to an older server. A progress token becomes the request's id, because
@@ -69,7 +83,10 @@ package enum RequestTranslation {
         request.trace?.add(to: request.meta, in: &splice)
     }
 
-    private static func hasNothingToKeep(_ meta: JSONValue, in document: JSONDocument) -> Bool {
-        document.members(of: meta).allSatisfy { document.hasName($0, prefix: MetaKey.protocolPrefix) }
+    /// Whether anything in `_meta` says something to an older server.
+    private static func keepsMeta(of request: ModernRequest) -> Bool {
+        if request.trace?.changesMeta == true { return true }
+        let document = request.document
+        return document.hasMember(of: request.meta) { !document.hasName($0, prefix: MetaKey.protocolPrefix) }
     }
 }

@@ -3,11 +3,11 @@ import MCP
 
 /// What a modern result says beyond what the legacy one did.
 package struct ResultContext: Sendable {
-    /// The `serverInfo` of the handshake, as the server spelled it.
-    package let serverInfo: [UInt8]
+    /// The `serverInfo` of the handshake.
+    package let serverInfo: ServerInfo
     package let caching: CachePolicy
 
-    package init(serverInfo: [UInt8], caching: CachePolicy) {
+    package init(serverInfo: ServerInfo, caching: CachePolicy) {
         self.serverInfo = serverInfo
         self.caching = caching
     }
@@ -30,17 +30,60 @@ package enum ResultTranslation {
     package static func modern(
         _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
     ) throws(TranslationError) -> SplicedText {
-        var text = try modernResult(result, in: document, of: request.method, with: context)
-        text.prepend(ResponseText.resultHead(id: request.rawID))
+        var text = SplicedText(capacity: result.range.count + context.serverInfo.meta.count + 160)
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.append(request.id, of: request.document)
+        text.append(#","result":"#)
+        try append(result, in: document, of: request.method, with: context, to: &text)
         text.append("}")
         return text
     }
 
     /// The result alone, to a request of this method.
-    static func modernResult(
-        _ result: JSONValue, in document: JSONDocument, of method: Method, with context: ResultContext
-    ) throws(TranslationError) -> SplicedText {
+    static func append(
+        _ result: JSONValue, in document: JSONDocument, of method: Method, with context: ResultContext,
+        to text: inout SplicedText
+    ) throws(TranslationError) {
         guard result.kind == .object else { throw .notAnObject }
+        if isTranslatedByAddition(result, in: document, of: method) {
+            text.append(
+                result, of: document, adding: #""resultType":"complete""#, and: lastMembers(of: context, for: method))
+        } else {
+            splice(result, in: document, of: method, with: context).render(result, to: &text)
+        }
+    }
+
+    /// Whether the result, as nearly every one, has nothing that Remora would change, and gets members beside its own.
+    private static func isTranslatedByAddition(
+        _ result: JSONValue, in document: JSONDocument, of method: Method
+    ) -> Bool {
+        switch method {
+        case .listTools, .complete: return false
+        case .callTool where !ToolTranslation.hasContent(result, in: document): return false
+        default: break
+        }
+        return !document.hasMember(of: result) { member in
+            document.name(of: member, equals: "_meta") || document.name(of: member, equals: "resultType")
+                || document.name(of: member, equals: "inputRequests")
+                || document.name(of: member, equals: "requestState")
+                || document.name(of: member, equals: "ttlMs") || document.name(of: member, equals: "cacheScope")
+        }
+    }
+
+    /// What ``splice(_:in:of:with:)`` puts at the end of a result that has none of it.
+    private static func lastMembers(of context: ResultContext, for method: Method) -> [UInt8] {
+        guard let hints = context.caching.hints(for: method) else { return context.serverInfo.meta }
+        var text = context.serverInfo.meta
+        text.append(#","ttlMs":"#)
+        text.append(contentsOf: hints.ttlMs)
+        text.append(#","cacheScope":"#)
+        text.append(contentsOf: hints.cacheScope)
+        return text
+    }
+
+    private static func splice(
+        _ result: JSONValue, in document: JSONDocument, of method: Method, with context: ResultContext
+    ) -> JSONSplice {
         var splice = JSONSplice(document)
         splice.remove("inputRequests", "requestState", from: result)
         splice.set("resultType", to: "\"complete\"", in: result, at: .start)
@@ -55,23 +98,20 @@ package enum ResultTranslation {
         case .complete: CompletionTranslation.completed(result, of: document, &splice)
         default: break
         }
-        return splice.rendered(result)
+        return splice
     }
 
     /// Puts the server's name into `_meta` and takes out what belongs to a task that the client knows nothing of.
     private static func nameServer(
-        _ serverInfo: [UInt8], in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
+        _ serverInfo: ServerInfo, in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
     ) {
         if let meta = document.value("_meta", of: result, .object) {
             splice.remove(MetaKey.relatedTask, from: meta)
-            splice.set(MetaKey.serverInfo, to: serverInfo, in: meta, at: .end)
+            splice.set(MetaKey.serverInfo, to: serverInfo.text, in: meta, at: .end)
             // A client that reads the last of two would get one that Remora has not seen to.
             splice.remove(from: result) { document.name(of: $0, equals: "_meta") && $0.value != meta }
         } else {
-            var meta = Array(#"{"io.modelcontextprotocol/serverInfo":"#.utf8)
-            meta.append(contentsOf: serverInfo)
-            meta.append(UInt8(ascii: "}"))
-            splice.set("_meta", to: meta, in: result, at: .end)
+            splice.set("_meta", to: serverInfo.metaValue, in: result, at: .end)
         }
     }
 }

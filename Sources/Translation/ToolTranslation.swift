@@ -33,8 +33,7 @@ enum ToolTranslation {
     /// In a call's result `content` is required. Where a server gave only structured content, its JSON is the text,
     /// as server/tools, "Structured Content", asks for.
     static func called(_ result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice) {
-        // `null` is what an empty list of Go looks like.
-        if let content = document.value("content", of: result), content.kind != .null { return }
+        if hasContent(result, in: document) { return }
         var content = Array("[".utf8)
         if let structured = document.value("structuredContent", of: result) {
             content.append(#"{"type":"text","text":"#)
@@ -43,5 +42,11 @@ enum ToolTranslation {
         }
         content.append(UInt8(ascii: "]"))
         splice.set("content", to: content, in: result, at: .end)
+    }
+
+    /// Whether a call's result has the required `content`. `null` is what an empty list of Go looks like.
+    static func hasContent(_ result: JSONValue, in document: JSONDocument) -> Bool {
+        guard let content = document.value("content", of: result) else { return false }
+        return content.kind != .null
     }
 }

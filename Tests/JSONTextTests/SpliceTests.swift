@@ -116,14 +116,56 @@ import Testing
         }
     }
 
-    @Test func pieces() {
-        var text = SplicedText(Array("bcd".utf8))
-        text.prepend("a")
-        text.append("ef")
-        #expect(text.slices.map { String(decoding: $0, as: UTF8.self) } == ["a", "bcd", "ef"])
-        #expect(text.string == "abcdef")
-        #expect(text.count == 6)
+    @Test func shortPartsAreJoinedAndLongOnesAreNotCopied() throws {
+        var short = SplicedText(Array("bcd".utf8))
+        short.prepend("a")
+        short.append("ef")
+        #expect(short.slices.map { String(decoding: $0, as: UTF8.self) } == ["abcdef"])
         #expect(SplicedText([]).count == 0)
+        #expect(SplicedText([]).slices.isEmpty)
+
+        let payload = [UInt8](repeating: UInt8(ascii: "x"), count: SplicedText.maxCopied + 1)
+        var long = SplicedText(payload)
+        long.prepend("b")
+        long.append("c")
+        long.append("d")
+        long.prepend("a")
+        #expect(long.slices.map(\.count) == [1, 1, payload.count, 2])
+        #expect(long.string == "ab" + String(decoding: payload, as: UTF8.self) + "cd")
+        #expect(long.count == payload.count + 4)
+        let isShared = long.slices[2].withUnsafeBufferPointer { part in
+            payload.withUnsafeBufferPointer { $0.baseAddress == part.baseAddress }
+        }
+        #expect(isShared)
+    }
+
+    /// The short cuts for what nearly every message needs write what a splice does.
+    @Test func walksGiveWhatASpliceGives() throws {
+        var random = Seeded(5)
+        for _ in 0..<4000 {
+            let tree = Tree.random(depth: 3, using: &random)
+            let document = try JSONDocument(
+                text: tree.text(&random), recording: Int.random(in: 0...3, using: &random))
+            guard document.root.kind == .object else { continue }
+            let names = document.members(of: document.root).map(\.name)
+            let removed = Set(names.filter { _ in Bool.random(using: &random) })
+
+            var splice = JSONSplice(document)
+            splice.remove(from: document.root) { removed.contains($0.name) }
+            var text = SplicedText()
+            text.append(document.root, of: document) { removed.contains($0.name) }
+            let spliced = splice.rendered(document.root).string
+            #expect(text.string == spliced)
+
+            var adding = JSONSplice(document)
+            adding.set("first", to: "[1]", in: document.root, at: .start)
+            adding.set("last", to: "2", in: document.root)
+            var more = SplicedText()
+            more.append(
+                document.root, of: document, adding: #""first":[1]"#, and: Array(#""last":2"#.utf8))
+            let added = adding.rendered(document.root).string
+            #expect(more.string == added)
+        }
     }
 
     @Test func manyRemovalsTakeNoTimeToSpeakOf() throws {

@@ -8,7 +8,7 @@ import Testing
     private static let two = #"[{"jsonrpc":"2.0","method":"a"},{"jsonrpc":"2.0","id":0,"method":"ping"}]"#
 
     private func count(_ text: String, _ revision: Revision) throws -> Int {
-        try BackendMessages.read(Array(text.utf8), revision: revision, maxDepth: 8).count
+        Array(try BackendMessages(Array(text.utf8), revision: revision, maxDepth: 8)).count
     }
 
     @Test func aBatchOf2025_03_26IsTakenApart() throws {

@@ -144,7 +144,7 @@ import Testing
         }
         switch outcome {
         case .result(let result):
-            let serverInfo = Array(#"{"name":"old","version":"1.0"}"#.utf8)
+            let serverInfo = ServerInfo(Array(#"{"name":"old","version":"1.0"}"#.utf8))
             let context = ResultContext(serverInfo: serverInfo, caching: try caching(file))
             return string(
                 try ResultTranslation.modern(

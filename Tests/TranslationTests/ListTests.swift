@@ -7,7 +7,7 @@ import Testing
 /// Lists of several pages, put together and cut again.
 @Suite struct ListTests {
     private static let context = ResultContext(
-        serverInfo: Array(#"{"name":"old","version":"1.0"}"#.utf8),
+        serverInfo: ServerInfo(Array(#"{"name":"old","version":"1.0"}"#.utf8)),
         caching: CachePolicy(ttlMs: 30_000, scope: .private))
     private static let tail =
         #""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"old","version":"1.0"}},"ttlMs":5,"cacheScope":"private""#

@@ -16,8 +16,8 @@ final class SubscriptionChannel {
     private let credentials: Credentials
     private let sessions: SessionPool
     private var lease: Lease?
-    /// Of the last session, as the server spelled it.
-    private var serverInfo: [UInt8] = []
+    /// Of the last session.
+    private var serverInfo: ServerInfo?
     private var isRenewing = false
     private var isClosed = false
     private var listeners: [SubscriptionBook.ID: Subscription] = [:]
@@ -211,8 +211,8 @@ final class SubscriptionChannel {
 
     /// Ends every subscription, with the result that says that it was on purpose.
     func endAll() {
-        let serverInfo = lease?.session.handshake.serverInfo ?? serverInfo
-        for subscription in listeners.values { subscription.end(serverInfo: serverInfo) }
+        guard let serverInfo = lease?.session.handshake.serverInfo ?? serverInfo else { return }
+        for subscription in listeners.values { subscription.end(serverInfo: serverInfo.text) }
     }
 
     /// The process stops.

@@ -1,0 +1,63 @@
+/// The two changes that nearly every message needs, each in one walk over the members. ``JSONSplice`` does these too,
+/// and everything else, at several times the cost.
+extension SplicedText {
+    /// Continues with an object without the members that the predicate picks. What stays is spelled as it was.
+    package mutating func append(
+        _ object: JSONValue, of document: JSONDocument, without isRemoved: (JSONMember) -> Bool
+    ) {
+        let bytes = document.bytes
+        /// Where what is to be written next starts, and where in it the last member ends that stays.
+        var start = object.range.lowerBound
+        var kept: Int?
+        /// Where the first of the members starts that go one after the other.
+        var gap: Int?
+        var end = start
+        var members = JSONMembers.Cursor(object, in: document)
+        while let member = members.next(in: document) {
+            let range = member.range
+            end = range.upperBound
+            if isRemoved(member) {
+                gap = gap ?? range.lowerBound
+                continue
+            }
+            if let first = gap {
+                keep(start..<first, of: bytes)
+                start = range.lowerBound
+                gap = nil
+            }
+            kept = end
+        }
+        if let gap {
+            // With the last member goes the comma before it.
+            keep(start..<(kept ?? gap), of: bytes)
+            start = end
+        }
+        keep(start..<object.range.upperBound, of: bytes)
+    }
+
+    /// Continues with an object and more members than it has.
+    ///
+    /// - Parameters:
+    ///   - first: members to go before its own, with commas between them but none at the end.
+    ///   - last: the same for after its own.
+    package mutating func append(
+        _ object: JSONValue, of document: JSONDocument, adding first: StaticString, and last: [UInt8]
+    ) {
+        let bytes = document.bytes
+        var extent: Range<Int>?
+        var members = JSONMembers.Cursor(object, in: document)
+        while let member = members.next(in: document) {
+            extent = (extent?.lowerBound ?? member.range.lowerBound)..<member.range.upperBound
+        }
+        let start = extent?.lowerBound ?? object.range.lowerBound + 1
+        keep(object.range.lowerBound..<start, of: bytes)
+        append(first)
+        if let extent {
+            append(",")
+            keep(extent, of: bytes)
+        }
+        append(",")
+        append(last)
+        keep((extent?.upperBound ?? start)..<object.range.upperBound, of: bytes)
+    }
+}
