@@ -15,6 +15,7 @@ package final class Gateway {
     private let callers: CallerRules
     private let sessions: SessionPool
     private let log: Log
+    private let tally = RequestTally()
 
     /// - Parameter key: shared by all loops of the process, so that a caller has one hash in the log.
     package init(settings: GatewaySettings, sessions: SessionPool, key: HashKey, log: Log) {
@@ -33,18 +34,21 @@ package final class Gateway {
             case .closed:
                 return
             case .flawed(let flaw):
-                refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(), closes: true)
+                refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
             case .request(let request):
                 await serve(request, by: responder)
             }
         }
     }
 
+    /// What was counted so far.
+    package var counts: RequestCounts { tally.counts }
+
     /// Ends every session. To be called when no request is in flight any more.
     package func close() async { await sessions.closeAll() }
 
     private func serve(_ request: HTTPServerRequest, by responder: Responder) async {
-        let record = RequestRecord()
+        let record = RequestRecord(in: tally)
         guard let exchange = admit(request, by: responder, record) else { return }
         responder.begin(onDisconnect: { exchange.cancel() })
         await exchange.run()
@@ -87,7 +91,7 @@ package final class Gateway {
         case .refused(let refusal):
             refuse(refusal, id: Array(exchange.rawID), by: responder, record)
         case .failed(let error):
-            record.detail = error.detail
+            record.failed(error)
             if let refusal = Refusal(error) {
                 refuse(refusal, id: Array(exchange.rawID), by: responder, record)
             } else {

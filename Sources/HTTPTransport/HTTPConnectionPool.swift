@@ -30,6 +30,9 @@ package final class HTTPConnectionPool {
         sweep.onExpiry = { [unowned self] in closeStale() }
     }
 
+    /// How many connections are idle.
+    package var idleCount: Int { idle.count }
+
     /// An idle connection that is ready for a request, if there is one.
     package func takeIdle() -> HTTPClientConnection? {
         let restedBefore = loop.now + (.zero - HTTPConnectionPool.rest)

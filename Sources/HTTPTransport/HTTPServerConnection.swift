@@ -76,6 +76,8 @@ package final class HTTPServerConnection: SocketHandler {
     private var isBodyTimed = false
     private var unread: [UInt8] = []
     private var keepAlive = true
+    /// RFC 9110 §9.3.2: the answer to HEAD has the fields of the answer to GET, and no body.
+    private var isHead = false
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
     private var isChunkable = true
     private var isAnswered = true
@@ -234,13 +236,17 @@ package final class HTTPServerConnection: SocketHandler {
         guard let head = head.take() else { preconditionFailure("a request ended before it began") }
         isChunkable = head.minorVersion > 0
         keepAlive = head.keepAlive && !isDraining
+        isHead = head.method == .head
         var body: [UInt8] = []
         swap(&body, &self.body)
         arrive(.request(HTTPServerRequest(head: head, body: body)))
     }
 
     private func arrive(_ arrival: consuming Arrival) {
-        if case .flawed = arrival { keepAlive = false }
+        if case .flawed = arrival {
+            keepAlive = false
+            isHead = false
+        }
         phase = .arrived(arrival)
         wakeup.signal()
     }
@@ -260,10 +266,16 @@ package final class HTTPServerConnection: SocketHandler {
         onDisconnect = nil
         deadline.set(nil)
         if response.closes { keepAlive = false }
-        let message = HTTPMessage(body, headSize: 256) {
-            response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
+        if isHead {
+            var head: [UInt8] = []
+            response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &head)
+            socket.write(head)
+        } else {
+            let message = HTTPMessage(body, headSize: 256) {
+                response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
+            }
+            message.send(on: socket)
         }
-        message.send(on: socket)
         if !keepAlive || isDraining { finishWriting() }
     }
 

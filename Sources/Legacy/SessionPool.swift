@@ -1,5 +1,6 @@
 import HTTPTransport
 import Reactor
+import Telemetry
 
 /// A call's right to use a session. Give it back with `SessionPool.release`.
 package struct Lease {
@@ -33,6 +34,8 @@ package final class SessionPool {
     private var table: SessionTable<SessionKey>
     private var sessions: [SessionTable<SessionKey>.ID: LegacySession] = [:]
     private var openings: [SessionTable<SessionKey>.ID: Opening] = [:]
+    private var openedAt: [SessionTable<SessionKey>.ID: Instant] = [:]
+    private var numbers = SessionCounts()
     private let freed = Gate()
     private let sweep: Deadline
 
@@ -46,6 +49,14 @@ package final class SessionPool {
 
     /// How many sessions there are, those that are being opened included.
     package var count: Int { table.count }
+
+    /// What has become of the sessions so far.
+    package var counts: SessionCounts {
+        var counts = numbers
+        counts.opening = openings.count
+        counts.open = table.count - openings.count
+        return counts
+    }
 
     // MARK: Leases
 
@@ -68,7 +79,10 @@ package final class SessionPool {
                 await opening.done.wait()
                 return Lease(session: try outcome(of: opening), id: id)
             case .open(let id, let evicted):
-                if let evicted { close(evicted) }
+                if let evicted {
+                    numbers.evicted += 1
+                    close(evicted)
+                }
                 return Lease(session: try await open(id, for: key, credentials: credentials), id: id)
             case .full:
                 if hasLostPatience { throw BackendError(.busy, "all \(limits.maxSessions) sessions are in use") }
@@ -103,7 +117,10 @@ package final class SessionPool {
     }
 
     private func retire(_ id: SessionTable<SessionKey>.ID) {
-        sessions[id]?.forget()
+        if let session = sessions[id], !session.isClosed {
+            numbers.lost += 1
+            session.forget()
+        }
         if table.retire(id) { close(id) }
         freed.open()
     }
@@ -134,11 +151,14 @@ package final class SessionPool {
                 on: backend, capabilities: key.capabilities, credentials: credentials)
             session.onLoss = { [unowned self] in retire(id) }
             sessions[id] = session
+            openedAt[id] = backend.loop.now
+            numbers.opened += 1
             table.opened(id)
             opening.result = .success(session)
             return session
         } catch {
             table.failed(id)
+            numbers.failed += 1
             opening.result = .failure(error)
             freed.open()
             throw error
@@ -149,11 +169,17 @@ package final class SessionPool {
 
     private func close(_ id: SessionTable<SessionKey>.ID) {
         guard let session = sessions.removeValue(forKey: id) else { return }
+        if let start = openedAt.removeValue(forKey: id) {
+            numbers.durations.record(nanoseconds: Int((backend.loop.now - start).nanoseconds))
+        }
         backend.loop.spawn { await session.close() }
     }
 
     private func closeExpired() {
-        for id in table.expire(at: .now) { close(id) }
+        for id in table.expire(at: .now) {
+            numbers.expired += 1
+            close(id)
+        }
         sweep.set(table.nextExpiry)
     }
 
