@@ -53,7 +53,9 @@ let package = Package(
                 "Legacy", "Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto",
                 "Telemetry",
             ]),
-        layer("Admin", on: ["Gateway", "Legacy", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Telemetry"]),
+        layer(
+            "Admin",
+            on: ["Gateway", "Legacy", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Telemetry"]),
         layer("DemoServer", on: ["MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
 
         .executableTarget(
@@ -77,7 +79,7 @@ let package = Package(
         tests(of: "Configuration"),
         tests(of: "Translation", with: ["MCP", "JSONText"], golden: ["Golden"]),
         tests(of: "Legacy", with: ["MCP", "HTTPWire", "Reactor"]),
-        tests(of: "Admin", with: ["Gateway", "JSONText", "Legacy", "Telemetry"]),
+        tests(of: "Admin", with: ["Gateway", "Legacy", "Reactor", "Telemetry"]),
         tests(
             of: "Gateway",
             with: [

@@ -32,7 +32,9 @@ enum MetricsPage {
                     return (labels: [("side", "\(side.name)"), ("error_type", type.label)], value: count)
                 }
             })
-        text.add(.backendErrors, BackendFailure.allCases.map { (labels: [("error_type", $0.label)], value: requests.failures($0)) })
+        text.add(
+            .backendErrors,
+            BackendFailure.allCases.map { (labels: [("error_type", $0.label)], value: requests.failures($0)) })
         text.add(.notifications, requests.notifications)
     }
 

@@ -19,7 +19,8 @@ package final class RecentTraffic {
     }
 
     /// What was counted since the oldest sample, and how long ago that was.
-    package func since(_ total: DurationHistogram, at now: Instant) -> (durations: DurationHistogram, period: Duration) {
+    package func since(_ total: DurationHistogram, at now: Instant) -> (durations: DurationHistogram, period: Duration)
+    {
         (total.since(samples[0].total), now - samples[0].at)
     }
 }

@@ -16,7 +16,7 @@ extension StatusPage {
         margin-bottom:1rem}
         h2{font-size:1rem;display:flex;flex-wrap:wrap;gap:0 .6rem;align-items:baseline;margin-bottom:.6rem}
         h2 span{font-weight:400;font-size:.85rem;color:var(--soft);overflow-wrap:anywhere}
-        dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr));gap:.7rem 1rem}
+        dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.5rem,1fr));gap:.7rem 1rem}
         dt{color:var(--soft);font-size:.82rem}
         dd{font-size:1.2rem;font-variant-numeric:tabular-nums}
         small{font-size:.8rem;color:var(--soft)}
@@ -25,7 +25,9 @@ extension StatusPage {
         th{font-weight:400;font-size:.82rem;color:var(--soft);text-align:left}
         td,th{padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
         tbody tr:last-child td{border-bottom:0}
-        td:not(:first-child):not(:nth-child(2)),th:last-child,td:last-child{text-align:right;padding-right:0}
+        .number{text-align:right;width:5.5rem}
+        td:last-child,th:last-child{padding-right:0}
+        dl+table{margin-top:.8rem}
         code{font-family:ui-monospace,monospace;font-size:.85em;color:var(--soft)}
         .none{color:var(--soft)}
         """

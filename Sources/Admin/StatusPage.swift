@@ -57,9 +57,9 @@ enum StatusPage {
         let cells = Quantiles.shown.map { cell($0.name, Quantiles.words(recent, $0.share)) }
         return section(
             "Requests", aside: "of the last \(duration(overview.recent.period))",
-            cards([
-                cell("in flight", number(requests.active)), cell("answered", number(recent.count)),
-            ] + cells + [cell("since the start", number(requests.allDurations.count))]))
+            cards(
+                [cell("in flight", number(requests.active)), cell("answered", number(recent.count))] + cells
+                    + [cell("since the start", number(requests.allDurations.count))]))
     }
 
     private static func backend(_ overview: Overview) -> String {
@@ -72,28 +72,31 @@ enum StatusPage {
                 cell("connection", reachable, look: look),
                 cell("sessions", "\(number(sessions.open)) <small>of \(number(overview.settings.maxSessions))</small>"),
                 cell("handshakes now", number(sessions.opening)),
-                cell("opened", number(sessions.opened)),
-                cell("failed", number(sessions.failed), look: sessions.failed > 0 ? "bad" : ""),
-                cell("lost", number(sessions.lost), look: sessions.lost > 0 ? "bad" : ""),
-                cell("evicted", number(sessions.evicted)),
-                cell("idle connections", number(backend.idle)),
-            ]))
+                cell("handshakes failed", number(sessions.failed), look: sessions.failed > 0 ? "bad" : ""),
+                cell("sessions lost", number(sessions.lost), look: sessions.lost > 0 ? "bad" : ""),
+                cell("sessions evicted", number(sessions.evicted)),
+            ]) + failures(overview.counts.requests))
+    }
+
+    /// What became of the calls that it gave no usable answer to.
+    private static func failures(_ requests: RequestCounts) -> String {
+        let rows = BackendFailure.allCases.compactMap { failure -> [String]? in
+            let count = requests.failures(failure)
+            return count == 0 ? nil : ["\(failure.words) <code>\(failure.label)</code>", number(count)]
+        }
+        return rows.isEmpty ? "" : "\n" + table(["calls without a usable answer", "count"], numbers: 1, rows)
     }
 
     private static func errors(_ overview: Overview) -> String {
         let requests = overview.counts.requests
-        var rows = ErrorSide.allCases.flatMap { side in
+        let rows = ErrorSide.allCases.flatMap { side in
             ErrorType.allCases.compactMap { type -> [String]? in
                 let count = requests.errors(on: side, type)
                 return count == 0 ? nil : ["\(side.name)", "\(type.words) <code>\(type.label)</code>", number(count)]
             }
         }
-        rows += BackendFailure.allCases.compactMap { failure -> [String]? in
-            let count = requests.failures(failure)
-            return count == 0 ? nil : ["seen", "\(failure.words) <code>\(failure.label)</code>", number(count)]
-        }
-        let body = rows.isEmpty ? "<p class=\"none\">None.</p>" : table(["side", "error", "count"], rows)
-        return section("Errors", aside: "since the start", body)
+        let body = rows.isEmpty ? "<p class=\"none\">None.</p>" : table(["side", "error", "count"], numbers: 1, rows)
+        return section("Errors answered", aside: "since the start", body)
     }
 
     private static func methods(_ requests: RequestCounts) -> String {
@@ -105,7 +108,9 @@ enum StatusPage {
             let name = method.map { "<code>\($0.name)</code>" } ?? "other, or refused at the door"
             return [name, number(good), number(bad)]
         }
-        let body = rows.isEmpty ? "<p class=\"none\">None yet.</p>" : table(["method", "answered", "errors"], rows)
+        let body =
+            rows.isEmpty
+            ? "<p class=\"none\">None yet.</p>" : table(["method", "answered", "errors"], numbers: 2, rows)
         return section("Methods", aside: "since the start", body)
     }
 
@@ -140,10 +145,18 @@ enum StatusPage {
         "<div\(look.isEmpty ? "" : " class=\"\(look)\"")><dt>\(name)</dt><dd>\(value)</dd></div>"
     }
 
-    private static func table(_ head: [String], _ rows: [[String]]) -> String {
-        let head = head.map { "<th scope=\"col\">\($0)</th>" }.joined()
-        let rows = rows.map { row in "<tr>\(row.map { "<td>\($0)</td>" }.joined())</tr>" }
-        return "<table>\n<thead><tr>\(head)</tr></thead>\n<tbody>\n\(rows.joined(separator: "\n"))\n</tbody>\n</table>"
+    /// - Parameter numbers: how many of the columns, the last ones, are numbers.
+    private static func table(_ head: [String], numbers: Int, _ rows: [[String]]) -> String {
+        func line(_ tag: String, _ cells: [String]) -> String {
+            let cells = cells.enumerated().map { index, cell in
+                let look = index >= cells.count - numbers ? " class=\"number\"" : ""
+                return "<\(tag)\(look)>\(cell)</\(tag)>"
+            }
+            return "<tr>\(cells.joined())</tr>"
+        }
+        let head = line("th", head)
+        let rows = rows.map { line("td", $0) }
+        return "<table>\n<thead>\(head)</thead>\n<tbody>\n\(rows.joined(separator: "\n"))\n</tbody>\n</table>"
     }
 
     /// Digits in groups of three.

@@ -14,11 +14,12 @@ package enum ErrorType: Int, CaseIterable, Sendable {
     /// - Parameters:
     ///   - code: of the JSON-RPC error, if the answer is one.
     ///   - status: of the answer; 499 where there was nobody to answer.
+    @inline(__always)
     init(code: Int?, status: Int) {
-        guard let code else {
-            self = status == 499 ? .cancelled : .none
-            return
-        }
+        if let code { self.init(code: code) } else { self = status == 499 ? .cancelled : .none }
+    }
+
+    private init(code: Int) {
         self =
             switch code {
             case ErrorCode.parseError: .parseError

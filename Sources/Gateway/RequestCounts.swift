@@ -4,12 +4,14 @@ package import Telemetry
 /// What one loop has counted of its requests since the start. Everything is counted under labels from closed sets: no
 /// client decides how much it is.
 package struct RequestCounts: Sendable {
-    private static let statuses = 100..<600
+    /// The first status that there is (RFC 9110 §15), and after the last.
+    private static let firstStatus = 100
+    private static let endOfStatuses = 600
 
     /// A row a method and one for requests that got no further than the door; a column an error type.
     private var durations: DurationTable
     /// A number for each status.
-    private var statuses = Array(repeating: 0, count: RequestCounts.statuses.count)
+    private var statuses = Array(repeating: 0, count: RequestCounts.endOfStatuses - RequestCounts.firstStatus)
     /// A number for each side and error type.
     private var errors: [Int]
     private var failures = Array(repeating: 0, count: BackendFailure.allCases.count)
@@ -30,13 +32,14 @@ package struct RequestCounts: Sendable {
     mutating func began() { active += 1 }
 
     /// The answer to a request is written.
+    @inline(__always)
     mutating func ended(_ request: borrowing Ended) {
         active -= 1
         let type = ErrorType(code: request.code, status: request.status)
         durations.record(
             nanoseconds: request.nanoseconds, row: request.method?.rawValue ?? methodCount, column: type.rawValue)
-        if RequestCounts.statuses.contains(request.status) {
-            statuses[request.status - RequestCounts.statuses.lowerBound] += 1
+        if request.status >= RequestCounts.firstStatus, request.status < RequestCounts.endOfStatuses {
+            statuses[request.status - RequestCounts.firstStatus] += 1
         }
         if let side = request.side { errors[side.rawValue * typeCount + type.rawValue] += 1 }
         if let failure = request.failure { failures[failure.rawValue] += 1 }
@@ -83,7 +86,8 @@ package struct RequestCounts: Sendable {
 
     /// The statuses that were answered with, and how often.
     package var answers: [(status: Int, count: Int)] {
-        zip(RequestCounts.statuses, statuses).filter { $0.1 > 0 }.map { (status: $0.0, count: $0.1) }
+        statuses.enumerated().filter { $0.element > 0 }
+            .map { (status: RequestCounts.firstStatus + $0.offset, count: $0.element) }
     }
 
     package func errors(on side: ErrorSide, _ type: ErrorType) -> Int {

@@ -19,7 +19,7 @@ final class RequestRecord {
     var code: Int?
     var side: Refusal.Side?
     /// What was seen on the backend's side.
-    private var detail: String?
+    var detail: String?
     private var failure: BackendFailure?
     var requestBytes = 0
     var responseBytes = 0
@@ -49,10 +49,11 @@ final class RequestRecord {
 
     /// The request is answered: counts it and writes its line. To be called once.
     func write(to log: Log) {
-        let duration = Instant.now - start
+        let end = Instant.now
         tally.counts.ended(
             RequestCounts.Ended(
-                method: method, nanoseconds: Int(duration.nanoseconds), status: status, code: code, side: side,
+                method: method, nanoseconds: Int(end.nanoseconds - start.nanoseconds), status: status, code: code,
+                side: side,
                 failure: failure, requestBytes: requestBytes, responseBytes: responseBytes,
                 notifications: notifications))
         log.write(code == nil ? .info : side == .client ? .info : .warning, "request") { line in
@@ -66,7 +67,7 @@ final class RequestRecord {
             line.field("request_bytes", requestBytes)
             line.field("response_bytes", responseBytes)
             if notifications > 0 { line.field("notifications", notifications) }
-            line.field("ms", milliseconds: duration)
+            line.field("ms", milliseconds: end - start)
         }
     }
 }

@@ -9,21 +9,21 @@ package struct DurationTable: Sendable, Equatable {
         1_000_000_000, 2_000_000_000, 5_000_000_000, 10_000_000_000, 30_000_000_000, 60_000_000_000, 120_000_000_000,
         300_000_000_000,
     ]
+    /// Of its own: a look at a static one is a call.
+    private let bounds = DurationTable.bounds
     /// A bucket for each bound, one for what is longer, and the sum.
-    private static let stride = bounds.count + 2
-
+    private let stride = DurationTable.bounds.count + 2
     private let columns: Int
     private var cells: [Int]
 
     package init(rows: Int = 1, columns: Int = 1) {
         self.columns = columns
-        cells = Array(repeating: 0, count: rows * columns * DurationTable.stride)
+        cells = Array(repeating: 0, count: rows * columns * stride)
     }
 
     /// Counts one duration; it costs a few additions.
     package mutating func record(nanoseconds: Int, row: Int = 0, column: Int = 0) {
-        let first = (row * columns + column) * DurationTable.stride
-        let bounds = DurationTable.bounds
+        let first = (row * columns + column) * stride
         var bucket = 0
         while bucket < bounds.count, nanoseconds > bounds[bucket] { bucket += 1 }
         cells[first + bucket] += 1
@@ -37,16 +37,16 @@ package struct DurationTable: Sendable, Equatable {
     }
 
     package func histogram(row: Int = 0, column: Int = 0) -> DurationHistogram {
-        let first = (row * columns + column) * DurationTable.stride
+        let first = (row * columns + column) * stride
         return DurationHistogram(
-            counts: Array(cells[first...first + DurationTable.bounds.count]),
-            nanoseconds: cells[first + DurationTable.bounds.count + 1])
+            counts: Array(cells[first...first + bounds.count]),
+            nanoseconds: cells[first + bounds.count + 1])
     }
 
     /// Everything as one histogram.
     package var total: DurationHistogram {
         var sum = DurationHistogram()
-        for series in 0..<cells.count / DurationTable.stride {
+        for series in 0..<cells.count / stride {
             sum.add(histogram(row: series / columns, column: series % columns))
         }
         return sum

@@ -36,7 +36,8 @@ package struct ProcessNumbers: Sendable {
 
     private static func readDescriptorLimit() -> Int? {
         var limit = rlimit()
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur != rlim_t.max else { return nil }
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur != rlim_t.max
+        else { return nil }
         return Int(clamping: limit.rlim_cur)
     }
 
