@@ -30,5 +30,6 @@ extension StatusPage {
         dl+table{margin-top:.8rem}
         code{font-family:ui-monospace,monospace;font-size:.85em;color:var(--soft)}
         .none{color:var(--soft)}
+        @media(max-width:30rem){.about{margin-left:0;width:100%}.number{width:4.5rem}}
         """
 }
