@@ -78,11 +78,7 @@ extension Backend {
     ///   unreachable.
     package func checkReachability(patience: Duration) async -> Bool {
         if let last = health.last, loop.now - last.at < Backend.freshness { return last.succeeded }
-        if let idle = connections.takeIdle() {
-            // It was looked at just now, and the server has not closed it.
-            connections.putBack(idle)
-            return true
-        }
+        if connections.hasLiveIdle { return true }
         let gate = health.checking ?? beginCheck()
         let deadline = Deadline(on: loop)
         var isOver = false

@@ -137,6 +137,24 @@ async def test_a_server_that_swallows_packets_does_not_hold_up_the_probe() -> No
             client.close()
 
 
+async def test_probes_keep_no_connection_from_ending() -> None:
+    """An idle connection must not outlive the server's patience because it is looked at (decision 0008)."""
+    async with RawBackend() as raw, observed(raw.address) as (running, admin):
+
+        async def connects() -> float:
+            return (await metrics(admin)).value("remora_backend_connects_total")
+
+        # Longer than an attempt to connect is believed, on one connection.
+        for _ in range(11):
+            await running.client.call("x")
+            await asyncio.sleep(0.5)
+        before = await connects()
+        async with asyncio.timeout(5):
+            while await connects() == before:
+                assert (await get(admin, "/readyz")).status == 200
+                await asyncio.sleep(0.2)
+
+
 # Metrics
 
 
