@@ -42,7 +42,9 @@ let package = Package(
         layer("HTTPTransport", on: ["HTTPWire", "Reactor"]),
         layer("MCP", on: ["JSONText"]),
         layer("Translation", on: ["MCP", "JSONText"]),
-        layer("Legacy", on: ["Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
+        layer(
+            "Legacy",
+            on: ["Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto", "Telemetry"]),
         layer("Configuration", on: ["CYAML"], aroundC: true),
         layer("Telemetry", aroundC: true),
         layer(
@@ -51,13 +53,16 @@ let package = Package(
                 "Legacy", "Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto",
                 "Telemetry",
             ]),
+        layer(
+            "Admin",
+            on: ["Gateway", "Legacy", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Telemetry"]),
         layer("DemoServer", on: ["MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
 
         .executableTarget(
             name: "remora",
             dependencies: [
-                "Configuration", "Gateway", "Legacy", "Translation", "Telemetry", "HTTPTransport", "HTTPWire", "MCP",
-                "Reactor", "Crypto", "DemoServer",
+                "Admin", "Configuration", "Gateway", "Legacy", "Translation", "Telemetry", "HTTPTransport", "HTTPWire",
+                "MCP", "Reactor", "Crypto", "DemoServer",
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -74,6 +79,7 @@ let package = Package(
         tests(of: "Configuration"),
         tests(of: "Translation", with: ["MCP", "JSONText"], golden: ["Golden"]),
         tests(of: "Legacy", with: ["MCP", "HTTPWire", "JSONText", "Reactor", "Translation"]),
+        tests(of: "Admin", with: ["Gateway", "Legacy", "Reactor", "Telemetry"]),
         tests(
             of: "Gateway",
             with: [

@@ -12,6 +12,7 @@ package struct Configuration: Sendable, Equatable {
     package var sessions: Sessions
     package var cache: Cache
     package var limits: Limits
+    package var admin: Admin
     package var log: Log
 }
 
@@ -30,6 +31,7 @@ extension Configuration {
         sessions = section.section("sessions") { Sessions(&$0) }
         cache = section.section("cache") { Cache(&$0) }
         limits = section.section("limits") { Limits(&$0) }
+        admin = section.section("admin") { Admin(&$0) }
         log = section.section("log") { Log(&$0) }
         guard let first = backends.first, let backend = first else { return nil }
         self.backend = backend

@@ -15,6 +15,21 @@ extension Format where Value == ListenAddress {
     }
 }
 
+extension Format where Value == Configuration.Admin.Endpoint? {
+    /// `off`, or what `listenAddress` takes.
+    static var adminAddress: Format {
+        Format { text throws(Refusal) in
+            if text == "off" { return nil }
+            do throws(Refusal) {
+                let address = try Format<ListenAddress>.listenAddress.parse(text)
+                return Configuration.Admin.Endpoint(address: address.host, port: address.port)
+            } catch {
+                throw Refusal("must be off, or HOST:PORT with a numeric address or localhost, such as 127.0.0.1:9908")
+            }
+        }
+    }
+}
+
 extension Format where Value == BackendURL {
     /// The `http` URL of a backend.
     static var backendURL: Format {

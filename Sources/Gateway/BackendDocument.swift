@@ -26,7 +26,7 @@ final class BackendDocument: HTTPResponseHandler {
         let document = BackendDocument()
         do throws(HTTPClientError) {
             // A new connection: one at rest may be closed just as it is used, and this happens rarely.
-            let connection = try await backend.connections.connect()
+            let connection = try await backend.connect()
             document.connection = connection
             connection.setTimeout(backend.loop.now + timeout)
             connection.send(message, answersTo: document)

@@ -154,10 +154,10 @@ final class Bypass {
         case .answered, .abandoned:
             break
         case .cut(let error):
-            record.detail = error.detail
+            record.failed(error)
             record.side = .backend
         case .failed(let error):
-            record.detail = error.detail
+            record.failed(error)
             let id = requestID(request)
             if let refusal = Refusal(error, hasID: id != nil) { connection.refuse(refusal, id: id, record) }
         }
@@ -210,7 +210,7 @@ final class Bypass {
             record.responseBytes = text.count
             record.write(to: log)
         } catch {
-            record.detail = error.detail
+            record.failed(error)
             refuse(Refusal(error, hasID: false) ?? .noMetadata, on: connection, record)
         }
     }

@@ -1,4 +1,4 @@
-import HTTPWire
+package import HTTPWire
 
 /// Who may knock: the defence against DNS rebinding (2026-07-28, basic/transports/streamable-http, "Security &
 /// Endpoint"). A browser that was lured to a hostile page names that page in `Origin`, and in `Host` a name that the
@@ -28,7 +28,7 @@ package struct Door: Sendable {
     }
 
     /// Programs that are no browsers send no `Origin`, and need none.
-    func allowsOrigin(of head: HTTPRequestHead) -> Bool {
+    package func allowsOrigin(of head: HTTPRequestHead) -> Bool {
         switch head.fields.single("origin") {
         case .missing: true
         case .repeated: allowsAnyOrigin
@@ -36,7 +36,7 @@ package struct Door: Sendable {
         }
     }
 
-    func allowsHost(of head: HTTPRequestHead) -> Bool {
+    package func allowsHost(of head: HTTPRequestHead) -> Bool {
         if !isLocalOnly, hosts.isEmpty { return true }
         guard let host = head.authority else {
             // HTTP/1.0 has no `Host`; no browser speaks it.

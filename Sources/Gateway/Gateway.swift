@@ -18,6 +18,7 @@ package final class Gateway {
     private let lists: Lists
     private let subscriptions: Subscriptions
     private let log: Log
+    private let tally = RequestTally()
 
     /// - Parameters:
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
@@ -59,12 +60,15 @@ package final class Gateway {
             case .closed:
                 return
             case .flawed(let flaw):
-                refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(), closes: true)
+                refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
             case .request(let request):
                 await serve(request, by: responder)
             }
         }
     }
+
+    /// What was counted so far.
+    package var counts: RequestCounts { tally.counts }
 
     /// Ends every session. To be called when no request is in flight any more.
     package func close() async {
@@ -73,7 +77,7 @@ package final class Gateway {
     }
 
     private func serve(_ request: HTTPServerRequest, by responder: Responder) async {
-        let record = RequestRecord()
+        let record = RequestRecord(in: tally)
         if let claim = bypass.claim(request, on: responder.connection),
             await bypass.serve(claim, request, on: responder.connection, record)
         {
@@ -168,7 +172,7 @@ package final class Gateway {
     private func fail(
         _ error: BackendError, id: [UInt8], of head: HTTPRequestHead, by responder: Responder, _ record: RequestRecord
     ) {
-        record.detail = error.detail
+        record.failed(error)
         if let refusal = bypass.published(Refusal(error), to: head) {
             return refuse(refusal, id: id, by: responder, record)
         }

@@ -83,7 +83,7 @@ final class PassThrough: HTTPResponseHandler {
         if let idle = backend.connections.takeIdle() {
             connection = idle
         } else {
-            connection = try await backend.connections.connect()
+            connection = try await backend.connect()
         }
         // The client may have gone meanwhile.
         guard outcome == nil else { return backend.connections.putBack(connection) }

@@ -17,17 +17,7 @@ struct Refusal: Error, Sendable {
     /// On whose side the cause is, for the log.
     var side = Side.client
 
-    enum Side: Sendable {
-        case client, backend, remora
-
-        var name: StaticString {
-            switch self {
-            case .client: "client"
-            case .backend: "backend"
-            case .remora: "remora"
-            }
-        }
-    }
+    typealias Side = ErrorSide
 
     /// The error as the answer to a request; without an id when it could not be read.
     func text(id: ArraySlice<UInt8>?) -> [UInt8] {

@@ -1,3 +1,4 @@
+import Legacy
 import MCP
 import Reactor
 import JSONText
@@ -5,8 +6,10 @@ import Crypto
 import Telemetry
 import Translation
 
-/// What the log says of one request, gathered while it is served. No body, no credential, no session id.
+/// What the log says of one request and what is counted of it, gathered while it is served. No body, no credential, no
+/// session id.
 final class RequestRecord {
+    private let tally: RequestTally
     private let start = Instant.now
     private var method: Method?
     private var name: String?
@@ -21,10 +24,17 @@ final class RequestRecord {
     var side: Refusal.Side?
     /// What was seen on the backend's side.
     var detail: String?
+    private var failure: BackendFailure?
     var requestBytes = 0
     var responseBytes = 0
     /// How many went to the client before the answer.
     var notifications = 0
+
+    /// - Parameter tally: where the request is counted, now as one that is being answered.
+    init(in tally: RequestTally) {
+        self.tally = tally
+        tally.counts.began()
+    }
 
     func describe(_ request: ModernRequest, from caller: Caller) {
         method = request.method
@@ -43,7 +53,21 @@ final class RequestRecord {
         principal = caller?.principal.short
     }
 
+    /// The backend gave no answer that can be worked with.
+    func failed(_ error: BackendError) {
+        detail = error.detail
+        failure = BackendFailure(error.kind)
+    }
+
+    /// The request is answered: counts it and writes its line. To be called once.
     func write(to log: Log) {
+        let end = Instant.now
+        tally.counts.ended(
+            RequestCounts.Ended(
+                method: method, nanoseconds: Int(end.nanoseconds - start.nanoseconds), status: status, code: code,
+                side: side,
+                failure: failure, requestBytes: requestBytes, responseBytes: responseBytes,
+                notifications: notifications))
         log.write(side == nil || side == .client ? .info : .warning, "request") { line in
             if let route { line.field("route", route) }
             if let httpMethod { line.field("http_method", httpMethod) }
@@ -61,7 +85,7 @@ final class RequestRecord {
             line.field("request_bytes", requestBytes)
             line.field("response_bytes", responseBytes)
             if notifications > 0 { line.field("notifications", notifications) }
-            line.field("ms", milliseconds: .now - start)
+            line.field("ms", milliseconds: end - start)
         }
     }
 }

@@ -1,4 +1,5 @@
 package import HTTPTransport
+package import Legacy
 package import Reactor
 
 /// What runs on one loop: a listener, its connections, and the gateway that serves them.
@@ -6,14 +7,21 @@ package final class Service {
     private let loop: Loop
     private let listener: Listener
     private let gateway: Gateway
+    private let sessions: SessionPool
+    private let backend: Backend
     private let limits: HTTPServerConnection.Limits
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     private let emptied = Wakeup()
 
-    package init(on loop: Loop, listener: Listener, gateway: Gateway, limits: HTTPServerConnection.Limits) {
+    package init(
+        on loop: Loop, listener: Listener, gateway: Gateway, sessions: SessionPool, backend: Backend,
+        limits: HTTPServerConnection.Limits
+    ) {
         self.loop = loop
         self.listener = listener
         self.gateway = gateway
+        self.sessions = sessions
+        self.backend = backend
         self.limits = limits
     }
 
@@ -32,6 +40,21 @@ package final class Service {
         connections[ObjectIdentifier(connection)] = nil
         listener.connectionClosed()
         if connections.isEmpty { emptied.signal() }
+    }
+
+    /// What was counted so far.
+    package var counts: ShardCounts {
+        var counts = ShardCounts()
+        counts.requests = gateway.counts
+        counts.sessions = sessions.counts
+        counts.backend = backend.connectionCounts
+        counts.connections = connections.count
+        return counts
+    }
+
+    /// See `Backend.checkReachability`.
+    package func checkBackend(patience: Duration) async -> Bool {
+        await backend.checkReachability(patience: patience)
     }
 
     /// Stops accepting, lets what is in flight finish for as long as `timeout`, then closes everything.
@@ -66,6 +89,12 @@ package actor Shard {
     }
 
     package func start() { service.start() }
+
+    /// See `Service.counts`.
+    package func counts() -> ShardCounts { service.counts }
+
+    /// See `Service.checkBackend`.
+    package func checkBackend(patience: Duration) async -> Bool { await service.checkBackend(patience: patience) }
 
     /// See `Service.drain`.
     package func drain(timeout: Duration) async { await service.drain(timeout: timeout) }

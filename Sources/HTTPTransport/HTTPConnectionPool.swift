@@ -30,6 +30,13 @@ package final class HTTPConnectionPool {
         sweep.onExpiry = { [unowned self] in closeStale() }
     }
 
+    /// How many connections are idle.
+    package var idleCount: Int { idle.count }
+
+    /// Whether there is an idle connection that the server has not closed. It is looked at and not used: it grows old as
+    /// it would.
+    package var hasLiveIdle: Bool { idle.last?.isQuiet == true }
+
     /// An idle connection that is ready for a request, if there is one.
     package func takeIdle() -> HTTPClientConnection? {
         let restedBefore = loop.now + (.zero - HTTPConnectionPool.rest)

@@ -77,6 +77,8 @@ package final class HTTPServerConnection: SocketHandler {
     private var isBodyTimed = false
     private var unread: [UInt8] = []
     private var keepAlive = true
+    /// RFC 9110 §9.3.2: the answer to HEAD has the fields of the answer to GET, and no body.
+    private var isHead = false
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
     private var isChunkable = true
     /// Whether all of the last answer is written.
@@ -251,13 +253,17 @@ package final class HTTPServerConnection: SocketHandler {
         guard let head = head.take() else { preconditionFailure("a request ended before it began") }
         isChunkable = head.minorVersion > 0
         keepAlive = head.keepAlive && !isDraining
+        isHead = head.method == .head
         var body: [UInt8] = []
         swap(&body, &self.body)
         arrive(.request(HTTPServerRequest(head: head, body: body)))
     }
 
     private func arrive(_ arrival: consuming Arrival) {
-        if case .flawed = arrival { keepAlive = false }
+        if case .flawed = arrival {
+            keepAlive = false
+            isHead = false
+        }
         phase = .arrived(arrival)
         wakeup.signal()
     }
@@ -276,10 +282,16 @@ package final class HTTPServerConnection: SocketHandler {
         answered()
         if response.closes { keepAlive = false }
         let response = complete(response)
-        let message = HTTPMessage(body, headSize: 256) {
-            response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
+        if isHead {
+            var head: [UInt8] = []
+            response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &head)
+            socket.write(head)
+        } else {
+            let message = HTTPMessage(body, headSize: 256) {
+                response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
+            }
+            message.send(on: socket)
         }
-        message.send(on: socket)
         if !keepAlive || isDraining { finishWriting() }
     }
 

@@ -36,6 +36,7 @@ package final class Backend {
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
     package let host: [UInt8]
     package let connections: HTTPConnectionPool
+    let health = BackendHealth()
 
     /// - Parameters:
     ///   - host: a name, or a numeric address without brackets.

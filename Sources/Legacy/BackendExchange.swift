@@ -67,7 +67,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     private func connect(_ request: HTTPMessage) async {
         do throws(HTTPClientError) {
-            let connection = try await backend.connections.connect()
+            let connection = try await backend.connect()
             if hasEnded { return backend.connections.putBack(connection) }
             send(request, on: connection)
         } catch {

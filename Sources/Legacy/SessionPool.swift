@@ -1,6 +1,7 @@
 import Crypto
 import HTTPTransport
 package import Reactor
+import Telemetry
 import Translation
 
 /// A call's right to use a session. Give it back with `SessionPool.release`.
@@ -63,6 +64,8 @@ package final class SessionPool {
     private var keys: [Table.ID: SessionKey] = [:]
     private var openings: [Table.ID: Opening] = [:]
     private var waiting: [Table.Ticket: Waiting] = [:]
+    private var openedAt: [Table.ID: Instant] = [:]
+    private var numbers = SessionCounts()
     private let sweep: Deadline
     /// As the server called itself last.
     private var serverInfo: ServerInfo?
@@ -90,6 +93,14 @@ package final class SessionPool {
 
     /// How many sessions there are, those that are being opened included.
     package var count: Int { table.count }
+
+    /// What has become of the sessions so far.
+    package var counts: SessionCounts {
+        var counts = numbers
+        counts.opening = openings.count
+        counts.open = table.count - openings.count
+        return counts
+    }
 
     // MARK: Leases
 
@@ -130,7 +141,10 @@ package final class SessionPool {
             guard let opening = openings[id] else { preconditionFailure("nobody opens the session") }
             return .join(id, opening)
         case .open(let id, let evicted):
-            if let evicted { close(evicted) }
+            if let evicted {
+                numbers.evicted += 1
+                close(evicted)
+            }
             let opening = Opening()
             openings[id] = opening
             return .open(id, opening)
@@ -216,7 +230,10 @@ package final class SessionPool {
 
     private func retire(_ id: Table.ID) {
         onDoubt?()
-        sessions[id]?.forget()
+        if let session = sessions[id], !session.isClosed {
+            numbers.lost += 1
+            session.forget()
+        }
         giveUp(id)
     }
 
@@ -251,12 +268,15 @@ package final class SessionPool {
             sessions[id] = session
             keys[id] = key
             onEvent?(.opened(key, session.handshake.serverInfo))
+            openedAt[id] = backend.loop.now
+            numbers.opened += 1
             table.opened(id)
             opening.result = .success(session)
             return session
         } catch {
             if error.kind == .unavailable { onDoubt?() }
             table.failed(id)
+            numbers.failed += 1
             opening.result = .failure(error)
             letNext()
             throw error
@@ -268,6 +288,9 @@ package final class SessionPool {
     private func close(_ id: Table.ID) {
         guard let session = sessions.removeValue(forKey: id) else { return }
         noteEnd(of: id)
+        if let start = openedAt.removeValue(forKey: id) {
+            numbers.durations.record(nanoseconds: Int((backend.loop.now - start).nanoseconds))
+        }
         backend.loop.spawn { await session.close() }
     }
 
@@ -277,7 +300,10 @@ package final class SessionPool {
     }
 
     private func closeExpired() {
-        for id in table.expire(at: .now) { close(id) }
+        for id in table.expire(at: .now) {
+            numbers.expired += 1
+            close(id)
+        }
         letNext()
         sweep.set(table.nextExpiry)
     }

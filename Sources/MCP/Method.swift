@@ -4,7 +4,7 @@ package import JSONText
 ///
 /// Methods that the revision removed (`initialize`, `ping`, `logging/setLevel`, …) and unknown ones have no case:
 /// they are answered with 404 and `-32601`.
-package enum Method: Sendable, CaseIterable {
+package enum Method: Int, Sendable, CaseIterable {
     case callTool, listTools
     case readResource, listResources, listResourceTemplates
     case getPrompt, listPrompts

@@ -14,6 +14,8 @@ package final class Log: Sendable {
     private struct State {
         var pending: [UInt8] = []
         var dropped = 0
+        /// Since the start.
+        var allDropped = 0
         var clock = TimeText()
         /// The buffer of the last line, for the next.
         var spare: [UInt8] = []
@@ -44,6 +46,7 @@ package final class Log: Sendable {
         let sleeps = state.withLock { state in
             if state.pending.count + line.bytes.count > Log.maxPending {
                 state.dropped += 1
+                state.allDropped += 1
             } else {
                 state.pending.append(contentsOf: line.bytes)
             }
@@ -53,6 +56,9 @@ package final class Log: Sendable {
         }
         if sleeps { wakeup.signal() }
     }
+
+    /// How many lines were lost since the start.
+    package var droppedLines: Int { state.withLock { $0.allDropped } }
 
     private func newLine(_ level: LogLevel, _ event: StaticString) -> LogLine {
         state.withLock { state in

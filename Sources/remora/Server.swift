@@ -1,3 +1,4 @@
+import Admin
 import Configuration
 import Crypto
 import Gateway
@@ -16,13 +17,15 @@ enum Server {
         do throws(SystemError) {
             shards = try wiring.shards(on: loops)
         } catch {
-            fail(error, to: configuration.listen)
+            fail(error, "listen", configuration.listen.address, configuration.listen.port)
         }
+        let admin = admin(wiring, configuration.admin, on: main, shards)
         let watches = watchSignals(on: main) {
             log.write(.info, "draining") { $0.field("timeout_ms", milliseconds: configuration.limits.shutdownTimeout) }
-            main.post { await drain(shards, timeout: configuration.limits.shutdownTimeout) }
+            main.post { await drain(shards, admin, timeout: configuration.limits.shutdownTimeout) }
         }
         for shard in shards { shard.loop.post { await shard.start() } }
+        if let admin { main.post { await admin.start() } }
         for loop in loops.dropFirst() { loop.runOnNewThread() }
         main.run()
         for loop in loops.dropFirst() { loop.join() }
@@ -43,19 +46,34 @@ enum Server {
         }
     }
 
-    private static func drain(_ shards: [Shard], timeout: Duration) async {
+    private static func admin(
+        _ wiring: Wiring, _ configuration: Configuration.Admin, on loop: Loop, _ shards: [Shard]
+    ) -> Admin? {
+        do throws(SystemError) {
+            return try wiring.admin(on: loop, shards: shards)
+        } catch {
+            guard let endpoint = configuration.endpoint else { preconditionFailure("an admin listener that is off") }
+            fail(error, "admin", endpoint.address, endpoint.port)
+        }
+    }
+
+    /// The admin listener stays until the last call has ended: who looks then wants to know why it takes so long.
+    private static func drain(_ shards: [Shard], _ admin: Admin?, timeout: Duration) async {
+        await admin?.drain()
         await withTaskGroup(of: Void.self) { group in
             for shard in shards { group.addTask { await shard.drain(timeout: timeout) } }
         }
+        await admin?.close()
         for shard in shards { shard.loop.post { shard.loop.stop() } }
     }
 
-    private static func fail(_ error: SystemError, to listen: Configuration.Listen) -> Never {
+    /// - Parameter section: of the configuration, which has the address.
+    private static func fail(_ error: SystemError, _ section: String, _ address: String, _ port: UInt16) -> Never {
         let advice =
             error.isAddressInUse
-            ? "another program uses the port: stop it, or set listen.address to another one"
-            : "check listen.address"
-        Console.complain("remora: cannot listen on \(listen.address):\(listen.port): \(error.reason); \(advice)")
+            ? "another program uses the port: stop it, or set \(section).address to another one"
+            : "check \(section).address"
+        Console.complain("remora: cannot listen on \(address):\(port): \(error.reason); \(advice)")
         Exit.failure()
     }
 }

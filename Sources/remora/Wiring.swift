@@ -1,3 +1,4 @@
+import Admin
 import Configuration
 import Crypto
 import Gateway
@@ -61,6 +62,25 @@ struct Wiring: Sendable {
         return shards
     }
 
+    /// The admin listener, on a loop that serves clients too; nil where none is configured.
+    func admin(on loop: Loop, shards: [Shard]) throws(SystemError) -> Admin? {
+        guard let endpoint = configuration.admin.endpoint else { return nil }
+        guard let address = SocketAddress(host: endpoint.address, port: endpoint.port) else {
+            preconditionFailure("the configuration let an impossible address through")
+        }
+        let service = try AdminService(
+            on: loop, address: address, shards: shards,
+            settings: AdminSettings(
+                door: Door(
+                    allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts, isLoopback: address.isLoopback),
+                backendName: "http://\(configuration.backend.url.hostField)",
+                maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
+                threads: configuration.threads),
+            log: log)
+        log.write(.info, "admin_listening") { $0.field("address", "\(service.address)") }
+        return Admin(service, on: loop)
+    }
+
     private func listenAddress() throws(SystemError) -> SocketAddress {
         guard let address = SocketAddress(host: configuration.listen.address, port: configuration.listen.port) else {
             preconditionFailure("the configuration let an impossible address through")
@@ -81,7 +101,7 @@ struct Wiring: Sendable {
             settings: gatewaySettings(isLoopback: listener.address.isLoopback), backend: backend, sessions: sessions,
             key: key, seal: seal, log: log)
         return Service(
-            on: loop, listener: listener, gateway: gateway,
+            on: loop, listener: listener, gateway: gateway, sessions: sessions, backend: backend,
             limits: HTTPServerConnection.Limits(
                 head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,

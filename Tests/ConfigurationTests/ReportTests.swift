@@ -141,10 +141,11 @@ import Testing
                   | ^
             """),
         Example(
-            "key of a later version", withBackend("admin: {address: 127.0.0.1:9908}\n"),
+            "key of a later version", withBackend("tracing: {address: 127.0.0.1:4317}\n"),
             """
-            remora.yaml:2:1: unknown key "admin"; the keys here are threads, listen, backends, sessions, cache, limits, log
-                2 | admin: {address: 127.0.0.1:9908}
+            remora.yaml:2:1: unknown key "tracing"; the keys here are threads, listen, backends, sessions, cache, limits, \
+            admin, log
+                2 | tracing: {address: 127.0.0.1:4317}
                   | ^
             """),
         Example(

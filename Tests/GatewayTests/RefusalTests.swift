@@ -137,7 +137,7 @@ import Testing
                 }
                 guard case .request(let request) = try knock.admitted() else { throw NoHead() }
                 let rules = CallerRules(isolateBy: ["authorization"], key: .init())
-                let record = RequestRecord()
+                let record = RequestRecord(in: RequestTally())
                 record.describe(request, from: rules.caller(of: try knock.head))
                 record.detail = "line\nbreak"
                 record.write(to: log)

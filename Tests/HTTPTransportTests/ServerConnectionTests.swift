@@ -103,6 +103,19 @@ extension HTTPServerConnection.Limits {
         }
     }
 
+    /// RFC 9110 §9.3.2: whoever sent HEAD would take a body for the next answer.
+    @Test func theAnswerToHeadHasNoBody() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let client = try await server.client()
+            client.write("HEAD /head HTTP/1.1\r\nHost: h\r\n\r\n" + Self.post("/next", "x"))
+            let head = Self.answer("/head").dropLast("/head".count)
+            let expected = head + Self.answer("/nextx")
+            try await client.until("two answers") { $0.bytes.count >= expected.utf8.count }
+            #expect(client.text == expected)
+        }
+    }
+
     @Test func pipelinedRequestsAreAnsweredInOrder() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)

@@ -1,0 +1,162 @@
+package import Gateway
+import HTTPTransport
+import HTTPWire
+package import Reactor
+package import Telemetry
+
+/// What an operator and his machines ask: probes, metrics and the status page, on a listener of their own.
+///
+/// It lives on one loop, and gets copies of what the others count through their shards.
+package final class AdminService {
+    /// A scraper, a few probes and a person's browser; not a thousand of them.
+    private static let maxConnections = 64
+    /// What a GET needs. Nobody sends a body.
+    private static let limits = HTTPServerConnection.Limits(
+        head: {
+            var limits = HTTPLimits()
+            limits.maxHead = 8 * 1024
+            return limits
+        }(),
+        maxBody: 0, headerTimeout: .seconds(5), bodyTimeout: .seconds(1), idleTimeout: .seconds(75))
+
+    private let loop: Loop
+    private let listener: Listener
+    private let shards: [Shard]
+    private let settings: AdminSettings
+    private let log: Log
+    private let recent: RecentTraffic
+    private let startWallClock = ProcessNumbers.wallClock()
+    private let start = Instant.now
+    private let sampling: Deadline
+    private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
+    private var isDraining = false
+
+    /// Binds and listens, but accepts nothing before `start`.
+    ///
+    /// - Parameter shards: all that serve clients; the first of them tries whether the server can be reached.
+    package init(
+        on loop: Loop, address: SocketAddress, shards: [Shard], settings: AdminSettings, log: Log
+    ) throws(SystemError) {
+        self.loop = loop
+        self.shards = shards
+        self.settings = settings
+        self.log = log
+        recent = RecentTraffic(at: loop.now)
+        sampling = Deadline(on: loop)
+        listener = try Listener(
+            on: loop, address: address, maxConnections: AdminService.maxConnections, shared: false)
+    }
+
+    package var address: SocketAddress { listener.address }
+
+    package func begin() {
+        listener.start { [unowned self] socket in
+            let connection = HTTPServerConnection(socket, on: loop, limits: AdminService.limits)
+            connections[ObjectIdentifier(connection)] = connection
+            loop.spawn { await self.serve(connection) }
+        }
+        sampling.onExpiry = { [unowned self] in
+            loop.spawn { await self.sample() }
+        }
+        sampling.set(after: RecentTraffic.interval)
+    }
+
+    /// Remora takes no more clients: `/readyz` says so from now on.
+    package func drain() { isDraining = true }
+
+    package func close() {
+        listener.close()
+        sampling.set(nil)
+        for connection in connections.values { connection.close() }
+    }
+
+    // MARK: Numbers
+
+    private func sample() async {
+        recent.note(await counts().requests.answerDurations, at: loop.now)
+        sampling.set(after: RecentTraffic.interval)
+    }
+
+    private func counts() async -> ShardCounts {
+        var sum = ShardCounts()
+        for shard in shards { sum.add(await shard.counts()) }
+        return sum
+    }
+
+    private func overview() async -> Overview {
+        let counts = await counts()
+        return Overview(
+            settings: settings, counts: counts, isDraining: isDraining,
+            recent: recent.since(counts.requests.answerDurations, at: loop.now), process: ProcessNumbers(),
+            droppedLogLines: log.droppedLines, startWallClock: startWallClock, uptime: loop.now - start)
+    }
+
+    // MARK: Requests
+
+    private func serve(_ connection: HTTPServerConnection) async {
+        await answerAll(on: connection)
+        connections[ObjectIdentifier(connection)] = nil
+        listener.connectionClosed()
+    }
+
+    private func answerAll(on connection: HTTPServerConnection) async {
+        while true {
+            switch await connection.next() {
+            case .closed:
+                return
+            case .flawed(let flaw):
+                respond(AdminAnswer.flawed(flaw), on: connection)
+            case .request(let request):
+                respond(await answer(request.head), on: connection)
+            }
+        }
+    }
+
+    private func respond(_ answer: AdminAnswer, on connection: HTTPServerConnection) {
+        connection.respond(answer.response, body: answer.body)
+    }
+
+    private func answer(_ head: HTTPRequestHead) async -> AdminAnswer {
+        // No page has business here, and a name that an attacker made point here is no name of Remora's: see `Door`.
+        guard settings.door.allowsOrigin(of: head) else { return .text(403, "No web page may ask here.\n") }
+        guard settings.door.allowsHost(of: head) else {
+            return .text(421, "Remora does not answer to that Host here. Add it to admin.allowed_hosts if it should.\n")
+        }
+        guard head.method == .get || head.method == .head else { return .wrongMethod }
+        switch String(decoding: head.path, as: UTF8.self) {
+        case "/healthz": return .text(200, "alive\n")
+        case "/readyz": return await readiness()
+        case "/metrics": return .metrics(MetricsPage.text(await overview()))
+        case "/status": return await status(prefersJSON: AdminService.prefersJSON(head))
+        case "/status.json": return await status(prefersJSON: true)
+        case "/": return .seeStatus
+        default: return .text(404, "Here are /status, /status.json, /metrics, /healthz and /readyz.\n")
+        }
+    }
+
+    private func readiness() async -> AdminAnswer {
+        if isDraining { return .text(503, "draining\n") }
+        // Shorter than the second that Kubernetes gives a probe.
+        let isReachable = await shards[0].checkBackend(patience: .milliseconds(800))
+        return isReachable ? .text(200, "ready\n") : .text(503, "the MCP server cannot be reached\n")
+    }
+
+    private func status(prefersJSON: Bool) async -> AdminAnswer {
+        let overview = await overview()
+        return prefersJSON ? .json(StatusDocument.text(overview)) : .page(StatusPage.text(overview))
+    }
+
+    /// A browser names HTML first, and a program that wants JSON names JSON (RFC 9110 §12.5.1, as far as two types need
+    /// it).
+    private static func prefersJSON(_ head: HTTPRequestHead) -> Bool {
+        var json = false
+        for line in head.fields.lines(named: Array("accept".utf8)) {
+            for item in line.value.bytes.split(separator: UInt8(ascii: ",")) {
+                let type = String(decoding: item.drop { $0 == UInt8(ascii: " ") }, as: UTF8.self).lowercased()
+                if type.hasPrefix("text/html") { return false }
+                if type.hasPrefix("application/json") { json = true }
+            }
+        }
+        return json
+    }
+}

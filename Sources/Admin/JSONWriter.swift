@@ -1,0 +1,54 @@
+import JSONText
+
+/// Writes one JSON object after the other, for `/status.json`.
+struct JSONWriter {
+    private(set) var bytes = Array("{".utf8)
+    private var isFirst = true
+
+    private mutating func name(_ name: String) {
+        if !isFirst { bytes.append(",") }
+        isFirst = false
+        bytes.appendJSON(name)
+        bytes.append(":")
+    }
+
+    mutating func add(_ name: String, _ value: Int?) {
+        self.name(name)
+        if let value { bytes.appendJSON(value) } else { bytes.append("null") }
+    }
+
+    mutating func add(_ name: String, _ value: Bool?) {
+        self.name(name)
+        bytes.append(value.map { $0 ? "true" : "false" } ?? "null")
+    }
+
+    mutating func add(_ name: String, _ value: String) {
+        self.name(name)
+        bytes.appendJSON(value)
+    }
+
+    /// A number as text, which is JSON already; nil is null.
+    mutating func add(_ name: String, number: String?) {
+        self.name(name)
+        bytes.append(contentsOf: (number ?? "null").utf8)
+    }
+
+    mutating func object(_ name: String, _ fill: (inout JSONWriter) -> Void) {
+        self.name(name)
+        bytes.append(contentsOf: JSONWriter.text(fill))
+    }
+
+    /// An array of one object.
+    mutating func list(_ name: String, of fill: (inout JSONWriter) -> Void) {
+        self.name(name)
+        bytes.append("[")
+        bytes.append(contentsOf: JSONWriter.text(fill))
+        bytes.append("]")
+    }
+
+    static func text(_ fill: (inout JSONWriter) -> Void) -> [UInt8] {
+        var writer = JSONWriter()
+        fill(&writer)
+        return writer.bytes + [UInt8(ascii: "}")]
+    }
+}

@@ -1,0 +1,85 @@
+import Gateway
+import Legacy
+import MCP
+import Telemetry
+
+/// `/metrics`. How many lines it has is bounded by the sets that the labels are from, whatever clients send.
+enum MetricsPage {
+    static func text(_ overview: Overview) -> [UInt8] {
+        var text = MetricsText()
+        requests(overview.counts.requests, &text)
+        sessions(overview.counts.sessions, &text)
+        connections(overview, &text)
+        process(overview, &text)
+        return text.bytes
+    }
+
+    private static func requests(_ requests: RequestCounts, _ text: inout MetricsText) {
+        text.add(.operationDuration, durations(requests))
+        text.add(.activeRequests, requests.active)
+        let count = requests.allDurations.count
+        text.add(.requestBodySize, sum: requests.requestBytes, count: count)
+        text.add(.responseBodySize, sum: requests.responseBytes, count: count)
+        text.add(
+            .responses,
+            requests.answers.map { (labels: [("http_response_status_code", "\($0.status)")], value: $0.count) })
+        text.add(
+            .errors,
+            ErrorSide.allCases.flatMap { side in
+                ErrorType.allCases.compactMap { type -> MetricsText.Sample? in
+                    let count = requests.errors(on: side, type)
+                    if count == 0 { return nil }
+                    return (labels: [("side", "\(side.name)"), ("error_type", type.label)], value: count)
+                }
+            })
+        text.add(
+            .backendErrors,
+            BackendFailure.allCases.map { (labels: [("error_type", $0.label)], value: requests.failures($0)) })
+        text.add(.notifications, requests.notifications)
+    }
+
+    /// Every method without an error, so that a rate has a start; the errors that there were.
+    private static func durations(_ requests: RequestCounts) -> [MetricsText.Series] {
+        let methods = Method.allCases.map { Optional($0) } + [nil]
+        return methods.flatMap { method in
+            ErrorType.allCases.compactMap { type -> MetricsText.Series? in
+                let histogram = requests.durations(of: method, type)
+                if type != .none, histogram.count == 0 { return nil }
+                var labels: MetricsText.Labels = [("mcp_method_name", method.map { "\($0.name)" } ?? "_OTHER")]
+                if type != .none { labels.append(("error_type", type.label)) }
+                return (labels, histogram)
+            }
+        }
+    }
+
+    private static func sessions(_ sessions: SessionCounts, _ text: inout MetricsText) {
+        text.add(.sessions, [([("state", "open")], sessions.open), ([("state", "opening")], sessions.opening)])
+        text.add(.sessionsOpened, sessions.opened)
+        text.add(.sessionsFailed, sessions.failed)
+        text.add(.sessionsLost, sessions.lost)
+        text.add(.sessionsEvicted, sessions.evicted)
+        text.add(.sessionsExpired, sessions.expired)
+        text.add(.sessionDuration, [([], sessions.durations.histogram())])
+    }
+
+    private static func connections(_ overview: Overview, _ text: inout MetricsText) {
+        let backend = overview.counts.backend
+        text.add(.clientConnections, overview.counts.connections)
+        text.add(.backendConnections, backend.idle, [("http_connection_state", "idle")])
+        text.add(.backendConnects, backend.made)
+        text.add(.backendConnectFailures, backend.failed)
+        if let last = backend.last { text.add(.backendReachable, last.succeeded ? 1 : 0) }
+    }
+
+    private static func process(_ overview: Overview, _ text: inout MetricsText) {
+        text.add(.logLinesDropped, overview.droppedLogLines)
+        text.add(.buildInfo, 1, [("version", Version.current), ("mcp_protocol_version", Revision.modern.rawValue)])
+        text.add(.threads, overview.settings.threads)
+        text.add(.processStart, nanoseconds: overview.startWallClock)
+        let process = overview.process
+        if let time = process.processorTime { text.add(.processCPU, nanoseconds: time) }
+        if let bytes = process.residentMemory { text.add(.processResidentMemory, bytes) }
+        if let count = process.openDescriptors { text.add(.processOpenDescriptors, count) }
+        if let count = process.maxDescriptors { text.add(.processMaxDescriptors, count) }
+    }
+}

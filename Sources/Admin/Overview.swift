@@ -1,0 +1,44 @@
+package import Gateway
+import Legacy
+package import Telemetry
+
+/// Everything that is shown, at one moment.
+package struct Overview: Sendable {
+    package var settings: AdminSettings
+    package var counts: ShardCounts
+    package var isDraining: Bool
+    /// Durations of the last minutes, and how many minutes these are.
+    package var recent: (durations: DurationHistogram, period: Duration)
+    package var process: ProcessNumbers
+    package var droppedLogLines: Int
+    /// Nanoseconds since 1970.
+    package var startWallClock: Int
+    package var uptime: Duration
+
+    package init(
+        settings: AdminSettings, counts: ShardCounts, isDraining: Bool,
+        recent: (durations: DurationHistogram, period: Duration), process: ProcessNumbers, droppedLogLines: Int,
+        startWallClock: Int, uptime: Duration
+    ) {
+        self.settings = settings
+        self.counts = counts
+        self.isDraining = isDraining
+        self.recent = recent
+        self.process = process
+        self.droppedLogLines = droppedLogLines
+        self.startWallClock = startWallClock
+        self.uptime = uptime
+    }
+
+    /// How it goes, in one word.
+    enum State: String {
+        case ready, draining
+        case unreachable = "backend_unreachable"
+    }
+
+    /// As far as is known: the page makes no attempt to connect.
+    var state: State {
+        if isDraining { return .draining }
+        return counts.backend.last?.succeeded == false ? .unreachable : .ready
+    }
+}

@@ -1,0 +1,83 @@
+import Gateway
+import Legacy
+import MCP
+import Telemetry
+
+/// `/status.json`: what the page shows, for programs. Durations are seconds, and those of a share are the upper bounds of
+/// their buckets.
+enum StatusDocument {
+    static func text(_ overview: Overview) -> [UInt8] {
+        JSONWriter.text { json in
+            json.add("state", overview.state.rawValue)
+            json.add("version", Version.current)
+            json.add("mcp_protocol_version", Revision.modern.rawValue)
+            json.add("uptime_seconds", Int(overview.uptime.components.seconds))
+            json.add("threads", overview.settings.threads)
+            json.object("requests") { requests(overview, &$0) }
+            json.object("errors") { errors(overview.counts.requests, &$0) }
+            json.list("backends") { backend(overview, &$0) }
+            json.object("clients") { clients in
+                clients.add("connections", overview.counts.connections)
+                clients.add("max_connections", overview.settings.maxConnections)
+            }
+            json.object("process") { process in
+                process.add("resident_memory_bytes", overview.process.residentMemory)
+                process.add("open_fds", overview.process.openDescriptors)
+                process.add("max_fds", overview.process.maxDescriptors)
+                process.add("log_lines_dropped", overview.droppedLogLines)
+            }
+        }
+    }
+
+    private static func requests(_ overview: Overview, _ json: inout JSONWriter) {
+        let requests = overview.counts.requests
+        json.add("active", requests.active)
+        json.add("total", requests.allDurations.count)
+        json.add("request_bytes", requests.requestBytes)
+        json.add("response_bytes", requests.responseBytes)
+        json.add("notifications_forwarded", requests.notifications)
+        json.object("recent") { recent in
+            recent.add("period_seconds", Int(overview.recent.period.components.seconds))
+            recent.add("count", overview.recent.durations.count)
+            for (name, share) in Quantiles.shown {
+                recent.add("\(name)_seconds", number: Quantiles.seconds(overview.recent.durations, share))
+            }
+        }
+    }
+
+    private static func errors(_ requests: RequestCounts, _ json: inout JSONWriter) {
+        for side in ErrorSide.allCases {
+            json.object("\(side.name)") { json in
+                for type in ErrorType.allCases where requests.errors(on: side, type) > 0 {
+                    json.add(type.label, requests.errors(on: side, type))
+                }
+            }
+        }
+    }
+
+    private static func backend(_ overview: Overview, _ json: inout JSONWriter) {
+        let (sessions, connections) = (overview.counts.sessions, overview.counts.backend)
+        json.add("url", overview.settings.backendName)
+        json.add("reachable", connections.last?.succeeded)
+        json.object("connections") { json in
+            json.add("idle", connections.idle)
+            json.add("made", connections.made)
+            json.add("failed", connections.failed)
+        }
+        json.object("sessions") { json in
+            json.add("open", sessions.open)
+            json.add("opening", sessions.opening)
+            json.add("max", overview.settings.maxSessions)
+            json.add("opened", sessions.opened)
+            json.add("failed", sessions.failed)
+            json.add("lost", sessions.lost)
+            json.add("evicted", sessions.evicted)
+            json.add("expired", sessions.expired)
+        }
+        json.object("errors") { json in
+            for failure in BackendFailure.allCases where overview.counts.requests.failures(failure) > 0 {
+                json.add(failure.label, overview.counts.requests.failures(failure))
+            }
+        }
+    }
+}

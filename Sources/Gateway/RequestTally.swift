@@ -1,0 +1,4 @@
+/// Where the requests of one loop are counted.
+final class RequestTally {
+    var counts = RequestCounts()
+}

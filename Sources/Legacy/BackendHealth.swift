@@ -1,0 +1,105 @@
+package import HTTPTransport
+package import Reactor
+
+/// What one loop knows of the way to the server.
+package struct ConnectionCounts: Sendable {
+    /// Connections that wait for their next request.
+    package var idle = 0
+    package var made = 0
+    package var failed = 0
+    /// How the last attempt to make one ended; nil before the first.
+    package var last: Attempt?
+
+    package struct Attempt: Sendable {
+        package let succeeded: Bool
+        package let at: Instant
+    }
+
+    package init() {}
+
+    /// Adds those of another loop.
+    package mutating func add(_ other: ConnectionCounts) {
+        idle += other.idle
+        made += other.made
+        failed += other.failed
+        if let attempt = other.last, last.map({ $0.at < attempt.at }) ?? true { last = attempt }
+    }
+}
+
+/// Whether the server can be reached, as far as this is known without a call.
+final class BackendHealth {
+    private(set) var made = 0
+    private(set) var failed = 0
+    /// How the last attempt to connect ended, and when; nil before the first.
+    private(set) var last: ConnectionCounts.Attempt?
+    var checking: Gate?
+
+    func connected(at now: Instant) {
+        made += 1
+        last = ConnectionCounts.Attempt(succeeded: true, at: now)
+    }
+
+    func failed(at now: Instant) {
+        failed += 1
+        last = ConnectionCounts.Attempt(succeeded: false, at: now)
+    }
+}
+
+extension Backend {
+    /// For how long what is known counts as known.
+    private static let freshness: Duration = .seconds(5)
+
+    /// A new connection to the server.
+    package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+        do throws(HTTPClientError) {
+            let connection = try await connections.connect()
+            health.connected(at: loop.now)
+            return connection
+        } catch {
+            health.failed(at: loop.now)
+            throw error
+        }
+    }
+
+    package var connectionCounts: ConnectionCounts {
+        var counts = ConnectionCounts()
+        counts.idle = connections.idleCount
+        counts.made = health.made
+        counts.failed = health.failed
+        counts.last = health.last
+        return counts
+    }
+
+    /// Whether the server takes connections. What the last 5 seconds told is believed; otherwise it is tried, once for
+    /// all who ask, by a connection without a request. Without that, a server that was away would be so for ever for a
+    /// balancer that sends no calls until it is back.
+    ///
+    /// - Parameter patience: how long the answer may take. A server that has not taken the connection by then counts as
+    ///   unreachable.
+    package func checkReachability(patience: Duration) async -> Bool {
+        if let last = health.last, loop.now - last.at < Backend.freshness { return last.succeeded }
+        if connections.hasLiveIdle { return true }
+        let gate = health.checking ?? beginCheck()
+        let deadline = Deadline(on: loop)
+        var isOver = false
+        deadline.onExpiry = {
+            isOver = true
+            gate.open()
+        }
+        deadline.set(after: patience)
+        while health.checking === gate, !isOver { await gate.wait() }
+        deadline.set(nil)
+        return health.checking !== gate && health.last?.succeeded == true
+    }
+
+    private func beginCheck() -> Gate {
+        let gate = Gate()
+        health.checking = gate
+        loop.spawn {
+            if let connection = try? await self.connect() { self.connections.putBack(connection) }
+            self.health.checking = nil
+            gate.open()
+        }
+        return gate
+    }
+}

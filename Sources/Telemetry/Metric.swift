@@ -1,0 +1,105 @@
+/// A metric as `/metrics` names it. This file has every name there is.
+///
+/// Names and units are those of OpenTelemetry's semantic conventions, where these have one (`mcp.server.operation.duration`
+/// of "Semantic conventions for Model Context Protocol", `http.server.*` and `http.client.*` of the HTTP ones), in
+/// Prometheus' spelling; those of the process are what Prometheus' own clients use. What is Remora's alone begins with
+/// `remora_`.
+package struct Metric: Sendable {
+    package enum Kind: String, Sendable {
+        case counter, gauge, histogram, summary
+    }
+
+    package let name: String
+    package let kind: Kind
+    /// One line, for a person who has found the name and wonders.
+    package let help: String
+
+    private init(_ name: String, _ kind: Kind, _ help: String) {
+        self.name = name
+        self.kind = kind
+        self.help = help
+    }
+}
+
+// MARK: Requests
+
+extension Metric {
+    /// `mcp.server.operation.duration`
+    package static let operationDuration = Metric(
+        "mcp_server_operation_duration_seconds", .histogram,
+        "Requests, from the whole request to the whole answer. error_type is missing where the answer is no error.")
+    /// `http.server.active_requests`
+    package static let activeRequests = Metric(
+        "http_server_active_requests", .gauge, "Requests that are being answered.")
+    /// `http.server.request.body.size`
+    package static let requestBodySize = Metric(
+        "http_server_request_body_size_bytes", .summary, "Bodies of requests.")
+    /// `http.server.response.body.size`
+    package static let responseBodySize = Metric(
+        "http_server_response_body_size_bytes", .summary, "Bodies of answers; of a stream, its messages.")
+    package static let responses = Metric(
+        "remora_http_responses_total", .counter, "Answers by HTTP status; 499 where the client had gone.")
+    package static let errors = Metric(
+        "remora_errors_total", .counter, "Answers that are JSON-RPC errors, by the side that the cause is on.")
+    package static let backendErrors = Metric(
+        "remora_backend_errors_total", .counter, "Requests that the server gave no usable answer to, by what happened.")
+    package static let notifications = Metric(
+        "remora_notifications_forwarded_total", .counter, "Notifications sent to clients before their answers.")
+}
+
+// MARK: Sessions and connections
+
+extension Metric {
+    package static let sessions = Metric(
+        "remora_sessions", .gauge, "Sessions with the server, by state.")
+    package static let sessionsOpened = Metric(
+        "remora_sessions_opened_total", .counter, "Handshakes that gave a session.")
+    package static let sessionsFailed = Metric(
+        "remora_sessions_failed_total", .counter, "Handshakes that gave none.")
+    package static let sessionsLost = Metric(
+        "remora_sessions_lost_total", .counter, "Sessions given up because the server had lost or broken them.")
+    package static let sessionsEvicted = Metric(
+        "remora_sessions_evicted_total", .counter, "Idle sessions closed to make room for another caller's.")
+    package static let sessionsExpired = Metric(
+        "remora_sessions_expired_total", .counter, "Sessions closed after sessions.idle_timeout.")
+    /// `mcp.client.session.duration`: toward the server, Remora is the client.
+    package static let sessionDuration = Metric(
+        "mcp_client_session_duration_seconds", .histogram, "Sessions that have ended, from handshake to end.")
+    package static let clientConnections = Metric(
+        "remora_client_connections", .gauge, "Connections of clients.")
+    /// `http.client.open_connections`
+    package static let backendConnections = Metric(
+        "http_client_open_connections", .gauge, "Connections to the server that wait for their next request.")
+    package static let backendConnects = Metric(
+        "remora_backend_connects_total", .counter, "Connections made to the server.")
+    package static let backendConnectFailures = Metric(
+        "remora_backend_connect_failures_total", .counter, "Attempts to connect to the server that failed.")
+    package static let backendReachable = Metric(
+        "remora_backend_reachable", .gauge, "Whether the last attempt to connect to the server succeeded.")
+}
+
+// MARK: The process
+
+extension Metric {
+    package static let logLinesDropped = Metric(
+        "remora_log_lines_dropped_total", .counter, "Lines of the log that were lost because nobody read them.")
+    package static let buildInfo = Metric("remora_build_info", .gauge, "Always 1; the labels say what runs.")
+    package static let threads = Metric("remora_threads", .gauge, "Event loops.")
+    package static let processStart = Metric(
+        "process_start_time_seconds", .gauge, "When the process began, in seconds since 1970.")
+    package static let processCPU = Metric(
+        "process_cpu_seconds_total", .counter, "Time on a processor, in the kernel too.")
+    package static let processResidentMemory = Metric(
+        "process_resident_memory_bytes", .gauge, "Memory of the process that is in RAM.")
+    package static let processOpenDescriptors = Metric("process_open_fds", .gauge, "Open file descriptors.")
+    package static let processMaxDescriptors = Metric("process_max_fds", .gauge, "How many may be open.")
+
+    /// All of them, in the order in which they are rendered.
+    package static let all = [
+        operationDuration, activeRequests, requestBodySize, responseBodySize, responses, errors, backendErrors,
+        notifications, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted, sessionsExpired,
+        sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
+        backendReachable, logLinesDropped, buildInfo, threads, processStart, processCPU, processResidentMemory,
+        processOpenDescriptors, processMaxDescriptors,
+    ]
+}

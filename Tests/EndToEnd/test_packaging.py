@@ -1,0 +1,138 @@
+"""What Remora is installed with: every file is well formed, and every configuration in them is one that Remora takes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.processes import ROOT, Process, binary
+from harness.remora import Remora, check, configuration
+from servers.raw import RawBackend
+
+YAML = sorted(path for folder in ("conf", "docker") for path in (ROOT / folder).rglob("*.y*ml"))
+
+
+def documents(path: Path) -> list[Any]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def configurations() -> Iterator[tuple[str, str]]:
+    """Every remora.yaml there is: as a file, and within a ConfigMap."""
+    for path in YAML:
+        name = str(path.relative_to(ROOT))
+        if path.name.startswith("remora."):
+            yield name, path.read_text()
+        for document in documents(path):
+            for key, text in (document.get("data") or {}).items():
+                yield f"{name}:{key}", text
+
+
+CONFIGURATIONS = dict(configurations())
+
+
+def kubernetes(kind: str) -> dict[str, Any]:
+    (found,) = (each for each in documents(ROOT / "conf/kubernetes/sidecar.yaml") if each["kind"] == kind)
+    return found
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(YAML) >= 5
+    assert set(CONFIGURATIONS) >= {
+        "conf/remora.yaml",
+        "conf/remora.full.yaml",
+        "docker/remora.yaml",
+        "conf/kubernetes/sidecar.yaml:remora.yaml",
+    }
+
+
+@pytest.mark.parametrize("path", YAML, ids=str)
+def test_every_file_is_yaml(path: Path) -> None:
+    assert all(isinstance(document, dict) for document in documents(path))
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+async def test_every_configuration_is_right(name: str) -> None:
+    status, printed = await check(CONFIGURATIONS[name])
+    assert status == 0, printed
+
+
+def test_the_pod_fits_its_configuration() -> None:
+    settings = yaml.safe_load(kubernetes("ConfigMap")["data"]["remora.yaml"])
+    pod = kubernetes("Deployment")["spec"]["template"]
+    (remora,) = (each for each in pod["spec"]["containers"] if each["name"] == "remora")
+    (server,) = (each for each in pod["spec"]["containers"] if each["name"] == "server")
+    ports = {each["name"]: each["containerPort"] for each in remora["ports"]}
+    assert settings["listen"]["address"] == f":{ports['mcp']}"
+    assert settings["admin"]["address"] == f":{ports['admin']}", "probes come from the node"
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(ports["admin"])
+    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        assert remora[probe]["httpGet"] == {"path": path, "port": "admin"}
+    timeout = int(settings["limits"]["shutdown_timeout"].removesuffix("s"))
+    pause = remora["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert timeout + pause <= server["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert server["lifecycle"]["preStop"]["sleep"]["seconds"] < pod["spec"]["terminationGracePeriodSeconds"]
+    (service,) = kubernetes("Service")["spec"]["ports"]
+    assert service["targetPort"] in ports
+    (volume,) = pod["spec"]["volumes"]
+    assert volume["configMap"]["name"] == kubernetes("ConfigMap")["metadata"]["name"]
+
+
+def test_compose_names_what_is_there() -> None:
+    folder = ROOT / "docker"
+    compose = yaml.safe_load((folder / "compose.yaml").read_text())
+    services = compose["services"]
+    stages = re.findall(r"^FROM \S+(?: AS (\S+))?$", (folder / "Dockerfile").read_text(), re.M)
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            assert (folder / volume.split(":")[0]).is_file(), volume
+        if build := service.get("build"):
+            assert (folder / build["context"] / build["dockerfile"]).is_file()
+            assert build.get("target") in (*filter(None, stages), None)
+        if (mode := service.get("network_mode", "")).startswith("service:"):
+            assert mode.removeprefix("service:") in services
+        for other in service.get("depends_on", {}):
+            assert other in services
+    upstream = re.findall(r"^\s*server (\S+):(\d+);", (folder / "nginx.conf").read_text(), re.M)
+    listen = yaml.safe_load((folder / "remora.yaml").read_text())["listen"]["address"]
+    assert sorted(name for name, _ in upstream) == sorted(name for name in services if name.startswith("server-"))
+    assert {f":{port}" for _, port in upstream} == {listen}
+
+
+def test_the_image_copies_what_it_may_read() -> None:
+    allowed = (ROOT / "docker/Dockerfile.dockerignore").read_text().split()
+    assert allowed[0] == "*"
+    for source in re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "docker/Dockerfile").read_text(), re.M):
+        assert (ROOT / source).exists() and f"!{source}" in allowed, source
+
+
+async def test_the_health_check_of_the_image() -> None:
+    script = str(ROOT / "docker/healthcheck")
+
+    async def healthy(port: str) -> bool:
+        async with await Process.start(script, env={"REMORA_ADMIN_PORT": port}) as process:
+            return await process.wait() == 0
+
+    async with RawBackend() as raw, Remora(configuration(raw.url, admin={"address": "127.0.0.1:0"})) as remora:
+        port = (await remora.process.event("admin_listening"))["address"].rpartition(":")[2]
+        assert await healthy(port)
+        assert not await healthy(remora.address.rpartition(":")[2]), "this is no admin listener"
+    assert not await healthy(port)
+
+
+async def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed (Debian package systemd)")
+    text = (ROOT / "conf/systemd/remora.service").read_text()
+    assert text.count("/usr/local/bin/remora") >= 2
+    unit = tmp_path / "remora.service"
+    unit.write_text(text.replace("/usr/local/bin/remora", os.path.abspath(binary("remora"))))
+    async with await Process.start("systemd-analyze", "verify", "--man=no", str(unit)) as process:
+        assert await process.wait() == 0, process.tail()
+        assert not [line for line in process.lines if "remora.service" in line], process.tail()
