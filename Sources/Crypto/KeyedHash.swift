@@ -1,5 +1,3 @@
-internal import COpenSSL
-
 /// A keyed hash (HMAC-SHA-256) of a secret: equal for equal secrets, and no way back to them.
 package struct KeyedHash: Hashable, Sendable {
     private let bytes: [UInt8]
@@ -25,11 +23,6 @@ package struct HashKey: Sendable {
     package init() { key = SecureRandom.bytes(32) }
 
     package func hash(_ secret: [UInt8]) -> KeyedHash {
-        var digest = [UInt8](repeating: 0, count: 32)
-        var length: UInt32 = 0
-        let done = unsafe HMAC(
-            EVP_sha256(), key, Int32(key.count), secret, secret.count, &digest, &length)
-        precondition(unsafe done != nil && length == 32, "OpenSSL could not compute HMAC-SHA-256")
-        return KeyedHash(bytes: digest)
+        KeyedHash(bytes: SHA256.authenticationCode(secret, key: key))
     }
 }

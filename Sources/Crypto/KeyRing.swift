@@ -1,0 +1,37 @@
+/// The keys behind what clients carry for Remora: the first seals, all open.
+///
+/// A key is changed without refusing what is under way in three steps, each made at all replicas before the next: the new
+/// one is added behind the old one, put before it, and the old one is taken away once nothing that it sealed is valid.
+package struct KeyRing: Sendable {
+    /// A key, and the name by which a sealed text says that it was its.
+    struct Key: Sendable {
+        /// Four bytes that follow from the key, so that replicas agree on them without being told.
+        let id: [UInt8]
+        private let secret: [UInt8]
+
+        init(_ secret: [UInt8]) {
+            self.secret = secret
+            id = Array(SHA256.derivedKey(from: secret, for: "remora key id").prefix(KeyRing.idSize))
+        }
+
+        /// A key for one use only, so that what is learnt or lost of one use says nothing of another.
+        func derived(for use: String) -> [UInt8] { SHA256.derivedKey(from: secret, for: "remora \(use)") }
+    }
+
+    /// Bytes of a key.
+    package static let keySize = AESGCM.keySize
+    static let idSize = 4
+
+    private let keys: [Key]
+
+    /// - Parameter keys: at least one, each of ``keySize`` random bytes that nobody else knows.
+    package init(_ keys: [[UInt8]]) {
+        precondition(!keys.isEmpty, "a ring without keys can seal nothing")
+        precondition(keys.allSatisfy { $0.count == KeyRing.keySize }, "a key has \(KeyRing.keySize) bytes")
+        self.keys = keys.map { Key($0) }
+    }
+
+    var sealing: Key { keys[0] }
+
+    func key(withID id: ArraySlice<UInt8>) -> Key? { keys.first { id.elementsEqual($0.id) } }
+}

@@ -1,0 +1,111 @@
+/// Seals what a client carries for Remora, and opens it again: a text that its holder can neither read nor change, that
+/// is good for one purpose and one caller only, and not for ever.
+///
+/// The layout is `v1.` and, in base64url, the key's id (4 bytes), a nonce (12), and in AES-256-GCM the end of its life
+/// (4), a tag of the caller (8) and the payload, with the mode's own tag (16): 62 characters for an empty payload
+/// ([decision 0012](../../docs/decisions/0012-what-clients-carry.md)).
+///
+/// It has no clock and no state: any replica with the ring opens what another one sealed.
+package struct Seal: Sendable {
+    /// What a sealed text is for. One for another purpose does not open.
+    package enum Purpose: String, Sendable, CaseIterable {
+        /// `nextCursor` of a list (2026-07-28, server/utilities/pagination).
+        case cursor
+        /// `requestState` of a question (2026-07-28, basic/patterns/mrtr).
+        case requestState = "request state"
+        /// The handle of a session that a client holds on to.
+        case handle
+        /// `taskId`.
+        case task
+    }
+
+    /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, nobody is
+    /// told: an answer that depends on it helps to guess.
+    package struct Invalid: Error, Equatable {
+        package init() {}
+    }
+
+    private static let version = Array("v1.".utf8)
+    private static let expirySize = 4
+    private static let callerTagSize = 8
+    /// A longer text is not looked at. What is sealed goes into messages and headers, and is shorter by far.
+    private static let maxText = 65_536
+    /// The longest payload, for which there is room in ``maxText``.
+    package static let maxPayload = 48_000
+
+    private let ring: KeyRing
+    private let deployment: [UInt8]
+    private let random: @Sendable (Int) -> [UInt8]
+
+    /// - Parameters:
+    ///   - deployment: what Remoras that share keys must have in common for one to open what another sealed.
+    ///   - random: gives that many bytes that were never given before. 2^32 texts may be sealed for a purpose before two
+    ///     nonces are equal with a probability of 2^-33: change the keys before.
+    package init(
+        ring: KeyRing, deployment: String, random: @escaping @Sendable (Int) -> [UInt8] = SecureRandom.bytes
+    ) {
+        self.ring = ring
+        self.deployment = Array(deployment.utf8)
+        self.random = random
+    }
+
+    /// - Parameters:
+    ///   - payload: at most ``maxPayload`` bytes.
+    ///   - caller: who may use it, in the bytes that tell this caller from all others at every replica.
+    ///   - expiry: when it stops being good, before the year 2106.
+    /// - Returns: ASCII that needs no escaping in JSON, in a header or in a URL.
+    package func seal(
+        _ payload: [UInt8], for purpose: Purpose, caller: [UInt8], until expiry: UnixTime
+    ) -> [UInt8] {
+        precondition(payload.count <= Seal.maxPayload, "a payload that could not be opened again")
+        let key = ring.sealing
+        let nonce = random(AESGCM.nonceSize)
+        let text = Seal.bytes(of: expiry) + Seal.tag(of: caller, key) + payload
+        let sealed = AESGCM.seal(
+            text, key: Seal.sealingKey(key, purpose), nonce: nonce, context: context(key, purpose))
+        return Seal.version + Base64URL.encode(key.id + nonce + sealed)
+    }
+
+    /// The payload of a text that ``seal(_:for:caller:until:)`` made with the same purpose and caller.
+    package func open(
+        _ text: [UInt8], for purpose: Purpose, caller: [UInt8], at now: UnixTime
+    ) throws(Invalid) -> [UInt8] {
+        guard text.count <= Seal.maxText, text.starts(with: Seal.version),
+            let bytes = Base64URL.decode(text.dropFirst(Seal.version.count)),
+            bytes.count >= KeyRing.idSize + AESGCM.nonceSize,
+            let key = ring.key(withID: bytes.prefix(KeyRing.idSize))
+        else { throw Invalid() }
+        let rest = bytes.dropFirst(KeyRing.idSize)
+        let opened = AESGCM.open(
+            rest.dropFirst(AESGCM.nonceSize), key: Seal.sealingKey(key, purpose),
+            nonce: Array(rest.prefix(AESGCM.nonceSize)), context: context(key, purpose))
+        guard let opened, opened.count >= Seal.expirySize + Seal.callerTagSize else { throw Invalid() }
+        let expiry = opened.prefix(Seal.expirySize).reduce(0) { $0 << 8 | Int64($1) }
+        let tag = opened.dropFirst(Seal.expirySize).prefix(Seal.callerTagSize)
+        // Both are looked at, whatever comes of the first.
+        let isInTime = now.seconds < expiry
+        let isTheirs = tag.elementsEqual(Seal.tag(of: caller, key))
+        guard isInTime, isTheirs else { throw Invalid() }
+        return Array(opened.dropFirst(Seal.expirySize + Seal.callerTagSize))
+    }
+
+    private static func sealingKey(_ key: KeyRing.Key, _ purpose: Purpose) -> [UInt8] {
+        key.derived(for: "seal \(purpose.rawValue)")
+    }
+
+    /// What is not in the text and yet has to be right.
+    private func context(_ key: KeyRing.Key, _ purpose: Purpose) -> [UInt8] {
+        Seal.version + key.id + Array(purpose.rawValue.utf8) + [0] + deployment
+    }
+
+    /// Keyed, because credentials that are easy to guess could be found from a plain hash by whoever has the key of the
+    /// purpose alone; of the same key as the text, so that replicas with the ring agree.
+    private static func tag(of caller: [UInt8], _ key: KeyRing.Key) -> ArraySlice<UInt8> {
+        SHA256.authenticationCode(caller, key: key.derived(for: "caller")).prefix(callerTagSize)
+    }
+
+    private static func bytes(of expiry: UnixTime) -> [UInt8] {
+        let seconds = UInt32(clamping: expiry.seconds)
+        return [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: seconds >> $0) }
+    }
+}
