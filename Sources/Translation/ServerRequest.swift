@@ -13,6 +13,17 @@ package enum ServerRequest {
         ResponseText.errorHead(id: id) + #"{"code":-32601,"message":"Method not found"}}"#.utf8
     }
 
+    /// An error as the answer to a request of the server.
+    static func error(id: [UInt8], code: Int, message: String) -> [UInt8] {
+        var text = ResponseText.errorHead(id: id[...])
+        text.append(#"{"code":"#)
+        text.appendJSON(code)
+        text.append(#","message":"#)
+        text.appendJSON(message)
+        text.append("}}")
+        return text
+    }
+
     /// `tools/list`.
     ///
     /// - Parameter cursor: as the server spelled it, with its quotes; nil for the first page.

@@ -1,0 +1,39 @@
+/// Hands out the keys of `inputRequests` for one call. A key means one question for ever: a late answer to an earlier one
+/// cannot be taken for it (2026-07-28, basic/patterns/mrtr: keys "MUST be unique within the scope of the request").
+package struct InputKeys: Sendable {
+    /// A longer key is a mistake: it is told in errors and kept by both sides.
+    private static let maxLength = 128
+
+    private var taken: Set<String> = []
+    private var count = 0
+
+    /// None is taken.
+    package init() {}
+
+    /// The first name that the server wishes for and that is free, else the kind and a number.
+    package mutating func key(for request: InputRequest) -> String {
+        for key in request.wishedKeys where !key.isEmpty && key.utf8.count <= InputKeys.maxLength {
+            if taken.insert(key).inserted { return key }
+        }
+        return generated(for: request)
+    }
+
+    /// The kind and a number, whatever the server wishes for: to ask what was asked already.
+    package mutating func generated(for request: InputRequest) -> String {
+        while true {
+            count += 1
+            let key = "\(request.kind.name)-\(count)"
+            if taken.insert(key).inserted { return key }
+        }
+    }
+}
+
+extension InputRequest.Kind {
+    fileprivate var name: String {
+        switch self {
+        case .form, .url: "elicitation"
+        case .sampling: "sampling"
+        case .roots: "roots"
+        }
+    }
+}
