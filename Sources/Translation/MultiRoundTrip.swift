@@ -29,6 +29,26 @@ package enum MultiRoundTrip {
         text.append("}}}")
         return text
     }
+
+    /// A whole response to a `tools/call` that came to no end: the model reads it, and can do something about it
+    /// (server/tools, "Error Handling").
+    ///
+    /// - Parameter serverInfo: nil where no session is left that would know it.
+    package static func toolFailure(
+        _ what: String, serverInfo: [UInt8]?, answering request: ModernRequest
+    ) -> [UInt8] {
+        var text = ResponseText.resultHead(id: request.rawID)
+        text.append(#"{"resultType":"complete","content":[{"type":"text","text":"#)
+        text.appendJSON(what)
+        text.append(#"}],"isError":true"#)
+        if let serverInfo {
+            text.append(#","_meta":{"io.modelcontextprotocol/serverInfo":"#)
+            text.append(contentsOf: serverInfo)
+            text.append("}")
+        }
+        text.append("}}")
+        return text
+    }
 }
 
 /// The error `-32042` of 2025-11-25: the call did not run, because the user has to visit pages first (2025-11-25,
