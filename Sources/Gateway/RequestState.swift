@@ -34,7 +34,7 @@ struct RequestState: Equatable, Sendable {
             document.canonical(of: name, into: &text)
         }
         if let arguments = document.value("arguments", of: request.params) {
-            text.append(1)
+            text.append(0)
             document.canonical(of: arguments, into: &text)
         }
         return SHA256.digest(text)

@@ -10,16 +10,12 @@ package struct InputKeys: Sendable {
     /// None is taken.
     package init() {}
 
-    /// The first name that the server wishes for and that is free, else the kind and a number.
+    /// The first name that the server wishes for and that is free, else the kind and a number. A question that is asked once
+    /// more gets another one.
     package mutating func key(for request: InputRequest) -> String {
         for key in request.wishedKeys where !key.isEmpty && key.utf8.count <= InputKeys.maxLength {
             if taken.insert(key).inserted { return key }
         }
-        return generated(for: request)
-    }
-
-    /// The kind and a number, whatever the server wishes for: to ask what was asked already.
-    package mutating func generated(for request: InputRequest) -> String {
         while true {
             count += 1
             let key = "\(request.kind.name)-\(count)"

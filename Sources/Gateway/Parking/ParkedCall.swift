@@ -393,7 +393,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
     /// Asks for the same pages again ("another InputRequiredResult", client/elicitation): only so does a client that polls
     /// no streams learn that nothing has come of them yet.
     private mutating func remind(at now: Instant) -> [Action] {
-        open += browsers.map { Question(key: keys.generated(for: $0), request: $0, isReminder: true) }
+        open += browsers.map { Question(key: keys.key(for: $0), request: $0, isReminder: true) }
         return ask(at: now)
     }
 
@@ -407,7 +407,6 @@ struct ParkedCall<Response: Sendable>: Sendable {
     private mutating func abandon(at now: Instant) -> [Action] {
         graceEnd = nil
         legs = []
-        browsers = []
         guard phase == .dispatched else {
             // Nothing runs that could be cancelled.
             state = .forgotten

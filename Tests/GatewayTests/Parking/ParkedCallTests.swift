@@ -134,6 +134,25 @@ private typealias Stage = ParkedCallStage
         #expect(try stage.asks(Stage.roots("5")).count == 1)
     }
 
+    @Test func questionsWhileParkedAreHeldToTheLastRetry() throws {
+        var stage = try Stage.parked()
+        #expect(try stage.retries("{}", capabilities: #"{"elicitation":{}}"#) == [])
+        #expect(stage.waits(ms: 30) == ["ask 2: elicitation-1 (2)"])
+        let refusal = #"reply {"jsonrpc":"2.0","id":5,"error":{"code":-32601,"message":"Method not found"}}"#
+        #expect(try stage.asks(Stage.roots("5")) == [refusal])
+        #expect(try stage.asks(Stage.form("6")) == [])
+    }
+
+    @Test func questionsOfTwoRetriesAreForBoth() throws {
+        var stage = try Stage.parked()
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(try stage.retries(Self.accepted, capabilities: #"{"sampling":{},"elicitation":{}}"#) == [])
+        #expect(try stage.retries(Self.accepted) == [])
+        #expect(try stage.asks(Stage.roots("5")).count == 1)
+        #expect(try stage.asks(Stage.sampling("6")) == [])
+        #expect(stage.waits(ms: 30) == ["ask 2,3,4: sampling-2 (2)"])
+    }
+
     // MARK: Retries
 
     @Test func anAnswerGoesOnAndTheResponseComesBack() throws {

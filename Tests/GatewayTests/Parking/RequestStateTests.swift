@@ -52,15 +52,17 @@ import Translation
 
     /// A state has one encoding: whatever decodes is what encoding gives.
     @Test func everyOtherTextIsRefusedOrAnotherState() throws {
-        let encoded = try Self.state(Self.resumption).encoded()
-        for count in 0..<encoded.count { #expect(RequestState(Array(encoded.prefix(count))) == nil) }
-        #expect(RequestState(encoded + [0]) == nil)
-        for index in encoded.indices {
-            for change: UInt8 in [1, 0x80, 0xFF] {
-                var changed = encoded
-                changed[index] ^= change
-                guard let state = RequestState(changed) else { continue }
-                #expect(state.encoded() == changed, "byte \(index)")
+        for resumption in [nil, Self.resumption] {
+            let encoded = try Self.state(resumption).encoded()
+            for count in 0..<encoded.count { #expect(RequestState(Array(encoded.prefix(count))) == nil) }
+            #expect(RequestState(encoded + [0]) == nil)
+            for index in encoded.indices {
+                for change: UInt8 in [1, 2, 0x80, 0xFF] {
+                    var changed = encoded
+                    changed[index] ^= change
+                    guard let state = RequestState(changed) else { continue }
+                    #expect(state.encoded() == changed, "byte \(index)")
+                }
             }
         }
     }
