@@ -13,15 +13,16 @@ import Translation
 struct ParkedCall<Response: Sendable>: Sendable {
     private enum State: Sendable {
         /// The server works, and legs wait, or the last one went away a moment ago.
-        /// To `gathering` (a question), `parked` (the last leg goes, and only a browser is waited for), `done` (the
-        /// response), `abandoned` (the last leg stays away).
+        /// To `gathering` (a question), `parked` (pages to visit first, or the last leg goes to a browser), `done` (the
+        /// response), `abandoned` (the last leg stays away), `forgotten` (the response, and nobody can come back for it).
         case running(Wait)
         /// A question came, and others may come with it.
-        /// To `parked` (the client is asked), `running` (the server takes them back, or no leg is left to ask), `done` (the
-        /// response wins), `abandoned` (the last leg goes).
+        /// To `parked` (the client is asked), `running` (the server takes them back, or no leg is left to ask), `done` and
+        /// `forgotten` (the response wins), `abandoned` (the last leg goes).
         case gathering(quiet: Instant, end: Instant)
         /// The client has the questions, and no leg waits.
-        /// To `running` or `gathering` (a retry), `done` (the response), `abandoned` (nobody comes back).
+        /// To `running` or `gathering` (a retry), `done` (the response), `abandoned` (nobody comes back), `forgotten` (nobody
+        /// does, and nothing runs).
         case parked(until: Instant)
         /// The response is kept for a client that did not get it.
         /// To `forgotten`.
@@ -351,10 +352,8 @@ struct ParkedCall<Response: Sendable>: Sendable {
             state = .forgotten
             return [.forget]
         case .abandoned(.some, let end):
-            let leftovers = open.compactMap(\.request.leftover)
-            open = []
             state = .abandoned(leftovers: nil, end: end)
-            return leftovers.map { .reply($0) }
+            return answerLeftovers()
         case .abandoned(nil, _):
             state = .forgotten
             return [.discardSession, .forget]
@@ -410,11 +409,19 @@ struct ParkedCall<Response: Sendable>: Sendable {
         guard phase == .dispatched else {
             // Nothing runs that could be cancelled.
             state = .forgotten
-            return open.compactMap(\.request.leftover).map { .reply($0) } + [.release, .forget]
+            return answerLeftovers() + [.release, .forget]
         }
         open.removeAll { $0.isReminder || $0.request.legacyID == nil }
         state = .abandoned(
             leftovers: open.isEmpty ? nil : now + times.leftovers, end: now + times.cancellation)
         return [.cancel]
+    }
+
+    /// Nobody answers what is open any more.
+    private mutating func answerLeftovers() -> [Action] {
+        let leftovers = open.filter { !$0.isReminder }
+        open = []
+        for id in leftovers.compactMap(\.request.legacyID) { settle(id) }
+        return leftovers.compactMap(\.request.leftover).map { .reply($0) }
     }
 }

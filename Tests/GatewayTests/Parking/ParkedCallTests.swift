@@ -348,7 +348,7 @@ private typealias Stage = ParkedCallStage
         var stage = try Self.onPage()
         #expect(stage.waits(seconds: 25) == ["ask 2: elicitation-2 (2)"])
         #expect(stage.completes("e") == [])
-        #expect(try stage.retries(#"{"elicitation-2":{"action":"accept"}}"#) == [])
+        #expect(try stage.retries("{}") == [])
         #expect(stage.deadline == nil)
     }
 
@@ -419,6 +419,16 @@ private typealias Stage = ParkedCallStage
         var stage = try Stage()
         #expect(try stage.requires(["a"]).count == 1)
         #expect(stage.waits(seconds: 600) == ["release", "forget"])
+    }
+
+    @Test func aCallThatDidNotRunWhileItsClientWasAwayIsNotKeptLonger() throws {
+        var stage = try Stage.parked()
+        #expect(stage.waits(seconds: 500) == [])
+        #expect(try stage.requires(["a"]) == [])
+        #expect(stage.deadline == .seconds(100))
+        // The form is not open any more, and the page is asked for.
+        #expect(try stage.retries(Self.accepted) == [])
+        #expect(stage.waits(ms: 30) == ["ask 2: elicitation-2 (2)"])
     }
 
     @Test func aCallThatDidNotRunFindsNoPlace() throws {
@@ -492,6 +502,13 @@ private typealias Stage = ParkedCallStage
         #expect(stage.waits(seconds: 600) == ["cancel"])
         #expect(
             try stage.asks(Stage.form("7")) == [#"reply {"jsonrpc":"2.0","id":7,"result":{"action":"cancel"}}"#])
+    }
+
+    @Test func whatWasLeftOverIsAnsweredOnce() throws {
+        var stage = try Stage.parked()
+        #expect(stage.waits(seconds: 600) == ["cancel"])
+        #expect(stage.waits(seconds: 1) == [Self.cancelled])
+        #expect(try stage.asks(Stage.form("0")) == [])
     }
 
     @Test func theTimeForTheClientBeginsAnewWithEachRound() throws {
