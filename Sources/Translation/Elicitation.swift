@@ -47,6 +47,7 @@ enum Elicitation {
             document.value("message", of: params, .string) != nil
         else { return nil }
         let elicitationID = document.value("elicitationId", of: params).flatMap { document.stringBytes($0) }
+            .flatMap { $0.count <= InputRequest.maxID ? $0 : nil }
         var splice = JSONSplice(document)
         splice.remove("_meta", "task", "elicitationId", from: params)
         return InputRequest(

@@ -23,6 +23,11 @@ package struct InputRequest: Equatable, Sendable {
     /// Names by which the client could know the question, the best first; none of them has to be free.
     package let wishedKeys: [String]
 
+    /// Bytes of an id: it is remembered after its question was answered.
+    package static let maxID = 256
+    /// Bytes of a key: it is told in errors, and kept by both sides.
+    private static let maxKey = 128
+
     /// Reads a request of the server. What is not the frame, nor for the server alone, stays byte for byte.
     ///
     /// - Parameter declared: what the client of this call can be asked.
@@ -33,6 +38,9 @@ package struct InputRequest: Equatable, Sendable {
         }
         let document = message.document
         let legacyID = Array(document.raw(id))
+        guard legacyID.count <= InputRequest.maxID else {
+            throw .malformed("the id must have at most \(InputRequest.maxID) bytes", id: legacyID)
+        }
         if document.string(method, equals: "elicitation/create") {
             self = try Elicitation.request(message, id: legacyID)
         } else if document.string(method, equals: "sampling/createMessage") {
@@ -53,7 +61,7 @@ package struct InputRequest: Equatable, Sendable {
         self.kind = kind
         self.legacyID = legacyID
         self.needs = needs
-        self.wishedKeys = wishedKeys
+        self.wishedKeys = wishedKeys.filter { !$0.isEmpty && $0.utf8.count <= InputRequest.maxKey }
         var text = Array(#"{"method":""#.utf8)
         text.append(method)
         text.append("\"")

@@ -6,8 +6,8 @@ import Translation
 struct KeptNotifications {
     /// More log messages than these are of no use to a reader who comes minutes later.
     private static let maxLogs = 50
-    /// Bytes of all log messages together: thousands of calls may be parked.
-    private static let maxLogBytes = 65_536
+    /// Bytes of all log messages together, and of the progress: thousands of calls may be parked.
+    private static let maxBytes = 65_536
 
     private var entries: [Heard] = []
     private var logs = 0
@@ -15,16 +15,16 @@ struct KeptNotifications {
 
     /// Keeps the last progress and the last log messages. What else there is belongs to a stream that is no more.
     mutating func add(_ heard: Heard) {
+        guard heard.size <= KeptNotifications.maxBytes else { return }
         switch heard.kind {
         case .progress:
             entries.removeAll { $0.isProgress }
             entries.append(heard)
         case .logMessage:
-            guard heard.size <= KeptNotifications.maxLogBytes else { return }
             entries.append(heard)
             logs += 1
             logBytes += heard.size
-            while logs > KeptNotifications.maxLogs || logBytes > KeptNotifications.maxLogBytes { dropOldestLog() }
+            while logs > KeptNotifications.maxLogs || logBytes > KeptNotifications.maxBytes { dropOldestLog() }
         default:
             return
         }

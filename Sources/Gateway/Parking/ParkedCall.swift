@@ -162,7 +162,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     private mutating func settle(_ legacyID: [UInt8]) {
         // A server that asks without end is refused without end, and need not be remembered.
-        if settled.count < Self.maxQuestions { settled.insert(legacyID) }
+        if settled.count < Self.maxQuestions, legacyID.count <= InputRequest.maxID { settled.insert(legacyID) }
     }
 
     /// The server takes a question back (`notifications/cancelled` with its own id).
@@ -179,7 +179,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
     /// `notifications/elicitation/complete`: the user has been to the page.
     mutating func completed(_ elicitationID: [UInt8], at now: Instant) -> [Action] {
         let kind = InputRequest.Kind.url(elicitationID: elicitationID)
-        if open.contains(where: { $0.request.kind == kind && !$0.isReminder }) { visited.append(kind) }
+        if open.contains(where: { $0.request.kind == kind && !$0.isReminder }), !visited.contains(kind) {
+            visited.append(kind)
+        }
         guard browsers.contains(where: { $0.kind == kind }) else { return [] }
         browsers.removeAll { $0.kind == kind }
         open.removeAll { $0.isReminder && $0.request.kind == kind }

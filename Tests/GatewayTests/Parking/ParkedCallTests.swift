@@ -292,6 +292,10 @@ private typealias Stage = ParkedCallStage
         #expect(try stage.says(Stage.log(large + large + large)) == [])
         for index in 0..<3 { #expect(try stage.says(Stage.log("\(index)" + large)) == []) }
         #expect(
+            try stage.says(
+                #"{"jsonrpc":"2.0","method":"notifications/progress","#
+                    + #""params":{"progressToken":2,"progress":1,"message":"\#(large + large + large)"}}"#) == [])
+        #expect(
             try stage.retries("{}") == ["1", "2"].map { "forward 2: \(Stage.log($0 + large))" })
     }
 
