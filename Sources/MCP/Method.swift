@@ -72,7 +72,8 @@ package enum Method: Sendable, CaseIterable {
     package var supportsInputRequired: Bool {
         switch self {
         case .callTool, .getPrompt, .readResource: true
-        case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .complete: false
+        // "Servers MUST NOT send InputRequiredResult responses on any other client requests."
+        default: false
         }
     }
 
