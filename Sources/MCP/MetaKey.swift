@@ -15,6 +15,9 @@ package enum MetaKey {
     package static let baggage: StaticString = "baggage"
     package static let progressToken: StaticString = "progressToken"
 
+    /// In a legacy question: the key under which the client is to see it. Remora's own.
+    package static let inputKey: StaticString = "dev.remora/inputKey"
+
     /// The tasks extension, as a key of `capabilities.extensions`.
     package static let tasksExtension: StaticString = "io.modelcontextprotocol/tasks"
 }

@@ -70,6 +70,15 @@ package enum Method: Int, Sendable, CaseIterable {
     /// Whether it reads something whose name the client chose, so that "not found" is the client's mistake.
     package var namesSomething: Bool { nameParameter != nil }
 
+    /// Whether the answer may be a question to the client (2026-07-28, basic/patterns/mrtr, "Supported Requests").
+    package var supportsInputRequired: Bool {
+        switch self {
+        case .callTool, .getPrompt, .readResource: true
+        // "Servers MUST NOT send InputRequiredResult responses on any other client requests."
+        default: false
+        }
+    }
+
     /// Whether a request may be sent again when the connection was lost before an answer. Only `tools/call` acts.
     package var isSafeToRepeat: Bool { self != .callTool }
 }

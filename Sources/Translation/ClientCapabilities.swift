@@ -5,30 +5,73 @@ import MCP
 package enum ClientCapabilities {
     private static let none = Array("{}".utf8)
 
-    /// Canonical JSON, so that equal capabilities share a session however they were spelled.
+    /// For a session that many calls share. Canonical JSON, so that equal capabilities share a session however they were
+    /// spelled.
     ///
     /// `roots`, `sampling` and `elicitation` are left out: a server that asks during a call needs a session that serves
-    /// this call alone, and none is made yet. A server then knows that it cannot ask, and says so in its own words.
+    /// this call alone. A server then knows that it cannot ask, and says so in its own words.
     /// The tasks extension is left out because a client of 2026-07-28 no longer hosts tasks, `experimental` because
     /// what it means is between two parties that Remora is neither of.
     package static func legacy(_ capabilities: JSONValue?, in document: JSONDocument) -> [UInt8] {
-        guard let capabilities, let extensions = document.value("extensions", of: capabilities, .object)
-        else { return none }
+        guard let capabilities, let extensions = extensions(of: capabilities, in: document) else { return none }
+        return object([(#""extensions":"#, extensions)])
+    }
+
+    /// For a session that serves one call alone, during which the server may ask: as ``legacy(_:in:)``, and with `roots`,
+    /// `sampling` and `elicitation` as the client declared them. Canonical JSON, too.
+    ///
+    /// `roots` never promises `listChanged`: 2026-07-28 has no notification for it.
+    package static func exclusive(_ capabilities: JSONValue?, in document: JSONDocument) -> [UInt8] {
+        guard let capabilities else { return none }
+        var members: [(name: StaticString, value: [UInt8])] = []
+        if let elicitation = document.value("elicitation", of: capabilities, .object) {
+            members.append((#""elicitation":"#, canonical(elicitation, in: document)))
+        }
+        if let extensions = extensions(of: capabilities, in: document) {
+            members.append((#""extensions":"#, extensions))
+        }
+        if document.value("roots", of: capabilities, .object) != nil {
+            members.append((#""roots":"#, none))
+        }
+        if let sampling = document.value("sampling", of: capabilities, .object) {
+            members.append((#""sampling":"#, canonical(sampling, in: document)))
+        }
+        return object(members)
+    }
+
+    /// Nil when there are none but tasks.
+    private static func extensions(of capabilities: JSONValue, in document: JSONDocument) -> [UInt8]? {
+        guard let extensions = document.value("extensions", of: capabilities, .object) else { return nil }
         let tasks = document.members(of: extensions).filter {
             document.name(of: $0, equals: MetaKey.tasksExtension)
         }
         let count = document.members(of: extensions).reduce(0) { count, _ in count + 1 }
-        guard count > tasks.count else { return none }
+        guard count > tasks.count else { return nil }
         var splice = JSONSplice(document)
         splice.remove(MetaKey.tasksExtension, from: extensions)
         var kept = [UInt8]()
         splice.rendered(extensions).append(to: &kept)
-        guard let canonical = try? JSONDocument(kept, maxDepth: .max) else {
+        guard let document = try? JSONDocument(kept, maxDepth: .max) else {
             preconditionFailure("removing a member broke the text")
         }
-        var text = Array(#"{"extensions":"#.utf8)
-        canonical.canonical(of: canonical.root, into: &text)
-        text.append(UInt8(ascii: "}"))
+        return canonical(document.root, in: document)
+    }
+
+    private static func canonical(_ value: JSONValue, in document: JSONDocument) -> [UInt8] {
+        var text: [UInt8] = []
+        document.canonical(of: value, into: &text)
+        return text
+    }
+
+    /// - Parameter members: each name with its colon, in the order of a canonical object.
+    private static func object(_ members: [(name: StaticString, value: [UInt8])]) -> [UInt8] {
+        var text = Array("{".utf8)
+        for (index, member) in members.enumerated() {
+            if index > 0 { text.append(",") }
+            text.append(member.name)
+            text.append(contentsOf: member.value)
+        }
+        text.append("}")
         return text
     }
 }

@@ -8,6 +8,17 @@ package enum ServerRequest {
         ResponseText.resultHead(id: id) + "{}}".utf8
     }
 
+    /// An error as the answer to a request of the server.
+    static func error(id: [UInt8], code: Int, message: String) -> [UInt8] {
+        var text = ResponseText.errorHead(id: id[...])
+        text.append(#"{"code":"#)
+        text.appendJSON(code)
+        text.append(#","message":"#)
+        text.appendJSON(message)
+        text.append("}}")
+        return text
+    }
+
     /// "Method not found", to a request for which no capability was declared.
     package static func methodNotFound(id: ArraySlice<UInt8>) -> [UInt8] {
         ResponseText.errorHead(id: id) + #"{"code":-32601,"message":"Method not found"}}"#.utf8

@@ -7,6 +7,7 @@ import Legacy
 import MCP
 import Telemetry
 import Testing
+import Translation
 
 @testable import Gateway
 
@@ -29,6 +30,11 @@ import Testing
         (.overdue, 200, "request_timeout", true), (.outcomeUnknown, 200, "outcome_unknown", true),
     ]
 
+    private static let ofQuestions: [Refusal] = [
+        .missingCapabilities([.form, .url, .samplingTools, .roots]), .invalidRequestState, .interactionLost,
+        .tooManyParked, .wrongAnswer(ParkedCallStage.flaw),
+    ]
+
     /// Each refusal that there is, with hostile text where it repeats any.
     private static let all: [Refusal] =
         HTTPDecodeError.Reason.allCases.map { .flawed(.malformed(HTTPDecodeError($0))) }
@@ -39,6 +45,7 @@ import Testing
         + [.headerMismatch("Mcp-Name is missing. Send it."), .unsupportedVersion("\"},\u{0}\u{1F}\\é")]
         + [.malformed("params._meta needs \"x\"."), .invalidParams("\"name\" must be a string.")]
         + [.methodNotFound("\"\u{0}\\", "This server has no tools.")]
+        + ofQuestions
         + backendErrors.compactMap { Refusal(BackendError($0.0, "seen \"\u{7}\\ here")) }
 
     @Test(arguments: all, [nil, "7", #""\u0041""#])
@@ -64,7 +71,7 @@ import Testing
     func saysWhatToDo(refusal: Refusal) {
         let hints = [
             "Send", "send", "POST", "Add", "add", "Mend", "Try", "check", "raise", "Answer", "Authorize", "needs",
-            "must be", "says",
+            "must be", "says", "Declare",
         ]
         #expect(hints.contains { refusal.message.contains($0) }, "\(refusal.message)")
         #expect(refusal.message.first?.isUppercase == true && refusal.message.last == ".")

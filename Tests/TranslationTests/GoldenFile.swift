@@ -21,10 +21,24 @@ import Testing
 /// | `modern notifications` | those that go to the client, one a line |
 /// | `legacy response` | from the server |
 /// | `modern response` | what goes to the client for it |
+/// | `lane` | `exclusive` for a session that serves one call alone; `shared` without it |
+/// | `legacy questions` | requests of the server during the call, one a line; `modern response` asks them |
+/// | `legacy refusals` | responses to those of them that the client cannot be asked, one a line |
+/// | `required capabilities` | what it would have had to declare |
+/// | `modern retry` | from the client, with answers |
+/// | `legacy answers` | responses to the server's questions for it, one a line |
+/// | `wrong answer` | why none of the answers goes to the server |
+/// | `leftovers` | responses to the server's questions when the client stays away, one a line |
 /// | `refused` | why there is nothing that can go to the client |
 struct GoldenFile: Sendable, CustomTestStringConvertible {
     enum Section: String, CaseIterable, Sendable {
-        case revision, cache, refused
+        case revision, cache, refused, lane, leftovers
+        case legacyQuestions = "legacy questions"
+        case legacyRefusals = "legacy refusals"
+        case requiredCapabilities = "required capabilities"
+        case modernRetry = "modern retry"
+        case legacyAnswers = "legacy answers"
+        case wrongAnswer = "wrong answer"
         case pushChannel = "push channel"
         case modernRequest = "modern request"
         case modernHeaders = "modern headers"

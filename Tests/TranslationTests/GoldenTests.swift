@@ -12,6 +12,8 @@ import Testing
         if file[.legacyHeaders] != nil { try expect(.legacyHeaders, in: file, legacyHeaders(file)) }
         if file[.initializeRequest] != nil { try expect(.initializeRequest, in: file, initializeRequest(file)) }
         if file[.legacyNotifications] != nil { try expect(.modernNotifications, in: file, notifications(file)) }
+        if file[.legacyQuestions] != nil { return try expectQuestions(file) }
+        if let required = try urlElicitationRequired(file) { return try expectQuestions(required, in: file) }
         guard file[.modernResponse] != nil || file[.refused] != nil else {
             return #expect(
                 file[.legacyResponse] == nil && file[.initializeResult] == nil, "an answer that leads to nothing")
@@ -62,8 +64,10 @@ import Testing
 
     // MARK: Steps
 
-    private func request(_ file: GoldenFile) throws -> ModernRequest {
-        let envelope = try Envelope(JSONDocument(Array(try #require(file[.modernRequest]).utf8)))
+    private func request(
+        _ file: GoldenFile, _ section: GoldenFile.Section = .modernRequest
+    ) throws -> ModernRequest {
+        let envelope = try Envelope(JSONDocument(Array(try #require(file[section]).utf8)))
         guard case .request(let id, let name) = envelope.kind else {
             throw GoldenFile.Malformed(what: "the modern request is none")
         }
@@ -95,8 +99,12 @@ import Testing
     }
 
     private func legacyRequest(_ file: GoldenFile) throws -> String {
-        let revision = try #require(Revision(rawValue: file[.revision] ?? Revision.newestLegacy.rawValue))
-        return string(RequestTranslation.legacy(try request(file), in: RequestContext(id: 7, revision: revision)))
+        let context = RequestContext(id: 7, revision: try revision(file))
+        return string(RequestTranslation.legacy(try request(file), in: context))
+    }
+
+    private func revision(_ file: GoldenFile) throws -> Revision {
+        try #require(Revision(rawValue: file[.revision] ?? Revision.newestLegacy.rawValue))
     }
 
     private func notifications(_ file: GoldenFile) throws -> String {
@@ -110,7 +118,8 @@ import Testing
 
     private func initializeRequest(_ file: GoldenFile) throws -> String {
         let request = try request(file)
-        let capabilities = ClientCapabilities.legacy(request.clientCapabilities, in: request.document)
+        let declare = file[.lane] == "exclusive" ? ClientCapabilities.exclusive : ClientCapabilities.legacy
+        let capabilities = declare(request.clientCapabilities, request.document)
         let text = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: "1.2.3")
         return String(decoding: text, as: UTF8.self)
     }
@@ -144,8 +153,7 @@ import Testing
         }
         switch outcome {
         case .result(let result):
-            let serverInfo = ServerInfo(Array(#"{"name":"old","version":"1.0"}"#.utf8))
-            let context = ResultContext(serverInfo: serverInfo, caching: try caching(file))
+            let context = ResultContext(serverInfo: ServerInfo(Self.serverInfo), caching: try caching(file))
             return string(
                 try ResultTranslation.modern(
                     result, in: answer.document, answering: try request(file), with: context))
@@ -162,6 +170,8 @@ import Testing
         }
     }
 
+    private static let serverInfo = Array(#"{"name":"old","version":"1.0"}"#.utf8)
+
     private func caching(_ file: GoldenFile) throws -> CachePolicy {
         let words = (file[.cache] ?? "30000 private").split(separator: " ")
         return CachePolicy(
@@ -172,5 +182,84 @@ import Testing
         var bytes: [UInt8] = []
         text.append(to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    // MARK: Questions
+
+    private typealias Question = (key: String, request: InputRequest)
+
+    private func expectQuestions(_ file: GoldenFile) throws {
+        let request = try request(file)
+        let declared = InputCapabilities(request.clientCapabilities, in: request.document)
+        var keys = InputKeys()
+        var questions: [Question] = []
+        var refusals: [RefusedInput] = []
+        for line in try #require(file[.legacyQuestions]).split(separator: "\n") {
+            do {
+                let question = try InputRequest(Envelope(JSONDocument(Array(line.utf8))), declared: declared)
+                questions.append((keys.key(for: question), question))
+            } catch let refused as RefusedInput {
+                refusals.append(refused)
+            }
+        }
+        try expect(.legacyRefusals, in: file, lines(refusals.map(\.reply)))
+        let missing = refusals.reduce(into: InputCapabilities()) { $0.formUnion($1.missing) }
+        try expect(.requiredCapabilities, in: file, missing.isEmpty ? nil : missing.requiredCapabilities)
+        try expectAsked(questions, in: file)
+    }
+
+    private func expectQuestions(_ required: URLElicitationRequired, in file: GoldenFile) throws {
+        switch required {
+        case .missing(let missing):
+            #expect(file[.modernResponse] == nil)
+            try expect(.requiredCapabilities, in: file, missing.requiredCapabilities)
+        case .ask(let requests):
+            var keys = InputKeys()
+            try expectAsked(requests.map { (keys.key(for: $0), $0) }, in: file)
+        }
+    }
+
+    /// Asks the client, and passes its answers on.
+    private func expectAsked(_ questions: [Question], in file: GoldenFile) throws {
+        let asked =
+            try questions.isEmpty
+            ? nil
+            : MultiRoundTrip.inputRequired(
+                questions, requestState: Array("v1.sealed".utf8), serverInfo: Self.serverInfo,
+                answering: request(file))
+        try expect(.modernResponse, in: file, asked)
+        if file[.leftovers] != nil {
+            try expect(.leftovers, in: file, lines(questions.compactMap(\.request.leftover)))
+        }
+        guard file[.modernRetry] != nil else { return }
+        do {
+            let responses = try InputResponses(of: request(file, .modernRetry))
+            let revision = try revision(file)
+            let answers = try questions.compactMap { try responses.answer($0.key, to: $0.request, in: revision) }
+            try expect(.legacyAnswers, in: file, lines(answers.compactMap(\.reply)))
+            try expect(.wrongAnswer, in: file, nil)
+        } catch let flaw as InputFlaw {
+            try expect(.legacyAnswers, in: file, nil)
+            try expect(.wrongAnswer, in: file, Array(flaw.advice.utf8))
+        }
+    }
+
+    /// - Parameter text: nil where there must not be such a section.
+    private func expect(_ section: GoldenFile.Section, in file: GoldenFile, _ text: [UInt8]?) throws {
+        guard let text else { return #expect(file[section] == nil, "\(file.name) has \(section.rawValue)") }
+        try expect(section, in: file, String(decoding: text, as: UTF8.self))
+    }
+
+    private func lines(_ texts: [[UInt8]]) -> [UInt8]? {
+        texts.isEmpty ? nil : Array(texts.joined(separator: Array("\n".utf8)))
+    }
+
+    /// What an error of the server's asks for, if it is one that asks.
+    private func urlElicitationRequired(_ file: GoldenFile) throws -> URLElicitationRequired? {
+        guard let text = file[.legacyResponse],
+            let answer = try? Envelope(JSONDocument(Array(text.utf8))),
+            case .response(_, .error(let error)) = answer.kind
+        else { return nil }
+        return URLElicitationRequired(error, in: answer.document, answering: try request(file))
     }
 }

@@ -1,0 +1,429 @@
+import JSONText
+import MCP
+import Reactor
+import Translation
+
+/// A call whose server may ask its client (docs/translation.md §6): the part without I/O and without a clock. Events go in
+/// with the moment at which they happen, and what is to be done comes out, in its order.
+///
+/// A call outlives the requests of its client: the one that began it, and the retries with answers. Each of those that
+/// waits is a *leg*.
+///
+/// `Response` is what the server answered in the end; it is only handed through.
+struct ParkedCall<Response: Sendable>: Sendable {
+    private enum State: Sendable {
+        /// The server works, and legs wait, or the last one went away a moment ago.
+        /// To `gathering` (a question), `parked` (pages to visit first, or the last leg goes to a browser), `done` (the
+        /// response), `abandoned` (the last leg stays away), `forgotten` (the response, and nobody can come back for it).
+        case running(Wait)
+        /// A question came, and others may come with it.
+        /// To `parked` (the client is asked), `running` (the server takes them back, or no leg is left to ask), `done` and
+        /// `forgotten` (the response wins), `abandoned` (the last leg goes).
+        case gathering(quiet: Instant, end: Instant)
+        /// The client has the questions, and no leg waits.
+        /// To `running` or `gathering` (a retry), `done` (the response), `abandoned` (nobody comes back), `forgotten` (nobody
+        /// does, and nothing runs).
+        case parked(until: Instant)
+        /// The response is kept for a client that did not get it.
+        /// To `forgotten`.
+        case done(Outcome, until: Instant)
+        /// The server was told to stop. `leftovers`: when open questions are answered, unless they have been.
+        /// To `forgotten` (the response, or none in time).
+        case abandoned(leftovers: Instant?, end: Instant)
+        /// The end.
+        case forgotten
+    }
+
+    private enum Wait: Sendable {
+        case response
+        /// For what the user does on a page.
+        case browser(until: Instant)
+    }
+
+    /// Questions that may be open at once, and in all, and the bytes of those that are open: they are kept to be asked
+    /// again. More is a server that has lost its way.
+    private static var maxOpen: Int { 32 }
+    private static var maxQuestions: Int { 1000 }
+    private static var maxBytes: Int { 4 << 20 }
+    /// Clients of published SDKs give up after 10 rounds.
+    private static var manyRounds: Int { 8 }
+
+    /// The revision of the session: what answers have to look like.
+    private let revision: Revision
+    private let times: ParkingTimes
+
+    private var state = State.running(.response)
+    private(set) var phase: CallPhase
+    private(set) var round = 0
+    private var legs: [Leg]
+    /// Of the leg that came last.
+    private var lastCapabilities: InputCapabilities
+    /// When a call is given up whose last leg went away.
+    private var graceEnd: Instant?
+
+    private(set) var open: [Question] = []
+    private var keys = InputKeys()
+    /// Ids of the server's questions that are answered, refused or withdrawn, as spelled: each is answered at most once,
+    /// whatever comes twice.
+    private var settled: Set<[UInt8]> = []
+    /// Questions to open a page that the user agreed to, and of which the server has not said that it is over.
+    private var browsers: [InputRequest] = []
+    /// Pages that were over before the client said that it opened them.
+    private var visited: [InputRequest.Kind] = []
+    /// What the client would have needed for the questions that were refused.
+    private var refused: InputCapabilities = []
+    private var kept = KeptNotifications()
+    private var hasPlace = false
+
+    /// A call that was just sent, or that waits for a session (`predispatch`): questions of the handshake are asked first,
+    /// and then it is sent.
+    init(_ leg: Leg, phase: CallPhase = .dispatched, revision: Revision, times: ParkingTimes) {
+        self.phase = phase
+        legs = [leg]
+        lastCapabilities = leg.capabilities
+        self.revision = revision
+        self.times = times
+    }
+
+    /// Whether the response is there, and only kept.
+    var isDone: Bool {
+        if case .done = state { return true }
+        return false
+    }
+
+    /// When ``tick(at:)`` has something to do; nil when it has not.
+    var deadline: Instant? {
+        let own: Instant? =
+            switch state {
+            case .running(.response), .forgotten: nil
+            case .running(.browser(let until)), .parked(let until), .done(_, let until): until
+            case .gathering(let quiet, let end): min(quiet, end)
+            case .abandoned(let leftovers, let end): leftovers ?? end
+            }
+        return [own, graceEnd].compactMap(\.self).min()
+    }
+
+    /// What a client of this call can be asked: what all of its legs can.
+    private var capabilities: InputCapabilities {
+        legs.first.map { legs.reduce($0.capabilities) { $0.intersection($1.capabilities) } } ?? lastCapabilities
+    }
+
+    /// The handshake came to its end without a question, and the call was sent.
+    mutating func sent() { phase = .dispatched }
+
+    // MARK: The server
+
+    /// The server asks.
+    ///
+    /// - Parameter takePlace: called with the first question; false when too many calls are parked. Whoever has given a
+    ///   place takes it back with `forget`.
+    mutating func asked(_ message: Envelope, at now: Instant, takePlace: () -> Bool) -> [Action] {
+        guard case .request(let id, _) = message.kind else { preconditionFailure("no question") }
+        let legacyID = Array(message.document.raw(id))
+        // A stream that is taken up again may bring a question once more.
+        if settled.contains(legacyID) || open.contains(where: { $0.request.legacyID == legacyID }) { return [] }
+        let question: InputRequest
+        do throws(RefusedInput) {
+            question = try InputRequest(message, declared: capabilities)
+            guard hasRoom(for: question) else { throw .tooMany(question) }
+        } catch {
+            settle(legacyID)
+            refused.formUnion(error.missing)
+            return [.reply(error.reply)]
+        }
+        switch state {
+        case .abandoned, .done, .forgotten:
+            settle(legacyID)
+            return question.leftover.map { [.reply($0)] } ?? []
+        case .running, .gathering, .parked:
+            break
+        }
+        if !hasPlace { hasPlace = takePlace() }
+        guard hasPlace else {
+            settle(legacyID)
+            return [.reply(RefusedInput.tooMany(question).reply)]
+        }
+        open.append(Question(key: keys.key(for: question), request: question))
+        switch state {
+        case .running:
+            state = .gathering(quiet: now + times.quiet, end: now + times.window)
+        case .gathering(_, let end):
+            state = .gathering(quiet: now + times.quiet, end: end)
+        default:
+            break
+        }
+        return []
+    }
+
+    private func hasRoom(for question: InputRequest) -> Bool {
+        let bytes = open.reduce(question.text.count) { $0 + $1.request.text.count }
+        return open.count < Self.maxOpen && settled.count + open.count < Self.maxQuestions && bytes <= Self.maxBytes
+    }
+
+    private mutating func settle(_ legacyID: [UInt8]) {
+        // A server that asks without end is refused without end, and need not be remembered.
+        if settled.count < Self.maxQuestions, legacyID.count <= InputRequest.maxID { settled.insert(legacyID) }
+    }
+
+    /// The server takes a question back (`notifications/cancelled` with its own id).
+    mutating func withdrawn(_ legacyID: [UInt8], at now: Instant) -> [Action] {
+        guard let index = open.firstIndex(where: { $0.request.legacyID == legacyID && !$0.isReminder }) else {
+            return []
+        }
+        open.remove(at: index)
+        settle(legacyID)
+        guard case .gathering = state, open.isEmpty else { return [] }
+        return goOn(at: now)
+    }
+
+    /// `notifications/elicitation/complete`: the user has been to the page.
+    mutating func completed(_ elicitationID: [UInt8], at now: Instant) -> [Action] {
+        let kind = InputRequest.Kind.url(elicitationID: elicitationID)
+        if open.contains(where: { $0.request.kind == kind && !$0.isReminder }), !visited.contains(kind) {
+            visited.append(kind)
+        }
+        guard browsers.contains(where: { $0.kind == kind }) else { return [] }
+        browsers.removeAll { $0.kind == kind }
+        open.removeAll { $0.isReminder && $0.request.kind == kind }
+        guard case .running(.browser) = state, browsers.isEmpty else { return [] }
+        return goOn(at: now)
+    }
+
+    /// The server says something about the call.
+    mutating func heard(_ heard: Heard) -> [Action] {
+        switch state {
+        case .running, .gathering, .parked:
+            if !legs.isEmpty { return [.forward(legs, heard)] }
+            kept.add(heard)
+            return []
+        case .done, .abandoned, .forgotten:
+            return []
+        }
+    }
+
+    /// The server has answered the call, or never will.
+    ///
+    /// - Parameter isFailure: whether it said that the call failed (an error, or `isError`). After a question that the client
+    ///   could not be asked, that was the reason (basic/index, "MissingRequiredClientCapability").
+    mutating func finished(_ response: Response, isFailure: Bool, at now: Instant) -> [Action] {
+        switch state {
+        case .running, .gathering, .parked:
+            let isMissing = isFailure && !refused.isEmpty
+            return [.release] + finish(isMissing ? .missingCapabilities(refused) : .answered(response), at: now)
+        case .abandoned:
+            state = .forgotten
+            return [.release, .forget]
+        case .done, .forgotten:
+            return []
+        }
+    }
+
+    private mutating func finish(_ outcome: Outcome, at now: Instant) -> [Action] {
+        let waiting = legs
+        legs = []
+        open = []
+        browsers = []
+        graceEnd = nil
+        let answers: [Action] = waiting.isEmpty ? [] : [.finish(waiting, outcome)]
+        guard round > 0 else {
+            // No requestState was given out: nobody can come back.
+            state = .forgotten
+            return answers + [.forget]
+        }
+        state = .done(outcome, until: now + times.park)
+        return answers
+    }
+
+    /// The server did not run the call (`-32042`): the user has to go to these pages first, and the session is kept.
+    ///
+    /// - Parameter takePlace: as of ``asked(_:at:takePlace:)``.
+    mutating func requires(_ pages: [InputRequest], at now: Instant, takePlace: () -> Bool) -> [Action] {
+        switch state {
+        case .abandoned:
+            state = .forgotten
+            return [.release, .forget]
+        case .done, .forgotten:
+            return []
+        case .running, .gathering, .parked:
+            break
+        }
+        if !hasPlace { hasPlace = takePlace() }
+        guard hasPlace else {
+            let waiting = legs
+            legs = []
+            state = .forgotten
+            return [.release] + waiting.map { .reject($0, .full) } + [.forget]
+        }
+        phase = .replay
+        graceEnd = nil
+        browsers = []
+        open = pages.map { Question(key: keys.key(for: $0), request: $0) }
+        if !legs.isEmpty { return ask(at: now) }
+        if case .parked = state { return [] }
+        state = .parked(until: now + times.park)
+        return []
+    }
+
+    // MARK: The client
+
+    /// A retry, whose `requestState` named this call.
+    mutating func retried(_ leg: Leg, _ responses: InputResponses, at now: Instant) -> [Action] {
+        switch state {
+        case .done(let outcome, _):
+            return flush(to: leg) + [.finish([leg], outcome)]
+        case .abandoned, .forgotten:
+            return [.reject(leg, .lost)]
+        case .running, .gathering, .parked:
+            break
+        }
+        let missing = open.reduce(into: InputCapabilities()) { $0.formUnion($1.request.needs) }
+            .subtracting(leg.capabilities)
+        guard missing.isEmpty else { return [.reject(leg, .missingCapabilities(missing))] }
+        var answers: [(question: Question, answer: InputAnswer)] = []
+        do throws(InputFlaw) {
+            for question in open where question.isAsked {
+                guard let answer = try responses.answer(question.key, to: question.request, in: revision) else {
+                    continue
+                }
+                answers.append((question, answer))
+            }
+        } catch {
+            return [.reject(leg, .wrongAnswer(error))]
+        }
+        legs.append(leg)
+        lastCapabilities = leg.capabilities
+        graceEnd = nil
+        var actions = flush(to: leg)
+        for (question, answer) in answers {
+            open.removeAll { $0.key == question.key }
+            if phase == .replay, !answer.isAccepted { return actions + [.release] + finish(.declined, at: now) }
+            actions += deliver(answer, to: question)
+        }
+        return actions + goOn(at: now)
+    }
+
+    private mutating func flush(to leg: Leg) -> [Action] { kept.take().map { .forward([leg], $0) } }
+
+    private mutating func deliver(_ answer: InputAnswer, to question: Question) -> [Action] {
+        if question.isReminder { return [] }
+        if case .url = question.request.kind, answer.isAccepted, !visited.contains(question.request.kind) {
+            browsers.append(question.request)
+        }
+        guard let id = question.request.legacyID, let reply = answer.reply else { return [] }
+        settle(id)
+        return [.reply(reply)]
+    }
+
+    /// A leg's client went away.
+    mutating func left(_ id: Int, at now: Instant) -> [Action] {
+        guard let index = legs.firstIndex(where: { $0.id == id }) else { return [] }
+        legs.remove(at: index)
+        guard legs.isEmpty else { return [] }
+        guard browsers.isEmpty else {
+            // Whoever is busy in a browser comes back when he likes.
+            state = .parked(until: now + times.park)
+            return []
+        }
+        // To close the first request is to cancel it (basic/patterns/cancellation); a retry may be sent again.
+        guard round > 0 else { return abandon(at: now) }
+        graceEnd = now + times.grace
+        return []
+    }
+
+    // MARK: Time
+
+    /// Does what is due.
+    mutating func tick(at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        while let deadline, deadline <= now { actions += due(at: now) }
+        return actions
+    }
+
+    private mutating func due(at now: Instant) -> [Action] {
+        if let end = graceEnd, end <= now { return abandon(at: now) }
+        switch state {
+        case .gathering:
+            guard legs.isEmpty else { return ask(at: now) }
+            state = .running(.response)
+            return []
+        case .running(.browser):
+            return phase == .dispatched ? remind(at: now) : dispatch()
+        case .parked:
+            return abandon(at: now)
+        case .done:
+            state = .forgotten
+            return [.forget]
+        case .abandoned(.some, let end):
+            state = .abandoned(leftovers: nil, end: end)
+            return answerLeftovers()
+        case .abandoned(nil, _):
+            state = .forgotten
+            return [.discardSession, .forget]
+        case .running(.response), .forgotten:
+            return []
+        }
+    }
+
+    /// Goes on after a change to what is open: asks for it, or waits for the server.
+    private mutating func goOn(at now: Instant) -> [Action] {
+        if !open.isEmpty {
+            if case .gathering = state { return [] }
+            state = .gathering(quiet: now + times.quiet, end: now + times.window)
+            return []
+        }
+        if browsers.isEmpty {
+            if phase != .dispatched { return dispatch() }
+            state = .running(.response)
+        } else if case .running(.browser) = state {
+            // Whoever joins does not make the others wait longer.
+        } else {
+            state = .running(.browser(until: now + times.browser))
+        }
+        return []
+    }
+
+    private mutating func ask(at now: Instant) -> [Action] {
+        round += 1
+        for index in open.indices { open[index].isAsked = true }
+        let waiting = legs
+        legs = []
+        state = .parked(until: now + times.park)
+        return [.ask(waiting, open, round: round)] + (round == Self.manyRounds ? [.warn(rounds: round)] : [])
+    }
+
+    /// Asks for the same pages again ("another InputRequiredResult", client/elicitation): only so does a client that polls
+    /// no streams learn that nothing has come of them yet.
+    private mutating func remind(at now: Instant) -> [Action] {
+        open += browsers.map { Question(key: keys.key(for: $0), request: $0, isReminder: true) }
+        return ask(at: now)
+    }
+
+    private mutating func dispatch() -> [Action] {
+        phase = .dispatched
+        browsers = []
+        state = .running(.response)
+        return [.dispatch]
+    }
+
+    private mutating func abandon(at now: Instant) -> [Action] {
+        graceEnd = nil
+        legs = []
+        guard phase == .dispatched else {
+            // Nothing runs that could be cancelled.
+            state = .forgotten
+            return answerLeftovers() + [.release, .forget]
+        }
+        open.removeAll { $0.isReminder || $0.request.legacyID == nil }
+        state = .abandoned(
+            leftovers: open.isEmpty ? nil : now + times.leftovers, end: now + times.cancellation)
+        return [.cancel]
+    }
+
+    /// Nobody answers what is open any more.
+    private mutating func answerLeftovers() -> [Action] {
+        let leftovers = open.filter { !$0.isReminder }
+        open = []
+        for id in leftovers.compactMap(\.request.legacyID) { settle(id) }
+        return leftovers.compactMap(\.request.leftover).map { .reply($0) }
+    }
+}

@@ -1,0 +1,40 @@
+import MCP
+import Translation
+
+/// Errors about questions to the client and the retries that answer them (2026-07-28, basic/patterns/mrtr).
+extension Refusal {
+    /// The server needs to ask what this client cannot be asked (basic/index, "Per-request protocol fields").
+    static func missingCapabilities(_ missing: InputCapabilities) -> Refusal {
+        let required = missing.requiredCapabilities
+        return Refusal(
+            status: 400, code: ErrorCode.missingRequiredClientCapability,
+            message: "The server has to ask for something that this client did not declare. Declare "
+                + String(decoding: required, as: UTF8.self) + " in clientCapabilities, or use a client that can.",
+            data: Array(#"{"requiredCapabilities":"#.utf8) + required + Array("}".utf8))
+    }
+
+    /// Always the same, whatever is wrong: an answer that depends on it would help to forge one.
+    static let invalidRequestState = Refusal(
+        status: 200, code: ErrorCode.invalidParams,
+        message: "Invalid or expired requestState. Send the request again without requestState and inputResponses.")
+
+    static func wrongAnswer(_ flaw: InputFlaw) -> Refusal {
+        Refusal(status: 200, code: ErrorCode.invalidParams, message: "A wrong answer: \(flaw.advice)")
+    }
+
+    /// Of `tools/call` there is a result instead that the model reads, ``interactionLostText``.
+    static let interactionLost = Refusal(
+        status: 200, code: ErrorCode.internalError, message: interactionLostText,
+        data: Array(#"{"reason":"interaction_lost","dispatched":true}"#.utf8), side: .remora)
+
+    static let interactionLostText =
+        "The interaction was lost before it came to an end, and the operation may have partly run: "
+        + "check before you call again."
+
+    static let tooManyParked = Refusal(
+        status: 503, code: ErrorCode.internalError,
+        message: "Too many calls wait for answers of their clients. Nothing was run. Try again later, "
+            + "or answer the questions that are open.",
+        data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
+        fields: [("retry-after", Array("2".utf8))], side: .remora)
+}

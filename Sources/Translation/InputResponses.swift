@@ -1,0 +1,100 @@
+import JSONText
+package import MCP
+
+/// `inputResponses` of a retry (2026-07-28, basic/patterns/mrtr).
+package struct InputResponses: Sendable {
+    /// More are no answers: a call has far fewer questions open.
+    private static let maxCount = 1000
+
+    private let document: JSONDocument
+    private let responses: JSONValue?
+
+    /// Those of a request; none when it has no such member.
+    package init(of request: ModernRequest) throws(InputFlaw) {
+        document = request.document
+        responses = document.value("inputResponses", of: request.params)
+        guard let responses else { return }
+        let isTooLong = document.members(of: responses).dropFirst(InputResponses.maxCount).contains { _ in true }
+        guard responses.kind == .object, !isTooLong, !document.hasDuplicateNames(responses)
+        else { throw InputFlaw("it must be an object with an answer for each key, and each key once") }
+    }
+
+    /// The answer with this key as the server of that revision reads it; nil when there is none.
+    package func answer(
+        _ key: String, to question: InputRequest, in revision: Revision
+    ) throws(InputFlaw) -> InputAnswer? {
+        guard let responses,
+            let response = document.members(of: responses).first(where: { document.name(of: $0) == key })?.value
+        else { return nil }
+        do throws(InputFlaw) {
+            return try answer(response, to: question, in: revision)
+        } catch {
+            throw InputFlaw(error.what, key: key)
+        }
+    }
+
+    private func answer(
+        _ response: JSONValue, to question: InputRequest, in revision: Revision
+    ) throws(InputFlaw) -> InputAnswer {
+        guard response.kind == .object, !document.hasDuplicateNames(response) else {
+            throw InputFlaw("it must be an object with each member once")
+        }
+        var splice = JSONSplice(document)
+        if let meta = document.value("_meta", of: response) {
+            splice.remove(from: meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
+        }
+        var isAccepted = true
+        switch question.kind {
+        case .form:
+            isAccepted = try Elicitation.answered(response, of: document, hasContent: true, &splice)
+        case .url:
+            isAccepted = try Elicitation.answered(response, of: document, hasContent: false, &splice)
+        case .sampling:
+            if try Sampling.answered(response, of: document, in: revision, &splice) != nil {
+                return InputAnswer(reply: InputAnswer.unreadable(question), isAccepted: true)
+            }
+        case .roots:
+            try Roots.answered(response, of: document, in: revision, &splice)
+        }
+        guard let id = question.legacyID else { return InputAnswer(reply: nil, isAccepted: isAccepted) }
+        var reply = ResponseText.resultHead(id: id[...])
+        splice.rendered(response).append(to: &reply)
+        reply.append("}")
+        return InputAnswer(reply: reply, isAccepted: isAccepted)
+    }
+}
+
+/// A client's answer to a question, for the server that asked.
+package struct InputAnswer: Equatable, Sendable {
+    /// The JSON-RPC response; nil when the server waits for none.
+    package let reply: [UInt8]?
+    /// False when a person declined or dismissed the question.
+    package let isAccepted: Bool
+
+    /// The model said something that has no form in the server's revision: several blocks, or calls of tools.
+    fileprivate static func unreadable(_ question: InputRequest) -> [UInt8]? {
+        question.legacyID.map { id in
+            ServerRequest.error(
+                id: id, code: ErrorCode.internalError,
+                message: "The client's message has content that this protocol version cannot carry")
+        }
+    }
+}
+
+/// An answer in `inputResponses` that is none.
+package struct InputFlaw: Error, Equatable, Sendable {
+    /// Nil when `inputResponses` as a whole is at fault.
+    package let key: String?
+    package let what: String
+
+    init(_ what: String, key: String? = nil) {
+        self.key = key
+        self.what = what
+    }
+
+    /// What is wrong and what to send instead.
+    package var advice: String {
+        let place = key.map { #"inputResponses["\#($0)"]"# } ?? "inputResponses"
+        return "\(place): \(what). Nothing was passed on; send the request again with the same requestState."
+    }
+}

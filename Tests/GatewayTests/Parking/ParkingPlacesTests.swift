@@ -1,0 +1,48 @@
+import Crypto
+import Testing
+
+@testable import Gateway
+
+@Suite struct ParkingPlacesTests {
+    private let key = HashKey()
+
+    private func principal(_ name: String) -> KeyedHash { key.hash(Array(name.utf8)) }
+
+    private func call(_ number: UInt8) -> CallID { CallID { Array(repeating: number, count: $0) } }
+
+    @Test func aPrincipalHasSoMany() {
+        var places = ParkingPlaces(max: 10, maxPerPrincipal: 2)
+        #expect(places.take(call(1), for: principal("a")) == .taken(evicted: nil))
+        #expect(places.take(call(2), for: principal("a")) == .taken(evicted: nil))
+        #expect(places.take(call(3), for: principal("a")) == .full)
+        #expect(places.take(call(3), for: principal("b")) == .taken(evicted: nil))
+        places.leave(call(1))
+        places.leave(call(1))
+        #expect(places.take(call(4), for: principal("a")) == .taken(evicted: nil))
+        #expect(places.take(call(5), for: principal("a")) == .full)
+    }
+
+    @Test func thereAreSoManyInAll() {
+        var places = ParkingPlaces(max: 2, maxPerPrincipal: 2)
+        #expect(places.take(call(1), for: principal("a")) == .taken(evicted: nil))
+        #expect(places.take(call(2), for: principal("b")) == .taken(evicted: nil))
+        #expect(places.take(call(3), for: principal("c")) == .full)
+        places.leave(call(2))
+        #expect(places.take(call(3), for: principal("c")) == .taken(evicted: nil))
+    }
+
+    @Test func whatIsOnlyKeptMakesRoomTheOldestFirst() {
+        var places = ParkingPlaces(max: 3, maxPerPrincipal: 2)
+        #expect(places.take(call(1), for: principal("a")) == .taken(evicted: nil))
+        #expect(places.take(call(2), for: principal("a")) == .taken(evicted: nil))
+        #expect(places.take(call(3), for: principal("b")) == .taken(evicted: nil))
+        places.done(call(3))
+        places.done(call(2))
+        places.done(call(1))
+        // Of the same principal when that is at its limit, of anybody when all are.
+        #expect(places.take(call(4), for: principal("a")) == .taken(evicted: call(2)))
+        #expect(places.take(call(5), for: principal("c")) == .taken(evicted: call(3)))
+        #expect(places.take(call(6), for: principal("a")) == .taken(evicted: call(1)))
+        #expect(places.take(call(7), for: principal("a")) == .full)
+    }
+}
