@@ -15,9 +15,16 @@ struct Caller {
 }
 
 /// Tells callers apart by the configured header fields (`sessions.isolate_by`).
-struct CallerRules {
+final class CallerRules {
+    /// Principals that are remembered; all are forgotten when there are more. To hash credentials again costs as much as
+    /// half of what else a call does.
+    private static let maxKnown = 1024
+    /// Longer credentials are hashed each time: what is remembered must stay small.
+    private static let maxRemembered = 4096
+
     private let names: [[UInt8]]
     private let key: HashKey
+    private var known: [[UInt8]: KeyedHash] = [:]
 
     init(isolateBy names: [String], key: HashKey) {
         self.names = names.map { Array($0.utf8) }
@@ -35,7 +42,7 @@ struct CallerRules {
                 secret.append(contentsOf: line.value.bytes)
             }
         }
-        let principal = lines.isEmpty ? KeyedHash.none : key.hash(secret)
+        let principal = lines.isEmpty ? KeyedHash.none : principal(secret)
         let credentials = Credentials(lines: lines)
         // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
         // for Custom Headers"), and no legacy server is known to.
@@ -43,6 +50,15 @@ struct CallerRules {
         return Caller(
             principal: principal, identity: secret, credentials: credentials,
             callFields: parameters.isEmpty ? credentials : Credentials(lines: lines + parameters))
+    }
+
+    private func principal(_ secret: [UInt8]) -> KeyedHash {
+        if let known = known[secret] { return known }
+        let principal = key.hash(secret)
+        guard secret.count <= CallerRules.maxRemembered else { return principal }
+        if known.count >= CallerRules.maxKnown { known = [:] }
+        known[secret] = principal
+        return principal
     }
 
     private static let parameterPrefix = Array("mcp-param-".utf8)

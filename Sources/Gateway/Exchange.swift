@@ -89,7 +89,8 @@ final class Exchange {
         /// How the attempt ended after which the request may have run. No later error unsays that.
         var doubt: BackendError?
         while true {
-            let lease = try await lease(after: doubt)
+            // Functions that rarely wait are asked first whether they need to: to call one that may costs a frame.
+            let lease = if let ready = sessions.readyLease(key) { ready } else { try await lease(after: doubt) }
             defer { sessions.release(lease) }
             do throws(BackendError) {
                 return try await run(on: lease.session)
@@ -108,7 +109,6 @@ final class Exchange {
     }
 
     private func lease(after doubt: BackendError?) async throws(BackendError) -> Lease {
-        if let ready = sessions.readyLease(key) { return ready }
         do throws(BackendError) {
             return try await sessions.lease(key, credentials: caller.credentials)
         } catch {
@@ -148,7 +148,8 @@ final class Exchange {
         if let refusal = refusal(by: session) { return .refused(refusal) }
         if request.method == .discover { return .answered(await discover(session)) }
         if request.method == .callTool {
-            let parameters = try await headerParameters(of: session)
+            let parameters =
+                if let ready = session.readyHeaderParameters { ready } else { try await headerParameters(of: session) }
             if let refusal = refusal(by: parameters) { return .refused(refusal) }
         }
         if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
@@ -175,8 +176,7 @@ final class Exchange {
     }
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
-        if let ready = session.readyHeaderParameters { return ready }
-        return try await waiting { waiter throws(BackendError) in
+        try await waiting { waiter throws(BackendError) in
             try await lists.headerParameters(for: session, key: key, caller.credentials, waiter)
         }
     }

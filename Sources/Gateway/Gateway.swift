@@ -83,7 +83,16 @@ package final class Gateway {
         {
             return
         }
-        guard let (admitted, caller) = await admit(request, by: responder, record) else { return }
+        let admitted: ModernRequest
+        let caller: Caller
+        switch admit(request, by: responder, record) {
+        case .answered:
+            return
+        case .legacy:
+            return await bypass.pass(request, on: responder.connection, record, isModern: false)
+        case .request(let modern, let sender):
+            (admitted, caller) = (modern, sender)
+        }
         if admitted.method == .listen {
             return await listen(admitted, of: request.head, from: caller, by: responder, record)
         }
@@ -118,27 +127,35 @@ package final class Gateway {
         }
     }
 
-    /// What a request asks for and who asks; nil when it is answered already.
+    /// What is to be done with a request.
+    private enum Admitted {
+        /// To be translated, for this caller.
+        case request(ModernRequest, Caller)
+        /// Of an older revision: to be passed through.
+        case legacy
+        /// Nothing any more.
+        case answered
+    }
+
     private func admit(
         _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
-    ) async -> (ModernRequest, Caller)? {
+    ) -> Admitted {
         record.requestBytes = request.body.count
         switch admission.admit(request) {
         case .refused(let refusal, let id):
             refuse(refusal, id: id, by: responder, record)
-            return nil
+            return .answered
         case .legacy:
-            await bypass.pass(request, on: responder.connection, record, isModern: false)
-            return nil
+            return .legacy
         case .notification:
             responder.finish(HTTPResponse(status: 202), body: [UInt8]())
             record.status = 202
             record.write(to: log)
-            return nil
+            return .answered
         case .request(let admitted):
             let caller = callers.caller(of: request.head)
             record.describe(admitted, from: caller)
-            return (admitted, caller)
+            return .request(admitted, caller)
         }
     }
 
