@@ -10,11 +10,14 @@ import signal
 import time
 from typing import Any
 
+import mcp
 import pytest
+from mcp.client.subscriptions import PromptsListChanged, ResourcesListChanged, ResourceUpdated, ToolsListChanged
 
 from harness.http1 import Connection
 from harness.listener import Listener
-from harness.modern import Client, call, encode, request
+from harness.modern import VERSION, Client, call, encode, request
+from harness.processes import SERVERS, Process, venv
 from harness.stack import settles, stack
 from servers.raw import Exchange, PushBackend, notification
 
@@ -425,3 +428,52 @@ async def test_calls_go_on_beside_a_subscription() -> None:
         async with Listener(running.front.address, toolsListChanged=True):
             assert (await running.client.send(call("x"))).text == "raw"
         assert raw.methods["initialize"] == 1
+
+
+# The published client and a real server
+
+
+async def test_the_published_client_listens_to_a_real_server() -> None:
+    uri = "changing:///r"
+    script = str(SERVERS / "changing.py")
+    async with await Process.start(venv("legacy-1.30.0"), script) as server:
+        address = (await server.event("listening", timeout=60))["address"]
+        async with stack(address) as running, mcp.Client(running.url, mode=VERSION) as client:
+
+            async def change(what: str) -> None:
+                await client.call_tool("change", {"what": what})
+
+            async def subscribed() -> str:
+                return (await client.call_tool("subscribed", {})).content[0].text
+
+            every = {"tools_list_changed": True, "prompts_list_changed": True, "resources_list_changed": True}
+            async with client.listen(**every, resource_subscriptions=[uri]) as subscription:
+                assert subscription.honored.tools_list_changed and subscription.honored.prompts_list_changed
+                assert subscription.honored.resources_list_changed
+                assert list(subscription.honored.resource_subscriptions or []) == [uri]
+                assert await subscribed() == f'{{"{uri}": 1}}'
+                events = aiter(subscription)
+                for number in range(1, 4):
+                    await change("tools")
+                    assert isinstance(await anext(events), ToolsListChanged)
+                    assert f"tool-{number}" in {tool.name for tool in (await client.list_tools()).tools}
+                    await change("prompts")
+                    assert isinstance(await anext(events), PromptsListChanged)
+                    assert (await client.list_prompts()).prompts[0].name == f"prompt-{number}"
+                    await change("resources")
+                    assert isinstance(await anext(events), ResourcesListChanged)
+                    assert str((await client.list_resources()).resources[0].uri) == f"changing:///{number}"
+                    await change(uri)
+                    event = await anext(events)
+                    assert isinstance(event, ResourceUpdated) and str(event.uri) == uri
+                    assert (await client.read_resource(uri)).contents[0].text == str(number)
+                    await asyncio.sleep(0.15)
+            # It left: the server is told, a little later.
+            async with asyncio.timeout(10):
+                while await subscribed() != "{}":
+                    await asyncio.sleep(0.2)
+            # And it comes back.
+            async with client.listen(resource_subscriptions=[uri]) as subscription:
+                await change(uri)
+                assert isinstance(await anext(aiter(subscription)), ResourceUpdated)
+        await server.stop()
