@@ -76,43 +76,34 @@ final class Exchange {
             return outcome = await waiting { await lists.answer(request, of: caller, key: key, $0) }
         }
         do throws(BackendError) {
-            outcome = .some(try await attempts())
+            outcome = .some(try await attempt())
         } catch {
             outcome = .failed(error)
         }
     }
 
-    /// Sends the request, and once more, as a new request with a new id, where that can do no harm: when the session
-    /// turns out to be lost, because then no handler ran, and when no response came to what may run twice.
-    private func attempts() async throws(BackendError) -> Outcome {
-        var hasLostSession = false
-        /// How the attempt ended after which the request may have run. No later error unsays that.
-        var doubt: BackendError?
+    /// Sends the request, and once more, as a new request with a new id, where that can do no harm.
+    private func attempt() async throws(BackendError) -> Outcome {
+        var attempts = Attempts()
         while true {
             // Functions that rarely wait are asked first whether they need to: to call one that may costs a frame.
-            let lease = if let ready = sessions.readyLease(key) { ready } else { try await lease(after: doubt) }
+            let lease = if let ready = sessions.readyLease(key) { ready } else { try await lease(after: attempts) }
             defer { sessions.release(lease) }
             do throws(BackendError) {
                 return try await run(on: lease.session)
             } catch {
                 if error.kind == .sessionLost { sessions.retire(lease) }
                 if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
-                if error.kind == .sessionLost, !hasLostSession {
-                    hasLostSession = true
-                } else if error.kind == .noAnswer, doubt == nil, mayRepeat(on: lease.session) {
-                    doubt = error
-                } else {
-                    throw error.isBeforeDispatch ? doubt ?? error : error
-                }
+                try attempts.failed(error, mayRepeat: mayRepeat(on: lease.session))
             }
         }
     }
 
-    private func lease(after doubt: BackendError?) async throws(BackendError) -> Lease {
+    private func lease(after attempts: Attempts) async throws(BackendError) -> Lease {
         do throws(BackendError) {
             return try await sessions.lease(key, credentials: caller.credentials)
         } catch {
-            throw doubt ?? error
+            throw attempts.told(error)
         }
     }
 

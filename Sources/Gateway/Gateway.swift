@@ -101,7 +101,8 @@ package final class Gateway {
             settings: settings)
         responder.begin(onDisconnect: { exchange.cancel() })
         await exchange.run()
-        if exchange.wasNeverSent, await bypass.hasTurnedModern(request.head) {
+        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
+        if exchange.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
             return await bypass.pass(request, on: responder.connection, record, isModern: true)
         }
         conclude(exchange, of: request.head, by: responder, record)

@@ -64,25 +64,36 @@ final class ListReading {
         call?.cancel(error)
     }
 
-    /// Reads it. It is begun once more when the session turns out to be lost, or when a page was not answered at all: no
-    /// page does anything but list.
+    /// Reads it. It is begun once more where any request is that may run twice: no page does anything but list.
     func run() async -> ListOutcome {
         do throws(BackendError) {
-            for attempt in 1...2 {
-                try checkCancellation()
-                let lease = try await sessions.lease(key, credentials: credentials)
-                defer { sessions.release(lease) }
-                do throws(BackendError) {
-                    return try await read(from: lease.session)
-                } catch  where error.kind == .sessionLost {
-                    sessions.retire(lease)
-                } catch  where error.kind == .noAnswer && attempt == 1 {
-                    continue
-                }
-            }
-            throw BackendError(.sessionLost, "the server lost a session that was just made")
+            return try await attempt()
         } catch {
             return .failed(error)
+        }
+    }
+
+    private func attempt() async throws(BackendError) -> ListOutcome {
+        var attempts = Attempts()
+        while true {
+            do throws(BackendError) {
+                try checkCancellation()
+                return try await readOnLease()
+            } catch {
+                try attempts.failed(error, mayRepeat: true)
+            }
+        }
+    }
+
+    private func readOnLease() async throws(BackendError) -> ListOutcome {
+        let lease = try await sessions.lease(key, credentials: credentials)
+        defer { sessions.release(lease) }
+        do throws(BackendError) {
+            return try await read(from: lease.session)
+        } catch {
+            if error.kind == .sessionLost { sessions.retire(lease) }
+            if error.kind == .noAnswer { sessions.check(lease, credentials) }
+            throw error
         }
     }
 

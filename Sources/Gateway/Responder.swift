@@ -16,7 +16,7 @@ final class Responder {
     private let maxUnsent: Int
     private let emptied = Wakeup()
     /// Whether an answer was begun as a stream and has not ended.
-    private var isStreaming = false
+    private(set) var isStreaming = false
     private var isAbandoned = false
     /// Bytes of the messages that were sent in this answer.
     private(set) var bytes = 0

@@ -129,8 +129,8 @@ package final class LegacySession {
     private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
         if let refusal = BackendError.unauthorized(response) { return refusal }
         return BackendError(
-            .unavailable, "the server answered initialize with HTTP \(response.status); is backends[].url its endpoint?"
-        )
+            .unavailable,
+            "the server answered initialize with HTTP \(response.status) (is backends[].url its endpoint?)")
     }
 
     /// Visible ASCII only (basic/transports, "Session Management"): it goes into a header.

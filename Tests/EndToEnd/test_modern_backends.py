@@ -178,6 +178,28 @@ async def test_a_legacy_server_that_turned_modern_loses_no_call() -> None:
             assert (await running.client.call("x")).text == "new"
 
 
+async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
+    """The handshake is silent for so long that the answer became a stream; then the server turns out to be modern."""
+    script = Raw()
+
+    async def slow(exchange: Exchange) -> bool:
+        if exchange.method == "initialize":
+            script.era = "modern"
+            # Longer than two questions about the era are apart.
+            await asyncio.sleep(1.2)
+            await exchange.reply(400, b"no such method", "text/plain")
+            return True
+        return await script(exchange)
+
+    limits = {"keep_alive_interval": "200ms"}
+    async with RawBackend(slow) as raw, asking(raw.address, limits=limits) as running:
+        answer = await running.client.call("x")
+        assert answer.http.media_type == "text/event-stream"
+        assert answer.error["data"] == {"reason": "backend_unavailable", "dispatched": False}
+        await turned(running, "legacy", "modern")
+        assert "result" in (await running.client.call("x")).json
+
+
 async def test_a_modern_server_that_turned_legacy_is_noticed() -> None:
     script = Raw("modern")
     async with RawBackend(script) as raw, asking(raw.address) as running:

@@ -223,23 +223,44 @@ async def test_what_only_reads_is_sent_again_once(message: dict[str, object], lo
         assert raw.methods[str(message["method"])] == 2
 
 
-async def test_a_later_refusal_does_not_unsay_that_it_may_have_run() -> None:
+@pytest.mark.parametrize("message", READS, ids=lambda message: message["method"])
+async def test_a_later_refusal_does_not_unsay_that_it_may_have_run(message: dict[str, object]) -> None:
     """The first attempt is lost on its way back, and for the second the server is gone: the request may have run."""
 
     async def script(exchange: Exchange) -> bool:
-        if exchange.method != "resources/read":
+        if exchange.method != message["method"]:
             return False
         raw.stop_listening()
         exchange.close()
         return True
 
     async with RawBackend(script) as raw, stack(raw.address) as running:
-        await running.client.send(request("resources/list"))
-        answer = await running.client.send(request("resources/read", {"uri": "raw:///r"}))
+        await running.client.send(request("server/discover"))
+        answer = await running.client.send(message)
         assert answer.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
         # And what comes after it did not run.
-        answer = await running.client.send(request("resources/read", {"uri": "raw:///r"}))
+        answer = await running.client.send(message)
         assert answer.status == 503 and answer.error["data"]["dispatched"] is False
+
+
+@pytest.mark.parametrize("message", READS, ids=lambda message: message["method"])
+async def test_a_lost_session_and_then_a_lost_answer(message: dict[str, object]) -> None:
+    """Each is mended once, also one after the other."""
+    steps = [404, 0]
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != message["method"] or not steps:
+            return False
+        if steps.pop(0) == 404:
+            raw.sessions.clear()
+            await exchange.reply(*lost_404(exchange))
+        else:
+            exchange.close()
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        assert "result" in (await running.client.send(message)).json
+        assert raw.methods[str(message["method"])] == 3
 
 
 async def test_a_call_is_not_sent_again() -> None:

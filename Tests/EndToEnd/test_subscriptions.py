@@ -256,6 +256,29 @@ async def test_a_lost_session_is_made_anew_and_nobody_is_left_behind() -> None:
             assert await listener.cue() == "resources/updated raw:///r"
 
 
+async def test_a_session_that_is_lost_while_somebody_joins() -> None:
+    """The listener is there before the GET stream is: the session's end must not leave it with none."""
+    lost = False
+
+    async def script(exchange: Exchange) -> bool:
+        nonlocal lost
+        if exchange.request.method != "GET" or lost:
+            return False
+        lost = True
+        await asyncio.sleep(0.3)
+        raw.sessions.clear()
+        await exchange.reply(404)
+        return True
+
+    async with PushBackend(script) as raw, stack(raw.address) as running:
+        async with Listener(
+            running.front.address, toolsListChanged=True, resourceSubscriptions=["raw:///r"]
+        ) as listener:
+            assert listener.honoured == {"toolsListChanged": True, "resourceSubscriptions": ["raw:///r"]}
+            await raw.tell(updated("raw:///r"))
+            assert await listener.cue() == "resources/updated raw:///r"
+
+
 async def test_a_server_that_comes_back() -> None:
     wanted = {"toolsListChanged": True, "resourceSubscriptions": ["raw:///r"]}
     first = PushBackend()

@@ -11,6 +11,8 @@ import Translation
 final class SubscriptionChannel {
     /// Between two attempts to reach a server that is gone. Listeners are to hear within 2 s of its return.
     private static let retryDelays: ClosedRange<Duration> = .milliseconds(250) ... .seconds(1)
+    /// Sessions that may be lost one after the other while a listener joins. A server that loses each at once is no use.
+    private static let maxAttempts = 3
 
     private let key: SessionKey
     private let credentials: Credentials
@@ -61,8 +63,7 @@ final class SubscriptionChannel {
     {
         joining += 1
         defer { joining -= 1 }
-        let session = try await session()
-        let offer = await offer(of: session, for: filter)
+        let offer = try await offer(for: filter)
         lastID += 1
         var membership = Membership(id: lastID, filter: offer)
         listeners[membership.id] = subscription
@@ -86,6 +87,16 @@ final class SubscriptionChannel {
         if !linger.isSet { linger.set(now + ResourceSubscriptions.linger) }
     }
 
+    /// What of a filter the server can tell, as its session says. One that is lost while it is asked says nothing.
+    private func offer(for filter: SubscriptionFilter) async throws(BackendError) -> SubscriptionFilter {
+        for _ in 1...SubscriptionChannel.maxAttempts {
+            let session = try await session()
+            let offer = await offer(of: session, for: filter)
+            if lease?.session === session { return offer }
+        }
+        throw BackendError(.sessionLost, "the server lost one session after the other")
+    }
+
     /// What of a filter this server can tell. Resources are tried in any case: many servers take subscriptions and do not
     /// say so.
     private func offer(of session: LegacySession, for filter: SubscriptionFilter) async -> SubscriptionFilter {
@@ -106,11 +117,21 @@ final class SubscriptionChannel {
         case .wait:
             while resources.isPending(uri) { await asked.wait() }
         case .ask:
-            let isHonoured = await lease?.session.subscribe(to: uri, credentials: credentials) ?? false
+            let isHonoured = await subscribe(to: uri)
             resources.settled(uri, isHonoured: isHonoured)
             asked.open()
         }
         return resources.isHonoured(uri)
+    }
+
+    /// Whether the server agrees. A session that is lost meanwhile says nothing: the next one is asked.
+    private func subscribe(to uri: [UInt8]) async -> Bool {
+        for _ in 1...SubscriptionChannel.maxAttempts {
+            guard let session = try? await session() else { return false }
+            if await session.subscribe(to: uri, credentials: credentials) { return true }
+            if lease?.session === session { return false }
+        }
+        return false
     }
 
     // MARK: Cues

@@ -1,0 +1,26 @@
+import Legacy
+
+/// What has become of a request that is sent once more where that can do no harm: when its session turns out to be lost,
+/// because then no handler ran, and when no response came to what may run twice. Each is mended once.
+struct Attempts {
+    private var hasLostSession = false
+    /// How the attempt ended after which the request may have run.
+    private var doubt: BackendError?
+
+    /// An attempt has failed. Returns when another is to be made.
+    ///
+    /// - Parameter mayRepeat: whether the request may run twice.
+    /// - Throws: what to tell the client.
+    mutating func failed(_ error: BackendError, mayRepeat: Bool) throws(BackendError) {
+        if error.kind == .sessionLost, !hasLostSession {
+            hasLostSession = true
+        } else if error.kind == .noAnswer, doubt == nil, mayRepeat {
+            doubt = error
+        } else {
+            throw told(error)
+        }
+    }
+
+    /// What to tell the client at the end: that the request may have run is not unsaid by a later error.
+    func told(_ error: BackendError) -> BackendError { error.isBeforeDispatch ? doubt ?? error : error }
+}
