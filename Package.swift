@@ -45,7 +45,7 @@ let package = Package(
         layer(
             "Legacy",
             on: ["Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto", "Telemetry"]),
-        layer("Configuration", on: ["CYAML"], aroundC: true),
+        layer("Configuration", on: ["CYAML", "Crypto"], aroundC: true),
         layer("Telemetry", aroundC: true),
         layer(
             "Gateway",

@@ -13,6 +13,7 @@ package struct Configuration: Sendable, Equatable {
     package var cache: Cache
     package var limits: Limits
     package var admin: Admin
+    package var replicas: Replicas
     package var log: Log
 }
 
@@ -32,6 +33,8 @@ extension Configuration {
         cache = section.section("cache") { Cache(&$0) }
         limits = section.section("limits") { Limits(&$0) }
         admin = section.section("admin") { Admin(&$0) }
+        let (listen, admin) = (listen, admin)
+        replicas = section.section("replicas") { Replicas(&$0, listen: listen, admin: admin) }
         log = section.section("log") { Log(&$0) }
         guard let first = backends.first, let backend = first else { return nil }
         self.backend = backend

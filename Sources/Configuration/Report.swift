@@ -27,6 +27,9 @@ final class Report {
         return .success(configuration)
     }
 
+    /// How much was found to be wrong so far.
+    var count: Int { issues.count + omitted }
+
     func know(_ key: String) {
         knownKeys.append(key)
     }

@@ -8,6 +8,7 @@ struct Section {
     /// False when the mapping itself was faulty, so that what it lacks is not reported again.
     private let isSound: Bool
     private let report: Report
+    private let countBefore: Int
     private var known: [String] = []
 
     /// Longer than any address, URL or name that works elsewhere (RFC 9110 §4.1 has 8000 for a URL).
@@ -27,6 +28,7 @@ struct Section {
         self.path = path
         self.origin = node?.origin ?? origin
         self.report = report
+        countBefore = report.count
         switch node?.content {
         case .mapping(let entries):
             (self.entries, isSound) = (entries, true)
@@ -80,6 +82,42 @@ struct Section {
         }
         return values
     }
+
+    /// The entries of the mapping `key`, whose names are the file's own; none when it is not given. What is faulty is left
+    /// out, and reported.
+    mutating func mapping<Name, Value>(
+        _ key: String, of names: Format<Name>, to values: Format<Value>
+    ) -> [(name: Name, value: Value)] {
+        guard let node = find(key) else { return [] }
+        switch node.content {
+        case .mapping(let entries):
+            return entries.compactMap { entry in
+                let value = scalar(entry.value, name: "\(name(key)).\(entry.key)", values)
+                do throws(Refusal) {
+                    let name = try names.parse(entry.key)
+                    return value.map { (name, $0) }
+                } catch {
+                    report.add("a name in \(name(key)) \(error.requirement)", at: entry.keyPosition)
+                    return nil
+                }
+            }
+        case .scalar(let scalar) where scalar.isAbsent: return []
+        case .refused: return []
+        case .scalar, .list:
+            report.add(
+                "\(name(key)) must be a mapping, with lines of `name: value`, got \(node.shown)", at: node.origin)
+            return []
+        }
+    }
+
+    /// Reports what only several values together show, at the place of `key`, or of the section where that is not given.
+    func refuse(_ key: String, _ requirement: String) {
+        let place = entries.first { $0.key == key }?.value.origin ?? origin
+        report.add("\(name(key)) \(requirement)", at: place)
+    }
+
+    /// Whether nothing was wrong with what was read so far.
+    var isFaultless: Bool { report.count == countBefore }
 
     /// The section `key`; one that is not given is read as an empty one.
     mutating func section<Value>(_ key: String, _ body: (inout Section) -> Value) -> Value {

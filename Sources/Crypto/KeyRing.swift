@@ -17,6 +17,8 @@ package struct KeyRing: Sendable {
         func derived(for use: String) -> [UInt8] { SHA256.derivedKey(from: secret, for: "remora \(use)") }
     }
 
+    /// Keys that a ring may have: each is tried for whatever is to be opened.
+    package static let maxKeys = 16
     /// Bytes of a key.
     package static let keySize = AESGCM.keySize
     static let idSize = 4

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Seals what a client carries for Remora, and opens it again: a text that its holder can neither read nor change, that
 /// is good for one purpose and one caller only, and not for ever.
 ///
@@ -5,8 +7,9 @@
 /// (4), a tag of the caller (8) and the payload, with the mode's own tag (16): 62 characters for an empty payload
 /// ([decision 0012](../../docs/decisions/0012-what-clients-carry.md)).
 ///
-/// It has no clock and no state: any replica with the ring opens what another one sealed.
-package struct Seal: Sendable {
+/// It has no clock, and no state but its ring, which can be replaced while it is used on all loops: any replica with the
+/// ring opens what another one sealed.
+package final class Seal: Sendable {
     /// What a sealed text is for. One for another purpose does not open.
     package enum Purpose: String, Sendable, CaseIterable {
         /// `nextCursor` of a list (2026-07-28, server/utilities/pagination).
@@ -17,6 +20,8 @@ package struct Seal: Sendable {
         case handle
         /// `taskId`.
         case task
+        /// What one replica shows another to be let in.
+        case peer
     }
 
     /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, nobody is
@@ -33,7 +38,7 @@ package struct Seal: Sendable {
     /// The longest payload, for which there is room in ``maxText``.
     package static let maxPayload = 48_000
 
-    private let ring: KeyRing
+    private let ring: Mutex<KeyRing>
     private let deployment: [UInt8]
     private let random: @Sendable (Int) -> [UInt8]
 
@@ -44,10 +49,13 @@ package struct Seal: Sendable {
     package init(
         ring: KeyRing, deployment: String, random: @escaping @Sendable (Int) -> [UInt8] = SecureRandom.bytes
     ) {
-        self.ring = ring
+        self.ring = Mutex(ring)
         self.deployment = Array(deployment.utf8)
         self.random = random
     }
+
+    /// Goes on with another ring. What was sealed by a key that is not in it opens no more.
+    package func use(_ ring: KeyRing) { self.ring.withLock { $0 = ring } }
 
     /// - Parameters:
     ///   - payload: at most ``maxPayload`` bytes.
@@ -58,7 +66,7 @@ package struct Seal: Sendable {
         _ payload: [UInt8], for purpose: Purpose, caller: [UInt8], until expiry: UnixTime
     ) -> [UInt8] {
         precondition(payload.count <= Seal.maxPayload, "a payload that could not be opened again")
-        let key = ring.sealing
+        let key = ring.withLock { $0.sealing }
         let nonce = random(AESGCM.nonceSize)
         let text = Seal.bytes(of: expiry) + Seal.tag(of: caller, key) + payload
         let sealed = AESGCM.seal(
@@ -73,7 +81,7 @@ package struct Seal: Sendable {
         guard text.count <= Seal.maxText, text.starts(with: Seal.version),
             let bytes = Base64URL.decode(text.dropFirst(Seal.version.count)),
             bytes.count >= KeyRing.idSize + AESGCM.nonceSize,
-            let key = ring.key(withID: bytes.prefix(KeyRing.idSize))
+            let key = ring.withLock({ $0.key(withID: bytes.prefix(KeyRing.idSize)) })
         else { throw Invalid() }
         let rest = bytes.dropFirst(KeyRing.idSize)
         let opened = AESGCM.open(

@@ -6,6 +6,7 @@ enum Command {
     case run(ConfigurationSource)
     case check(ConfigurationSource)
     case demo(once: Bool)
+    case keygen
     case version
     case help
     case mistake(String)
@@ -15,6 +16,9 @@ enum Command {
                remora --backend URL [--listen HOST:PORT]   run without a file
                remora check -c FILE                        check a configuration
                remora demo [--once]                        start a demo server and Remora before it
+               remora keygen                               print a new key for replicas.keys;
+                                                           in a file that others cannot read:
+                                                           (umask 077; remora keygen > FILE)
                remora version
                remora help
 
@@ -30,6 +34,9 @@ enum Command {
             options.drop()
             let once = options.takeFlag("--once")
             self = options.mistake.map(Command.mistake) ?? .demo(once: once)
+        case "keygen":
+            options.drop()
+            self = options.mistake.map(Command.mistake) ?? .keygen
         case "check":
             options.drop()
             self = Command.source(&options, then: Command.check)

@@ -20,9 +20,11 @@ struct Wiring: Sendable {
     init(_ configuration: Configuration, log: Log) {
         self.configuration = configuration
         self.log = log
-        let url = configuration.backend.url
-        // A key of this process: what it sealed ends with it.
-        seal = Seal(ring: KeyRing([SecureRandom.bytes(KeyRing.keySize)]), deployment: url.hostField + url.target)
+        // Without configured keys, one of this process: what it sealed ends with it.
+        let ring = KeyRing(configuration.replicas) ?? KeyRing([SecureRandom.bytes(KeyRing.keySize)])
+        // What replicas have in common, and two deployments that were given the same keys may not: their servers may
+        // have different addresses.
+        seal = Seal(ring: ring, deployment: configuration.listen.path)
     }
 
     /// What serves on one loop.
@@ -141,6 +143,15 @@ struct Wiring: Sendable {
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
             trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth)
+    }
+}
+
+extension KeyRing {
+    /// The ring of a configuration; nil where it has no keys. What was sealed by others no longer opens once
+    /// `Seal.use` was given it, so that keys are changed by giving one ring after the other.
+    init?(_ configuration: Configuration.Replicas) {
+        guard !configuration.keys.isEmpty else { return nil }
+        self.init(configuration.keys)
     }
 }
 

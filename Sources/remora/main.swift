@@ -1,3 +1,4 @@
+import Crypto
 import MCP
 import Reactor
 import Telemetry
@@ -12,6 +13,8 @@ case .check(let source):
     Console.say("The configuration is right.")
 case .demo(let once):
     Demo.run(once: once)
+case .keygen:
+    Console.say(KeyText.generate())
 case .version:
     Console.say("remora \(Version.current), MCP \(Revision.modern.rawValue)")
 case .help:

@@ -144,7 +144,7 @@ import Testing
             "key of a later version", withBackend("tracing: {address: 127.0.0.1:4317}\n"),
             """
             remora.yaml:2:1: unknown key "tracing"; the keys here are threads, listen, backends, sessions, cache, limits, \
-            admin, log
+            admin, replicas, log
                 2 | tracing: {address: 127.0.0.1:4317}
                   | ^
             """),

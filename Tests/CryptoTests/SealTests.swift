@@ -136,4 +136,20 @@ import Testing
 
     private static let golden =
         "v1.AN16zgcHBwcHBwcHBwcHB6z54Ir6n3lO7ICjcR4TLDgEBLmH0G4w0f1b-SXNG06AiSxnsMauow"
+
+    /// Each step of a change of key, with what was sealed before it.
+    @Test func aRingIsReplacedWhileItIsUsed() throws {
+        let seal = Self.seal([Self.old])
+        let first = Self.text(by: seal)
+        seal.use(KeyRing([Self.old, Self.new]))
+        #expect(try Self.open(first, with: seal) == Self.payload)
+        #expect(try Self.open(Self.text(by: seal), with: Self.seal([Self.old])) == Self.payload)
+        seal.use(KeyRing([Self.new, Self.old]))
+        let second = Self.text(by: seal)
+        #expect(try Self.open(first, with: seal) == Self.payload)
+        #expect(try Self.open(second, with: Self.seal([Self.new])) == Self.payload)
+        seal.use(KeyRing([Self.new]))
+        #expect(try Self.open(second, with: seal) == Self.payload)
+        #expect(throws: Seal.Invalid()) { try Self.open(first, with: seal) }
+    }
 }

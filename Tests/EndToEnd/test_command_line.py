@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import socket
+import subprocess
+from pathlib import Path
 
 import mcp
 import pytest
@@ -23,6 +26,20 @@ USAGE = 64
 async def test_a_good_configuration() -> None:
     status, printed = await check(configuration(BACKEND))
     assert status == 0, printed
+
+
+def test_keygen_prints_a_key_that_a_configuration_takes(tmp_path: Path) -> None:
+    key = tmp_path / "seal.key"
+    printed = subprocess.run([binary("remora"), "keygen"], capture_output=True, check=True, timeout=10).stdout
+    assert len(base64.b64decode(printed.removesuffix(b"\n"), validate=True)) == 32
+    key.write_bytes(printed)
+    file = tmp_path / "remora.yaml"
+    file.write_text(configuration(BACKEND, replicas={"keys": [str(key)]}))
+    for mode, status, word in ((0o600, 0, "right"), (0o644, USAGE, "chmod 600")):
+        key.chmod(mode)
+        done = subprocess.run([binary("remora"), "check", "-c", file], capture_output=True, text=True, timeout=10)
+        assert done.returncode == status and word in done.stdout + done.stderr, done
+        assert printed.decode().strip() not in done.stdout + done.stderr
 
 
 WRONG = {

@@ -1,0 +1,164 @@
+import Crypto
+
+extension Configuration {
+    /// Other Remoras that serve the same clients, and what they have in common.
+    package struct Replicas: Sendable, Equatable {
+        /// The keys of the ring, the one that seals first; each has 32 bytes. Empty: this process makes one of its own,
+        /// and what it seals ends with it.
+        package var keys: [[UInt8]]
+        /// Nil: this one is alone.
+        package var group: Group?
+
+        package struct Group: Sendable, Equatable {
+            /// What the others call this one: letters, digits, `-`, `_` and `.`, at most 32 bytes.
+            package var id: String
+            /// Where it listens for them, as `Listen.address`.
+            package var address: String
+            /// The TCP port; 0 asks the system for a free one.
+            package var port: UInt16
+            /// The others, in the order of their ids.
+            package var peers: [Peer]
+            /// Whether they tell each other what a server told one of them.
+            package var sharesCues: Bool
+        }
+
+        package struct Peer: Sendable, Equatable {
+            package var id: String
+            /// A host name, or a numeric address; an IPv6 address without its brackets.
+            package var host: String
+            package var port: UInt16
+        }
+    }
+
+    private enum Cues: String, Sendable, CaseIterable {
+        case on, off
+    }
+}
+
+extension Configuration.Replicas {
+    /// Each retry may ask each of them in turn.
+    private static let maxPeers = 64
+
+    /// - Parameters:
+    ///   - listen: another listener, whose address this one's must not be.
+    ///   - admin: the same.
+    init(_ section: inout Section, listen: Configuration.Listen, admin: Configuration.Admin) {
+        // Off: alone, which is what a sidecar is until somebody says otherwise.
+        let id = section.value("id", .replicaID, default: nil)
+        // Off: whoever has the keys may continue a call there, so somebody has to want it.
+        let endpoint = section.value("address", .adminAddress, default: nil)
+        // None: by name and not by what they say of themselves, so that nothing that a client carries leads anywhere.
+        let entries = section.mapping("peers", of: .replicaName, to: .peerURL)
+        // None: a key of this process alone.
+        keys = section.list("keys", of: .keyFile, default: [], whole: Self.checkKeys)
+        // On: a cue twice is a cue once, and one that is missed leaves an old list with somebody.
+        let sharesCues = section.value("cues", .choice, default: Configuration.Cues.on) == .on
+        // One file may do for all: this one's own entry says nothing to it.
+        let peers = entries.filter { $0.name != id }
+            .map { Peer(id: $0.name, host: $0.value.host, port: $0.value.port) }.sorted { $0.id < $1.id }
+        guard section.isFaultless else { return }
+        guard let id, let endpoint, !peers.isEmpty, !keys.isEmpty else {
+            // Keys may be given alone; of the rest, one calls for the others.
+            if id != nil || endpoint != nil || !entries.isEmpty {
+                Self.reportMissing(section, id, endpoint, peers, keys)
+            }
+            return
+        }
+        Self.check(section, peers, endpoint, listen, admin)
+        group = Group(
+            id: id, address: endpoint.address, port: endpoint.port, peers: peers, sharesCues: sharesCues)
+    }
+
+    private static func reportMissing(
+        _ section: Section, _ id: String?, _ endpoint: Configuration.Admin.Endpoint?, _ peers: [Peer],
+        _ keys: [[UInt8]]
+    ) {
+        if id == nil { section.refuse("id", "is missing: add the name of this replica, such as `id: a`") }
+        if endpoint == nil {
+            section.refuse("address", "is missing: add where the others reach it, such as `address: 10.0.0.5:8809`")
+        }
+        if peers.isEmpty {
+            section.refuse("peers", "must name another replica, such as `peers: {b: http://10.0.0.6:8809}`")
+        }
+        if keys.isEmpty {
+            section.refuse(
+                "keys",
+                "is missing: add a file that all replicas have, such as `keys: [/etc/remora/seal.key]`; remora keygen "
+                    + "makes it")
+        }
+    }
+
+    private static func check(
+        _ section: Section, _ peers: [Peer], _ endpoint: Configuration.Admin.Endpoint,
+        _ listen: Configuration.Listen, _ admin: Configuration.Admin
+    ) {
+        if peers.count > maxPeers { section.refuse("peers", "must have at most \(maxPeers) replicas") }
+        for (index, peer) in peers.enumerated() {
+            guard let twin = peers[..<index].first(where: { $0.host == peer.host && $0.port == peer.port }) else {
+                continue
+            }
+            section.refuse(
+                "peers", "must have a URL of its own for each replica: \(twin.id) and \(peer.id) have the same")
+        }
+        if collides(endpoint, listen.address, listen.port) {
+            section.refuse("address", "must not be that of listen.address: replicas have a listener of their own")
+        }
+        if let admin = admin.endpoint, collides(endpoint, admin.address, admin.port) {
+            section.refuse("address", "must not be that of admin.address: replicas have a listener of their own")
+        }
+    }
+
+    private static func collides(_ endpoint: Configuration.Admin.Endpoint, _ address: String, _ port: UInt16) -> Bool {
+        let all = ["0.0.0.0", "::"]
+        return endpoint.port == port && port != 0
+            && (endpoint.address == address || all.contains(address) || all.contains(endpoint.address))
+    }
+
+    private static func checkKeys(_ keys: [[UInt8]]) throws(Refusal) {
+        guard keys.count <= KeyRing.maxKeys else {
+            throw Refusal("must have at most \(KeyRing.maxKeys) files: take away those whose time is over")
+        }
+        guard Set(keys).count == keys.count else { throw Refusal("must have each key once") }
+    }
+}
+
+extension Format where Value == String {
+    /// What a replica is called by the others.
+    static var replicaName: Format {
+        Format { text throws(Refusal) in
+            guard (1...32).contains(text.utf8.count),
+                text.utf8.allSatisfy({ $0.isAlphanumeric || "-_.".utf8.contains($0) }), text != "off"
+            else { throw Refusal("must be 1 to 32 letters, digits, -, _ or .") }
+            return text
+        }
+    }
+}
+
+extension Format where Value == String? {
+    /// `off`, or the name of this replica.
+    static var replicaID: Format {
+        Format { text throws(Refusal) in
+            if text == "off" { return nil }
+            do throws(Refusal) {
+                return try Format<String>.replicaName.parse(text)
+            } catch {
+                throw Refusal("must be off, or 1 to 32 letters, digits, -, _ or .")
+            }
+        }
+    }
+}
+
+extension Format where Value == (host: String, port: UInt16) {
+    /// The URL of another replica's listener, which has no path.
+    static var peerURL: Format {
+        Format { text throws(Refusal) in
+            guard let (scheme, rest) = text.splitScheme(), scheme == "http",
+                let authority = Authority(rest.hasSuffix("/") ? rest.dropLast() : rest), let port = authority.port,
+                port != 0
+            else {
+                throw Refusal("must be the replicas.address of the other, as http://HOST:PORT")
+            }
+            return (authority.host, port)
+        }
+    }
+}
