@@ -17,6 +17,7 @@ final class PushStream {
     private static let patience: Duration = .seconds(1)
 
     private unowned let session: LegacySession
+    private unowned let transport: StreamableHTTP
     private let backend: Backend
     private let request: (_ lastEventID: [UInt8]?) -> HTTPMessage
     private var pause: Pause?
@@ -29,8 +30,12 @@ final class PushStream {
     private var verdict: Bool?
     private let decided = Gate()
 
-    init(session: LegacySession, backend: Backend, request: @escaping (_ lastEventID: [UInt8]?) -> HTTPMessage) {
+    init(
+        session: LegacySession, transport: StreamableHTTP, backend: Backend,
+        request: @escaping (_ lastEventID: [UInt8]?) -> HTTPMessage
+    ) {
         self.session = session
+        self.transport = transport
         self.backend = backend
         self.request = request
     }
@@ -109,7 +114,7 @@ final class PushStream {
     }
 
     private func refusal(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
-        if await session.isLoss(head, of: exchange) { return .gone }
+        if await transport.isLoss(head, of: exchange) { return .gone }
         if head.status >= 500 { return .failed }
         // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.
         return wasOpen && (head.status == 401 || head.status == 403) ? .gone : .notOffered

@@ -1,0 +1,44 @@
+package import MCP
+package import Reactor
+import Translation
+
+/// Requests that Remora makes on its own account.
+extension LegacySession {
+    /// Asks for a page of a list.
+    ///
+    /// - Parameter cursor: as the server spelled it; nil for the first page.
+    package func list(_ method: Method, cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
+        call({ ServerRequest.list(method, id: $0, cursor: cursor) }, credentials: credentials, until: end)
+    }
+
+    /// Has the server send log messages from `level` on, as far as it sends any. A server that does not obey is not
+    /// worth an error: the call is what the client wants.
+    package func log(from level: LoggingLevel, credentials: Credentials) async {
+        await logging.lower(to: level) { level in
+            _ = try? await call(
+                { ServerRequest.setLevel(level, id: $0) }, credentials: credentials,
+                until: .now + LegacySession.askTimeout
+            ).answer()
+        }
+    }
+
+    /// Asks the server to tell of changes of a resource (2025-11-25, server/resources, "Subscriptions").
+    ///
+    /// - Parameter uri: in UTF-8.
+    /// - Returns: whether the server agreed.
+    package func subscribe(to uri: [UInt8], credentials: Credentials) async -> Bool {
+        let call = call(
+            { ServerRequest.subscribe(to: uri, id: $0) }, credentials: credentials,
+            until: .now + LegacySession.askTimeout)
+        guard case .result = try? await call.answer().outcome else { return false }
+        return true
+    }
+
+    /// Asks the server not to tell of changes of a resource any more. Nobody waits for its answer.
+    package func unsubscribe(from uri: [UInt8], credentials: Credentials) {
+        let call = call(
+            { ServerRequest.unsubscribe(from: uri, id: $0) }, credentials: credentials,
+            until: .now + LegacySession.askTimeout)
+        loop.spawn { _ = try? await call.answer() }
+    }
+}

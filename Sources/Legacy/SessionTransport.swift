@@ -1,0 +1,44 @@
+import JSONText
+import MCP
+import Reactor
+import Translation
+
+/// How the messages of one session get to its server and back.
+///
+/// It belongs to one session, which sends by it; what comes, it tells the session and its calls. It knows nothing of what
+/// the messages mean, beyond what it needs to bring them to the right place.
+protocol SessionTransport: AnyObject {
+    /// Sends `initialize`.
+    ///
+    /// - Parameter request: with the id 1.
+    /// - Returns: what the server agreed to.
+    func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake
+
+    /// Begins a request. Its answer is awaited by what is returned.
+    ///
+    /// - Parameters:
+    ///   - text: with the id of `terms`.
+    ///   - trace: that of the client's request which it carries, if it carries one.
+    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall
+
+    /// Sends a notification or a response, to which the server has nothing to say.
+    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError)
+
+    /// Begins to tell `session` what the server says that belongs to no request. It outlives that.
+    func listen(for session: LegacySession, credentials: Credentials)
+
+    /// Whether the server can tell something on its own account.
+    func hasPushChannel() async -> Bool
+
+    /// Whether the server still serves the session: what one asks when an answer leaves that in doubt.
+    func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool
+
+    /// Listens no longer to what belongs to no request.
+    func stopListening()
+
+    /// Ends the session on the server too. No call is in flight.
+    func end() async
+
+    /// Gives back what is held for a session that the server has lost.
+    func drop()
+}

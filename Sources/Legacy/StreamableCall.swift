@@ -1,0 +1,115 @@
+import HTTPWire
+import JSONText
+import MCP
+import Reactor
+import Translation
+
+/// A call over Streamable HTTP: one request, and the answer to it, which may be a stream of messages.
+final class StreamableCall: LegacyCall {
+    private let transport: StreamableHTTP
+    private var exchange: BackendExchange
+    private var pause: Pause?
+    private var cancellation: BackendError?
+
+    init(_ terms: Terms, by transport: StreamableHTTP, _ exchange: BackendExchange) {
+        self.transport = transport
+        self.exchange = exchange
+        super.init(terms)
+    }
+
+    override func answer() async throws(BackendError) -> LegacyAnswer {
+        defer {
+            exchange.abandon()
+            terms.session.ended(self)
+        }
+        var fruitless = 0
+        while true {
+            do throws(BackendError) {
+                return try await streamedAnswer()
+            } catch {
+                guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
+                    let resumption = exchange.resumption
+                else { throw error }
+                fruitless = exchange.hasDelivered ? 1 : fruitless + 1
+                try await resume(resumption)
+            }
+        }
+    }
+
+    private func streamedAnswer() async throws(BackendError) -> LegacyAnswer {
+        try await exchange.begun()
+        guard exchange.isSuccess else { throw await refusal(try await exchange.head()) }
+        while let text = try await exchange.next() {
+            if let answer = try answer(in: text) { return answer }
+            if let listener = terms.listener, !listener.hasRoom { await listener.room() }
+        }
+        throw BackendError(.noAnswer, "the server ended its answer without a response")
+    }
+
+    /// Takes up a stream that ended before the response, as a server may let it on purpose.
+    private func resume(_ resumption: StreamResumption) async throws(BackendError) {
+        let pause = Pause(on: terms.session.loop)
+        self.pause = pause
+        await pause.wait(resumption.delay)
+        self.pause = nil
+        if let cancellation { throw cancellation }
+        exchange = transport.resume(resumption, credentials: terms.credentials, until: terms.end)
+    }
+
+    /// The answer, if it is among what the server sent at once; the rest is served.
+    private func answer(in text: [UInt8]) throws(BackendError) -> LegacyAnswer? {
+        var answer: LegacyAnswer?
+        var messages = try messages(in: text)
+        while let message = messages.next() {
+            if case .response(let id, let outcome) = message.kind {
+                if let id, message.document.integer(id) == Int64(self.id) {
+                    answer = LegacyAnswer(document: message.document, outcome: outcome)
+                } else if !exchange.isStream {
+                    throw BackendError(.outcomeUnknown, "the server answered another request than it was asked")
+                }
+            } else {
+                terms.session.hear(message, on: self, credentials: terms.credentials)
+            }
+        }
+        return answer
+    }
+
+    override func hear(_ notification: Envelope, _ kind: ServerNotification) {
+        exchange.heardElsewhere()
+        super.hear(notification, kind)
+    }
+
+    /// What an answer means that holds no message.
+    private func refusal(_ head: HTTPResponseHead) async -> BackendError {
+        if head.status == 200 {
+            return BackendError(
+                .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
+        }
+        if await transport.isLoss(head, of: exchange) {
+            return BackendError(.sessionLost, "the server no longer knows the session")
+        }
+        if let refusal = BackendError.unauthorized(head) { return refusal }
+        guard (400..<500).contains(head.status) else {
+            return BackendError(.outcomeUnknown, "the server answered with HTTP \(head.status)")
+        }
+        // It may mean the request or the session. A handler ran in neither case.
+        if await !transport.isAlive(terms.session, credentials: terms.credentials) {
+            return BackendError(.sessionLost, "the server answered with HTTP \(head.status), and to ping neither")
+        }
+        return BackendError(.rejected(status: head.status), "the server answered with HTTP \(head.status)")
+    }
+
+    private func messages(in text: [UInt8]) throws(BackendError) -> BackendMessages {
+        do {
+            return try terms.session.read(text)
+        } catch {
+            throw BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC")
+        }
+    }
+
+    override func fail(with error: BackendError) {
+        cancellation = error
+        pause?.end()
+        exchange.fail(with: error)
+    }
+}

@@ -1,0 +1,181 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+import MCP
+import Reactor
+import Translation
+
+/// Streamable HTTP (2025-03-26 to 2025-11-25, basic/transports): each message is a POST, whose answer belongs to it, and
+/// what belongs to none comes by GET. The session is an id in each head.
+final class StreamableHTTP: SessionTransport {
+    /// How long a server may take to say that a session is deleted. Nobody waits for it but a process that stops.
+    private static let closeTimeout: Duration = .seconds(2)
+
+    private let backend: Backend
+    /// Of the request that opened the session; for what is done on the session's own account.
+    private let credentials: Credentials
+    /// Nil where the server issues none and keeps no state.
+    private var sessionID: [UInt8]?
+    /// The negotiated one; nil before there is one.
+    private var revision: Revision?
+    /// The head of every call.
+    private var postHead: RequestHead
+    private var pushStream: PushStream?
+    private var pinging: Gate?
+    private var wasAlive = true
+
+    init(to backend: Backend, credentials: Credentials) {
+        self.backend = backend
+        self.credentials = credentials
+        postHead = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil)
+    }
+
+    // MARK: Opening
+
+    func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake {
+        let exchange = post(
+            request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+        defer { exchange.abandon() }
+        let response = try await exchange.head()
+        guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
+        let handshake = try await handshake(from: exchange)
+        sessionID = try StreamableHTTP.sessionID(in: response)
+        revision = handshake.revision
+        postHead = head(.post)
+        return handshake
+    }
+
+    private func handshake(from exchange: BackendExchange) async throws(BackendError) -> Handshake {
+        while let text = try await exchange.next() {
+            guard let message = try? Envelope(JSONDocument(text, maxDepth: backend.limits.maxDepth)) else {
+                throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
+            }
+            if let handshake = try Handshake.from(message) { return handshake }
+        }
+        throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
+    }
+
+    private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
+        if let refusal = BackendError.unauthorized(response) { return refusal }
+        return BackendError(
+            .unavailable,
+            "the server answered initialize with HTTP \(response.status) (is backends[].url its endpoint?)")
+    }
+
+    /// Visible ASCII only (basic/transports, "Session Management"): it goes into a header.
+    private static func sessionID(in response: HTTPResponseHead) throws(BackendError) -> [UInt8]? {
+        guard let value = response.fields.first(Header.sessionID) else { return nil }
+        let id = Array(value.bytes)
+        guard !id.isEmpty, id.count <= 1024, id.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw BackendError(.unavailable, "the server issued a session id that is not visible ASCII")
+        }
+        return id
+    }
+
+    // MARK: Messages
+
+    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+        let exchange = post(
+            text, credentials: terms.credentials, trace: trace, until: terms.end, isRepeatable: false)
+        return StreamableCall(terms, by: self, exchange)
+    }
+
+    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        let exchange = post(text, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+        defer { exchange.abandon() }
+        let head = try await exchange.head()
+        guard (200..<300).contains(head.status) else {
+            throw BackendError(.unavailable, "the server answered a notification with HTTP \(head.status)")
+        }
+    }
+
+    /// Goes on with the stream of a request that ended before the response.
+    func resume(_ resumption: StreamResumption, credentials: Credentials, until end: Instant) -> BackendExchange {
+        BackendExchange(
+            head(.get).message(credentials, lastEventID: resumption.lastEventID), to: backend, patience: .until(end),
+            isRepeatable: true)
+    }
+
+    private func post(
+        _ body: some HTTPBody, credentials: Credentials, trace: TraceContext? = nil, until end: Instant,
+        isRepeatable: Bool
+    ) -> BackendExchange {
+        BackendExchange(
+            postHead.message(credentials, body: body, trace: trace), to: backend, patience: .until(end),
+            isRepeatable: isRepeatable)
+    }
+
+    private func head(_ method: HTTPMethod) -> RequestHead {
+        RequestHead(method: method, backend: backend, sessionID: sessionID, revision: revision)
+    }
+
+    // MARK: Loss
+
+    /// Whether an answer that is no success says that the server has lost the session.
+    func isLoss(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Bool {
+        guard sessionID != nil else { return false }
+        return SessionLoss.isLoss(head, text: await exchange.errorBody())
+    }
+
+    /// However many ask at once, one `ping` is sent.
+    func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool {
+        guard sessionID != nil else { return true }
+        if let pinging {
+            await pinging.wait()
+            return wasAlive
+        }
+        let gate = Gate()
+        pinging = gate
+        wasAlive = await ping(session, credentials)
+        pinging = nil
+        gate.open()
+        return wasAlive
+    }
+
+    private func ping(_ session: LegacySession, _ credentials: Credentials) async -> Bool {
+        let exchange = post(
+            ServerRequest.ping(id: session.nextRequestID()), credentials: credentials,
+            until: .now + LegacySession.askTimeout, isRepeatable: false)
+        defer { exchange.abandon() }
+        do throws(BackendError) {
+            try await exchange.begun()
+            guard exchange.isSuccess else { return false }
+            // Whatever it says to it, it says it on this session.
+            return try await exchange.next() != nil
+        } catch {
+            // A server that cannot be reached may be back, with the session or without: the next call will tell.
+            return error.kind == .unavailable
+        }
+    }
+
+    // MARK: The GET stream
+
+    func listen(for session: LegacySession, credentials: Credentials) {
+        let head = head(.get)
+        let stream = PushStream(session: session, transport: self, backend: backend) { lastEventID in
+            head.message(credentials, lastEventID: lastEventID)
+        }
+        pushStream = stream
+        backend.loop.spawn { await stream.run() }
+    }
+
+    /// The GET stream is there, or is being opened for longer than a server takes that has none.
+    func hasPushChannel() async -> Bool { await pushStream?.isOffered() ?? false }
+
+    // MARK: The end
+
+    func stopListening() { pushStream?.stop() }
+
+    /// As far as the server lets us: 405 is a fine answer. The credentials are those of the handshake: nobody's call
+    /// causes it.
+    func end() async {
+        guard sessionID != nil else { return }
+        let exchange = BackendExchange(
+            head(.delete).message(credentials), to: backend,
+            patience: .until(.now + StreamableHTTP.closeTimeout), isRepeatable: true)
+        _ = try? await exchange.head()
+        exchange.abandon()
+    }
+
+    func drop() { stopListening() }
+}
