@@ -1,4 +1,5 @@
-/// The parts of an `http` URL that a client of it needs (RFC 9110 §4.2.1, RFC 3986 §3).
+/// The parts of an `http` URL that a client of it needs (RFC 9110 §4.2.1, RFC 3986 §3), or of `unix:PATH:TARGET`, which
+/// stands for HTTP on a Unix socket.
 package struct BackendURL: Sendable, Equatable {
     /// A host name, or a numeric address; an IPv6 address without its brackets.
     package var host: String
@@ -8,11 +9,20 @@ package struct BackendURL: Sendable, Equatable {
     package var target: String
     /// What goes in the `Host` field: the host, IPv6 in brackets, with the port unless it is 80 (RFC 9110 §7.2).
     package var hostField: String
+    /// The path of the Unix socket that it is reached by, whatever ``host`` and ``port`` are.
+    package var socketPath: String?
+
+    /// Scheme and authority, or the socket: what may be shown, as path and query may hold a secret.
+    package var origin: String { socketPath.map { "unix:\($0)" } ?? "http://\(hostField)" }
 }
 
 extension BackendURL {
     /// The URL in `text`.
     init(parsing text: String) throws(Refusal) {
+        if text.hasPrefix("unix:") {
+            self = try BackendURL(socket: text.dropFirst("unix:".count))
+            return
+        }
         guard let (scheme, rest) = text.splitScheme() else {
             throw Refusal("must be a URL such as http://127.0.0.1:9000/mcp")
         }
@@ -37,12 +47,26 @@ extension BackendURL {
                     + "http://[::1]:9000/mcp")
         }
         let target = rest[end...].hasPrefix("/") ? String(rest[end...]) : "/" + rest[end...]
-        guard target.isRequestTarget else {
-            throw Refusal("must have a path of plain URL characters: write others as %XX, a space as %20")
-        }
+        guard target.isRequestTarget else { throw Self.badTarget }
         self.host = authority.host
         self.port = authority.port ?? 80
         self.target = target
         self.hostField = port == 80 ? authority.bracketedHost : "\(authority.bracketedHost):\(port)"
+    }
+
+    private static let badTarget = Refusal(
+        "must have a path of plain URL characters: write others as %XX, a space as %20")
+
+    /// `PATH` or `PATH:TARGET`. A server on a socket of its machine knows itself by no other name than `localhost`.
+    private init(socket text: Substring) throws(Refusal) {
+        let end = text.firstIndex(of: ":") ?? text.endIndex
+        guard let path = SocketPath(text[..<end]) else { throw SocketPath.refusal }
+        let target = end == text.endIndex ? "/mcp" : String(text[text.index(after: end)...])
+        guard target.hasPrefix("/"), target.isRequestTarget else {
+            throw Refusal(
+                "must have the path of the endpoint behind the second colon, such as unix:/run/mcp.sock:/mcp, in plain "
+                    + "URL characters")
+        }
+        self.init(host: "localhost", port: 80, target: target, hostField: "localhost", socketPath: path.text)
     }
 }

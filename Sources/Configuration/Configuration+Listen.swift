@@ -1,10 +1,9 @@
 extension Configuration {
     /// Where clients reach Remora, and which of them are let in.
     package struct Listen: Sendable, Equatable {
-        /// A numeric IPv4 or IPv6 address without brackets, or `localhost`. `::` stands for all interfaces.
-        package var address: String
-        /// The TCP port; 0 asks the system for a free one.
-        package var port: UInt16
+        package var address: ListenAddress
+        /// Who may connect to a Unix socket: the bits of its file's mode.
+        package var socketMode: UInt32
         /// The path of the MCP endpoint: begins with `/`, has neither query nor fragment.
         package var path: String
         /// Origins (RFC 6454 §6.2, in lower case, without a default port) that a browser's request may carry, or `*`
@@ -30,9 +29,9 @@ extension Configuration {
 extension Configuration.Listen {
     init(_ section: inout Section) {
         // Loopback: what is not meant to be reached from outside is not, until somebody says so.
-        let endpoint = section.value("address", .listenAddress, default: ListenAddress(host: "127.0.0.1", port: 8808))
-        address = endpoint.host
-        port = endpoint.port
+        address = section.value("address", .listenAddress, default: .tcp(host: "127.0.0.1", port: 8808))
+        // Its user and group: what stands before Remora joins the group, and nobody else gets in.
+        socketMode = section.value("socket_mode", .fileMode, default: 0o660)
         // What the SDKs and their documentation use.
         path = section.value("path", .path, default: "/mcp")
         // None: a page in a browser has no business here until its origin is named (DNS rebinding).
@@ -54,8 +53,19 @@ package struct PublicURL: Sendable, Equatable {
     package var path: String?
 }
 
-/// `HOST:PORT` as `listen.address` says it.
-struct ListenAddress: Equatable {
-    let host: String
-    let port: UInt16
+/// Where a listener is.
+package enum ListenAddress: Sendable, Equatable, CustomStringConvertible {
+    /// A numeric IPv4 or IPv6 address without brackets, or `localhost`; `::` stands for all interfaces. Port 0 asks the
+    /// system for a free one.
+    case tcp(host: String, port: UInt16)
+    /// The absolute path of a Unix socket.
+    case unix(path: String)
+
+    /// For messages.
+    package var description: String {
+        switch self {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
 }

@@ -12,7 +12,7 @@ extension Configuration {
         package struct Group: Sendable, Equatable {
             /// What the others call this one: letters, digits, `-`, `_` and `.`, at most 32 bytes.
             package var id: String
-            /// Where it listens for them, as `Listen.address`.
+            /// Where it listens for them: the host as in `ListenAddress`.
             package var address: String
             /// The TCP port; 0 asks the system for a free one.
             package var port: UInt16
@@ -64,13 +64,16 @@ extension Configuration.Replicas {
             }
             return
         }
+        guard case .tcp(let host, let port) = endpoint else {
+            section.refuse("address", "must be HOST:PORT: other replicas reach no socket of this machine")
+            return
+        }
         Self.check(section, peers, endpoint, listen, admin)
-        group = Group(
-            id: id, address: endpoint.address, port: endpoint.port, peers: peers, sharesCues: sharesCues)
+        group = Group(id: id, address: host, port: port, peers: peers, sharesCues: sharesCues)
     }
 
     private static func reportMissing(
-        _ section: Section, _ id: String?, _ endpoint: Configuration.Admin.Endpoint?, _ peers: [Peer],
+        _ section: Section, _ id: String?, _ endpoint: ListenAddress?, _ peers: [Peer],
         _ keys: [[UInt8]]
     ) {
         if id == nil { section.refuse("id", "is missing: add the name of this replica, such as `id: a`") }
@@ -89,7 +92,7 @@ extension Configuration.Replicas {
     }
 
     private static func check(
-        _ section: Section, _ peers: [Peer], _ endpoint: Configuration.Admin.Endpoint,
+        _ section: Section, _ peers: [Peer], _ endpoint: ListenAddress,
         _ listen: Configuration.Listen, _ admin: Configuration.Admin
     ) {
         if peers.count > maxPeers { section.refuse("peers", "must have at most \(maxPeers) replicas") }
@@ -100,18 +103,18 @@ extension Configuration.Replicas {
             section.refuse(
                 "peers", "must have a URL of its own for each replica: \(twin.id) and \(peer.id) have the same")
         }
-        if collides(endpoint, listen.address, listen.port) {
+        if collides(endpoint, listen.address) {
             section.refuse("address", "must not be that of listen.address: replicas have a listener of their own")
         }
-        if let admin = admin.endpoint, collides(endpoint, admin.address, admin.port) {
+        if let admin = admin.address, collides(endpoint, admin) {
             section.refuse("address", "must not be that of admin.address: replicas have a listener of their own")
         }
     }
 
-    private static func collides(_ endpoint: Configuration.Admin.Endpoint, _ address: String, _ port: UInt16) -> Bool {
+    private static func collides(_ one: ListenAddress, _ other: ListenAddress) -> Bool {
+        guard case .tcp(let host, let port) = one, case .tcp(let otherHost, let otherPort) = other else { return false }
         let all = ["0.0.0.0", "::"]
-        return endpoint.port == port && port != 0
-            && (endpoint.address == address || all.contains(address) || all.contains(endpoint.address))
+        return port == otherPort && port != 0 && (host == otherHost || all.contains(host) || all.contains(otherHost))
     }
 
     private static func checkKeys(_ keys: [[UInt8]]) throws(Refusal) {

@@ -1,37 +1,72 @@
 extension Format where Value == ListenAddress {
-    /// `HOST:PORT` with a numeric address or `localhost`, or `:PORT` for all interfaces.
+    /// `HOST:PORT` with a numeric address or `localhost`, `:PORT` for all interfaces, or `unix:PATH`.
     static var listenAddress: Format {
         Format { text throws(Refusal) in
+            if text.hasPrefix("unix:") {
+                guard let path = SocketPath(text.dropFirst("unix:".count)) else { throw SocketPath.refusal }
+                return .unix(path: path.text)
+            }
             // `::` takes IPv4 as well, as Linux is set by default.
             guard let authority = Authority(text.hasPrefix(":") ? "[::]" + text : text), let port = authority.port,
                 authority.kind != .name || authority.host.lowercased() == "localhost"
             else {
                 throw Refusal(
                     "must be HOST:PORT with a numeric address or localhost, such as 127.0.0.1:8808 or \"[::1]:8808\" "
-                        + "(in quotes), or :8808 for all interfaces")
+                        + "(in quotes), :8808 for all interfaces, or unix: and the path of a socket")
             }
-            return ListenAddress(host: authority.host, port: port)
+            return .tcp(host: authority.host, port: port)
         }
     }
 }
 
-extension Format where Value == Configuration.Admin.Endpoint? {
+/// The path of a Unix socket.
+struct SocketPath {
+    static let refusal = Refusal(
+        "must have an absolute path of at most 107 bytes behind unix:, such as unix:/run/remora.sock")
+
+    let text: String
+
+    /// Nil unless the kernel takes it, wherever the process was started.
+    init?(_ text: Substring) {
+        guard text.hasPrefix("/"), !text.hasSuffix("/"), text.utf8.count <= 107,
+            !text.utf8.contains(where: { $0 < 0x20 })
+        else { return nil }
+        self.text = String(text)
+    }
+}
+
+extension Format where Value == UInt32 {
+    /// The bits of a file's mode that say who may read and write it, in octal.
+    static var fileMode: Format {
+        Format { text throws(Refusal) in
+            guard (3...4).contains(text.utf8.count), text.utf8.allSatisfy(\.isDigit), let mode = UInt32(text, radix: 8),
+                mode <= 0o777
+            else {
+                throw Refusal("must be the mode of a file in octal, such as 0660, 0600 or 0666")
+            }
+            return mode
+        }
+    }
+}
+
+extension Format where Value == ListenAddress? {
     /// `off`, or what `listenAddress` takes.
     static var adminAddress: Format {
         Format { text throws(Refusal) in
             if text == "off" { return nil }
             do throws(Refusal) {
-                let address = try Format<ListenAddress>.listenAddress.parse(text)
-                return Configuration.Admin.Endpoint(address: address.host, port: address.port)
+                return try Format<ListenAddress>.listenAddress.parse(text)
             } catch {
-                throw Refusal("must be off, or HOST:PORT with a numeric address or localhost, such as 127.0.0.1:9908")
+                throw Refusal(
+                    "must be off, HOST:PORT with a numeric address or localhost, such as 127.0.0.1:9908, or unix: and "
+                        + "the path of a socket")
             }
         }
     }
 }
 
 extension Format where Value == BackendURL {
-    /// The `http` URL of a backend.
+    /// The URL of a backend.
     static var backendURL: Format {
         Format { text throws(Refusal) in try BackendURL(parsing: text) }
     }

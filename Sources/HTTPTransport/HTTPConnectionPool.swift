@@ -19,10 +19,8 @@ package final class HTTPConnectionPool {
     private var idle: [HTTPClientConnection] = []
     private let sweep: Deadline
 
-    /// - Parameter host: a name, or a numeric address without brackets.
-    package init(host: String, port: UInt16, on loop: Loop, connectTimeout: Duration, limits: HTTPLimits = HTTPLimits())
-    {
-        resolver = Resolver(host: host, port: port, on: loop)
+    package init(to endpoint: Endpoint, on loop: Loop, connectTimeout: Duration, limits: HTTPLimits = HTTPLimits()) {
+        resolver = endpoint.resolver(on: loop)
         self.loop = loop
         self.connectTimeout = connectTimeout
         self.limits = limits

@@ -39,17 +39,16 @@ package final class Backend {
     let health = BackendHealth()
 
     /// - Parameters:
-    ///   - host: a name, or a numeric address without brackets.
     ///   - hostField: the value of `Host`.
     ///   - target: path and query.
     package init(
-        host: String, port: UInt16, hostField: String, target: String, on loop: Loop, limits: Limits
+        at endpoint: Endpoint, hostField: String, target: String, on loop: Loop, limits: Limits
     ) {
         self.loop = loop
         self.limits = limits
         self.host = Array(hostField.utf8)
         self.target = Array(target.utf8)
         connections = HTTPConnectionPool(
-            host: host, port: port, on: loop, connectTimeout: limits.connect, limits: limits.head)
+            to: endpoint, on: loop, connectTimeout: limits.connect, limits: limits.head)
     }
 }

@@ -17,6 +17,8 @@ package final class Listener {
     private let maxConnections: Int
     private var openConnections = 0
     private var isClosed = false
+    /// The file of a Unix socket, which goes with the listener that made it.
+    private var file: SocketFile?
     private var onConnection: ((Socket) -> Void)?
 
     /// The address it really listens on, with the port that the system gave when 0 was asked for.
@@ -24,16 +26,47 @@ package final class Listener {
 
     /// Binds and listens, but accepts nothing before `start`.
     ///
-    /// - Parameter shared: with `SO_REUSEPORT`, so that several loops can each have a listener on the address.
+    /// - Parameters:
+    ///   - shared: with `SO_REUSEPORT`, so that several loops can each have a listener on the address.
+    ///   - mode: who may connect to a Unix socket.
     package init(
-        on loop: Loop, address: SocketAddress, maxConnections: Int, shared: Bool
+        on loop: Loop, address: SocketAddress, maxConnections: Int, shared: Bool, mode: UInt32 = 0o660
     ) throws(SystemError) {
         self.loop = loop
         self.maxConnections = maxConnections
         retry = Deadline(on: loop)
-        fd = try Listener.bind(address, shared: shared)
-        guard let bound = SocketAddress(boundTo: fd) else { throw SystemError("getsockname") }
-        self.address = bound
+        if let path = address.path {
+            let (fd, file) = try SocketFile.bind(path, mode: mode)
+            (self.fd, self.file) = (fd, file)
+            self.address = address
+        } else {
+            fd = try Listener.bind(address, shared: shared)
+            guard let bound = SocketAddress(boundTo: fd) else { throw SystemError("getsockname") }
+            self.address = bound
+        }
+        if listen(fd, Listener.backlog) != 0 { throw SystemError("listen") }
+    }
+
+    /// The listening socket once more, for a listener on another loop: of a Unix socket there can be no two. To be given to
+    /// such a listener, once.
+    package struct Share: Sendable {
+        fileprivate let fd: Int32
+        fileprivate let address: SocketAddress
+        fileprivate let maxConnections: Int
+    }
+
+    package func share() throws(SystemError) -> Share {
+        let copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw SystemError("dup") }
+        return Share(fd: copy, address: address, maxConnections: maxConnections)
+    }
+
+    package init(on loop: Loop, _ share: Share) {
+        self.loop = loop
+        maxConnections = share.maxConnections
+        retry = Deadline(on: loop)
+        address = share.address
+        fd = share.fd
     }
 
     deinit { close() }
@@ -54,7 +87,6 @@ package final class Listener {
                 if call != 0 { throw SystemError("setsockopt") }
             }
             if unsafe address.withSockaddr({ unsafe Glibc.bind(fd, $0, $1) }) != 0 { throw SystemError("bind") }
-            if listen(fd, backlog) != 0 { throw SystemError("listen") }
             return fd
         } catch {
             _ = Glibc.close(fd)
@@ -109,5 +141,6 @@ package final class Listener {
         event.delete()
         retry.set(nil)
         _ = Glibc.close(fd)
+        file?.remove()
     }
 }

@@ -23,6 +23,14 @@ package final class Resolver {
         addresses = hosts.compactMap { SocketAddress(host: $0, port: port) }
     }
 
+    /// For an address that is known.
+    package init(_ address: SocketAddress, on loop: Loop) {
+        self.loop = loop
+        host = "\(address)"
+        port = address.port
+        addresses = [address]
+    }
+
     /// The addresses, the one to try first at the start; never empty.
     package func resolve() async throws(SystemError) -> [SocketAddress] {
         if !addresses.isEmpty, expiry.map({ loop.now < $0 }) ?? true { return addresses }

@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// An IPv4 or IPv6 address with a port.
+/// An IPv4 or IPv6 address with a port, or the path of a Unix socket.
 package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
-    /// The bytes of a `sockaddr_in` or `sockaddr_in6`.
+    /// The bytes of a `sockaddr_in`, `sockaddr_in6` or `sockaddr_un`.
     let bytes: [UInt8]
 
     init(bytes: [UInt8]) { self.bytes = bytes }
@@ -16,6 +16,17 @@ package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         } else {
             return nil
         }
+    }
+
+    /// Bytes that a path may have: what `sun_path` holds, with a zero behind it.
+    package static let maxPath = 107
+
+    /// - Parameter path: of at most ``maxPath`` bytes, none of them zero.
+    package init(unixPath path: String) {
+        let name = Array(path.utf8)
+        precondition(!name.isEmpty && name.count <= SocketAddress.maxPath && !name.contains(0), "no path of a socket")
+        let family = sa_family_t(AF_UNIX)
+        bytes = unsafe withUnsafeBytes(of: family) { unsafe [UInt8]($0) } + name + [0]
     }
 
     private static func ipv4(_ host: String, port: UInt16) -> SocketAddress? {
@@ -34,7 +45,7 @@ package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         return SocketAddress(bytes: unsafe withUnsafeBytes(of: address) { unsafe [UInt8]($0) })
     }
 
-    /// The address that `fd` is bound to; nil if it is not bound to an IP address.
+    /// The address that `fd` is bound to; nil if it is bound to none that has a name.
     init?(boundTo fd: Int32) {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -43,18 +54,32 @@ package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         }
         guard failure == 0 else { return nil }
         bytes = unsafe withUnsafeBytes(of: storage) { unsafe [UInt8]($0.prefix(Int(length))) }
-        guard family == AF_INET || family == AF_INET6 else { return nil }
+        guard family == AF_INET || family == AF_INET6 || isUnix && bytes.count > 3 else { return nil }
     }
 
-    /// Whether only this machine can reach it (127.0.0.0/8 or ::1).
+    /// Whether it is an address of the loopback interface (127.0.0.0/8 or ::1).
     package var isLoopback: Bool {
-        family == AF_INET ? bytes[4] == 127 : bytes[8..<24].elementsEqual([UInt8](repeating: 0, count: 15) + [1])
+        switch family {
+        case AF_INET: bytes[4] == 127
+        case AF_INET6: bytes[8..<24].elementsEqual([UInt8](repeating: 0, count: 15) + [1])
+        default: false
+        }
     }
 
-    package var port: UInt16 { UInt16(bytes[2]) << 8 | UInt16(bytes[3]) }
+    /// Whether it is the path of a Unix socket.
+    package var isUnix: Bool { family == AF_UNIX }
 
-    /// `127.0.0.1:80` or `[::1]:80`.
+    /// The path of a Unix socket; nil for others.
+    var path: String? {
+        isUnix ? String(decoding: bytes.dropFirst(2).prefix { $0 != 0 }, as: UTF8.self) : nil
+    }
+
+    /// 0 for a Unix socket.
+    package var port: UInt16 { isUnix ? 0 : UInt16(bytes[2]) << 8 | UInt16(bytes[3]) }
+
+    /// `127.0.0.1:80`, `[::1]:80` or `unix:/run/remora.sock`.
     package var description: String {
+        if let path { return "unix:\(path)" }
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         unsafe bytes.withUnsafeBytes { raw in
             let address = unsafe raw.baseAddress! + (family == AF_INET ? 4 : 8)

@@ -17,7 +17,7 @@ enum Server {
         do throws(SystemError) {
             shards = try wiring.shards(on: loops)
         } catch {
-            fail(error, "listen", configuration.listen.address, configuration.listen.port)
+            fail(error, "listen", configuration.listen.address)
         }
         let admin = admin(wiring, configuration.admin, on: main, shards)
         let watches = watchSignals(on: main) {
@@ -52,8 +52,8 @@ enum Server {
         do throws(SystemError) {
             return try wiring.admin(on: loop, shards: shards)
         } catch {
-            guard let endpoint = configuration.endpoint else { preconditionFailure("an admin listener that is off") }
-            fail(error, "admin", endpoint.address, endpoint.port)
+            guard let address = configuration.address else { preconditionFailure("an admin listener that is off") }
+            fail(error, "admin", address)
         }
     }
 
@@ -68,12 +68,12 @@ enum Server {
     }
 
     /// - Parameter section: of the configuration, which has the address.
-    private static func fail(_ error: SystemError, _ section: String, _ address: String, _ port: UInt16) -> Never {
+    private static func fail(_ error: SystemError, _ section: String, _ address: ListenAddress) -> Never {
         let advice =
             error.isAddressInUse
-            ? "another program uses the port: stop it, or set \(section).address to another one"
+            ? "another program uses it: stop it, or set \(section).address to another one"
             : "check \(section).address"
-        Console.complain("remora: cannot listen on \(address):\(port): \(error.reason); \(advice)")
+        Console.complain("remora: cannot listen on \(address): \(error.reason); \(advice)")
         Exit.failure()
     }
 }

@@ -36,24 +36,34 @@ struct Wiring: Sendable {
     /// The service of a process that has one loop only.
     func parts(on loop: Loop) throws(SystemError) -> Parts {
         let listener = try Listener(
-            on: loop, address: try listenAddress(), maxConnections: configuration.limits.maxConnections, shared: false)
+            on: loop, address: listenAddress, maxConnections: configuration.limits.maxConnections, shared: false,
+            mode: configuration.listen.socketMode)
         return Parts(service: service(on: loop, listener: listener, shards: 1), address: listener.address)
     }
 
     /// A shard for each loop, all listening on the same address.
     func shards(on loops: [Loop]) throws(SystemError) -> [Shard] {
         var shards: [Shard] = []
-        var address = try listenAddress()
+        var address = listenAddress
         let isShared = loops.count > 1
+        let maxConnections = configuration.limits.maxConnections / loops.count
         // `SO_REUSEPORT` lets another Remora share the port by mistake: the first attempt is made without it.
         if isShared, address.port != 0 {
             try Listener(on: loops[0], address: address, maxConnections: 1, shared: false).close()
         }
+        var shares: [Listener.Share] = []
         for loop in loops {
+            if let share = shares.popLast() {
+                let listener = Listener(on: loop, share)
+                shards.append(Shard(service(on: loop, listener: listener, shards: loops.count), on: loop))
+                continue
+            }
             let listener = try Listener(
-                on: loop, address: address, maxConnections: configuration.limits.maxConnections / loops.count,
-                shared: isShared)
+                on: loop, address: address, maxConnections: maxConnections, shared: isShared,
+                mode: configuration.listen.socketMode)
             address = listener.address
+            // A Unix socket has one backlog, from which all loops take.
+            if address.isUnix { for _ in loops.dropFirst() { shares.append(try listener.share()) } }
             shards.append(Shard(service(on: loop, listener: listener, shards: loops.count), on: loop))
         }
         log.write(.info, "listening") { line in
@@ -66,16 +76,13 @@ struct Wiring: Sendable {
 
     /// The admin listener, on a loop that serves clients too; nil where none is configured.
     func admin(on loop: Loop, shards: [Shard]) throws(SystemError) -> Admin? {
-        guard let endpoint = configuration.admin.endpoint else { return nil }
-        guard let address = SocketAddress(host: endpoint.address, port: endpoint.port) else {
-            preconditionFailure("the configuration let an impossible address through")
-        }
+        guard let address = configuration.admin.address.map(SocketAddress.init) else { return nil }
         let service = try AdminService(
             on: loop, address: address, shards: shards,
             settings: AdminSettings(
                 door: Door(
                     allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts, isLoopback: address.isLoopback),
-                backendName: "http://\(configuration.backend.url.hostField)",
+                backendName: configuration.backend.url.origin,
                 maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
                 threads: configuration.threads),
             log: log)
@@ -83,12 +90,7 @@ struct Wiring: Sendable {
         return Admin(service, on: loop)
     }
 
-    private func listenAddress() throws(SystemError) -> SocketAddress {
-        guard let address = SocketAddress(host: configuration.listen.address, port: configuration.listen.port) else {
-            preconditionFailure("the configuration let an impossible address through")
-        }
-        return address
-    }
+    private var listenAddress: SocketAddress { SocketAddress(configuration.listen.address) }
 
     private func service(on loop: Loop, listener: sending Listener, shards: Int) -> sending Service {
         let limits = configuration.limits
@@ -114,7 +116,8 @@ struct Wiring: Sendable {
         let url = configuration.backend.url
         let limits = configuration.limits
         return Backend(
-            host: url.host, port: url.port, hostField: url.hostField, target: url.target, on: loop,
+            at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), hostField: url.hostField,
+            target: url.target, on: loop,
             limits: Backend.Limits(
                 maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
                 maxDepth: limits.maxDepth,
@@ -152,6 +155,19 @@ extension KeyRing {
     init?(_ configuration: Configuration.Replicas) {
         guard !configuration.keys.isEmpty else { return nil }
         self.init(configuration.keys)
+    }
+}
+
+extension SocketAddress {
+    init(_ address: ListenAddress) {
+        switch address {
+        case .unix(let path): self.init(unixPath: path)
+        case .tcp(let host, let port):
+            guard let address = SocketAddress(host: host, port: port) else {
+                preconditionFailure("the configuration let an impossible address through")
+            }
+            self = address
+        }
     }
 }
 

@@ -29,7 +29,8 @@ func withBackend(_ text: String) -> String {
         #expect(
             configuration.listen
                 == .init(
-                    address: "127.0.0.1", port: 8808, path: "/mcp", allowedOrigins: [], allowedHosts: [],
+                    address: .tcp(host: "127.0.0.1", port: 8808), socketMode: 0o660, path: "/mcp", allowedOrigins: [],
+                    allowedHosts: [],
                     publicURL: nil, legacyClients: .pass))
         #expect(
             configuration.backend.url

@@ -47,9 +47,25 @@ import Testing
         ("[::1\0]:80", nil), ("127.0.0.1\0:80", nil), ("127.0.0.1:80 ", nil), ("http://127.0.0.1:80", nil),
     ])
     func listenAddress(_ text: String, _ expected: (String, UInt16)?) {
-        let value = parse(text, .listenAddress)
-        #expect(value?.host == expected?.0)
-        #expect(value?.port == expected?.1)
+        #expect(parse(text, .listenAddress) == expected.map { .tcp(host: $0.0, port: $0.1) })
+    }
+
+    @Test(arguments: [
+        ("unix:/run/remora.sock", "/run/remora.sock"), ("unix:/a b:c", "/a b:c"),
+        ("unix:/" + String(repeating: "x", count: 106), "/" + String(repeating: "x", count: 106)),
+        ("unix:/" + String(repeating: "x", count: 107), nil), ("unix:", nil), ("unix:run", nil), ("unix:/run/", nil),
+        ("unix:/a\0b", nil), ("unix://", nil),
+    ])
+    func unixSocket(_ text: String, _ path: String?) {
+        #expect(parse(text, .listenAddress) == path.map { .unix(path: $0) })
+    }
+
+    @Test(arguments: [
+        ("0660", 0o660), ("600", 0o600), ("0666", 0o666), ("660 ", nil), ("", nil), ("66", nil), ("0880", nil),
+        ("1777", nil), ("+660", nil), ("0o66", nil),
+    ])
+    func fileMode(_ text: String, _ expected: UInt32?) {
+        #expect(parse(text, .fileMode) == expected)
     }
 
     @Test(arguments: [
@@ -68,6 +84,13 @@ import Testing
         (
             "http://mcp_server.local.:1/",
             BackendURL(host: "mcp_server.local.", port: 1, target: "/", hostField: "mcp_server.local.:1")
+        ),
+        (
+            "unix:/run/x.sock:/a?b",
+            BackendURL(host: "localhost", port: 80, target: "/a?b", hostField: "localhost", socketPath: "/run/x.sock")
+        ),
+        (
+            "unix:/x", BackendURL(host: "localhost", port: 80, target: "/mcp", hostField: "localhost", socketPath: "/x")
         ),
     ])
     func backendURL(_ text: String, _ expected: BackendURL) {
@@ -94,6 +117,8 @@ import Testing
         ("http://b:65536/", badAuthority), ("http://b:1x/", badAuthority), ("http://::1/", badAuthority),
         ("http://[::1/", badAuthority), ("http://bücher/", badAuthority), ("http://a b/", badAuthority),
         ("http://a..b/", badAuthority), ("http://1.2.3/", badAuthority), ("http://%41/", badAuthority),
+        ("unix:x", badSocket), ("unix:", badSocket), ("unix:/x:", badSocketTarget), ("unix:/x:mcp", badSocketTarget),
+        ("unix:/x:/a b", badSocketTarget),
         ("http://b/a b", badTarget), ("http://b/ü", badTarget), ("http://b/%2", badTarget), ("http://b/%zz", badTarget),
         ("http://b/\r\nX: y", badTarget), ("http://b/\0", badTarget), ("http://b/[]", badTarget),
     ])
@@ -104,6 +129,10 @@ import Testing
     static let badAuthority =
         "must name a host and, if not 80, a port from 1 to 65535, such as http://127.0.0.1:9000/mcp or "
         + "http://[::1]:9000/mcp"
+    static let badSocket = "must have an absolute path of at most 107 bytes behind unix:, such as unix:/run/remora.sock"
+    static let badSocketTarget =
+        "must have the path of the endpoint behind the second colon, such as unix:/run/mcp.sock:/mcp, in plain URL "
+        + "characters"
     static let badTarget = "must have a path of plain URL characters: write others as %XX, a space as %20"
 
     @Test(arguments: [

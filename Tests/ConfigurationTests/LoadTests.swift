@@ -98,7 +98,7 @@ import Testing
         #expect(Self.message(literal).hasPrefix("remora: --backend must have a path of plain URL characters"))
         let listening = try Configuration.forBackend(url: "http://b:1/x", listen: "[::1]:80").get()
         #expect(listening.backend.url == BackendURL(host: "b", port: 1, target: "/x", hostField: "b:1"))
-        #expect(listening.listen.address == "::1" && listening.listen.port == 80)
+        #expect(listening.listen.address == .tcp(host: "::1", port: 80))
     }
 
     @Test func faultyOptionsAreNamedTogether() {
@@ -106,7 +106,7 @@ import Testing
             Self.message(Configuration.forBackend(url: "", listen: "80"))
                 == """
                 remora: --listen must be HOST:PORT with a numeric address or localhost, such as 127.0.0.1:8808 or \
-                "[::1]:8808" (in quotes), or :8808 for all interfaces, got "80"
+                "[::1]:8808" (in quotes), :8808 for all interfaces, or unix: and the path of a socket, got "80"
                 remora: --backend must be a URL such as http://127.0.0.1:9000/mcp, got ""
                 """)
     }

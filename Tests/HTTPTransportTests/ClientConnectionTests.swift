@@ -245,7 +245,7 @@ final class Reader: HTTPResponseHandler {
         try await withLoop { loop in
             let host = try Host(on: loop)
             let pool = HTTPConnectionPool(
-                host: "127.0.0.1", port: host.address.port, on: loop, connectTimeout: .seconds(5))
+                to: .host("127.0.0.1", port: host.address.port), on: loop, connectTimeout: .seconds(5))
             let first = try await pool.connection()
             let second = try await pool.connection()
             #expect(first !== second)
@@ -266,7 +266,7 @@ final class Reader: HTTPResponseHandler {
         try await withLoop { loop in
             let host = try Host(on: loop)
             let pool = HTTPConnectionPool(
-                host: "localhost", port: host.address.port, on: loop, connectTimeout: .seconds(5))
+                to: .host("localhost", port: host.address.port), on: loop, connectTimeout: .seconds(5))
             let first = try await pool.connection()
             try await host.untilAccepted(1)
             try await Self.answer(first, from: host.peers[0], on: loop)
@@ -289,7 +289,7 @@ final class Reader: HTTPResponseHandler {
         try await withLoop { loop in
             let host = try Host(on: loop)
             let pool = HTTPConnectionPool(
-                host: "127.0.0.1", port: host.address.port, on: loop, connectTimeout: .seconds(5))
+                to: .host("127.0.0.1", port: host.address.port), on: loop, connectTimeout: .seconds(5))
             let first = try await pool.connection()
             try await host.untilAccepted(1)
             pool.putBack(first)
@@ -304,7 +304,7 @@ final class Reader: HTTPResponseHandler {
         try await withLoop { loop in
             let host = try Host(on: loop)
             let pool = HTTPConnectionPool(
-                host: "127.0.0.1", port: host.address.port, on: loop, connectTimeout: .seconds(5))
+                to: .host("127.0.0.1", port: host.address.port), on: loop, connectTimeout: .seconds(5))
             pool.putBack(try await pool.connection())
             try await host.untilAccepted(1)
             try await host.peers[0].until("its end, after three seconds") { $0.hasEnded }
@@ -316,7 +316,7 @@ final class Reader: HTTPResponseHandler {
             let host = try Host(on: loop)
             host.listener.close()
             let pool = HTTPConnectionPool(
-                host: "localhost", port: host.address.port, on: loop, connectTimeout: .seconds(5))
+                to: .host("localhost", port: host.address.port), on: loop, connectTimeout: .seconds(5))
             await #expect {
                 _ = try await pool.connection()
             } throws: { error in

@@ -11,8 +11,9 @@ from typing import Any
 from . import audit
 from .http1 import TIMEOUT
 from .modern import Client
-from .remora import Remora, configuration
+from .remora import Remora, configuration, merged
 from .tap import Tap
+from .ways import Way
 
 
 class Stack:
@@ -53,17 +54,20 @@ class Stack:
 
 @contextlib.asynccontextmanager
 async def stack(
-    backend: str, *, judge_front: bool = True, judge_back: bool = True, **changes: Any
+    backend: str, *, way: Way | None = None, judge_front: bool = True, judge_back: bool = True, **changes: Any
 ) -> AsyncIterator[Stack]:
-    """Starts Remora before the backend at an address, with changes to the configuration.
+    """Starts Remora before the backend at an address, with changes to the configuration. Between it and the taps bytes go
+    the given way, over plain TCP if there is none.
 
     At the end Remora is stopped, has to exit with 0, and everything it has sent is judged. A test whose backend
     makes Remora pass on a message that is no good leaves out the judgement of that side.
     """
     async with contextlib.AsyncExitStack() as parts:
-        back = await parts.enter_async_context(Tap(backend))
-        async with Remora(configuration(f"http://{back.address}/mcp", **changes)) as remora:
-            front = await parts.enter_async_context(Tap(remora.address))
+        way = way or Way()
+        back = await parts.enter_async_context(way.back(backend))
+        text = configuration(way.url(back.address), server=way.server, **merged(way.changes, changes))
+        async with Remora(text) as remora:
+            front = await parts.enter_async_context(way.front(remora.address))
             running = Stack(remora, front, back)
             async with running.client:
                 try:
@@ -74,7 +78,7 @@ async def stack(
         if judge_front:
             (await audit.front(front.recordings)).raise_if_any()
         if judge_back:
-            (await audit.back(back.recordings, back.address)).raise_if_any()
+            (await audit.back(back.recordings, way.host(back.address))).raise_if_any()
 
 
 @contextlib.asynccontextmanager

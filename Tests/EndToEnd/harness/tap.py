@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 Side = Literal["client", "server"]
 
@@ -31,19 +32,31 @@ class Recording:
         self.chunks.append((side, data))
 
 
-class Tap:
-    """Listens on a port from the system, and connects each client to `upstream`."""
+async def connect(address: str, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to HOST:PORT or unix:PATH."""
+    if address.startswith("unix:"):
+        return await asyncio.open_unix_connection(address.removeprefix("unix:"), **options)
+    host, port = address.rsplit(":", 1)
+    return await asyncio.open_connection(host, int(port), **options)
 
-    def __init__(self, upstream: str) -> None:
-        self.upstream = upstream
+
+class Tap:
+    """Listens on a port from the system, or on a Unix socket, and connects each client to `upstream`."""
+
+    def __init__(self, upstream: str, *, socket: Path | None = None) -> None:
+        self.upstream, self._socket = upstream, socket
         self.address = ""
         self.recordings: list[Recording] = []
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Tap:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        if self._socket is not None:
+            self._server = await asyncio.start_unix_server(self._connected, self._socket)
+            self.address = f"unix:{self._socket}"
+        else:
+            self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+            self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,10 +73,9 @@ class Tap:
         task.add_done_callback(self._tasks.discard)
         recording = Recording(len(self.recordings) + 1)
         self.recordings.append(recording)
-        host, port = self.upstream.rsplit(":", 1)
         writers = [writer]
         try:
-            up_reader, up_writer = await asyncio.open_connection(host, int(port))
+            up_reader, up_writer = await connect(self.upstream)
             writers.append(up_writer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._copy(reader, up_writer, recording, "client"))

@@ -1,0 +1,53 @@
+"""The ways on which bytes reach Remora and its backend: over plain TCP, and over Unix sockets.
+
+A tap stands at both ends and has plain bytes on its other side, so that the same tests, and the same judge, serve all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .tap import Tap
+
+
+class Way:
+    """Plain TCP."""
+
+    changes: dict[str, Any] = {}
+    """To Remora's configuration."""
+    server: dict[str, Any] = {}
+    """More keys of the backend."""
+
+    def front(self, remora: str) -> Tap:
+        """A tap before Remora."""
+        return Tap(remora)
+
+    def back(self, server: str) -> Tap:
+        """A tap before the server."""
+        return Tap(server)
+
+    def url(self, back: str) -> str:
+        """How Remora is told of a tap."""
+        return f"http://{back}/mcp"
+
+    def host(self, back: str) -> str:
+        """The value of `Host` there."""
+        return back
+
+
+class Unix(Way):
+    """A Unix socket on both sides, in a directory of the test's."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.changes = {"listen": {"address": f"unix:{directory}/remora.sock"}}
+
+    def back(self, server: str) -> Tap:
+        return Tap(server, socket=self._directory / "server.sock")
+
+    def url(self, back: str) -> str:
+        return f"{back}:/mcp"
+
+    def host(self, back: str) -> str:
+        return "localhost"
