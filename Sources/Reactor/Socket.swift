@@ -16,6 +16,10 @@ package protocol SocketHandler: AnyObject {
 
 /// A connected stream socket on a loop: edge-triggered, read as soon as there is something, written directly.
 @safe package final class Socket {
+    /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what
+    /// is more waits until everybody else has had a turn.
+    private static let maxReceives = 16
+
     private let loop: Loop
     /// The same, for what every event does: a count of references is an atomic operation.
     private let runningLoop: Unmanaged<Loop>
@@ -23,6 +27,8 @@ package protocol SocketHandler: AnyObject {
     private let reading = Event()
     /// Made when the kernel first takes less than it is offered, which most sockets never see.
     private var writing: Event?
+    /// Goes on with reading in the next turn of the loop. Made when a peer first sends more than one turn takes.
+    private var rereading: Event?
     private var unsent = WriteQueue()
     private var isPaused = false
     private var mayHaveInput = false
@@ -91,8 +97,11 @@ package protocol SocketHandler: AnyObject {
     private func read(for handler: any SocketHandler, untilEnd: Bool) {
         mayHaveInput = true
         let buffer = unsafe runningLoop._withUnsafeGuaranteedRef { unsafe $0.receiveBuffer }
+        var receives = 0
         while fd >= 0, !hasEnded {
             if isPaused { return }
+            receives += 1
+            if receives > Socket.maxReceives { return readLater() }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 let bytes = unsafe UnsafeBufferPointer(
@@ -108,6 +117,22 @@ package protocol SocketHandler: AnyObject {
             }
         }
         mayHaveInput = false
+    }
+
+    private func readLater() {
+        if rereading == nil {
+            let event = Event()
+            unsafe event.assign(
+                loop.base, fd: -1, events: 0,
+                callback: { _, _, context in
+                    let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
+                    socket.loop.turn { socket.readable(untilEnd: true) }
+                },
+                context: Unmanaged.passUnretained(self).toOpaque())
+            rereading = event
+        }
+        // A timer, even of no time, comes after the sockets that have become ready.
+        rereading?.add(after: .zero)
     }
 
     private func end(_ error: SystemError?) {
@@ -194,6 +219,7 @@ package protocol SocketHandler: AnyObject {
         guard fd >= 0 else { return }
         reading.delete()
         writing?.delete()
+        rereading?.delete()
         _ = Glibc.close(fd)
         fd = -1
         unsent = WriteQueue()

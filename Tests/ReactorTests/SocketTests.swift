@@ -101,6 +101,35 @@ import Testing
         }
     }
 
+    /// It sends faster than it is read, and timers are told all the same.
+    @Test func aPeerWithoutEndDoesNotKeepTheLoop() async throws {
+        let total = 16 << 20
+        let senders = Loop()
+        senders.runOnNewThread()
+        try await withLoop { loop in
+            let host = try Host(on: loop) { peer in
+                peer.socket.pauseReading()
+                // Slower than any kernel copies.
+                peer.onReceive = { _, _ in usleep(4000) }
+            }
+            let address = host.address
+            senders.post {
+                let peer = try? await Peer.connect(to: address, on: senders)
+                peer?.socket.write([UInt8](repeating: 7, count: total))
+                try? await peer?.until("the end") { $0.hasEnded }
+                senders.stop()
+            }
+            try await host.untilAccepted(1)
+            let there = host.peers[0]
+            await pause(.milliseconds(50), on: loop)
+            there.socket.resumeReading()
+            await pause(.milliseconds(20), on: loop)
+            #expect(there.bytes.count < total, "the timer was told when nothing came any more")
+            there.socket.close()
+        }
+        senders.join()
+    }
+
     @Test func eitherSideMayEndItsHalfFirst() async throws {
         try await withLoop { loop in
             let host = try Host(on: loop)
