@@ -62,7 +62,10 @@ package final class Gateway {
             case .flawed(let flaw):
                 refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
             case .request(let request):
-                await serve(request, by: responder)
+                // Whoever listens may do so for days, and does not need the request for it.
+                if let listening = await serve(consume request, by: responder) {
+                    await listen(listening, by: responder)
+                }
             }
         }
     }
@@ -76,25 +79,34 @@ package final class Gateway {
         await sessions.closeAll()
     }
 
-    private func serve(_ request: HTTPServerRequest, by responder: Responder) async {
+    /// A subscription that was begun.
+    private struct Listening {
+        let subscription: Subscription
+        let place: Subscriptions.Place
+        let record: RequestRecord
+    }
+
+    /// Answers a request, or returns the subscription that it has begun.
+    private func serve(_ request: HTTPServerRequest, by responder: Responder) async -> Listening? {
         let record = RequestRecord(in: tally)
         if let claim = bypass.claim(request, on: responder.connection),
             await bypass.serve(claim, request, on: responder.connection, record)
         {
-            return
+            return nil
         }
         let admitted: ModernRequest
         let caller: Caller
         switch admit(request, by: responder, record) {
         case .answered:
-            return
+            return nil
         case .legacy:
-            return await bypass.pass(request, on: responder.connection, record, isModern: false)
+            await bypass.pass(request, on: responder.connection, record, isModern: false)
+            return nil
         case .request(let modern, let sender):
             (admitted, caller) = (modern, sender)
         }
         if admitted.method == .listen {
-            return await listen(admitted, of: request.head, from: caller, by: responder, record)
+            return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
         }
         let exchange = Exchange(
             admitted, request.head.fields, from: caller, to: responder, sessions: sessions, lists: lists,
@@ -103,28 +115,40 @@ package final class Gateway {
         await exchange.run()
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
         if exchange.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
-            return await bypass.pass(request, on: responder.connection, record, isModern: true)
+            await bypass.pass(request, on: responder.connection, record, isModern: true)
+            return nil
         }
         conclude(exchange, of: request.head, by: responder, record)
+        return nil
+    }
+
+    private func beginListening(
+        _ request: ModernRequest, of head: HTTPRequestHead, from caller: Caller, by responder: Responder,
+        _ record: RequestRecord
+    ) async -> Listening? {
+        let subscription = Subscription(id: Array(request.rawID), to: responder)
+        responder.begin(onDisconnect: { subscription.abandon() })
+        switch await subscriptions.begin(request, from: caller, subscription) {
+        case .begun(let place):
+            return Listening(subscription: subscription, place: place, record: record)
+        case .refused(let refusal):
+            refuse(refusal, id: subscription.id, by: responder, record)
+        case .failed(let error):
+            fail(error, id: subscription.id, of: head, by: responder, record)
+        }
+        return nil
     }
 
     /// Serves a subscription until it ends.
-    private func listen(
-        _ request: ModernRequest, of head: HTTPRequestHead, from caller: Caller, by responder: Responder,
-        _ record: RequestRecord
-    ) async {
-        let id = Array(request.rawID)
-        let subscription = Subscription(id: id, to: responder)
-        responder.begin(onDisconnect: { subscription.abandon() })
-        let outcome = await subscriptions.listen(request, from: caller, subscription)
-        record.notifications = subscription.cues
-        switch outcome {
-        case .completed(let result):
-            conclude(200, text: result, by: responder, record)
-        case .refused(let refusal):
-            refuse(refusal, id: id, by: responder, record)
-        case .failed(let error):
-            fail(error, id: id, of: head, by: responder, record)
+    private func listen(_ listening: Listening, by responder: Responder) async {
+        await listening.subscription.run()
+        listening.place.leave()
+        listening.record.notifications = listening.subscription.cues
+        if let result = listening.subscription.result {
+            conclude(200, text: result, by: responder, listening.record)
+        } else {
+            listening.record.failed(BackendError(.cancelled, "the client went away"))
+            close(listening.record)
         }
     }
 
@@ -194,7 +218,11 @@ package final class Gateway {
         if let refusal = bypass.published(Refusal(error), to: head) {
             return refuse(refusal, id: id, by: responder, record)
         }
-        // Nobody is left to answer.
+        close(record)
+    }
+
+    /// Nobody is left to answer.
+    private func close(_ record: RequestRecord) {
         record.status = 499
         record.write(to: log)
     }

@@ -12,18 +12,25 @@ final class Subscriptions {
 
     init(sessions: SessionPool) { self.sessions = sessions }
 
+    /// Where a subscription hears of changes, until it leaves.
+    struct Place {
+        fileprivate let channel: SubscriptionChannel
+        fileprivate let membership: SubscriptionChannel.Membership
+
+        /// To be called once.
+        func leave() { channel.leave(membership) }
+    }
+
     /// What became of a request to listen.
-    enum Outcome {
-        /// The subscription ended on this side: the result, which is the last message of its stream.
-        case completed([UInt8])
+    enum Beginning {
+        /// It is acknowledged: what changes from here on is told.
+        case begun(Place)
         case refused(Refusal)
         case failed(BackendError)
     }
 
-    /// Serves `subscriptions/listen` until the client goes away or Remora ends it.
-    func listen(
-        _ request: ModernRequest, from caller: Caller, _ subscription: Subscription
-    ) async -> Outcome {
+    /// Begins to serve `subscriptions/listen`.
+    func begin(_ request: ModernRequest, from caller: Caller, _ subscription: Subscription) async -> Beginning {
         let filter: SubscriptionFilter
         do throws(SubscriptionFilter.Flaw) {
             filter = try SubscriptionFilter(
@@ -37,16 +44,11 @@ final class Subscriptions {
         let channel = channel(for: key, caller.credentials)
         do throws(BackendError) {
             let membership = try await channel.join(subscription, wanting: filter)
-            defer { channel.leave(membership) }
             if !subscription.isEnded { subscription.acknowledge(membership.filter) }
-            await subscription.run()
+            return .begun(Place(channel: channel, membership: membership))
         } catch {
             return .failed(error)
         }
-        guard let result = subscription.result else {
-            return .failed(BackendError(.cancelled, "the client went away"))
-        }
-        return .completed(result)
     }
 
     private func channel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
