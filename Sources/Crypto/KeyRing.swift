@@ -21,7 +21,7 @@ package struct KeyRing: Sendable {
     package static let maxKeys = 16
     /// Bytes of a key.
     package static let keySize = AESGCM.keySize
-    static let idSize = 4
+    package static let idSize = 4
 
     private let keys: [Key]
 

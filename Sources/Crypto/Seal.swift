@@ -97,6 +97,28 @@ package final class Seal: Sendable {
         return Array(opened.dropFirst(Seal.expirySize + Seal.callerTagSize))
     }
 
+    /// Stands for a caller among holders of the ring, and says nothing of him to others: the key's id, and
+    /// ``callerNameSize`` bytes.
+    package func name(of caller: [UInt8]) -> [UInt8] { Seal.names(of: [caller], by: ring.withLock { $0.sealing })[0] }
+
+    /// The names of several callers, as a holder of the ring gives them who sealed with the same key as the one that gave
+    /// `name`; nil when the key is not in the ring.
+    package func names(of callers: [[UInt8]], like name: [UInt8]) -> [[UInt8]]? {
+        guard let key = ring.withLock({ $0.key(withID: name.prefix(KeyRing.idSize)) }) else { return nil }
+        return Seal.names(of: callers, by: key)
+    }
+
+    /// Enough that no two callers have the same by chance.
+    private static let callerNameSize = 16
+    /// Bytes of a name.
+    package static let nameSize = KeyRing.idSize + callerNameSize
+
+    private static func names(of callers: [[UInt8]], by key: KeyRing.Key) -> [[UInt8]] {
+        let derived = key.derived(for: "caller name")
+        let id = key.id
+        return callers.map { id + SHA256.authenticationCode($0, key: derived).prefix(callerNameSize) }
+    }
+
     private static func sealingKey(_ key: KeyRing.Key, _ purpose: Purpose) -> [UInt8] {
         key.derived(for: "seal \(purpose.rawValue)")
     }

@@ -147,7 +147,7 @@ final class Bypass {
         let passage = PassThrough(
             request, to: backend, answering: connection, address: address(for: request.head),
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
-        let outcome = await passage.run(target: target)
+        let outcome = await passage.run(PassThrough.message(request, target: target, host: backend.host))
         record.status = passage.status ?? 499
         record.responseBytes = passage.responseBytes
         switch outcome {

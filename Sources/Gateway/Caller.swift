@@ -25,6 +25,10 @@ final class CallerRules {
     private let names: [[UInt8]]
     private let key: HashKey
     private var known: [[UInt8]: KeyedHash] = [:]
+    /// The other way round.
+    private var identities: [KeyedHash: [UInt8]] = [.none: []]
+    /// How often what is known has changed.
+    private(set) var version = 0
 
     init(isolateBy names: [String], key: HashKey) {
         self.names = names.map { Array($0.utf8) }
@@ -56,10 +60,18 @@ final class CallerRules {
         if let known = known[secret] { return known }
         let principal = key.hash(secret)
         guard secret.count <= CallerRules.maxRemembered else { return principal }
-        if known.count >= CallerRules.maxKnown { known = [:] }
+        if known.count >= CallerRules.maxKnown { (known, identities) = ([:], [.none: []]) }
         known[secret] = principal
+        identities[principal] = secret
+        version += 1
         return principal
     }
+
+    /// ``Caller/identity`` of a caller; nil where it is not remembered.
+    func identity(of principal: KeyedHash) -> [UInt8]? { identities[principal] }
+
+    /// Every caller that is remembered.
+    var remembered: some Collection<(key: KeyedHash, value: [UInt8])> { identities }
 
     private static let parameterPrefix = Array("mcp-param-".utf8)
 }

@@ -17,14 +17,17 @@ package final class Gateway {
     private let sessions: SessionPool
     private let lists: Lists
     private let subscriptions: Subscriptions
+    private let knownCallers: KnownCallers
     private let log: Log
     private let tally = RequestTally()
 
     /// - Parameters:
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
     ///   - seal: shared by them too, because what one sealed may come back to another.
+    ///   - replicas: hear what servers say; nil where there are no others.
     package init(
-        settings: GatewaySettings, backend: Backend, sessions: SessionPool, key: HashKey, seal: Seal, log: Log
+        settings: GatewaySettings, backend: Backend, sessions: SessionPool, replicas: Replicas?, key: HashKey,
+        seal: Seal, log: Log
     ) {
         self.settings = settings
         admission = AdmissionRules(settings: settings)
@@ -39,10 +42,16 @@ package final class Gateway {
             subscriptions.endAll()
         }
         self.log = log
-        sessions.onEvent = { [lists, subscriptions] event in
+        knownCallers = KnownCallers(callers, seal: seal)
+        sessions.onEvent = { [lists, subscriptions, callers] event in
             // A client that lists on a cue must not get the old list: it is dropped first.
             lists.heard(event)
             subscriptions.heard(event)
+            if let replicas, case .changed(let key, let cue) = event,
+                let identity = callers.identity(of: key.principal)
+            {
+                replicas.tell(cue, of: identity)
+            }
         }
     }
 
@@ -67,6 +76,27 @@ package final class Gateway {
                     await listen(listening, by: responder)
                 }
             }
+        }
+    }
+
+    /// Serves a connection of another loop, on which come retries that were let in elsewhere.
+    func serveHandedOver(_ connection: HTTPServerConnection) async {
+        while case .request(let request) = await connection.next() {
+            guard PeerTask(request.head.target) != nil else {
+                connection.respond(HTTPResponse(status: 404, closes: true))
+                continue
+            }
+            connection.respond(PeerAnswer.gone)
+        }
+    }
+
+    /// Servers told this to other replicas or loops, on sessions of their callers. It is not told to anybody else.
+    func hear(_ cues: [PeerCue]) {
+        for told in cues {
+            guard let principal = knownCallers.principal(told.caller) else { continue }
+            lists.heard(told.cue, by: principal)
+            sessions.heard(told.cue, by: principal)
+            subscriptions.heard(told.cue, by: principal)
         }
     }
 

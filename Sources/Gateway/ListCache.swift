@@ -98,6 +98,11 @@ struct ListCache<Key: Hashable, Value> {
         readings[id]?.isStale = true
     }
 
+    /// ``change(_:)`` of all these.
+    mutating func change(where isChanged: (Key) -> Bool) {
+        for key in Set(entries.keys).union(current.keys) where isChanged(key) { change(key) }
+    }
+
     /// Drops what is kept where `predicate` says so; what is being read is left alone.
     mutating func drop(where predicate: (Key, Value) -> Bool) {
         for (key, entry) in entries where predicate(key, entry.value) { remove(key) }

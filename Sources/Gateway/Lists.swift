@@ -178,6 +178,12 @@ final class Lists {
 
     // MARK: What makes a list stale
 
+    /// A server told another replica, on a session of this caller.
+    func heard(_ cue: Cue, by principal: KeyedHash) {
+        guard let methods = cue.changedList?.lists, !methods.isEmpty else { return }
+        cache.change { $0.session.principal == principal && methods.contains($0.method) }
+    }
+
     /// Something happened to a session.
     func heard(_ event: SessionEvent) {
         switch event {

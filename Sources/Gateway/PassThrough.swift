@@ -3,11 +3,11 @@ import HTTPWire
 import Legacy
 import Reactor
 
-/// A request that goes to the backend as it came, and its answer, which comes back as it comes: method, query, body and
-/// end-to-end fields are the client's, status, body and end-to-end fields the backend's.
+/// A request that goes elsewhere as it came, to the backend or to whoever has its call, and its answer, which comes back as
+/// it comes: status, body and end-to-end fields are those of the other side.
 ///
-/// It has a connection to the backend to itself while it lasts, and is never sent twice. What the client does not take is
-/// held up to a bound; beyond it the backend waits.
+/// It has a connection there to itself while it lasts, and is never sent twice. What the client does not take is held up to
+/// a bound; beyond it the other side waits.
 final class PassThrough: HTTPResponseHandler {
     /// Bytes that may wait for a client: what a fast network has under way, and little for each of many slow clients.
     private static let maxUnsent = 256 * 1024
@@ -15,7 +15,7 @@ final class PassThrough: HTTPResponseHandler {
     struct Limits {
         /// From the request's arrival to the end of its answer, and the longest silence of an event stream.
         let total: Duration
-        /// How long the backend may be silent until the answer begins, and in an answer that is no event stream.
+        /// How long the other side may be silent until the answer begins, and in an answer that is no event stream.
         let silence: Duration
     }
 
@@ -31,7 +31,7 @@ final class PassThrough: HTTPResponseHandler {
     }
 
     private let request: HTTPServerRequest
-    private let backend: Backend
+    private let destination: any PassDestination
     private let client: HTTPServerConnection
     private let limits: Limits
     private let address: PublicAddress?
@@ -43,6 +43,12 @@ final class PassThrough: HTTPResponseHandler {
     private var isDraining = false
     private var outcome: Outcome?
 
+    /// Whether an answer is none, but says that the other side has nothing to do with the request.
+    var isRefused: (HTTPResponseHead) -> Bool = { _ in false }
+    /// What ends an event stream that breaks off between two events; nil where the client's connection is closed instead.
+    var lastEvent: (BackendError) -> [UInt8]? = { _ in nil }
+    private var isBetweenEvents = true
+
     /// The status of the answer; nil until it begins.
     private(set) var status: Int?
     /// Bytes of the answer's body so far.
@@ -50,23 +56,23 @@ final class PassThrough: HTTPResponseHandler {
 
     /// - Parameter address: makes the URLs in the backend's challenges public; nil where Remora's own is not known.
     init(
-        _ request: HTTPServerRequest, to backend: Backend, answering client: HTTPServerConnection,
-        address: PublicAddress?, limits: Limits
+        _ request: HTTPServerRequest, to destination: any PassDestination, answering client: HTTPServerConnection,
+        address: PublicAddress? = nil, limits: Limits
     ) {
         self.request = request
-        self.backend = backend
+        self.destination = destination
         self.client = client
         self.address = address
         self.limits = limits
-        end = backend.loop.now + limits.total
+        end = destination.loop.now + limits.total
     }
 
-    /// Sends the request to `target`, and the answer to the client.
-    func run(target: [UInt8]) async -> Outcome {
+    /// Sends the request, in the words of `message`, and the answer to the client.
+    func run(_ message: HTTPMessage) async -> Outcome {
         client.onDisconnect = { self.finish(.abandoned) }
         if outcome == nil {
             do throws(HTTPClientError) {
-                try await send(target)
+                try await send(message)
             } catch {
                 finish(.failed(BackendError(error)))
             }
@@ -77,16 +83,15 @@ final class PassThrough: HTTPResponseHandler {
         }
     }
 
-    private func send(_ target: [UInt8]) async throws(HTTPClientError) {
-        let message = PassThrough.message(request, target: target, host: backend.host)
+    private func send(_ message: HTTPMessage) async throws(HTTPClientError) {
         let connection: HTTPClientConnection
-        if let idle = backend.connections.takeIdle() {
+        if let idle = destination.takeIdle() {
             connection = idle
         } else {
-            connection = try await backend.connect()
+            connection = try await destination.connect()
         }
         // The client may have gone meanwhile.
-        guard outcome == nil else { return backend.connections.putBack(connection) }
+        guard outcome == nil else { return destination.putBack(connection) }
         self.connection = connection
         client.onTaken = { self.resume() }
         client.onDrain = { self.drain() }
@@ -94,7 +99,7 @@ final class PassThrough: HTTPResponseHandler {
         connection.send(message, answersTo: self)
     }
 
-    /// The request with the backend's own target and host (2025-11-25, basic/transports, "Security Warning": servers
+    /// The request for the backend, with its own target and host (2025-11-25, basic/transports, "Security Warning": servers
     /// refuse foreign ones). `Origin` is checked already, and means nothing to a server that does not know the page.
     static func message(_ request: HTTPServerRequest, target: [UInt8], host: [UInt8]) -> HTTPMessage {
         let head = request.head
@@ -117,10 +122,15 @@ final class PassThrough: HTTPResponseHandler {
         switch outcome {
         case .answered: break
         case .failed, .abandoned: connection?.close()
-        case .cut:
+        case .cut(let error):
             connection?.close()
-            // The client can tell a cut answer from a whole one by this alone (RFC 9112 §8).
-            client.close()
+            if isStream, isBetweenEvents, let event = lastEvent(error) {
+                client.send([event[...]])
+                client.endStream()
+            } else {
+                // The client can tell a cut answer from a whole one by this alone (RFC 9112 §8).
+                client.close()
+            }
         }
         connection = nil
         client.onDisconnect = nil
@@ -146,9 +156,9 @@ final class PassThrough: HTTPResponseHandler {
             // Whether the client is too slow is the client connection's to say.
             connection.setTimeout(nil)
         } else if isStream {
-            connection.setTimeout(backend.loop.now + limits.total)
+            connection.setTimeout(destination.loop.now + limits.total)
         } else {
-            connection.setTimeout(min(end, backend.loop.now + limits.silence))
+            connection.setTimeout(min(end, destination.loop.now + limits.silence))
         }
     }
 
@@ -168,6 +178,9 @@ final class PassThrough: HTTPResponseHandler {
     // MARK: HTTPResponseHandler
 
     func received(_ head: HTTPResponseHead) {
+        if isRefused(head) {
+            return finish(.failed(BackendError(.unavailable, "the other side has nothing to do with the request")))
+        }
         status = head.status
         isStream = head.fields.first("content-type")?.isMediaType("text/event-stream") == true
         var response = HTTPResponse(status: head.status)
@@ -190,6 +203,8 @@ final class PassThrough: HTTPResponseHandler {
         var part: [UInt8] = []
         part.append(body, 0..<body.count)
         responseBytes += part.count
+        // An empty line ends an event.
+        isBetweenEvents = part.count > 1 && part.suffix(2).allSatisfy { $0 == UInt8(ascii: "\n") }
         client.send([part[...]])
         if client.unsentBytes > PassThrough.maxUnsent, !isPaused {
             isPaused = true
@@ -202,7 +217,7 @@ final class PassThrough: HTTPResponseHandler {
         client.endStream()
         if let connection {
             // One that does not read would not notice its end.
-            if isPaused { connection.close() } else { backend.connections.putBack(connection) }
+            if isPaused { connection.close() } else { destination.putBack(connection) }
         }
         connection = nil
         finish(.answered)

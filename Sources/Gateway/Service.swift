@@ -9,19 +9,23 @@ package final class Service {
     private let gateway: Gateway
     private let sessions: SessionPool
     private let backend: Backend
+    private let replicas: Replicas?
     private let limits: HTTPServerConnection.Limits
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
+    /// On which other loops bring retries, and through the first of them other replicas.
+    private var handedOver: [ObjectIdentifier: HTTPServerConnection] = [:]
     private let emptied = Wakeup()
 
     package init(
         on loop: Loop, listener: Listener, gateway: Gateway, sessions: SessionPool, backend: Backend,
-        limits: HTTPServerConnection.Limits
+        replicas: Replicas?, limits: HTTPServerConnection.Limits
     ) {
         self.loop = loop
         self.listener = listener
         self.gateway = gateway
         self.sessions = sessions
         self.backend = backend
+        self.replicas = replicas
         self.limits = limits
     }
 
@@ -40,6 +44,24 @@ package final class Service {
         connections[ObjectIdentifier(connection)] = nil
         listener.connectionClosed()
         if connections.isEmpty { emptied.signal() }
+    }
+
+    /// Tells it of all loops of the process, of which this is one. To be called before `start`.
+    func connect(_ shards: [Shard]) { replicas?.connect(shards) }
+
+    /// See `Gateway.hear`.
+    func hear(_ cues: [PeerCue]) { gateway.hear(cues) }
+
+    /// Serves what another loop of the process brings on a connection.
+    func adopt(_ end: SocketEnd) {
+        guard let socket = end.take(on: loop) else { return }
+        let connection = HTTPServerConnection(socket, on: loop, limits: limits)
+        handedOver[ObjectIdentifier(connection)] = connection
+        loop.spawn { [self] in
+            await gateway.serveHandedOver(connection)
+            handedOver[ObjectIdentifier(connection)] = nil
+            if handedOver.isEmpty { emptied.signal() }
+        }
     }
 
     /// What was counted so far.
@@ -88,7 +110,16 @@ package actor Shard {
         self.loop = loop
     }
 
+    /// See `Service.connect`.
+    package func connect(_ shards: [Shard]) { service.connect(shards) }
+
     package func start() { service.start() }
+
+    /// See `Gateway.hear`.
+    func hear(_ cues: [PeerCue]) { service.hear(cues) }
+
+    /// See `Service.adopt`.
+    func adopt(_ end: SocketEnd) { service.adopt(end) }
 
     /// See `Service.counts`.
     package func counts() -> ShardCounts { service.counts }

@@ -46,6 +46,12 @@ package final class HTTPClientConnection: SocketHandler {
         }
     }
 
+    /// A connection to what has the other end; nil when this one was taken before.
+    package convenience init?(_ end: SocketEnd, on loop: Loop, limits: HTTPLimits = HTTPLimits()) {
+        guard let socket = end.take(on: loop) else { return nil }
+        self.init(socket, on: loop, limits)
+    }
+
     private init(_ socket: Socket, on loop: Loop, _ limits: HTTPLimits) {
         self.socket = socket
         idleSince = loop.now

@@ -173,6 +173,9 @@ package final class LegacySession {
     /// Takes note of what a list of all tools says.
     package func learn(_ facts: ToolFacts, asOf version: Int) { tools.learn(facts, asOf: version) }
 
+    /// The tools may be others now.
+    func toolsChanged() { tools.invalidate() }
+
     // MARK: What the server says
 
     /// The messages in what the server sent at once.

@@ -1,8 +1,8 @@
-import Crypto
+package import Crypto
 import HTTPTransport
 package import Reactor
 import Telemetry
-import Translation
+package import Translation
 
 /// A call's right to use a session. Give it back with `SessionPool.release`.
 package struct Lease {
@@ -100,6 +100,12 @@ package final class SessionPool {
         counts.opening = openings.count
         counts.open = table.count - openings.count
         return counts
+    }
+
+    /// A server told another replica, on a session of this caller: what sessions here know of it is not true any more.
+    package func heard(_ cue: Cue, by principal: KeyedHash) {
+        guard cue == .toolsListChanged else { return }
+        for (id, key) in keys where key.principal == principal { sessions[id]?.toolsChanged() }
     }
 
     // MARK: Leases

@@ -20,12 +20,19 @@ enum Server {
             fail(error, "listen", configuration.listen.address)
         }
         let admin = admin(wiring, configuration.admin, on: main, shards)
+        let peers = peers(wiring, configuration.replicas, on: main, shards)
         let watches = watchSignals(on: main) {
             log.write(.info, "draining") { $0.field("timeout_ms", milliseconds: configuration.limits.shutdownTimeout) }
-            main.post { await drain(shards, admin, timeout: configuration.limits.shutdownTimeout) }
+            main.post { await drain(shards, admin, peers, timeout: configuration.limits.shutdownTimeout) }
         }
-        for shard in shards { shard.loop.post { await shard.start() } }
+        for shard in shards {
+            shard.loop.post {
+                await shard.connect(shards)
+                await shard.start()
+            }
+        }
         if let admin { main.post { await admin.start() } }
+        if let peers { main.post { await peers.start() } }
         for loop in loops.dropFirst() { loop.runOnNewThread() }
         main.run()
         for loop in loops.dropFirst() { loop.join() }
@@ -57,12 +64,25 @@ enum Server {
         }
     }
 
-    /// The admin listener stays until the last call has ended: who looks then wants to know why it takes so long.
-    private static func drain(_ shards: [Shard], _ admin: Admin?, timeout: Duration) async {
+    private static func peers(
+        _ wiring: Wiring, _ configuration: Configuration.Replicas, on loop: Loop, _ shards: [Shard]
+    ) -> PeerDoor? {
+        do throws(SystemError) {
+            return try wiring.peerDoor(on: loop, shards: shards)
+        } catch {
+            guard let group = configuration.group else { preconditionFailure("a listener for no replicas") }
+            fail(error, "replicas", .tcp(host: group.address, port: group.port))
+        }
+    }
+
+    /// The admin listener stays until the last call has ended: who looks then wants to know why it takes so long. So
+    /// does that for replicas: retries come to them now, and their calls are here.
+    private static func drain(_ shards: [Shard], _ admin: Admin?, _ peers: PeerDoor?, timeout: Duration) async {
         await admin?.drain()
         await withTaskGroup(of: Void.self) { group in
             for shard in shards { group.addTask { await shard.drain(timeout: timeout) } }
         }
+        await peers?.close()
         await admin?.close()
         for shard in shards { shard.loop.post { shard.loop.stop() } }
     }

@@ -16,6 +16,8 @@ struct Wiring: Sendable {
     private let log: Log
     private let key = HashKey()
     private let seal: Seal
+    /// Names this process among all that may share a key.
+    private let name: String
 
     init(_ configuration: Configuration, log: Log) {
         self.configuration = configuration
@@ -25,6 +27,9 @@ struct Wiring: Sendable {
         // What replicas have in common, and two deployments that were given the same keys may not: their servers may
         // have different addresses.
         seal = Seal(ring: ring, deployment: configuration.listen.path)
+        name =
+            configuration.replicas.group?.id
+            ?? SecureRandom.bytes(8).map { String($0, radix: 16) }.joined(separator: ".")
     }
 
     /// What serves on one loop.
@@ -38,7 +43,7 @@ struct Wiring: Sendable {
         let listener = try Listener(
             on: loop, address: listenAddress, maxConnections: configuration.limits.maxConnections, shared: false,
             mode: configuration.listen.socketMode)
-        return Parts(service: service(on: loop, listener: listener, shards: 1), address: listener.address)
+        return Parts(service: service(on: loop, index: 0, of: 1, listener: listener), address: listener.address)
     }
 
     /// A shard for each loop, all listening on the same address.
@@ -52,10 +57,10 @@ struct Wiring: Sendable {
             try Listener(on: loops[0], address: address, maxConnections: 1, shared: false).close()
         }
         var shares: [Listener.Share] = []
-        for loop in loops {
+        for (index, loop) in loops.enumerated() {
             if let share = shares.popLast() {
                 let listener = Listener(on: loop, share)
-                shards.append(Shard(service(on: loop, listener: listener, shards: loops.count), on: loop))
+                shards.append(Shard(service(on: loop, index: index, of: loops.count, listener: listener), on: loop))
                 continue
             }
             let listener = try Listener(
@@ -64,7 +69,7 @@ struct Wiring: Sendable {
             address = listener.address
             // A Unix socket has one backlog, from which all loops take.
             if address.isUnix { for _ in loops.dropFirst() { shares.append(try listener.share()) } }
-            shards.append(Shard(service(on: loop, listener: listener, shards: loops.count), on: loop))
+            shards.append(Shard(service(on: loop, index: index, of: loops.count, listener: listener), on: loop))
         }
         log.write(.info, "listening") { line in
             line.field("address", "\(address)")
@@ -92,7 +97,35 @@ struct Wiring: Sendable {
 
     private var listenAddress: SocketAddress { SocketAddress(configuration.listen.address) }
 
-    private func service(on loop: Loop, listener: sending Listener, shards: Int) -> sending Service {
+    /// The listener for other replicas, on a loop that serves clients too; nil where there are none.
+    func peerDoor(on loop: Loop, shards: [Shard]) throws(SystemError) -> PeerDoor? {
+        guard let group = configuration.replicas.group else { return nil }
+        guard let address = SocketAddress(host: group.address, port: group.port) else {
+            preconditionFailure("the configuration let an impossible address through")
+        }
+        let service = try PeerService(
+            on: loop, address: address, maxConnections: configuration.limits.maxConnections,
+            maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, pass: seal, log: log)
+        log.write(.info, "peers_listening") { line in
+            line.field("address", "\(service.address)")
+            line.field("replica", group.id)
+        }
+        return PeerDoor(service, on: loop)
+    }
+
+    private var replicaSettings: ReplicaSettings {
+        let group = configuration.replicas.group
+        return ReplicaSettings(
+            name: name, peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
+            sharesCues: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
+            // Four signs of life, none of which came.
+            silence: max(.seconds(60), configuration.limits.keepAliveInterval * 4), head: headLimits)
+    }
+
+    private func service(
+        on loop: Loop, index: Int, of shards: Int, listener: sending Listener
+    ) -> sending Service {
+        let replicas = Replicas(replicaSettings, index: index, on: loop, seal: seal)
         let limits = configuration.limits
         let backend = backend(on: loop)
         let sessions = SessionPool(
@@ -103,9 +136,9 @@ struct Wiring: Sendable {
                 idleTimeout: configuration.sessions.idleTimeout))
         let gateway = Gateway(
             settings: gatewaySettings(isLoopback: listener.address.isLoopback), backend: backend, sessions: sessions,
-            key: key, seal: seal, log: log)
+            replicas: replicas, key: key, seal: seal, log: log)
         return Service(
-            on: loop, listener: listener, gateway: gateway, sessions: sessions, backend: backend,
+            on: loop, listener: listener, gateway: gateway, sessions: sessions, backend: backend, replicas: replicas,
             limits: HTTPServerConnection.Limits(
                 head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,

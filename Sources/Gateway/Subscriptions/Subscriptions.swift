@@ -1,3 +1,4 @@
+import Crypto
 import Legacy
 import Reactor
 import Translation
@@ -59,6 +60,11 @@ final class Subscriptions {
         }
         channels[key] = channel
         return channel
+    }
+
+    /// A server told another replica, on a session of this caller.
+    func heard(_ cue: Cue, by principal: KeyedHash) {
+        for (key, channel) in channels where key.principal == principal { channel.heard(cue) }
     }
 
     /// Something happened to a session. Whoever keeps lists has heard of it before: a client that lists on a cue must not

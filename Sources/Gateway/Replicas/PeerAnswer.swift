@@ -1,0 +1,37 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+import Legacy
+import MCP
+
+/// What replicas say to each other beside what clients get.
+enum PeerAnswer {
+    /// There is no such call here, or nothing was done for another reason: whoever asked may ask elsewhere.
+    static var gone: HTTPResponse { HTTPResponse(status: 410, fields: [(PeerPass.field, Array("gone".utf8))]) }
+
+    static func isGone(_ head: HTTPResponseHead) -> Bool {
+        head.status == 410 && head.fields.first(PeerPass.field)?.equals("gone") == true
+    }
+
+    /// Ends the answer to a retry whose stream broke off on its way from another replica: the client is told so, rather than
+    /// left to find out.
+    static func lastEvent(of retry: HTTPServerRequest, _ error: BackendError) -> [UInt8]? {
+        guard let document = try? JSONDocument(retry.body), let id = Envelope.id(of: document),
+            let refusal = Refusal(handedOver: error)
+        else { return nil }
+        return SSEEncoder.event(type: "message", data: [refusal.text(id: document.raw(id))[...]]).reduce([]) { $0 + $1 }
+    }
+}
+
+extension Refusal {
+    /// The error of a retry that reached whoever has its call, and of which no more is known; nil where nobody is left to
+    /// answer.
+    init?(handedOver error: BackendError) {
+        guard error.kind != .cancelled else { return nil }
+        self.init(
+            status: 200, code: ErrorCode.internalError,
+            message: "The replica that has the call did not answer: \(error.detail). Your answers may or may not have "
+                + "reached the MCP server, and the call may or may not have run: check before you call again.",
+            data: Array(#"{"reason":"outcome_unknown","dispatched":true}"#.utf8), side: .remora)
+    }
+}

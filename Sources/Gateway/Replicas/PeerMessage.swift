@@ -1,0 +1,96 @@
+import Crypto
+import HTTPTransport
+import HTTPWire
+
+/// What one replica asks of another, or one loop of the process of another.
+enum PeerTask: Equatable {
+    /// To answer a retry, as whoever has its call: this loop of it.
+    case answer(loop: Int)
+    /// To go on with the call of a retry, since whoever had it is gone. Which of the receiver's loops does, the call's id
+    /// decides.
+    case succeed(CallID)
+    /// To hear what a server said.
+    case hear
+
+    var target: [UInt8] {
+        switch self {
+        case .answer(let loop): Array("/answer/\(loop)".utf8)
+        case .succeed(let id): Array("/succeed/".utf8) + Base64URL.encode(id.bytes)
+        case .hear: Array("/hear".utf8)
+        }
+    }
+
+    /// Nil for what is no task.
+    init?(_ target: ArraySlice<UInt8>) {
+        let parts = target.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard parts.first?.isEmpty == true, let name = parts.dropFirst().first else { return nil }
+        switch (String(decoding: name, as: UTF8.self), parts.count) {
+        case ("answer", 3):
+            guard let loop = Int(String(decoding: parts[2], as: UTF8.self)), loop >= 0 else { return nil }
+            self = .answer(loop: loop)
+        case ("succeed", 3):
+            guard let id = Base64URL.decode(parts[2]).flatMap(CallID.init(bytes:)) else { return nil }
+            self = .succeed(id)
+        case ("hear", 2):
+            self = .hear
+        default:
+            return nil
+        }
+        guard self.target.elementsEqual(target) else { return nil }
+    }
+}
+
+/// A request between replicas.
+enum PeerMessage {
+    /// A client's retry, whole: its end-to-end fields, so that who answers it knows the client as if it had come there.
+    ///
+    /// - Parameters:
+    ///   - receiver: the replica that it goes to, and who makes a pass for it; nil within the process.
+    static func retry(
+        _ retry: HTTPServerRequest, as task: PeerTask, to receiver: (name: String, pass: PeerPass)?
+    ) -> HTTPMessage {
+        let fields = EndToEndFields.of(retry.head.fields) { name in
+            // What only the front door looks at. A pass is made here or nowhere.
+            name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
+                || name.equalsIgnoringCase(PeerPass.field)
+        }
+        // As the client knows Remora: URLs in a challenge are made with it.
+        let host = retry.head.authority.map { Array($0.bytes) }
+        return message(
+            task, host: host, fields: fields.map { (Array($0.name.bytes), Array($0.value.bytes)) }, body: retry.body,
+            to: receiver)
+    }
+
+    static func cues(_ body: [UInt8], to receiver: (name: String, pass: PeerPass)) -> HTTPMessage {
+        message(.hear, host: nil, fields: [], body: body, to: receiver)
+    }
+
+    private static func message(
+        _ task: PeerTask, host: [UInt8]?, fields: [(name: [UInt8], value: [UInt8])], body: [UInt8],
+        to receiver: (name: String, pass: PeerPass)?
+    ) -> HTTPMessage {
+        let host = host.flatMap { isWritable($0) ? $0 : nil } ?? Array("replica".utf8)
+        return HTTPMessage(body, headSize: 1024) { output in
+            guard var head = HTTPHeadWriter(method: .post, target: task.target, host: host, into: &output) else {
+                preconditionFailure("a task or a host has a character that it cannot have")
+            }
+            for field in fields { _ = head.field(named: field.name, field.value) }
+            if let receiver {
+                let digest = PeerPass.digest(
+                    method: .post, target: task.target,
+                    fields: [(Array("host".utf8), host)] + fields.map { (PeerPass.lowercased($0.name), $0.value) },
+                    body: body)
+                _ = head.field(PeerPass.field, receiver.pass.make(for: receiver.name, digest, at: .now))
+            }
+            head.field("content-length", body.count)
+            head.end(into: &output)
+        }
+    }
+
+    private static func isWritable(_ host: [UInt8]) -> Bool {
+        !host.isEmpty
+            && host.allSatisfy {
+                (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "-._:[]".utf8.contains($0)
+            }
+    }
+}

@@ -1,0 +1,155 @@
+package import Crypto
+import HTTPTransport
+import HTTPWire
+package import Reactor
+package import Telemetry
+
+/// Where other replicas bring what belongs here: a listener that lets in nobody but holders of the ring, and passes what
+/// they bring to the loop that it is for.
+///
+/// There is one in a process, because each pass is good once in all of it.
+package final class PeerService {
+    /// One that was let in is not used again, and who is not has no business here: nobody needs to be patient.
+    private static let (headerTimeout, idleTimeout): (Duration, Duration) = (.seconds(5), .seconds(75))
+    /// Passes that may be used while one is remembered: several thousand retries a second.
+    private static let maxNonces = 1 << 18
+    /// Between two lines about requests that were not let in.
+    private static let silence: Duration = .seconds(10)
+
+    private let loop: Loop
+    private let listener: Listener
+    private let settings: ReplicaSettings
+    private let shards: [Shard]
+    private let pass: PeerPass
+    private let limits: HTTPServerConnection.Limits
+    private let log: Log
+    private var nonces = NonceMemory(span: PeerPass.memory, max: PeerService.maxNonces, at: .now)
+    private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
+    private var refused = 0
+    private var quietUntil: Instant
+
+    /// Binds and listens, but accepts nothing before `start`.
+    ///
+    /// - Parameters:
+    ///   - maxBody: of a client's request.
+    ///   - shards: all loops of the process, in their order.
+    package init(
+        on loop: Loop, address: SocketAddress, maxConnections: Int, maxBody: Int, settings: ReplicaSettings,
+        shards: [Shard], pass seal: Seal, log: Log
+    ) throws(SystemError) {
+        self.loop = loop
+        self.settings = settings
+        self.shards = shards
+        self.log = log
+        pass = PeerPass(seal)
+        quietUntil = loop.now
+        var head = settings.head
+        // The client's own, and the pass.
+        head.maxHead += 1024
+        limits = HTTPServerConnection.Limits(
+            head: head, maxBody: max(maxBody, CueBatch.maxSize), headerTimeout: PeerService.headerTimeout,
+            bodyTimeout: PeerService.headerTimeout, idleTimeout: PeerService.idleTimeout)
+        listener = try Listener(on: loop, address: address, maxConnections: maxConnections, shared: false)
+    }
+
+    package var address: SocketAddress { listener.address }
+
+    func start() {
+        listener.start { [unowned self] socket in
+            let connection = HTTPServerConnection(socket, on: loop, limits: limits)
+            connections[ObjectIdentifier(connection)] = connection
+            loop.spawn { await self.serve(connection) }
+        }
+    }
+
+    func close() {
+        listener.close()
+        for connection in connections.values { connection.close() }
+    }
+
+    private func serve(_ connection: HTTPServerConnection) async {
+        await answerAll(on: connection)
+        connections[ObjectIdentifier(connection)] = nil
+        listener.connectionClosed()
+    }
+
+    private func answerAll(on connection: HTTPServerConnection) async {
+        while true {
+            switch await connection.next() {
+            case .closed:
+                return
+            case .flawed:
+                refuse(400, on: connection)
+            case .request(let request):
+                guard let task = task(of: request) else {
+                    // Whoever has no pass is told nothing, not even what there is.
+                    refuse(PeerTask(request.head.target) == nil ? 404 : 401, on: connection)
+                    continue
+                }
+                await perform(task, request, on: connection)
+            }
+        }
+    }
+
+    private func task(of request: HTTPServerRequest) -> PeerTask? {
+        let head = request.head
+        guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerPass.field) == 1,
+            let text = head.fields.first(PeerPass.field),
+            pass.admits(
+                Array(text.bytes), of: PeerPass.digest(of: head, body: request.body), to: settings.name, at: .now,
+                &nonces)
+        else { return nil }
+        return task
+    }
+
+    private func refuse(_ status: Int, on connection: HTTPServerConnection) {
+        connection.respond(HTTPResponse(status: status, closes: true))
+        refused += 1
+        guard loop.now >= quietUntil else { return }
+        log.write(.warning, "peer_refused") { line in
+            line.field("count", refused)
+            line.field("advice", "check replicas.keys and the clocks of all replicas, and who else reaches the address")
+        }
+        refused = 0
+        quietUntil = loop.now + PeerService.silence
+    }
+
+    private func perform(_ task: PeerTask, _ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+        let shard: Shard
+        switch task {
+        case .answer(let loop):
+            // With fewer loops than before, none has the call; the first says so.
+            shard = shards[loop < shards.count ? loop : 0]
+        case .succeed(let call):
+            shard = shards[Replicas.loop(of: call, among: shards.count)]
+        case .hear:
+            guard let cues = CueBatch.read(request.body) else { return refuse(400, on: connection) }
+            for shard in shards { await shard.hear(cues) }
+            return connection.respond(HTTPResponse(status: 204))
+        }
+        let passage = PassThrough(
+            request, to: SiblingDestination(shard: shard, loop: loop, limits: settings.head), answering: connection,
+            limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
+        if case .failed = await passage.run(PeerMessage.retry(request, as: task, to: nil)) {
+            // Out of descriptors, or about to stop.
+            connection.respond(HTTPResponse(status: 503, closes: true))
+        }
+    }
+}
+
+/// The door through which other threads reach the listener for replicas.
+package actor PeerDoor {
+    nonisolated private let loop: Loop
+    private let service: PeerService
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    package init(_ service: sending PeerService, on loop: Loop) {
+        self.service = service
+        self.loop = loop
+    }
+
+    package func start() { service.start() }
+
+    package func close() { service.close() }
+}

@@ -1,0 +1,72 @@
+import Crypto
+import Testing
+import Translation
+
+@testable import Gateway
+
+@Suite struct PeerCueTests {
+    private static let seal = Seal(ring: KeyRing([[UInt8](repeating: 1, count: 32)]), deployment: "d")
+    private static let caller = seal.name(of: Array("Bearer a".utf8))
+    private static let cues: [Cue] = [
+        .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated(Array("a:///\"é\n".utf8)),
+        .resourceUpdated([]),
+    ]
+
+    @Test func aBatchIsRead() throws {
+        let batch = Self.cues.map { PeerCue(caller: Self.caller, cue: $0) }
+        #expect(try #require(CueBatch.read(CueBatch.text(batch))) == batch)
+        #expect(CueBatch.read(CueBatch.text([])) == [])
+    }
+
+    @Test(arguments: [
+        "", "{}", "[[]]", "[1]", #"[["x","tools"]]"#, #"[["NAME"]]"#, #"[["NAME","tool"]]"#, #"[["NAME","tools",1]]"#,
+        #"[["NAME","resource"]]"#, #"[["NAME","resource",1]]"#, #"[["NAME","resource","a","b"]]"#, #"[["NAME",1]]"#,
+        #"[["NAME","tools"],null]"#,
+    ])
+    func nothingElseIs(_ text: String) {
+        let name = String(decoding: Base64URL.encode(Self.caller), as: UTF8.self)
+        #expect(CueBatch.read(Array(text.replacing("NAME", with: name).utf8)) == nil)
+        #expect(CueBatch.read(Array(#"[["\#(name)","tools"]]"#.utf8))?.count == 1)
+    }
+
+    @Test func aCueTwiceIsACueOnceAndAQueueHasAnEnd() {
+        var queue = CueQueue()
+        for _ in 0..<3 { for cue in Self.cues { queue.add(PeerCue(caller: Self.caller, cue: cue)) } }
+        #expect(queue.take().map(\.cue) == Self.cues)
+        #expect(queue.isEmpty && queue.take().isEmpty)
+        queue.add(
+            PeerCue(caller: Self.caller, cue: .resourceUpdated([UInt8](repeating: 97, count: CueBatch.maxURI + 1))))
+        #expect(queue.isEmpty)
+        for number in 0..<2 * CueBatch.max {
+            queue.add(PeerCue(caller: Self.caller, cue: .resourceUpdated(Array("\(number)".utf8))))
+        }
+        let batch = queue.take()
+        #expect(batch.count == CueBatch.max)
+        #expect(CueBatch.read(CueBatch.text(batch)) == batch)
+        #expect(CueBatch.read(CueBatch.text(batch + batch)) == nil)
+    }
+
+    @Test func callersAreFoundByTheirNames() throws {
+        let old = KeyRing([[UInt8](repeating: 1, count: 32)])
+        let both = KeyRing([[UInt8](repeating: 2, count: 32), [UInt8](repeating: 1, count: 32)])
+        let key = HashKey()
+        let callers = CallerRules(isolateBy: ["authorization"], key: key)
+        func caller(_ token: String) throws -> Caller {
+            callers.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: \(token)\r\n\r\n"))
+        }
+        let here = Seal(ring: both, deployment: "d")
+        let known = KnownCallers(callers, seal: here)
+        let (a, b) = (try caller("Bearer a"), try caller("Bearer b"))
+        // Whichever key of the ring the other one seals with.
+        for other in [Seal(ring: old, deployment: "d"), here, Seal(ring: old, deployment: "e")] {
+            #expect(known.principal(other.name(of: a.identity)) == a.principal)
+            #expect(known.principal(other.name(of: b.identity)) == b.principal)
+            #expect(known.principal(other.name(of: [])) == KeyedHash.none)
+            #expect(known.principal(other.name(of: Array("Bearer a".utf8))) == nil)
+        }
+        let stranger = Seal(ring: KeyRing([[UInt8](repeating: 3, count: 32)]), deployment: "d")
+        #expect(known.principal(stranger.name(of: a.identity)) == nil)
+        let c = try caller("Bearer c")
+        #expect(known.principal(here.name(of: c.identity)) == c.principal)
+    }
+}
