@@ -9,6 +9,8 @@ extension Configuration {
         package var era: Era
         /// Between two questions about that: 1 second to 168 hours.
         package var probeInterval: Duration
+        /// Whether it may ask clients something during calls.
+        package var interactive: Bool
 
         package enum Annotations: String, Sendable, CaseIterable {
             /// A call of a tool that only reads, or that may run twice, is sent again when its answer was lost.
@@ -40,5 +42,7 @@ extension Configuration.Backend {
         self.url = url
         // Clients must not trust the annotations of servers that they do not trust; a sidecar is deployed with its server.
         annotations = section.value("annotations", .choice, default: .trust)
+        // Most servers never ask, but nobody knows which; to be wrong costs a failed call, a session for each call is cheap.
+        interactive = section.value("interactive", .boolean, default: true)
     }
 }

@@ -10,6 +10,7 @@ package struct Configuration: Sendable, Equatable {
     package var listen: Listen
     package var backend: Backend
     package var sessions: Sessions
+    package var interaction: Interaction
     package var cache: Cache
     package var limits: Limits
     package var admin: Admin
@@ -30,6 +31,7 @@ extension Configuration {
             "backends", atMost: 1, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
         ) { Backend(&$0) }
         sessions = section.section("sessions") { Sessions(&$0) }
+        interaction = section.section("interaction") { Interaction(&$0) }
         cache = section.section("cache") { Cache(&$0) }
         limits = section.section("limits") { Limits(&$0) }
         admin = section.section("admin") { Admin(&$0) }

@@ -65,6 +65,19 @@ extension Format where Value == Duration {
     }
 }
 
+extension Format where Value == Bool {
+    /// `true` or `false`; YAML's other spellings are not worth a misunderstanding.
+    static var boolean: Format {
+        Format { text throws(Refusal) in
+            switch text {
+            case "true": return true
+            case "false": return false
+            default: throw Refusal("must be true or false")
+            }
+        }
+    }
+}
+
 extension Format where Value: CaseIterable & RawRepresentable<String> {
     /// One of the names of an enumeration.
     static var choice: Format {

@@ -39,6 +39,12 @@ final class Exchange {
         case answered(Answer)
         case refused(Refusal)
         case failed(BackendError)
+
+        /// Whether it failed for want of a session: nothing of it reached a handler.
+        var wasNeverSent: Bool {
+            guard case .failed(let error) = self else { return false }
+            return error.kind == .unavailable || error.kind == .sessionLost
+        }
     }
 
     /// - Parameters:
@@ -57,15 +63,12 @@ final class Exchange {
         self.settings = settings
         key = SessionKey(
             principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
+            capabilities: ClientCapabilities.legacy(
+                request.clientCapabilities, in: request.document, canBeAsked: settings.isInteractive))
         end = .now + settings.requestTimeout
     }
 
-    /// Whether it failed for want of a session: nothing of it reached a handler.
-    var wasNeverSent: Bool {
-        guard case .failed(let error) = outcome else { return false }
-        return error.kind == .unavailable || error.kind == .sessionLost
-    }
+    var wasNeverSent: Bool { outcome?.wasNeverSent == true }
 
     /// The id of the request, as the client spelled it.
     var rawID: ArraySlice<UInt8> { request.rawID }
@@ -109,12 +112,7 @@ final class Exchange {
 
     /// Whether the request may run twice, and the client was told nothing that a second run would tell it again.
     private func mayRepeat(on session: LegacySession) -> Bool {
-        guard forwarded == 0, !isCancelled else { return false }
-        if request.method.isSafeToRepeat { return true }
-        guard settings.trustsAnnotations, let name = request.document.value("name", of: request.params) else {
-            return false
-        }
-        return request.document.stringBytes(name).map { session.toolMayBeRepeated($0) } ?? false
+        forwarded == 0 && !isCancelled && SessionRules.mayRepeat(request, on: session, settings)
     }
 
     /// The client has gone: nobody waits for the answer any more.
@@ -136,12 +134,12 @@ final class Exchange {
     }
 
     private func run(on session: LegacySession) async throws(BackendError) -> Outcome {
-        if let refusal = refusal(by: session) { return .refused(refusal) }
+        if let refusal = SessionRules.refusal(of: request, on: session) { return .refused(refusal) }
         if request.method == .discover { return .answered(await discover(session)) }
         if request.method == .callTool {
             let parameters =
                 if let ready = session.readyHeaderParameters { ready } else { try await headerParameters(of: session) }
-            if let refusal = refusal(by: parameters) { return .refused(refusal) }
+            if let refusal = SessionRules.refusal(of: request, fields, by: parameters) { return .refused(refusal) }
         }
         if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
         if isCancelled { throw BackendError(.cancelled, "the client went away") }
@@ -149,20 +147,12 @@ final class Exchange {
         self.call = call
         defer { self.call = nil }
         do throws(BackendError) {
-            return .answered(try translate(try await call.answer(), from: session))
+            let answer = try await call.answer()
+            return .answered(
+                try Answer(answer, from: session.handshake.serverInfo, answering: request, settings.caching))
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
             throw error
-        }
-    }
-
-    private func refusal(by session: LegacySession) -> Refusal? {
-        do throws(Refusal) {
-            try checkCapability(of: session)
-            try ParameterRules.check(request)
-            return nil
-        } catch {
-            return error
         }
     }
 
@@ -172,44 +162,11 @@ final class Exchange {
         }
     }
 
-    private func refusal(by parameters: HeaderParameters) -> Refusal? {
-        guard !parameters.isEmpty, let name = request.document.value("name", of: request.params),
-            let tool = request.document.stringBytes(name)
-        else { return nil }
-        do throws(Refusal) {
-            try HeaderParameterRules.check(request, fields, parameters[tool])
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    private func checkCapability(of session: LegacySession) throws(Refusal) {
-        guard let capability = request.method.requiredCapability, !session.handshake.offers(capability) else { return }
-        throw .methodNotFound("\(request.method.name)", "This server has no \(capability.rawValue).")
-    }
-
     private func discover(_ session: LegacySession) async -> Answer {
         let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
         let text = Discover.response(
             to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: settings.caching)
         return Answer(status: 200, text: text, code: nil)
-    }
-
-    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Answer {
-        do throws(TranslationError) {
-            switch answer.outcome {
-            case .result(let result):
-                let context = ResultContext(serverInfo: session.handshake.serverInfo, caching: settings.caching)
-                let text = try ResultTranslation.modern(
-                    result, in: answer.document, answering: request, with: context)
-                return Answer(status: 200, text: text, code: nil)
-            case .error(let error):
-                return Answer(try ErrorTranslation.modern(error, in: answer.document, answering: request))
-            }
-        } catch {
-            throw BackendError(.outcomeUnknown, "the server's answer has a result or an error that is no object")
-        }
     }
 }
 
@@ -226,4 +183,7 @@ extension Exchange: CallListener {
     var hasRoom: Bool { responder.hasRoom }
 
     func room() async { await responder.room() }
+
+    /// Only calls that have a session to themselves are asked during.
+    func asked(_ question: Envelope) -> Bool { false }
 }

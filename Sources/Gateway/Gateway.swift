@@ -18,15 +18,19 @@ package final class Gateway {
     private let lists: Lists
     private let subscriptions: Subscriptions
     private let knownCallers: KnownCallers
+    private let interactions: Interactions
+    private let calls: ParkedCalls
     private let log: Log
     private let tally = RequestTally()
 
     /// - Parameters:
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
     ///   - seal: shared by them too, because what one sealed may come back to another.
-    ///   - replicas: hear what servers say; nil where there are no others.
+    ///   - calls: of this loop, whichever gateway began them.
+    ///   - replicas: hear what servers say, and answer retries of calls that they have; nil where there are no others.
     package init(
-        settings: GatewaySettings, backend: Backend, sessions: SessionPool, replicas: Replicas?, key: HashKey,
+        settings: GatewaySettings, backend: Backend, sessions: SessionPool, calls: ParkedCalls, replicas: Replicas?,
+        key: HashKey,
         seal: Seal, log: Log
     ) {
         self.settings = settings
@@ -34,7 +38,11 @@ package final class Gateway {
         callers = CallerRules(isolateBy: settings.isolateBy, key: key)
         self.sessions = sessions
         lists = Lists(sessions: sessions, settings: settings, seal: seal)
-        subscriptions = Subscriptions(sessions: sessions)
+        subscriptions = Subscriptions(sessions: sessions, settings: settings)
+        self.calls = calls
+        interactions = Interactions(
+            sessions: sessions, lists: lists, settings: settings, calls: calls, seal: seal, replicas: replicas,
+            log: log)
         bypass = Bypass(settings: settings, backend: backend, sessions: sessions, callers: callers, log: log)
         bypass.onModern = { [subscriptions] in
             sessions.retireAll()
@@ -138,6 +146,10 @@ package final class Gateway {
         if admitted.method == .listen {
             return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
         }
+        if interactions.concern(admitted) {
+            await interact(admitted, request, from: caller, by: responder, record)
+            return nil
+        }
         let exchange = Exchange(
             admitted, request.head.fields, from: caller, to: responder, sessions: sessions, lists: lists,
             settings: settings)
@@ -148,7 +160,8 @@ package final class Gateway {
             await bypass.pass(request, on: responder.connection, record, isModern: true)
             return nil
         }
-        conclude(exchange, of: request.head, by: responder, record)
+        record.notifications = exchange.forwarded
+        conclude(exchange.outcome, id: Array(exchange.rawID), of: request.head, by: responder, record)
         return nil
     }
 
@@ -167,6 +180,46 @@ package final class Gateway {
             fail(error, id: subscription.id, of: head, by: responder, record)
         }
         return nil
+    }
+
+    /// Serves a request for a call during which the server may ask.
+    private func interact(
+        _ admitted: ModernRequest, _ request: HTTPServerRequest, from caller: Caller, by responder: Responder,
+        _ record: RequestRecord
+    ) async {
+        let id = Array(admitted.rawID)
+        let leg = CallLeg(
+            calls.nextLeg(), admitted, request.head.fields, from: caller, to: responder,
+            until: .now + settings.requestTimeout)
+        let outcome: Exchange.Outcome
+        switch interactions.place(of: admitted, from: caller) {
+        case .refused(let refusal):
+            return refuse(refusal, id: id, by: responder, record)
+        case .elsewhere(let state):
+            switch await interactions.pass(request, state, answering: responder.connection) {
+            case .answered(let status, let bytes):
+                return record.forwarded(status: status, bytes: bytes, to: log)
+            case .unknown(let error):
+                return fail(error, id: id, of: request.head, by: responder, record)
+            case .ours:
+                responder.begin(onDisconnect: { leg.leave() })
+                outcome = await interactions.serveLost(leg, state)
+            }
+        case .nowhere(let state):
+            responder.begin(onDisconnect: { leg.leave() })
+            outcome = await interactions.serveLost(leg, state)
+        case .here(let call):
+            responder.begin(onDisconnect: { leg.leave() })
+            outcome = await interactions.serve(leg, call)
+        case .new:
+            responder.begin(onDisconnect: { leg.leave() })
+            outcome = await interactions.serve(leg, nil)
+            if outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
+                return await bypass.pass(request, on: responder.connection, record, isModern: true)
+            }
+        }
+        record.describe(leg)
+        conclude(outcome, id: id, of: request.head, by: responder, record)
     }
 
     /// Serves a subscription until it ends.
@@ -215,18 +268,18 @@ package final class Gateway {
     }
 
     private func conclude(
-        _ exchange: Exchange, of head: HTTPRequestHead, by responder: Responder, _ record: RequestRecord
+        _ outcome: Exchange.Outcome?, id: @autoclosure () -> [UInt8], of head: HTTPRequestHead,
+        by responder: Responder, _ record: RequestRecord
     ) {
-        record.notifications = exchange.forwarded
-        switch exchange.outcome {
+        switch outcome {
         case .answered(let answer):
             record.code = answer.code
             if answer.code != nil { record.side = .backend }
             conclude(answer.status, text: answer.text, by: responder, record)
         case .refused(let refusal):
-            refuse(refusal, id: Array(exchange.rawID), by: responder, record)
+            refuse(refusal, id: id(), by: responder, record)
         case .failed(let error):
-            fail(error, id: Array(exchange.rawID), of: head, by: responder, record)
+            fail(error, id: id(), of: head, by: responder, record)
         case nil:
             preconditionFailure("an exchange ended without an outcome")
         }

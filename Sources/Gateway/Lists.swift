@@ -178,7 +178,7 @@ final class Lists {
 
     // MARK: What makes a list stale
 
-    /// A server told another replica, on a session of this caller.
+    /// A server told this on a session of this caller, here or at another replica.
     func heard(_ cue: Cue, by principal: KeyedHash) {
         guard let methods = cue.changedList?.lists, !methods.isEmpty else { return }
         cache.change { $0.session.principal == principal && methods.contains($0.method) }
@@ -188,16 +188,17 @@ final class Lists {
     func heard(_ event: SessionEvent) {
         switch event {
         case .changed(let key, let cue):
-            for method in cue.changedList?.lists ?? [] { cache.change(Key(session: key, method: method)) }
+            // A server that keeps an instance for each session tells only the one on which it was asked to change something.
+            heard(cue, by: key.principal)
         case .unheard(let key):
-            for method in Method.allCases where method.isList { cache.change(Key(session: key, method: method)) }
+            cache.change { $0.session == key }
         case .opened(_, let serverInfo):
             guard serverInfo != self.serverInfo else { return }
             self.serverInfo = serverInfo
             cache.drop { _, snapshot in snapshot.serverInfo != serverInfo }
-        case .ended(let key):
-            // Without the session nobody would tell of a change.
-            cache.drop { kept, _ in kept.session == key }
+        case .ended(let key, _, let isLast):
+            // Without a session nobody would tell of a change.
+            if isLast { cache.drop { kept, _ in kept.session == key } }
         }
     }
 

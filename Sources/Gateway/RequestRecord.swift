@@ -29,6 +29,13 @@ final class RequestRecord {
     var responseBytes = 0
     /// How many went to the client before the answer.
     var notifications = 0
+    /// How often the client was asked during the call so far, and what it is asked now.
+    private var rounds = 0
+    private var questions = 0
+    /// How long the call has waited for its client so far.
+    private var parked: Duration = .zero
+    /// Whether another replica or loop has answered it.
+    private var isForwarded = false
 
     /// - Parameter tally: where the request is counted, now as one that is being answered.
     init(in tally: RequestTally) {
@@ -51,6 +58,21 @@ final class RequestRecord {
         self.route = route
         self.httpMethod = httpMethod
         principal = caller?.principal.short
+    }
+
+    func describe(_ leg: CallLeg) {
+        notifications = leg.forwarded
+        rounds = leg.rounds
+        questions = leg.questions
+        parked = leg.parked
+    }
+
+    /// The owner of its call has answered it.
+    func forwarded(status: Int, bytes: Int, to log: Log) {
+        isForwarded = true
+        self.status = status
+        responseBytes = bytes
+        write(to: log)
     }
 
     /// The backend gave no answer that can be worked with.
@@ -85,6 +107,12 @@ final class RequestRecord {
             line.field("request_bytes", requestBytes)
             line.field("response_bytes", responseBytes)
             if notifications > 0 { line.field("notifications", notifications) }
+            if rounds > 0 {
+                line.field("rounds", rounds)
+                if questions > 0 { line.field("questions", questions) }
+                line.field("parked_ms", milliseconds: parked)
+            }
+            if isForwarded { line.field("forwarded", 1) }
             line.field("ms", milliseconds: end - start)
         }
     }

@@ -26,6 +26,12 @@ extension RequestState {
     /// The largest encoding: all of the above. It is less than a seal takes.
     static let maxSize = 36_000
 
+    /// Whether a resumption can have these.
+    static func canHold(_ answers: [Answer]) -> Bool {
+        answers.allSatisfy { $0.key.count <= Limit.name }
+            && answers.reduce(0) { $0 + $1.key.count + $1.text.count + 4 } <= Limit.answers
+    }
+
     /// Without its resumption where that exceeds a limit.
     func encoded() -> [UInt8] {
         precondition(principal.count <= Limit.principal && owner.count <= Limit.owner)
@@ -86,8 +92,7 @@ extension RequestState.Resumption {
     fileprivate var fits: Bool {
         sessionID.count <= Limit.sessionID && cookies.count <= Limit.cookies && lastEventID.count <= Limit.eventID
             && pending.count <= Limit.pending && pending.allSatisfy(\.fits)
-            && answers.allSatisfy { $0.key.count <= Limit.name }
-            && answers.reduce(0) { $0 + $1.key.count + $1.text.count + 4 } <= Limit.answers
+            && RequestState.canHold(answers)
     }
 
     fileprivate func write(to out: inout Writer) {

@@ -8,6 +8,7 @@ package final class Service {
     private let listener: Listener
     private let gateway: Gateway
     private let sessions: SessionPool
+    private let calls: ParkedCalls
     private let backend: Backend
     private let replicas: Replicas?
     private let limits: HTTPServerConnection.Limits
@@ -17,13 +18,14 @@ package final class Service {
     private let emptied = Wakeup()
 
     package init(
-        on loop: Loop, listener: Listener, gateway: Gateway, sessions: SessionPool, backend: Backend,
-        replicas: Replicas?, limits: HTTPServerConnection.Limits
+        on loop: Loop, listener: Listener, gateway: Gateway, sessions: SessionPool, calls: ParkedCalls,
+        backend: Backend, replicas: Replicas?, limits: HTTPServerConnection.Limits
     ) {
         self.loop = loop
         self.listener = listener
         self.gateway = gateway
         self.sessions = sessions
+        self.calls = calls
         self.backend = backend
         self.replicas = replicas
         self.limits = limits
@@ -69,6 +71,7 @@ package final class Service {
         var counts = ShardCounts()
         counts.requests = gateway.counts
         counts.sessions = sessions.counts
+        counts.parking = calls.counts
         counts.backend = backend.connectionCounts
         counts.connections = connections.count
         return counts
@@ -94,6 +97,7 @@ package final class Service {
         while !connections.isEmpty, !isOver { await emptied.wait() }
         deadline.set(nil)
         for connection in connections.values { connection.close() }
+        calls.stop()
         await gateway.close()
     }
 }

@@ -24,11 +24,13 @@ package final class GatewaySettings: Sendable {
     package let trustsAnnotations: Bool
     /// Nesting of a request.
     package let maxDepth: Int
+    /// Whether the server may ask clients during a call, if they can be asked.
+    package let isInteractive: Bool
 
     package init(
         path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], publicURL: PublicURL? = nil,
         era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
-        streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int
+        streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int, isInteractive: Bool = true
     ) {
         self.path = path
         self.door = door
@@ -42,5 +44,6 @@ package final class GatewaySettings: Sendable {
         self.streamBuffer = streamBuffer
         self.trustsAnnotations = trustsAnnotations
         self.maxDepth = maxDepth
+        self.isInteractive = isInteractive
     }
 }

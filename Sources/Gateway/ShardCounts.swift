@@ -4,6 +4,7 @@ package import Legacy
 package struct ShardCounts: Sendable {
     package var requests = RequestCounts()
     package var sessions = SessionCounts()
+    package var parking = ParkingCounts()
     package var backend = ConnectionCounts()
     /// Connections of clients.
     package var connections = 0
@@ -14,6 +15,7 @@ package struct ShardCounts: Sendable {
     package mutating func add(_ other: ShardCounts) {
         requests.add(other.requests)
         sessions.add(other.sessions)
+        parking.add(other.parking)
         backend.add(other.backend)
         connections += other.connections
     }

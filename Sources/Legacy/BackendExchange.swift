@@ -29,7 +29,10 @@ final class BackendExchange: HTTPResponseHandler {
 
     private let backend: Backend
     private let wakeup = Wakeup()
-    private let patience: Patience
+    private var patience: Patience
+    /// Longest silence while something is expected; nil for the backend's own limit.
+    private var silence: Duration?
+    private var isSuspended = false
     private var connection: HTTPClientConnection?
     private var responseHead: HTTPResponseHead?
     private var content = Content.other
@@ -140,6 +143,20 @@ final class BackendExchange: HTTPResponseHandler {
     /// Something about this request came another way: the server is not silent.
     func heardElsewhere() { expectMore() }
 
+    /// Nothing is expected of the server until ``expect(until:silence:)``: it waits for somebody else.
+    func suspend() {
+        isSuspended = true
+        connection?.setTimeout(nil)
+    }
+
+    /// Something is expected of the server from now on.
+    func expect(until end: Instant, silence: Duration?) {
+        isSuspended = false
+        patience = .until(end)
+        self.silence = silence
+        expectMore()
+    }
+
     /// The reader has left. The rest of the answer is dropped.
     func abandon() {
         isAbandoned = true
@@ -157,7 +174,8 @@ final class BackendExchange: HTTPResponseHandler {
 
     private func expectMore() {
         if isAbandoned { return }
-        let endOfSilence = backend.loop.now + backend.limits.silence
+        if isSuspended { return }
+        let endOfSilence = backend.loop.now + (silence ?? backend.limits.silence)
         switch patience {
         case .until(let end): connection?.setTimeout(isPaused ? end : min(end, endOfSilence))
         case .endless: connection?.setTimeout(responseHead == nil ? endOfSilence : nil)
@@ -224,7 +242,7 @@ final class BackendExchange: HTTPResponseHandler {
         guard heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else { return }
         isPaused = true
         connection?.pauseReading()
-        connection?.setTimeout(end)
+        if !isSuspended { connection?.setTimeout(end) }
     }
 
     private func add(_ message: [UInt8]) {

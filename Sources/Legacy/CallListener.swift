@@ -9,4 +9,15 @@ package protocol CallListener: AnyObject {
     var hasRoom: Bool { get }
     /// Waits until `hasRoom`, or until the call is cancelled.
     func room() async
+    /// The server asks something during the call (anything but `ping`). Returns whether it will be answered; else the
+    /// server is told that the method does not exist.
+    func asked(_ question: Envelope) -> Bool
+}
+
+/// The one call on a session that the server may ask something, wherever in the session it asks.
+package protocol QuestionListener: CallListener {
+    /// The server takes back the question with this id, as it spelled it.
+    func withdrawn(_ questionID: [UInt8])
+    /// The user has done what a page asked for; the elicitation's id in UTF-8.
+    func completed(_ elicitationID: [UInt8])
 }

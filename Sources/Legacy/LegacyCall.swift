@@ -1,7 +1,7 @@
 import HTTPWire
 package import JSONText
 package import MCP
-import Reactor
+package import Reactor
 import Translation
 
 /// What a legacy server answered to a call.
@@ -27,7 +27,8 @@ package class LegacyCall {
 
     init(_ terms: Terms) { self.terms = terms }
 
-    final var id: Int { terms.id }
+    /// The id of the request toward the server.
+    package final var id: Int { terms.id }
 
     /// Waits until the call has ended, once. What else comes on its account is served on the way.
     package func answer() async throws(BackendError) -> LegacyAnswer {
@@ -40,8 +41,36 @@ package class LegacyCall {
     }
 
     /// Ends the waiting with `error` for whoever waits.
-    func fail(with error: BackendError) {
+    package func fail(with error: BackendError) {
         preconditionFailure("a call without a transport")
+    }
+
+    // MARK: Questions
+
+    /// The server waits for an answer of the client: it may be silent for as long as that takes.
+    package func suspend() {
+        preconditionFailure("a call without a transport")
+    }
+
+    /// The server has its answers, and something is expected of it again.
+    ///
+    /// - Parameters:
+    ///   - end: when the call has taken too long.
+    ///   - silence: how long the server may be silent now; nil for as long as ever.
+    package func goOn(until end: Instant, silence: Duration?) {
+        preconditionFailure("a call without a transport")
+    }
+
+    /// Where another could take up the stream of the answer; nil where nobody could.
+    package var lastEventID: [UInt8]? { nil }
+
+    // MARK: The end
+
+    /// Tells the server that nobody wants the answer any more, and goes on waiting for what it makes of that.
+    package final func askToStop(_ error: BackendError) {
+        // A session of 2025-03-26 can only be told when its calls have ended, and does not live on.
+        if terms.session.endsByCancellation { return cancel(error) }
+        terms.session.cancel(id, reason: error.detail, credentials: terms.credentials)
     }
 
     /// Stops waiting, with `error` for whoever waits, and tells the server that nobody wants the answer any more.

@@ -1,5 +1,5 @@
 import JSONText
-import MCP
+package import MCP
 package import Reactor
 package import Translation
 
@@ -45,6 +45,13 @@ package final class LegacySession {
     var onGap: (() -> Void)?
     /// Whether somebody waits for what the server says on its own account: it is then listened to again sooner.
     package var isWatched = false
+    /// Called when the server asked something and nobody could be asked.
+    var onUnansweredQuestion: (() -> Void)?
+    /// The call that has the session to itself, as far as questions go.
+    package var interaction: (any QuestionListener)?
+
+    /// Whether somebody waits for what the server says on its own account.
+    var isHeardOut: Bool { isWatched || interaction != nil }
 
     private init(
         over transport: any SessionTransport, to backend: Backend, _ handshake: Handshake, _ credentials: Credentials
@@ -85,19 +92,22 @@ package final class LegacySession {
     /// Begins a request of a client. Its answer is awaited with `LegacyCall.answer`, and fails when it has not come at
     /// `end`.
     ///
-    /// - Parameter listener: hears what the server says of the request before it answers. It must outlive the call.
+    /// - Parameters:
+    ///   - wantsProgress: whether the listener wants to hear of progress though the client did not ask for it.
+    ///   - listener: hears what the server says of the request before it answers. It must outlive the call.
     package func call(
-        _ request: ModernRequest, credentials: Credentials, until end: Instant, listener: any CallListener
+        _ request: ModernRequest, credentials: Credentials, until end: Instant, wantsProgress: Bool = false,
+        listener: any CallListener
     ) -> LegacyCall {
         let id = nextRequestID()
         let text = RequestTranslation.legacy(
-            request, in: RequestContext(id: id, revision: handshake.revision))
+            request, in: RequestContext(id: id, revision: handshake.revision, wantsProgress: wantsProgress))
         let call = transport.call(
             text,
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: listener),
             trace: request.trace)
         callsInFlight += 1
-        if request.wantsProgress { calls[id] = call }
+        if wantsProgress || request.wantsProgress { calls[id] = call }
         return call
     }
 
@@ -120,13 +130,16 @@ package final class LegacySession {
     /// Tells the server that nobody wants the answer to a request any more.
     func cancel(_ requestID: Int, reason: String, credentials: Credentials) {
         let text = ServerRequest.cancelled(requestID: requestID, reason: reason)
-        guard handshake.revision == .v2025_03_26 else { return notifyInBackground(text, credentials: credentials) }
+        guard endsByCancellation else { return notifyInBackground(text, credentials: credentials) }
         // The Python SDK of that time breaks a session by a cancellation, with every call in it: from then on it answers
         // 200 and a broken stream. So the others come to their end first, and new ones go elsewhere.
         postponed.append((text, credentials))
         if callsInFlight == 0 { sendPostponed() }
         onGivenUp?()
     }
+
+    /// Whether a cancellation ends the session with every call in it.
+    var endsByCancellation: Bool { handshake.revision == .v2025_03_26 }
 
     private func sendPostponed() {
         hasCancelled = true
@@ -154,8 +167,22 @@ package final class LegacySession {
         await transport.isAlive(self, credentials: credentials)
     }
 
+    /// Sends an answer to a question, or whatever else the server has nothing to say to.
+    package func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        try await transport.notify(text, credentials: credentials)
+    }
+
     /// Whether the server can tell something on its own account.
     package func hasPushChannel() async -> Bool { await transport.hasPushChannel() }
+
+    /// Whether ``hasPushChannel()`` would answer at once.
+    package var knowsPushChannel: Bool { transport.knowsPushChannel }
+
+    /// The server's name of the session, a secret; nil where it keeps none, or where the session is its connection.
+    package var sessionID: [UInt8]? { transport.sessionID }
+
+    /// Whether the server keeps a session at all. One that does not can hardly tell whose question an answer is to.
+    package var isKept: Bool { transport.isKept }
 
     // MARK: Tools
 
@@ -197,7 +224,7 @@ package final class LegacySession {
     ///   - credentials: for the answer to a request.
     func hear(_ message: Envelope, on call: LegacyCall?, credentials: Credentials) {
         switch message.kind {
-        case .request: answer(message, credentials: credentials)
+        case .request: answer(message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials)
         case .notification: hear(message, on: call)
         case .response: break
         }
@@ -209,9 +236,15 @@ package final class LegacySession {
         case .progress(let id):
             // The token says whose it is, on whichever way it comes; some servers send all of it by GET.
             if let call, call.id == id { call.hear(notification, kind) } else { calls[id]?.hear(notification, kind) }
+        case .logMessage where call == nil:
+            // It could be about the call of anybody who shares the session, unless one has it to itself.
+            interaction?.heard(notification, kind)
         case .logMessage, .other:
-            // Without a call it could be about that of anybody who shares the session.
             call?.hear(notification, kind)
+        case .questionWithdrawn(let id):
+            interaction?.withdrawn(id)
+        case .elicitationCompleted(let id):
+            interaction?.completed(id)
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated:
             if kind == .toolsListChanged { tools.invalidate() }
             if let cue = Cue(kind) { onCue?(cue) }
@@ -220,19 +253,23 @@ package final class LegacySession {
         }
     }
 
-    /// Answers a request of the server: `ping` as it asks, and everything else with "method not found", because no
-    /// capability was declared that would allow it.
-    private func answer(_ request: Envelope, credentials: Credentials) {
-        guard case .request(let id, let method) = request.kind, answersUnderWay < LegacySession.maxAnswers else {
-            return
-        }
+    /// Answers a request of the server: `ping` as it asks, and what nobody can be asked with "method not found", as where
+    /// no capability was declared that would allow it.
+    ///
+    /// - Parameter listener: of the call that the question is about.
+    package func answer(_ request: Envelope, for listener: (any CallListener)?, credentials: Credentials) {
+        guard case .request(let id, let method) = request.kind else { return }
         let rawID = request.document.raw(id)
-        let text =
-            if request.document.string(method, equals: "ping") {
-                ServerRequest.emptyResult(id: rawID)
-            } else {
-                ServerRequest.methodNotFound(id: rawID)
-            }
+        if request.document.string(method, equals: "ping") {
+            return reply(ServerRequest.emptyResult(id: rawID), credentials: credentials)
+        }
+        if listener?.asked(request) == true { return }
+        reply(ServerRequest.methodNotFound(id: rawID), credentials: credentials)
+        onUnansweredQuestion?()
+    }
+
+    private func reply(_ text: [UInt8], credentials: Credentials) {
+        guard answersUnderWay < LegacySession.maxAnswers else { return }
         answersUnderWay += 1
         loop.spawn {
             try? await self.transport.notify(text, credentials: credentials)

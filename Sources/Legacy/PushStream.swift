@@ -49,7 +49,7 @@ final class PushStream {
             case .heard: delay = PushStream.delays.lowerBound
             case .failed: delay = min(delay * 2, PushStream.delays.upperBound)
             }
-            if !isStopped { await rest(session.isWatched ? min(delay, PushStream.watchedDelay) : delay) }
+            if !isStopped { await rest(session.isHeardOut ? min(delay, PushStream.watchedDelay) : delay) }
         }
     }
 
@@ -59,6 +59,9 @@ final class PushStream {
         exchange?.fail(with: BackendError(.cancelled, "the session has ended"))
         pause?.end()
     }
+
+    /// Whether ``isOffered()`` would answer at once.
+    var isDecided: Bool { verdict != nil }
 
     /// Whether the server has such a stream. Waits for its answer, but not for long.
     func isOffered() async -> Bool {

@@ -9,5 +9,7 @@ package enum SessionEvent {
     /// On a session of this key the server could not be heard for a while: it may have said that anything has changed.
     case unheard(SessionKey)
     /// A session of this key has ended, or is lost: no change is heard of on it any more.
-    case ended(SessionKey)
+    ///
+    /// - Parameter isLast: whether there is no other session of the key.
+    case ended(SessionKey, LegacySession, isLast: Bool)
 }

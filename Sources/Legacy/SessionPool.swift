@@ -7,6 +7,8 @@ package import Translation
 /// A call's right to use a session. Give it back with `SessionPool.release`.
 package struct Lease {
     package let session: LegacySession
+    /// Whether the call is the only one on it that the server may ask something.
+    fileprivate let isExclusive: Bool
     fileprivate let id: SessionPool.Table.ID
 }
 
@@ -62,6 +64,8 @@ package final class SessionPool {
     private var table: Table
     private var sessions: [Table.ID: LegacySession] = [:]
     private var keys: [Table.ID: SessionKey] = [:]
+    /// How many of `keys` are equal.
+    private var alive: [SessionKey: Int] = [:]
     private var openings: [Table.ID: Opening] = [:]
     private var waiting: [Table.Ticket: Waiting] = [:]
     private var openedAt: [Table.ID: Instant] = [:]
@@ -113,14 +117,24 @@ package final class SessionPool {
     /// The session for `key`, if it is ready to be used.
     package func readyLease(_ key: SessionKey) -> Lease? {
         guard let id = table.leaseReady(key, at: backend.loop.now) else { return nil }
-        return Lease(session: session(id), id: id)
+        return Lease(session: session(id), isExclusive: false, id: id)
+    }
+
+    /// A session for `key` that no other exclusive call has, if one is ready.
+    package func readyExclusiveLease(_ key: SessionKey) -> Lease? {
+        guard let id = table.takeReady(key, at: backend.loop.now) else { return nil }
+        return Lease(session: session(id), isExclusive: true, id: id)
     }
 
     /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made. Where there is
     /// no room, the call waits, in an order that is fair to all principals.
-    package func lease(_ key: SessionKey, credentials: Credentials) async throws(BackendError) -> Lease {
+    ///
+    /// - Parameter isExclusive: whether it is to be a session that no other exclusive call has.
+    package func lease(
+        _ key: SessionKey, isExclusive: Bool = false, credentials: Credentials
+    ) async throws(BackendError) -> Lease {
         let grant: Grant
-        switch table.lease(key, of: key.principal, at: .now) {
+        switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
         case .wait(let ticket): grant = try await wait(ticket)
         case .full(let limit): throw busy(limit)
         case .use(let id): grant = begin(.use(id))
@@ -129,12 +143,13 @@ package final class SessionPool {
         }
         switch grant {
         case .use(let id):
-            return Lease(session: session(id), id: id)
+            return Lease(session: session(id), isExclusive: isExclusive, id: id)
         case .join(let id, let opening):
             while opening.result == nil { await opening.done.wait() }
-            return Lease(session: try outcome(of: opening), id: id)
+            return Lease(session: try outcome(of: opening), isExclusive: isExclusive, id: id)
         case .open(let id, let opening):
-            return Lease(session: try await open(id, opening, for: key, credentials: credentials), id: id)
+            let session = try await open(id, opening, for: key, credentials: credentials)
+            return Lease(session: session, isExclusive: isExclusive, id: id)
         }
     }
 
@@ -210,7 +225,7 @@ package final class SessionPool {
     /// The call that held the lease is over.
     package func release(_ lease: Lease) {
         let now = backend.loop.now
-        if table.release(lease.id, at: now) { close(lease.id) }
+        if table.release(lease.id, isExclusive: lease.isExclusive, at: now) { close(lease.id) }
         letNext()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.
         if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
@@ -218,6 +233,9 @@ package final class SessionPool {
 
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
     package func retire(_ lease: Lease) { retire(lease.id) }
+
+    /// The session of the lease is to serve no further call: the server does not let go of one that it had.
+    package func giveUp(_ lease: Lease) { giveUp(lease.id) }
 
     /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
     package func check(_ lease: Lease, _ credentials: Credentials) {
@@ -267,12 +285,14 @@ package final class SessionPool {
                 on: backend, capabilities: key.capabilities, credentials: credentials)
             session.onLoss = { [unowned self] in retire(id) }
             session.onGivenUp = { [unowned self] in giveUp(id) }
+            session.onUnansweredQuestion = { [unowned self] in table.share(id) }
             session.onCue = { [unowned self] in onEvent?(.changed(key, $0)) }
             session.onGap = { [unowned self] in onEvent?(.unheard(key)) }
             if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
             serverInfo = session.handshake.serverInfo
             sessions[id] = session
             keys[id] = key
+            alive[key, default: 0] += 1
             onEvent?(.opened(key, session.handshake.serverInfo))
             openedAt[id] = backend.loop.now
             numbers.opened += 1
@@ -292,8 +312,8 @@ package final class SessionPool {
     // MARK: Closing
 
     private func close(_ id: Table.ID) {
-        guard let session = sessions.removeValue(forKey: id) else { return }
         noteEnd(of: id)
+        guard let session = sessions.removeValue(forKey: id) else { return }
         if let start = openedAt.removeValue(forKey: id) {
             numbers.durations.record(nanoseconds: Int((backend.loop.now - start).nanoseconds))
         }
@@ -302,7 +322,10 @@ package final class SessionPool {
 
     /// A session that is retired ends once, though it is closed later.
     private func noteEnd(of id: Table.ID) {
-        if let key = keys.removeValue(forKey: id) { onEvent?(.ended(key)) }
+        guard let key = keys.removeValue(forKey: id), let session = sessions[id] else { return }
+        let rest = alive[key, default: 1] - 1
+        alive[key] = rest > 0 ? rest : nil
+        onEvent?(.ended(key, session, isLast: rest == 0))
     }
 
     private func closeExpired() {

@@ -2,8 +2,10 @@ package import Reactor
 
 /// Which sessions there are, who uses them, and which may go: the decisions of the pool, without I/O and clock.
 ///
-/// A key has at most one session that new calls may use. Sessions that are retired (lost, or cancelled to death) live
-/// on here until the last call that uses them has ended.
+/// Of the sessions of a key, one is shared: any number of calls use it at once. A call that is *exclusive*, because the server
+/// may ask its client something, has a session that no other exclusive call uses meanwhile, so a key may have several. Shared
+/// calls use one that an exclusive call has as well: they ask for nothing, and another session for each list would be a waste.
+/// Sessions that are retired (lost, or cancelled to death) live on here until the last call that uses them has ended.
 ///
 /// Every key has an owner, who may have a share of all sessions and no more. Calls for which there is no room wait: those of
 /// one owner in the order in which they came, and the owners in turns, so that nobody waits longer because another one
@@ -69,6 +71,10 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         var state: State
         /// Calls that hold a lease on it, or will when it has opened.
         var uses: Int
+        /// Whether one of them is exclusive.
+        var isTaken: Bool
+        /// Whether no exclusive call may have it any more.
+        var isShared = false
         var lastUsed: Instant
 
         var isIdle: Bool { state == .ready && uses == 0 }
@@ -77,6 +83,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private struct Waiting {
         let ticket: Ticket
         let key: Key
+        let isExclusive: Bool
     }
 
     private enum Room {
@@ -89,7 +96,11 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private let limits: Limits
     private let idleTimeout: Duration
     private var records: [ID: Record] = [:]
+    /// The one that shared calls use.
     private var current: [Key: ID] = [:]
+    /// Those that are ready and that an exclusive call may take: the last is taken next, and the shared one stands first. No
+    /// key here has none.
+    private var free: [Key: [ID]] = [:]
     /// How many sessions each owner has.
     private var held: [Owner: Int] = [:]
     private var lastID = 0
@@ -130,19 +141,34 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return true
     }
 
+    /// The same for an exclusive call.
+    package mutating func takeReady(_ key: Key, at now: Instant) -> ID? {
+        guard let id = free[key]?.popLast() else { return nil }
+        if free[key]?.isEmpty == true { free[key] = nil }
+        guard use(id, at: now) else { preconditionFailure("a session that is not ready was free") }
+        records[id]?.isTaken = true
+        return id
+    }
+
     /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`
     /// for all that wait.
     ///
-    /// - Parameter owner: the same for equal keys.
-    package mutating func lease(_ key: Key, of owner: Owner, at now: Instant) -> Decision {
+    /// - Parameters:
+    ///   - owner: the same for equal keys.
+    ///   - isExclusive: whether it wants it for as long as it lasts, as ``release(_:isExclusive:at:)`` has to know.
+    package mutating func lease(
+        _ key: Key, of owner: Owner, isExclusive: Bool = false, at now: Instant
+    ) -> Decision {
         // Nobody is overtaken: as soon as there is room, `next` gives it to those who wait, and who still waits then has no
         // room that this one could have.
-        decide(key, of: owner, at: now) ?? enqueue(key, of: owner)
+        decide(key, of: owner, isExclusive, at: now) ?? enqueue(key, of: owner, isExclusive)
     }
 
     /// What can be done for a call at once; nil when it has to wait.
-    private mutating func decide(_ key: Key, of owner: Owner, at now: Instant) -> Decision? {
-        if let id = current[key], var record = records[id] {
+    private mutating func decide(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> Decision? {
+        if isExclusive {
+            if let id = takeReady(key, at: now) { return .use(id) }
+        } else if let id = current[key], var record = records[id] {
             record.uses += 1
             record.lastUsed = now
             records[id] = record
@@ -150,10 +176,10 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         }
         switch room(for: owner) {
         case .free:
-            return .open(add(key, of: owner, at: now), evicted: nil)
+            return .open(add(key, of: owner, isExclusive, at: now), evicted: nil)
         case .evicting(let idle):
             remove(idle)
-            return .open(add(key, of: owner, at: now), evicted: idle)
+            return .open(add(key, of: owner, isExclusive, at: now), evicted: idle)
         case .none:
             return nil
         }
@@ -169,21 +195,22 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return .free
     }
 
-    private mutating func add(_ key: Key, of owner: Owner, at now: Instant) -> ID {
+    private mutating func add(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> ID {
         lastID += 1
-        records[lastID] = Record(key: key, owner: owner, state: .opening, uses: 1, lastUsed: now)
-        current[key] = lastID
+        records[lastID] = Record(
+            key: key, owner: owner, state: .opening, uses: 1, isTaken: isExclusive, lastUsed: now)
+        if current[key] == nil { current[key] = lastID }
         held[owner, default: 0] += 1
         return lastID
     }
 
     // MARK: Waiting
 
-    private mutating func enqueue(_ key: Key, of owner: Owner) -> Decision {
+    private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool) -> Decision {
         let own = queues[owner]?.count ?? 0
         guard waitingCount < limits.waiting, own < limits.waitingPerOwner else { return .full(.queue) }
         lastTicket += 1
-        queues[owner, default: []].append(Waiting(ticket: lastTicket, key: key))
+        queues[owner, default: []].append(Waiting(ticket: lastTicket, key: key, isExclusive: isExclusive))
         owners[lastTicket] = owner
         if own == 0 { turns.append(owner) }
         return .wait(lastTicket)
@@ -195,7 +222,11 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         if waitingCount == 0 { return nil }
         // A session that one call has had opened serves the others of its key at once.
         for owner in turns {
-            guard let served = queues[owner]?.first(where: { current[$0.key] != nil }) else { continue }
+            guard
+                let served = queues[owner]?.first(where: {
+                    ($0.isExclusive ? free[$0.key]?.last : current[$0.key]) != nil
+                })
+            else { continue }
             return take(served, of: owner, at: now)
         }
         for (index, owner) in turns.enumerated() {
@@ -212,7 +243,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         _ waiting: Waiting, of owner: Owner, at now: Instant
     ) -> (ticket: Ticket, decision: Decision)? {
         dequeue(waiting.ticket)
-        return decide(waiting.key, of: owner, at: now).map { (waiting.ticket, $0) }
+        return decide(waiting.key, of: owner, waiting.isExclusive, at: now).map { (waiting.ticket, $0) }
     }
 
     /// A call has waited for long enough, and goes. Returns what it has waited for.
@@ -234,16 +265,20 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     // MARK: Sessions
 
     /// The handshake of a session succeeded: all that joined hold a lease on it now.
-    package mutating func opened(_ id: ID) { records[id]?.state = .ready }
+    package mutating func opened(_ id: ID) {
+        records[id]?.state = .ready
+        letTake(id)
+    }
 
     /// The handshake failed: the session does not exist, and nobody holds a lease on it.
     package mutating func failed(_ id: ID) { remove(id) }
 
     /// A call is over. Returns whether the session is to be closed now.
-    package mutating func release(_ id: ID, at now: Instant) -> Bool {
+    package mutating func release(_ id: ID, isExclusive: Bool = false, at now: Instant) -> Bool {
         guard let place = records.index(forKey: id) else { preconditionFailure("a lease was released twice") }
         records.values[place].uses -= 1
         records.values[place].lastUsed = now
+        if isExclusive { giveBack(id, place) }
         let record = records.values[place]
         precondition(record.uses >= 0, "a lease was released twice")
         guard record.state == .retired, record.uses == 0 else { return false }
@@ -251,12 +286,42 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return true
     }
 
+    private mutating func giveBack(_ id: ID, _ place: [ID: Record].Index) {
+        precondition(records.values[place].isTaken, "a lease was released twice")
+        records.values[place].isTaken = false
+        letTake(id)
+    }
+
+    /// Lets an exclusive call have a session that none has, if it can be had.
+    private mutating func letTake(_ id: ID) {
+        guard let record = records[id], record.state == .ready, !record.isTaken, !record.isShared else { return }
+        if current[record.key] == id {
+            free[record.key, default: []].insert(id, at: 0)
+        } else {
+            free[record.key, default: []].append(id)
+        }
+    }
+
+    private mutating func letNoneTake(_ id: ID, of key: Key) {
+        guard let index = free[key]?.firstIndex(of: id) else { return }
+        free[key]?.remove(at: index)
+        if free[key]?.isEmpty == true { free[key] = nil }
+    }
+
+    /// The session asked when no exclusive call could answer: it keeps what it was told then, and is for shared calls only.
+    package mutating func share(_ id: ID) {
+        guard let record = records[id] else { return }
+        records[id]?.isShared = true
+        letNoneTake(id, of: record.key)
+    }
+
     /// The session is not to be used by further calls. Harmless when it is retired or gone. Returns whether it is to be
     /// closed now.
     package mutating func retire(_ id: ID) -> Bool {
         guard let record = records[id] else { return false }
         records[id]?.state = .retired
-        if current[record.key] == id { current[record.key] = nil }
+        letNoneTake(id, of: record.key)
+        replace(id, of: record.key)
         guard record.uses == 0 else { return false }
         remove(id)
         return true
@@ -285,8 +350,14 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     private mutating func remove(_ id: ID) {
         guard let record = records.removeValue(forKey: id) else { return }
-        if current[record.key] == id { current[record.key] = nil }
+        letNoneTake(id, of: record.key)
+        replace(id, of: record.key)
         let rest = held[record.owner, default: 1] - 1
         held[record.owner] = rest == 0 ? nil : rest
+    }
+
+    /// Shared calls use another session of the key than this one, if there is one that nobody has.
+    private mutating func replace(_ id: ID, of key: Key) {
+        if current[key] == id { current[key] = free[key]?.first }
     }
 }

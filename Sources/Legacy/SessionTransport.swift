@@ -30,6 +30,15 @@ protocol SessionTransport: AnyObject {
     /// Whether the server can tell something on its own account.
     func hasPushChannel() async -> Bool
 
+    /// Whether ``hasPushChannel()`` would answer at once.
+    var knowsPushChannel: Bool { get }
+
+    /// The server's name of the session; nil where it has none.
+    var sessionID: [UInt8]? { get }
+
+    /// Whether the server keeps a session, so that it knows what an answer is to.
+    var isKept: Bool { get }
+
     /// Whether the server still serves the session: what one asks when an answer leaves that in doubt.
     func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool
 

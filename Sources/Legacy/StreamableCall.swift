@@ -10,10 +10,18 @@ final class StreamableCall: LegacyCall {
     private var exchange: BackendExchange
     private var pause: Pause?
     private var cancellation: BackendError?
+    /// When it fails if it has no answer.
+    private var end: Instant
+    /// Whether the server waits for an answer of the client, so that nothing is expected of it.
+    private var isSuspended = false
+    private var silence: Duration?
+    /// The least between two attempts to take up a stream on which nothing is expected.
+    private static let suspendedDelay: Duration = .seconds(1)
 
     init(_ terms: Terms, by transport: StreamableHTTP, _ exchange: BackendExchange) {
         self.transport = transport
         self.exchange = exchange
+        end = terms.end
         super.init(terms)
     }
 
@@ -30,7 +38,8 @@ final class StreamableCall: LegacyCall {
                 guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
                     let resumption = exchange.resumption
                 else { throw error }
-                fruitless = exchange.hasDelivered ? 1 : fruitless + 1
+                // A server that waits for its client has nothing to say on a stream, however often it is taken up.
+                if !isSuspended { fruitless = exchange.hasDelivered ? 1 : fruitless + 1 }
                 try await resume(resumption)
             }
         }
@@ -50,10 +59,11 @@ final class StreamableCall: LegacyCall {
     private func resume(_ resumption: StreamResumption) async throws(BackendError) {
         let pause = Pause(on: terms.session.loop)
         self.pause = pause
-        await pause.wait(resumption.delay)
+        await pause.wait(isSuspended ? max(resumption.delay, StreamableCall.suspendedDelay) : resumption.delay)
         self.pause = nil
         if let cancellation { throw cancellation }
-        exchange = transport.resume(resumption, credentials: terms.credentials, until: terms.end)
+        exchange = transport.resume(resumption, credentials: terms.credentials, until: end)
+        if isSuspended { exchange.suspend() } else { exchange.expect(until: end, silence: silence) }
     }
 
     /// The answer, if it is among what the server sent at once; the rest is served.
@@ -106,6 +116,20 @@ final class StreamableCall: LegacyCall {
             throw BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC")
         }
     }
+
+    override func suspend() {
+        isSuspended = true
+        exchange.suspend()
+    }
+
+    override func goOn(until end: Instant, silence: Duration?) {
+        isSuspended = false
+        self.end = end
+        self.silence = silence
+        exchange.expect(until: end, silence: silence)
+    }
+
+    override var lastEventID: [UInt8]? { exchange.resumption?.lastEventID }
 
     override func fail(with error: BackendError) {
         cancellation = error

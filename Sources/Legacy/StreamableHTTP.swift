@@ -15,7 +15,7 @@ final class StreamableHTTP: SessionTransport {
     /// Of the request that opened the session; for what is done on the session's own account.
     private let credentials: Credentials
     /// Nil where the server issues none and keeps no state.
-    private var sessionID: [UInt8]?
+    private(set) var sessionID: [UInt8]?
     /// The negotiated one; nil before there is one.
     private var revision: Revision?
     /// The head of every call.
@@ -161,6 +161,10 @@ final class StreamableHTTP: SessionTransport {
 
     /// The GET stream is there, or is being opened for longer than a server takes that has none.
     func hasPushChannel() async -> Bool { await pushStream?.isOffered() ?? false }
+
+    var knowsPushChannel: Bool { pushStream?.isDecided ?? true }
+
+    var isKept: Bool { sessionID != nil }
 
     // MARK: The end
 

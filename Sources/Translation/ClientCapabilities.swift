@@ -39,6 +39,15 @@ package enum ClientCapabilities {
         return object(members)
     }
 
+    /// One of the two.
+    ///
+    /// - Parameter canBeAsked: whether the server may ask during calls.
+    package static func legacy(
+        _ capabilities: JSONValue?, in document: JSONDocument, canBeAsked: Bool
+    ) -> [UInt8] {
+        canBeAsked ? exclusive(capabilities, in: document) : legacy(capabilities, in: document)
+    }
+
     /// Nil when there are none but tasks.
     private static func extensions(of capabilities: JSONValue, in document: JSONDocument) -> [UInt8]? {
         guard let extensions = document.value("extensions", of: capabilities, .object) else { return nil }

@@ -15,7 +15,8 @@ package enum Cue: Sendable, Hashable {
         case .promptsListChanged: self = .promptsListChanged
         case .resourcesListChanged: self = .resourcesListChanged
         case .resourceUpdated(let uri): self = .resourceUpdated(uri)
-        case .progress, .logMessage, .notForClients, .other, .malformed: return nil
+        case .progress, .logMessage, .questionWithdrawn, .elicitationCompleted, .notForClients, .other, .malformed:
+            return nil
         }
     }
 

@@ -34,8 +34,8 @@ package struct NotificationTranslation {
             return text(of: message)
         case .other:
             return text(of: message)
-        case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated, .notForClients,
-            .malformed:
+        case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated, .questionWithdrawn,
+            .elicitationCompleted, .notForClients, .malformed:
             return nil
         }
     }

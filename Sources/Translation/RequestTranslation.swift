@@ -7,10 +7,14 @@ package struct RequestContext: Sendable {
     package let id: Int
     /// The revision that the session negotiated.
     package let revision: Revision
+    /// Whether the server is to tell of progress even if the client did not ask for it: another request of the client, with a
+    /// token of its own, may come to wait for the same call.
+    package let wantsProgress: Bool
 
-    package init(id: Int, revision: Revision) {
+    package init(id: Int, revision: Revision, wantsProgress: Bool = false) {
         self.id = id
         self.revision = revision
+        self.wantsProgress = wantsProgress
     }
 }
 
@@ -38,14 +42,14 @@ package enum RequestTranslation {
 
     /// Whether the request, as nearly every one, loses members of `params` and else stays as it is.
     private static func isTranslatedByRemoval(_ request: ModernRequest, in context: RequestContext) -> Bool {
-        !keepsMeta(of: request) && !isOldCompletion(request, in: context)
+        !context.wantsProgress && !keepsMeta(of: request) && !isOldCompletion(request, in: context)
     }
 
     private static func splice(_ request: ModernRequest, in context: RequestContext) -> JSONSplice {
         let document = request.document
         var splice = JSONSplice(document)
         splice.remove(from: request.params) { isModernParameter($0, in: document) }
-        if keepsMeta(of: request) {
+        if context.wantsProgress || keepsMeta(of: request) {
             translateMeta(of: request, with: context, in: &splice)
         } else {
             splice.remove("_meta", from: request.params)
@@ -75,10 +79,11 @@ package enum RequestTranslation {
     ) {
         let document = request.document
         splice.remove(from: request.meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
-        if let token = document.value(MetaKey.progressToken, of: request.meta) {
+        let token = document.value(MetaKey.progressToken, of: request.meta)
+        if token != nil || context.wantsProgress {
             var own = [UInt8]()
             own.appendJSON(context.id)
-            splice.replace(token, with: own)
+            splice.set(MetaKey.progressToken, to: own, in: request.meta)
         }
         request.trace?.add(to: request.meta, in: &splice)
     }

@@ -10,7 +10,11 @@ package enum ServerNotification: Sendable, Equatable {
     case toolsListChanged, promptsListChanged, resourcesListChanged
     /// The URI in UTF-8.
     case resourceUpdated([UInt8])
-    /// Says something to Remora alone, or to nobody: its own questions, tasks that no client knows of.
+    /// The server takes back its question with this id, as it spelled it (basic/utilities/cancellation).
+    case questionWithdrawn([UInt8])
+    /// The user has done what a page asked for; its elicitation's id in UTF-8 (2025-11-25, client/elicitation).
+    case elicitationCompleted([UInt8])
+    /// Says something to nobody: tasks that no client knows of.
     case notForClients
     /// The server's own invention. It is about the request on whose stream it comes.
     case other
@@ -30,8 +34,9 @@ package enum ServerNotification: Sendable, Equatable {
         case "notifications/prompts/list_changed": self = .promptsListChanged
         case "notifications/resources/list_changed": self = .resourcesListChanged
         case "notifications/resources/updated": self = .resourceUpdated(message)
-        case "notifications/cancelled", "notifications/initialized", "notifications/elicitation/complete",
-            "notifications/tasks/status", "notifications/roots/list_changed":
+        case "notifications/cancelled": self = .questionWithdrawn(message)
+        case "notifications/elicitation/complete": self = .elicitationCompleted(message)
+        case "notifications/initialized", "notifications/tasks/status", "notifications/roots/list_changed":
             self = .notForClients
         default:
             // A name of another shape could be taken for a request or for something of 2026-07-28.
@@ -53,6 +58,20 @@ package enum ServerNotification: Sendable, Equatable {
             let bytes = message.document.stringBytes(uri)
         else { return .malformed }
         return .resourceUpdated(bytes)
+    }
+
+    private static func questionWithdrawn(_ message: Envelope) -> ServerNotification {
+        guard let id = message.params.flatMap({ message.document.value("requestId", of: $0) }),
+            Envelope.isValidID(id, in: message.document)
+        else { return .malformed }
+        return .questionWithdrawn(Array(message.document.raw(id)))
+    }
+
+    private static func elicitationCompleted(_ message: Envelope) -> ServerNotification {
+        guard let id = message.params.flatMap({ message.document.value("elicitationId", of: $0) }),
+            let bytes = message.document.stringBytes(id)
+        else { return .malformed }
+        return .elicitationCompleted(bytes)
     }
 
     private static func logMessage(_ message: Envelope) -> ServerNotification {

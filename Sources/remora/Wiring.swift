@@ -134,11 +134,18 @@ struct Wiring: Sendable {
                 maxSessions: max(1, configuration.sessions.max / shards),
                 maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
                 idleTimeout: configuration.sessions.idleTimeout))
+        let interaction = configuration.interaction
+        let calls = ParkedCalls(
+            owner: replicas.owner,
+            settings: ParkingSettings(
+                parkTimeout: interaction.parkTimeout, maxParked: max(1, interaction.maxParked / shards),
+                maxParkedPerPrincipal: max(1, interaction.maxParkedPerPrincipal / shards)))
         let gateway = Gateway(
             settings: gatewaySettings(isLoopback: listener.address.isLoopback), backend: backend, sessions: sessions,
-            replicas: replicas, key: key, seal: seal, log: log)
+            calls: calls, replicas: replicas, key: key, seal: seal, log: log)
         return Service(
-            on: loop, listener: listener, gateway: gateway, sessions: sessions, backend: backend, replicas: replicas,
+            on: loop, listener: listener, gateway: gateway, sessions: sessions, calls: calls, backend: backend,
+            replicas: replicas,
             limits: HTTPServerConnection.Limits(
                 head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
@@ -178,7 +185,8 @@ struct Wiring: Sendable {
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
-            trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth)
+            trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth,
+            isInteractive: configuration.backend.interactive)
     }
 }
 

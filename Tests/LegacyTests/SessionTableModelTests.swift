@@ -24,8 +24,11 @@ private struct History {
     private struct Call {
         let id: Int
         let key: Int
+        let isExclusive: Bool
     }
 
+    /// The first of the keys with exclusive calls.
+    private static let firstAsked = 4
     private static let idleTimeout = Duration.seconds(30)
 
     private(set) var table: SessionTable<Int, Int>
@@ -33,7 +36,7 @@ private struct History {
     private(set) var open: Set<Int> = []
     private let limits: SessionTable<Int, Int>.Limits
     /// Tickets of calls for which there was no room, in their order.
-    private var queue: [(ticket: Int, key: Int)] = []
+    private var queue: [(ticket: Int, key: Int, isExclusive: Bool)] = []
     private var lastTicket = 0
     private var random: SplitMix
     private var now = Instant(nanoseconds: 0)
@@ -43,6 +46,8 @@ private struct History {
     private var calls: [Call] = []
     private var waiting: [Call] = []
     private var retired: Set<Int> = []
+    /// Sessions that asked when nobody could answer.
+    private var shared: Set<Int> = []
 
     init(seed: UInt64) {
         random = SplitMix(state: seed)
@@ -57,33 +62,35 @@ private struct History {
 
     mutating func step() {
         now = now + .milliseconds(Int.random(in: 0...4000, using: &random))
-        switch Int.random(in: 0..<11, using: &random) {
+        switch Int.random(in: 0..<12, using: &random) {
         case 0..<4: lease(Int.random(in: 0..<7, using: &random))
         case 4..<7: release()
         case 7: settle()
         case 8: retire()
         case 9: giveUp()
+        case 10: share()
         default: expire()
         }
         letNext()
     }
 
     private mutating func lease(_ key: Int) {
-        let decision = table.lease(key, of: owner(of: key), at: now)
+        let isExclusive = key >= Self.firstAsked && Bool.random(using: &random)
+        let decision = table.lease(key, of: owner(of: key), isExclusive: isExclusive, at: now)
         let own = queue.count { owner(of: $0.key) == owner(of: key) }
         switch decision {
         case .wait(let ticket):
             #expect(ticket > lastTicket, "a ticket was used twice")
             lastTicket = ticket
             #expect(queue.count < limits.waiting && own < limits.waitingPerOwner)
-            queue.append((ticket, key))
+            queue.append((ticket, key, isExclusive))
             checkNoRoom(for: key)
         case .full(let limit):
             #expect(limit == .queue)
             #expect(queue.count == limits.waiting || own == limits.waitingPerOwner)
             checkNoRoom(for: key)
         case .use, .join, .open:
-            take(decision, for: key)
+            take(decision, for: key, isExclusive)
         }
     }
 
@@ -93,12 +100,12 @@ private struct History {
                 Issue.record("a call was let that does not wait")
                 return
             }
-            let key = queue.remove(at: index).key
+            let (_, key, isExclusive) = queue.remove(at: index)
             if case .open = decision {
                 let isOvertaken = queue[..<index].contains { owner(of: $0.key) == owner(of: key) }
                 #expect(!isOvertaken, "an earlier call of the same owner still waits")
             }
-            take(decision, for: key)
+            take(decision, for: key, isExclusive)
         }
         for call in queue { checkNoRoom(for: call.key) }
     }
@@ -121,15 +128,16 @@ private struct History {
 
     private func held(by owner: Int) -> [Int] { open.filter { keys[$0].map(self.owner) == owner } }
 
-    private mutating func take(_ decision: SessionTable<Int, Int>.Decision, for key: Int) {
+    private mutating func take(_ decision: SessionTable<Int, Int>.Decision, for key: Int, _ isExclusive: Bool) {
         switch decision {
         case .use(let id):
             #expect(open.contains(id) && opening[id] == nil && !retired.contains(id))
-            calls.append(Call(id: id, key: key))
+            calls.append(Call(id: id, key: key, isExclusive: isExclusive))
+            if isExclusive { #expect(!shared.contains(id), "a session that is for shared calls only") }
             #expect(calls.allSatisfy { $0.id != id || $0.key == key }, "two keys on one session")
         case .join(let id):
-            #expect(opening[id] == key)
-            waiting.append(Call(id: id, key: key))
+            #expect(opening[id] == key && !isExclusive)
+            waiting.append(Call(id: id, key: key, isExclusive: isExclusive))
         case .open(let id, let evicted):
             if let evicted {
                 let isShareFull = held(by: owner(of: key)).count == limits.sessionsPerOwner
@@ -140,7 +148,7 @@ private struct History {
             #expect(open.insert(id).inserted, "a number was used twice")
             keys[id] = key
             opening[id] = key
-            waiting.append(Call(id: id, key: key))
+            waiting.append(Call(id: id, key: key, isExclusive: isExclusive))
             #expect(held(by: owner(of: key)).count <= limits.sessionsPerOwner)
         case .wait, .full:
             Issue.record("no decision")
@@ -151,7 +159,7 @@ private struct History {
         guard let index = calls.indices.randomElement(using: &random) else { return }
         let call = calls.remove(at: index)
         let isLast = !isUsed(call.id)
-        let isToClose = table.release(call.id, at: now)
+        let isToClose = table.release(call.id, isExclusive: call.isExclusive, at: now)
         #expect(isToClose == (isLast && retired.contains(call.id)))
         if isToClose { close(call.id) }
     }
@@ -180,6 +188,12 @@ private struct History {
         if isToClose { close(id) }
     }
 
+    private mutating func share() {
+        guard let id = open.subtracting(opening.keys).sorted().randomElement(using: &random) else { return }
+        table.share(id)
+        shared.insert(id)
+    }
+
     private mutating func expire() {
         let due = table.nextExpiry
         let expired = table.expire(at: now)
@@ -198,8 +212,13 @@ private struct History {
     }
 
     func checkInvariants(_ step: Int) -> Bool {
-        let current = calls.filter { !retired.contains($0.id) } + opening.map { Call(id: $0.key, key: $0.value) }
-        let sessions = Dictionary(grouping: current, by: \.key).mapValues { Set($0.map(\.id)) }
+        let current =
+            calls.filter { !retired.contains($0.id) }
+            + opening.map { Call(id: $0.key, key: $0.value, isExclusive: false) }
+        let sessions = Dictionary(grouping: current.filter { $0.key < Self.firstAsked }, by: \.key)
+            .mapValues { Set($0.map(\.id)) }
+        let taken = calls.filter(\.isExclusive).map(\.id)
+        #expect(Set(taken).count == taken.count, "two exclusive calls on one session after step \(step)")
         let isOnePerKey = sessions.values.allSatisfy { $0.count == 1 }
         let isWithinLimit = table.count <= limits.sessions && table.count == open.count
         #expect(isOnePerKey, "two sessions for one key after step \(step)")

@@ -92,6 +92,81 @@ import Testing
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .open(2, evicted: 1))])
     }
 
+    // MARK: Exclusive calls
+
+    private func take(_ key: String, in table: inout Table, at seconds: Int64) -> Table.Decision {
+        table.lease(key, of: String(key.prefix(1)), isExclusive: true, at: Self.at(seconds))
+    }
+
+    @Test func exclusiveCallsHaveASessionEach() {
+        var table = table(max: 3)
+        #expect(take("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(take("a", in: &table, at: 0) == .open(2, evicted: nil), "not the one that is opened for another")
+        table.opened(1)
+        table.opened(2)
+        #expect(take("a", in: &table, at: 1) == .open(3, evicted: nil))
+        table.opened(3)
+        #expect(take("a", in: &table, at: 2) == .wait(1))
+        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == false)
+        #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(2))])
+    }
+
+    @Test func sharedCallsUseOneThatAnExclusiveCallHas() {
+        var table = table(max: 1)
+        #expect(take("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(lease("a", in: &table, at: 0) == .join(1))
+        table.opened(1)
+        #expect(lease("a", in: &table, at: 1) == .use(1))
+        #expect(take("a", in: &table, at: 2) == .wait(1))
+        #expect(table.release(1, isExclusive: true, at: Self.at(3)) == false)
+        #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(1))], "shared calls are no hindrance")
+    }
+
+    @Test func theSharedSessionIsTakenLast() throws {
+        var table = table()
+        let shared = try open("a", in: &table)
+        #expect(take("a", in: &table, at: 1) == .use(shared))
+        #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
+        table.opened(2)
+        for id in [2, shared] { #expect(table.release(id, isExclusive: true, at: Self.at(3)) == false) }
+        #expect(take("a", in: &table, at: 4) == .use(2))
+        #expect(lease("a", in: &table, at: 4) == .use(shared))
+    }
+
+    @Test func aSessionThatAskedNobodyServesSharedCallsOnly() throws {
+        var table = table()
+        let first = try open("a", in: &table)
+        table.share(first)
+        #expect(lease("a", in: &table, at: 1) == .use(first))
+        #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
+        table.opened(2)
+        table.share(2)
+        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == false)
+        #expect(table.takeReady("a", at: Self.at(4)) == nil)
+    }
+
+    @Test func anotherSessionIsSharedWhenTheSharedOneIsLost() throws {
+        var table = table(max: 3)
+        let shared = try open("a", in: &table)
+        #expect(take("a", in: &table, at: 1) == .use(shared))
+        #expect(take("a", in: &table, at: 1) == .open(2, evicted: nil))
+        table.opened(2)
+        #expect(table.release(2, isExclusive: true, at: Self.at(2)) == false)
+        #expect(table.retire(shared) == false)
+        #expect(lease("a", in: &table, at: 3) == .use(2))
+        #expect(table.release(shared, isExclusive: true, at: Self.at(4)) == false, "the first call shares it still")
+        #expect(table.release(shared, at: Self.at(4)) == true)
+    }
+
+    @Test func anIdleSessionOfAnotherKeyMakesRoomForAnExclusiveCall() throws {
+        var table = table(max: 2)
+        let other = try open("b", in: &table)
+        #expect(table.release(other, at: Self.at(1)) == false)
+        #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
+        #expect(take("a", in: &table, at: 3) == .open(3, evicted: other))
+        #expect(take("a", in: &table, at: 4) == .wait(1))
+    }
+
     // MARK: Room
 
     @Test func theIdleSessionThatWasUsedLongestAgoMakesRoom() throws {

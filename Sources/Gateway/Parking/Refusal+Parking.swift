@@ -31,6 +31,12 @@ extension Refusal {
         "The interaction was lost before it came to an end, and the operation may have partly run: "
         + "check before you call again."
 
+    /// Of `tools/call` there is a result instead, ``declinedText``.
+    static let declined = Refusal(status: 200, code: ErrorCode.internalError, message: declinedText)
+
+    static let declinedText =
+        "The call was not run: the user declined to open a page that the server needs visited first."
+
     static let tooManyParked = Refusal(
         status: 503, code: ErrorCode.internalError,
         message: "Too many calls wait for answers of their clients. Nothing was run. Try again later, "

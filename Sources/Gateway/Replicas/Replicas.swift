@@ -90,6 +90,9 @@ package final class Replicas {
         }
     }
 
+    /// Whether there are others to whom a request may come.
+    var hasPeers: Bool { shards.count > 1 || !peers.isEmpty }
+
     /// Says in a `requestState` that this loop has the call.
     package var owner: [UInt8] { CallOwner(replica: settings.name, loop: index).bytes }
 

@@ -171,8 +171,9 @@ final class SubscriptionChannel {
         return new.session
     }
 
-    /// The session has ended. Makes another, if somebody listens.
-    func sessionEnded() {
+    /// A session of this key has ended. Makes another, if it was this one's and somebody listens.
+    func ended(_ session: LegacySession) {
+        guard lease?.session === session else { return }
         giveBack()
         guard !listeners.isEmpty, !isRenewing, !isClosed else { return }
         isRenewing = true

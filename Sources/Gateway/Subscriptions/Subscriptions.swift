@@ -11,7 +11,12 @@ final class Subscriptions {
     private let sessions: SessionPool
     private var channels: [SessionKey: SubscriptionChannel] = [:]
 
-    init(sessions: SessionPool) { self.sessions = sessions }
+    private let settings: GatewaySettings
+
+    init(sessions: SessionPool, settings: GatewaySettings) {
+        self.sessions = sessions
+        self.settings = settings
+    }
 
     /// Where a subscription hears of changes, until it leaves.
     struct Place {
@@ -41,7 +46,8 @@ final class Subscriptions {
         }
         let key = SessionKey(
             principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(request.clientCapabilities, in: request.document))
+            capabilities: ClientCapabilities.legacy(
+                request.clientCapabilities, in: request.document, canBeAsked: settings.isInteractive))
         let channel = channel(for: key, caller.credentials)
         do throws(BackendError) {
             let membership = try await channel.join(subscription, wanting: filter)
@@ -62,7 +68,7 @@ final class Subscriptions {
         return channel
     }
 
-    /// A server told another replica, on a session of this caller.
+    /// A server told this on a session of this caller, here or at another replica.
     func heard(_ cue: Cue, by principal: KeyedHash) {
         for (key, channel) in channels where key.principal == principal { channel.heard(cue) }
     }
@@ -72,9 +78,11 @@ final class Subscriptions {
     func heard(_ event: SessionEvent) {
         switch event {
         case .opened: break
-        case .changed(let key, let cue): channels[key]?.heard(cue)
+        case .changed(let key, let cue):
+            // As with lists: of all of the principal's sessions, perhaps only this one was told.
+            heard(cue, by: key.principal)
         case .unheard(let key): channels[key]?.missed()
-        case .ended(let key): channels[key]?.sessionEnded()
+        case .ended(let key, let session, _): channels[key]?.ended(session)
         }
     }
 

@@ -26,6 +26,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import McpError
+from mcp.shared.message import ServerMessageMetadata
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -104,6 +105,16 @@ TOOLS = [
         data={},
     ),
     tool("meta", "Gives back the _meta that arrived, and the request's headers."),
+    tool(
+        "ask",
+        "Asks the client `questions` in turn (elicitation, sampling or roots; a list asks at once), and tells the answers.",
+        questions={"type": "array"},
+        get={"type": "boolean"},
+        who={"type": "string"},
+        logs={"type": "boolean"},
+    ),
+    tool("visit", "Has the user open a page, and then waits for `seconds` more.", seconds={"type": "number"}),
+    tool("gated", "Fails with the pages (-32042) that the user has not been to yet.", pages={"type": "integer"}),
     tool("näme ünicode", "Has a name that does not fit into a header as it is."),
 ]
 
@@ -164,6 +175,10 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
             meta = context.meta.model_dump(mode="json", exclude_none=True) if context.meta is not None else {}
             headers = dict(context.request.headers) if context.request is not None else {}
             return text(json.dumps({"meta": meta, "headers": headers}))
+        case "ask":
+            return text(json.dumps(await ask_in_turn(arguments)))
+        case "visit":
+            return text(await visit(arguments.get("seconds", 0)))
         case "näme ünicode":
             return text("found")
     raise ValueError(f"Unknown tool: {name}")
@@ -179,6 +194,85 @@ async def tell(step: int, steps: int, what: str, *, logs: bool) -> None:
         await context.session.send_log_message("info", what, "lab", context.request_id)
 
 
+# Questions.
+
+answered: Counter[str] = Counter()
+"""How often each question was answered, by the call's name and the question's number."""
+
+
+async def ask(kind: str, *, get: bool, message: str = "?") -> Any:
+    """Asks the client, on the stream of the request or on the GET stream, and returns its result."""
+    context = server.request_context
+    related = None if get else context.request_id
+    metadata = ServerMessageMetadata(related_request_id=related) if related is not None else None
+    match kind:
+        case "elicitation":
+            schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+            params: Any = {"message": message, "requestedSchema": schema}
+            request = types.ElicitRequest.model_validate({"method": "elicitation/create", "params": params})
+            result: Any = types.ElicitResult
+        case "sampling":
+            content = {"role": "user", "content": {"type": "text", "text": message}}
+            params = {"messages": [content], "maxTokens": 10, "includeContext": "none"}
+            request = types.CreateMessageRequest.model_validate({"method": "sampling/createMessage", "params": params})
+            result = types.CreateMessageResult
+        case "roots":
+            request, result = types.ListRootsRequest(method="roots/list"), types.ListRootsResult
+        case _:
+            raise ValueError(kind)
+    answer = await context.session.send_request(types.ServerRequest(request), result, metadata=metadata)
+    return answer.model_dump(mode="json", exclude_none=True, by_alias=True)
+
+
+async def ask_in_turn(arguments: dict[str, Any]) -> list[Any]:
+    found: list[Any] = []
+    name = arguments.get("who", "")
+    for number, kinds in enumerate(arguments.get("questions", ["elicitation"]), 1):
+        several = kinds if isinstance(kinds, list) else [kinds]
+        answers: dict[int, Any] = {}
+
+        async def one(place: int, kind: str) -> None:
+            message = f"{name} {number}.{place}"
+            try:
+                answers[place] = await ask(kind, get=arguments.get("get", False), message=message)
+                answered[message] += 1
+            except McpError as error:
+                answers[place] = {"error": error.error.code}
+
+        async with anyio.create_task_group() as group:
+            for place, kind in enumerate(several, 1):
+                group.start_soon(one, place, kind)
+        found += [answers[place] for place in sorted(answers)]
+        await tell(number, len(arguments["questions"]), f"{name} {number}", logs=arguments.get("logs", False))
+        if "fails" in arguments and any("error" in each for each in found):
+            raise RuntimeError("the client did not answer")
+    return found
+
+
+visits: set[str] = set()
+"""Pages that a user has been to."""
+
+
+async def visit(seconds: float) -> str:
+    context = server.request_context
+    id = f"visit-{context.request_id}"
+    answer = await context.session.elicit_url("Please sign in.", "https://example.com/" + id, id, context.request_id)
+    if answer.action != "accept":
+        return answer.action
+    await anyio.sleep(seconds)
+    await context.session.send_elicit_complete(id)
+    return "visited"
+
+
+def pages_to_visit(count: int) -> list[Any]:
+    missing = [f"page-{number}" for number in range(count) if f"page-{number}" not in visits]
+    visits.update(missing)  # As if the user went there at once.
+    return [
+        {"mode": "url", "message": f"Visit {page}.", "url": f"https://example.com/{page}", "elicitationId": page}
+        for page in missing
+    ]
+
+
 # The SDK's decorator turns every exception of a tool into a result: a JSON-RPC error is answered before it.
 _call_tool = server.request_handlers[types.CallToolRequest]
 
@@ -187,6 +281,11 @@ async def call_tool_or_error(request: types.CallToolRequest) -> types.ServerResu
     if request.params.name == "rpc_error":
         chosen = request.params.arguments or {}
         raise McpError(types.ErrorData(**{"code": -32000, "message": "an error of the server", **chosen}))
+    if request.params.name == "gated":
+        missing = pages_to_visit((request.params.arguments or {}).get("pages", 1))
+        if missing:
+            raise McpError(types.ErrorData(code=-32042, message="Visit first.", data={"elicitations": missing}))
+        return types.ServerResult(types.CallToolResult(content=[types.TextContent(type="text", text="gated")]))
     return await _call_tool(request)
 
 
@@ -220,6 +319,8 @@ async def read_resource(uri: Any) -> list[ReadResourceContents]:
             return [ReadResourceContents("Tëxt\n", "text/plain")]
         case "blob":
             return [ReadResourceContents(bytes(range(256)), "application/octet-stream")]
+        case "asks":
+            return [ReadResourceContents(json.dumps(await ask("elicitation", get=False)), "application/json")]
         case name if name.startswith("item/"):
             return [ReadResourceContents(name, "text/plain")]
     raise McpError(types.ErrorData(code=-32002, message="Resource not found", data={"uri": str(uri)}))
@@ -233,6 +334,10 @@ async def list_prompts() -> list[types.Prompt]:
 
 @server.get_prompt()
 async def get_prompt(name: str, arguments: dict[str, str] | None) -> types.GetPromptResult:
+    if name == "ask":
+        answer = json.dumps(await ask("elicitation", get=False))
+        content = types.TextContent(type="text", text=answer)
+        return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=content)])
     if name != "greet":
         raise McpError(types.ErrorData(code=-32602, message=f"Unknown prompt: {name}"))
     content = types.TextContent(type="text", text=f"Hello, {(arguments or {}).get('name', 'you')}!")
@@ -262,7 +367,7 @@ class Recorder:
             # Some versions keep those that were deleted.
             sessions = sum(not each._terminated for each in self.manager._server_instances.values())
             counts = {"http": self.http, "methods": self.methods, "tools": self.tools, "ends": ends}
-            record = {**counts, "sessions": sessions}
+            record = {**counts, "sessions": sessions, "answered": answered}
             return await JSONResponse(record)(scope, receive, send)
         self.http[scope["method"]] += 1
         body = b""

@@ -1,0 +1,64 @@
+import JSONText
+import Legacy
+import MCP
+import Translation
+
+/// How a call ended that clients may have been asked during.
+enum Ending: Sendable {
+    case answered(LegacyAnswer, from: ServerInfo)
+    /// - Parameter afterQuestions: whether a client was asked before: then what was done is lost with it.
+    case failed(BackendError, afterQuestions: Bool)
+
+    /// Whether the server said that the call failed.
+    var isFailure: Bool {
+        guard case .answered(let answer, _) = self else { return false }
+        guard case .result(let result) = answer.outcome else { return true }
+        let document = answer.document
+        return document.value("isError", of: result).flatMap { document.boolean($0) } == true
+    }
+
+    /// What a client gets that sent `request`.
+    func outcome(for request: ModernRequest, _ settings: GatewaySettings) -> Exchange.Outcome {
+        switch self {
+        case .answered(let answer, let serverInfo):
+            if case .error(let error) = answer.outcome,
+                case .missing(let capabilities) = URLElicitationRequired(error, in: answer.document, answering: request)
+            {
+                return .refused(.missingCapabilities(capabilities))
+            }
+            do throws(BackendError) {
+                return .answered(try Answer(answer, from: serverInfo, answering: request, settings.caching))
+            } catch {
+                return .failed(error)
+            }
+        case .failed(let error, let afterQuestions):
+            return afterQuestions && error.losesInteraction ? .lost(request) : .failed(error)
+        }
+    }
+}
+
+extension Exchange.Outcome {
+    /// There is no call any more that could go on, and what it did before is not known.
+    static func lost(_ request: ModernRequest) -> Exchange.Outcome {
+        guard request.method == .callTool else { return .refused(.interactionLost) }
+        let text = MultiRoundTrip.toolFailure(Refusal.interactionLostText, serverInfo: nil, answering: request)
+        return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
+    }
+
+    /// The user would not go where the server needs them to have been.
+    static func declined(_ request: ModernRequest) -> Exchange.Outcome {
+        guard request.method == .callTool else { return .refused(.declined) }
+        let text = MultiRoundTrip.toolFailure(Refusal.declinedText, serverInfo: nil, answering: request)
+        return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
+    }
+}
+
+extension BackendError {
+    /// Whether nobody knows what became of a call that had asked its client something.
+    fileprivate var losesInteraction: Bool {
+        switch kind {
+        case .noAnswer, .outcomeUnknown, .sessionLost, .unavailable, .rejected: true
+        case .unauthorized, .busy, .silent, .overdue, .cancelled: false
+        }
+    }
+}

@@ -1,0 +1,446 @@
+import Crypto
+import HTTPWire
+import JSONText
+import Legacy
+import MCP
+import Reactor
+import Telemetry
+import Translation
+
+/// A call during which the server may ask the client, with a session to itself. It carries out what ``ParkedCall`` decides,
+/// and outlives the requests that wait for it.
+///
+/// It lives in the task that carries it and, once its client was asked, in `ParkedCalls`.
+final class InteractiveCall {
+    typealias Machine = ParkedCall<Ending>
+
+    /// Questions of the handshake that are kept until the call is ready to ask them. No server has as many.
+    private static let maxEarly = 32
+    /// How long a server that keeps no sessions may be silent after an answer. Most of them lose it, and would be silent for
+    /// ever; those that do not go on at once.
+    private static let sessionlessSilence: Duration = .seconds(10)
+
+    let id: CallID
+    /// The request that began it: what the server gets.
+    let request: ModernRequest
+    private let context: Interactions
+    private let key: SessionKey
+    private let fields: HTTPFields
+    /// Whoever sent the latest request: their credentials go with what is sent now.
+    private(set) var caller: Caller
+    private var legs: [Int: CallLeg] = [:]
+    /// Nil until the call can be sent.
+    private(set) var machine: Machine?
+    private var early: [Envelope] = []
+    private(set) var lease: Lease?
+    private(set) var call: LegacyCall?
+    private var waiter: ListWaiter?
+    private var deadline: Deadline?
+    /// When the latest request has waited for long enough.
+    private var end: Instant
+    private var isSuspended = false
+    /// Whether the session is not fit for another call.
+    private var isSpoilt = false
+    /// Whether a client heard anything of this run of the call, so that another run would tell it twice.
+    private var wasTold = false
+    private var parkedSince: Instant?
+    private var parked: Duration = .zero
+    /// What was answered so far, for a replica that has to begin anew.
+    private(set) var answers: [RequestState.Answer] = []
+
+    init(_ leg: CallLeg, in context: Interactions) {
+        id = CallID(random: SecureRandom.bytes)
+        request = leg.request
+        fields = leg.fields
+        caller = leg.caller
+        end = leg.end
+        key = SessionKey(
+            principal: leg.caller.principal,
+            capabilities: ClientCapabilities.exclusive(leg.request.clientCapabilities, in: leg.request.document))
+        self.context = context
+    }
+
+    private var sessions: SessionPool { context.sessions }
+    var parkTimeout: Duration { context.calls.settings.parkTimeout }
+    var owner: [UInt8] { context.calls.owner }
+    var hasPeers: Bool { context.hasPeers }
+    private(set) lazy var digest = RequestState.digest(of: request)
+
+    /// Whether the response is there, and only kept.
+    var isDone: Bool { machine?.isDone == true }
+
+    // MARK: Requests of the client
+
+    /// Begins the call with the request that it was made of.
+    func begin(_ leg: CallLeg) {
+        attach(leg)
+        sessions.loop.spawn { await self.run() }
+    }
+
+    /// A retry whose `requestState` names this call.
+    func retry(_ leg: CallLeg) {
+        let responses: InputResponses
+        do throws(InputFlaw) {
+            responses = try InputResponses(of: leg.request)
+        } catch {
+            return leg.finish(.refused(.wrongAnswer(error)))
+        }
+        attach(leg)
+        if hasPeers { keepAnswers(of: leg.request) }
+        caller = leg.caller
+        end = leg.end
+        if let level = leg.request.logLevel, let session = lease?.session {
+            sessions.loop.spawn { [caller] in await session.log(from: level, credentials: caller.credentials) }
+        }
+        step { $0.retried(leg.machineLeg, responses, at: sessions.loop.now) }
+    }
+
+    private func attach(_ leg: CallLeg) {
+        legs[leg.id] = leg
+        leg.onLeave = { self.left(leg) }
+    }
+
+    private func left(_ leg: CallLeg) {
+        legs[leg.id] = nil
+        guard machine != nil else {
+            waiter?.cancel()
+            return release()
+        }
+        step { $0.left(leg.id, at: sessions.loop.now) }
+    }
+
+    private func keepAnswers(of retry: ModernRequest) {
+        let document = retry.document
+        guard let responses = document.value("inputResponses", of: retry.params) else { return }
+        for question in machine?.open ?? [] where question.isAsked {
+            guard let member = document.members(of: responses).first(where: { document.name(of: $0) == question.key })
+            else { continue }
+            answers.append(
+                RequestState.Answer(key: Array(question.key.utf8), text: Array(document.raw(member.value))))
+        }
+        // More than a state takes: without them, the rest is worth nothing.
+        if !RequestState.canHold(answers) { answers = [] }
+    }
+
+    // MARK: Sending
+
+    private func run() async {
+        do throws(BackendError) {
+            if let refusal = try await prepare() { return settle(.refused(refusal)) }
+        } catch {
+            return settle(.failed(error))
+        }
+        guard let lease, let leg = legs.values.first else { return }
+        machine = Machine(
+            leg.machineLeg, phase: .predispatch, revision: lease.session.handshake.revision,
+            times: ParkingTimes(park: parkTimeout))
+        for question in early { _ = asked(question) }
+        early = []
+        guard machine?.open.isEmpty == true else { return }
+        machine?.sent()
+        await carry()
+    }
+
+    /// Gets a session and whatever has to be known before the call is sent. Nothing of the client's call has been sent when
+    /// this returns.
+    private func prepare() async throws(BackendError) -> Refusal? {
+        let session = try await lease().session
+        if let refusal = SessionRules.refusal(of: request, on: session) { return refusal }
+        // What the server asks on the GET stream before that is there is lost, and its call hangs for ever.
+        if !session.knowsPushChannel { _ = await session.hasPushChannel() }
+        try checkWaiting()
+        if request.method == .callTool {
+            let parameters =
+                if let ready = session.readyHeaderParameters { ready } else { try await headerParameters(of: session) }
+            if let refusal = SessionRules.refusal(of: request, fields, by: parameters) { return refusal }
+        }
+        if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
+        try checkWaiting()
+        return nil
+    }
+
+    private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
+        let waiter = ListWaiter()
+        self.waiter = waiter
+        defer { self.waiter = nil }
+        if legs.isEmpty { waiter.cancel() }
+        return try await context.lists.headerParameters(for: session, key: key, caller.credentials, waiter)
+    }
+
+    /// A session for this call alone. It is held until `release`.
+    private func lease() async throws(BackendError) -> Lease {
+        let lease =
+            if let ready = sessions.readyExclusiveLease(key) { ready } else {
+                try await sessions.lease(key, isExclusive: true, credentials: caller.credentials)
+            }
+        self.lease = lease
+        lease.session.interaction = self
+        try checkWaiting()
+        return lease
+    }
+
+    private func checkWaiting() throws(BackendError) {
+        guard legs.isEmpty else { return }
+        release()
+        throw BackendError(.cancelled, "the client went away")
+    }
+
+    /// The call ends before it was sent.
+    private func settle(_ outcome: Exchange.Outcome) {
+        let waiting = legs.values
+        legs = [:]
+        for leg in waiting { leg.finish(outcome) }
+        release()
+    }
+
+    /// Sends the call and waits for what becomes of it; once more, as a new request, where that can do no harm.
+    private func carry() async {
+        var attempts = Attempts()
+        while let lease {
+            let session = lease.session
+            let call = session.call(
+                request, credentials: caller.callFields, until: end, wantsProgress: true, listener: self)
+            self.call = call
+            isSuspended = false
+            wasTold = false
+            do throws(BackendError) {
+                let answer = try await call.answer()
+                self.call = nil
+                return ended(answer, from: session.handshake.serverInfo)
+            } catch {
+                self.call = nil
+                if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+                do throws(BackendError) {
+                    // Who was told something already would be told it again.
+                    guard !wasTold, !legs.isEmpty else { throw error }
+                    try attempts.failed(
+                        error, mayRepeat: SessionRules.mayRepeat(request, on: session, context.settings))
+                    if error.kind == .sessionLost { sessions.retire(lease) }
+                    if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+                    release()
+                    try await renewSession()
+                } catch {
+                    return ended(attempts.told(error))
+                }
+            }
+        }
+    }
+
+    private func renewSession() async throws(BackendError) {
+        let session = try await lease().session
+        if !session.knowsPushChannel { _ = await session.hasPushChannel() }
+        try checkWaiting()
+    }
+
+    private func ended(_ answer: LegacyAnswer, from serverInfo: ServerInfo) {
+        let now = sessions.loop.now
+        if case .error(let error) = answer.outcome,
+            case .ask(let pages) = URLElicitationRequired(error, in: answer.document, answering: request)
+        {
+            return step { $0.requires(pages, at: now) { context.calls.take(self, for: key.principal) } }
+        }
+        let ending = Ending.answered(answer, from: serverInfo)
+        step { $0.finished(ending, isFailure: ending.isFailure, at: now) }
+    }
+
+    private func ended(_ error: BackendError) {
+        // Whatever still runs there would ask the next call that has the session.
+        isSpoilt = !error.isBeforeDispatch
+        if error.kind == .sessionLost, let lease { sessions.retire(lease) }
+        step { machine in
+            let wasAsked = machine.round > 0
+            return machine.finished(
+                .failed(error, afterQuestions: wasAsked), isFailure: false, at: sessions.loop.now)
+        }
+    }
+
+    // MARK: Carrying out
+
+    private func step(_ event: (inout Machine) -> [Machine.Action]) {
+        guard machine != nil else { return }
+        let wasDone = isDone
+        for action in event(&machine!) { perform(action) }
+        if isDone, !wasDone {
+            context.calls.numbers.finished += 1
+            context.calls.done(id)
+        }
+        adjust()
+    }
+
+    private func perform(_ action: Machine.Action) {
+        switch action {
+        case .reply(let text): reply(text)
+        case .ask(let waiting, let questions, let round): ask(waiting, questions, round)
+        case .forward(let waiting, let heard): for leg in waiting { legs[leg.id]?.hear(heard) }
+        case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
+        case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
+        case .cancel: abandon()
+        case .dispatch: sessions.loop.spawn { await self.carry() }
+        case .release: release()
+        case .discardSession:
+            isSpoilt = true
+            release()
+        case .warn(let rounds):
+            context.log.write(.warning, "interaction_rounds") { line in
+                line.field("rounds", rounds)
+                line.field("principal", key.principal.short)
+            }
+        case .forget: context.calls.forget(id)
+        }
+    }
+
+    /// Sets the time for what the machine waits for, and lets the server be silent while it waits for the client.
+    private func adjust() {
+        guard let machine else { return }
+        if let due = machine.deadline {
+            let deadline = self.deadline ?? makeDeadline()
+            deadline.set(due)
+        } else {
+            deadline?.set(nil)
+        }
+        let now = sessions.loop.now
+        if legs.isEmpty {
+            if parkedSince == nil { parkedSince = now }
+        } else if let since = parkedSince.take() {
+            parked += now - since
+        }
+        let isWaitedFor = !machine.open.isEmpty || legs.isEmpty
+        guard isWaitedFor != isSuspended else { return }
+        isSuspended = isWaitedFor
+        if isWaitedFor {
+            call?.suspend()
+        } else {
+            let isKept = lease?.session.isKept ?? true
+            call?.goOn(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
+        }
+    }
+
+    private func makeDeadline() -> Deadline {
+        let deadline = Deadline(on: sessions.loop)
+        deadline.onExpiry = { [unowned self] in step { $0.tick(at: sessions.loop.now) } }
+        self.deadline = deadline
+        return deadline
+    }
+
+    private func reply(_ text: [UInt8]) {
+        guard let session = lease?.session else { return }
+        let call = call
+        sessions.loop.spawn { [caller] in
+            do throws(BackendError) {
+                try await session.notify(text, credentials: caller.credentials)
+            } catch {
+                call?.fail(with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
+            }
+        }
+    }
+
+    private func abandon() {
+        call?.askToStop(BackendError(.cancelled, "the client went away, or did not come back"))
+        guard let machine, machine.round > 0 else { return }
+        context.calls.numbers.abandoned += 1
+        context.log.write(.info, "interaction_abandoned") { line in
+            line.field("method", request.method.name)
+            line.field("principal", key.principal.short)
+            line.field("rounds", machine.round)
+        }
+    }
+
+    /// Gives the session back.
+    private func release() {
+        guard let lease = lease.take() else { return }
+        lease.session.interaction = nil
+        for question in early { lease.session.answer(question, for: nil, credentials: caller.credentials) }
+        early = []
+        if isSpoilt {
+            call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
+            sessions.giveUp(lease)
+        }
+        sessions.release(lease)
+    }
+
+    /// The response is not kept any longer.
+    func forget() { deadline?.set(nil) }
+
+    /// Ends the call: the process is about to stop.
+    func stop() {
+        deadline?.set(nil)
+        call?.cancel(BackendError(.cancelled, "Remora stops"))
+        isSpoilt = true
+        release()
+    }
+
+    // MARK: Answering
+
+    private func ask(_ waiting: [Machine.Leg], _ questions: [Machine.Question], _ round: Int) {
+        guard let serverInfo = lease?.session.handshake.serverInfo, let machine else { return }
+        context.calls.numbers.rounds += 1
+        context.calls.numbers.questions += questions.count
+        wasTold = true
+        let state = context.sealed(RequestState(of: self, machine), for: caller)
+        for leg in waiting {
+            legs[leg.id]?.questions = questions.count
+            finish(leg.id) { leg in
+                let text = MultiRoundTrip.inputRequired(
+                    questions.map { ($0.key, $0.request) }, requestState: state, serverInfo: serverInfo.text,
+                    answering: leg.request)
+                return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
+            }
+        }
+    }
+
+    private func finish(_ legID: Int, _ outcome: (CallLeg) -> Exchange.Outcome) {
+        guard let leg = legs.removeValue(forKey: legID) else { return }
+        leg.rounds = machine?.round ?? 0
+        leg.parked = parked
+        leg.finish(outcome(leg))
+    }
+
+    private func outcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> Exchange.Outcome {
+        switch outcome {
+        case .answered(let ending): ending.outcome(for: leg.request, context.settings)
+        case .missingCapabilities(let missing): .refused(.missingCapabilities(missing))
+        case .declined: .declined(leg.request)
+        }
+    }
+
+    private func outcome(_ rejection: Machine.Rejection, for leg: CallLeg) -> Exchange.Outcome {
+        switch rejection {
+        case .wrongAnswer(let flaw): return .refused(.wrongAnswer(flaw))
+        case .missingCapabilities(let missing): return .refused(.missingCapabilities(missing))
+        case .lost:
+            context.calls.numbers.lost += 1
+            return .lost(leg.request)
+        case .full: return .refused(.tooManyParked)
+        }
+    }
+}
+
+// MARK: What the server says
+
+extension InteractiveCall: QuestionListener {
+    func heard(_ notification: Envelope, _ kind: ServerNotification) {
+        wasTold = true
+        step { $0.heard(Heard(message: notification, kind: kind)) }
+    }
+
+    var hasRoom: Bool { legs.values.allSatisfy(\.responder.hasRoom) }
+
+    func room() async {
+        if let slow = legs.values.first(where: { !$0.responder.hasRoom }) { await slow.responder.room() }
+    }
+
+    func asked(_ question: Envelope) -> Bool {
+        guard machine != nil else {
+            guard early.count < InteractiveCall.maxEarly else { return false }
+            early.append(question)
+            return true
+        }
+        wasTold = true
+        step { $0.asked(question, at: sessions.loop.now) { context.calls.take(self, for: key.principal) } }
+        return true
+    }
+
+    func withdrawn(_ questionID: [UInt8]) { step { $0.withdrawn(questionID, at: sessions.loop.now) } }
+
+    func completed(_ elicitationID: [UInt8]) { step { $0.completed(elicitationID, at: sessions.loop.now) } }
+}

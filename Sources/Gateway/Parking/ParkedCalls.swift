@@ -1,0 +1,81 @@
+import Crypto
+import Reactor
+
+/// The calls of one loop during which clients were asked, by the id that `requestState` has. It outlives the gateways of the
+/// loop: a retry finds its call under whatever configuration it comes.
+package final class ParkedCalls {
+    /// Names this loop in what it seals (`Replicas.owner`), so that a retry that comes elsewhere can be brought here.
+    package let owner: [UInt8]
+    let settings: ParkingSettings
+
+    private var places: ParkingPlaces
+    private var calls: [CallID: InteractiveCall] = [:]
+    private var lastLeg = 0
+    private let emptied = Wakeup()
+    var numbers = ParkingCounts()
+
+    package init(owner: [UInt8], settings: ParkingSettings) {
+        self.owner = owner
+        self.settings = settings
+        places = ParkingPlaces(max: settings.maxParked, maxPerPrincipal: settings.maxParkedPerPrincipal)
+    }
+
+    /// What was counted so far.
+    package var counts: ParkingCounts {
+        var counts = numbers
+        counts.kept = calls.values.count { $0.isDone }
+        counts.parked = calls.count - counts.kept
+        return counts
+    }
+
+    /// A number for a request that waits for a call.
+    func nextLeg() -> Int {
+        lastLeg += 1
+        return lastLeg
+    }
+
+    func call(_ id: CallID) -> InteractiveCall? { calls[id] }
+
+    /// A place for a call whose client is about to be asked; false when there is none.
+    func take(_ call: InteractiveCall, for principal: KeyedHash) -> Bool {
+        switch places.take(call.id, for: principal) {
+        case .full:
+            numbers.full += 1
+            return false
+        case .taken(let evicted):
+            if let evicted { calls.removeValue(forKey: evicted)?.forget() }
+            calls[call.id] = call
+            return true
+        }
+    }
+
+    /// The response of the call is there.
+    func done(_ id: CallID) {
+        guard calls[id] != nil else { return }
+        places.done(id)
+        emptied.signal()
+    }
+
+    /// Nothing will come of the call any more.
+    func forget(_ id: CallID) {
+        guard calls.removeValue(forKey: id) != nil else { return }
+        places.leave(id)
+        emptied.signal()
+    }
+
+    // MARK: The end
+
+    /// Whether a client may still come back for a call that is not at its end.
+    package var isBusy: Bool { calls.values.contains { !$0.isDone } }
+
+    /// Waits until that is no longer so, or until `wake` is called.
+    package func change() async { await emptied.wait() }
+
+    package func wake() { emptied.signal() }
+
+    /// Cancels every call: the process is about to stop.
+    package func stop() {
+        for call in calls.values { call.stop() }
+        calls = [:]
+    }
+}

@@ -1,0 +1,44 @@
+import HTTPWire
+import JSONText
+import Legacy
+import MCP
+import Translation
+
+/// Why a request is not sent on a session, whichever lane it takes: what the server lacks, and what it says of its tools.
+enum SessionRules {
+    static func refusal(of request: ModernRequest, on session: LegacySession) -> Refusal? {
+        if let capability = request.method.requiredCapability, !session.handshake.offers(capability) {
+            return .methodNotFound("\(request.method.name)", "This server has no \(capability.rawValue).")
+        }
+        do throws(Refusal) {
+            try ParameterRules.check(request)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// - Parameters:
+    ///   - fields: the header of the request.
+    ///   - parameters: what the server's tools want in it.
+    static func refusal(of request: ModernRequest, _ fields: HTTPFields, by parameters: HeaderParameters) -> Refusal? {
+        guard !parameters.isEmpty, let name = request.document.value("name", of: request.params),
+            let tool = request.document.stringBytes(name)
+        else { return nil }
+        do throws(Refusal) {
+            try HeaderParameterRules.check(request, fields, parameters[tool])
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Whether a call that the server may have got can be sent once more without harm.
+    static func mayRepeat(_ request: ModernRequest, on session: LegacySession, _ settings: GatewaySettings) -> Bool {
+        if request.method.isSafeToRepeat { return true }
+        guard settings.trustsAnnotations, let name = request.document.value("name", of: request.params) else {
+            return false
+        }
+        return request.document.stringBytes(name).map { session.toolMayBeRepeated($0) } ?? false
+    }
+}
