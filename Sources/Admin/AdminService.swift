@@ -4,7 +4,8 @@ import HTTPWire
 package import Reactor
 package import Telemetry
 
-/// What an operator and his machines ask: probes, metrics and the status page, on a listener of their own.
+/// What an operator and his machines ask: probes, metrics and the status page, on a listener of their own, where the
+/// configuration has one.
 ///
 /// It lives on one loop, and gets copies of what the others count through their shards.
 package final class AdminService {
@@ -20,9 +21,11 @@ package final class AdminService {
         maxBody: 0, headerTimeout: .seconds(5), bodyTimeout: .seconds(1), idleTimeout: .seconds(75))
 
     private let loop: Loop
-    private let listener: Listener
+    private var listener: Listener?
     private let shards: [Shard]
-    private let settings: AdminSettings
+    /// What it shows beside numbers, and whom.
+    package var settings: AdminSettings
+    package var reloads = ReloadCounts()
     private let log: Log
     private let recent: RecentTraffic
     private let startWallClock = ProcessNumbers.wallClock()
@@ -31,41 +34,47 @@ package final class AdminService {
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     private var isDraining = false
 
-    /// Binds and listens, but accepts nothing before `start`.
-    ///
     /// - Parameter shards: all that serve clients; the first of them tries whether the server can be reached.
-    package init(
-        on loop: Loop, address: SocketAddress, shards: [Shard], settings: AdminSettings, log: Log
-    ) throws(SystemError) {
+    package init(on loop: Loop, shards: [Shard], settings: AdminSettings, log: Log) {
         self.loop = loop
         self.shards = shards
         self.settings = settings
         self.log = log
         recent = RecentTraffic(at: loop.now)
         sampling = Deadline(on: loop)
-        listener = try Listener(
-            on: loop, address: address, maxConnections: AdminService.maxConnections, shared: false)
-    }
-
-    package var address: SocketAddress { listener.address }
-
-    package func begin() {
-        listener.start { [unowned self] socket in
-            let connection = HTTPServerConnection(socket, on: loop, limits: AdminService.limits)
-            connections[ObjectIdentifier(connection)] = connection
-            loop.spawn { await self.serve(connection) }
-        }
         sampling.onExpiry = { [unowned self] in
             loop.spawn { await self.sample() }
         }
+    }
+
+    /// A listener for ``listen(on:)``, which accepts nothing before.
+    package func listener(on address: SocketAddress) throws(SystemError) -> Listener {
+        try Listener(on: loop, address: address, maxConnections: AdminService.maxConnections, shared: false)
+    }
+
+    /// Is to be found there from now on, and nowhere else; nil: nowhere.
+    package func listen(on listener: Listener?) {
+        close()
+        self.listener = listener
+        guard let listener else { return }
+        listener.start { [unowned self, weak listener] socket in
+            let connection = HTTPServerConnection(socket, on: loop, limits: AdminService.limits)
+            connections[ObjectIdentifier(connection)] = connection
+            loop.spawn {
+                await self.serve(connection)
+                listener?.connectionClosed()
+            }
+        }
         sampling.set(after: RecentTraffic.interval)
+        log.write(.info, "admin_listening") { $0.field("address", "\(listener.address)") }
     }
 
     /// Remora takes no more clients: `/readyz` says so from now on.
     package func drain() { isDraining = true }
 
     package func close() {
-        listener.close()
+        listener?.close()
+        listener = nil
         sampling.set(nil)
         for connection in connections.values { connection.close() }
     }
@@ -74,6 +83,7 @@ package final class AdminService {
 
     private func sample() async {
         recent.note(await counts().requests.answerDurations, at: loop.now)
+        if listener == nil { return }
         sampling.set(after: RecentTraffic.interval)
     }
 
@@ -96,7 +106,6 @@ package final class AdminService {
     private func serve(_ connection: HTTPServerConnection) async {
         await answerAll(on: connection)
         connections[ObjectIdentifier(connection)] = nil
-        listener.connectionClosed()
     }
 
     private func answerAll(on connection: HTTPServerConnection) async {

@@ -8,6 +8,7 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 
+#include <linux/filter.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -17,3 +18,17 @@ static inline int remora_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CL
 // accept4 is declared only for _GNU_SOURCE, which no module here may decide alone (see above).
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 static inline int remora_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+// Lets a listening TCP socket hear no first SYN any more, while connections that are being made still come about. The
+// filter sees a packet from its TCP header on, whose byte 13 has the flags (RFC 9293 section 3.1): SYN is 2, ACK is 16.
+static inline int remora_ignore_newcomers(int fd) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 18),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+    };
+    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}

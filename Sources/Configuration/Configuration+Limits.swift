@@ -27,7 +27,7 @@ extension Configuration {
         package var connectTimeout: Duration
         /// How long an answer may be silent before it becomes a stream with a sign of life: 100 ms to 10 minutes.
         package var keepAliveInterval: Duration
-        /// How long calls in flight may go on after SIGTERM: 0 to 1 hour.
+        /// How long the end may take after SIGTERM, calls in flight and the end of all sessions included: 0 to 1 hour.
         package var shutdownTimeout: Duration
     }
 }

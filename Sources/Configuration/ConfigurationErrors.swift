@@ -19,12 +19,22 @@ package struct ConfigurationErrors: Error, Equatable, CustomStringConvertible {
         self.init(file: file, issues: [issue], omitted: 0)
     }
 
+    /// A line for each issue, with its place and without the line of the file; for a log.
+    package var lines: [String] {
+        var lines = issues.map { "\(place(of: $0)): \($0.message)" }
+        if omitted > 0 { lines.append("\(file.printable): and \(omitted) more errors") }
+        return lines
+    }
+
+    private func place(of issue: ConfigurationIssue) -> String {
+        file.printable + (issue.line == 0 ? "" : ":\(issue.line):\(issue.column)")
+    }
+
     /// What to print: for each issue its place and message, then the line with a caret. Holds no value from the
     /// environment. Ends without a line feed.
     package var description: String {
         var lines = issues.map { issue in
-            let place = issue.line == 0 ? "" : ":\(issue.line):\(issue.column)"
-            return "\(file.printable)\(place): \(issue.message)" + (issue.excerpt.map { "\n\($0)" } ?? "")
+            "\(place(of: issue)): \(issue.message)" + (issue.excerpt.map { "\n\($0)" } ?? "")
         }
         if omitted > 0 { lines.append("\(file.printable): and \(omitted) more errors") }
         return lines.joined(separator: "\n")

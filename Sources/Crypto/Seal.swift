@@ -39,7 +39,7 @@ package final class Seal: Sendable {
     package static let maxPayload = 48_000
 
     private let ring: Mutex<KeyRing>
-    private let deployment: [UInt8]
+    private let deployment: Mutex<[UInt8]>
     private let random: @Sendable (Int) -> [UInt8]
 
     /// - Parameters:
@@ -50,12 +50,15 @@ package final class Seal: Sendable {
         ring: KeyRing, deployment: String, random: @escaping @Sendable (Int) -> [UInt8] = SecureRandom.bytes
     ) {
         self.ring = Mutex(ring)
-        self.deployment = Array(deployment.utf8)
+        self.deployment = Mutex(Array(deployment.utf8))
         self.random = random
     }
 
     /// Goes on with another ring. What was sealed by a key that is not in it opens no more.
     package func use(_ ring: KeyRing) { self.ring.withLock { $0 = ring } }
+
+    /// Goes on for another deployment: what was sealed for the one before opens no more.
+    package func use(deployment: String) { self.deployment.withLock { $0 = Array(deployment.utf8) } }
 
     /// - Parameters:
     ///   - payload: at most ``maxPayload`` bytes.
@@ -125,7 +128,7 @@ package final class Seal: Sendable {
 
     /// What is not in the text and yet has to be right.
     private func context(_ key: KeyRing.Key, _ purpose: Purpose) -> [UInt8] {
-        Seal.version + key.id + Array(purpose.rawValue.utf8) + [0] + deployment
+        Seal.version + key.id + Array(purpose.rawValue.utf8) + [0] + deployment.withLock { $0 }
     }
 
     /// Keyed, because credentials that are easy to guess could be found from a plain hash by whoever has the key of the

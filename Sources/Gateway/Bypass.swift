@@ -27,6 +27,8 @@ final class Bypass {
     private let path: ArraySlice<UInt8>
     private let backendHost: String
     private let backendPath: String
+    private var passages: [ObjectIdentifier: PassThrough] = [:]
+    private var isDraining = false
 
     /// Called when the backend turns out to speak 2026-07-28 from now on.
     var onModern: (() -> Void)? {
@@ -34,13 +36,17 @@ final class Bypass {
         set { eras.onModern = newValue }
     }
 
-    init(settings: GatewaySettings, backend: Backend, sessions: SessionPool, callers: CallerRules, log: Log) {
+    init(
+        settings: GatewaySettings, backend: Backend, sessions: SessionPool, callers: CallerRules, memory: LoopMemory,
+        log: Log
+    ) {
         self.settings = settings
         self.backend = backend
         self.callers = callers
         self.log = log
         eras = EraWatch(
-            fixed: settings.era, interval: settings.probeInterval, backend: backend, sessions: sessions, log: log)
+            fixed: settings.era, interval: settings.probeInterval, backend: backend, sessions: sessions, memory: memory,
+            log: log)
         cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
         path = Array(settings.path.utf8)[...]
         backendHost = String(decoding: backend.host, as: UTF8.self)
@@ -73,6 +79,12 @@ final class Bypass {
 
     /// Begins to find out what the backend speaks.
     func start() { eras.start() }
+
+    /// Ends streams that are passed through and would not end by themselves, and those to come.
+    func drain() {
+        isDraining = true
+        for passage in passages.values { passage.drain() }
+    }
 
     private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
         AuthorizationRoute(
@@ -147,7 +159,10 @@ final class Bypass {
         let passage = PassThrough(
             request, to: backend, answering: connection, address: address(for: request.head),
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
+        if isDraining { passage.drain() }
+        passages[ObjectIdentifier(passage)] = passage
         let outcome = await passage.run(PassThrough.message(request, target: target, host: backend.host))
+        passages[ObjectIdentifier(passage)] = nil
         record.status = passage.status ?? 499
         record.responseBytes = passage.responseBytes
         switch outcome {

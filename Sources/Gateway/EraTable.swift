@@ -39,6 +39,12 @@ struct EraTable {
     private static let firstSpacing: Duration = .seconds(1)
     private static let lastSpacing: Duration = .seconds(60)
 
+    /// A verdict, and until when nobody need ask again.
+    struct Known {
+        let verdict: Era
+        let until: Instant
+    }
+
     private let fixed: Era?
     private let interval: Duration
     /// What the last probe that found evidence said.
@@ -57,9 +63,19 @@ struct EraTable {
     /// - Parameters:
     ///   - fixed: the era as it is configured; nil to find it out.
     ///   - interval: between two probes in turn.
-    init(fixed: Era?, interval: Duration) {
+    ///   - known: what another table found out about the same backend.
+    init(fixed: Era?, interval: Duration, known: Known? = nil) {
         self.fixed = fixed
         self.interval = interval
+        verdict = known?.verdict
+        due = known?.until
+        hasProbed = known != nil
+    }
+
+    /// What another table may begin with; nil where something speaks against the verdict.
+    var known: Known? {
+        guard let verdict, let due, !isDoubted, !isDoubtedSince else { return nil }
+        return Known(verdict: verdict, until: due)
     }
 
     /// The era to go by. A backend of which nothing is known counts as legacy: a modern one says so to a handshake.
@@ -67,7 +83,7 @@ struct EraTable {
 
     /// The start. Returns whether to probe.
     mutating func start() -> Bool {
-        guard fixed == nil else { return false }
+        guard fixed == nil, verdict == nil else { return false }
         isProbing = true
         return true
     }

@@ -8,6 +8,7 @@ final class EraWatch {
     private static let patience: Duration = .seconds(2)
 
     private let backend: Backend
+    private let memory: LoopMemory
     private let log: Log
     private var table: EraTable
     private let ended = Gate()
@@ -15,11 +16,15 @@ final class EraWatch {
     /// Called when the backend turns out to speak 2026-07-28 from now on.
     var onModern: (() -> Void)?
 
-    init(fixed: Era?, interval: Duration, backend: Backend, sessions: SessionPool, log: Log) {
+    init(
+        fixed: Era?, interval: Duration, backend: Backend, sessions: SessionPool, memory: LoopMemory, log: Log
+    ) {
         self.backend = backend
+        self.memory = memory
         self.log = log
-        table = EraTable(fixed: fixed, interval: interval)
-        sessions.onDoubt = { [unowned self] in doubt() }
+        let known = memory.era.flatMap { $0.backend == backend.name ? $0.known : nil }
+        table = EraTable(fixed: fixed, interval: interval, known: known)
+        sessions.onDoubt = { [weak self] in self?.doubt() }
     }
 
     /// Asks for the first time. Nobody's credentials are known yet.
@@ -63,12 +68,18 @@ final class EraWatch {
     }
 
     /// Something speaks against the verdict: the next request asks again.
-    func doubt() { table.doubt() }
+    func doubt() {
+        table.doubt()
+        remember()
+    }
+
+    private func remember() { memory.era = table.known.map { (backend.name, $0) } }
 
     private func probe(_ credentials: Credentials) {
         backend.loop.spawn {
             let evidence = await EraProbe.ask(self.backend, credentials: credentials)
             if let era = self.table.ended(evidence, at: .now) { self.turn(to: era) }
+            self.remember()
             self.ended.open()
         }
     }

@@ -1,5 +1,5 @@
 package import Crypto
-package import HTTPTransport
+import HTTPTransport
 import HTTPWire
 import JSONText
 package import Legacy
@@ -14,6 +14,7 @@ package final class Gateway {
     private let admission: AdmissionRules
     private let callers: CallerRules
     private let bypass: Bypass
+    private let backend: Backend
     private let sessions: SessionPool
     private let lists: Lists
     private let subscriptions: Subscriptions
@@ -21,29 +22,30 @@ package final class Gateway {
     private let interactions: Interactions
     private let calls: ParkedCalls
     private let log: Log
-    private let tally = RequestTally()
+    private let tally: RequestTally
 
     /// - Parameters:
+    ///   - memory: that of the loop, which every gateway there shares.
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
     ///   - seal: shared by them too, because what one sealed may come back to another.
-    ///   - calls: of this loop, whichever gateway began them.
-    ///   - replicas: hear what servers say, and answer retries of calls that they have; nil where there are no others.
     package init(
-        settings: GatewaySettings, backend: Backend, sessions: SessionPool, calls: ParkedCalls, replicas: Replicas?,
-        key: HashKey,
+        settings: GatewaySettings, backend: Backend, sessions: SessionPool, memory: LoopMemory, key: HashKey,
         seal: Seal, log: Log
     ) {
         self.settings = settings
+        self.backend = backend
+        tally = memory.tally
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(isolateBy: settings.isolateBy, key: key)
         self.sessions = sessions
         lists = Lists(sessions: sessions, settings: settings, seal: seal)
         subscriptions = Subscriptions(sessions: sessions, settings: settings)
-        self.calls = calls
+        calls = memory.calls
         interactions = Interactions(
-            sessions: sessions, lists: lists, settings: settings, calls: calls, seal: seal, replicas: replicas,
-            log: log)
-        bypass = Bypass(settings: settings, backend: backend, sessions: sessions, callers: callers, log: log)
+            sessions: sessions, lists: lists, settings: settings, calls: memory.calls, seal: seal,
+            replicas: memory.replicas, log: log)
+        bypass = Bypass(
+            settings: settings, backend: backend, sessions: sessions, callers: callers, memory: memory, log: log)
         bypass.onModern = { [subscriptions] in
             sessions.retireAll()
             // Who listens is told to listen again, and then gets the server itself.
@@ -51,11 +53,11 @@ package final class Gateway {
         }
         self.log = log
         knownCallers = KnownCallers(callers, seal: seal)
-        sessions.onEvent = { [lists, subscriptions, callers] event in
+        sessions.onEvent = { [lists, subscriptions, callers, replicas = memory.replicas] event in
             // A client that lists on a cue must not get the old list: it is dropped first.
             lists.heard(event)
             subscriptions.heard(event)
-            if let replicas, case .changed(let key, let cue) = event,
+            if case .changed(let key, let cue) = event,
                 let identity = callers.identity(of: key.principal)
             {
                 replicas.tell(cue, of: identity)
@@ -66,36 +68,51 @@ package final class Gateway {
     /// To be called once, on the loop.
     package func start() { bypass.start() }
 
-    /// Ends what would not end by itself: the process is about to stop.
-    package func drain() { subscriptions.endAll() }
-
-    /// Serves one connection until it is closed.
-    package func serve(_ connection: HTTPServerConnection) async {
-        let responder = Responder(on: connection, maxUnsent: settings.streamBuffer)
-        while true {
-            switch await connection.next() {
-            case .closed:
-                return
-            case .flawed(let flaw):
-                refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
-            case .request(let request):
-                // Whoever listens may do so for days, and does not need the request for it.
-                if let listening = await serve(consume request, by: responder) {
-                    await listen(listening, by: responder)
-                }
-            }
-        }
+    /// Ends what would not end by itself: the process is about to stop, or another gateway serves from now on.
+    package func drain() {
+        subscriptions.drain()
+        bypass.drain()
     }
 
-    /// Serves a connection of another loop, on which come retries that were let in elsewhere.
-    func serveHandedOver(_ connection: HTTPServerConnection) async {
-        while case .request(let request) = await connection.next() {
-            guard PeerTask(request.head.target) != nil else {
-                connection.respond(HTTPResponse(status: 404, closes: true))
-                continue
-            }
-            connection.respond(PeerAnswer.gone)
+    /// The way of answers to a connection. One serves all requests of it, whichever gateway answers.
+    func responder(on connection: HTTPServerConnection) -> Responder {
+        Responder(on: connection, maxUnsent: settings.streamBuffer)
+    }
+
+    /// Answers what cannot be answered and gone on from.
+    func refuse(_ flaw: HTTPRequestFlaw, by responder: Responder) {
+        refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
+    }
+
+    // MARK: Numbers
+
+    package var sessionCounts: SessionCounts { sessions.counts }
+
+    package var connectionCounts: ConnectionCounts { backend.connectionCounts }
+
+    /// See `Backend.checkReachability`.
+    package func checkBackend(patience: Duration) async -> Bool {
+        await backend.checkReachability(patience: patience)
+    }
+
+    // MARK: The end
+
+    /// Another gateway has taken over, and no request is in flight here any more: returns when the last session has been
+    /// ended on the server.
+    func retire() async {
+        lists.close()
+        await sessions.retire()
+        sessions.onEvent = nil
+    }
+
+    // MARK: Other loops and replicas
+
+    /// Answers a request that another loop brings: a retry that was let in elsewhere.
+    func serveHandedOver(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+        guard PeerTask(request.head.target) != nil else {
+            return connection.respond(HTTPResponse(status: 404, closes: true))
         }
+        connection.respond(PeerAnswer.gone)
     }
 
     /// Servers told this to other replicas or loops, on sessions of their callers. It is not told to anybody else.
@@ -108,24 +125,26 @@ package final class Gateway {
         }
     }
 
-    /// What was counted so far.
-    package var counts: RequestCounts { tally.counts }
-
     /// Ends every session. To be called when no request is in flight any more.
-    package func close() async {
+    ///
+    /// - Parameter end: when to leave those alone that are left.
+    func close(until end: Instant) async {
         lists.close()
-        await sessions.closeAll()
+        await sessions.closeAll(until: end)
     }
+
+    // MARK: Requests
 
     /// A subscription that was begun.
-    private struct Listening {
-        let subscription: Subscription
-        let place: Subscriptions.Place
-        let record: RequestRecord
+    struct Listening {
+        fileprivate let subscription: Subscription
+        fileprivate let place: Subscriptions.Place
+        fileprivate let record: RequestRecord
     }
 
-    /// Answers a request, or returns the subscription that it has begun.
-    private func serve(_ request: HTTPServerRequest, by responder: Responder) async -> Listening? {
+    /// Answers a request, or returns the subscription that it has begun, for ``listen(_:by:)``: whoever listens may do so for
+    /// days, and does not need the request for it.
+    func serve(_ request: HTTPServerRequest, by responder: Responder) async -> Listening? {
         let record = RequestRecord(in: tally)
         if let claim = bypass.claim(request, on: responder.connection),
             await bypass.serve(claim, request, on: responder.connection, record)
@@ -223,7 +242,7 @@ package final class Gateway {
     }
 
     /// Serves a subscription until it ends.
-    private func listen(_ listening: Listening, by responder: Responder) async {
+    func listen(_ listening: Listening, by responder: Responder) async {
         await listening.subscription.run()
         listening.place.leave()
         listening.record.notifications = listening.subscription.cues

@@ -1,6 +1,7 @@
 import HTTPTransport
 import HTTPWire
 import Legacy
+import MCP
 import Reactor
 
 /// A request that goes elsewhere as it came, to the backend or to whoever has its call, and its answer, which comes back as
@@ -94,7 +95,6 @@ final class PassThrough: HTTPResponseHandler {
         guard outcome == nil else { return destination.putBack(connection) }
         self.connection = connection
         client.onTaken = { self.resume() }
-        client.onDrain = { self.drain() }
         expectMore()
         connection.send(message, answersTo: self)
     }
@@ -135,17 +135,22 @@ final class PassThrough: HTTPResponseHandler {
         connection = nil
         client.onDisconnect = nil
         client.onTaken = nil
-        client.onDrain = nil
         wakeup.signal()
     }
 
-    /// Remora is to stop. A stream that waits for events would not end by itself; the client opens it again elsewhere.
-    private func drain() {
+    /// What it belongs to is to end. A stream that waits for events would not do so by itself; the client opens another.
+    func drain() {
         isDraining = true
-        guard isStream, request.head.method == .get else { return }
+        guard isStream, waitsForEvents, outcome == nil else { return }
         connection?.close()
         client.endStream()
         finish(.answered)
+    }
+
+    /// Whether it is a GET stream (2025-11-25, basic/transports) or a subscription (2026-07-28, basic/patterns/subscriptions).
+    private var waitsForEvents: Bool {
+        request.head.method == .get
+            || request.head.fields.first(Header.method).map { "\(Method.listen.name)" == $0.string } == true
     }
 
     // MARK: Time

@@ -1,104 +1,290 @@
 package import HTTPTransport
-package import Legacy
+import Legacy
 package import Reactor
 
+/// A configuration, as far as one loop carries it out.
+package struct ServicePlan: Sendable {
+    /// Of each connection of a client.
+    package var connection: HTTPServerConnection.Limits
+    /// How many of them may be open at once on this loop.
+    package var maxConnections: Int
+    /// Of calls that wait for their clients on this loop.
+    package var parking: ParkingSettings
+    /// Makes what answers, on the loop; `isLoopback` says whether only this machine can reach it.
+    package var gateway: @Sendable (_ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool) -> Gateway
+
+    package init(
+        connection: HTTPServerConnection.Limits, maxConnections: Int, parking: ParkingSettings,
+        gateway: @escaping @Sendable (_ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool) -> Gateway
+    ) {
+        self.connection = connection
+        self.maxConnections = maxConnections
+        self.parking = parking
+        self.gateway = gateway
+    }
+}
+
 /// What runs on one loop: a listener, its connections, and the gateway that serves them.
+///
+/// When the configuration changes, another gateway takes over: each connection's next request is its. The one before ends
+/// with its last request.
 package final class Service {
+    /// A gateway, and the requests that it serves.
+    private final class Term {
+        let gateway: Gateway
+        var requests = 0
+        var isOver = false
+        let emptied = Wakeup()
+
+        init(_ gateway: Gateway) { self.gateway = gateway }
+    }
+
     private let loop: Loop
-    private let listener: Listener
-    private let gateway: Gateway
-    private let sessions: SessionPool
-    private let calls: ParkedCalls
-    private let backend: Backend
-    private let replicas: Replicas?
-    private let limits: HTTPServerConnection.Limits
+    private let memory: LoopMemory
+    private var listener: Listener
+    /// Listeners that take no more connections than those that have come already.
+    private var finishing: [ObjectIdentifier: Listener] = [:]
+    /// The listener of a configuration that has not been taken over yet.
+    private var candidate: Listener?
+    private var plan: ServicePlan
+    private var term: Term
+    /// Gateways that were relieved, and have not ended yet.
+    private var relieved: [ObjectIdentifier: Term] = [:]
+    /// What gateways have counted that are no more.
+    private var past = ShardCounts()
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     /// On which other loops bring retries, and through the first of them other replicas.
     private var handedOver: [ObjectIdentifier: HTTPServerConnection] = [:]
-    private let emptied = Wakeup()
+    private var isDraining = false
+    private let changed = Wakeup()
 
-    package init(
-        on loop: Loop, listener: Listener, gateway: Gateway, sessions: SessionPool, calls: ParkedCalls,
-        backend: Backend, replicas: Replicas?, limits: HTTPServerConnection.Limits
-    ) {
+    /// - Parameter replicas: of this loop, for nobody else.
+    package init(on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas) {
         self.loop = loop
+        memory = LoopMemory(replicas: replicas, parking: plan.parking)
         self.listener = listener
-        self.gateway = gateway
-        self.sessions = sessions
-        self.calls = calls
-        self.backend = backend
-        self.replicas = replicas
-        self.limits = limits
+        self.plan = plan
+        term = Term(plan.gateway(loop, memory, listener.address.isLoopback))
     }
 
     /// Begins to accept connections.
     package func start() {
-        gateway.start()
-        listener.start { [unowned self] socket in
-            let connection = HTTPServerConnection(socket, on: loop, limits: limits)
+        term.gateway.start()
+        listen(on: listener)
+    }
+
+    private func listen(on listener: Listener) {
+        listener.start { [unowned self, weak listener] socket in
+            let connection = HTTPServerConnection(socket, on: loop, limits: plan.connection)
             connections[ObjectIdentifier(connection)] = connection
-            loop.spawn { await self.serve(connection) }
+            if isDraining { connection.drain() }
+            loop.spawn {
+                await self.serve(connection)
+                self.connections[ObjectIdentifier(connection)] = nil
+                listener?.connectionClosed()
+                self.changed.signal()
+            }
         }
     }
 
     private func serve(_ connection: HTTPServerConnection) async {
-        await gateway.serve(connection)
-        connections[ObjectIdentifier(connection)] = nil
-        listener.connectionClosed()
-        if connections.isEmpty { emptied.signal() }
-    }
-
-    /// Tells it of all loops of the process, of which this is one. To be called before `start`.
-    func connect(_ shards: [Shard]) { replicas?.connect(shards) }
-
-    /// See `Gateway.hear`.
-    func hear(_ cues: [PeerCue]) { gateway.hear(cues) }
-
-    /// Serves what another loop of the process brings on a connection.
-    func adopt(_ end: SocketEnd) {
-        guard let socket = end.take(on: loop) else { return }
-        let connection = HTTPServerConnection(socket, on: loop, limits: limits)
-        handedOver[ObjectIdentifier(connection)] = connection
-        loop.spawn { [self] in
-            await gateway.serveHandedOver(connection)
-            handedOver[ObjectIdentifier(connection)] = nil
-            if handedOver.isEmpty { emptied.signal() }
+        let responder = term.gateway.responder(on: connection)
+        while true {
+            switch await connection.next() {
+            case .closed:
+                return
+            case .flawed(let flaw):
+                term.gateway.refuse(flaw, by: responder)
+            case .request(let request):
+                let term = begin()
+                if let listening = await term.gateway.serve(consume request, by: responder) {
+                    await term.gateway.listen(listening, by: responder)
+                }
+                end(in: term)
+            }
         }
     }
 
+    /// A request has come. To be followed by one `end(in:)`.
+    private func begin() -> Term {
+        term.requests += 1
+        return term
+    }
+
+    private func end(in term: Term) {
+        term.requests -= 1
+        if term.isOver, term.requests == 0 { term.emptied.signal() }
+    }
+
+    // MARK: Other loops
+
+    /// Tells it of all loops of the process, of which this is one. To be called before `start`.
+    func connect(_ shards: [Shard]) { memory.replicas.connect(shards) }
+
+    /// See `Gateway.hear`.
+    func hear(_ cues: [PeerCue]) { term.gateway.hear(cues) }
+
+    /// Serves what another loop of the process brings on a connection.
+    func adopt(_ socket: SocketEnd) {
+        guard let socket = socket.take(on: loop) else { return }
+        let connection = HTTPServerConnection(socket, on: loop, limits: plan.connection)
+        handedOver[ObjectIdentifier(connection)] = connection
+        loop.spawn { [self] in
+            while case .request(let request) = await connection.next() {
+                let term = begin()
+                await term.gateway.serveHandedOver(request, on: connection)
+                end(in: term)
+            }
+            handedOver[ObjectIdentifier(connection)] = nil
+        }
+    }
+
+    // MARK: Numbers
+
     /// What was counted so far.
     package var counts: ShardCounts {
-        var counts = ShardCounts()
-        counts.requests = gateway.counts
-        counts.sessions = sessions.counts
-        counts.parking = calls.counts
-        counts.backend = backend.connectionCounts
+        var counts = past
+        // Counted in one place for all gateways.
+        counts.requests = memory.tally.counts
+        counts.parking = memory.calls.counts
+        for each in [term] + relieved.values { counts.add(Service.counts(of: each)) }
         counts.connections = connections.count
+        return counts
+    }
+
+    private static func counts(of term: Term) -> ShardCounts {
+        var counts = ShardCounts()
+        counts.sessions = term.gateway.sessionCounts
+        counts.backend = term.gateway.connectionCounts
         return counts
     }
 
     /// See `Backend.checkReachability`.
     package func checkBackend(patience: Duration) async -> Bool {
-        await backend.checkReachability(patience: patience)
+        await term.gateway.checkBackend(patience: patience)
     }
 
-    /// Stops accepting, lets what is in flight finish for as long as `timeout`, then closes everything.
-    package func drain(timeout: Duration) async {
-        listener.close()
-        for connection in connections.values { connection.drain() }
-        gateway.drain()
+    // MARK: Another configuration
+
+    /// Takes the address of another configuration, so that nothing can fail any more when that is taken over.
+    ///
+    /// - Parameter andNext: whether another loop is to listen there too.
+    /// - Returns: the address with its port, and the place for that loop.
+    package func prepare(
+        _ place: Listener.Place, andNext: Bool
+    ) throws(SystemError) -> (address: SocketAddress, next: Listener.Place?) {
+        let listener = try Listener(on: loop, place, maxConnections: 1)
+        candidate = listener
+        return (listener.address, andNext ? try listener.neighbour() : nil)
+    }
+
+    /// The other configuration is not taken over after all.
+    package func forgetPrepared() {
+        candidate?.close()
+        candidate = nil
+    }
+
+    /// Takes over another configuration: what is in flight ends under the one before, and every further request is served
+    /// under this one.
+    package func take(_ plan: ServicePlan) {
+        self.plan = plan
+        if let next = candidate.take() {
+            finish(listener)
+            listener = next
+            next.maxConnections = plan.maxConnections
+            listen(on: next)
+        } else {
+            listener.maxConnections = plan.maxConnections
+        }
+        memory.calls.use(plan.parking)
+        let before = term
+        term = Term(plan.gateway(loop, memory, listener.address.isLoopback))
+        term.gateway.start()
+        before.isOver = true
+        relieved[ObjectIdentifier(before)] = before
+        loop.spawn { await self.end(before) }
+    }
+
+    private func end(_ term: Term) async {
+        term.gateway.drain()
+        while term.requests > 0 { await term.emptied.wait() }
+        await term.gateway.retire()
+        var counts = Service.counts(of: term)
+        // It is no more: only what has happened stays.
+        counts.sessions.open = 0
+        counts.sessions.opening = 0
+        counts.backend.idle = 0
+        past.add(counts)
+        relieved[ObjectIdentifier(term)] = nil
+    }
+
+    // MARK: The end
+
+    private func finish(_ listener: Listener) {
+        finishing[ObjectIdentifier(listener)] = listener
+        listener.onFinished = { [unowned self, unowned listener] in
+            finishing[ObjectIdentifier(listener)] = nil
+            changed.signal()
+        }
+        listener.finish()
+    }
+
+    /// Accepts nobody any more, and returns when no call waits for its client: nobody else could go on with it.
+    package func stopAccepting(until end: Instant) async {
+        finish(listener)
+        term.gateway.drain()
         let deadline = Deadline(on: loop)
         var isOver = false
-        deadline.onExpiry = { [emptied] in
+        deadline.onExpiry = { [memory] in
             isOver = true
-            emptied.signal()
+            memory.calls.wake()
         }
-        deadline.set(after: timeout)
-        while !connections.isEmpty, !isOver { await emptied.wait() }
+        deadline.set(end)
+        while memory.calls.isBusy, !isOver { await memory.calls.change() }
         deadline.set(nil)
+    }
+
+    /// Lets what is in flight finish, then ends every session on the server. To be called after
+    /// ``stopAccepting(until:)``.
+    package func drain(in time: DrainTime) async {
+        isDraining = true
+        for connection in connections.values { connection.drain() }
+        await empties(until: time.endOfCalls)
+        for listener in finishing.values { listener.close() }
         for connection in connections.values { connection.close() }
-        calls.stop()
-        await gateway.close()
+        memory.calls.stop()
+        for each in [term] + relieved.values { await each.gateway.close(until: time.end) }
+    }
+
+    /// Waits until there is no connection any more, and none to come.
+    private func empties(until end: Instant) async {
+        let deadline = Deadline(on: loop)
+        var isOver = false
+        deadline.onExpiry = { [changed] in
+            isOver = true
+            changed.signal()
+        }
+        deadline.set(end)
+        while !(connections.isEmpty && finishing.isEmpty), !isOver { await changed.wait() }
+        deadline.set(nil)
+    }
+}
+
+/// When the end has come how far.
+package struct DrainTime: Sendable {
+    /// Calls that wait for their clients are waited for until then: what comes after takes its time too.
+    package let endOfParking: Instant
+    /// Calls are cut.
+    package let endOfCalls: Instant
+    /// Sessions are left alone.
+    package let end: Instant
+
+    /// - Parameter timeout: for all of it. Some there must be, to tell the server of its sessions.
+    package init(from now: Instant, timeout: Duration) {
+        let timeout = max(timeout, .milliseconds(250))
+        end = now + timeout
+        endOfCalls = end + (.zero - min(.seconds(2), timeout / 4))
+        endOfParking = endOfCalls + .milliseconds(-1500)
     }
 }
 
@@ -131,6 +317,22 @@ package actor Shard {
     /// See `Service.checkBackend`.
     package func checkBackend(patience: Duration) async -> Bool { await service.checkBackend(patience: patience) }
 
+    /// See `Service.prepare`.
+    package func prepare(
+        _ place: Listener.Place, andNext: Bool
+    ) throws(SystemError) -> (address: SocketAddress, next: Listener.Place?) {
+        try service.prepare(place, andNext: andNext)
+    }
+
+    /// See `Service.forgetPrepared`.
+    package func forgetPrepared() { service.forgetPrepared() }
+
+    /// See `Service.take`.
+    package func take(_ plan: ServicePlan) { service.take(plan) }
+
+    /// See `Service.stopAccepting`.
+    package func stopAccepting(until end: Instant) async { await service.stopAccepting(until: end) }
+
     /// See `Service.drain`.
-    package func drain(timeout: Duration) async { await service.drain(timeout: timeout) }
+    package func drain(in time: DrainTime) async { await service.drain(in: time) }
 }

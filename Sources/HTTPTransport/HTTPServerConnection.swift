@@ -63,6 +63,9 @@ package final class HTTPServerConnection: SocketHandler {
     /// How long a refused client may go on sending before the connection is cut, and how long one that sends no more
     /// may wait for an answer.
     private static let lingerTimeout: Duration = .seconds(5)
+    /// How long an idle connection may still bring a request when the service is to end. A client that calls all the time
+    /// is told with its next answer, and loses nothing; one that does not finds out before it calls again.
+    private static let drainTime: Duration = .seconds(1)
 
     private let socket: Socket
     private let loop: Loop
@@ -102,11 +105,6 @@ package final class HTTPServerConnection: SocketHandler {
     }
     /// Called when the client has taken all of a stream that was sent so far, after it had not at once.
     package var onTaken: (() -> Void)?
-    /// Called when the connection is to end as soon as its answer has; at once, if it is to end already. For answers that
-    /// do not end by themselves.
-    package var onDrain: (() -> Void)? {
-        didSet { if isDraining { onDrain?() } }
-    }
     /// Further fields of the answer to the request that is served, whoever makes that answer.
     package var answerFields: [(name: StaticString, value: [UInt8])] = []
 
@@ -145,9 +143,6 @@ package final class HTTPServerConnection: SocketHandler {
                 return arrival
             case .closed:
                 return .closed
-            case .idle where isDraining:
-                close()
-                return .closed
             case .idle, .head, .body, .serving, .closing:
                 await wakeup.wait()
             }
@@ -166,7 +161,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// Goes on to the next request after an answer, first with what came meanwhile.
     private func proceed() {
         phase = .idle
-        deadline.set(after: limits.idleTimeout)
+        deadline.set(after: idleTimeout)
         let pending = unread
         unread = []
         if !pending.isEmpty { decode(pending.span) }
@@ -183,6 +178,10 @@ package final class HTTPServerConnection: SocketHandler {
         case .closing, .closed:
             break
         }
+    }
+
+    private var idleTimeout: Duration {
+        isDraining ? min(HTTPServerConnection.drainTime, limits.idleTimeout) : limits.idleTimeout
     }
 
     private func keep(_ bytes: Span<UInt8>, from offset: Int) {
@@ -252,7 +251,7 @@ package final class HTTPServerConnection: SocketHandler {
     private func finish() {
         guard let head = head.take() else { preconditionFailure("a request ended before it began") }
         isChunkable = head.minorVersion > 0
-        keepAlive = head.keepAlive && !isDraining
+        keepAlive = head.keepAlive
         isHead = head.method == .head
         var body: [UInt8] = []
         swap(&body, &self.body)
@@ -280,19 +279,19 @@ package final class HTTPServerConnection: SocketHandler {
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
         guard case .serving = phase else { return }
         answered()
-        if response.closes { keepAlive = false }
+        if response.closes || isDraining { keepAlive = false }
         let response = complete(response)
         if isHead {
             var head: [UInt8] = []
-            response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &head)
+            response.appendHead(bodySize: body.count, keepAlive: keepAlive, to: &head)
             socket.write(head)
         } else {
             let message = HTTPMessage(body, headSize: 256) {
-                response.appendHead(bodySize: body.count, keepAlive: keepAlive && !isDraining, to: &$0)
+                response.appendHead(bodySize: body.count, keepAlive: keepAlive, to: &$0)
             }
             message.send(on: socket)
         }
-        if !keepAlive || isDraining { finishWriting() }
+        if !keepAlive { finishWriting() }
     }
 
     /// Answers without a body.
@@ -304,7 +303,7 @@ package final class HTTPServerConnection: SocketHandler {
     ///   in chunks, or to a client of HTTP/1.0 until the connection ends.
     package func beginStream(_ response: HTTPResponse, length: HTTPBodyLength = .chunked) {
         guard case .serving = phase else { return }
-        if response.closes { keepAlive = false }
+        if response.closes || isDraining { keepAlive = false }
         let length: HTTPBodyLength =
             switch length {
             case .none, .bytes: length
@@ -312,7 +311,7 @@ package final class HTTPServerConnection: SocketHandler {
             }
         if length == .untilClose { keepAlive = false }
         isChunked = length == .chunked
-        complete(response).appendStreamHead(length, keepAlive: keepAlive && !isDraining, to: &streamHead)
+        complete(response).appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
         if case .bytes(1...) = length { return }
         flushStreamHead()
     }
@@ -348,7 +347,7 @@ package final class HTTPServerConnection: SocketHandler {
             socket.write(end)
         }
         answered()
-        if !keepAlive || isDraining { finishWriting() }
+        if !keepAlive { finishWriting() }
     }
 
     /// Bytes of the answer that the client has not taken yet.
@@ -377,7 +376,6 @@ package final class HTTPServerConnection: SocketHandler {
         deadline.set(nil)
         onDisconnect = nil
         onTaken = nil
-        onDrain = nil
     }
 
     private func finishWriting() {
@@ -397,14 +395,11 @@ package final class HTTPServerConnection: SocketHandler {
 
     // MARK: The end
 
-    /// Answers what is being served, then closes; an idle connection is closed at once.
+    /// The service is to end: from now on an answer says that it is the connection's last (RFC 9112 §9.6). A connection
+    /// that was promised to be kept is kept for a moment, because its client's next request may be on its way.
     package func drain() {
         isDraining = true
-        if case .idle = phase {
-            close()
-            wakeup.signal()
-        }
-        onDrain?()
+        if case .idle = phase { deadline.set(after: idleTimeout) }
     }
 
     /// Closes now. Harmless when it is closed.

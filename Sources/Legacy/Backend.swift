@@ -35,6 +35,8 @@ package final class Backend {
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
     package let host: [UInt8]
+    /// What tells it from other servers, as the configuration names it.
+    package let name: [UInt8]
     package let connections: HTTPConnectionPool
     let health = BackendHealth()
 
@@ -46,6 +48,7 @@ package final class Backend {
     ) {
         self.loop = loop
         self.limits = limits
+        name = Array("\(endpoint) \(target)".utf8)
         self.host = Array(hostField.utf8)
         self.target = Array(target.utf8)
         connections = HTTPConnectionPool(

@@ -38,6 +38,8 @@ package final class SessionPool {
     /// better to hear at once that there is no room. One principal may fill a quarter, so that others can wait too.
     private static let maxWaiting = 1024
     private static let maxWaitingPerPrincipal = 256
+    /// Sessions that are ended on the server at once. Each takes a connection, and a server may take its time.
+    private static let maxEnding = 16
 
     /// A handshake under way, and who waits for it.
     private final class Opening {
@@ -71,6 +73,14 @@ package final class SessionPool {
     private var openedAt: [Table.ID: Instant] = [:]
     private var numbers = SessionCounts()
     private let sweep: Deadline
+    /// Sessions that are still to be ended on the server.
+    private var toEnd: [LegacySession] = []
+    /// How many are being ended.
+    private var ending = 0
+    /// Opened when one has been, or could not be opened.
+    private let ended = Gate()
+    /// Whether nobody is to ask for a session any more, so that none is kept for the next call.
+    private var isRetired = false
     /// As the server called itself last.
     private var serverInfo: ServerInfo?
 
@@ -226,6 +236,7 @@ package final class SessionPool {
     package func release(_ lease: Lease) {
         let now = backend.loop.now
         if table.release(lease.id, isExclusive: lease.isExclusive, at: now) { close(lease.id) }
+        if isRetired { return giveUp(lease.id) }
         letNext()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.
         if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
@@ -283,11 +294,12 @@ package final class SessionPool {
         do throws(BackendError) {
             let session = try await LegacySession.open(
                 on: backend, capabilities: key.capabilities, credentials: credentials)
-            session.onLoss = { [unowned self] in retire(id) }
-            session.onGivenUp = { [unowned self] in giveUp(id) }
-            session.onUnansweredQuestion = { [unowned self] in table.share(id) }
-            session.onCue = { [unowned self] in onEvent?(.changed(key, $0)) }
-            session.onGap = { [unowned self] in onEvent?(.unheard(key)) }
+            // A pool may end before its last session has.
+            session.onLoss = { [weak self] in self?.retire(id) }
+            session.onGivenUp = { [weak self] in self?.giveUp(id) }
+            session.onUnansweredQuestion = { [weak self] in self?.table.share(id) }
+            session.onCue = { [weak self] in self?.onEvent?(.changed(key, $0)) }
+            session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
             if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
             serverInfo = session.handshake.serverInfo
             sessions[id] = session
@@ -304,6 +316,7 @@ package final class SessionPool {
             table.failed(id)
             numbers.failed += 1
             opening.result = .failure(error)
+            ended.open()
             letNext()
             throw error
         }
@@ -317,7 +330,19 @@ package final class SessionPool {
         if let start = openedAt.removeValue(forKey: id) {
             numbers.durations.record(nanoseconds: Int((backend.loop.now - start).nanoseconds))
         }
-        backend.loop.spawn { await session.close() }
+        end(session)
+    }
+
+    /// Has the server end a session, in turn.
+    private func end(_ session: LegacySession) {
+        toEnd.append(session)
+        guard ending < SessionPool.maxEnding else { return }
+        ending += 1
+        backend.loop.spawn {
+            while let next = self.toEnd.popLast() { await next.close() }
+            self.ending -= 1
+            self.ended.open()
+        }
     }
 
     /// A session that is retired ends once, though it is closed later.
@@ -337,12 +362,32 @@ package final class SessionPool {
         sweep.set(table.nextExpiry)
     }
 
+    /// Nobody asks for a session any more: returns when the last one has been ended on the server.
+    package func retire() async {
+        isRetired = true
+        retireAll()
+        while table.count > 0 || ending > 0 { await ended.wait() }
+        sweep.set(nil)
+        backend.connections.closeIdle()
+    }
+
     /// Ends every session on the server. No call may be in flight.
-    package func closeAll() async {
+    ///
+    /// - Parameter end: when to leave those alone that are left.
+    package func closeAll(until end: Instant) async {
         sweep.set(nil)
         let all = sessions.values
         sessions = [:]
-        for session in all { await session.close() }
+        for session in all { self.end(session) }
+        let deadline = Deadline(on: backend.loop)
+        var isOver = false
+        deadline.onExpiry = { [ended] in
+            isOver = true
+            ended.open()
+        }
+        deadline.set(end)
+        while ending > 0, !isOver { await ended.wait() }
+        deadline.set(nil)
         backend.connections.closeIdle()
     }
 }

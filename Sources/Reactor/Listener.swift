@@ -9,17 +9,26 @@ package final class Listener {
     private static let backlog: Int32 = 1024
     /// How long to leave the backlog alone when the process or the system is out of descriptors.
     private static let pauseWithoutDescriptors: Duration = .milliseconds(100)
+    /// How long a connection that is being made when the listener ends may take to come about: a round trip
+    /// in a data centre, many times over.
+    private static let handshakeTime: Duration = .milliseconds(50)
 
     private let loop: Loop
     private let fd: Int32
     private let event = Event()
     private let retry: Deadline
-    private let maxConnections: Int
+    /// How many connections may be open at once. Those that are open stay so when it becomes less.
+    package var maxConnections: Int { didSet { if openConnections < maxConnections { resume() } } }
     private var openConnections = 0
-    private var isClosed = false
     /// The file of a Unix socket, which goes with the listener that made it.
     private var file: SocketFile?
+    package private(set) var isClosed = false
+    private var isFinishing = false
+    /// Whether it closes as soon as nobody waits any more.
+    private var closesWhenEmpty = false
     private var onConnection: ((Socket) -> Void)?
+    /// Called when it has closed by ``finish()``.
+    package var onFinished: (() -> Void)?
 
     /// The address it really listens on, with the port that the system gave when 0 was asked for.
     package let address: SocketAddress
@@ -59,6 +68,26 @@ package final class Listener {
         let copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)
         guard copy >= 0 else { throw SystemError("dup") }
         return Share(fd: copy, address: address, maxConnections: maxConnections)
+    }
+
+    /// Where a listener is to be.
+    package enum Place: Sendable {
+        case at(SocketAddress, shared: Bool, mode: UInt32)
+        case beside(Share)
+    }
+
+    /// The place for a listener of another loop that takes the same connections.
+    package func neighbour() throws(SystemError) -> Place {
+        address.isUnix ? .beside(try share()) : .at(address, shared: true, mode: 0)
+    }
+
+    package convenience init(on loop: Loop, _ place: Place, maxConnections: Int) throws(SystemError) {
+        switch place {
+        case .at(let address, let shared, let mode):
+            try self.init(on: loop, address: address, maxConnections: maxConnections, shared: shared, mode: mode)
+        case .beside(let share):
+            self.init(on: loop, share)
+        }
     }
 
     package init(on loop: Loop, _ share: Share) {
@@ -115,7 +144,12 @@ package final class Listener {
         if openConnections == maxConnections - 1 { resume() }
     }
 
-    private func resume() { if !isClosed { event.add() } }
+    private func resume() {
+        guard !isClosed, onConnection != nil else { return }
+        event.add()
+        // Where nobody waits any more, no event comes to say so.
+        if closesWhenEmpty { accept() }
+    }
 
     private func accept() {
         while !isClosed {
@@ -128,13 +162,36 @@ package final class Listener {
                 event.delete()
                 return retry.set(after: Listener.pauseWithoutDescriptors)
             } else if errno == EAGAIN {
+                if closesWhenEmpty { finished() }
                 return
             }
             // Anything else is the connection's own trouble, over before it began: take the next.
         }
     }
 
-    /// Stops listening. Connections that it accepted live on.
+    /// Stops listening without losing anybody: who knocks from now on is not heard, and who was heard before is still let in.
+    /// A client whose connection the kernel has made knows nothing of whether it was accepted, and may have sent a request
+    /// already; to close at once would reset it.
+    package func finish() {
+        guard !isClosed, !isFinishing else { return }
+        isFinishing = true
+        // A Unix socket that has no name any more is found by nobody.
+        file?.remove()
+        // Without the filter somebody might still come between the last `accept` and the end; nothing worse.
+        _ = remora_ignore_newcomers(fd)
+        retry.onExpiry = { [unowned self] in
+            closesWhenEmpty = true
+            resume()
+        }
+        retry.set(after: Listener.handshakeTime)
+    }
+
+    private func finished() {
+        close()
+        onFinished?()
+    }
+
+    /// Stops listening at once. Connections that it accepted live on.
     package func close() {
         guard !isClosed else { return }
         isClosed = true

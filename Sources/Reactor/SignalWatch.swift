@@ -11,6 +11,8 @@ package final class SignalWatch {
     package static let terminate: Int32 = SIGTERM
     /// SIGINT, as Ctrl-C sends it.
     package static let interrupt: Int32 = SIGINT
+    /// SIGHUP, by which services are told to read their configuration anew.
+    package static let hangup: Int32 = SIGHUP
 
     package init(_ signal: Int32, on loop: Loop, _ onSignal: @escaping () -> Void) {
         self.loop = loop

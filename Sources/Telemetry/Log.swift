@@ -20,26 +20,33 @@ package final class Log: Sendable {
         /// The buffer of the last line, for the next.
         var spare: [UInt8] = []
         var isAwake = false
+        var format: LogLine.Format
     }
 
-    private let level: LogLevel
-    private let format: LogLine.Format
+    /// The raw value of the level.
+    private let level: Atomic<Int>
     private let descriptor: Int32
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let writing = Mutex(())
     private let wakeup = Semaphore()
 
     /// - Parameter descriptor: where to write; it is not closed.
     package init(level: LogLevel, format: LogLine.Format, descriptor: Int32 = STDOUT_FILENO) {
-        self.level = level
-        self.format = format
+        self.level = Atomic(level.rawValue)
+        state = Mutex(State(format: format))
         self.descriptor = descriptor
         startWriter()
     }
 
+    /// Which lines are written, and how, from now on.
+    package func change(level: LogLevel, format: LogLine.Format) {
+        self.level.store(level.rawValue, ordering: .relaxed)
+        state.withLock { $0.format = format }
+    }
+
     /// Writes a line, if the level is asked for. `fields` adds to it.
     package func write(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void = { _ in }) {
-        guard level <= self.level else { return }
+        guard level.rawValue <= self.level.load(ordering: .relaxed) else { return }
         var line = newLine(level, event)
         fields(&line)
         line.end()
@@ -62,7 +69,7 @@ package final class Log: Sendable {
 
     private func newLine(_ level: LogLevel, _ event: StaticString) -> LogLine {
         state.withLock { state in
-            LogLine(format, level: level, event: event, time: state.clock.now(), buffer: &state.spare)
+            LogLine(state.format, level: level, event: event, time: state.clock.now(), buffer: &state.spare)
         }
     }
 

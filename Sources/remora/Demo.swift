@@ -28,7 +28,7 @@ enum Demo {
                 preconditionFailure("the demo's own configuration is wrong")
             }
             let log = Log(level: .warning, format: .text)
-            let remora = try Wiring(configuration, log: log).parts(on: loop)
+            let remora = try Wiring(configuration, secrets: Secrets(configuration), log: log).parts(on: loop)
             remora.service.start()
             let watches = [SignalWatch.terminate, SignalWatch.interrupt].map { signal in
                 SignalWatch(signal, on: loop) { end(remora, loop) }
@@ -52,7 +52,9 @@ enum Demo {
 
     private static func end(_ remora: Wiring.Parts, _ loop: Loop) {
         loop.spawn {
-            await remora.service.drain(timeout: .seconds(2))
+            let time = DrainTime(from: loop.now, timeout: .seconds(2))
+            await remora.service.stopAccepting(until: time.endOfParking)
+            await remora.service.drain(in: time)
             loop.stop()
         }
     }

@@ -1,112 +1,139 @@
 import Admin
 import Configuration
-import Crypto
 import Gateway
+import MCP
 import Reactor
 import Telemetry
 
-/// The running of Remora: make everything, run it, and drain it when asked to end.
-enum Server {
+/// The running of Remora: makes everything, runs it, takes over another configuration when asked to, and drains it when
+/// asked to end. It lives on the first loop.
+final class Server {
+    let source: ConfigurationSource
+    let log: Log
+    let secrets: Secrets
+    let loops: [Loop]
+    let shards: [Shard]
+    let admin: AdminService
+    private let peers: PeerDoor?
+    /// What is in force.
+    var wiring: Wiring
+    var reloads = ReloadCounts()
+    /// Whether the configuration is being read, and whether it is to be read once more after that.
+    var isReloading = false
+    var isReloadDue = false
+    private(set) var isDraining = false
+
+    var main: Loop { loops[0] }
+
     /// Runs until SIGTERM or SIGINT, and then until what was in flight is done.
-    static func run(_ configuration: Configuration) {
-        let log = Log(configuration.log)
-        let wiring = Wiring(configuration, log: log)
-        let loops = (0..<configuration.threads).map { _ in Loop() }
-        let main = loops[0]
-        let shards: [Shard]
-        do throws(SystemError) {
-            shards = try wiring.shards(on: loops)
-        } catch {
-            fail(error, "listen", configuration.listen.address)
-        }
-        let admin = admin(wiring, configuration.admin, on: main, shards)
-        let peers = peers(wiring, configuration.replicas, on: main, shards)
-        let watches = watchSignals(on: main) {
-            log.write(.info, "draining") { $0.field("timeout_ms", milliseconds: configuration.limits.shutdownTimeout) }
-            main.post { await drain(shards, admin, peers, timeout: configuration.limits.shutdownTimeout) }
-        }
+    static func run(_ source: ConfigurationSource) {
+        let server = Server(source)
+        let watches = [
+            SignalWatch(SignalWatch.terminate, on: server.main) { server.end() },
+            SignalWatch(SignalWatch.interrupt, on: server.main) { server.end() },
+            SignalWatch(SignalWatch.hangup, on: server.main) { server.reload() },
+        ]
+        let shards = server.shards
         for shard in shards {
             shard.loop.post {
                 await shard.connect(shards)
                 await shard.start()
             }
         }
-        if let admin { main.post { await admin.start() } }
-        if let peers { main.post { await peers.start() } }
-        for loop in loops.dropFirst() { loop.runOnNewThread() }
-        main.run()
-        for loop in loops.dropFirst() { loop.join() }
+        if let peers = server.peers { server.main.post { await peers.start() } }
+        for loop in server.loops.dropFirst() { loop.runOnNewThread() }
+        server.main.run()
+        for loop in server.loops.dropFirst() { loop.join() }
         withExtendedLifetime(watches) {}
-        log.write(.info, "stopped")
-        log.flush()
+        server.log.write(.info, "stopped")
+        server.log.flush()
     }
+
+    private init(_ source: ConfigurationSource) {
+        let configuration = source.load()
+        self.source = source
+        log = Log(level: configuration.log.logLevel, format: configuration.log.lineFormat)
+        secrets = Secrets(configuration)
+        wiring = Wiring(configuration, secrets: secrets, log: log)
+        loops = (0..<configuration.threads).map { _ in Loop() }
+        let address: SocketAddress
+        do throws(SystemError) {
+            (shards, address) = try wiring.shards(on: loops)
+        } catch {
+            Server.fail(error, "listen", configuration.listen.address)
+        }
+        log.write(.info, "listening") { line in
+            line.field("address", "\(address)")
+            line.field("path", configuration.listen.path)
+            line.field("version", Version.current)
+        }
+        admin = AdminService(on: loops[0], shards: shards, settings: wiring.adminSettings, log: log)
+        do throws(SystemError) {
+            if let address = wiring.adminAddress { try admin.listen(on: admin.listener(on: address)) }
+        } catch {
+            guard let address = configuration.admin.address else { preconditionFailure("a listener that is off") }
+            Server.fail(error, "admin", address)
+        }
+        do throws(SystemError) {
+            peers = try wiring.peerDoor(on: loops[0], shards: shards)
+        } catch {
+            guard let group = configuration.replicas.group else { preconditionFailure("a listener for no replicas") }
+            Server.fail(error, "replicas", .tcp(host: group.address, port: group.port))
+        }
+    }
+
+    // MARK: The end
 
     /// The first signal asks to end well, the second ends at once.
-    private static func watchSignals(on loop: Loop, _ onFirst: @escaping () -> Void) -> [SignalWatch] {
-        var isFirst = true
-        return [SignalWatch.terminate, SignalWatch.interrupt].map { signal in
-            SignalWatch(signal, on: loop) {
-                if !isFirst { Exit.failure() }
-                isFirst = false
-                onFirst()
-            }
-        }
-    }
-
-    private static func admin(
-        _ wiring: Wiring, _ configuration: Configuration.Admin, on loop: Loop, _ shards: [Shard]
-    ) -> Admin? {
-        do throws(SystemError) {
-            return try wiring.admin(on: loop, shards: shards)
-        } catch {
-            guard let address = configuration.address else { preconditionFailure("an admin listener that is off") }
-            fail(error, "admin", address)
-        }
-    }
-
-    private static func peers(
-        _ wiring: Wiring, _ configuration: Configuration.Replicas, on loop: Loop, _ shards: [Shard]
-    ) -> PeerDoor? {
-        do throws(SystemError) {
-            return try wiring.peerDoor(on: loop, shards: shards)
-        } catch {
-            guard let group = configuration.group else { preconditionFailure("a listener for no replicas") }
-            fail(error, "replicas", .tcp(host: group.address, port: group.port))
-        }
+    private func end() {
+        if isDraining { Exit.failure() }
+        isDraining = true
+        let timeout = wiring.configuration.limits.shutdownTimeout
+        log.write(.info, "draining") { $0.field("timeout_ms", milliseconds: timeout) }
+        main.spawn { await self.drain(timeout: timeout) }
     }
 
     /// The admin listener stays until the last call has ended: who looks then wants to know why it takes so long. So
     /// does that for replicas: retries come to them now, and their calls are here.
-    private static func drain(_ shards: [Shard], _ admin: Admin?, _ peers: PeerDoor?, timeout: Duration) async {
-        await admin?.drain()
+    private func drain(timeout: Duration) async {
+        admin.drain()
+        let time = DrainTime(from: main.now, timeout: timeout)
+        // A client may come back for its call on any loop.
         await withTaskGroup(of: Void.self) { group in
-            for shard in shards { group.addTask { await shard.drain(timeout: timeout) } }
+            for shard in shards { group.addTask { await shard.stopAccepting(until: time.endOfParking) } }
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for shard in shards { group.addTask { await shard.drain(in: time) } }
         }
         await peers?.close()
-        await admin?.close()
+        admin.close()
         for shard in shards { shard.loop.post { shard.loop.stop() } }
     }
 
     /// - Parameter section: of the configuration, which has the address.
     private static func fail(_ error: SystemError, _ section: String, _ address: ListenAddress) -> Never {
+        Console.complain("remora: \(advice(error, section, address))")
+        Exit.failure()
+    }
+
+    static func advice(_ error: SystemError, _ section: String, _ address: ListenAddress) -> String {
         let advice =
             error.isAddressInUse
             ? "another program uses it: stop it, or set \(section).address to another one"
             : "check \(section).address"
-        Console.complain("remora: cannot listen on \(address): \(error.reason); \(advice)")
-        Exit.failure()
+        return "cannot listen on \(address): \(error.reason); \(advice)"
     }
 }
 
-extension Log {
-    convenience init(_ configuration: Configuration.Log) {
-        let level: LogLevel =
-            switch configuration.level {
-            case .error: .error
-            case .warning: .warning
-            case .info: .info
-            case .debug: .debug
-            }
-        self.init(level: level, format: configuration.format == .json ? .json : .text)
+extension Configuration.Log {
+    var logLevel: LogLevel {
+        switch level {
+        case .error: .error
+        case .warning: .warning
+        case .info: .info
+        case .debug: .debug
+        }
     }
+
+    var lineFormat: LogLine.Format { format == .json ? .json : .text }
 }

@@ -5,32 +5,72 @@ import Gateway
 import HTTPTransport
 import HTTPWire
 import Legacy
-import MCP
 import Reactor
 import Telemetry
 import Translation
 
-/// Makes the parts of Remora from the configuration.
-struct Wiring: Sendable {
-    private let configuration: Configuration
-    private let log: Log
-    private let key = HashKey()
-    private let seal: Seal
+/// What is made once and kept by every configuration.
+struct Secrets: Sendable {
+    /// Of the callers' hashes: a caller has one hash in the log for as long as Remora runs.
+    let callers = HashKey()
+    /// Of what clients and other replicas carry.
+    let seal: Seal
     /// Names this process among all that may share a key.
-    private let name: String
+    let name: String
+    /// A key of this process, where none is configured: what it sealed ends with it.
+    private let ring = KeyRing([SecureRandom.bytes(KeyRing.keySize)])
 
-    init(_ configuration: Configuration, log: Log) {
-        self.configuration = configuration
-        self.log = log
-        // Without configured keys, one of this process: what it sealed ends with it.
-        let ring = KeyRing(configuration.replicas) ?? KeyRing([SecureRandom.bytes(KeyRing.keySize)])
-        // What replicas have in common, and two deployments that were given the same keys may not: their servers may
-        // have different addresses.
-        seal = Seal(ring: ring, deployment: configuration.listen.path)
+    init(_ configuration: Configuration) {
+        seal = Seal(ring: KeyRing(configuration.replicas) ?? ring, deployment: Secrets.deployment(configuration))
         name =
             configuration.replicas.group?.id
             ?? SecureRandom.bytes(8).map { String($0, radix: 16) }.joined(separator: ".")
     }
+
+    /// Another configuration is in force.
+    func use(_ configuration: Configuration) {
+        seal.use(KeyRing(configuration.replicas) ?? ring)
+        seal.use(deployment: Secrets.deployment(configuration))
+    }
+
+    /// What replicas have in common, and two deployments that were given the same keys may not: their servers may have
+    /// different addresses.
+    private static func deployment(_ configuration: Configuration) -> String { configuration.listen.path }
+}
+
+/// Makes the parts of Remora from the configuration.
+///
+/// A reload makes a new one: whatever the configuration names (keys, certificates) is read when a wiring is made, and
+/// nothing is changed before that has gone well.
+struct Wiring: Sendable {
+    let configuration: Configuration
+    private let log: Log
+    private let secrets: Secrets
+
+    init(_ configuration: Configuration, secrets: Secrets, log: Log) {
+        self.configuration = configuration
+        self.secrets = secrets
+        self.log = log
+    }
+
+    // MARK: Listening
+
+    /// Where the first of so many loops listens on a loop's behalf; each other one listens beside the one before.
+    ///
+    /// `SO_REUSEPORT`, by which loops share a port, lets another Remora share it by mistake: the first attempt is made
+    /// without it.
+    func listenPlace(loops: Int, first loop: Loop) throws(SystemError) -> Listener.Place {
+        let address = SocketAddress(configuration.listen.address)
+        if loops > 1, !address.isUnix, address.port != 0 {
+            try Listener(on: loop, address: address, maxConnections: 1, shared: false).close()
+        }
+        return .at(address, shared: loops > 1, mode: configuration.listen.socketMode)
+    }
+
+    /// Nil: there is no admin listener.
+    var adminAddress: SocketAddress? { configuration.admin.address.map(SocketAddress.init) }
+
+    // MARK: Services
 
     /// What serves on one loop.
     struct Parts {
@@ -40,93 +80,48 @@ struct Wiring: Sendable {
 
     /// The service of a process that has one loop only.
     func parts(on loop: Loop) throws(SystemError) -> Parts {
+        let plan = plan(shards: 1)
         let listener = try Listener(
-            on: loop, address: listenAddress, maxConnections: configuration.limits.maxConnections, shared: false,
-            mode: configuration.listen.socketMode)
-        return Parts(service: service(on: loop, index: 0, of: 1, listener: listener), address: listener.address)
+            on: loop, try listenPlace(loops: 1, first: loop), maxConnections: plan.maxConnections)
+        let replicas = Replicas(replicaSettings, index: 0, on: loop, seal: secrets.seal)
+        return Parts(
+            service: Service(on: loop, listener: listener, plan: plan, replicas: replicas), address: listener.address)
     }
 
     /// A shard for each loop, all listening on the same address.
-    func shards(on loops: [Loop]) throws(SystemError) -> [Shard] {
+    func shards(on loops: [Loop]) throws(SystemError) -> (shards: [Shard], address: SocketAddress) {
+        let plan = plan(shards: loops.count)
         var shards: [Shard] = []
-        var address = listenAddress
-        let isShared = loops.count > 1
-        let maxConnections = configuration.limits.maxConnections / loops.count
-        // `SO_REUSEPORT` lets another Remora share the port by mistake: the first attempt is made without it.
-        if isShared, address.port != 0 {
-            try Listener(on: loops[0], address: address, maxConnections: 1, shared: false).close()
-        }
-        var shares: [Listener.Share] = []
-        for (index, loop) in loops.enumerated() {
-            if let share = shares.popLast() {
-                let listener = Listener(on: loop, share)
-                shards.append(Shard(service(on: loop, index: index, of: loops.count, listener: listener), on: loop))
-                continue
-            }
-            let listener = try Listener(
-                on: loop, address: address, maxConnections: maxConnections, shared: isShared,
-                mode: configuration.listen.socketMode)
+        var place = try listenPlace(loops: loops.count, first: loops[0])
+        var address: SocketAddress?
+        for (number, loop) in loops.enumerated() {
+            let listener = try Listener(on: loop, place, maxConnections: plan.maxConnections)
             address = listener.address
-            // A Unix socket has one backlog, from which all loops take.
-            if address.isUnix { for _ in loops.dropFirst() { shares.append(try listener.share()) } }
-            shards.append(Shard(service(on: loop, index: index, of: loops.count, listener: listener), on: loop))
+            if number + 1 < loops.count { place = try listener.neighbour() }
+            let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal)
+            shards.append(Shard(Service(on: loop, listener: listener, plan: plan, replicas: replicas), on: loop))
         }
-        log.write(.info, "listening") { line in
-            line.field("address", "\(address)")
-            line.field("path", configuration.listen.path)
-            line.field("version", Version.current)
-        }
-        return shards
+        guard let address else { preconditionFailure("a process without a loop") }
+        return (shards, address)
     }
 
-    /// The admin listener, on a loop that serves clients too; nil where none is configured.
-    func admin(on loop: Loop, shards: [Shard]) throws(SystemError) -> Admin? {
-        guard let address = configuration.admin.address.map(SocketAddress.init) else { return nil }
-        let service = try AdminService(
-            on: loop, address: address, shards: shards,
-            settings: AdminSettings(
-                door: Door(
-                    allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts, isLoopback: address.isLoopback),
-                backendName: configuration.backend.url.origin,
-                maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
-                threads: configuration.threads),
-            log: log)
-        log.write(.info, "admin_listening") { $0.field("address", "\(service.address)") }
-        return Admin(service, on: loop)
-    }
-
-    private var listenAddress: SocketAddress { SocketAddress(configuration.listen.address) }
-
-    /// The listener for other replicas, on a loop that serves clients too; nil where there are none.
-    func peerDoor(on loop: Loop, shards: [Shard]) throws(SystemError) -> PeerDoor? {
-        guard let group = configuration.replicas.group else { return nil }
-        guard let address = SocketAddress(host: group.address, port: group.port) else {
-            preconditionFailure("the configuration let an impossible address through")
-        }
-        let service = try PeerService(
-            on: loop, address: address, maxConnections: configuration.limits.maxConnections,
-            maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, pass: seal, log: log)
-        log.write(.info, "peers_listening") { line in
-            line.field("address", "\(service.address)")
-            line.field("replica", group.id)
-        }
-        return PeerDoor(service, on: loop)
-    }
-
-    private var replicaSettings: ReplicaSettings {
-        let group = configuration.replicas.group
-        return ReplicaSettings(
-            name: name, peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
-            sharesCues: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
-            // Four signs of life, none of which came.
-            silence: max(.seconds(60), configuration.limits.keepAliveInterval * 4), head: headLimits)
-    }
-
-    private func service(
-        on loop: Loop, index: Int, of shards: Int, listener: sending Listener
-    ) -> sending Service {
-        let replicas = Replicas(replicaSettings, index: index, on: loop, seal: seal)
+    /// What each of so many loops is to do.
+    func plan(shards: Int) -> ServicePlan {
         let limits = configuration.limits
+        return ServicePlan(
+            connection: HTTPServerConnection.Limits(
+                head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
+                bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
+                keepAliveInterval: limits.keepAliveInterval),
+            maxConnections: max(1, limits.maxConnections / shards),
+            parking: ParkingSettings(
+                parkTimeout: configuration.interaction.parkTimeout,
+                maxParked: max(1, configuration.interaction.maxParked / shards),
+                maxParkedPerPrincipal: max(1, configuration.interaction.maxParkedPerPrincipal / shards)),
+            gateway: { gateway(on: $0, memory: $1, isLoopback: $2, shards: shards) })
+    }
+
+    private func gateway(on loop: Loop, memory: LoopMemory, isLoopback: Bool, shards: Int) -> Gateway {
         let backend = backend(on: loop)
         let sessions = SessionPool(
             backend: backend,
@@ -134,22 +129,9 @@ struct Wiring: Sendable {
                 maxSessions: max(1, configuration.sessions.max / shards),
                 maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
                 idleTimeout: configuration.sessions.idleTimeout))
-        let interaction = configuration.interaction
-        let calls = ParkedCalls(
-            owner: replicas.owner,
-            settings: ParkingSettings(
-                parkTimeout: interaction.parkTimeout, maxParked: max(1, interaction.maxParked / shards),
-                maxParkedPerPrincipal: max(1, interaction.maxParkedPerPrincipal / shards)))
-        let gateway = Gateway(
-            settings: gatewaySettings(isLoopback: listener.address.isLoopback), backend: backend, sessions: sessions,
-            calls: calls, replicas: replicas, key: key, seal: seal, log: log)
-        return Service(
-            on: loop, listener: listener, gateway: gateway, sessions: sessions, calls: calls, backend: backend,
-            replicas: replicas,
-            limits: HTTPServerConnection.Limits(
-                head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
-                bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
-                keepAliveInterval: limits.keepAliveInterval))
+        return Gateway(
+            settings: gatewaySettings(isLoopback: isLoopback), backend: backend, sessions: sessions, memory: memory,
+            key: secrets.callers, seal: secrets.seal, log: log)
     }
 
     private func backend(on loop: Loop) -> Backend {
@@ -187,6 +169,47 @@ struct Wiring: Sendable {
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
             trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth,
             isInteractive: configuration.backend.interactive)
+    }
+
+    // MARK: Replicas
+
+    /// The listener for other replicas, on a loop that serves clients too; nil where there are none.
+    func peerDoor(on loop: Loop, shards: [Shard]) throws(SystemError) -> PeerDoor? {
+        guard let group = configuration.replicas.group else { return nil }
+        guard let address = SocketAddress(host: group.address, port: group.port) else {
+            preconditionFailure("the configuration let an impossible address through")
+        }
+        let service = try PeerService(
+            on: loop, address: address, maxConnections: configuration.limits.maxConnections,
+            maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, pass: secrets.seal,
+            log: log)
+        log.write(.info, "peers_listening") { line in
+            line.field("address", "\(service.address)")
+            line.field("replica", group.id)
+        }
+        return PeerDoor(service, on: loop)
+    }
+
+    private var replicaSettings: ReplicaSettings {
+        let group = configuration.replicas.group
+        return ReplicaSettings(
+            name: secrets.name,
+            peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
+            sharesCues: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
+            // Four signs of life, none of which came.
+            silence: max(.seconds(60), configuration.limits.keepAliveInterval * 4), head: headLimits)
+    }
+
+    // MARK: What an operator looks at
+
+    var adminSettings: AdminSettings {
+        AdminSettings(
+            door: Door(
+                allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts,
+                isLoopback: adminAddress?.isLoopback ?? true),
+            backendName: configuration.backend.url.origin,
+            maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
+            threads: configuration.threads)
     }
 }
 

@@ -7,7 +7,7 @@ SignalWatch.ignoreBrokenPipes()
 
 switch Command(CommandLine.arguments.dropFirst()) {
 case .run(let source):
-    Server.run(source.load())
+    Server.run(source)
 case .check(let source):
     _ = source.load()
     Console.say("The configuration is right.")

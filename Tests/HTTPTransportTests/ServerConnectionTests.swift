@@ -406,18 +406,29 @@ extension HTTPServerConnection.Limits {
         }
     }
 
-    @Test func theEndOfTheServiceIsToldToAnAnswerThatDoesNotEnd() async throws {
+    @Test func aStreamThatBeganBeforeTheEndKeepsItsPromise() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
+            let release = Gate()
             server.onRequest = { request, connection in
+                guard request.head.targetString == "/stream" else {
+                    return connection.respond(HTTPResponse(status: 200))
+                }
                 connection.beginStream(HTTPResponse(status: 200))
-                connection.onDrain = { connection.endStream() }
-                if request.body.isEmpty { connection.drain() }
+                await release.wait()
+                connection.endStream()
             }
             let client = try await server.client()
-            client.write(Self.post("/", ""))
+            client.write(Self.post("/stream", ""))
+            try await server.until("the request") { server.arrivals.count == 1 }
+            server.connections[0].drain()
+            release.open()
+            // The next request may be on its way already: it is answered, and told that it is the last.
+            client.write(Self.post("/next", ""))
             try await client.until("the end") { $0.hasEnded }
-            #expect(client.text == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")
+            #expect(
+                client.text == "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+                    + "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         }
     }
 
@@ -496,6 +507,19 @@ extension HTTPServerConnection.Limits {
             try await client.until("the answer") { $0.text == "HTTP/1.1 204 No Content\r\n\r\n" }
             client.socket.close()
             try await server.until("its end") { server.ended == 1 }
+        }
+    }
+
+    @Test func whoIsIdleMayStillAskWhenTheEndComes() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let client = try await server.client()
+            client.write(Self.post("/", "a"))
+            try await client.until("the answer") { $0.text.hasSuffix("/a") }
+            server.connections[0].drain()
+            client.write(Self.post("/", "b"))
+            try await client.until("the end") { $0.hasEnded }
+            #expect(client.text.hasSuffix("connection: close\r\n\r\n/b"))
         }
     }
 

@@ -6,7 +6,7 @@ import Reactor
 package final class ParkedCalls {
     /// Names this loop in what it seals (`Replicas.owner`), so that a retry that comes elsewhere can be brought here.
     package let owner: [UInt8]
-    let settings: ParkingSettings
+    private(set) var settings: ParkingSettings
 
     private var places: ParkingPlaces
     private var calls: [CallID: InteractiveCall] = [:]
@@ -18,6 +18,12 @@ package final class ParkedCalls {
         self.owner = owner
         self.settings = settings
         places = ParkingPlaces(max: settings.maxParked, maxPerPrincipal: settings.maxParkedPerPrincipal)
+    }
+
+    /// Another configuration is in force: it holds for calls that are parked from now on.
+    func use(_ settings: ParkingSettings) {
+        self.settings = settings
+        places.use(max: settings.maxParked, maxPerPrincipal: settings.maxParkedPerPrincipal)
     }
 
     /// What was counted so far.
@@ -66,15 +72,15 @@ package final class ParkedCalls {
     // MARK: The end
 
     /// Whether a client may still come back for a call that is not at its end.
-    package var isBusy: Bool { calls.values.contains { !$0.isDone } }
+    var isBusy: Bool { calls.values.contains { !$0.isDone } }
 
     /// Waits until that is no longer so, or until `wake` is called.
-    package func change() async { await emptied.wait() }
+    func change() async { await emptied.wait() }
 
-    package func wake() { emptied.signal() }
+    func wake() { emptied.signal() }
 
     /// Cancels every call: the process is about to stop.
-    package func stop() {
+    func stop() {
         for call in calls.values { call.stop() }
         calls = [:]
     }

@@ -15,13 +15,19 @@ struct ParkingPlaces {
         var done: Int?
     }
 
-    private let max: Int
-    private let maxPerPrincipal: Int
+    private var max: Int
+    private var maxPerPrincipal: Int
     private var places: [CallID: Place] = [:]
     private var perPrincipal: [KeyedHash: Int] = [:]
     private var count = 0
 
     init(max: Int, maxPerPrincipal: Int) {
+        self.max = max
+        self.maxPerPrincipal = maxPerPrincipal
+    }
+
+    /// There may be so many from now on. Whoever has a place keeps it.
+    mutating func use(max: Int, maxPerPrincipal: Int) {
         self.max = max
         self.maxPerPrincipal = maxPerPrincipal
     }

@@ -10,6 +10,7 @@ final class Subscriptions {
 
     private let sessions: SessionPool
     private var channels: [SessionKey: SubscriptionChannel] = [:]
+    private var isDraining = false
 
     private let settings: GatewaySettings
 
@@ -52,6 +53,7 @@ final class Subscriptions {
         do throws(BackendError) {
             let membership = try await channel.join(subscription, wanting: filter)
             if !subscription.isEnded { subscription.acknowledge(membership.filter) }
+            if isDraining { channel.endAll() }
             return .begun(Place(channel: channel, membership: membership))
         } catch {
             return .failed(error)
@@ -61,8 +63,8 @@ final class Subscriptions {
     private func channel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
         if let channel = channels[key] { return channel }
         let channel = SubscriptionChannel(for: key, credentials: credentials, sessions: sessions)
-        channel.onEmpty = { [unowned self, unowned channel] in
-            if channels[key] === channel { channels[key] = nil }
+        channel.onEmpty = { [weak self, unowned channel] in
+            if let self, channels[key] === channel { channels[key] = nil }
         }
         channels[key] = channel
         return channel
@@ -90,5 +92,11 @@ final class Subscriptions {
     func endAll() {
         for channel in channels.values { channel.close() }
         channels = [:]
+    }
+
+    /// Ends every subscription, and those to come as soon as they have begun.
+    func drain() {
+        isDraining = true
+        endAll()
     }
 }

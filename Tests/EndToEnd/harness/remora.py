@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,6 +81,19 @@ class Remora:
                 assert status == 0, f"remora ended with {status}:\n{self.process.tail()}"
         finally:
             self._directory.cleanup()
+
+    async def reload(self, text: str, event: str = "reloaded") -> dict[str, Any]:
+        """Writes another configuration and asks to read it; returns the line that says what came of it."""
+        self.path.write_text(text)
+        return await self.hangup(event)
+
+    async def hangup(self, event: str = "reloaded") -> dict[str, Any]:
+        def those() -> list[dict[str, Any]]:
+            return [each for each in self.process.events() if each["event"] == event]
+
+        seen = len(those())
+        self.process.child.send_signal(signal.SIGHUP)
+        return await self.process.line(lambda _: len(found := those()) > seen and found[-1])
 
     def descriptors(self) -> int:
         """How many file descriptors are open."""

@@ -1,0 +1,20 @@
+import Reactor
+
+/// What one loop keeps from one configuration to the next: made once, and given into each `Gateway` that serves there.
+///
+/// What a client may come back for after a reload belongs here, and what is counted since the start.
+package final class LoopMemory {
+    let tally = RequestTally()
+    /// What is known of the backend's era, so that a reload need not ask again.
+    var era: (backend: [UInt8], known: EraTable.Known)?
+
+    /// The way to other loops of the process, and to other replicas.
+    let replicas: Replicas
+    /// Calls that wait for their clients, whichever gateway began them.
+    let calls: ParkedCalls
+
+    init(replicas: Replicas, parking: ParkingSettings) {
+        self.replicas = replicas
+        calls = ParkedCalls(owner: replicas.owner, settings: parking)
+    }
+}

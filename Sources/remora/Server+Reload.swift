@@ -1,0 +1,117 @@
+import Admin
+import Configuration
+import Gateway
+import Reactor
+import Telemetry
+
+/// Reading the configuration anew (SIGHUP). What can fail comes first; where it fails, everything stays as it is.
+extension Server {
+    /// Reads the configuration file, and takes over what it says. However often it is asked meanwhile, it then reads once
+    /// more.
+    func reload() {
+        guard !isDraining else { return }
+        isReloadDue = true
+        guard !isReloading else { return }
+        isReloading = true
+        main.spawn {
+            while self.isReloadDue, !self.isDraining {
+                self.isReloadDue = false
+                await self.reloadOnce()
+            }
+            self.isReloading = false
+        }
+    }
+
+    private func reloadOnce() async {
+        guard case .file(let path) = source else {
+            return failed(["Remora was started without a configuration file: there is nothing to read anew"])
+        }
+        switch Configuration.load(path: path) {
+        case .failure(let errors): failed(errors.lines)
+        case .success(let configuration): await take(configuration)
+        }
+    }
+
+    private func take(_ new: Configuration) async {
+        let old = wiring.configuration
+        var new = new
+        keep(\.threads, "threads", of: old, in: &new)
+        if new.replicas.group != old.replicas.group { keep(\.replicas, "replicas", of: old, in: &new) }
+        if new.listen.address == old.listen.address {
+            keep(\.listen.socketMode, "listen.socket_mode", of: old, in: &new)
+        }
+        let wiring = Wiring(new, secrets: secrets, log: log)
+        let addresses = Addresses(from: old, to: new)
+        do throws(SystemError) {
+            try await prepare(wiring, addresses)
+        } catch {
+            for shard in shards { await shard.forgetPrepared() }
+            return failed([Server.advice(error, "listen", new.listen.address)])
+        }
+        let adminListener: Listener?
+        do throws(SystemError) {
+            adminListener = try addresses.adminMoves ? wiring.adminAddress.map(admin.listener) : nil
+        } catch {
+            for shard in shards { await shard.forgetPrepared() }
+            guard let address = new.admin.address else { preconditionFailure("a listener that is off") }
+            return failed([Server.advice(error, "admin", address)])
+        }
+        // Nothing can fail from here on.
+        secrets.use(new)
+        let plan = wiring.plan(shards: shards.count)
+        for shard in shards { await shard.take(plan) }
+        admin.settings = wiring.adminSettings
+        if addresses.adminMoves { admin.listen(on: adminListener) }
+        self.wiring = wiring
+        reloads.succeeded(at: ProcessNumbers.wallClock())
+        admin.reloads = reloads
+        log.write(.info, "reloaded") { $0.field("count", reloads.succeeded) }
+        log.change(level: new.log.logLevel, format: new.log.lineFormat)
+    }
+
+    /// Which listeners have to be opened anew. A port 0 that stays is the port that the system gave.
+    private struct Addresses {
+        let listenMoves: Bool
+        let adminMoves: Bool
+
+        init(from old: Configuration, to new: Configuration) {
+            listenMoves = old.listen.address != new.listen.address
+            adminMoves = old.admin.address != new.admin.address
+        }
+    }
+
+    private func prepare(_ wiring: Wiring, _ addresses: Addresses) async throws(SystemError) {
+        guard addresses.listenMoves else { return }
+        var place = try wiring.listenPlace(loops: shards.count, first: main)
+        for (number, shard) in shards.enumerated() {
+            let (address, next) = try await shard.prepare(place, andNext: number + 1 < shards.count)
+            if let next {
+                place = next
+            } else {
+                log.write(.info, "listening") { line in
+                    line.field("address", "\(address)")
+                    line.field("path", wiring.configuration.listen.path)
+                }
+            }
+        }
+    }
+
+    /// Leaves a value as it was, which cannot be changed without a restart, and says so.
+    private func keep<Value: Equatable>(
+        _ key: WritableKeyPath<Configuration, Value>, _ name: StaticString, of old: Configuration,
+        in new: inout Configuration
+    ) {
+        guard new[keyPath: key] != old[keyPath: key] else { return }
+        new[keyPath: key] = old[keyPath: key]
+        log.write(.warning, "needs_restart") { line in
+            line.field("key", name)
+            line.field("detail", "it stays as it is until Remora is started anew")
+        }
+    }
+
+    private func failed(_ reasons: [String]) {
+        for reason in reasons { log.write(.error, "reload_failed") { $0.field("detail", reason) } }
+        reloads.failed(at: ProcessNumbers.wallClock(), reasons)
+        admin.reloads = reloads
+    }
+}
