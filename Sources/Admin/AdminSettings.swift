@@ -8,13 +8,17 @@ package struct AdminSettings: Sendable {
     /// Bounds that the page shows beside the numbers.
     package var maxSessions: Int
     package var maxConnections: Int
+    package var maxParked: Int
     package var threads: Int
 
-    package init(door: Door, backendName: String, maxSessions: Int, maxConnections: Int, threads: Int) {
+    package init(
+        door: Door, backendName: String, maxSessions: Int, maxConnections: Int, maxParked: Int, threads: Int
+    ) {
         self.door = door
         self.backendName = backendName
         self.maxSessions = maxSessions
         self.maxConnections = maxConnections
+        self.maxParked = maxParked
         self.threads = threads
     }
 }

@@ -10,6 +10,7 @@ enum MetricsPage {
         requests(overview.counts.requests, &text)
         sessions(overview.counts.sessions, &text)
         connections(overview, &text)
+        parking(overview.counts.parking, &text)
         process(overview, &text)
         return text.bytes
     }
@@ -69,6 +70,20 @@ enum MetricsPage {
         text.add(.backendConnects, backend.made)
         text.add(.backendConnectFailures, backend.failed)
         if let last = backend.last { text.add(.backendReachable, last.succeeded ? 1 : 0) }
+    }
+
+    private static func parking(_ parking: ParkingCounts, _ text: inout MetricsText) {
+        text.add(.parkedCalls, [([("state", "parked")], parking.parked), ([("state", "kept")], parking.kept)])
+        text.add(.rounds, parking.rounds)
+        text.add(.questions, parking.questions)
+        text.add(
+            .interactions,
+            [
+                ([("outcome", "finished")], parking.finished), ([("outcome", "abandoned")], parking.abandoned),
+                ([("outcome", "lost")], parking.lost),
+            ])
+        text.add(.refusedRequestStates, parking.refusedStates)
+        text.add(.refusedQuestions, parking.full)
     }
 
     private static func process(_ overview: Overview, _ text: inout MetricsText) {

@@ -20,6 +20,19 @@ enum StatusDocument {
                 clients.add("connections", overview.counts.connections)
                 clients.add("max_connections", overview.settings.maxConnections)
             }
+            json.object("interaction") { json in
+                let parking = overview.counts.parking
+                json.add("parked", parking.parked)
+                json.add("kept", parking.kept)
+                json.add("max_parked", overview.settings.maxParked)
+                json.add("rounds", parking.rounds)
+                json.add("questions", parking.questions)
+                json.add("finished", parking.finished)
+                json.add("abandoned", parking.abandoned)
+                json.add("lost", parking.lost)
+                json.add("refused_states", parking.refusedStates)
+                json.add("refused_questions", parking.full)
+            }
             json.object("process") { process in
                 process.add("resident_memory_bytes", overview.process.residentMemory)
                 process.add("open_fds", overview.process.openDescriptors)

@@ -71,6 +71,9 @@ enum StatusPage {
             cards([
                 cell("connection", reachable, look: look),
                 cell("sessions", "\(number(sessions.open)) <small>of \(number(overview.settings.maxSessions))</small>"),
+                cell(
+                    "calls parked",
+                    "\(number(overview.counts.parking.parked)) <small>of \(number(overview.settings.maxParked))</small>"),
                 cell("handshakes now", number(sessions.opening)),
                 cell("handshakes failed", number(sessions.failed), look: sessions.failed > 0 ? "bad" : ""),
                 cell("sessions lost", number(sessions.lost), look: sessions.lost > 0 ? "bad" : ""),

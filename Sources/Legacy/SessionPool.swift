@@ -82,7 +82,7 @@ package final class SessionPool {
     /// Whether nobody is to ask for a session any more, so that none is kept for the next call.
     private var isRetired = false
     /// As the server called itself last.
-    private var serverInfo: ServerInfo?
+    package private(set) var serverInfo: ServerInfo?
 
     /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
     /// handshake, or calls itself otherwise.

@@ -78,6 +78,23 @@ extension Metric {
         "remora_backend_reachable", .gauge, "Whether the last attempt to connect to the server succeeded.")
 }
 
+// MARK: Calls that wait for their clients
+
+extension Metric {
+    package static let parkedCalls = Metric(
+        "remora_parked_calls", .gauge, "Calls during which a client was asked: parked, or with a response that is kept.")
+    package static let rounds = Metric(
+        "remora_input_required_total", .counter, "Answers that asked the client something.")
+    package static let questions = Metric(
+        "remora_input_requests_total", .counter, "Questions in these answers.")
+    package static let interactions = Metric(
+        "remora_interactions_total", .counter, "Calls that had asked their clients, by what became of them.")
+    package static let refusedRequestStates = Metric(
+        "remora_request_states_refused_total", .counter, "Retries whose requestState was not valid, or not any more.")
+    package static let refusedQuestions = Metric(
+        "remora_questions_refused_total", .counter, "First questions for which there was no place (interaction.max_parked).")
+}
+
 // MARK: The process
 
 extension Metric {
@@ -99,7 +116,8 @@ extension Metric {
         operationDuration, activeRequests, requestBodySize, responseBodySize, responses, errors, backendErrors,
         notifications, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted, sessionsExpired,
         sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
-        backendReachable, logLinesDropped, buildInfo, threads, processStart, processCPU, processResidentMemory,
+        backendReachable, parkedCalls, rounds, questions, interactions, refusedRequestStates, refusedQuestions,
+        logLinesDropped, buildInfo, threads, processStart, processCPU, processResidentMemory,
         processOpenDescriptors, processMaxDescriptors,
     ]
 }

@@ -209,7 +209,7 @@ struct Wiring: Sendable {
                 isLoopback: adminAddress?.isLoopback ?? true),
             backendName: configuration.backend.url.origin,
             maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
-            threads: configuration.threads)
+            maxParked: configuration.interaction.maxParked, threads: configuration.threads)
     }
 }
 

@@ -18,7 +18,8 @@ import Testing
         let door = Door(allowedOrigins: [], allowedHosts: [], isLoopback: true)
         return Overview(
             settings: AdminSettings(
-                door: door, backendName: backend, maxSessions: 64, maxConnections: 10_000, threads: 2),
+                door: door, backendName: backend, maxSessions: 64, maxConnections: 10_000, maxParked: 1024,
+                threads: 2),
             counts: counts, isDraining: draining, recent: (DurationHistogram(), .seconds(30)),
             process: ProcessNumbers(), droppedLogLines: 7, startWallClock: 1_795_237_664_283_048_328,
             uptime: .seconds(90))

@@ -18,7 +18,11 @@ enum Ending: Sendable {
     }
 
     /// What a client gets that sent `request`.
-    func outcome(for request: ModernRequest, _ settings: GatewaySettings) -> Exchange.Outcome {
+    ///
+    /// - Parameter serverInfo: of the server's last session.
+    func outcome(
+        for request: ModernRequest, _ settings: GatewaySettings, _ serverInfo: ServerInfo?
+    ) -> Exchange.Outcome {
         switch self {
         case .answered(let answer, let serverInfo):
             if case .error(let error) = answer.outcome,
@@ -32,23 +36,28 @@ enum Ending: Sendable {
                 return .failed(error)
             }
         case .failed(let error, let afterQuestions):
-            return afterQuestions && error.losesInteraction ? .lost(request) : .failed(error)
+            return afterQuestions && error.losesInteraction ? .lost(request, serverInfo) : .failed(error)
         }
     }
 }
 
 extension Exchange.Outcome {
     /// There is no call any more that could go on, and what it did before is not known.
-    static func lost(_ request: ModernRequest) -> Exchange.Outcome {
-        guard request.method == .callTool else { return .refused(.interactionLost) }
-        let text = MultiRoundTrip.toolFailure(Refusal.interactionLostText, serverInfo: nil, answering: request)
-        return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
+    static func lost(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> Exchange.Outcome {
+        failure(request, Refusal.interactionLostText, else: .interactionLost, serverInfo)
     }
 
     /// The user would not go where the server needs them to have been.
-    static func declined(_ request: ModernRequest) -> Exchange.Outcome {
-        guard request.method == .callTool else { return .refused(.declined) }
-        let text = MultiRoundTrip.toolFailure(Refusal.declinedText, serverInfo: nil, answering: request)
+    static func declined(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> Exchange.Outcome {
+        failure(request, Refusal.declinedText, else: .declined, serverInfo)
+    }
+
+    /// - Parameter serverInfo: nil where no session was ever there that would know it.
+    private static func failure(
+        _ request: ModernRequest, _ text: String, else refusal: Refusal, _ serverInfo: ServerInfo?
+    ) -> Exchange.Outcome {
+        guard request.method == .callTool else { return .refused(refusal) }
+        let text = MultiRoundTrip.toolFailure(text, serverInfo: serverInfo?.text, answering: request)
         return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
     }
 }

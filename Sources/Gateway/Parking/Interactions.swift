@@ -103,6 +103,6 @@ final class Interactions {
         // Nothing ran before these questions: the call begins anew, and asks again if it has to.
         if state.phase != .dispatched, settings.isInteractive { return await serve(leg, nil) }
         calls.numbers.lost += 1
-        return .lost(leg.request)
+        return .lost(leg.request, sessions.serverInfo)
     }
 }

@@ -397,9 +397,9 @@ final class InteractiveCall {
 
     private func outcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> Exchange.Outcome {
         switch outcome {
-        case .answered(let ending): ending.outcome(for: leg.request, context.settings)
+        case .answered(let ending): ending.outcome(for: leg.request, context.settings, sessions.serverInfo)
         case .missingCapabilities(let missing): .refused(.missingCapabilities(missing))
-        case .declined: .declined(leg.request)
+        case .declined: .declined(leg.request, sessions.serverInfo)
         }
     }
 
@@ -409,7 +409,7 @@ final class InteractiveCall {
         case .missingCapabilities(let missing): return .refused(.missingCapabilities(missing))
         case .lost:
             context.calls.numbers.lost += 1
-            return .lost(leg.request)
+            return .lost(leg.request, sessions.serverInfo)
         case .full: return .refused(.tooManyParked)
         }
     }

@@ -112,6 +112,7 @@ TOOLS = [
         get={"type": "boolean"},
         who={"type": "string"},
         logs={"type": "boolean"},
+        fails={"type": "boolean"},
     ),
     tool("visit", "Has the user open a page, and then waits for `seconds` more.", seconds={"type": "number"}),
     tool("gated", "Fails with the pages (-32042) that the user has not been to yet.", pages={"type": "integer"}),
