@@ -14,6 +14,7 @@ import yaml
 
 from harness.processes import ROOT, Process, binary
 from harness.remora import Remora, check, configuration
+from harness.replicas import new_key
 from servers.raw import RawBackend
 
 YAML = sorted(path for folder in ("conf", "docker") for path in (ROOT / folder).rglob("*.y*ml"))
@@ -58,8 +59,11 @@ def test_every_file_is_yaml(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-async def test_every_configuration_is_right(name: str) -> None:
-    status, printed = await check(CONFIGURATIONS[name])
+async def test_every_configuration_is_right(name: str, tmp_path: Path) -> None:
+    # What the environment and a secret would give.
+    key = new_key(tmp_path / "seal.key")
+    text = CONFIGURATIONS[name].replace("${REMORA_REPLICA}", "a").replace("/run/secrets/seal.key", str(key))
+    status, printed = await check(text)
     assert status == 0, printed
 
 
@@ -103,6 +107,21 @@ def test_compose_names_what_is_there() -> None:
     listen = yaml.safe_load((folder / "remora.yaml").read_text())["listen"]["address"]
     assert sorted(name for name, _ in upstream) == sorted(name for name in services if name.startswith("server-"))
     assert {f":{port}" for _, port in upstream} == {listen}
+
+
+def test_compose_names_its_replicas() -> None:
+    folder = ROOT / "docker"
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    settings = yaml.safe_load((folder / "remora.yaml").read_text())["replicas"]
+    port = settings["address"].removeprefix(":")
+    found = {
+        service["environment"]["REMORA_REPLICA"]: f"http://{service['network_mode'].removeprefix('service:')}:{port}"
+        for service in services.values()
+        if "environment" in service
+    }
+    assert found == settings["peers"]
+    secrets = yaml.safe_load((folder / "compose.yaml").read_text())["secrets"]
+    assert settings["keys"] == [f"/run/secrets/{name}" for name in secrets]
 
 
 def test_the_image_copies_what_it_may_read() -> None:
