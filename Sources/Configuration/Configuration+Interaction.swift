@@ -7,6 +7,8 @@ extension Configuration {
         package var maxParked: Int
         /// How many of them one principal may have: 1 to 100 000. More than ``maxParked`` is as much as that.
         package var maxParkedPerPrincipal: Int
+        /// Tools of which a call may run again, with the answers given so far, when the replica that had it is gone.
+        package var replay: [String]
     }
 }
 
@@ -19,5 +21,17 @@ extension Configuration.Interaction {
         // Half of all, as with sessions.
         maxParkedPerPrincipal = section.value(
             "max_parked_per_principal", .integer(1...100_000), default: Swift.max(1, maxParked / 2))
+        // None: what a tool did before it asked is known to its server alone.
+        replay = section.list("replay", of: .toolName, default: [])
+    }
+}
+
+extension Format where Value == String {
+    /// The name of a tool: whatever the server calls it.
+    fileprivate static var toolName: Format {
+        Format { text throws(Refusal) in
+            guard (1...256).contains(text.utf8.count) else { throw Refusal("must be the name of a tool") }
+            return text
+        }
     }
 }

@@ -28,9 +28,10 @@ struct AdmissionRules {
         path = Array(settings.path.utf8)
     }
 
-    func admit(_ request: HTTPServerRequest) -> Admission {
+    /// - Parameter isHandedOver: whether another loop or replica let it in, where its client knocked.
+    func admit(_ request: HTTPServerRequest, isHandedOver: Bool = false) -> Admission {
         let head = request.head
-        if let refusal = refuse(head) { return .refused(refusal, id: nil) }
+        if !isHandedOver, let refusal = refuse(head) { return .refused(refusal, id: nil) }
         if head.method != .post { return .legacy }
         let document: JSONDocument
         do throws(JSONTextError) {

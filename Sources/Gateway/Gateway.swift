@@ -108,11 +108,19 @@ package final class Gateway {
     // MARK: Other loops and replicas
 
     /// Answers a request that another loop brings: a retry that was let in elsewhere.
-    func serveHandedOver(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
-        guard PeerTask(request.head.target) != nil else {
-            return connection.respond(HTTPResponse(status: 404, closes: true))
+    func serveHandedOver(_ request: HTTPServerRequest, by responder: Responder) async {
+        guard let task = PeerTask(request.head.target), task != .hear else {
+            return responder.connection.respond(HTTPResponse(status: 404, closes: true))
         }
-        connection.respond(PeerAnswer.gone)
+        let record = RequestRecord(in: tally)
+        switch admit(request, isHandedOver: true, by: responder, record) {
+        case .answered:
+            break
+        case .request(let admitted, let caller) where interactions.concern(admitted):
+            await interact(admitted, request, as: task, from: caller, by: responder, record)
+        case .legacy, .request:
+            giveAway(by: responder, record)
+        }
     }
 
     /// Servers told this to other replicas or loops, on sessions of their callers. It is not told to anybody else.
@@ -153,7 +161,7 @@ package final class Gateway {
         }
         let admitted: ModernRequest
         let caller: Caller
-        switch admit(request, by: responder, record) {
+        switch admit(request, isHandedOver: false, by: responder, record) {
         case .answered:
             return nil
         case .legacy:
@@ -166,7 +174,7 @@ package final class Gateway {
             return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
         }
         if interactions.concern(admitted) {
-            await interact(admitted, request, from: caller, by: responder, record)
+            await interact(admitted, request, as: nil, from: caller, by: responder, record)
             return nil
         }
         let exchange = Exchange(
@@ -202,43 +210,55 @@ package final class Gateway {
     }
 
     /// Serves a request for a call during which the server may ask.
+    ///
+    /// - Parameter task: what another loop or replica wants done with it; nil where its client brought it.
     private func interact(
-        _ admitted: ModernRequest, _ request: HTTPServerRequest, from caller: Caller, by responder: Responder,
-        _ record: RequestRecord
+        _ admitted: ModernRequest, _ request: HTTPServerRequest, as task: PeerTask?, from caller: Caller,
+        by responder: Responder, _ record: RequestRecord
     ) async {
         let id = Array(admitted.rawID)
+        let place = interactions.place(of: admitted, from: caller)
+        if case .refused(let refusal) = place { return refuse(refusal, id: id, by: responder, record) }
+        if case .elsewhere(let state) = place {
+            if let task {
+                // Whoever asks finds out who goes on.
+                guard case .succeed = task else { return giveAway(by: responder, record) }
+            } else {
+                switch await interactions.pass(request, state, answering: responder.connection) {
+                case .ours: break
+                case .answered(let status, let bytes): return record.forwarded(status: status, bytes: bytes, to: log)
+                case .unknown(let error): return failHandedOver(error, id: id, by: responder, record)
+                }
+            }
+        }
         let leg = CallLeg(
             calls.nextLeg(), admitted, request.head.fields, from: caller, to: responder,
             until: .now + settings.requestTimeout)
-        let outcome: Exchange.Outcome
-        switch interactions.place(of: admitted, from: caller) {
-        case .refused(let refusal):
-            return refuse(refusal, id: id, by: responder, record)
-        case .elsewhere(let state):
-            switch await interactions.pass(request, state, answering: responder.connection) {
-            case .answered(let status, let bytes):
-                return record.forwarded(status: status, bytes: bytes, to: log)
-            case .unknown(let error):
-                return fail(error, id: id, of: request.head, by: responder, record)
-            case .ours:
-                responder.begin(onDisconnect: { leg.leave() })
-                outcome = await interactions.serveLost(leg, state)
-            }
-        case .nowhere(let state):
-            responder.begin(onDisconnect: { leg.leave() })
-            outcome = await interactions.serveLost(leg, state)
-        case .here(let call):
-            responder.begin(onDisconnect: { leg.leave() })
-            outcome = await interactions.serve(leg, call)
-        case .new:
-            responder.begin(onDisconnect: { leg.leave() })
-            outcome = await interactions.serve(leg, nil)
-            if outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
-                return await bypass.pass(request, on: responder.connection, record, isModern: true)
-            }
+        responder.begin(onDisconnect: { leg.leave() })
+        let outcome = await interactions.serve(leg, at: place)
+        if case .new = place, outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
+            return await bypass.pass(request, on: responder.connection, record, isModern: true)
         }
         record.describe(leg)
         conclude(outcome, id: id, of: request.head, by: responder, record)
+    }
+
+    /// Tells another loop or replica that the call is not here.
+    private func giveAway(by responder: Responder, _ record: RequestRecord) {
+        responder.connection.respond(PeerAnswer.gone)
+        record.forwarded(status: 410, bytes: 0, to: log)
+    }
+
+    /// Whoever has the call was reached, and did not answer.
+    private func failHandedOver(
+        _ error: BackendError, id: [UInt8], by responder: Responder, _ record: RequestRecord
+    ) {
+        record.failed(error)
+        guard let refusal = Refusal(handedOver: error) else {
+            record.status = 499
+            return record.write(to: log)
+        }
+        refuse(refusal, id: id, by: responder, record)
     }
 
     /// Serves a subscription until it ends.
@@ -265,10 +285,10 @@ package final class Gateway {
     }
 
     private func admit(
-        _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
+        _ request: HTTPServerRequest, isHandedOver: Bool, by responder: Responder, _ record: RequestRecord
     ) -> Admitted {
         record.requestBytes = request.body.count
-        switch admission.admit(request) {
+        switch admission.admit(request, isHandedOver: isHandedOver) {
         case .refused(let refusal, let id):
             refuse(refusal, id: id, by: responder, record)
             return .answered

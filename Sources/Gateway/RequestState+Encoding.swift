@@ -7,7 +7,7 @@ import Translation
 ///
 /// Integers have their most significant byte first; what has a variable length says it in two bytes.
 extension RequestState {
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     /// Bytes of what came from the server or the client. What is longer cannot be resumed elsewhere; where it is, it goes on.
     fileprivate enum Limit {
@@ -29,7 +29,7 @@ extension RequestState {
     /// Whether a resumption can have these.
     static func canHold(_ answers: [Answer]) -> Bool {
         answers.allSatisfy { $0.key.count <= Limit.name }
-            && answers.reduce(0) { $0 + $1.key.count + $1.text.count + 4 } <= Limit.answers
+            && answers.reduce(0) { $0 + $1.key.count + $1.text.count + questionSize + 4 } <= Limit.answers
     }
 
     /// Without its resumption where that exceeds a limit.
@@ -107,6 +107,7 @@ extension RequestState.Resumption {
         for answer in answers {
             out.bytes(answer.key)
             out.bytes(answer.text)
+            out.fixed(answer.question)
         }
     }
 
@@ -132,10 +133,10 @@ extension RequestState.Resumption {
         answers = []
         guard let count = reader.integer(UInt16.self) else { return nil }
         for _ in 0..<count {
-            guard let key = reader.bytes(atMost: Limit.name), let text = reader.bytes(atMost: Limit.answers) else {
-                return nil
-            }
-            answers.append(RequestState.Answer(key: key, text: text))
+            guard let key = reader.bytes(atMost: Limit.name), let text = reader.bytes(atMost: Limit.answers),
+                let question = reader.fixed(RequestState.questionSize)
+            else { return nil }
+            answers.append(RequestState.Answer(key: key, text: text, question: question))
         }
     }
 }
@@ -154,6 +155,7 @@ extension RequestState.Pending {
     fileprivate func write(to out: inout Writer) {
         out.bytes(key)
         out.bytes(legacyID)
+        out.fixed(question)
         switch kind {
         case .form: out.integer(UInt8(0))
         case .url(nil): out.integer(UInt8(1))
@@ -167,8 +169,10 @@ extension RequestState.Pending {
 
     fileprivate init?(_ reader: inout Reader) {
         guard let key = reader.bytes(atMost: RequestState.Limit.name),
-            let legacyID = reader.bytes(atMost: RequestState.Limit.name)
+            let legacyID = reader.bytes(atMost: RequestState.Limit.name),
+            let question = reader.fixed(RequestState.questionSize)
         else { return nil }
+        self.question = question
         self.key = key
         self.legacyID = legacyID
         switch reader.integer(UInt8.self) {

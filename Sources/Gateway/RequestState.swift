@@ -73,11 +73,23 @@ extension RequestState {
         /// As the server spelled it, with its type; empty where it waits for no answer.
         var legacyID: [UInt8]
         var kind: InputRequest.Kind
+        /// ``digest(of:)`` of it.
+        var question = [UInt8](repeating: 0, count: questionSize)
     }
 
     struct Answer: Equatable, Sendable {
         var key: [UInt8]
         /// The answer, as JSON.
         var text: [UInt8]
+        /// ``digest(of:)`` of what it answers.
+        var question = [UInt8](repeating: 0, count: questionSize)
+    }
+
+    /// Bytes that tell the questions of one call apart.
+    static let questionSize = 8
+
+    /// Of what the client was shown: equal for a question that another run of the call asks in the same words.
+    static func digest(of question: InputRequest) -> [UInt8] {
+        Array(SHA256.digest(question.text).prefix(questionSize))
     }
 }

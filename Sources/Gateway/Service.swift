@@ -130,12 +130,14 @@ package final class Service {
         let connection = HTTPServerConnection(socket, on: loop, limits: plan.connection)
         handedOver[ObjectIdentifier(connection)] = connection
         loop.spawn { [self] in
+            let responder = term.gateway.responder(on: connection)
             while case .request(let request) = await connection.next() {
                 let term = begin()
-                await term.gateway.serveHandedOver(request, on: connection)
+                await term.gateway.serveHandedOver(request, by: responder)
                 end(in: term)
             }
             handedOver[ObjectIdentifier(connection)] = nil
+            changed.signal()
         }
     }
 
@@ -252,6 +254,7 @@ package final class Service {
         await empties(until: time.endOfCalls)
         for listener in finishing.values { listener.close() }
         for connection in connections.values { connection.close() }
+        for connection in handedOver.values { connection.close() }
         memory.calls.stop()
         for each in [term] + relieved.values { await each.gateway.close(until: time.end) }
     }
@@ -265,7 +268,7 @@ package final class Service {
             changed.signal()
         }
         deadline.set(end)
-        while !(connections.isEmpty && finishing.isEmpty), !isOver { await changed.wait() }
+        while !(connections.isEmpty && handedOver.isEmpty && finishing.isEmpty), !isOver { await changed.wait() }
         deadline.set(nil)
     }
 }

@@ -41,4 +41,21 @@ enum SessionRules {
         }
         return request.document.stringBytes(name).map { session.toolMayBeRepeated($0) } ?? false
     }
+
+    /// Whether a call that ran up to a question may run once more, because whoever had it is gone.
+    static func mayReplay(_ request: ModernRequest, on session: LegacySession, _ settings: GatewaySettings) -> Bool {
+        mayRepeat(request, on: session, settings) || isNamed(request, settings)
+    }
+
+    /// Whether a session could say so.
+    static func mayEverReplay(_ request: ModernRequest, _ settings: GatewaySettings) -> Bool {
+        settings.trustsAnnotations || request.method.isSafeToRepeat || isNamed(request, settings)
+    }
+
+    private static func isNamed(_ request: ModernRequest, _ settings: GatewaySettings) -> Bool {
+        guard request.method == .callTool, !settings.replayedTools.isEmpty,
+            let name = request.document.value("name", of: request.params)
+        else { return false }
+        return request.document.string(name).map { settings.replayedTools.contains($0) } ?? false
+    }
 }

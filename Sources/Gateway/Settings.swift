@@ -26,11 +26,14 @@ package final class GatewaySettings: Sendable {
     package let maxDepth: Int
     /// Whether the server may ask clients during a call, if they can be asked.
     package let isInteractive: Bool
+    /// Tools that may run again when whoever had a call of them is gone, whatever they say of themselves.
+    package let replayedTools: Set<String>
 
     package init(
         path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], publicURL: PublicURL? = nil,
         era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
-        streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int, isInteractive: Bool = true
+        streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int, isInteractive: Bool = true,
+        replayedTools: Set<String> = []
     ) {
         self.path = path
         self.door = door
@@ -45,5 +48,6 @@ package final class GatewaySettings: Sendable {
         self.trustsAnnotations = trustsAnnotations
         self.maxDepth = maxDepth
         self.isInteractive = isInteractive
+        self.replayedTools = replayedTools
     }
 }

@@ -7,6 +7,9 @@ package struct InputKeys: Sendable {
     /// None is taken.
     package init() {}
 
+    /// The key means something already.
+    package mutating func take(_ key: String) { taken.insert(key) }
+
     /// The first name that the server wishes for and that is free, else the kind and a number. A question that is asked once
     /// more gets another one.
     package mutating func key(for request: InputRequest) -> String {

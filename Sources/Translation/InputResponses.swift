@@ -19,6 +19,32 @@ package struct InputResponses: Sendable {
         else { throw InputFlaw("it must be an object with an answer for each key, and each key once") }
     }
 
+    /// Answers that were kept, each as JSON that came in a request.
+    package init(_ answers: [(key: String, text: [UInt8])]) throws(InputFlaw) {
+        var text: [UInt8] = Array("{".utf8)
+        for (index, answer) in answers.enumerated() {
+            if index > 0 { text.append(",") }
+            text.appendJSON(answer.key)
+            text.append(":")
+            text += answer.text
+        }
+        text.append("}")
+        do {
+            document = try JSONDocument(text)
+        } catch {
+            throw InputFlaw("it must be JSON")
+        }
+        responses = document.root
+        guard !document.hasDuplicateNames(document.root) else { throw InputFlaw("each key once") }
+    }
+
+    /// The answer with this key, as the client spelled it; nil when there is none.
+    package func text(_ key: String) -> [UInt8]? {
+        guard let responses else { return nil }
+        return document.members(of: responses).first { document.name(of: $0) == key }
+            .map { Array(document.raw($0.value)) }
+    }
+
     /// The answer with this key as the server of that revision reads it; nil when there is none.
     package func answer(
         _ key: String, to question: InputRequest, in revision: Revision

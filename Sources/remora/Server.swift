@@ -97,6 +97,7 @@ final class Server {
     /// does that for replicas: retries come to them now, and their calls are here.
     private func drain(timeout: Duration) async {
         admin.drain()
+        await peers?.drain()
         let time = DrainTime(from: main.now, timeout: timeout)
         // A client may come back for its call on any loop.
         await withTaskGroup(of: Void.self) { group in

@@ -168,7 +168,8 @@ struct Wiring: Sendable {
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
             trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth,
-            isInteractive: configuration.backend.interactive)
+            isInteractive: configuration.backend.interactive,
+            replayedTools: Set(configuration.interaction.replay))
     }
 
     // MARK: Replicas

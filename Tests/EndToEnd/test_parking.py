@@ -471,19 +471,28 @@ async def test_nobody_comes_back() -> None:
         assert (await send(running, before=asked)).code == -32602, "the state has expired"
 
 
-async def test_a_lost_prompt_is_an_error() -> None:
-    async def deaf(running: Running) -> None:
-        await running.ask(0)
-        await running.cancelled()
-        await running.finish(code=0, message="Request cancelled")
+async def test_a_prompt_that_was_given_up_runs_again() -> None:
+    """As what may run twice does. Where no replica could go on with it, its state has no questions: it asks again."""
+    runs: list[Running] = []
 
-    async with asking(deaf, interaction={"park_timeout": "2s"}) as (server, running):
+    async def asks(running: Running) -> None:
+        runs.append(running)
+        await running.ask(0)
+        if len(runs) == 1:
+            await running.cancelled()
+            await running.finish(code=0, message="Request cancelled")
+        else:
+            assert (await running.answer(0))["result"] == YES
+            await running.finish({"messages": []})
+
+    async with asking(asks, interaction={"park_timeout": "2s"}) as (server, running):
         asked = await send(running, method="prompts/get", name="p")
         await server.until(lambda server: server.cancelled)
         await asyncio.sleep(0.1)
-        lost = await send(running, before=asked, method="prompts/get", name="p")
-        assert (lost.status, lost.code) == (200, -32603)
-        assert lost.error["data"] == {"reason": "interaction_lost", "dispatched": True}
+        again = await send(running, before=asked, answers={"elicitation-1": YES}, method="prompts/get", name="p")
+        assert keys(again) == ["elicitation-1"]
+        done = await send(running, before=again, answers={"elicitation-1": YES}, method="prompts/get", name="p")
+        assert done.result["resultType"] == "complete" and done.result["messages"] == [] and len(runs) == 2
 
 
 async def test_a_server_that_dies_while_a_call_is_parked() -> None:

@@ -6,14 +6,17 @@ import asyncio
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness import http1
 from harness.http1 import Connection
 from harness.listener import Listener
-from harness.modern import Client, request
+from harness.modern import Answer, Client, call, encode, request
 from harness.replicas import Replicas, new_key
 from harness.stack import stack
+from servers.counting import CountingBackend
 from servers.raw import PushBackend, notification
 
 TOOLS = b'{"tools":[{"name":"%s","inputSchema":{"type":"object"}}]}'
@@ -150,3 +153,236 @@ async def test_a_group_with_another_key_is_not_heard(tmp_path: Path) -> None:
                 assert await here.cue() == "tools/list_changed"
                 await there.silence()
                 await group.running["b"].process.event("peer_refused")
+
+
+# Calls whose clients come back elsewhere
+
+CAN_BE_ASKED = {"elicitation": {"form": {}}}
+ROOM = {"sessions": {"max": 512, "max_per_principal": 512}}
+
+
+def question_of(answer: Answer) -> str:
+    assert answer.result["resultType"] == "input_required", answer
+    (question,) = answer.result["inputRequests"].values()
+    return question["params"]["message"]
+
+
+def begin(token: str, tool: str = "plain", **arguments: Any) -> dict[str, Any]:
+    return call(tool, {"token": token, **arguments}, clientCapabilities=CAN_BE_ASKED)
+
+
+def retry(of: dict[str, Any], asked: Answer, id: Any = 2) -> dict[str, Any]:
+    """Each answer repeats its question, so that a server can tell to which one it was."""
+    answers = {
+        key: {"action": "accept", "content": {"answer": question["params"]["message"]}}
+        for key, question in asked.result["inputRequests"].items()
+    }
+    state = {"inputResponses": answers, "requestState": asked.result["requestState"]}
+    return {**of, "id": id, "params": {**state, **of["params"]}}
+
+
+async def send(address: str, message: dict[str, Any], **options: Any) -> Answer:
+    async with Client(address) as client:
+        return await client.send(message, **options)
+
+
+def never_twice(server: CountingBackend) -> None:
+    """No question was answered twice, and no run was told anything twice."""
+    assert max(server.answers.values(), default=1) == 1
+    assert all(count <= server.runs[token] for (token, _), count in server.told.items())
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+async def test_each_request_of_a_call_at_another_replica(threads: int) -> None:
+    async with CountingBackend() as server, Replicas(server.address, threads=threads) as group:
+        for turn, first in enumerate(group.names):
+            token = f"t{turn}"
+            message = begin(token, times=4)
+            answer = await send(group.fronts[first], message)
+            for number in range(1, 5):
+                assert question_of(answer) == f"{token} {number}"
+                other = group.names[(turn + number) % len(group.names)]
+                answer = await send(group.fronts[other], retry(message, answer, id=f"r{number}"))
+                assert answer.json["id"] == f"r{number}"
+            assert json.loads(answer.text) == [f"{token} {number}" for number in range(1, 5)]
+            assert server.runs[token] == server.finished[token] == 1
+        never_twice(server)
+
+
+async def test_each_request_of_a_call_on_another_loop() -> None:
+    async with CountingBackend() as server, stack(server.address, threads=4, **ROOM) as running:
+        address = running.front.address
+
+        async def whole(token: str) -> None:
+            message = begin(token, times=3)
+            answer = await send(address, message)
+            while answer.result["resultType"] == "input_required":
+                answer = await send(address, retry(message, answer))
+            assert json.loads(answer.text) == [f"{token} {number}" for number in (1, 2, 3)]
+
+        await asyncio.gather(*(whole(f"t{number}") for number in range(32)))
+        assert sum(server.finished.values()) == 32
+        never_twice(server)
+
+
+async def test_a_state_is_for_its_caller_at_every_replica() -> None:
+    async with CountingBackend() as server, Replicas(server.address) as group:
+        message = begin("t", times=1)
+        asked = await send(group.fronts["a"], message, Authorization="Bearer alice")
+        again = retry(message, asked)
+        other_arguments = {**again, "params": {**again["params"], "arguments": {"token": "t", "times": 9}}}
+        for name in group.names:
+            for wrong in (
+                await send(group.fronts[name], again, Authorization="Bearer bob"),
+                await send(group.fronts[name], again),
+                await send(group.fronts[name], other_arguments, Authorization="Bearer alice"),
+            ):
+                assert (wrong.status, wrong.code) == (200, -32602) and "requestState" in wrong.error["message"]
+        assert not server.answers
+        done = await send(group.fronts["c"], again, Authorization="Bearer alice")
+        assert json.loads(done.text) == ["t 1"]
+
+
+async def test_the_same_retry_everywhere_at_once() -> None:
+    async with CountingBackend() as server, Replicas(server.address) as group:
+        message = begin("t", times=1)
+        again = retry(message, await send(group.fronts["a"], message))
+        answers = await asyncio.gather(*(send(group.fronts[name], again) for name in "abcabcabc"))
+        assert [json.loads(answer.text) for answer in answers] == [["t 1"]] * 9
+        assert server.runs["t"] == 1
+        never_twice(server)
+
+
+async def test_what_is_said_before_the_answer_passes_through_the_other_replica() -> None:
+    async with CountingBackend() as server, Replicas(server.address) as group:
+        server.hold = asyncio.Event()
+        message = call("plain", {"token": "t", "times": 1}, clientCapabilities=CAN_BE_ASKED)
+        message["params"]["_meta"]["progressToken"] = "mine"
+        asked = await send(group.fronts["a"], message)
+        async with await Connection.open(group.fronts["b"]) as connection:
+            await connection.send(encode(retry(message, asked), host=group.fronts["b"]))
+            head = await http1.read_head(connection.reader)
+            assert head is not None and head.media_type == "text/event-stream"
+            chunks = http1.chunks(connection.reader)
+            first = await anext(chunks)
+            assert b'"progressToken": "mine"' in first
+            server.hold.set()
+            rest = b"".join([chunk async for chunk in chunks])
+            assert b'"resultType":"complete"' in rest
+
+
+async def test_who_leaves_there_has_left_here() -> None:
+    async with CountingBackend() as server, Replicas(server.address) as group:
+        server.hold = asyncio.Event()
+        message = begin("t", times=1)
+        asked = await send(group.fronts["a"], message)
+        connection = await Connection.open(group.fronts["b"])
+        await connection.send(encode(retry(message, asked), host=group.fronts["b"]))
+        async with asyncio.timeout(10):
+            while not server.told:
+                await asyncio.sleep(0.01)
+            connection.abort()
+            while not server.cancelled["t"]:
+                await asyncio.sleep(0.05)
+
+
+# The one that has the call is gone
+
+
+def is_lost(answer: Answer) -> bool:
+    return bool(answer.result.get("isError")) and "interaction was lost" in answer.text
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["gone", "restarted"])
+async def test_a_call_that_nobody_has_is_lost_and_not_run_again(restarts: bool) -> None:
+    async with CountingBackend() as server, Replicas(server.address) as group:
+        message = begin("t")
+        again = retry(message, await send(group.fronts["a"], message))
+        await group.kill("a")
+        if restarts:
+            await group.start("a")
+        for name in group.running:
+            assert is_lost(await send(group.fronts[name], again))
+        assert server.runs["t"] == 1 and not server.answers
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["says so", "is named"])
+async def test_what_may_run_twice_runs_again_with_the_answers_so_far(named: bool) -> None:
+    tool, changes = ("plain", {"interaction": {"replay": ["plain"]}}) if named else ("safe", {})
+    async with CountingBackend() as server, Replicas(server.address, **changes) as group:
+        message = begin("t", tool, times=3)
+        asked = await send(group.fronts["a"], message)
+        asked = await send(group.fronts["b"], retry(message, asked))
+        again = retry(message, asked)
+        await group.kill("a")
+        # Several come at once, to whichever is left: one of those goes on with it, for all.
+        answers = await asyncio.gather(*(send(group.fronts[name], again) for name in "bcbc"))
+        assert {question_of(answer) for answer in answers} == {"t 3"}
+        assert {key for answer in answers for key in answer.result["inputRequests"]} == {"elicitation-3"}
+        done = await send(group.fronts["c"], retry(message, answers[0]))
+        assert json.loads(done.text) == ["t 1", "t 2", "t 3"]
+        assert server.runs["t"] == 2 and server.finished["t"] == 1
+        assert server.told == {("t", "t 1"): 2, ("t", "t 2"): 1, ("t", "t 3"): 1}
+        never_twice(server)
+
+
+async def test_another_question_is_asked_anew() -> None:
+    async with CountingBackend() as server, Replicas(server.address) as group:
+        message = begin("t", "safe", times=1, varies=True)
+        asked = await send(group.fronts["a"], message)
+        await group.kill("a")
+        anew = await send(group.fronts["b"], retry(message, asked))
+        assert question_of(asked) == "t 1 run 1" and question_of(anew) == "t 1 run 2"
+        # A key never means two questions.
+        assert not asked.result["inputRequests"].keys() & anew.result["inputRequests"].keys()
+        done = await send(group.fronts["c"], retry(message, anew))
+        assert json.loads(done.text) == ["t 1 run 2"]
+        never_twice(server)
+
+
+async def test_nothing_runs_twice_where_hints_are_not_trusted() -> None:
+    async with CountingBackend() as server, Replicas(server.address, server={"annotations": "ignore"}) as group:
+        message = begin("t", "safe")
+        again = retry(message, await send(group.fronts["a"], message))
+        await group.kill("a")
+        assert is_lost(await send(group.fronts["b"], again))
+        assert server.runs["t"] == 1
+
+
+async def test_a_retry_that_reached_its_replica_is_not_brought_to_another() -> None:
+    async with CountingBackend() as server, Replicas(server.address) as group:
+        server.hold = asyncio.Event()
+        message = begin("t", "safe", times=1)
+        asked = await send(group.fronts["a"], message)
+        waiting = asyncio.create_task(send(group.fronts["b"], retry(message, asked)))
+        async with asyncio.timeout(10):
+            while not server.told:
+                await asyncio.sleep(0.01)
+        await group.kill("a")
+        answer = await waiting
+        assert answer.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
+        assert server.runs["t"] == 1
+        never_twice(server)
+
+
+async def test_one_that_stops_finishes_what_is_parked_there() -> None:
+    async with CountingBackend() as server:
+        async with Replicas(server.address, limits={"shutdown_timeout": "20s"}) as group:
+            message = begin("t", times=2)
+            asked = await send(group.fronts["a"], message)
+            stopping = asyncio.create_task(group.stop("a"))
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        await (await Connection.open(group.fronts["a"])).close()
+                        await asyncio.sleep(0.01)
+                    except OSError:
+                        break
+            # Clients do not come there any more, but what is asked there is answered.
+            asked = await send(group.fronts["b"], retry(message, asked))
+            assert question_of(asked) == "t 2" and not stopping.done()
+            done = await send(group.fronts["c"], retry(message, asked))
+            assert json.loads(done.text) == ["t 1", "t 2"]
+            async with asyncio.timeout(5):
+                await stopping
+            never_twice(server)

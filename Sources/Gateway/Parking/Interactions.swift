@@ -47,10 +47,8 @@ final class Interactions {
         /// It begins a call.
         case new
         case here(InteractiveCall)
-        /// At another loop or replica.
+        /// Not here: at another loop or replica, or nowhere any more.
         case elsewhere(RequestState)
-        /// Nowhere any more.
-        case nowhere(RequestState)
         case refused(Refusal)
     }
 
@@ -60,8 +58,8 @@ final class Interactions {
             calls.numbers.refusedStates += 1
             return .refused(.invalidRequestState)
         }
-        guard state.owner == calls.owner else { return .elsewhere(state) }
-        return calls.call(state.call).map { .here($0) } ?? .nowhere(state)
+        // It may be here although another one had it when the state was made: that one is gone then.
+        return calls.call(state.call).map { .here($0) } ?? .elsewhere(state)
     }
 
     private func opened(_ value: JSONValue, of request: ModernRequest, from caller: Caller) -> RequestState? {
@@ -90,19 +88,36 @@ final class Interactions {
         await replicas?.pass(retry, of: state.call, to: state.owner, answering: client) ?? .ours
     }
 
-    /// Answers a request that begins a call, or goes on with one of this loop.
-    ///
-    /// - Parameter call: nil for a new one.
-    func serve(_ leg: CallLeg, _ call: InteractiveCall?) async -> Exchange.Outcome {
-        if let call { call.retry(leg) } else { InteractiveCall(leg, in: self).begin(leg) }
+    /// Answers a request that begins a call, or goes on with one of this loop, or with one that nobody has.
+    func serve(_ leg: CallLeg, at place: Place) async -> Exchange.Outcome {
+        switch place {
+        case .refused(let refusal): return .refused(refusal)
+        case .here(let call): call.retry(leg)
+        case .new: InteractiveCall(leg, in: self).begin(leg)
+        case .elsewhere(let state): succeed(leg, state)
+        }
         return await leg.wait()
     }
 
-    /// Answers a retry whose call is nowhere any more.
-    func serveLost(_ leg: CallLeg, _ state: RequestState) async -> Exchange.Outcome {
-        // Nothing ran before these questions: the call begins anew, and asks again if it has to.
-        if state.phase != .dispatched, settings.isInteractive { return await serve(leg, nil) }
-        calls.numbers.lost += 1
-        return .lost(leg.request, sessions.serverInfo)
+    /// Goes on with a call that nobody has any more, by another run of it, where that can do no harm: nothing ran, or what ran
+    /// may run twice. It has the same id, so that whoever comes back for it meanwhile joins.
+    private func succeed(_ leg: CallLeg, _ state: RequestState) {
+        // Another retry may have come here while this one looked for whoever had the call.
+        if let call = calls.call(state.call) { return call.retry(leg) }
+        guard settings.isInteractive,
+            state.phase != .dispatched || SessionRules.mayEverReplay(leg.request, settings)
+        else {
+            calls.numbers.lost += 1
+            return leg.finish(.lost(leg.request, sessions.serverInfo))
+        }
+        let given: GivenAnswers
+        do throws(InputFlaw) {
+            given = try GivenAnswers(state, leg.request)
+        } catch {
+            return leg.finish(.refused(.wrongAnswer(error)))
+        }
+        let call = InteractiveCall(leg, in: self, after: (state, given))
+        guard calls.take(call, for: leg.caller.principal) else { return leg.finish(.refused(.tooManyParked)) }
+        call.begin(leg)
     }
 }

@@ -47,9 +47,16 @@ final class InteractiveCall {
     private var parked: Duration = .zero
     /// What was answered so far, for a replica that has to begin anew.
     private(set) var answers: [RequestState.Answer] = []
+    /// The call that it is another run of, because whoever had that is gone.
+    private let predecessor: (state: RequestState, given: GivenAnswers)?
 
-    init(_ leg: CallLeg, in context: Interactions) {
-        id = CallID(random: SecureRandom.bytes)
+    /// - Parameter predecessor: of a retry whose call is lost; nil for a new call.
+    init(
+        _ leg: CallLeg, in context: Interactions, after predecessor: (state: RequestState, given: GivenAnswers)? = nil
+    ) {
+        id = predecessor?.state.call ?? CallID(random: SecureRandom.bytes)
+        self.predecessor = predecessor
+        answers = predecessor?.given.answers ?? []
         request = leg.request
         fields = leg.fields
         caller = leg.caller
@@ -116,7 +123,9 @@ final class InteractiveCall {
             guard let member = document.members(of: responses).first(where: { document.name(of: $0) == question.key })
             else { continue }
             answers.append(
-                RequestState.Answer(key: Array(question.key.utf8), text: Array(document.raw(member.value))))
+                RequestState.Answer(
+                    key: Array(question.key.utf8), text: Array(document.raw(member.value)),
+                    question: RequestState.digest(of: question.request)))
         }
         // More than a state takes: without them, the rest is worth nothing.
         if !RequestState.canHold(answers) { answers = [] }
@@ -128,17 +137,39 @@ final class InteractiveCall {
         do throws(BackendError) {
             if let refusal = try await prepare() { return settle(.refused(refusal)) }
         } catch {
-            return settle(.failed(error))
+            return settle { self.outcome(error, for: $0) }
         }
-        guard let lease, let leg = legs.values.first else { return }
-        machine = Machine(
-            leg.machineLeg, phase: .predispatch, revision: lease.session.handshake.revision,
-            times: ParkingTimes(park: parkTimeout))
+        guard let lease, let leg = legs.values.first else { return settle(.failed(InteractiveCall.gone)) }
+        guard mayRun(on: lease.session) else {
+            context.calls.numbers.lost += legs.count
+            return settle { .lost($0.request, sessions.serverInfo) }
+        }
+        let (revision, times) = (lease.session.handshake.revision, ParkingTimes(park: parkTimeout))
+        if let predecessor {
+            machine = Machine(
+                successor: legs.values.map(\.machineLeg), round: Int(predecessor.state.round), predecessor.given,
+                revision: revision, times: times)
+        } else {
+            machine = Machine(leg.machineLeg, phase: .predispatch, revision: revision, times: times)
+        }
         for question in early { _ = asked(question) }
         early = []
         guard machine?.open.isEmpty == true else { return }
         machine?.sent()
         await carry()
+    }
+
+    /// Whether the call may run, perhaps for the second time.
+    private func mayRun(on session: LegacySession) -> Bool {
+        guard let predecessor, predecessor.state.phase == .dispatched else { return true }
+        return SessionRules.mayReplay(request, on: session, context.settings)
+    }
+
+    /// What a call ends with that was not sent.
+    private func outcome(_ error: BackendError, for leg: CallLeg) -> Exchange.Outcome {
+        let wasDispatched = predecessor?.state.phase == .dispatched
+        return Ending.failed(error, afterQuestions: wasDispatched).outcome(
+            for: leg.request, context.settings, sessions.serverInfo)
     }
 
     /// Gets a session and whatever has to be known before the call is sent. Nothing of the client's call has been sent when
@@ -182,16 +213,21 @@ final class InteractiveCall {
     private func checkWaiting() throws(BackendError) {
         guard legs.isEmpty else { return }
         release()
-        throw BackendError(.cancelled, "the client went away")
+        throw InteractiveCall.gone
     }
 
     /// The call ends before it was sent.
-    private func settle(_ outcome: Exchange.Outcome) {
+    private func settle(_ outcome: Exchange.Outcome) { settle { _ in outcome } }
+
+    private func settle(_ outcome: (CallLeg) -> Exchange.Outcome) {
         let waiting = legs.values
         legs = [:]
-        for leg in waiting { leg.finish(outcome) }
+        for leg in waiting { leg.finish(outcome(leg)) }
         release()
+        context.calls.forget(id)
     }
+
+    private static let gone = BackendError(.cancelled, "the client went away")
 
     /// Sends the call and waits for what becomes of it; once more, as a new request, where that can do no harm.
     private func carry() async {

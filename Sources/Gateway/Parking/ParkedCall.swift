@@ -74,6 +74,8 @@ struct ParkedCall<Response: Sendable>: Sendable {
     private var refused: InputCapabilities = []
     private var kept = KeptNotifications()
     private var hasPlace = false
+    /// What the client answered to a run of this call that is lost.
+    private var given: GivenAnswers?
 
     /// A call that was just sent, or that waits for a session (`predispatch`): questions of the handshake are asked first,
     /// and then it is sent.
@@ -83,6 +85,20 @@ struct ParkedCall<Response: Sendable>: Sendable {
         lastCapabilities = leg.capabilities
         self.revision = revision
         self.times = times
+    }
+
+    /// Another run of a call that is lost, which has its place already.
+    ///
+    /// - Parameters:
+    ///   - legs: every retry that waits for it; at least one.
+    ///   - round: how often the client was asked before.
+    init(successor legs: [Leg], round: Int, _ given: GivenAnswers, revision: Revision, times: ParkingTimes) {
+        self.init(legs[0], phase: .predispatch, revision: revision, times: times)
+        self.legs = legs
+        self.round = round
+        hasPlace = true
+        self.given = given
+        for key in given.keys { keys.take(key) }
     }
 
     /// Whether the response is there, and only kept.
@@ -137,6 +153,12 @@ struct ParkedCall<Response: Sendable>: Sendable {
             return question.leftover.map { [.reply($0)] } ?? []
         case .running, .gathering, .parked:
             break
+        }
+        let revision = revision
+        if let (key, answer) = given?.take(for: question, in: revision) {
+            let actions = deliver(answer, to: Question(key: key, request: question, isAsked: true))
+            guard case .running = state else { return actions }
+            return actions + (phase == .dispatched ? goOn(at: now) : [])
         }
         if !hasPlace { hasPlace = takePlace() }
         guard hasPlace else {

@@ -29,7 +29,7 @@ extension InteractiveCall {
             pending: machine.open.map { question in
                 RequestState.Pending(
                     key: Array(question.key.utf8), legacyID: question.request.legacyID ?? [],
-                    kind: question.request.kind)
+                    kind: question.request.kind, question: RequestState.digest(of: question.request))
             },
             answers: answers)
     }

@@ -25,6 +25,7 @@ package final class PeerService {
     private let log: Log
     private var nonces = NonceMemory(span: PeerPass.memory, max: PeerService.maxNonces, at: .now)
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
+    private var isDraining = false
     private var refused = 0
     private var quietUntil: Instant
 
@@ -61,6 +62,9 @@ package final class PeerService {
             loop.spawn { await self.serve(connection) }
         }
     }
+
+    /// From now on it is only for calls that are here: whoever goes on with others is not to stop in a moment.
+    func drain() { isDraining = true }
 
     func close() {
         listener.close()
@@ -120,6 +124,8 @@ package final class PeerService {
         case .answer(let loop):
             // With fewer loops than before, none has the call; the first says so.
             shard = shards[loop < shards.count ? loop : 0]
+        case .succeed where isDraining:
+            return connection.respond(PeerAnswer.gone)
         case .succeed(let call):
             shard = shards[Replicas.loop(of: call, among: shards.count)]
         case .hear:
@@ -150,6 +156,9 @@ package actor PeerDoor {
     }
 
     package func start() { service.start() }
+
+    /// See `PeerService.drain`.
+    package func drain() { service.drain() }
 
     package func close() { service.close() }
 }

@@ -95,6 +95,11 @@ class Remora:
         self.process.child.send_signal(signal.SIGHUP)
         return await self.process.line(lambda _: len(found := those()) > seen and found[-1])
 
+    async def kill(self) -> None:
+        """As a crash, in place of leaving the `async with`."""
+        await self.process.kill()
+        self._directory.cleanup()
+
     def descriptors(self) -> int:
         """How many file descriptors are open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

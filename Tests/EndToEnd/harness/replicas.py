@@ -89,7 +89,7 @@ class Replicas:
 
     async def kill(self, name: str) -> None:
         """As a crash."""
-        await self.running.pop(name).process.kill()
+        await self.running.pop(name).kill()
 
     async def stop(self, name: str) -> None:
         """As it is asked to, with what it still has to do."""
