@@ -65,7 +65,8 @@ async def stack(
     async with contextlib.AsyncExitStack() as parts:
         way = way or Way()
         back = await parts.enter_async_context(way.back(backend))
-        text = configuration(way.url(back.address), server=way.server, **merged(way.changes, changes))
+        server = way.server | changes.pop("server", {})
+        text = configuration(way.url(back.address), server=server, **merged(way.changes, changes))
         async with Remora(text) as remora:
             front = await parts.enter_async_context(way.front(remora.address))
             running = Stack(remora, front, back)
