@@ -17,10 +17,15 @@ package final class Log: Sendable {
         /// Since the start.
         var allDropped = 0
         var clock = TimeText()
-        /// The buffer of the last line, for the next.
-        var spare: [UInt8] = []
         var isAwake = false
         var format: LogLine.Format
+
+        mutating func append(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void) {
+            clock.tick()
+            var line = LogLine(format, level: level, event: event, time: clock.text, after: &pending)
+            fields(&line)
+            line.end(into: &pending)
+        }
     }
 
     /// The raw value of the level.
@@ -47,17 +52,15 @@ package final class Log: Sendable {
     /// Writes a line, if the level is asked for. `fields` adds to it.
     package func write(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void = { _ in }) {
         guard level.rawValue <= self.level.load(ordering: .relaxed) else { return }
-        var line = newLine(level, event)
-        fields(&line)
-        line.end()
         let sleeps = state.withLock { state in
-            if state.pending.count + line.bytes.count > Log.maxPending {
+            // Written where it waits for the writer: one lock, and no copy.
+            let before = state.pending.count
+            state.append(level, event, fields)
+            if state.pending.count > Log.maxPending {
+                state.pending.removeSubrange(before...)
                 state.dropped += 1
                 state.allDropped += 1
-            } else {
-                state.pending.append(contentsOf: line.bytes)
             }
-            state.spare = line.bytes
             defer { state.isAwake = true }
             return !state.isAwake
         }
@@ -67,31 +70,19 @@ package final class Log: Sendable {
     /// How many lines were lost since the start.
     package var droppedLines: Int { state.withLock { $0.allDropped } }
 
-    private func newLine(_ level: LogLevel, _ event: StaticString) -> LogLine {
-        state.withLock { state in
-            LogLine(state.format, level: level, event: event, time: state.clock.now(), buffer: &state.spare)
-        }
-    }
-
     /// Writes everything that waits before it returns.
     package func flush() {
         writing.withLock { _ in
-            let (pending, dropped) = state.withLock { state in
-                let taken = (state.pending, state.dropped)
-                state.pending = []
-                state.dropped = 0
-                return taken
-            }
-            put(pending)
-            if dropped > 0 { put(lossLine(dropped)) }
+            put(
+                state.withLock { state in
+                    let dropped = state.dropped
+                    if dropped > 0 { state.append(.warning, "log_lines_dropped") { $0.field("count", dropped) } }
+                    state.dropped = 0
+                    var taken: [UInt8] = []
+                    swap(&taken, &state.pending)
+                    return taken
+                })
         }
-    }
-
-    private func lossLine(_ count: Int) -> [UInt8] {
-        var line = newLine(.warning, "log_lines_dropped")
-        line.field("count", count)
-        line.end()
-        return line.bytes
     }
 
     private func put(_ bytes: [UInt8]) {
@@ -151,9 +142,9 @@ package final class Log: Sendable {
 /// `2026-07-28T12:34:56.789Z`, of which all but the milliseconds is made once a second.
 private struct TimeText {
     private var second = -1
-    private var text: [UInt8] = []
+    private(set) var text: [UInt8] = []
 
-    mutating func now() -> [UInt8] {
+    mutating func tick() {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
         if time.tv_sec != second {
@@ -164,7 +155,6 @@ private struct TimeText {
         for (place, divisor) in [(20, 100), (21, 10), (22, 1)] {
             text[place] = UInt8(ascii: "0") + UInt8(milliseconds / divisor % 10)
         }
-        return text
     }
 
     private static func format(_ seconds: Int) -> [UInt8] {

@@ -17,16 +17,14 @@ package struct LogLine {
     private static let maxDigits = 20
 
     private let format: Format
-    private(set) var bytes: [UInt8] = []
+    private var bytes: [UInt8] = []
 
-    /// - Parameter buffer: room for the line, if there is some: a buffer that a line had before.
+    /// Begins a line behind those in `buffer`, whose contents ``end(into:)`` gives back.
     init(
-        _ format: Format, level: LogLevel, event: StaticString, time: [UInt8], buffer: inout [UInt8]
+        _ format: Format, level: LogLevel, event: StaticString, time: [UInt8], after buffer: inout [UInt8]
     ) {
         self.format = format
         swap(&bytes, &buffer)
-        bytes.removeAll(keepingCapacity: true)
-        bytes.reserveCapacity(512)
         let names = level.name.utf8CodeUnitCount + event.utf8CodeUnitCount
         bytes.append(addingCapacity: time.count + names + 40) { output in
             switch format {
@@ -84,8 +82,11 @@ package struct LogLine {
         }
     }
 
-    mutating func end() {
-        bytes.append(addingCapacity: 2) { $0.append(format == .json ? "}\n" : "\n") }
+    /// - Parameter buffer: the one that the line was begun with.
+    mutating func end(into buffer: inout [UInt8]) {
+        if format == .json { bytes.append(UInt8(ascii: "}")) }
+        bytes.append(UInt8(ascii: "\n"))
+        swap(&bytes, &buffer)
     }
 
     /// Appends what separates a field from the one before, its name, and up to `valueSize` bytes of its value.

@@ -8,10 +8,10 @@ import Testing
 
     private func line(_ format: LogLine.Format, _ fields: (inout LogLine) -> Void) -> String {
         var buffer: [UInt8] = []
-        var line = LogLine(format, level: .info, event: "request", time: Self.time, buffer: &buffer)
+        var line = LogLine(format, level: .info, event: "request", time: Self.time, after: &buffer)
         fields(&line)
-        line.end()
-        return String(decoding: line.bytes, as: UTF8.self)
+        line.end(into: &buffer)
+        return String(decoding: buffer, as: UTF8.self)
     }
 
     @Test func aLineOfEachFormat() {
