@@ -75,8 +75,8 @@ struct AdmissionRules {
         } catch {
             throw .notAMessage(error)
         }
-        let version = envelope.meta.flatMap { document.value(MetaKey.protocolVersion, of: $0) }
-        if version == nil {
+        let meta = envelope.meta.map { RequestMeta($0, in: document) }
+        if meta?.protocolVersion == nil {
             if settings.passesLegacyClients {
                 if isLegacy(envelope, head) { return .legacy }
             } else {
@@ -89,7 +89,7 @@ struct AdmissionRules {
         case .notification:
             return .notification
         case .request(let id, let method):
-            return .request(try admit(envelope, id: id, method: method, version: version, head))
+            return .request(try admit(envelope, id: id, method: method, meta, head))
         }
     }
 
@@ -114,17 +114,17 @@ struct AdmissionRules {
     }
 
     private func admit(
-        _ envelope: Envelope, id: JSONValue, method: JSONValue, version: JSONValue?, _ head: HTTPRequestHead
+        _ envelope: Envelope, id: JSONValue, method: JSONValue, _ meta: RequestMeta?, _ head: HTTPRequestHead
     ) throws(Refusal) -> ModernRequest {
         let document = envelope.document
         let known = Method(method, in: document)
-        let version = version?.kind == .string ? version : nil
+        let version = meta?.protocolVersion?.kind == .string ? meta?.protocolVersion : nil
         try HeaderRules.check(
             head.fields, against: envelope, version: version, method: method, named: known?.nameParameter)
-        guard let params = envelope.params, let meta = envelope.meta, let version else {
+        guard let params = envelope.params, let meta, let version else {
             throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
         }
-        guard document.value(MetaKey.clientCapabilities, of: meta, .object) != nil else {
+        guard meta.clientCapabilities?.kind == .object else {
             throw .malformed("params._meta needs \"\(MetaKey.clientCapabilities)\" as an object on every request.")
         }
         guard document.string(version, equals: Revision.modern.name) else {

@@ -6,13 +6,13 @@ import Translation
 enum ParameterRules {
     static func check(_ request: ModernRequest) throws(Refusal) {
         let document = request.document
-        if let level = document.value(MetaKey.logLevel, of: request.meta) {
+        if let level = request.metadata.logLevel {
             guard let name = document.string(level), LoggingLevel(rawValue: name) != nil else {
                 let levels = LoggingLevel.allCases.map(\.rawValue).joined(separator: ", ")
                 throw .invalidParams("\"\(MetaKey.logLevel)\" must be one of \(levels).")
             }
         }
-        if let token = document.value(MetaKey.progressToken, of: request.meta),
+        if let token = request.metadata.progressToken,
             !Envelope.isValidID(token, in: document)
         {
             throw .invalidParams("progressToken must be a string or an integer.")

@@ -5,7 +5,7 @@ import Translation
 /// The trace of a request, from its `_meta` and its header.
 enum TraceRules {
     /// Nil when the request belongs to none.
-    static func context(of meta: JSONValue, in document: JSONDocument, _ fields: HTTPFields) -> TraceContext? {
+    static func context(of meta: RequestMeta, in document: JSONDocument, _ fields: HTTPFields) -> TraceContext? {
         TraceContext(
             of: meta, in: document,
             headers: TraceContext.Headers(

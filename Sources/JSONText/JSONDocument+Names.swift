@@ -67,6 +67,12 @@ extension JSONDocument {
         }
     }
 
+    /// Shows the members of an object in their order. None when the value is not an object.
+    package func forEachMember(of object: JSONValue, _ body: (JSONMember) -> Void) {
+        var members = JSONMembers.Cursor(object, in: self)
+        while let member = members.next(in: self) { body(member) }
+    }
+
     /// The object has a member that the predicate picks. False when the value is not an object.
     @inline(__always)
     package func hasMember(of object: JSONValue, where predicate: (JSONMember) -> Bool) -> Bool {

@@ -8,34 +8,38 @@ package final class ModernRequest: Sendable {
     package let id: JSONValue
     package let method: Method
     package let params: JSONValue
-    package let meta: JSONValue
+    /// What `_meta` says.
+    package let metadata: RequestMeta
     /// The trace that it belongs to, if it belongs to one.
     package let trace: TraceContext?
 
     package init(
-        document: JSONDocument, id: JSONValue, method: Method, params: JSONValue, meta: JSONValue,
+        document: JSONDocument, id: JSONValue, method: Method, params: JSONValue, meta: RequestMeta,
         trace: TraceContext? = nil
     ) {
         self.document = document
         self.id = id
         self.method = method
         self.params = params
-        self.meta = meta
+        metadata = meta
         self.trace = trace
     }
+
+    /// `params._meta`.
+    package var meta: JSONValue { metadata.object }
 
     /// The id as the client spelled it, which every answer repeats.
     package var rawID: ArraySlice<UInt8> { document.raw(id) }
 
     /// What the client can do for this request (`_meta`, basic/index "Per-request protocol fields").
-    package var clientCapabilities: JSONValue? { document.value(MetaKey.clientCapabilities, of: meta) }
+    package var clientCapabilities: JSONValue? { metadata.clientCapabilities }
 
     /// Whether the client wants to hear of progress (basic/utilities/progress).
-    package var wantsProgress: Bool { document.value(MetaKey.progressToken, of: meta) != nil }
+    package var wantsProgress: Bool { metadata.progressToken != nil }
 
     /// The least severe log message that the client wants; nil for none (server/utilities/logging). A level that is none
     /// is refused before anybody asks.
     package var logLevel: LoggingLevel? {
-        document.value(MetaKey.logLevel, of: meta).flatMap { document.string($0) }.flatMap(LoggingLevel.init)
+        metadata.logLevel.flatMap { document.string($0) }.flatMap(LoggingLevel.init)
     }
 }

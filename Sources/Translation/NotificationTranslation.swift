@@ -13,7 +13,7 @@ package struct NotificationTranslation {
     ///   server/utilities/logging).
     package init(for request: ModernRequest) {
         let document = request.document
-        progressToken = document.value(MetaKey.progressToken, of: request.meta).map { Array(document.raw($0)) }
+        progressToken = request.metadata.progressToken.map { Array(document.raw($0)) }
         logLevel = request.logLevel
     }
 

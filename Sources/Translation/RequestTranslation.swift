@@ -79,8 +79,7 @@ package enum RequestTranslation {
     ) {
         let document = request.document
         splice.remove(from: request.meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
-        let token = document.value(MetaKey.progressToken, of: request.meta)
-        if token != nil || context.wantsProgress {
+        if request.wantsProgress || context.wantsProgress {
             var own = [UInt8]()
             own.appendJSON(context.id)
             splice.set(MetaKey.progressToken, to: own, in: request.meta)
@@ -90,8 +89,6 @@ package enum RequestTranslation {
 
     /// Whether anything in `_meta` says something to an older server.
     private static func keepsMeta(of request: ModernRequest) -> Bool {
-        if request.trace?.changesMeta == true { return true }
-        let document = request.document
-        return document.hasMember(of: request.meta) { !document.hasName($0, prefix: MetaKey.protocolPrefix) }
+        request.trace?.changesMeta == true || request.metadata.hasOthers
     }
 }

@@ -36,12 +36,9 @@ package struct TraceContext: Sendable {
     /// Of the parent, for the log; nil without a valid one.
     package private(set) var parent: Traceparent?
 
-    /// - Parameter meta: the `_meta` of a request.
     /// - Returns: nil when there is nothing to tell the server that it would not be told anyway.
-    package init?(of meta: JSONValue, in document: JSONDocument, headers: Headers) {
-        let traceparent = document.value(MetaKey.traceparent, of: meta)
-        let tracestate = document.value(MetaKey.tracestate, of: meta)
-        let baggage = document.value(MetaKey.baggage, of: meta)
+    package init?(of meta: RequestMeta, in document: JSONDocument, headers: Headers) {
+        let (traceparent, tracestate, baggage) = (meta.traceparent, meta.tracestate, meta.baggage)
         if headers.isEmpty, traceparent == nil, tracestate == nil, baggage == nil { return nil }
         // A state without its own parent would be taken for the state of another trace: both come from one place.
         if traceparent != nil || tracestate != nil {

@@ -71,7 +71,7 @@ import Testing
         guard case .request(let id, let name) = envelope.kind else {
             throw GoldenFile.Malformed(what: "the modern request is none")
         }
-        let meta = try #require(envelope.meta)
+        let meta = RequestMeta(try #require(envelope.meta), in: envelope.document)
         return ModernRequest(
             document: envelope.document, id: id, method: try #require(Method(name, in: envelope.document)),
             params: try #require(envelope.params), meta: meta,

@@ -15,7 +15,7 @@ import Testing
         guard case .request(let id, _) = envelope.kind else { return #expect(Bool(false), "no request") }
         let request = ModernRequest(
             document: envelope.document, id: id, method: .callTool, params: try #require(envelope.params),
-            meta: try #require(envelope.meta))
+            meta: RequestMeta(try #require(envelope.meta), in: envelope.document))
         let response = MultiRoundTrip.toolFailure(
             #"It "failed"."#, serverInfo: serverInfo.map { Array($0.utf8) }, answering: request)
         let content = #"[{"type":"text","text":"It \"failed\"."}]"#

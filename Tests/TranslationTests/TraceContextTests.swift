@@ -66,14 +66,18 @@ import Testing
         #expect(fields(TraceContext.Headers(baggage: [0x61, byte, 0x62])).isEmpty)
     }
 
-    /// Requests without a trace pay for three look-ups, and for nothing that follows from a context.
+    /// Requests without a trace pay for nothing that follows from a context.
     @Test func nothingIsNothing() throws {
         let document = try JSONDocument(Array(#"{"progressToken":1}"#.utf8))
-        #expect(TraceContext(of: document.root, in: document, headers: TraceContext.Headers()) == nil)
+        #expect(
+            TraceContext(of: RequestMeta(document.root, in: document), in: document, headers: TraceContext.Headers())
+                == nil)
     }
 
     private func fields(_ headers: TraceContext.Headers) -> [String] {
         guard let document = try? JSONDocument(Array("{}".utf8)) else { return ["no JSON"] }
-        return TraceContext(of: document.root, in: document, headers: headers)?.fields.map { "\($0.name)" } ?? []
+        return TraceContext(of: RequestMeta(document.root, in: document), in: document, headers: headers)?.fields.map {
+            "\($0.name)"
+        } ?? []
     }
 }

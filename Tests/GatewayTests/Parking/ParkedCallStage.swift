@@ -154,7 +154,9 @@ struct ParkedCallStage {
         guard case .request(let id, let name) = envelope.kind, let method = Method(name, in: envelope.document),
             let params = envelope.params, let meta = envelope.meta
         else { throw Unexpected() }
-        return ModernRequest(document: envelope.document, id: id, method: method, params: params, meta: meta)
+        return ModernRequest(
+            document: envelope.document, id: id, method: method, params: params,
+            meta: RequestMeta(meta, in: envelope.document))
     }
 
     private func words(_ actions: [ParkedCall<String>.Action]) -> [String] { actions.map(words) }
