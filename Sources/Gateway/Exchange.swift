@@ -1,3 +1,4 @@
+import HTTPTransport
 import HTTPWire
 import JSONText
 import Legacy
@@ -16,15 +17,17 @@ struct Answer {
 
 /// One admitted request on its way to a session and back.
 final class Exchange {
+    private let gateway: Gateway
+    /// As it came.
+    let source: HTTPServerRequest
+    let responder: Responder
+    let record: RequestRecord
     private let request: ModernRequest
-    private let fields: HTTPFields
     private let caller: Caller
-    private let responder: Responder
     private let key: SessionKey
-    private let sessions: SessionPool
-    private let lists: Lists
-    private let settings: GatewaySettings
     private let end: Instant
+    /// What ``start()`` has begun.
+    private var lease: Lease?
     private var call: LegacyCall?
     private var waiter: ListWaiter?
     private var isCancelled = false
@@ -32,9 +35,7 @@ final class Exchange {
     /// How many notifications went to the client.
     private(set) var forwarded = 0
 
-    /// What came of it; nil until `run` has ended.
-    private(set) var outcome: Outcome?
-
+    /// What came of it.
     enum Outcome {
         case answered(Answer)
         case refused(Refusal)
@@ -48,40 +49,87 @@ final class Exchange {
     }
 
     /// - Parameters:
-    ///   - fields: the header of the request.
+    ///   - source: of which `request` was made.
     ///   - responder: gets what the server says before it answers.
     init(
-        _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, to responder: Responder,
-        sessions: SessionPool, lists: Lists, settings: GatewaySettings
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, to responder: Responder,
+        _ record: RequestRecord, by gateway: Gateway
     ) {
-        self.request = request
-        self.fields = fields
-        self.caller = caller
+        self.gateway = gateway
+        self.source = source
         self.responder = responder
-        self.sessions = sessions
-        self.lists = lists
-        self.settings = settings
+        self.record = record
+        self.request = request
+        self.caller = caller
         key = SessionKey(
             principal: caller.principal,
             capabilities: ClientCapabilities.legacy(
-                request.clientCapabilities, in: request.document, canBeAsked: settings.isInteractive))
-        end = .now + settings.requestTimeout
+                request.clientCapabilities, in: request.document, canBeAsked: gateway.settings.isInteractive))
+        end = .now + gateway.settings.requestTimeout
     }
 
-    var wasNeverSent: Bool { outcome?.wasNeverSent == true }
+    private var sessions: SessionPool { gateway.sessions }
 
     /// The id of the request, as the client spelled it.
     var rawID: ArraySlice<UInt8> { request.rawID }
 
-    /// Carries the request to the backend.
-    func run() async {
-        if request.method.isList {
-            return outcome = await waiting { await lists.answer(request, of: caller, key: key, $0) }
+    // MARK: Without a task
+
+    /// Sends the request, where nothing has to be waited for before that. Returns whether only the answer is left to wait
+    /// for: the gateway is told of it then, and calls ``finish()``. Else it is to call ``run()``.
+    func start() -> Bool {
+        guard !isCancelled, !request.method.isList, request.method != .discover, request.logLevel == nil,
+            let lease = sessions.readyLease(key)
+        else { return false }
+        guard isWelcome(to: lease.session) else {
+            sessions.release(lease)
+            return false
         }
+        let call = send(on: lease.session)
+        self.lease = lease
+        self.call = call
+        return call.tell(self)
+    }
+
+    /// What has come of what ``start()`` has sent; nil where ``run()`` has to see to that.
+    func finish() -> Outcome? {
+        guard let call, let lease else { return nil }
+        let outcome: Outcome
         do throws(BackendError) {
-            outcome = .some(try await attempt())
+            guard let answer = try call.readyAnswer() else { return nil }
+            outcome = .answered(try translate(answer, from: lease.session))
         } catch {
             outcome = .failed(error)
+        }
+        self.call = nil
+        self.lease = nil
+        sessions.release(lease)
+        return outcome
+    }
+
+    /// Whether the session, as far as it knows the server's tools, has nothing against the request.
+    private func isWelcome(to session: LegacySession) -> Bool {
+        if SessionRules.refusal(of: request, on: session) != nil { return false }
+        guard request.method == .callTool else { return true }
+        guard let parameters = session.readyHeaderParameters else { return false }
+        return SessionRules.refusal(of: request, source.head.fields, by: parameters) == nil
+    }
+
+    private func send(on session: LegacySession) -> LegacyCall {
+        session.call(request, credentials: caller.callFields, until: end, listener: self)
+    }
+
+    // MARK: With all that may have to be waited for
+
+    /// Carries the request to the backend, or goes on with what ``start()`` has begun.
+    func run() async -> Outcome {
+        if request.method.isList {
+            return await waiting { await gateway.lists.answer(request, of: caller, key: key, $0) }
+        }
+        do throws(BackendError) {
+            return try await attempt()
+        } catch {
+            return .failed(error)
         }
     }
 
@@ -90,7 +138,14 @@ final class Exchange {
         var attempts = Attempts()
         while true {
             // Functions that rarely wait are asked first whether they need to: to call one that may costs a frame.
-            let lease = if let ready = sessions.readyLease(key) { ready } else { try await lease(after: attempts) }
+            let lease =
+                if let begun = self.lease.take() {
+                    begun
+                } else if let ready = sessions.readyLease(key) {
+                    ready
+                } else {
+                    try await lease(after: attempts)
+                }
             defer { sessions.release(lease) }
             do throws(BackendError) {
                 return try await run(on: lease.session)
@@ -112,7 +167,7 @@ final class Exchange {
 
     /// Whether the request may run twice, and the client was told nothing that a second run would tell it again.
     private func mayRepeat(on session: LegacySession) -> Bool {
-        forwarded == 0 && !isCancelled && SessionRules.mayRepeat(request, on: session, settings)
+        forwarded == 0 && !isCancelled && SessionRules.mayRepeat(request, on: session, gateway.settings)
     }
 
     /// The client has gone: nobody waits for the answer any more.
@@ -134,40 +189,53 @@ final class Exchange {
     }
 
     private func run(on session: LegacySession) async throws(BackendError) -> Outcome {
+        if let call { return try await outcome(of: call, on: session) }
         if let refusal = SessionRules.refusal(of: request, on: session) { return .refused(refusal) }
         if request.method == .discover { return .answered(await discover(session)) }
         if request.method == .callTool {
             let parameters =
                 if let ready = session.readyHeaderParameters { ready } else { try await headerParameters(of: session) }
-            if let refusal = SessionRules.refusal(of: request, fields, by: parameters) { return .refused(refusal) }
+            if let refusal = SessionRules.refusal(of: request, source.head.fields, by: parameters) {
+                return .refused(refusal)
+            }
         }
         if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
         if isCancelled { throw BackendError(.cancelled, "the client went away") }
-        let call = session.call(request, credentials: caller.callFields, until: end, listener: self)
+        let call = send(on: session)
         self.call = call
+        return try await outcome(of: call, on: session)
+    }
+
+    private func outcome(of call: LegacyCall, on session: LegacySession) async throws(BackendError) -> Outcome {
         defer { self.call = nil }
         do throws(BackendError) {
-            let answer = try await call.answer()
-            return .answered(
-                try Answer(answer, from: session.handshake.serverInfo, answering: request, settings.caching))
+            return .answered(try translate(try await call.answer(), from: session))
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
             throw error
         }
     }
 
+    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Answer {
+        try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching)
+    }
+
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
         try await waiting { waiter throws(BackendError) in
-            try await lists.headerParameters(for: session, key: key, caller.credentials, waiter)
+            try await gateway.lists.headerParameters(for: session, key: key, caller.credentials, waiter)
         }
     }
 
     private func discover(_ session: LegacySession) async -> Answer {
         let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
         let text = Discover.response(
-            to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: settings.caching)
+            to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: gateway.settings.caching)
         return Answer(status: 200, text: text, code: nil)
     }
+}
+
+extension Exchange: CallReader {
+    func news() { gateway.goOn(with: self) }
 }
 
 // MARK: What the server says before it answers

@@ -10,19 +10,23 @@ import Translation
 
 /// Remora on one loop: takes requests from connections, admits them, has them carried, and answers.
 package final class Gateway {
-    private let settings: GatewaySettings
+    let settings: GatewaySettings
     private let admission: AdmissionRules
     private let callers: CallerRules
     private let bypass: Bypass
     private let backend: Backend
-    private let sessions: SessionPool
-    private let lists: Lists
+    let sessions: SessionPool
+    let lists: Lists
     private let subscriptions: Subscriptions
     private let knownCallers: KnownCallers
     private let interactions: Interactions
     private let calls: ParkedCalls
     private let log: Log
     private let tally: RequestTally
+    /// Requests that are being answered.
+    private(set) var inFlight = 0
+    /// Signalled when there are none.
+    let emptied = Wakeup()
 
     /// - Parameters:
     ///   - memory: that of the loop, which every gateway there shares.
@@ -150,8 +154,52 @@ package final class Gateway {
         fileprivate let record: RequestRecord
     }
 
-    /// Answers a request, or returns the subscription that it has begun, for ``listen(_:by:)``: whoever listens may do so for
-    /// days, and does not need the request for it.
+    /// Offered a request when it has come: takes it if it is one to translate on a session that is shared. Nearly all of
+    /// these wait for nothing but the server's answer, and need no task for that.
+    func take(_ request: HTTPServerRequest, by responder: Responder) -> Bool {
+        guard bypass.claim(request, on: responder.connection) == nil,
+            case .request(let admitted) = admission.admit(request), admitted.method != .listen,
+            !interactions.concern(admitted)
+        else { return false }
+        began()
+        let record = RequestRecord(in: tally, since: sessions.loop.now)
+        let exchange = begin(
+            admitted, of: request, from: describe(admitted, request, record), by: responder, record)
+        if !exchange.start() { takeTime(for: exchange) }
+        return true
+    }
+
+    /// Something has come of what ``Exchange/start()`` has sent.
+    func goOn(with exchange: Exchange) {
+        guard let outcome = exchange.finish() else { return takeTime(for: exchange) }
+        conclude(outcome, of: exchange)
+        served(exchange)
+    }
+
+    /// Does with a task what is left to do for a request that was taken.
+    private func takeTime(for exchange: Exchange) {
+        sessions.loop.spawn {
+            await self.run(exchange)
+            self.served(exchange)
+        }
+    }
+
+    private func served(_ exchange: Exchange) {
+        ended()
+        exchange.responder.connection.served()
+    }
+
+    /// A request is being answered.
+    func began() { inFlight += 1 }
+
+    /// And has been.
+    func ended() {
+        inFlight -= 1
+        if inFlight == 0 { emptied.signal() }
+    }
+
+    /// Answers a request that was not taken, or returns the subscription that it has begun, for ``listen(_:by:)``: whoever
+    /// listens may do so for days, and does not need the request for it.
     func serve(_ request: HTTPServerRequest, by responder: Responder) async -> Listening? {
         let record = RequestRecord(in: tally)
         if let claim = bypass.claim(request, on: responder.connection),
@@ -159,37 +207,47 @@ package final class Gateway {
         {
             return nil
         }
-        let admitted: ModernRequest
-        let caller: Caller
         switch admit(request, isHandedOver: false, by: responder, record) {
         case .answered:
-            return nil
+            break
         case .legacy:
             await bypass.pass(request, on: responder.connection, record, isModern: false)
-            return nil
-        case .request(let modern, let sender):
-            (admitted, caller) = (modern, sender)
+        case .request(let admitted, let caller):
+            if admitted.method == .listen {
+                return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
+            }
+            if interactions.concern(admitted) {
+                await interact(admitted, request, as: nil, from: caller, by: responder, record)
+            } else {
+                await run(begin(admitted, of: request, from: caller, by: responder, record))
+            }
         }
-        if admitted.method == .listen {
-            return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
-        }
-        if interactions.concern(admitted) {
-            await interact(admitted, request, as: nil, from: caller, by: responder, record)
-            return nil
-        }
-        let exchange = Exchange(
-            admitted, request.head.fields, from: caller, to: responder, sessions: sessions, lists: lists,
-            settings: settings)
-        responder.begin(onDisconnect: { exchange.cancel() })
-        await exchange.run()
-        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        if exchange.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
-            await bypass.pass(request, on: responder.connection, record, isModern: true)
-            return nil
-        }
-        record.notifications = exchange.forwarded
-        conclude(exchange.outcome, id: Array(exchange.rawID), of: request.head, by: responder, record)
         return nil
+    }
+
+    private func begin(
+        _ admitted: ModernRequest, of request: HTTPServerRequest, from caller: Caller, by responder: Responder,
+        _ record: RequestRecord
+    ) -> Exchange {
+        let exchange = Exchange(admitted, of: request, from: caller, to: responder, record, by: self)
+        responder.begin(onDisconnect: { exchange.cancel() })
+        return exchange
+    }
+
+    private func run(_ exchange: Exchange) async {
+        let outcome = await exchange.run()
+        let (responder, source) = (exchange.responder, exchange.source)
+        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
+        if outcome.wasNeverSent, await bypass.hasTurnedModern(source.head), !responder.isStreaming {
+            return await bypass.pass(source, on: responder.connection, exchange.record, isModern: true)
+        }
+        conclude(outcome, of: exchange)
+    }
+
+    private func conclude(_ outcome: Exchange.Outcome, of exchange: Exchange) {
+        exchange.record.notifications = exchange.forwarded
+        conclude(
+            outcome, id: Array(exchange.rawID), of: exchange.source.head, by: exchange.responder, exchange.record)
     }
 
     private func beginListening(
@@ -300,14 +358,21 @@ package final class Gateway {
             record.write(to: log)
             return .answered
         case .request(let admitted):
-            let caller = callers.caller(of: request.head)
-            record.describe(admitted, from: caller)
-            return .request(admitted, caller)
+            return .request(admitted, describe(admitted, request, record))
         }
     }
 
+    private func describe(
+        _ admitted: ModernRequest, _ request: HTTPServerRequest, _ record: RequestRecord
+    ) -> Caller {
+        let caller = callers.caller(of: request.head)
+        record.requestBytes = request.body.count
+        record.describe(admitted, from: caller)
+        return caller
+    }
+
     private func conclude(
-        _ outcome: Exchange.Outcome?, id: @autoclosure () -> [UInt8], of head: HTTPRequestHead,
+        _ outcome: Exchange.Outcome, id: @autoclosure () -> [UInt8], of head: HTTPRequestHead,
         by responder: Responder, _ record: RequestRecord
     ) {
         switch outcome {
@@ -319,8 +384,6 @@ package final class Gateway {
             refuse(refusal, id: id(), by: responder, record)
         case .failed(let error):
             fail(error, id: id(), of: head, by: responder, record)
-        case nil:
-            preconditionFailure("an exchange ended without an outcome")
         }
     }
 

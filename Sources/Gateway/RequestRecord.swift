@@ -10,7 +10,7 @@ import Translation
 /// session id.
 final class RequestRecord {
     private let tally: RequestTally
-    private let start = Instant.now
+    private let start: Instant
     private var method: Method?
     private var name: String?
     private var principal: String?
@@ -38,8 +38,9 @@ final class RequestRecord {
     private var isForwarded = false
 
     /// - Parameter tally: where the request is counted, now as one that is being answered.
-    init(in tally: RequestTally) {
+    init(in tally: RequestTally, since start: Instant = .now) {
         self.tally = tally
+        self.start = start
         tally.counts.began()
     }
 

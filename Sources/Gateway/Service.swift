@@ -29,16 +29,6 @@ package struct ServicePlan: Sendable {
 /// When the configuration changes, another gateway takes over: each connection's next request is its. The one before ends
 /// with its last request.
 package final class Service {
-    /// A gateway, and the requests that it serves.
-    private final class Term {
-        let gateway: Gateway
-        var requests = 0
-        var isOver = false
-        let emptied = Wakeup()
-
-        init(_ gateway: Gateway) { self.gateway = gateway }
-    }
-
     private let loop: Loop
     private let memory: LoopMemory
     private var listener: Listener
@@ -47,9 +37,9 @@ package final class Service {
     /// The listener of a configuration that has not been taken over yet.
     private var candidate: Listener?
     private var plan: ServicePlan
-    private var term: Term
+    private var gateway: Gateway
     /// Gateways that were relieved, and have not ended yet.
-    private var relieved: [ObjectIdentifier: Term] = [:]
+    private var relieved: [ObjectIdentifier: Gateway] = [:]
     /// What gateways have counted that are no more.
     private var past = ShardCounts()
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
@@ -64,12 +54,12 @@ package final class Service {
         memory = LoopMemory(replicas: replicas, parking: plan.parking)
         self.listener = listener
         self.plan = plan
-        term = Term(plan.gateway(loop, memory, listener.address.isLoopback))
+        gateway = plan.gateway(loop, memory, listener.address.isLoopback)
     }
 
     /// Begins to accept connections.
     package func start() {
-        term.gateway.start()
+        gateway.start()
         listen(on: listener)
     }
 
@@ -88,32 +78,24 @@ package final class Service {
     }
 
     private func serve(_ connection: HTTPServerConnection) async {
-        let responder = term.gateway.responder(on: connection)
+        let responder = gateway.responder(on: connection)
+        connection.onRequest = { [unowned self] in gateway.take($0, by: responder) }
+        defer { connection.onRequest = nil }
         while true {
             switch await connection.next() {
             case .closed:
                 return
             case .flawed(let flaw):
-                term.gateway.refuse(flaw, by: responder)
+                gateway.refuse(flaw, by: responder)
             case .request(let request):
-                let term = begin()
-                if let listening = await term.gateway.serve(consume request, by: responder) {
-                    await term.gateway.listen(listening, by: responder)
+                let gateway = gateway
+                gateway.began()
+                if let listening = await gateway.serve(consume request, by: responder) {
+                    await gateway.listen(listening, by: responder)
                 }
-                end(in: term)
+                gateway.ended()
             }
         }
-    }
-
-    /// A request has come. To be followed by one `end(in:)`.
-    private func begin() -> Term {
-        term.requests += 1
-        return term
-    }
-
-    private func end(in term: Term) {
-        term.requests -= 1
-        if term.isOver, term.requests == 0 { term.emptied.signal() }
     }
 
     // MARK: Other loops
@@ -122,7 +104,7 @@ package final class Service {
     func connect(_ shards: [Shard]) { memory.replicas.connect(shards) }
 
     /// See `Gateway.hear`.
-    func hear(_ cues: [PeerCue]) { term.gateway.hear(cues) }
+    func hear(_ cues: [PeerCue]) { gateway.hear(cues) }
 
     /// Serves what another loop of the process brings on a connection.
     func adopt(_ socket: SocketEnd) {
@@ -130,11 +112,12 @@ package final class Service {
         let connection = HTTPServerConnection(socket, on: loop, limits: plan.connection)
         handedOver[ObjectIdentifier(connection)] = connection
         loop.spawn { [self] in
-            let responder = term.gateway.responder(on: connection)
+            let responder = gateway.responder(on: connection)
             while case .request(let request) = await connection.next() {
-                let term = begin()
-                await term.gateway.serveHandedOver(request, by: responder)
-                end(in: term)
+                let gateway = gateway
+                gateway.began()
+                await gateway.serveHandedOver(request, by: responder)
+                gateway.ended()
             }
             handedOver[ObjectIdentifier(connection)] = nil
             changed.signal()
@@ -149,21 +132,21 @@ package final class Service {
         // Counted in one place for all gateways.
         counts.requests = memory.tally.counts
         counts.parking = memory.calls.counts
-        for each in [term] + relieved.values { counts.add(Service.counts(of: each)) }
+        for each in [gateway] + relieved.values { counts.add(Service.counts(of: each)) }
         counts.connections = connections.count
         return counts
     }
 
-    private static func counts(of term: Term) -> ShardCounts {
+    private static func counts(of gateway: Gateway) -> ShardCounts {
         var counts = ShardCounts()
-        counts.sessions = term.gateway.sessionCounts
-        counts.backend = term.gateway.connectionCounts
+        counts.sessions = gateway.sessionCounts
+        counts.backend = gateway.connectionCounts
         return counts
     }
 
     /// See `Backend.checkReachability`.
     package func checkBackend(patience: Duration) async -> Bool {
-        await term.gateway.checkBackend(patience: patience)
+        await gateway.checkBackend(patience: patience)
     }
 
     // MARK: Another configuration
@@ -199,25 +182,24 @@ package final class Service {
             listener.maxConnections = plan.maxConnections
         }
         memory.calls.use(plan.parking)
-        let before = term
-        term = Term(plan.gateway(loop, memory, listener.address.isLoopback))
-        term.gateway.start()
-        before.isOver = true
+        let before = gateway
+        gateway = plan.gateway(loop, memory, listener.address.isLoopback)
+        gateway.start()
         relieved[ObjectIdentifier(before)] = before
         loop.spawn { await self.end(before) }
     }
 
-    private func end(_ term: Term) async {
-        term.gateway.drain()
-        while term.requests > 0 { await term.emptied.wait() }
-        await term.gateway.retire()
-        var counts = Service.counts(of: term)
+    private func end(_ gateway: Gateway) async {
+        gateway.drain()
+        while gateway.inFlight > 0 { await gateway.emptied.wait() }
+        await gateway.retire()
+        var counts = Service.counts(of: gateway)
         // It is no more: only what has happened stays.
         counts.sessions.open = 0
         counts.sessions.opening = 0
         counts.backend.idle = 0
         past.add(counts)
-        relieved[ObjectIdentifier(term)] = nil
+        relieved[ObjectIdentifier(gateway)] = nil
     }
 
     // MARK: The end
@@ -234,7 +216,7 @@ package final class Service {
     /// Accepts nobody any more, and returns when no call waits for its client: nobody else could go on with it.
     package func stopAccepting(until end: Instant) async {
         finish(listener)
-        term.gateway.drain()
+        gateway.drain()
         let deadline = Deadline(on: loop)
         var isOver = false
         deadline.onExpiry = { [memory] in
@@ -256,7 +238,7 @@ package final class Service {
         for connection in connections.values { connection.close() }
         for connection in handedOver.values { connection.close() }
         memory.calls.stop()
-        for each in [term] + relieved.values { await each.gateway.close(until: time.end) }
+        for each in [gateway] + relieved.values { await each.close(until: time.end) }
     }
 
     /// Waits until there is no connection any more, and none to come.

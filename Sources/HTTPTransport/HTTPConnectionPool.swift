@@ -8,7 +8,7 @@ package final class HTTPConnectionPool {
     private static let idleLifetime: Duration = .seconds(3)
     /// After this long without use a connection is looked at before it is used: no server gives up one that it served
     /// just now, and the look is a system call.
-    private static let rest: Duration = .milliseconds(50)
+    private let rest = Interval(.milliseconds(50))
     /// Idle connections kept. More than this many at once are closed as they come back.
     private static let maxIdle = 512
 
@@ -37,9 +37,8 @@ package final class HTTPConnectionPool {
 
     /// An idle connection that is ready for a request, if there is one.
     package func takeIdle() -> HTTPClientConnection? {
-        let restedBefore = loop.now + (.zero - HTTPConnectionPool.rest)
         while let connection = idle.popLast() {
-            let isUsable = connection.idleSince > restedBefore ? connection.isReusable : connection.isQuiet
+            let isUsable = connection.idleSince + rest > loop.now ? connection.isReusable : connection.isQuiet
             if isUsable { return connection }
             connection.close()
         }

@@ -70,6 +70,9 @@ package final class HTTPServerConnection: SocketHandler {
     private let socket: Socket
     private let loop: Loop
     private let limits: Limits
+    /// Of the limits, what is needed for each request.
+    private let idleTimeout: Interval
+    private let silenceTimeout: Interval
     private let deadline: Deadline
     private let wakeup = Wakeup()
     private var decoder: HTTPRequestDecoder
@@ -98,6 +101,12 @@ package final class HTTPServerConnection: SocketHandler {
     private var isDraining = false
     /// The client sends no more. It may still read, but nobody can tell.
     private var hasPeerEnded = false
+    /// Whether ``onRequest`` has taken the request that is being served.
+    private var isTaken = false
+
+    /// Offered each request as soon as all of it has come. Returns whether it is taken: it is answered as one that came out
+    /// of ``next()``, and ``served()`` says when it is over, which it must not be before this returns.
+    package var onRequest: ((HTTPServerRequest) -> Bool)?
 
     /// Called when the client goes away while a request of it is served; at once, if it has gone already.
     package var onDisconnect: (() -> Void)? {
@@ -116,6 +125,8 @@ package final class HTTPServerConnection: SocketHandler {
         self.loop = loop
         lastTaken = loop.now
         self.limits = limits
+        idleTimeout = Interval(limits.idleTimeout)
+        silenceTimeout = Interval(min(limits.keepAliveInterval, limits.idleTimeout))
         decoder = HTTPRequestDecoder(limits: limits.head)
         deadline = Deadline(on: loop)
         deadline.onExpiry = { [unowned self] in expired() }
@@ -127,26 +138,58 @@ package final class HTTPServerConnection: SocketHandler {
 
     // MARK: Requests
 
-    /// The next request, as soon as all of it has come.
+    /// The next request that is not taken, as soon as all of it has come.
     package func next() async -> Arrival {
-        if socket.unsentBytes > 0 { await answerTaken() }
-        if case .serving = phase { hasPeerEnded ? close() : proceed() }
         while true {
             switch phase {
             case .arrived(let arrival):
-                phase = .serving
-                isAnswered = false
-                watchesSilence = false
-                deadline.set(nil)
-                if !answerFields.isEmpty { answerFields = [] }
-                if hasPeerEnded { linger() }
+                beginServing()
                 return arrival
             case .closed:
                 return .closed
+            case .serving where !isTaken:
+                // It is over.
+                if socket.unsentBytes > 0 {
+                    await answerTaken()
+                } else if hasPeerEnded {
+                    close()
+                } else {
+                    proceed()
+                }
             case .idle, .head, .body, .serving, .closing:
                 await wakeup.wait()
             }
         }
+    }
+
+    /// The request that ``onRequest`` has taken is over.
+    package func served() {
+        isTaken = false
+        if case .serving = phase, socket.unsentBytes == 0, !hasPeerEnded { return proceed() }
+        // There is something to wait for before the next one, or none will come.
+        wakeup.signal()
+    }
+
+    private func beginServing() {
+        phase = .serving
+        isAnswered = false
+        watchesSilence = false
+        deadline.set(nil)
+        if !answerFields.isEmpty { answerFields = [] }
+        if hasPeerEnded { linger() }
+    }
+
+    /// What has arrived, if something has, goes to whoever takes it.
+    private func offer() {
+        guard case .arrived(let arrival) = phase else { return }
+        if case .request(let request) = arrival, !hasPeerEnded, let onRequest {
+            beginServing()
+            isTaken = true
+            if onRequest(request) { return }
+            isTaken = false
+            phase = .arrived(arrival)
+        }
+        wakeup.signal()
     }
 
     /// Waits until the client has taken the last answer, so that at most one is held for it.
@@ -161,11 +204,13 @@ package final class HTTPServerConnection: SocketHandler {
     /// Goes on to the next request after an answer, first with what came meanwhile.
     private func proceed() {
         phase = .idle
-        deadline.set(after: idleTimeout)
-        let pending = unread
-        unread = []
-        if !pending.isEmpty { decode(pending.span) }
-        if case .arrived = phase { return }
+        deadline.set(loop.now + (isDraining ? drainTimeout : idleTimeout))
+        if !unread.isEmpty {
+            let pending = unread
+            unread = []
+            decode(pending.span)
+            if case .arrived = phase { return offer() }
+        }
         socket.resumeReading()
     }
 
@@ -173,6 +218,7 @@ package final class HTTPServerConnection: SocketHandler {
         switch phase {
         case .idle, .head, .body:
             decode(bytes)
+            offer()
         case .arrived, .serving:
             keep(bytes, from: 0)
         case .closing, .closed:
@@ -180,9 +226,7 @@ package final class HTTPServerConnection: SocketHandler {
         }
     }
 
-    private var idleTimeout: Duration {
-        isDraining ? min(HTTPServerConnection.drainTime, limits.idleTimeout) : limits.idleTimeout
-    }
+    private var drainTimeout: Interval { min(Interval(HTTPServerConnection.drainTime), idleTimeout) }
 
     private func keep(_ bytes: Span<UInt8>, from offset: Int) {
         unread.append(bytes, offset..<bytes.count)
@@ -264,7 +308,6 @@ package final class HTTPServerConnection: SocketHandler {
             isHead = false
         }
         phase = .arrived(arrival)
-        wakeup.signal()
     }
 
     // MARK: Answers
@@ -399,7 +442,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// that was promised to be kept is kept for a moment, because its client's next request may be on its way.
     package func drain() {
         isDraining = true
-        if case .idle = phase { deadline.set(after: idleTimeout) }
+        if case .idle = phase { deadline.set(loop.now + drainTimeout) }
     }
 
     /// Closes now. Harmless when it is closed.
@@ -453,7 +496,7 @@ package final class HTTPServerConnection: SocketHandler {
     private func expectAnswer() {
         if hasPeerEnded { return }
         let isLookedAt = watchesSilence || socket.unsentBytes > 0
-        deadline.set(isLookedAt ? loop.now + min(limits.keepAliveInterval, limits.idleTimeout) : nil)
+        deadline.set(isLookedAt ? loop.now + silenceTimeout : nil)
     }
 
     /// Nothing of the answer was sent for a while: because there was nothing to send, or because the client does not take
@@ -487,6 +530,7 @@ package final class HTTPServerConnection: SocketHandler {
         switch phase {
         case .head, .body:
             arrive(.flawed(.timedOut))
+            offer()
         case .idle, .closing, .serving, .arrived, .closed:
             close()
             disconnected()

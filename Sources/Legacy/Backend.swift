@@ -31,6 +31,8 @@ package final class Backend {
 
     package let loop: Loop
     package let limits: Limits
+    /// ``Limits/silence``.
+    let silence: Interval
     /// Path and query of the MCP endpoint.
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
@@ -48,6 +50,7 @@ package final class Backend {
     ) {
         self.loop = loop
         self.limits = limits
+        silence = Interval(limits.silence)
         name = Array("\(endpoint) \(target)".utf8)
         self.host = Array(hostField.utf8)
         self.target = Array(target.utf8)

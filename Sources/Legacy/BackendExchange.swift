@@ -8,7 +8,7 @@ import Reactor
 /// after the response, and the connection is then good for the next call.
 final class BackendExchange: HTTPResponseHandler {
     /// How long a stream may stay open after its reader has all that it wanted.
-    private static let afterlife: Duration = .seconds(1)
+    private static let afterlife = Interval(.seconds(1))
 
     /// How long an exchange may take.
     enum Patience {
@@ -28,10 +28,12 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     private let backend: Backend
-    private let wakeup = Wakeup()
+    /// Made when a task has to wait, which most need not: they have a reader.
+    private var wakeup: Wakeup?
+    private var reader: (any CallReader)?
     private var patience: Patience
     /// Longest silence while something is expected; nil for the backend's own limit.
-    private var silence: Duration?
+    private var silence: Interval?
     private var isSuspended = false
     private var connection: HTTPClientConnection?
     private var responseHead: HTTPResponseHead?
@@ -40,7 +42,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// The start of a body that is no message. It is looked at, and never passed on.
     private(set) var errorText: [UInt8] = []
     private var events: SSEDecoder
-    private var messages: [[UInt8]] = []
+    private var messages = MessageQueue()
     /// Bytes of `messages`.
     private var heldBytes = 0
     private var isPaused = false
@@ -97,7 +99,7 @@ final class BackendExchange: HTTPResponseHandler {
     func begun() async throws(BackendError) {
         while responseHead == nil {
             if let failure { throw failure }
-            await wakeup.wait()
+            await news().wait()
         }
     }
 
@@ -107,15 +109,43 @@ final class BackendExchange: HTTPResponseHandler {
     /// The next message; nil when the answer has ended.
     func next() async throws(BackendError) -> [UInt8]? {
         while true {
-            if !messages.isEmpty { return takeMessage() }
+            if let message = takeMessage() { return message }
             if let failure { throw failure }
             if hasEnded { return nil }
-            await wakeup.wait()
+            await news().wait()
         }
     }
 
-    private func takeMessage() -> [UInt8] {
-        let message = messages.removeFirst()
+    /// The next message, if it is there.
+    func ready() -> [UInt8]? { takeMessage() }
+
+    /// Whether nothing has come yet of which a reader could make something.
+    private var isWaiting: Bool {
+        messages.isEmpty && failure == nil && !hasEnded && (responseHead == nil || isSuccess)
+    }
+
+    /// See ``LegacyCall/tell(_:)``.
+    func tell(_ reader: any CallReader) -> Bool {
+        guard isWaiting else { return false }
+        self.reader = reader
+        return true
+    }
+
+    private func news() -> Wakeup {
+        if let wakeup { return wakeup }
+        let wakeup = Wakeup()
+        self.wakeup = wakeup
+        return wakeup
+    }
+
+    /// Something has come. The last that is done with it: a reader may be through with the exchange then.
+    private func signal() {
+        wakeup?.signal()
+        if !isWaiting { reader.take()?.news() }
+    }
+
+    private func takeMessage() -> [UInt8]? {
+        guard let message = messages.popFirst() else { return nil }
         heldBytes -= message.count
         if isPaused, heldBytes <= backend.limits.streamBuffer / 2 {
             isPaused = false
@@ -127,7 +157,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// The start of the body of an answer that is no success, once all of it has come.
     func errorBody() async -> [UInt8] {
-        while !hasEnded { await wakeup.wait() }
+        while !hasEnded { await news().wait() }
         return errorText
     }
 
@@ -153,14 +183,14 @@ final class BackendExchange: HTTPResponseHandler {
     func expect(until end: Instant, silence: Duration?) {
         isSuspended = false
         patience = .until(end)
-        self.silence = silence
+        self.silence = silence.map { Interval($0) }
         expectMore()
     }
 
     /// The reader has left. The rest of the answer is dropped.
     func abandon() {
         isAbandoned = true
-        messages = []
+        messages = MessageQueue()
         connection?.resumeReading()
         connection?.setTimeout(backend.loop.now + BackendExchange.afterlife)
     }
@@ -175,7 +205,7 @@ final class BackendExchange: HTTPResponseHandler {
     private func expectMore() {
         if isAbandoned { return }
         if isSuspended { return }
-        let endOfSilence = backend.loop.now + (silence ?? backend.limits.silence)
+        let endOfSilence = backend.loop.now + (silence ?? backend.silence)
         switch patience {
         case .until(let end): connection?.setTimeout(isPaused ? end : min(end, endOfSilence))
         case .endless: connection?.setTimeout(responseHead == nil ? endOfSilence : nil)
@@ -201,7 +231,7 @@ final class BackendExchange: HTTPResponseHandler {
             content = .events
         }
         expectMore()
-        wakeup.signal()
+        signal()
     }
 
     func received(body: Span<UInt8>) {
@@ -232,7 +262,7 @@ final class BackendExchange: HTTPResponseHandler {
         }
         // A comment says that the server lives, not that it works on the request.
         if !messages.isEmpty || events.isInsideEvent { expectMore() }
-        if !messages.isEmpty { wakeup.signal() }
+        if !messages.isEmpty { signal() }
     }
 
     /// Keeps a message for the reader. When it does not keep up, the server has to wait, and its silence is then no
@@ -285,6 +315,6 @@ final class BackendExchange: HTTPResponseHandler {
         hasEnded = true
         failure = error
         connection = nil
-        wakeup.signal()
+        signal()
     }
 }

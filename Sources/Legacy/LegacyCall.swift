@@ -10,6 +10,13 @@ package struct LegacyAnswer: Sendable {
     package let outcome: Envelope.Outcome
 }
 
+/// Who waits for the answer to a call without a task: a task has frames, and for what nearly every call does, which is to
+/// wait once, they are the larger part of what it holds and costs.
+package protocol CallReader: AnyObject {
+    /// Something has come of the call. Told at the end of the event that brought it.
+    func news()
+}
+
 /// A request on its way through a session. How its answer comes is the transport's part.
 package class LegacyCall {
     /// What a call is, whatever carries it.
@@ -34,6 +41,18 @@ package class LegacyCall {
     package func answer() async throws(BackendError) -> LegacyAnswer {
         preconditionFailure("a call without a transport")
     }
+
+    // MARK: Without a task
+
+    /// Tells `reader`, once, when something has come of the call. Returns false where something has, and where the
+    /// transport cannot tell: nothing is told then.
+    package func tell(_ reader: any CallReader) -> Bool { false }
+
+    /// The answer, where it is the first that has come; nil where there is more to be seen to, which ``answer()`` does.
+    /// After an answer and after an error the call is over.
+    package func readyAnswer() throws(BackendError) -> LegacyAnswer? { nil }
+
+    // MARK: Underway
 
     /// A notification about this call, on whichever way it came.
     func hear(_ notification: Envelope, _ kind: ServerNotification) {

@@ -26,10 +26,7 @@ final class StreamableCall: LegacyCall {
     }
 
     override func answer() async throws(BackendError) -> LegacyAnswer {
-        defer {
-            exchange.abandon()
-            terms.session.ended(self)
-        }
+        defer { leave() }
         var fruitless = 0
         while true {
             do throws(BackendError) {
@@ -48,11 +45,32 @@ final class StreamableCall: LegacyCall {
     private func streamedAnswer() async throws(BackendError) -> LegacyAnswer {
         try await exchange.begun()
         guard exchange.isSuccess else { throw await refusal(try await exchange.head()) }
-        while let text = try await exchange.next() {
-            if let answer = try answer(in: text) { return answer }
+        while true {
             if let listener = terms.listener, !listener.hasRoom { await listener.room() }
+            guard let text = try await exchange.next() else {
+                throw BackendError(.noAnswer, "the server ended its answer without a response")
+            }
+            if let answer = try answer(in: text) { return answer }
         }
-        throw BackendError(.noAnswer, "the server ended its answer without a response")
+    }
+
+    private func leave() {
+        exchange.abandon()
+        terms.session.ended(self)
+    }
+
+    override func tell(_ reader: any CallReader) -> Bool { exchange.tell(reader) }
+
+    override func readyAnswer() throws(BackendError) -> LegacyAnswer? {
+        guard exchange.isSuccess, let text = exchange.ready() else { return nil }
+        do throws(BackendError) {
+            guard let answer = try answer(in: text) else { return nil }
+            leave()
+            return answer
+        } catch {
+            leave()
+            throw error
+        }
     }
 
     /// Takes up a stream that ended before the response, as a server may let it on purpose.

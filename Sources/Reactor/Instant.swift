@@ -24,6 +24,22 @@ package struct Instant: Comparable, Hashable, Sendable {
     }
 }
 
+/// A length of time as the clock counts it, for what is added to an ``Instant`` with each message: of a `Duration`, its
+/// 128 bits have to be divided for that.
+package struct Interval: Comparable, Sendable {
+    package let nanoseconds: Int64
+
+    package init(_ duration: Duration) { nanoseconds = duration.nanoseconds }
+
+    package static func < (left: Interval, right: Interval) -> Bool { left.nanoseconds < right.nanoseconds }
+}
+
+extension Instant {
+    package static func + (left: Instant, right: Interval) -> Instant {
+        Instant(nanoseconds: left.nanoseconds + right.nanoseconds)
+    }
+}
+
 extension Duration {
     /// Whole nanoseconds. Durations here come from the configuration, which allows none that would overflow.
     package var nanoseconds: Int64 { Int64(attoseconds / 1_000_000_000) }

@@ -11,6 +11,8 @@ final class EchoServer {
     private(set) var arrivals: [String] = []
     private(set) var connections: [HTTPServerConnection] = []
     private(set) var ended = 0
+    /// Takes requests, with what their connection is told when they are over.
+    var take: ((HTTPServerRequest, HTTPServerConnection) -> Bool)?
     /// Makes the answer; without it the request is echoed.
     var onRequest: ((HTTPServerRequest, HTTPServerConnection) async -> Void)?
     private let loop: Loop
@@ -30,6 +32,7 @@ final class EchoServer {
     }
 
     private func serve(_ connection: HTTPServerConnection) async {
+        if let take { connection.onRequest = { [unowned connection] in take($0, connection) } }
         while true {
             let arrival = await connection.next()
             switch arrival {
@@ -113,6 +116,53 @@ extension HTTPServerConnection.Limits {
             let expected = head + Self.answer("/nextx")
             try await client.until("two answers") { $0.bytes.count >= expected.utf8.count }
             #expect(client.text == expected)
+        }
+    }
+
+    @Test func whatIsTakenIsAnsweredInOrderWithWhatIsNot() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.take = { request, connection in
+                guard request.head.targetString == "/taken" else { return false }
+                loop.spawn {
+                    connection.respond(
+                        HTTPResponse(status: 200, contentType: "text/plain"),
+                        body: Parts(slices: [request.head.target, request.body[...]]))
+                    connection.served()
+                }
+                return true
+            }
+            let client = try await server.client()
+            client.write(Self.post("/taken", "1") + Self.post("/taken", "2") + Self.post("/left", "3"))
+            client.write(Self.post("/taken", "4"))
+            let expected = ["/taken1", "/taken2", "/left3", "/taken4"].map { Self.answer($0) }.joined()
+            try await client.until("four answers") { $0.bytes.count >= expected.utf8.count }
+            #expect(client.text == expected)
+            #expect(server.arrivals == ["/left 3"])
+        }
+    }
+
+    @Test func whoLeavesWhileItsRequestIsTakenIsTold() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let taken = Gate()
+            var isTaken = false
+            var isGone = false
+            server.take = { _, connection in
+                isTaken = true
+                taken.open()
+                connection.onDisconnect = {
+                    isGone = true
+                    connection.served()
+                }
+                return true
+            }
+            let client = try await server.client()
+            client.write(Self.post("/", ""))
+            try await eventually("the request", on: loop, taken) { isTaken }
+            client.socket.close()
+            try await server.until("the end") { server.ended == 1 }
+            #expect(isGone)
         }
     }
 
