@@ -64,6 +64,7 @@ enum StatusPage {
 
     private static func backend(_ overview: Overview) -> String {
         let (sessions, backend) = (overview.counts.sessions, overview.counts.backend)
+        let parking = overview.counts.parking
         let reachable = backend.last.map { $0.succeeded ? "reachable" : "unreachable" } ?? "not tried yet"
         let look = backend.last.map { $0.succeeded ? "good" : "bad" } ?? "quiet"
         return section(
@@ -73,7 +74,7 @@ enum StatusPage {
                 cell("sessions", "\(number(sessions.open)) <small>of \(number(overview.settings.maxSessions))</small>"),
                 cell(
                     "calls parked",
-                    "\(number(overview.counts.parking.parked)) <small>of \(number(overview.settings.maxParked))</small>"),
+                    "\(number(parking.parked)) <small>of \(number(overview.settings.maxParked))</small>"),
                 cell("handshakes now", number(sessions.opening)),
                 cell("handshakes failed", number(sessions.failed), look: sessions.failed > 0 ? "bad" : ""),
                 cell("sessions lost", number(sessions.lost), look: sessions.lost > 0 ? "bad" : ""),

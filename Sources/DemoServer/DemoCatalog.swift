@@ -17,7 +17,8 @@ enum DemoCatalog {
         {"name":"counter","description":"Counts its calls in this session.","inputSchema":{"type":"object"}},\
         {"name":"slow","description":"Takes its time and reports progress.","inputSchema":{"type":"object",\
         "properties":{"steps":{"type":"integer"},"milliseconds":{"type":"integer"}}}},\
-        {"name":"ask","description":"Asks the user for a name and greets them.","inputSchema":{"type":"object"}}]}
+        {"name":"ask","description":"Asks the user for names, one after the other, and greets them.",\
+        "inputSchema":{"type":"object","properties":{"times":{"type":"integer"}}}}]}
         """.utf8)
 
     static func text(_ text: [UInt8]) -> [UInt8] { content(text, isError: false) }

@@ -14,6 +14,8 @@ package final class DemoServer {
         maxBody: 64 * 1024 * 1024, headerTimeout: .seconds(10), bodyTimeout: .seconds(30), idleTimeout: .seconds(75))
     /// Sessions that are kept. Beyond them each new one costs another one, whichever.
     private static let maxSessions = 10_000
+    /// Each session has a GET stream, and perhaps a call that waits.
+    private static let maxConnections = 25_000
 
     private let loop: Loop
     private let listener: Listener
@@ -27,7 +29,7 @@ package final class DemoServer {
     package init(on loop: Loop, address: SocketAddress, prefersStreams: Bool) throws(SystemError) {
         self.loop = loop
         self.prefersStreams = prefersStreams
-        listener = try Listener(on: loop, address: address, maxConnections: 10_000, shared: false)
+        listener = try Listener(on: loop, address: address, maxConnections: DemoServer.maxConnections, shared: false)
     }
 
     package func start() {

@@ -89,7 +89,7 @@ final class DemoSession {
         case "slow":
             await slow(message, arguments, reply)
         case "ask":
-            await ask(reply)
+            await ask(argument("times", of: document, arguments, default: 1, 1...10), reply)
         default:
             reply.finish(result: DemoCatalog.failure("Unknown tool"))
         }
@@ -98,12 +98,8 @@ final class DemoSession {
     /// Sleeps `seconds` in `steps`, and tells of each step if the client gave a progress token.
     private func slow(_ message: Envelope, _ arguments: JSONValue?, _ reply: DemoReply) async {
         let document = message.document
-        func argument(_ name: StaticString, default value: Int, _ range: ClosedRange<Int>) -> Int {
-            let given = arguments.flatMap { document.value(name, of: $0) }.flatMap { document.integer($0) }
-            return min(max(given.map { Int(clamping: $0) } ?? value, range.lowerBound), range.upperBound)
-        }
-        let steps = argument("steps", default: 4, 1...1000)
-        let milliseconds = argument("milliseconds", default: 400, 0...600_000)
+        let steps = argument("steps", of: document, arguments, default: 4, 1...1000)
+        let milliseconds = argument("milliseconds", of: document, arguments, default: 400, 0...600_000)
         let token = message.meta.flatMap { document.value(MetaKey.progressToken, of: $0) }
         for step in 1...steps {
             await pause(.milliseconds(milliseconds / steps))
@@ -113,11 +109,32 @@ final class DemoSession {
         reply.finish(result: DemoCatalog.text(Array("done in \(steps) steps".utf8)))
     }
 
-    /// Asks the user for a name, in the middle of the call.
-    private func ask(_ reply: DemoReply) async {
+    private func argument(
+        _ name: StaticString, of document: JSONDocument, _ arguments: JSONValue?, default value: Int,
+        _ range: ClosedRange<Int>
+    ) -> Int {
+        let given = arguments.flatMap { document.value(name, of: $0) }.flatMap { document.integer($0) }
+        return min(max(given.map { Int(clamping: $0) } ?? value, range.lowerBound), range.upperBound)
+    }
+
+    /// Asks the user for names, in the middle of the call.
+    private func ask(_ times: Int, _ reply: DemoReply) async {
         guard canElicit else {
             return reply.finish(result: DemoCatalog.failure("This tool asks a question, and the client takes none."))
         }
+        var names: [[UInt8]] = []
+        for _ in 0..<times {
+            guard let name = await askForName(reply) else {
+                return reply.finish(result: DemoCatalog.text(Array("nobody".utf8)))
+            }
+            names.append(name)
+        }
+        let all = Array(names.joined(separator: " and ".utf8))
+        reply.finish(result: DemoCatalog.text(Array("Hello, ".utf8) + all))
+    }
+
+    /// The name that the user gives; nil when they give none.
+    private func askForName(_ reply: DemoReply) async -> [UInt8]? {
         lastQuestion += 1
         let question = Question()
         questions[lastQuestion] = question
@@ -125,11 +142,9 @@ final class DemoSession {
         while question.answer == nil { await question.answered.wait() }
         guard let answer = question.answer, case .response(_, .result(let result)) = answer.kind,
             let content = answer.document.value("content", of: result),
-            let name = answer.document.value("name", of: content), let text = answer.document.stringBytes(name)
-        else {
-            return reply.finish(result: DemoCatalog.text(Array("nobody".utf8)))
-        }
-        reply.finish(result: DemoCatalog.text(Array("Hello, ".utf8) + text))
+            let name = answer.document.value("name", of: content)
+        else { return nil }
+        return answer.document.stringBytes(name)
     }
 
     private func pause(_ duration: Duration) async {

@@ -82,7 +82,7 @@ extension Metric {
 
 extension Metric {
     package static let parkedCalls = Metric(
-        "remora_parked_calls", .gauge, "Calls during which a client was asked: parked, or with a response that is kept.")
+        "remora_parked_calls", .gauge, "Calls that asked their clients: parked, or with a response that is kept.")
     package static let rounds = Metric(
         "remora_input_required_total", .counter, "Answers that asked the client something.")
     package static let questions = Metric(
@@ -92,7 +92,8 @@ extension Metric {
     package static let refusedRequestStates = Metric(
         "remora_request_states_refused_total", .counter, "Retries whose requestState was not valid, or not any more.")
     package static let refusedQuestions = Metric(
-        "remora_questions_refused_total", .counter, "First questions for which there was no place (interaction.max_parked).")
+        "remora_questions_refused_total", .counter,
+        "First questions for which there was no place (interaction.max_parked).")
 }
 
 // MARK: The process
