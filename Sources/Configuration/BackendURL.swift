@@ -1,19 +1,22 @@
-/// The parts of an `http` URL that a client of it needs (RFC 9110 §4.2.1, RFC 3986 §3), or of `unix:PATH:TARGET`, which
+/// The parts of an `http` or `https` URL that a client of it needs (RFC 9110 §4.2.1, RFC 3986 §3), or of `unix:PATH:TARGET`, which
 /// stands for HTTP on a Unix socket.
 package struct BackendURL: Sendable, Equatable {
     /// A host name, or a numeric address; an IPv6 address without its brackets.
     package var host: String
-    /// The TCP port, 80 where the URL names none; never 0.
+    /// The TCP port, 80 or 443 where the URL names none; never 0.
     package var port: UInt16
     /// Path and query as they go on the request line; begins with `/`.
     package var target: String
-    /// What goes in the `Host` field: the host, IPv6 in brackets, with the port unless it is 80 (RFC 9110 §7.2).
+    /// What goes in the `Host` field: the host, IPv6 in brackets, with the port unless it is the scheme's own (RFC 9110
+    /// §7.2).
     package var hostField: String
+    /// Whether it is `https`.
+    package var isSecure = false
     /// The path of the Unix socket that it is reached by, whatever ``host`` and ``port`` are.
     package var socketPath: String?
 
     /// Scheme and authority, or the socket: what may be shown, as path and query may hold a secret.
-    package var origin: String { socketPath.map { "unix:\($0)" } ?? "http://\(hostField)" }
+    package var origin: String { socketPath.map { "unix:\($0)" } ?? "\(isSecure ? "https" : "http")://\(hostField)" }
 }
 
 extension BackendURL {
@@ -26,14 +29,9 @@ extension BackendURL {
         guard let (scheme, rest) = text.splitScheme() else {
             throw Refusal("must be a URL such as http://127.0.0.1:9000/mcp")
         }
-        switch scheme {
-        case "http": break
-        case "https":
-            throw Refusal(
-                "must begin with http://: https to a backend is not supported in this version; reach the backend "
-                    + "over http on this machine, or through a local TLS tunnel")
-        default: throw Refusal("must begin with http://")
-        }
+        guard scheme == "http" || scheme == "https" else { throw Refusal("must begin with http://, https:// or unix:") }
+        let isSecure = scheme == "https"
+        let usual: UInt16 = isSecure ? 443 : 80
         if rest.contains("#") {
             throw Refusal("must have no fragment: remove `#` and what follows")
         }
@@ -43,15 +41,16 @@ extension BackendURL {
         }
         guard let authority = Authority(rest[..<end]), authority.port != 0 else {
             throw Refusal(
-                "must name a host and, if not 80, a port from 1 to 65535, such as http://127.0.0.1:9000/mcp or "
+                "must name a host and, if not \(usual), a port from 1 to 65535, such as http://127.0.0.1:9000/mcp or "
                     + "http://[::1]:9000/mcp")
         }
         let target = rest[end...].hasPrefix("/") ? String(rest[end...]) : "/" + rest[end...]
         guard target.isRequestTarget else { throw Self.badTarget }
         self.host = authority.host
-        self.port = authority.port ?? 80
+        self.port = authority.port ?? usual
+        self.isSecure = isSecure
         self.target = target
-        self.hostField = port == 80 ? authority.bracketedHost : "\(authority.bracketedHost):\(port)"
+        self.hostField = port == usual ? authority.bracketedHost : "\(authority.bracketedHost):\(port)"
     }
 
     private static let badTarget = Refusal(

@@ -3,6 +3,8 @@ extension Configuration {
     package struct Backend: Sendable, Equatable {
         /// Its Streamable HTTP endpoint.
         package var url: BackendURL
+        /// Nil where the URL is not `https`.
+        package var tls: BackendTLS?
         /// What the hints are worth that its tools give about themselves.
         package var annotations: Annotations
         /// Whether it speaks 2026-07-28 itself.
@@ -34,6 +36,7 @@ extension Configuration.Backend {
     init?(_ section: inout Section) {
         // No default: a guess would send the clients' credentials to whatever listens there.
         let url = section.required("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp")
+        tls = section.section("tls") { Configuration.BackendTLS.read(&$0, for: url) }
         // Asked: an upgrade of the server needs no change here then.
         era = section.value("era", .choice, default: .auto)
         // A day: losses of sessions and failures tell of an upgrade sooner, and a question costs some servers a session.

@@ -4,6 +4,8 @@ extension Configuration {
         package var address: ListenAddress
         /// Who may connect to a Unix socket: the bits of its file's mode.
         package var socketMode: UInt32
+        /// Nil: clients are spoken to in the clear.
+        package var tls: ListenTLS?
         /// The path of the MCP endpoint: begins with `/`, has neither query nor fragment.
         package var path: String
         /// Origins (RFC 6454 §6.2, in lower case, without a default port) that a browser's request may carry, or `*`
@@ -12,7 +14,7 @@ extension Configuration {
         /// Values of `Host` that are let in, in lower case, each with or without a port. Empty: loopback names only
         /// when the address is a loopback one, otherwise any.
         package var allowedHosts: [String]
-        /// The endpoint as clients know it; nil: what they write in `Host`, over `http`.
+        /// The endpoint as clients know it; nil: what they write in `Host`.
         package var publicURL: PublicURL?
         /// What becomes of clients of a revision before 2026-07-28.
         package var legacyClients: LegacyClients
@@ -32,13 +34,14 @@ extension Configuration.Listen {
         address = section.value("address", .listenAddress, default: .tcp(host: "127.0.0.1", port: 8808))
         // Its user and group: what stands before Remora joins the group, and nobody else gets in.
         socketMode = section.value("socket_mode", .fileMode, default: 0o660)
+        tls = section.section("tls") { Configuration.ListenTLS.read(&$0) }
         // What the SDKs and their documentation use.
         path = section.value("path", .path, default: "/mcp")
         // None: a page in a browser has no business here until its origin is named (DNS rebinding).
         allowedOrigins = section.list("allowed_origins", of: .origin, default: [])
         // None named: the rule by address, which stops DNS rebinding where it matters and needs no setting elsewhere.
         allowedHosts = section.list("allowed_hosts", of: .host, default: [])
-        // From `Host`: right wherever clients reach Remora itself, over plain HTTP.
+        // From `Host`: right wherever clients reach Remora itself.
         publicURL = section.value("public_url", .publicURL, default: nil)
         // Passed: a client that worked with the server yesterday still does with Remora before it.
         legacyClients = section.value("legacy_clients", .choice, default: .pass)

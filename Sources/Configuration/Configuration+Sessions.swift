@@ -4,6 +4,8 @@ extension Configuration {
         /// The request fields whose values together are the principal, in lower case; `authorization` is always among
         /// them. Requests share a session only where all of these are equal.
         package var isolateBy: [String]
+        /// Whether the subject of a client's certificate is part of the principal.
+        package var isolatesByCertificate = false
         /// How many sessions may be open to the backend at once, on all threads together: 1 to 100 000.
         package var max: Int
         /// How many of them one principal may have: 1 to 100 000. More than ``max`` is as much as that.
@@ -14,10 +16,18 @@ extension Configuration {
 }
 
 extension Configuration.Sessions {
-    init(_ section: inout Section) {
+    /// - Parameter listen: whose clients they are.
+    init(_ section: inout Section, listen: Configuration.Listen) {
         // Authorization always counts: no session may serve two principals. A gateway that tells tenants by a field of
         // its own adds that field here.
-        isolateBy = section.list("isolate_by", of: .isolation, default: ["authorization"], whole: Self.checkIsolation)
+        let names = section.list("isolate_by", of: .isolation, default: ["authorization"], whole: Self.checkIsolation)
+        isolateBy = names.filter { $0 != Format.clientCertificate }
+        isolatesByCertificate = names.count > isolateBy.count
+        if isolatesByCertificate, section.isFaultless, listen.tls?.demandsCertificate != true {
+            section.refuse(
+                "isolate_by", "must not have client_certificate in it where clients show none: set listen.tls.client_ca"
+            )
+        }
         // A legacy server holds a transport and often a thread or task for each; 64 is what a small one bears.
         max = section.value("max", .integer(1...100_000), default: 64)
         // Half of all: whatever one principal does, others find room; and a lone one still has most of what it can use.

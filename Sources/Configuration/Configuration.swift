@@ -30,7 +30,8 @@ extension Configuration {
         let backends = section.sections(
             "backends", atMost: 1, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
         ) { Backend(&$0) }
-        sessions = section.section("sessions") { Sessions(&$0) }
+        let clients = listen
+        sessions = section.section("sessions") { Sessions(&$0, listen: clients) }
         interaction = section.section("interaction") { Interaction(&$0) }
         cache = section.section("cache") { Cache(&$0) }
         limits = section.section("limits") { Limits(&$0) }

@@ -135,13 +135,19 @@ extension Format where Value == String {
         }
     }
 
-    /// `authorization` or `header:NAME`; gives the field's name in lower case.
+    /// What `isolation` gives for `client_certificate`: no name of a field, as `header:client_certificate` gives one.
+    static var clientCertificate: String { ":client_certificate" }
+
+    /// `authorization`, `client_certificate` or `header:NAME`; gives the field's name in lower case.
     static var isolation: Format {
         Format { text throws(Refusal) in
             if text == "authorization" { return text }
+            if text == "client_certificate" { return clientCertificate }
             let name = text.dropFirst("header:".count)
             guard text.hasPrefix("header:"), name.isToken else {
-                throw Refusal("must be authorization, or header: and the name of a header, such as header:x-tenant")
+                throw Refusal(
+                    "must be authorization, client_certificate, or header: and the name of a header, such as "
+                        + "header:x-tenant")
             }
             return name.lowercased()
         }

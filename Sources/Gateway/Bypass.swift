@@ -70,7 +70,7 @@ final class Bypass {
         if known == .modern { return .modern }
         // Who may not come in makes no question due, either.
         if settings.door.refusal(of: head) != nil { return nil }
-        switch eras.era(callers.caller(of: head).credentials) {
+        switch eras.era(callers.credentials(of: head)) {
         case .legacy: return nil
         case .modern: return .modern
         case nil: return .undecided
@@ -121,7 +121,7 @@ final class Bypass {
 
     /// Whether the backend speaks 2026-07-28 by now. For a request that found no session.
     func hasTurnedModern(_ head: HTTPRequestHead) async -> Bool {
-        if let era = eras.era(callers.caller(of: head).credentials) { return era == .modern }
+        if let era = eras.era(callers.credentials(of: head)) { return era == .modern }
         return await eras.settled() == .modern
     }
 
@@ -142,7 +142,8 @@ final class Bypass {
         guard [.get, .post, .delete].contains(request.head.method) else {
             return refuse(.wrongMethod(true), on: connection, record)
         }
-        record.describe("pass", request.head.method.name, from: callers.caller(of: request.head))
+        let caller = callers.caller(of: request.head, subject: connection.clientSubject)
+        record.describe("pass", request.head.method.name, from: caller)
         await pass(request, to: BackendTarget.endpoint(backend.target, query: request.head.query), connection, record)
         if isModern, Bypass.speaksAgainstModern(record) { eras.doubt() }
     }
@@ -189,14 +190,17 @@ final class Bypass {
 
     /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
     private func address(for head: HTTPRequestHead) -> PublicAddress? {
-        if let url = settings.publicURL { return PublicAddress(url, host: backendHost, path: backendPath) }
+        if let url = settings.publicURL { return publicAddress(url) }
         guard let host = head.authority,
             host.bytes.allSatisfy({
                 (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "-._:[]".utf8.contains($0)
             })
         else { return nil }
-        return PublicAddress(
-            PublicURL(origin: "http://\(host.string)", path: settings.path), host: backendHost, path: backendPath)
+        return publicAddress(PublicURL(origin: "\(settings.scheme)://\(host.string)", path: settings.path))
+    }
+
+    private func publicAddress(_ url: PublicURL) -> PublicAddress {
+        PublicAddress(url, host: backendHost, defaultPort: backend.isSecure ? "443" : "80", path: backendPath)
     }
 
     private func serve(

@@ -2,7 +2,7 @@ import Crypto
 import HTTPWire
 import Legacy
 
-/// Who sends a request, as far as the headers tell.
+/// Who sends a request, as far as the headers and the client's certificate tell.
 struct Caller {
     /// Equal for requests of one caller, different for those of two.
     let principal: KeyedHash
@@ -14,7 +14,7 @@ struct Caller {
     let callFields: Credentials
 }
 
-/// Tells callers apart by the configured header fields (`sessions.isolate_by`).
+/// Tells callers apart by the configured header fields, and by the client's certificate (`sessions.isolate_by`).
 final class CallerRules {
     /// Principals that are remembered; all are forgotten when there are more. To hash credentials again costs as much as
     /// half of what else a call does.
@@ -23,6 +23,7 @@ final class CallerRules {
     private static let maxRemembered = 4096
 
     private let names: [[UInt8]]
+    private let byCertificate: Bool
     private let key: HashKey
     private var known: [[UInt8]: KeyedHash] = [:]
     /// The other way round.
@@ -30,12 +31,21 @@ final class CallerRules {
     /// How often what is known has changed.
     private(set) var version = 0
 
-    init(isolateBy names: [String], key: HashKey) {
+    /// - Parameter byCertificate: whether the subject of a client's certificate tells it apart, too.
+    init(isolateBy names: [String], byCertificate: Bool = false, key: HashKey) {
         self.names = names.map { Array($0.utf8) }
+        self.byCertificate = byCertificate
         self.key = key
     }
 
-    func caller(of head: HTTPRequestHead) -> Caller {
+    /// What goes to the backend with a request.
+    func credentials(of head: HTTPRequestHead) -> Credentials {
+        Credentials(lines: names.flatMap { head.fields.lines(named: $0) })
+    }
+
+    /// - Parameter subject: of the certificate that the connection was made with, which was verified; nil where there is
+    ///   none.
+    func caller(of head: HTTPRequestHead, subject: [UInt8]?) -> Caller {
         var lines: [HTTPFields.FieldLine] = []
         var secret: [UInt8] = []
         for (index, name) in names.enumerated() {
@@ -46,7 +56,11 @@ final class CallerRules {
                 secret.append(contentsOf: line.value.bytes)
             }
         }
-        let principal = lines.isEmpty ? KeyedHash.none : principal(secret)
+        if byCertificate, let subject {
+            secret.append(contentsOf: "certificate:\(subject.count):".utf8)
+            secret.append(contentsOf: subject)
+        }
+        let principal = secret.isEmpty ? KeyedHash.none : principal(secret)
         let credentials = Credentials(lines: lines)
         // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
         // for Custom Headers"), and no legacy server is known to.

@@ -40,7 +40,8 @@ package final class Gateway {
         self.backend = backend
         tally = memory.tally
         admission = AdmissionRules(settings: settings)
-        callers = CallerRules(isolateBy: settings.isolateBy, key: key)
+        callers = CallerRules(
+            isolateBy: settings.isolateBy, byCertificate: settings.isolatesByCertificate, key: key)
         self.sessions = sessions
         lists = Lists(sessions: sessions, settings: settings, seal: seal)
         subscriptions = Subscriptions(sessions: sessions, settings: settings)
@@ -164,7 +165,7 @@ package final class Gateway {
         began()
         let record = RequestRecord(in: tally, since: sessions.loop.now)
         let exchange = begin(
-            admitted, of: request, from: describe(admitted, request, record), by: responder, record)
+            admitted, of: request, from: describe(admitted, request, by: responder, record), by: responder, record)
         if !exchange.start() { takeTime(for: exchange) }
         return true
     }
@@ -358,14 +359,14 @@ package final class Gateway {
             record.write(to: log)
             return .answered
         case .request(let admitted):
-            return .request(admitted, describe(admitted, request, record))
+            return .request(admitted, describe(admitted, request, by: responder, record))
         }
     }
 
     private func describe(
-        _ admitted: ModernRequest, _ request: HTTPServerRequest, _ record: RequestRecord
+        _ admitted: ModernRequest, _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
     ) -> Caller {
-        let caller = callers.caller(of: request.head)
+        let caller = callers.caller(of: request.head, subject: responder.connection.clientSubject)
         record.requestBytes = request.body.count
         record.describe(admitted, from: caller)
         return caller

@@ -28,11 +28,12 @@ struct PublicAddress {
 
     /// - Parameters:
     ///   - host: the backend's, as it stands in `Host`.
+    ///   - defaultPort: of the backend's scheme.
     ///   - path: of the backend's MCP endpoint.
-    init(_ publicURL: PublicURL, host: String, path: String) {
+    init(_ publicURL: PublicURL, host: String, defaultPort: String = "80", path: String) {
         self.publicURL = publicURL
         self.path = path
-        (self.host, port) = PublicAddress.split(host.lowercased(), defaultPort: "80")
+        (self.host, port) = PublicAddress.split(host.lowercased(), defaultPort: defaultPort)
     }
 
     /// The URL for clients; nil when it is none of the backend's.

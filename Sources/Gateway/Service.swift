@@ -6,6 +6,8 @@ package import Reactor
 package struct ServicePlan: Sendable {
     /// Of each connection of a client.
     package var connection: HTTPServerConnection.Limits
+    /// What clients are spoken to by; nil for plain HTTP. Connections that stand keep what they began with.
+    package var tls: ListenerTLS?
     /// How many of them may be open at once on this loop.
     package var maxConnections: Int
     /// Of calls that wait for their clients on this loop.
@@ -14,10 +16,11 @@ package struct ServicePlan: Sendable {
     package var gateway: @Sendable (_ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool) -> Gateway
 
     package init(
-        connection: HTTPServerConnection.Limits, maxConnections: Int, parking: ParkingSettings,
+        connection: HTTPServerConnection.Limits, tls: ListenerTLS?, maxConnections: Int, parking: ParkingSettings,
         gateway: @escaping @Sendable (_ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool) -> Gateway
     ) {
         self.connection = connection
+        self.tls = tls
         self.maxConnections = maxConnections
         self.parking = parking
         self.gateway = gateway
@@ -54,6 +57,7 @@ package final class Service {
         memory = LoopMemory(replicas: replicas, parking: plan.parking)
         self.listener = listener
         self.plan = plan
+        listener.tls = plan.tls
         gateway = plan.gateway(loop, memory, listener.address.isLoopback)
     }
 
@@ -176,9 +180,11 @@ package final class Service {
         if let next = candidate.take() {
             finish(listener)
             listener = next
+            next.tls = plan.tls
             next.maxConnections = plan.maxConnections
             listen(on: next)
         } else {
+            listener.tls = plan.tls
             listener.maxConnections = plan.maxConnections
         }
         memory.calls.use(plan.parking)

@@ -9,8 +9,12 @@ package final class GatewaySettings: Sendable {
     package let passesLegacyClients: Bool
     /// Names of the header fields that tell callers apart, in lower case. They go to the backend too.
     package let isolateBy: [String]
-    /// The endpoint as clients know it; nil: as they say in `Host`, over `http`.
+    /// Whether the subject of a client's certificate tells callers apart, too.
+    package let isolatesByCertificate: Bool
+    /// The endpoint as clients know it; nil: as they say in `Host`, over `scheme`.
     package let publicURL: PublicURL?
+    /// `http`, or `https` where the listener speaks TLS.
+    package let scheme: String
     /// The era of the backend; nil to ask it.
     package let era: Era?
     /// Between two such questions.
@@ -30,7 +34,8 @@ package final class GatewaySettings: Sendable {
     package let replayedTools: Set<String>
 
     package init(
-        path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], publicURL: PublicURL? = nil,
+        path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], isolatesByCertificate: Bool = false,
+        publicURL: PublicURL? = nil, scheme: String = "http",
         era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
         streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int, isInteractive: Bool = true,
         replayedTools: Set<String> = []
@@ -39,7 +44,9 @@ package final class GatewaySettings: Sendable {
         self.door = door
         self.passesLegacyClients = passesLegacyClients
         self.isolateBy = isolateBy
+        self.isolatesByCertificate = isolatesByCertificate
         self.publicURL = publicURL
+        self.scheme = scheme
         self.era = era
         self.probeInterval = probeInterval
         self.caching = caching

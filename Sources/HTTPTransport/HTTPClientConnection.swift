@@ -29,6 +29,10 @@ package final class HTTPClientConnection: SocketHandler {
     private var decoder: HTTPResponseDecoder
     private var handler: (any HTTPResponseHandler)?
     private var answerBegan = false
+    /// Whether anything ever came on it.
+    private var isProven = false
+    /// Why the server did not want it, if it told before there was a request.
+    private var refusal: SystemError?
     private var keepsAlive = true
     private let deadline: Deadline
 
@@ -36,10 +40,11 @@ package final class HTTPClientConnection: SocketHandler {
     var idleSince: Instant
 
     package static func connect(
-        to address: SocketAddress, on loop: Loop, timeout: Duration, limits: HTTPLimits = HTTPLimits()
+        to address: SocketAddress, on loop: Loop, timeout: Duration, tls: TLSClient? = nil,
+        limits: HTTPLimits = HTTPLimits()
     ) async throws(HTTPClientError) -> HTTPClientConnection {
         do throws(SystemError) {
-            let socket = try await Socket.connect(to: address, on: loop, timeout: timeout)
+            let socket = try await Socket.connect(to: address, on: loop, timeout: timeout, tls: tls)
             return HTTPClientConnection(socket, on: loop, limits)
         } catch {
             throw .notConnected(error)
@@ -72,7 +77,9 @@ package final class HTTPClientConnection: SocketHandler {
     /// Sends a request and tells `handler` of the answer.
     package func send(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
         precondition(self.handler == nil, "a connection carries one request at a time")
-        guard socket.isOpen else { return handler.failed(.disconnected(answerBegan: false)) }
+        guard socket.isOpen else {
+            return handler.failed(refusal.map { .notConnected($0) } ?? .disconnected(answerBegan: false))
+        }
         self.handler = handler
         answerBegan = false
         request.send(on: socket)
@@ -97,6 +104,7 @@ package final class HTTPClientConnection: SocketHandler {
 
     package func received(_ bytes: Span<UInt8>) {
         answerBegan = true
+        isProven = true
         var offset = 0
         // Bytes on an idle connection: whatever they are, they answer nothing.
         guard let handler else { return close() }
@@ -125,6 +133,11 @@ package final class HTTPClientConnection: SocketHandler {
     package func drained() {}
 
     package func ended(_ error: SystemError?) {
+        // TLS 1.3: a server looks at a client's certificate when the client takes the handshake for done.
+        if let error, error.isRefusal, !isProven {
+            refusal = error
+            return fail(.notConnected(error))
+        }
         do throws(HTTPDecodeError) {
             if handler != nil, error == nil, try decoder.finish() == .message {
                 socket.close()

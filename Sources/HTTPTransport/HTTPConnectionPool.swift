@@ -13,14 +13,20 @@ package final class HTTPConnectionPool {
     private static let maxIdle = 512
 
     private let resolver: Resolver
+    private let tls: TLSClient?
     private let loop: Loop
     private let connectTimeout: Duration
     private let limits: HTTPLimits
     private var idle: [HTTPClientConnection] = []
     private let sweep: Deadline
 
-    package init(to endpoint: Endpoint, on loop: Loop, connectTimeout: Duration, limits: HTTPLimits = HTTPLimits()) {
+    /// - Parameter tls: how it is spoken to; nil for plain HTTP.
+    package init(
+        to endpoint: Endpoint, tls: ServerTLS? = nil, on loop: Loop, connectTimeout: Duration,
+        limits: HTTPLimits = HTTPLimits()
+    ) {
         resolver = endpoint.resolver(on: loop)
+        self.tls = tls.map { TLSClient($0) }
         self.loop = loop
         self.connectTimeout = connectTimeout
         self.limits = limits
@@ -53,15 +59,22 @@ package final class HTTPConnectionPool {
         } catch {
             throw .notConnected(error)
         }
-        for address in addresses.dropLast() {
-            if let connection = try? await HTTPClientConnection.connect(
-                to: address, on: loop, timeout: connectTimeout, limits: limits)
-            {
-                return connection
+        var failure: HTTPClientError?
+        for address in addresses {
+            do throws(HTTPClientError) {
+                return try await connect(to: address)
+            } catch {
+                // That a server was not trusted says more than that another address has none.
+                if case .notConnected(let why) = failure, why.isRefusal { continue }
+                failure = error
             }
         }
-        guard let last = addresses.last else { preconditionFailure("a name was resolved to nothing") }
-        return try await HTTPClientConnection.connect(to: last, on: loop, timeout: connectTimeout, limits: limits)
+        guard let failure else { preconditionFailure("a name was resolved to nothing") }
+        throw failure
+    }
+
+    private func connect(to address: SocketAddress) async throws(HTTPClientError) -> HTTPClientConnection {
+        try await HTTPClientConnection.connect(to: address, on: loop, timeout: connectTimeout, tls: tls, limits: limits)
     }
 
     /// Gives a connection back whose answer has ended.

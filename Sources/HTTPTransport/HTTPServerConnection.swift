@@ -68,6 +68,8 @@ package final class HTTPServerConnection: SocketHandler {
     private static let drainTime: Duration = .seconds(1)
 
     private let socket: Socket
+    /// The names of the subject of the client's verified certificate; nil where it showed none.
+    package let clientSubject: [UInt8]?
     private let loop: Loop
     private let limits: Limits
     /// Of the limits, what is needed for each request.
@@ -122,6 +124,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     package init(_ socket: Socket, on loop: Loop, limits: Limits) {
         self.socket = socket
+        clientSubject = socket.peerSubject
         self.loop = loop
         lastTaken = loop.now
         self.limits = limits
@@ -130,8 +133,9 @@ package final class HTTPServerConnection: SocketHandler {
         decoder = HTTPRequestDecoder(limits: limits.head)
         deadline = Deadline(on: loop)
         deadline.onExpiry = { [unowned self] in expired() }
-        socket.start(self)
         deadline.set(after: limits.idleTimeout)
+        // Over TLS, a request may have come with the end of the handshake.
+        socket.start(self)
     }
 
     deinit { socket.close() }
@@ -447,7 +451,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Closes now. Harmless when it is closed.
     package func close() {
-        socket.close()
+        if case .serving = phase, !isAnswered { socket.abort() } else { socket.close() }
         deadline.set(nil)
         phase = .closed
     }

@@ -39,22 +39,26 @@ package final class Backend {
     package let host: [UInt8]
     /// What tells it from other servers, as the configuration names it.
     package let name: [UInt8]
+    /// Whether TLS is spoken there.
+    package let isSecure: Bool
     package let connections: HTTPConnectionPool
     let health = BackendHealth()
 
     /// - Parameters:
+    ///   - tls: nil for plain HTTP.
     ///   - hostField: the value of `Host`.
     ///   - target: path and query.
     package init(
-        at endpoint: Endpoint, hostField: String, target: String, on loop: Loop, limits: Limits
+        at endpoint: Endpoint, tls: ServerTLS? = nil, hostField: String, target: String, on loop: Loop, limits: Limits
     ) {
         self.loop = loop
         self.limits = limits
         silence = Interval(limits.silence)
         name = Array("\(endpoint) \(target)".utf8)
         self.host = Array(hostField.utf8)
+        isSecure = tls != nil
         self.target = Array(target.utf8)
         connections = HTTPConnectionPool(
-            to: endpoint, on: loop, connectTimeout: limits.connect, limits: limits.head)
+            to: endpoint, tls: tls, on: loop, connectTimeout: limits.connect, limits: limits.head)
     }
 }

@@ -29,6 +29,9 @@ package final class Listener {
     private var onConnection: ((Socket) -> Void)?
     /// Called when it has closed by ``finish()``.
     package var onFinished: (() -> Void)?
+    /// What it speaks with connections that come from now on; nil for nothing but bytes.
+    package var tls: ListenerTLS?
+    private var acceptor: TLSAcceptor?
 
     /// The address it really listens on, with the port that the system gave when 0 was asked for.
     package let address: SocketAddress
@@ -157,12 +160,13 @@ package final class Listener {
             let connection = remora_accept(fd)
             if connection >= 0 {
                 openConnections += 1
-                onConnection?(Socket(adopting: connection, on: loop))
+                let socket = Socket(adopting: connection, on: loop)
+                if let tls { secure(socket, by: tls) } else { onConnection?(socket) }
             } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
                 event.delete()
                 return retry.set(after: Listener.pauseWithoutDescriptors)
             } else if errno == EAGAIN {
-                if closesWhenEmpty { finished() }
+                finishIfEmpty()
                 return
             }
             // Anything else is the connection's own trouble, over before it began: take the next.
@@ -186,7 +190,19 @@ package final class Listener {
         retry.set(after: Listener.handshakeTime)
     }
 
-    private func finished() {
+    /// Hands a connection on after its handshake.
+    private func secure(_ socket: Socket, by tls: ListenerTLS) {
+        let acceptor =
+            acceptor
+            ?? TLSAcceptor(
+                on: loop, onConnection: { [unowned self] in onConnection?($0) },
+                onFailure: { [unowned self] in connectionClosed() }, onEmpty: { [unowned self] in finishIfEmpty() })
+        self.acceptor = acceptor
+        acceptor.accept(socket, tls)
+    }
+
+    private func finishIfEmpty() {
+        guard closesWhenEmpty, !isClosed, acceptor?.isEmpty ?? true else { return }
         close()
         onFinished?()
     }
@@ -197,6 +213,7 @@ package final class Listener {
         isClosed = true
         event.delete()
         retry.set(nil)
+        acceptor?.close()
         _ = Glibc.close(fd)
         file?.remove()
     }

@@ -1,4 +1,5 @@
 internal import CLibevent
+internal import Crypto
 internal import Glibc
 internal import Synchronization
 
@@ -23,6 +24,8 @@ internal import Synchronization
     /// Made when the first name is looked up, which a backend with a numeric address never needs.
     private var resolver: OpaquePointer?
     let receiveBuffer: UnsafeMutableRawBufferPointer
+    /// Made for the first socket that speaks TLS.
+    private var decryptionBuffer: UnsafeMutableRawBufferPointer?
     private let wakeup: Int32
     private let wakeupEvent: Event
     private let mailbox = Mutex<[UnownedJob]>([])
@@ -54,6 +57,7 @@ internal import Synchronization
         close(wakeup)
         if let resolver = unsafe resolver { unsafe evdns_base_free(resolver, 0) }
         unsafe receiveBuffer.deallocate()
+        unsafe decryptionBuffer?.deallocate()
     }
 
     // MARK: Running
@@ -169,6 +173,14 @@ internal import Synchronization
                 defer { jobs.removeAll() }
                 return jobs
             })
+    }
+
+    /// Where TLS decrypts a record, for all sockets as well.
+    var plainBuffer: UnsafeMutableRawBufferPointer {
+        if let buffer = unsafe decryptionBuffer { return unsafe buffer }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: TLSSession.maxRecord, alignment: 64)
+        unsafe decryptionBuffer = buffer
+        return unsafe buffer
     }
 
     /// The name servers of the system, as libevent's DNS client asks them.

@@ -4,8 +4,18 @@ internal import Glibc
 extension Socket {
     /// Connects to `address`.
     ///
-    /// - Throws: what the system said, `ETIMEDOUT` when `timeout` passed first.
+    /// - Parameter tls: what is spoken there; nil for nothing but bytes.
+    /// - Throws: what the system said or why the handshake failed, `ETIMEDOUT` when `timeout` passed first.
     package static func connect(
+        to address: SocketAddress, on loop: Loop, timeout: Duration, tls: TLSClient? = nil
+    ) async throws(SystemError) -> Socket {
+        let end = loop.now + timeout
+        let socket = try await connect(to: address, on: loop, timeout: timeout)
+        if let tls { try await socket.secure(as: tls, until: end) }
+        return socket
+    }
+
+    private static func connect(
         to address: SocketAddress, on loop: Loop, timeout: Duration
     ) async throws(SystemError) -> Socket {
         let fd = socket(address.family, streamSocket | nonBlocking, 0)

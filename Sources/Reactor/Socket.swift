@@ -1,4 +1,5 @@
 internal import CLibevent
+internal import Crypto
 internal import Glibc
 
 /// What happens on a socket, told to its owner on the loop's thread, inside the event's callback.
@@ -18,21 +19,27 @@ package protocol SocketHandler: AnyObject {
 @safe package final class Socket {
     /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what
     /// is more waits until everybody else has had a turn.
-    private static let maxReceives = 16
+    static let maxReceives = 16
 
-    private let loop: Loop
+    let loop: Loop
     /// The same, for what every event does: a count of references is an atomic operation.
     private let runningLoop: Unmanaged<Loop>
-    private var fd: Int32
+    private(set) var fd: Int32
     private let reading = Event()
     /// Made when the kernel first takes less than it is offered, which most sockets never see.
     private var writing: Event?
     /// Goes on with reading in the next turn of the loop. Made when a peer first sends more than one turn takes.
     private var rereading: Event?
-    private var unsent = WriteQueue()
-    private var isPaused = false
-    private var mayHaveInput = false
-    private var hasEnded = false
+    var unsent = WriteQueue()
+    private(set) var isPaused = false
+    var mayHaveInput = false
+    private(set) var hasEnded = false
+    /// What encrypts and decrypts; nil where the connection is plain. See `Socket+TLS.swift`.
+    var tls: TLSSession?
+    /// Told that something has come during a handshake, which is before there is a handler.
+    var onInput: (() -> Void)?
+    /// Whether the end of the stream is to follow what the kernel has not taken yet.
+    var endsWhenFlushed = false
 
     /// The handler owns the socket. It is nil only before `start`.
     /// Not `weak`: an object that is referred to weakly counts its references the slow way, every one of them. A handler
@@ -53,12 +60,24 @@ package protocol SocketHandler: AnyObject {
 
     package var isOpen: Bool { fd >= 0 }
 
+    /// The address of the other end; nil where it has none, as on a Unix socket.
+    var peer: SocketAddress? { SocketAddress(peerOf: fd) }
+
     /// Bytes written that the kernel has not taken yet.
-    package var unsentBytes: Int { unsent.count }
+    package var unsentBytes: Int { unsent.count + (tls?.unsentBytes ?? 0) }
 
     /// Begins to read and to tell `handler`.
     package func start(_ handler: any SocketHandler) {
         self.handler = handler
+        if tls != nil {
+            // Its events come since the handshake, and the peer may have said more behind it.
+            return readable(untilEnd: true)
+        }
+        watch()
+    }
+
+    /// Has the loop tell of input.
+    func watch() {
         // Edge-triggered with `EV_CLOSED` (`EPOLLRDHUP`): a short read then proves that the socket is empty, because
         // an end of the stream is announced by itself. That saves the `recv` that would return `EAGAIN`.
         unsafe reading.assign(
@@ -90,11 +109,15 @@ package protocol SocketHandler: AnyObject {
 
     private func readable(untilEnd: Bool) {
         // It may close the socket, and let go of it, while it is told.
-        guard let handler else { return }
+        guard let handler else {
+            onInput?()
+            return
+        }
         withExtendedLifetime(handler) { read(for: handler, untilEnd: untilEnd) }
     }
 
     private func read(for handler: any SocketHandler, untilEnd: Bool) {
+        if let tls { return read(tls, for: handler, untilEnd: untilEnd) }
         mayHaveInput = true
         let buffer = unsafe runningLoop._withUnsafeGuaranteedRef { unsafe $0.receiveBuffer }
         var receives = 0
@@ -119,7 +142,7 @@ package protocol SocketHandler: AnyObject {
         mayHaveInput = false
     }
 
-    private func readLater() {
+    func readLater() {
         if rereading == nil {
             let event = Event()
             unsafe event.assign(
@@ -135,7 +158,7 @@ package protocol SocketHandler: AnyObject {
         rereading?.add(after: .zero)
     }
 
-    private func end(_ error: SystemError?) {
+    func end(_ error: SystemError?) {
         hasEnded = true
         handler?.ended(error)
     }
@@ -144,6 +167,11 @@ package protocol SocketHandler: AnyObject {
     /// yet.
     package var isQuiet: Bool {
         guard fd >= 0 else { return false }
+        if tls != nil {
+            // What has come may be TLS's own, such as a ticket. Anything else is told to the handler.
+            readable(untilEnd: true)
+            return fd >= 0 && !hasEnded
+        }
         var byte: UInt8 = 0
         let count = unsafe recv(fd, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
         return count < 0 && errno == EAGAIN
@@ -155,6 +183,7 @@ package protocol SocketHandler: AnyObject {
     /// by `ended`, never here.
     package func write(_ bytes: [UInt8]) {
         guard fd >= 0, !bytes.isEmpty else { return }
+        if let tls { return write(bytes, by: tls) }
         guard unsent.isEmpty else { return unsent.append(bytes[...]) }
         let sent = unsafe bytes.withUnsafeBytes { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
         if sent == bytes.count { return }
@@ -166,12 +195,13 @@ package protocol SocketHandler: AnyObject {
     /// Writes the parts in order with one system call and without joining them.
     package func write(_ parts: [ArraySlice<UInt8>]) {
         guard fd >= 0 else { return }
-        let wasEmpty = unsent.isEmpty
+        let wasEmpty = unsentBytes == 0
         for part in parts where !part.isEmpty { unsent.append(part) }
         if wasEmpty { flush() }
     }
 
     private func flush() {
+        if let tls { return flush(tls) }
         while !unsent.isEmpty {
             let sent = unsent.send(to: fd)
             if sent >= 0 {
@@ -186,7 +216,7 @@ package protocol SocketHandler: AnyObject {
         }
     }
 
-    private func waitUntilWritable() {
+    func waitUntilWritable() {
         if writing == nil {
             let event = Event()
             unsafe event.assign(
@@ -204,25 +234,38 @@ package protocol SocketHandler: AnyObject {
     private func writable() {
         guard fd >= 0 else { return }
         flush()
-        if unsent.isEmpty { handler?.drained() }
+        guard unsentBytes == 0 else { return }
+        if endsWhenFlushed { shutdownWriting() }
+        handler?.drained()
     }
 
     // MARK: Closing
 
     /// Sends the end of the stream after what was written; the peer may still send.
     package func shutdownWriting() {
-        if fd >= 0 { _ = shutdown(fd, Int32(SHUT_WR)) }
+        guard fd >= 0 else { return }
+        if let tls, !end(tls) { return }
+        _ = shutdown(fd, Int32(SHUT_WR))
+    }
+
+    /// Closes in the middle of something: over TLS, the peer can tell that it was not the end.
+    package func abort() {
+        tls = nil
+        close()
     }
 
     /// Closes at once; what was not sent yet is lost. Nothing is told to the handler afterwards.
     package func close() {
         guard fd >= 0 else { return }
+        if let tls { sayGoodbye(tls) }
         reading.delete()
         writing?.delete()
         rereading?.delete()
         _ = Glibc.close(fd)
         fd = -1
         unsent = WriteQueue()
+        tls = nil
+        onInput = nil
         handler = nil
     }
 }

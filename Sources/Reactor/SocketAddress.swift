@@ -57,6 +57,18 @@ package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         guard family == AF_INET || family == AF_INET6 || isUnix && bytes.count > 3 else { return nil }
     }
 
+    /// The address at the other end of a connection; nil where it has no name.
+    init?(peerOf fd: Int32) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let failure = unsafe withUnsafeMutableBytes(of: &storage) {
+            unsafe getpeername(fd, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), &length)
+        }
+        guard failure == 0 else { return nil }
+        bytes = unsafe withUnsafeBytes(of: storage) { unsafe [UInt8]($0.prefix(Int(length))) }
+        guard family == AF_INET || family == AF_INET6 else { return nil }
+    }
+
     /// Whether it is an address of the loopback interface (127.0.0.0/8 or ::1).
     package var isLoopback: Bool {
         switch family {

@@ -1,3 +1,4 @@
+internal import Crypto
 internal import Glibc
 
 /// A system call that failed: what was tried and the `errno` that came back.
@@ -6,10 +7,21 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     package let code: Int32
     private let words: String?
 
+    /// Whether the peer was not agreed with in a handshake: nothing that was sent has reached whoever it was for.
+    package let isRefusal: Bool
+
     package init(_ call: String, code: Int32 = errno) {
         self.call = call
         self.code = code
         words = nil
+        isRefusal = false
+    }
+
+    init(_ error: TLSError) {
+        call = "TLS"
+        code = 0
+        words = error.reason
+        isRefusal = error.isRefusal
     }
 
     /// An error that is no `errno` but comes with its own words.
@@ -17,6 +29,7 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
         self.call = call
         code = 0
         words = reason
+        isRefusal = false
     }
 
     package static let timedOut: Int32 = ETIMEDOUT

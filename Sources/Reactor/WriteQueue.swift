@@ -35,6 +35,23 @@ struct WriteQueue {
         }
     }
 
+    /// Gives out the first bytes, `limit` at the most, in one piece.
+    mutating func take(upTo limit: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+        let first = parts[firstPart]
+        if first.count >= limit || first.count == count {
+            unsafe first.prefix(limit).withUnsafeBytes(body)
+            return removeFirst(min(limit, first.count))
+        }
+        // Short parts are joined: each piece becomes a record with bytes of its own.
+        var joined: [UInt8] = []
+        joined.reserveCapacity(min(limit, count))
+        for part in parts[firstPart...] where joined.count < limit {
+            joined.append(contentsOf: part.prefix(limit - joined.count))
+        }
+        unsafe joined.withUnsafeBytes(body)
+        removeFirst(joined.count)
+    }
+
     mutating func removeFirst(_ taken: Int) {
         count -= taken
         var taken = taken

@@ -62,8 +62,10 @@ final class Server {
         } catch {
             Server.fail(error, "listen", configuration.listen.address)
         }
+        let scheme = wiring.scheme
         log.write(.info, "listening") { line in
             line.field("address", "\(address)")
+            if configuration.listen.tls != nil { line.field("scheme", scheme) }
             line.field("path", configuration.listen.path)
             line.field("version", Version.current)
         }

@@ -70,6 +70,20 @@ struct Wiring: Sendable {
     /// Nil: there is no admin listener.
     var adminAddress: SocketAddress? { configuration.admin.address.map(SocketAddress.init) }
 
+    /// `http`, or `https` where clients are spoken to over TLS.
+    var scheme: StaticString { configuration.listen.tls == nil ? "http" : "https" }
+
+    private var listenerTLS: ListenerTLS? {
+        guard let tls = configuration.listen.tls else { return nil }
+        return ListenerTLS(tls.context, timeout: configuration.limits.headerTimeout) { [log] client, error in
+            // What only connects, as probes do, is nobody's trouble.
+            log.write(error == .silent ? .debug : .info, "tls_refused") { line in
+                if let client { line.field("client", "\(client)") }
+                line.field("reason", error.reason)
+            }
+        }
+    }
+
     // MARK: Services
 
     /// What serves on one loop.
@@ -113,6 +127,7 @@ struct Wiring: Sendable {
                 head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
                 keepAliveInterval: limits.keepAliveInterval),
+            tls: listenerTLS,
             maxConnections: max(1, limits.maxConnections / shards),
             parking: ParkingSettings(
                 parkTimeout: configuration.interaction.parkTimeout,
@@ -138,7 +153,8 @@ struct Wiring: Sendable {
         let url = configuration.backend.url
         let limits = configuration.limits
         return Backend(
-            at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), hostField: url.hostField,
+            at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port),
+            tls: configuration.backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
             target: url.target, on: loop,
             limits: Backend.Limits(
                 maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
@@ -162,7 +178,9 @@ struct Wiring: Sendable {
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
             passesLegacyClients: listen.legacyClients == .pass, isolateBy: configuration.sessions.isolateBy,
+            isolatesByCertificate: configuration.sessions.isolatesByCertificate,
             publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },
+            scheme: "\(scheme)",
             era: configuration.backend.era.known, probeInterval: configuration.backend.probeInterval,
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),

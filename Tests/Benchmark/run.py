@@ -8,6 +8,8 @@ table shows the median of all rounds.
 
     Tests/setup benchmark && swift build -c release && Tests/Benchmark/run.py
 
+With --tls both end TLS from the client, with the same certificate, before the same plain backend.
+
 CPU is user and system time of the proxy's process (nginx: its worker) by /proc, divided by the requests completed.
 """
 
@@ -22,6 +24,7 @@ import platform
 import shutil
 import signal
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
@@ -63,8 +66,8 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen {address} backlog=1024;
-        location / {{
+        listen {address} backlog=1024{ssl};
+{certificate}        location / {{
             proxy_pass http://backend;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -78,7 +81,7 @@ threads: 1
 listen:
   address: 127.0.0.1:0
   path: /mcp
-backends:
+{tls}backends:
   - url: http://{backend}/mcp
 log:
   level: info
@@ -159,6 +162,8 @@ class Target:
     headers: dict[str, str]
     body: bytes
     script: Path
+    certificate: Certificate | None = None
+    """Of the proxy, if it is spoken to over TLS."""
 
     def write_script(self) -> None:
         def quoted(text: str) -> str:
@@ -169,7 +174,7 @@ class Target:
 
     def verify(self, text: str) -> None:
         """Sends the request once, and demands the right answer."""
-        status, headers, body = post(self.address, self.body, self.headers)
+        status, headers, body = post(self.address, self.body, self.headers, self.certificate)
         message = response(headers, body)
         content = message.get("result", {}).get("content", [{}])
         if status != 200 or message.get("id") != 1 or content[0].get("text") != text:
@@ -186,9 +191,14 @@ class Target:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
-def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+def post(
+    address: str, body: bytes, headers: dict[str, str], certificate: Certificate | None = None
+) -> tuple[int, dict[str, str], bytes]:
     host, port = address.rsplit(":", 1)
     connection = http.client.HTTPConnection(host, int(port), timeout=WAIT)
+    if certificate is not None:
+        context = ssl.create_default_context(cafile=str(certificate.file))
+        connection = http.client.HTTPSConnection(host, int(port), timeout=WAIT, context=context)
     connection.request("POST", "/mcp", body, headers)
     answer = connection.getresponse()
     found = {name.lower(): value for name, value in answer.getheaders()}
@@ -240,15 +250,45 @@ def modern_request(text: str) -> tuple[dict[str, str], bytes]:
     return headers, json.dumps(message | {"params": params}).encode()
 
 
+@dataclass
+class Certificate:
+    """One for this machine, which nobody else has issued."""
+
+    file: Path
+    key: Path
+
+    @classmethod
+    def make(cls, directory: Path) -> Certificate:
+        made = cls(directory / "tls.pem", directory / "tls.key")
+        options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-keyout", str(made.key), "-out", str(made.file)]
+        subprocess.run([program("openssl"), "req", "-x509", *options, *names, *files], check=True, capture_output=True)
+        return made
+
+
 @contextlib.contextmanager
-def nginx(backend: str, directory: Path) -> Iterator[tuple[str, int]]:
+def nginx(backend: str, directory: Path, certificate: Certificate | None) -> Iterator[tuple[str, int]]:
     """Its address and the process id of its worker."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = "127.0.0.1:{}".format(free.getsockname()[1])
     user = "user root;\n" if os.geteuid() == 0 else ""  # Else the worker could not use the directory.
     configuration = directory / "nginx.conf"
-    configuration.write_text(NGINX.format(user=user, directory=directory, backend=backend, address=address))
+    lines = ""
+    if certificate is not None:
+        lines = f"        ssl_certificate {certificate.file};\n        ssl_certificate_key {certificate.key};\n"
+        lines += "        ssl_protocols TLSv1.2 TLSv1.3;\n"
+    configuration.write_text(
+        NGINX.format(
+            user=user,
+            directory=directory,
+            backend=backend,
+            address=address,
+            ssl="" if certificate is None else " ssl",
+            certificate=lines,
+        )
+    )
     log = directory / "nginx.log"
     command = (program("nginx"), "-p", str(directory), "-e", str(log), "-c", str(configuration))
     with running(*command, output=directory / "nginx-output.log") as process:
@@ -258,9 +298,10 @@ def nginx(backend: str, directory: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def remora(backend: str, directory: Path) -> Iterator[tuple[str, int]]:
+def remora(backend: str, directory: Path, certificate: Certificate | None) -> Iterator[tuple[str, int]]:
     configuration = directory / "remora.yaml"
-    configuration.write_text(REMORA.format(backend=backend))
+    tls = "" if certificate is None else f"  tls: {{certificate: {certificate.file}, key: {certificate.key}}}\n"
+    configuration.write_text(REMORA.format(backend=backend, tls=tls))
     output = directory / "remora.log"
     with running(binary("remora"), "-c", str(configuration), output=output) as process:
         yield listening(process, output), process.pid
@@ -269,7 +310,7 @@ def remora(backend: str, directory: Path) -> Iterator[tuple[str, int]]:
 def start_up(backend: str, directory: Path, times: int = 11) -> float:
     """Milliseconds from the start of the program to the line that says it listens."""
     configuration = directory / "start.yaml"
-    configuration.write_text(REMORA.format(backend=backend))
+    configuration.write_text(REMORA.format(backend=backend, tls=""))
     found = []
     for _ in range(times):
         start = time.perf_counter()
@@ -311,7 +352,7 @@ def measure(target: Target, connections: int, seconds: float) -> Measurement:
     before = target.cpu()
     command = (program("wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s")
     run = subprocess.run(
-        (*command, str(target.script), f"http://{target.address}"),
+        (*command, str(target.script), f"{'http' if target.certificate is None else 'https'}://{target.address}"),
         check=True,
         capture_output=True,
         text=True,
@@ -363,6 +404,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind (3)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256], help="(1 32 256)")
     parser.add_argument("--sse", action="store_true", help="the backend answers with event streams")
+    parser.add_argument("--tls", action="store_true", help="clients speak TLS to both proxies")
     parser.add_argument("--size", type=int, default=32, help="bytes of text in the answer (32)")
     default = ROOT / ".build" / "benchmark.md"
     parser.add_argument("--output", type=Path, default=default, help="where the table goes, too (.build/benchmark.md)")
@@ -380,10 +422,12 @@ def main() -> None:
         backend = listening(parts.enter_context(running(*command, output=output)), output)
         milliseconds = start_up(backend, directory)
 
-        address, pid = parts.enter_context(nginx(backend, directory))
-        targets = [Target("nginx", address, pid, *legacy_request(backend, text), directory / "nginx.lua")]
-        address, pid = parts.enter_context(remora(backend, directory))
-        targets.append(Target("Remora", address, pid, *modern_request(text), directory / "remora.lua"))
+        certificate = Certificate.make(directory) if options.tls else None
+        address, pid = parts.enter_context(nginx(backend, directory, certificate))
+        request = legacy_request(backend, text)
+        targets = [Target("nginx", address, pid, *request, directory / "nginx.lua", certificate)]
+        address, pid = parts.enter_context(remora(backend, directory, certificate))
+        targets.append(Target("Remora", address, pid, *modern_request(text), directory / "remora.lua", certificate))
         for target in targets:
             target.write_script()
             target.verify(text)
@@ -401,8 +445,9 @@ def main() -> None:
             target.verify(text)
 
     answers = "event streams" if options.sse else "JSON documents"
+    over = "over TLS, " if options.tls else ""
     report = (
-        f"{options.size} bytes of text, answered with {answers} by the backend; "
+        f"{options.size} bytes of text, {over}answered with {answers} by the backend; "
         f"{options.rounds} rounds of {options.duration:g} s; {os.cpu_count()} CPUs, {platform.machine()}, "
         f"{platform.system()} {platform.release()}.\n\n{table(results)}\n\n"
         f"Start of Remora to listening: {milliseconds:.1f} ms.\n"

@@ -86,6 +86,13 @@ import Testing
             BackendURL(host: "mcp_server.local.", port: 1, target: "/", hostField: "mcp_server.local.:1")
         ),
         (
+            "https://b.example/x",
+            BackendURL(host: "b.example", port: 443, target: "/x", hostField: "b.example", isSecure: true)
+        ),
+        (
+            "HTTPS://b:80/", BackendURL(host: "b", port: 80, target: "/", hostField: "b:80", isSecure: true)
+        ),
+        (
             "unix:/run/x.sock:/a?b",
             BackendURL(host: "localhost", port: 80, target: "/a?b", hostField: "localhost", socketPath: "/run/x.sock")
         ),
@@ -102,12 +109,7 @@ import Testing
         ("127.0.0.1:9000", "must be a URL such as http://127.0.0.1:9000/mcp"),
         ("://b", "must be a URL such as http://127.0.0.1:9000/mcp"),
         ("http:/b", "must be a URL such as http://127.0.0.1:9000/mcp"),
-        ("ftp://b/", "must begin with http://"),
-        (
-            "https://b/",
-            "must begin with http://: https to a backend is not supported in this version; reach the backend over http "
-                + "on this machine, or through a local TLS tunnel"
-        ),
+        ("ftp://b/", "must begin with http://, https:// or unix:"),
         ("http://b/#x", "must have no fragment: remove `#` and what follows"),
         (
             "http://user:pw@b/",

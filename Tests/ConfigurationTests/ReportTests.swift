@@ -313,7 +313,7 @@ import Testing
         Example(
             "isolation by something else", withBackend("sessions: {isolate_by: [authorization, 'header:a b']}\n"),
             """
-            remora.yaml:2:40: sessions.isolate_by[1] must be authorization, or header: and the name of a header, such as \
+            remora.yaml:2:40: sessions.isolate_by[1] must be authorization, client_certificate, or header: and the name of a header, such as \
             header:x-tenant, got "header:a b"
                 2 | sessions: {isolate_by: [authorization, 'header:a b']}
                   |                                        ^
@@ -329,7 +329,7 @@ import Testing
               adress: :80
               path: mcp
             backends:
-              - url: https://example.com
+              - url: ftp://example.com
             cache: {scope: ${SCOPE}, ttl: !x 1s}
             """
         #expect(
@@ -347,10 +347,8 @@ import Testing
                 remora.yaml:6:9: listen.path must begin with /, such as /mcp, got "mcp"
                     6 |   path: mcp
                       |         ^
-                remora.yaml:8:10: backends[0].url must begin with http://: https to a backend is not supported in this \
-                version; reach the backend over http on this machine, or through a local TLS tunnel, got \
-                "https://example.com"
-                    8 |   - url: https://example.com
+                remora.yaml:8:10: backends[0].url must begin with http://, https:// or unix:, got "ftp://example.com"
+                    8 |   - url: ftp://example.com
                       |          ^
                 remora.yaml:9:16: the environment variable SCOPE is not set: start Remora with it, as by SCOPE=VALUE \
                 remora -c FILE, or write the value here in place of ${SCOPE}

@@ -10,7 +10,7 @@ import Testing
     private let rules = CallerRules(isolateBy: ["authorization", "x-api-key", "x-tenant"], key: HashKey())
 
     private func caller(_ fields: String) throws -> Caller {
-        rules.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"))
+        rules.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"), subject: nil)
     }
 
     /// No two of these are the same caller.
@@ -64,14 +64,14 @@ import Testing
     @Test func anotherProcessHasOtherHashes() throws {
         let other = CallerRules(isolateBy: ["authorization"], key: HashKey())
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
-        #expect(other.caller(of: head).principal != rules.caller(of: head).principal)
+        #expect(other.caller(of: head, subject: nil).principal != rules.caller(of: head, subject: nil).principal)
     }
 
     /// What is not listed does not isolate, and does not go to the backend.
     @Test func onlyListedFieldsCount() throws {
         let none = CallerRules(isolateBy: [], key: HashKey())
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
-        #expect(none.caller(of: head).principal == .none)
-        #expect(none.caller(of: head).credentials.lines.isEmpty)
+        #expect(none.caller(of: head, subject: nil).principal == .none)
+        #expect(none.caller(of: head, subject: nil).credentials.lines.isEmpty)
     }
 }

@@ -145,7 +145,7 @@ import Translation
                 guard case .request(let request) = try knock.admitted() else { throw NoHead() }
                 let rules = CallerRules(isolateBy: ["authorization"], key: .init())
                 let record = RequestRecord(in: RequestTally())
-                record.describe(request, from: rules.caller(of: try knock.head))
+                record.describe(request, from: rules.caller(of: try knock.head, subject: nil))
                 record.detail = "line\nbreak"
                 record.write(to: log)
             }

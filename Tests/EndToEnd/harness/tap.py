@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,10 +42,19 @@ async def connect(address: str, **options: Any) -> tuple[asyncio.StreamReader, a
 
 
 class Tap:
-    """Listens on a port from the system, or on a Unix socket, and connects each client to `upstream`."""
+    """Listens on a port from the system, or on a Unix socket, and connects each client to `upstream`. Either side may be
+    over TLS: what it remembers is the text."""
 
-    def __init__(self, upstream: str, *, socket: Path | None = None) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        socket: Path | None = None,
+        listen_tls: ssl.SSLContext | None = None,
+        connect_tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.upstream, self._socket = upstream, socket
+        self._listen_tls, self._connect_tls = listen_tls, connect_tls
         self.address = ""
         self.recordings: list[Recording] = []
         self._server: asyncio.Server | None = None
@@ -55,7 +65,7 @@ class Tap:
             self._server = await asyncio.start_unix_server(self._connected, self._socket)
             self.address = f"unix:{self._socket}"
         else:
-            self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+            self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._listen_tls)
             self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
         return self
 
@@ -75,7 +85,7 @@ class Tap:
         self.recordings.append(recording)
         writers = [writer]
         try:
-            up_reader, up_writer = await connect(self.upstream)
+            up_reader, up_writer = await connect(self.upstream, **({"ssl": self._connect_tls} if self._connect_tls else {}))
             writers.append(up_writer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._copy(reader, up_writer, recording, "client"))
@@ -98,6 +108,6 @@ class Tap:
             recording.add(side, data)
             writer.write(data)
             await writer.drain()
-        if side == "server":
+        if side == "server" or not writer.can_write_eof():
             raise ConnectionResetError  # HTTP knows no half-closed server: end the other direction, too.
         writer.write_eof()

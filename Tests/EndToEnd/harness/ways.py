@@ -1,4 +1,4 @@
-"""The ways on which bytes reach Remora and its backend: over plain TCP, and over Unix sockets.
+"""The ways on which bytes reach Remora and its backend: over plain TCP, over TLS, and over Unix sockets.
 
 A tap stands at both ends and has plain bytes on its other side, so that the same tests, and the same judge, serve all.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .certificates import Authority
 from .tap import Tap
 
 
@@ -51,3 +52,28 @@ class Unix(Way):
 
     def host(self, back: str) -> str:
         return "localhost"
+
+
+class TLS(Way):
+    """TLS on both sides, with certificates for 127.0.0.1; with `mutual`, each side demands one of the other."""
+
+    def __init__(self, directory: Path, *, mutual: bool = False) -> None:
+        self.authority = Authority(directory)
+        self._mutual = mutual
+        self._server = self.authority.issue("server", "127.0.0.1", "localhost")
+        self._client = self.authority.issue("client")
+        tls = self._server.settings | ({"client_ca": str(self.authority.file)} if mutual else {})
+        self.changes = {"listen": {"tls": tls}}
+        if mutual:
+            self.changes["sessions"] = {"isolate_by": ["authorization", "client_certificate"]}
+        self.server = {"tls": {"ca": str(self.authority.file), **(self._client.settings if mutual else {})}}
+
+    def front(self, remora: str) -> Tap:
+        return Tap(remora, connect_tls=self.authority.client_context(self._client if self._mutual else None))
+
+    def back(self, server: str) -> Tap:
+        context = self.authority.server_context(self._server, demands_certificate=self._mutual)
+        return Tap(server, listen_tls=context)
+
+    def url(self, back: str) -> str:
+        return f"https://{back}/mcp"

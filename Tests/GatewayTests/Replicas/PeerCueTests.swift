@@ -52,7 +52,8 @@ import Translation
         let key = HashKey()
         let callers = CallerRules(isolateBy: ["authorization"], key: key)
         func caller(_ token: String) throws -> Caller {
-            callers.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: \(token)\r\n\r\n"))
+            callers.caller(
+                of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: \(token)\r\n\r\n"), subject: nil)
         }
         let here = Seal(ring: both, deployment: "d")
         let known = KnownCallers(callers, seal: here)

@@ -1,0 +1,161 @@
+internal import Crypto
+internal import Glibc
+
+// TLS between the kernel and the handler. The session has no I/O: what `recv` brings goes into it, and what comes out of it
+// is sent here. So a socket reads 64 KiB with one system call, and its readiness is the kernel's as it is without TLS.
+//
+// What is written waits as it was written, and is encrypted when the kernel takes it: a large answer is held once.
+
+extension Socket {
+    /// Records that are made before they are offered to the kernel.
+    private static let recordsAtOnce = 4
+
+    /// The names of the subject of the peer's verified certificate; nil where there is none.
+    package var peerSubject: [UInt8]? { tls?.peerSubject }
+
+    // MARK: The handshake
+
+    /// Puts TLS on a socket that was not started.
+    ///
+    /// - Parameter onInput: called when `shakeHands` can go on. It does no more than note that.
+    func secure(by session: TLSSession, onInput: @escaping () -> Void) {
+        tls = session
+        self.onInput = onInput
+        watch()
+    }
+
+    /// Goes on with the handshake as far as what has come allows.
+    func shakeHands() -> TLSSession.Progress {
+        guard let tls, fd >= 0 else { return .failed(.unfinished) }
+        let buffer = unsafe loop.receiveBuffer
+        while true {
+            let progress = tls.handshake()
+            _ = sendRecords(tls)
+            guard progress == .needsInput else {
+                tls.stash()
+                if progress == .done { onInput = nil }
+                return progress
+            }
+            let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
+            if count > 0 {
+                unsafe tls.receive(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
+            } else if count == 0 {
+                return .failed(tls.hasHeard ? .unfinished : .silent)
+            } else if errno == EAGAIN {
+                return .needsInput
+            } else if errno != EINTR {
+                return .failed(tls.hasHeard ? .unfinished : .silent)
+            }
+        }
+    }
+
+    // MARK: Reading
+
+    func read(_ tls: TLSSession, for handler: any SocketHandler, untilEnd: Bool) {
+        mayHaveInput = true
+        let buffer = unsafe loop.receiveBuffer
+        var receives = 0
+        while fd >= 0, !hasEnded {
+            if tls.hasInput {
+                guard decrypt(tls, for: handler) else { return }
+            }
+            if isPaused { return }
+            receives += 1
+            if receives > Socket.maxReceives { return readLater() }
+            let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
+            if count > 0 {
+                unsafe tls.receive(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
+                guard decrypt(tls, for: handler) else { return }
+                if count < buffer.count, !untilEnd { break }
+            } else if count == 0 {
+                return end(SystemError(.truncated))
+            } else if errno == EAGAIN {
+                break
+            } else if errno != EINTR {
+                return end(SystemError("recv"))
+            }
+        }
+        mayHaveInput = false
+    }
+
+    /// Tells the handler what was received. Returns false when that was not all, because it paused, or the stream ended.
+    private func decrypt(_ tls: TLSSession, for handler: any SocketHandler) -> Bool {
+        // The loop's buffer is another socket's next.
+        defer { tls.stash() }
+        let buffer = unsafe loop.plainBuffer
+        while !isPaused {
+            switch unsafe tls.read(into: buffer) {
+            case .bytes(let count):
+                let bytes = unsafe UnsafeBufferPointer(
+                    start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
+                handler.received(unsafe bytes.span)
+                guard fd >= 0, !hasEnded else { return false }
+            case .needsInput:
+                // Answers of TLS itself, such as to a change of keys.
+                if tls.unsentBytes > 0 { _ = sendRecords(tls) }
+                return true
+            case .ended:
+                end(nil)
+                return false
+            case .failed(let error):
+                _ = sendRecords(tls)
+                end(SystemError(error))
+                return false
+            }
+        }
+        return false
+    }
+
+    // MARK: Writing
+
+    func write(_ bytes: [UInt8], by tls: TLSSession) {
+        if unsentBytes > 0 { return unsent.append(bytes[...]) }
+        guard bytes.count <= TLSSession.maxRecord else {
+            unsent.append(bytes[...])
+            return flush(tls)
+        }
+        unsafe bytes.withUnsafeBytes { unsafe tls.write($0) }
+        _ = sendRecords(tls)
+    }
+
+    func flush(_ tls: TLSSession) {
+        while sendRecords(tls), !unsent.isEmpty {
+            for _ in 0..<Socket.recordsAtOnce where !unsent.isEmpty {
+                unsafe unsent.take(upTo: TLSSession.maxRecord) { unsafe tls.write($0) }
+            }
+        }
+    }
+
+    /// Sends records that are made. Returns whether the kernel took all of them.
+    private func sendRecords(_ tls: TLSSession) -> Bool {
+        while tls.unsentBytes > 0 {
+            let sent = unsafe tls.flush { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
+            if sent >= 0 || errno == EINTR { continue }
+            if errno == EAGAIN {
+                waitUntilWritable()
+            } else {
+                // The reading side learns of it too, and tells the handler.
+                tls.discard()
+                unsent = WriteQueue()
+            }
+            return false
+        }
+        return true
+    }
+
+    // MARK: The end
+
+    /// Ends TLS's stream. Returns false when the kernel did not take that at once; `endsWhenFlushed` is set then.
+    func end(_ tls: TLSSession) -> Bool {
+        tls.end()
+        endsWhenFlushed = !sendRecords(tls)
+        return !endsWhenFlushed
+    }
+
+    /// Says that the end is meant, if everything before it has been said and the kernel takes it at once.
+    func sayGoodbye(_ tls: TLSSession) {
+        guard unsentBytes == 0 else { return }
+        tls.end()
+        if tls.unsentBytes > 0 { _ = unsafe tls.flush { unsafe send(fd, $0.baseAddress, $0.count, noSignal) } }
+    }
+}
