@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from harness import http1
 from harness.http1 import Connection
 from harness.listener import Listener
 from harness.modern import Answer, Client, call, encode, request
-from harness.replicas import Replicas, new_key
+from harness.replicas import Nginx, Replicas, new_key
+from harness.soak import FULL, quantile, size, tell
 from harness.stack import stack
 from servers.counting import CountingBackend
 from servers.raw import PushBackend, notification
@@ -386,3 +389,100 @@ async def test_one_that_stops_finishes_what_is_parked_there() -> None:
             async with asyncio.timeout(5):
                 await stopping
             never_twice(server)
+
+
+# Many at once, behind a balancer that knows nothing of calls
+
+CLIENTS = size(24, 200)
+CALLS = size(240, 10_000)
+
+
+class Crowd:
+    """Clients that make calls until there were enough of them; each asks twice. What became of them is counted."""
+
+    def __init__(self, address: str, calls: int = CALLS) -> None:
+        self.address = address
+        self.outcomes: Counter[str] = Counter()
+        self.times: list[float] = []
+        self._tokens = iter(range(calls))
+
+    async def run(self, clients: int = CLIENTS) -> None:
+        start = time.monotonic()
+        await asyncio.gather(*(self._client() for _ in range(clients)))
+        took = time.monotonic() - start
+        calls = sum(self.outcomes.values())
+        tell(f"{calls} calls by {clients} clients in {took:.1f} s: {dict(self.outcomes.most_common())}")
+        tell(f"a call took {quantile(self.times, 50):.3f} s, 99 % at most {quantile(self.times, 99):.3f} s")
+
+    async def _client(self) -> None:
+        async with Client(self.address) as client:
+            for number in self._tokens:
+                start = time.monotonic()
+                self.outcomes[await self._call(client, f"t{number}", "safe" if number % 2 else "plain")] += 1
+                self.times.append(time.monotonic() - start)
+
+    async def _call(self, client: Client, token: str, tool: str) -> str:
+        message = begin(token, tool)
+        request = message
+        for attempt in itertools.count(1):
+            answer = await client.send(request, timeout=60)
+            if answer.status in (502, 504) and answer.http.media_type == "text/html":
+                # The replica that it came to died with it. To send a retry again is safe, and a call is not.
+                if request is message or attempt > 10:
+                    return f"{answer.status} of the balancer"
+                continue
+            if "error" in answer.json:
+                return f"{answer.error['data']['reason']} ({answer.status})"
+            if answer.result["resultType"] == "input_required":
+                request = retry(message, answer)
+                continue
+            if answer.result.get("isError"):
+                return "lost" if is_lost(answer) else answer.text
+            assert json.loads(answer.text) == [f"{token} 1", f"{token} 2"]
+            return "done"
+        raise AssertionError
+
+
+async def test_a_crowd_behind_a_balancer() -> None:
+    async with CountingBackend() as server, Replicas(server.address, **ROOM) as group:
+        async with Nginx(*group.fronts.values()) as nginx:
+            crowd = Crowd(nginx.address)
+            await crowd.run()
+        assert crowd.outcomes == {"done": CALLS}
+        assert set(server.runs.values()) == {1} and sum(server.finished.values()) == CALLS
+        never_twice(server)
+
+
+async def test_a_crowd_while_replicas_are_killed() -> None:
+    pause = 5.0 if FULL else 1.5
+    async with CountingBackend() as server, Replicas(server.address, **ROOM) as group:
+        async with Nginx(*group.fronts.values()) as nginx:
+            kills = 0
+
+            async def killing() -> None:
+                nonlocal kills
+                for name in itertools.cycle(group.names):
+                    await asyncio.sleep(pause)
+                    await group.kill(name)
+                    kills += 1
+                    await asyncio.sleep(pause / 5)
+                    await group.start(name)
+
+            crowd = Crowd(nginx.address, calls=size(1500, CALLS))
+            killer = asyncio.create_task(killing())
+            try:
+                await crowd.run()
+            finally:
+                killer.cancel()
+                await asyncio.gather(killer, return_exceptions=True)
+        tell(f"{kills} replicas were killed")
+        assert kills >= 1
+        # A result, or what happened: nothing else, and nothing by halves.
+        known = {"done", "lost", "outcome_unknown (200)", "502 of the balancer", "504 of the balancer"}
+        assert crowd.outcomes.keys() <= known, crowd.outcomes
+        assert crowd.outcomes["done"] > 0
+        # What may not run twice did not.
+        twice = [token for token, count in server.runs.items() if count > 1]
+        assert all(int(token[1:]) % 2 for token in twice)
+        tell(f"{len(twice)} calls ran again; answers that came twice: {sum(n > 1 for n in server.answers.values())}")
+        never_twice(server)

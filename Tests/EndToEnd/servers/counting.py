@@ -48,7 +48,7 @@ class CountingBackend(RawBackend):
                 await exchange.stream_head()
                 with contextlib.suppress(asyncio.CancelledError):
                     while not exchange.writer.is_closing():
-                        await asyncio.sleep(0.2)
+                        await asyncio.sleep(1)
             else:
                 await exchange.reply(404)
         elif isinstance(message, dict) and "method" not in message:
