@@ -164,6 +164,9 @@ final class BackendExchange: HTTPResponseHandler {
     /// Whether the answer is a stream of events, on which messages to others may come too.
     var isStream: Bool { content == .events }
 
+    /// Whether nothing has come that is not read, and nothing will.
+    var isExhausted: Bool { messages.isEmpty && hasEnded }
+
     /// How a stream of events that has ended is taken up again; nil when the server gave its events no ids.
     var resumption: StreamResumption? {
         guard content == .events, !events.lastEventID.isEmpty else { return nil }

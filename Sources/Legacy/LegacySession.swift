@@ -87,6 +87,51 @@ package final class LegacySession {
         }
     }
 
+    /// Where a call was when the process was lost that had it.
+    package struct Lost: Sendable {
+        package let sessionID: [UInt8]
+        /// Of the call toward the server.
+        package let requestID: Int
+        package let lastEventID: [UInt8]
+
+        /// - Parameter sessionID: visible ASCII.
+        package init(sessionID: [UInt8], requestID: Int, lastEventID: [UInt8]) {
+            self.sessionID = sessionID
+            self.requestID = requestID
+            self.lastEventID = lastEventID
+        }
+    }
+
+    /// Ids that the lost process gave out are not given out again in its session: a call has but a few.
+    private static let usedRequestIDs = 1_000_000
+
+    /// Takes up a call of another process, and the session with it; nil where the server does not let it (2025-11-25,
+    /// basic/transports, "Resumability and Redelivery").
+    ///
+    /// - Parameter handshake: that of another session with the same server.
+    static func takeUp(
+        _ lost: Lost, _ handshake: Handshake, on backend: Backend, credentials: Credentials, until end: Instant,
+        listener: any CallListener
+    ) async -> (session: LegacySession, call: LegacyCall)? {
+        let transport = StreamableHTTP(
+            to: backend, sessionID: lost.sessionID, revision: handshake.revision, credentials: credentials)
+        let session = LegacySession(over: transport, to: backend, handshake, credentials)
+        session.lastRequestID = lost.requestID + usedRequestIDs
+        let call = transport.takeUp(
+            LegacyCall.Terms(
+                id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
+            after: lost.lastEventID)
+        session.callsInFlight += 1
+        session.calls[call.id] = call
+        guard await call.isTakenUp() else {
+            call.fail(with: BackendError(.sessionLost, "the server does not take up the stream"))
+            session.ended(call)
+            return nil
+        }
+        transport.listen(for: session, credentials: credentials)
+        return (session, call)
+    }
+
     // MARK: Calls
 
     /// Begins a request of a client. Its answer is awaited with `LegacyCall.answer`, and fails when it has not come at

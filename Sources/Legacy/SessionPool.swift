@@ -184,6 +184,20 @@ package final class SessionPool {
         }
     }
 
+    // MARK: Sessions of others
+
+    /// See `LegacySession.takeUp`. The session has no place in the pool: it ends with its call, by ``drop(_:)``.
+    package func takeUp(
+        _ lost: LegacySession.Lost, like session: LegacySession, credentials: Credentials, until end: Instant,
+        listener: any CallListener
+    ) async -> (session: LegacySession, call: LegacyCall)? {
+        await LegacySession.takeUp(
+            lost, session.handshake, on: backend, credentials: credentials, until: end, listener: listener)
+    }
+
+    /// Ends a session that was taken up.
+    package func drop(_ session: LegacySession) { end(session) }
+
     // MARK: Waiting
 
     private func wait(_ ticket: Table.Ticket) async throws(BackendError) -> Grant {

@@ -25,6 +25,16 @@ final class StreamableCall: LegacyCall {
         super.init(terms)
     }
 
+    /// Between the head of a stream and its end, where a server that does not know the stream lets it be an empty one.
+    private static let proofTime: Duration = .milliseconds(100)
+
+    /// Whether the server takes up a stream that another process had: it answers with one that does not end at once.
+    func isTakenUp() async -> Bool {
+        guard (try? await exchange.begun()) != nil, exchange.isSuccess, exchange.isStream else { return false }
+        await Pause(on: terms.session.loop).wait(StreamableCall.proofTime)
+        return !exchange.isExhausted
+    }
+
     override func answer() async throws(BackendError) -> LegacyAnswer {
         defer { leave() }
         var fruitless = 0

@@ -30,6 +30,22 @@ final class StreamableHTTP: SessionTransport {
         postHead = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil)
     }
 
+    /// To a session that another process opened.
+    init(to backend: Backend, sessionID: [UInt8], revision: Revision, credentials: Credentials) {
+        self.backend = backend
+        self.credentials = credentials
+        self.sessionID = sessionID
+        self.revision = revision
+        postHead = RequestHead(method: .post, backend: backend, sessionID: sessionID, revision: revision)
+    }
+
+    /// Goes on with a request that another process sent, behind the event with this id.
+    func takeUp(_ terms: LegacyCall.Terms, after eventID: [UInt8]) -> StreamableCall {
+        let resumption = StreamResumption(lastEventID: eventID, retry: nil)
+        return StreamableCall(
+            terms, by: self, resume(resumption, credentials: terms.credentials, until: terms.end))
+    }
+
     // MARK: Opening
 
     func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake {

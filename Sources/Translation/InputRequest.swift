@@ -54,6 +54,15 @@ package struct InputRequest: Equatable, Sendable {
         guard missing.isEmpty else { throw RefusedInput(missing, in: self, id: legacyID) }
     }
 
+    /// A question that was asked already, of which nothing else is known any more. It can be answered, and not asked again.
+    package init(asked kind: Kind, legacyID: [UInt8]) {
+        self.kind = kind
+        self.legacyID = legacyID
+        needs = []
+        text = []
+        wishedKeys = []
+    }
+
     init(
         _ kind: Kind, legacyID: [UInt8]?, needs: InputCapabilities, method: StaticString, params: SplicedText?,
         wishedKeys: [String]

@@ -309,6 +309,53 @@ async def test_a_call_that_nobody_has_is_lost_and_not_run_again(restarts: bool) 
         assert server.runs["t"] == 1 and not server.answers
 
 
+async def test_a_call_is_taken_up_where_its_server_lets_it() -> None:
+    async with CountingBackend(events="keep") as server, Replicas(server.address) as group:
+        message = begin("t", times=3)
+        asked = await send(group.fronts["a"], message)
+        await group.kill("a")
+        again = retry(message, asked)
+        # One takes it up for all, and from there on it is as any other.
+        answers = await asyncio.gather(*(send(group.fronts[name], again) for name in "bcbc"))
+        assert {question_of(answer) for answer in answers} == {"t 2"}
+        asked = await send(group.fronts["c"], retry(message, answers[0]))
+        assert question_of(asked) == "t 3"
+        done = await send(group.fronts["b"], retry(message, asked))
+        assert json.loads(done.text) == ["t 1", "t 2", "t 3"]
+        assert server.runs["t"] == server.finished["t"] == 1
+        assert max(server.told.values()) == 1
+        never_twice(server)
+        # The session was its only call's.
+        await server.until(lambda server: server.methods["DELETE"] >= 1)
+
+
+@pytest.mark.parametrize("tool", ["plain", "safe"])
+@pytest.mark.parametrize("events", ["empty", "refuse"])
+async def test_a_stream_that_proves_nothing_is_not_taken_up(events: str, tool: str) -> None:
+    async with CountingBackend(events=events) as server, Replicas(server.address) as group:
+        message = begin("t", tool, times=1)
+        again = retry(message, await send(group.fronts["a"], message))
+        await group.kill("a")
+        answer = await send(group.fronts["b"], again)
+        if tool == "plain":
+            assert is_lost(answer) and server.runs["t"] == 1 and not server.answers
+        else:
+            assert json.loads(answer.text) == ["t 1"] and server.runs["t"] == 2
+        never_twice(server)
+
+
+async def test_a_stream_of_another_kind_leaves_it_open_what_became_of_the_call() -> None:
+    limits = {"backend_idle_timeout": "1s"}
+    async with CountingBackend(events="other") as server, Replicas(server.address, limits=limits) as group:
+        message = begin("t", times=1)
+        again = retry(message, await send(group.fronts["a"], message))
+        await group.kill("a")
+        answer = await send(group.fronts["b"], again)
+        assert answer.error["data"] == {"reason": "idle_timeout", "dispatched": True}
+        assert server.runs["t"] == 1
+        never_twice(server)
+
+
 @pytest.mark.parametrize("named", [False, True], ids=["says so", "is named"])
 async def test_what_may_run_twice_runs_again_with_the_answers_so_far(named: bool) -> None:
     tool, changes = ("plain", {"interaction": {"replay": ["plain"]}}) if named else ("safe", {})

@@ -99,13 +99,14 @@ final class Interactions {
         return await leg.wait()
     }
 
-    /// Goes on with a call that nobody has any more, by another run of it, where that can do no harm: nothing ran, or what ran
-    /// may run twice. It has the same id, so that whoever comes back for it meanwhile joins.
+    /// Goes on with a call that nobody has any more: takes it up where it was, if its server lets that be done, or runs it again,
+    /// where that can do no harm. It has the same id, so that whoever comes back for it meanwhile joins.
     private func succeed(_ leg: CallLeg, _ state: RequestState) {
         // Another retry may have come here while this one looked for whoever had the call.
         if let call = calls.call(state.call) { return call.retry(leg) }
         guard settings.isInteractive,
             state.phase != .dispatched || SessionRules.mayEverReplay(leg.request, settings)
+                || state.resumption?.lastEventID.isEmpty == false
         else {
             calls.numbers.lost += 1
             return leg.finish(.lost(leg.request, sessions.serverInfo))

@@ -32,7 +32,11 @@ final class InteractiveCall {
     /// Nil until the call can be sent.
     private(set) var machine: Machine?
     private var early: [Envelope] = []
-    private(set) var lease: Lease?
+    private var lease: Lease?
+    /// Another replica's, with the call in it that this one took up.
+    private var adopted: LegacySession?
+    /// The one in which the call is.
+    var session: LegacySession? { adopted ?? lease?.session }
     private(set) var call: LegacyCall?
     private var waiter: ListWaiter?
     private var deadline: Deadline?
@@ -96,7 +100,7 @@ final class InteractiveCall {
         if hasPeers { keepAnswers(of: leg.request) }
         caller = leg.caller
         end = leg.end
-        if let level = leg.request.logLevel, let session = lease?.session {
+        if let level = leg.request.logLevel, let session {
             sessions.loop.spawn { [caller] in await session.log(from: level, credentials: caller.credentials) }
         }
         step { $0.retried(leg.machineLeg, responses, at: sessions.loop.now) }
@@ -140,6 +144,7 @@ final class InteractiveCall {
             return settle { self.outcome(error, for: $0) }
         }
         guard let lease, let leg = legs.values.first else { return settle(.failed(InteractiveCall.gone)) }
+        if let predecessor, await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
         guard mayRun(on: lease.session) else {
             context.calls.numbers.lost += legs.count
             return settle { .lost($0.request, sessions.serverInfo) }
@@ -157,6 +162,36 @@ final class InteractiveCall {
         guard machine?.open.isEmpty == true else { return }
         machine?.sent()
         await carry()
+    }
+
+    /// Goes on with the run that whoever is gone began, where its server lets the stream be taken up; false when it does not,
+    /// and nothing was done. The answers of the retry have to be all that it waits for.
+    private func takeUp(_ state: RequestState, _ given: GivenAnswers, like own: LegacySession) async -> Bool {
+        guard state.phase == .dispatched, let resumption = state.resumption,
+            let lost = LegacySession.Lost(resumption), resumption.revision == own.handshake.revision,
+            let request = legs.values.first?.request, let responses = try? InputResponses(of: request),
+            let open = resumption.open(answeredBy: responses),
+            let (session, call) = await sessions.takeUp(
+                lost, like: own, credentials: caller.callFields, until: end, listener: self)
+        else { return false }
+        release()
+        adopted = session
+        session.interaction = self
+        self.call = call
+        let now = sessions.loop.now
+        machine = Machine(
+            takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
+            times: ParkingTimes(park: parkTimeout), at: now)
+        for leg in legs.values { step { $0.retried(leg.machineLeg, responses, at: now) } }
+        do throws(BackendError) {
+            let answer = try await call.answer()
+            self.call = nil
+            ended(answer, from: session.handshake.serverInfo)
+        } catch {
+            self.call = nil
+            ended(error)
+        }
+        return true
     }
 
     /// Whether the call may run, perhaps for the second time.
@@ -232,6 +267,10 @@ final class InteractiveCall {
     /// Sends the call and waits for what becomes of it; once more, as a new request, where that can do no harm.
     private func carry() async {
         var attempts = Attempts()
+        if lease == nil {
+            // It was taken up, and has to be sent again.
+            do throws(BackendError) { try await renewSession() } catch { return ended(error) }
+        }
         while let lease {
             let session = lease.session
             let call = session.call(
@@ -346,7 +385,7 @@ final class InteractiveCall {
         if isWaitedFor {
             call?.suspend()
         } else {
-            let isKept = lease?.session.isKept ?? true
+            let isKept = session?.isKept ?? true
             call?.goOn(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
         }
     }
@@ -359,7 +398,7 @@ final class InteractiveCall {
     }
 
     private func reply(_ text: [UInt8]) {
-        guard let session = lease?.session else { return }
+        guard let session else { return }
         let call = call
         sessions.loop.spawn { [caller] in
             do throws(BackendError) {
@@ -383,6 +422,10 @@ final class InteractiveCall {
 
     /// Gives the session back.
     private func release() {
+        if let adopted = adopted.take() {
+            adopted.interaction = nil
+            sessions.drop(adopted)
+        }
         guard let lease = lease.take() else { return }
         lease.session.interaction = nil
         for question in early { lease.session.answer(question, for: nil, credentials: caller.credentials) }
@@ -408,7 +451,7 @@ final class InteractiveCall {
     // MARK: Answering
 
     private func ask(_ waiting: [Machine.Leg], _ questions: [Machine.Question], _ round: Int) {
-        guard let serverInfo = lease?.session.handshake.serverInfo, let machine else { return }
+        guard let serverInfo = session?.handshake.serverInfo, let machine else { return }
         context.calls.numbers.rounds += 1
         context.calls.numbers.questions += questions.count
         wasTold = true

@@ -101,6 +101,24 @@ struct ParkedCall<Response: Sendable>: Sendable {
         for key in given.keys { keys.take(key) }
     }
 
+    /// A call whose run another replica began, and that is taken up where it was: its client has these questions, and a retry
+    /// is about to come.
+    init(
+        takenUp open: [Question], round: Int, keys taken: [String], revision: Revision, times: ParkingTimes,
+        at now: Instant
+    ) {
+        phase = .dispatched
+        legs = []
+        lastCapabilities = []
+        self.revision = revision
+        self.times = times
+        self.open = open
+        self.round = round
+        hasPlace = true
+        state = .parked(until: now + times.park)
+        for key in taken { keys.take(key) }
+    }
+
     /// Whether the response is there, and only kept.
     var isDone: Bool {
         if case .done = state { return true }

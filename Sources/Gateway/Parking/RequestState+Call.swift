@@ -22,7 +22,7 @@ extension InteractiveCall {
     /// What another replica needs to go on with the call; nil where none could.
     fileprivate func resumption(_ machine: Machine) -> RequestState.Resumption? {
         let eventID = call?.lastEventID
-        guard eventID != nil || hasPeers, let session = lease?.session else { return nil }
+        guard eventID != nil || hasPeers, let session else { return nil }
         return RequestState.Resumption(
             sessionID: session.sessionID ?? [], cookies: [], revision: session.handshake.revision,
             legacyRequestID: UInt64(call?.id ?? 0), lastEventID: eventID ?? [],
@@ -32,5 +32,32 @@ extension InteractiveCall {
                     kind: question.request.kind, question: RequestState.digest(of: question.request))
             },
             answers: answers)
+    }
+}
+
+extension RequestState.Resumption {
+    /// The questions that the client has, if `responses` answer all of them; nil when not, since what they were is not known
+    /// any more.
+    func open(answeredBy responses: InputResponses) -> [InteractiveCall.Machine.Question]? {
+        let questions = pending.map { question in
+            InteractiveCall.Machine.Question(
+                key: String(decoding: question.key, as: UTF8.self),
+                request: InputRequest(asked: question.kind, legacyID: question.legacyID), isAsked: true)
+        }
+        let areAnswered = zip(questions, pending).allSatisfy { question, pending in
+            !pending.legacyID.isEmpty
+                && (try? responses.answer(question.key, to: question.request, in: revision)) != nil
+        }
+        return areAnswered && !questions.isEmpty ? questions : nil
+    }
+}
+
+extension LegacySession.Lost {
+    /// Nil where the server gave the call no events to go on behind, or no session.
+    init?(_ resumption: RequestState.Resumption) {
+        guard !resumption.sessionID.isEmpty, !resumption.lastEventID.isEmpty,
+            let requestID = Int(exactly: resumption.legacyRequestID)
+        else { return nil }
+        self.init(sessionID: resumption.sessionID, requestID: requestID, lastEventID: resumption.lastEventID)
     }
 }

@@ -3,6 +3,9 @@
 Its tools ask `times` questions (2 by default) in turn, in other words in each run if a call `varies`, and then answer with
 what they were told. `plain` says nothing of
 itself, `safe` that it may run twice. It lives in the test's own event loop.
+
+With `events` its events have ids, and a stream whose client is gone is taken up by `Last-Event-ID`, or not: `empty` gives a
+stream that ends at once, `refuse` 400, and `other` the GET stream of the session, as servers do that know no ids.
 """
 
 from __future__ import annotations
@@ -24,8 +27,27 @@ TOOLS = {
 }
 
 
+class Stream:
+    """The events of a call, for whoever takes them up."""
+
+    def __init__(self, exchange: Exchange, name: str) -> None:
+        self.name, self.to = name, exchange
+        self.events: list[bytes] = []
+        self.is_over = False
+
+    async def send(self, event: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.to.chunk(event)
+
+    async def add(self, message: bytes) -> None:
+        self.events.append(b"id: %s/%d\ndata: %s\n\n" % (self.name.encode(), len(self.events), message))
+        await self.send(self.events[-1])
+
+
 class CountingBackend(RawBackend):
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, events: str | None = None, **options: Any) -> None:
+        self.events = events
+        self.streams: dict[str, Stream] = {}
         super().__init__(self.dispatch, results={"tools/list": json.dumps(TOOLS).encode()}, **options)
         self.runs: Counter[str] = Counter()
         """How often a call ran, by its `token`."""
@@ -43,7 +65,10 @@ class CountingBackend(RawBackend):
 
     async def dispatch(self, exchange: Exchange) -> bool:
         message = exchange.message
-        if exchange.request.method == "GET":
+        last = exchange.request.header("last-event-id")
+        if exchange.request.method == "GET" and last is not None and self.events not in (None, "other"):
+            await self._take_up(exchange, last)
+        elif exchange.request.method == "GET":
             if exchange.session in self.sessions:
                 await exchange.stream_head()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -73,6 +98,10 @@ class CountingBackend(RawBackend):
         self.runs[token] += 1
         self._calls[exchange.session, exchange.message["id"]] = token
         await exchange.stream_head()
+        if self.events is not None:
+            stream = self.streams[token] = Stream(exchange, token)
+            # A client has an id to go on behind before there is anything to lose.
+            await stream.add(b"")
         answers = []
         try:
             for number in range(1, arguments.get("times", 2) + 1):
@@ -87,6 +116,9 @@ class CountingBackend(RawBackend):
             self.finished[token] += 1
             text = json.dumps({"content": [{"type": "text", "text": json.dumps(answers)}]}).encode()
             await self.event(exchange, exchange.response(text))
+            if self.events is not None:
+                self.streams[token].is_over = True
+                exchange = self.streams[token].to
             await exchange.chunk(b"")
         except (ConnectionError, asyncio.CancelledError):
             pass
@@ -104,7 +136,24 @@ class CountingBackend(RawBackend):
         await self.event(exchange, json.dumps(question).encode())
         return await future
 
+    async def _take_up(self, exchange: Exchange, last: str) -> None:
+        if self.events == "refuse":
+            return await exchange.reply(400)
+        await exchange.stream_head()
+        name, _, number = last.rpartition("/")
+        if self.events == "empty" or name not in self.streams:
+            return await exchange.chunk(b"")
+        stream = self.streams[name]
+        stream.to = exchange
+        for event in stream.events[int(number) + 1 :]:
+            await stream.send(event)
+        while not stream.is_over and not exchange.writer.is_closing():
+            await asyncio.sleep(0.05)
+
     async def event(self, exchange: Exchange, message: bytes) -> None:
+        if self.events is not None:
+            token = self._calls[exchange.session, exchange.message["id"]]
+            return await self.streams[token].add(message)
         await exchange.chunk(b"event: message\ndata: " + message + b"\n\n")
 
 
