@@ -96,7 +96,7 @@ package final class AdminService {
     private func overview() async -> Overview {
         let counts = await counts()
         return Overview(
-            settings: settings, counts: counts, isDraining: isDraining,
+            settings: settings, counts: counts, isDraining: isDraining, reloads: reloads,
             recent: recent.since(counts.requests.answerDurations, at: loop.now), process: ProcessNumbers(),
             droppedLogLines: log.droppedLines, startWallClock: startWallClock, uptime: loop.now - start)
     }

@@ -22,9 +22,9 @@ struct JSONWriter {
         bytes.append(value.map { $0 ? "true" : "false" } ?? "null")
     }
 
-    mutating func add(_ name: String, _ value: String) {
+    mutating func add(_ name: String, _ value: String?) {
         self.name(name)
-        bytes.appendJSON(value)
+        if let value { bytes.appendJSON(value) } else { bytes.append("null") }
     }
 
     /// A number as text, which is JSON already; nil is null.
@@ -38,11 +38,14 @@ struct JSONWriter {
         bytes.append(contentsOf: JSONWriter.text(fill))
     }
 
-    /// An array of one object.
-    mutating func list(_ name: String, of fill: (inout JSONWriter) -> Void) {
+    /// An array with an object for each item.
+    mutating func list<Item>(_ name: String, _ items: [Item], of fill: (Item, inout JSONWriter) -> Void) {
         self.name(name)
         bytes.append("[")
-        bytes.append(contentsOf: JSONWriter.text(fill))
+        for (index, item) in items.enumerated() {
+            if index > 0 { bytes.append(",") }
+            bytes.append(contentsOf: JSONWriter.text { fill(item, &$0) })
+        }
         bytes.append("]")
     }
 

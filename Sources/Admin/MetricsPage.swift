@@ -11,6 +11,8 @@ enum MetricsPage {
         sessions(overview.counts.sessions, &text)
         connections(overview, &text)
         parking(overview.counts.parking, &text)
+        kept(overview.counts, &text)
+        reloads(overview.reloads, &text)
         process(overview, &text)
         return text.bytes
     }
@@ -64,12 +66,34 @@ enum MetricsPage {
     }
 
     private static func connections(_ overview: Overview, _ text: inout MetricsText) {
-        let backend = overview.counts.backend
         text.add(.clientConnections, overview.counts.connections)
-        text.add(.backendConnections, backend.idle, [("http_connection_state", "idle")])
-        text.add(.backendConnects, backend.made)
-        text.add(.backendConnectFailures, backend.failed)
-        if let last = backend.last { text.add(.backendReachable, last.succeeded ? 1 : 0) }
+        func add(_ metric: Metric, _ labels: MetricsText.Labels = [], _ value: (BackendCounts) -> Int?) {
+            text.add(
+                metric,
+                overview.counts.backends.compactMap { backend in
+                    value(backend).map { (labels: labels + [("backend", backend.label)], value: $0) }
+                })
+        }
+        add(.backendConnections, [("http_connection_state", "idle")]) { $0.connections.idle }
+        add(.backendConnects) { $0.connections.made }
+        add(.backendConnectFailures) { $0.connections.failed }
+        add(.backendReachable) { $0.connections.last.map { $0.succeeded ? 1 : 0 } }
+        add(.backendLoad) { $0.load }
+        add(.backendAside) { $0.isAside ? 1 : 0 }
+    }
+
+    private static func kept(_ counts: ShardCounts, _ text: inout MetricsText) {
+        text.add(.listeners, counts.listeners)
+        text.add(.keptLists, counts.lists)
+        text.add(.keptListBytes, counts.listBytes)
+    }
+
+    private static func reloads(_ reloads: ReloadCounts, _ text: inout MetricsText) {
+        text.add(
+            .reloads, [([("result", "success")], reloads.succeeded), ([("result", "failure")], reloads.failed)])
+        guard let last = reloads.last else { return }
+        text.add(.lastReload, nanoseconds: last.time)
+        text.add(.lastReloadSucceeded, last.reasons.isEmpty ? 1 : 0)
     }
 
     private static func parking(_ parking: ParkingCounts, _ text: inout MetricsText) {

@@ -7,6 +7,7 @@ package struct Overview: Sendable {
     package var settings: AdminSettings
     package var counts: ShardCounts
     package var isDraining: Bool
+    package var reloads: ReloadCounts
     /// Durations of the last minutes, and how many minutes these are.
     package var recent: (durations: DurationHistogram, period: Duration)
     package var process: ProcessNumbers
@@ -16,13 +17,14 @@ package struct Overview: Sendable {
     package var uptime: Duration
 
     package init(
-        settings: AdminSettings, counts: ShardCounts, isDraining: Bool,
+        settings: AdminSettings, counts: ShardCounts, isDraining: Bool, reloads: ReloadCounts,
         recent: (durations: DurationHistogram, period: Duration), process: ProcessNumbers, droppedLogLines: Int,
         startWallClock: Int, uptime: Duration
     ) {
         self.settings = settings
         self.counts = counts
         self.isDraining = isDraining
+        self.reloads = reloads
         self.recent = recent
         self.process = process
         self.droppedLogLines = droppedLogLines
@@ -39,6 +41,7 @@ package struct Overview: Sendable {
     /// As far as is known: the page makes no attempt to connect.
     var state: State {
         if isDraining { return .draining }
-        return counts.backend.last?.succeeded == false ? .unreachable : .ready
+        let isUnreachable = counts.backends.allSatisfy { $0.connections.last?.succeeded == false }
+        return isUnreachable && !counts.backends.isEmpty ? .unreachable : .ready
     }
 }

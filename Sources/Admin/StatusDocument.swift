@@ -15,7 +15,19 @@ enum StatusDocument {
             json.add("threads", overview.settings.threads)
             json.object("requests") { requests(overview, &$0) }
             json.object("errors") { errors(overview.counts.requests, &$0) }
-            json.list("backends") { backend(overview, &$0) }
+            json.list("backends", overview.counts.backends) { backend($0, &$1) }
+            json.object("sessions") { sessions(overview, &$0) }
+            json.object("backend_errors") { json in
+                for failure in BackendFailure.allCases where overview.counts.requests.failures(failure) > 0 {
+                    json.add(failure.label, overview.counts.requests.failures(failure))
+                }
+            }
+            json.add("listeners", overview.counts.listeners)
+            json.object("list_cache") { json in
+                json.add("lists", overview.counts.lists)
+                json.add("bytes", overview.counts.listBytes)
+            }
+            json.object("reloads") { reloads(overview.reloads, &$0) }
             json.object("clients") { clients in
                 clients.add("connections", overview.counts.connections)
                 clients.add("max_connections", overview.settings.maxConnections)
@@ -68,29 +80,37 @@ enum StatusDocument {
         }
     }
 
-    private static func backend(_ overview: Overview, _ json: inout JSONWriter) {
-        let (sessions, connections) = (overview.counts.sessions, overview.counts.backend)
-        json.add("url", overview.settings.backendName)
-        json.add("reachable", connections.last?.succeeded)
+    private static func backend(_ backend: BackendCounts, _ json: inout JSONWriter) {
+        json.add("url", backend.label)
+        json.add("reachable", backend.connections.last?.succeeded)
+        json.add("aside", backend.isAside)
+        json.add("load", backend.load)
         json.object("connections") { json in
-            json.add("idle", connections.idle)
-            json.add("made", connections.made)
-            json.add("failed", connections.failed)
+            json.add("idle", backend.connections.idle)
+            json.add("made", backend.connections.made)
+            json.add("failed", backend.connections.failed)
         }
-        json.object("sessions") { json in
-            json.add("open", sessions.open)
-            json.add("opening", sessions.opening)
-            json.add("max", overview.settings.maxSessions)
-            json.add("opened", sessions.opened)
-            json.add("failed", sessions.failed)
-            json.add("lost", sessions.lost)
-            json.add("evicted", sessions.evicted)
-            json.add("expired", sessions.expired)
-        }
-        json.object("errors") { json in
-            for failure in BackendFailure.allCases where overview.counts.requests.failures(failure) > 0 {
-                json.add(failure.label, overview.counts.requests.failures(failure))
-            }
+    }
+
+    private static func sessions(_ overview: Overview, _ json: inout JSONWriter) {
+        let sessions = overview.counts.sessions
+        json.add("open", sessions.open)
+        json.add("opening", sessions.opening)
+        json.add("max", overview.settings.maxSessions)
+        json.add("opened", sessions.opened)
+        json.add("failed", sessions.failed)
+        json.add("lost", sessions.lost)
+        json.add("evicted", sessions.evicted)
+        json.add("expired", sessions.expired)
+    }
+
+    private static func reloads(_ reloads: ReloadCounts, _ json: inout JSONWriter) {
+        json.add("succeeded", reloads.succeeded)
+        json.add("failed", reloads.failed)
+        json.object("last") { json in
+            json.add("succeeded", reloads.last.map(\.reasons.isEmpty))
+            json.add("unix_seconds", number: reloads.last.map { MetricsText.seconds($0.time) })
+            json.add("reason", reloads.last?.reasons.first)
         }
     }
 }

@@ -20,7 +20,8 @@ extension StatusPage {
         dt{color:var(--soft);font-size:.82rem}
         dd{font-size:1.2rem;font-variant-numeric:tabular-nums}
         small{font-size:.8rem;color:var(--soft)}
-        .good dd{color:var(--good)}.bad dd{color:var(--bad)}.quiet dd{color:var(--soft)}
+        .good,.good dd{color:var(--good)}.bad,.bad dd{color:var(--bad)}.quiet,.quiet dd{color:var(--soft)}
+        .bad dt{color:var(--soft)}
         table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}
         th{font-weight:400;font-size:.82rem;color:var(--soft);text-align:left}
         td,th{padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}

@@ -21,7 +21,9 @@ enum StatusPage {
         \(header(overview))
         <main>
         \(traffic(overview))
-        \(backend(overview))
+        \(sessions(overview))
+        \(backends(overview.counts.backends))
+        \(kept(overview))
         \(errors(overview))
         \(methods(overview.counts.requests))
         \(process(overview))
@@ -62,24 +64,56 @@ enum StatusPage {
                     + [cell("since the start", number(requests.allDurations.count))]))
     }
 
-    private static func backend(_ overview: Overview) -> String {
-        let (sessions, backend) = (overview.counts.sessions, overview.counts.backend)
-        let parking = overview.counts.parking
-        let reachable = backend.last.map { $0.succeeded ? "reachable" : "unreachable" } ?? "not tried yet"
-        let look = backend.last.map { $0.succeeded ? "good" : "bad" } ?? "quiet"
+    private static func sessions(_ overview: Overview) -> String {
+        let sessions = overview.counts.sessions
         return section(
-            "MCP server", aside: escaped(overview.settings.backendName),
+            "Sessions", aside: "with the MCP server",
             cards([
-                cell("connection", reachable, look: look),
-                cell("sessions", "\(number(sessions.open)) <small>of \(number(overview.settings.maxSessions))</small>"),
-                cell(
-                    "calls parked",
-                    "\(number(parking.parked)) <small>of \(number(overview.settings.maxParked))</small>"),
+                cell("open", "\(number(sessions.open)) <small>of \(number(overview.settings.maxSessions))</small>"),
                 cell("handshakes now", number(sessions.opening)),
                 cell("handshakes failed", number(sessions.failed), look: sessions.failed > 0 ? "bad" : ""),
-                cell("sessions lost", number(sessions.lost), look: sessions.lost > 0 ? "bad" : ""),
-                cell("sessions evicted", number(sessions.evicted)),
+                cell("lost", number(sessions.lost), look: sessions.lost > 0 ? "bad" : ""),
+                cell("evicted", number(sessions.evicted)),
             ]) + failures(overview.counts.requests))
+    }
+
+    private static func backends(_ backends: [BackendCounts]) -> String {
+        let rows = backends.map { backend in
+            let state =
+                if backend.isAside {
+                    mark("put aside", "bad")
+                } else {
+                    backend.connections.last.map {
+                        $0.succeeded ? mark("reachable", "good") : mark("unreachable", "bad")
+                    }
+                        ?? mark("not tried yet", "quiet")
+                }
+            return [
+                "<code>\(escaped(backend.label))</code>", state, number(backend.load),
+                "\(number(backend.connections.made)) <small>and \(number(backend.connections.failed)) failed</small>",
+            ]
+        }
+        return section(
+            "MCP server", aside: backends.count > 1 ? "\(backends.count) copies" : "",
+            table(["backend", "state", "load", "connections"], numbers: 2, rows))
+    }
+
+    private static func mark(_ text: String, _ look: String) -> String { "<span class=\"\(look)\">\(text)</span>" }
+
+    /// What is kept for clients that come back.
+    private static func kept(_ overview: Overview) -> String {
+        let (counts, parking) = (overview.counts, overview.counts.parking)
+        return section(
+            "Kept for clients", aside: "now",
+            cards([
+                cell("listeners", number(counts.listeners)),
+                cell(
+                    "calls parked", "\(number(parking.parked)) <small>of \(number(overview.settings.maxParked))</small>"
+                ),
+                cell("responses kept", number(parking.kept)),
+                cell("parked calls lost", number(parking.lost), look: parking.lost > 0 ? "bad" : ""),
+                cell("lists", "\(number(counts.lists)) <small>\(size(counts.listBytes))</small>"),
+            ]))
     }
 
     /// What became of the calls that it gave no usable answer to.
@@ -134,7 +168,24 @@ enum StatusPage {
                     "\(process.openDescriptors.map(number) ?? "–") "
                         + "<small>of \(process.maxDescriptors.map(number) ?? "any")</small>"),
                 cell("log lines lost", number(dropped), look: dropped > 0 ? "bad" : ""),
-            ]))
+                reload(overview.reloads),
+            ]) + refusal(overview.reloads))
+    }
+
+    private static func reload(_ reloads: ReloadCounts) -> String {
+        guard let last = reloads.last else { return cell("configuration", "<small>of the start</small>") }
+        let isGood = last.reasons.isEmpty
+        return cell(
+            "configuration",
+            "\(isGood ? "reloaded" : "not reloaded") <small>\(number(reloads.succeeded + reloads.failed)) times read</small>",
+            look: isGood ? "" : "bad")
+    }
+
+    /// Why the configuration was not taken over.
+    private static func refusal(_ reloads: ReloadCounts) -> String {
+        guard let reasons = reloads.last?.reasons, !reasons.isEmpty else { return "" }
+        return "\n"
+            + table(["the configuration was not taken over"], numbers: 0, reasons.prefix(8).map { [escaped($0)] })
     }
 
     // MARK: Pieces

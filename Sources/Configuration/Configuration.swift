@@ -8,7 +8,10 @@ package struct Configuration: Sendable, Equatable {
     /// How many event loops run, each on a thread of its own: 1 to 64.
     package var threads: Int
     package var listen: Listen
-    package var backend: Backend
+    /// The copies of the server: 1 to 64. What is no matter of a single one is equal in all.
+    package var backends: [Backend]
+    /// The first, for what is equal in all.
+    package var backend: Backend { backends[0] }
     package var sessions: Sessions
     package var interaction: Interaction
     package var cache: Cache
@@ -26,10 +29,15 @@ extension Configuration {
         // machine a sidecar is put on has cores for.
         threads = section.value("threads", .integer(1...64), default: 1)
         listen = section.section("listen") { Listen(&$0) }
-        // One backend: routing between several comes with a later version.
-        let backends = section.sections(
-            "backends", atMost: 1, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
-        ) { Backend(&$0) }
+        // 64: each of them is a series in the metrics, and a line on the status page.
+        var others: [Backend] = []
+        let entries = section.sections(
+            "backends", atMost: 64, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
+        ) { section in
+            let backend = Backend(&section, beside: others)
+            if let backend { others.append(backend) }
+            return backend
+        }
         let clients = listen
         sessions = section.section("sessions") { Sessions(&$0, listen: clients) }
         interaction = section.section("interaction") { Interaction(&$0) }
@@ -39,7 +47,7 @@ extension Configuration {
         let (listen, admin) = (listen, admin)
         replicas = section.section("replicas") { Replicas(&$0, listen: listen, admin: admin) }
         log = section.section("log") { Log(&$0) }
-        guard let first = backends.first, let backend = first else { return nil }
-        self.backend = backend
+        guard !entries.isEmpty, others.count == entries.count else { return nil }
+        backends = others
     }
 }

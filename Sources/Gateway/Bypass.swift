@@ -19,13 +19,14 @@ final class Bypass {
     }
 
     private let settings: GatewaySettings
-    private let backend: Backend
+    private let backends: Backends
+    private let affinity: SessionAffinity
     private let callers: CallerRules
     private let eras: EraWatch
     private let cors: CORSRules
     private let log: Log
     private let path: ArraySlice<UInt8>
-    private let backendHost: String
+    /// Of the first: all are the same server.
     private let backendPath: String
     private var passages: [ObjectIdentifier: PassThrough] = [:]
     private var isDraining = false
@@ -37,20 +38,21 @@ final class Bypass {
     }
 
     init(
-        settings: GatewaySettings, backend: Backend, sessions: SessionPool, callers: CallerRules, memory: LoopMemory,
-        log: Log
+        settings: GatewaySettings, backends: Backends, sessions: SessionPool, callers: CallerRules, memory: LoopMemory,
+        affinity: SessionAffinity, log: Log
     ) {
         self.settings = settings
-        self.backend = backend
+        self.backends = backends
+        self.affinity = affinity
         self.callers = callers
         self.log = log
         eras = EraWatch(
-            fixed: settings.era, interval: settings.probeInterval, backend: backend, sessions: sessions, memory: memory,
+            fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
+            memory: memory,
             log: log)
         cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
         path = Array(settings.path.utf8)[...]
-        backendHost = String(decoding: backend.host, as: UTF8.self)
-        backendPath = String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
+        backendPath = Bypass.path(of: backends.all[0])
     }
 
     /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
@@ -144,7 +146,7 @@ final class Bypass {
         }
         let caller = callers.caller(of: request.head, subject: connection.clientSubject)
         record.describe("pass", request.head.method.name, from: caller)
-        await pass(request, to: BackendTarget.endpoint(backend.target, query: request.head.query), connection, record)
+        await pass(request, connection, record) { BackendTarget.endpoint($0.target, query: request.head.query) }
         if isModern, Bypass.speaksAgainstModern(record) { eras.doubt() }
     }
 
@@ -154,18 +156,63 @@ final class Bypass {
         record.side == .backend || [400, 404, 405, 406, 410, 415, 421, 422].contains(record.status)
     }
 
+    /// Passes a request on to the copy that has its session, or else to that which has the least to do. One that cannot be
+    /// reached was sent nothing: without a session, another will do as well.
     private func pass(
-        _ request: HTTPServerRequest, to target: [UInt8], _ connection: HTTPServerConnection, _ record: RequestRecord
+        _ request: HTTPServerRequest, _ connection: HTTPServerConnection, _ record: RequestRecord,
+        target: (Backend) -> [UInt8]
     ) async {
+        var tried: Set<BackendChoice.Index> = []
+        let home = request.head.fields.first(Header.sessionID).flatMap { place(of: Array($0.bytes)) }
+        while true {
+            if let home { backends.enter(home) }
+            guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
+            let backend = backends.all[index]
+            let outcome = await pass(request, to: backend, target(backend), connection, record)
+            backends.leave(index)
+            tried.insert(index)
+            if case .failed(let error) = outcome, error.kind == .unavailable, home == nil, backend.hasAlternative(),
+                tried.count < backends.all.count
+            {
+                continue
+            }
+            return conclude(outcome, of: request, on: connection, record)
+        }
+    }
+
+    /// Where a session is; nil where that is not known, or no such copy is configured any more.
+    private func place(of session: [UInt8]) -> BackendChoice.Index? {
+        guard backends.all.count > 1, let name = affinity.place(of: session) else { return nil }
+        return backends.all.firstIndex { $0.name == name }
+    }
+
+    private func pass(
+        _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ connection: HTTPServerConnection,
+        _ record: RequestRecord
+    ) async -> PassThrough.Outcome {
         let passage = PassThrough(
-            request, to: backend, answering: connection, address: address(for: request.head),
+            request, to: backend, answering: connection, address: address(for: request.head, of: backend),
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
+        if backends.all.count > 1 {
+            // Before the client has the id, and may send it on another connection.
+            passage.onAnswer = { [affinity] head in
+                guard let session = head.fields.first(Header.sessionID) else { return }
+                affinity.learn(Array(session.bytes), at: backend.name)
+            }
+        }
         if isDraining { passage.drain() }
         passages[ObjectIdentifier(passage)] = passage
         let outcome = await passage.run(PassThrough.message(request, target: target, host: backend.host))
         passages[ObjectIdentifier(passage)] = nil
         record.status = passage.status ?? 499
         record.responseBytes = passage.responseBytes
+        return outcome
+    }
+
+    private func conclude(
+        _ outcome: PassThrough.Outcome, of request: HTTPServerRequest, on connection: HTTPServerConnection,
+        _ record: RequestRecord
+    ) {
         switch outcome {
         case .answered, .abandoned:
             break
@@ -184,23 +231,34 @@ final class Bypass {
 
     /// The error with challenges that lead the client through Remora.
     func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
-        guard let refusal, !refusal.fields.isEmpty, let address = address(for: head) else { return refusal }
-        return refusal.mappingChallenges(address.published(challenge:))
+        guard var refusal, !refusal.fields.isEmpty else { return refusal }
+        // Whichever of them it was: what is none of a copy's URLs is left alone.
+        for backend in backends.all {
+            guard let address = address(for: head, of: backend) else { break }
+            refusal = refusal.mappingChallenges(address.published(challenge:))
+        }
+        return refusal
+    }
+
+    private static func path(of backend: Backend) -> String {
+        String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     }
 
     /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
-    private func address(for head: HTTPRequestHead) -> PublicAddress? {
-        if let url = settings.publicURL { return publicAddress(url) }
+    private func address(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
+        if let url = settings.publicURL { return publicAddress(url, of: backend) }
         guard let host = head.authority,
             host.bytes.allSatisfy({
                 (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "-._:[]".utf8.contains($0)
             })
         else { return nil }
-        return publicAddress(PublicURL(origin: "\(settings.scheme)://\(host.string)", path: settings.path))
+        return publicAddress(PublicURL(origin: "\(settings.scheme)://\(host.string)", path: settings.path), of: backend)
     }
 
-    private func publicAddress(_ url: PublicURL) -> PublicAddress {
-        PublicAddress(url, host: backendHost, defaultPort: backend.isSecure ? "443" : "80", path: backendPath)
+    private func publicAddress(_ url: PublicURL, of backend: Backend) -> PublicAddress {
+        PublicAddress(
+            url, host: String(decoding: backend.host, as: UTF8.self), defaultPort: backend.isSecure ? "443" : "80",
+            path: Bypass.path(of: backend))
     }
 
     private func serve(
@@ -208,20 +266,23 @@ final class Bypass {
         _ record: RequestRecord
     ) async {
         do throws(BackendError) {
-            guard let address = address(for: request.head) else { return refuse(.noMetadata, on: connection, record) }
+            let backend = backends.any()
+            guard let address = address(for: request.head, of: backend) else {
+                return refuse(.noMetadata, on: connection, record)
+            }
             if case .endpoint(let path) = route {
                 guard [.get, .post].contains(request.head.method) else {
                     return refuse(.formOnly, on: connection, record)
                 }
                 // Only where the backend says that it is an authorization server: else the path is anybody's.
-                guard try await document(AuthorizationRoute.serverPath) != nil else {
+                guard try await document(AuthorizationRoute.serverPath, of: backend) != nil else {
                     return refuse(.noMetadata, on: connection, record)
                 }
                 let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
-                return await pass(request, to: target, connection, record)
+                return await pass(request, connection, record) { _ in target }
             }
             guard request.head.method == .get else { return refuse(.documentOnly, on: connection, record) }
-            guard let text = try await metadata(route, address) else {
+            guard let text = try await metadata(route, of: backend, address) else {
                 return refuse(.noMetadata, on: connection, record)
             }
             connection.respond(HTTPResponse(status: 200, contentType: "application/json"), body: text)
@@ -234,30 +295,31 @@ final class Bypass {
         }
     }
 
-    private func metadata(_ route: AuthorizationRoute, _ address: PublicAddress) async throws(BackendError) -> [UInt8]?
-    {
+    private func metadata(
+        _ route: AuthorizationRoute, of backend: Backend, _ address: PublicAddress
+    ) async throws(BackendError) -> [UInt8]? {
         switch route {
         case .endpoint:
             return nil
         case .serverMetadata(let path):
-            return try await document(path).flatMap { AuthorizationMetadata.server($0, address) }
+            return try await document(path, of: backend).flatMap { AuthorizationMetadata.server($0, address) }
         case .resourceMetadata(let paths):
             for path in paths {
-                if let text = try await document(path),
+                if let text = try await document(path, of: backend),
                     let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil)
                 {
                     return published
                 }
             }
             // A server of 2025-03-26 (basic/authorization): clients of 2026-07-28 need the document that it lacks.
-            return try await document(AuthorizationRoute.serverPath).map {
+            return try await document(AuthorizationRoute.serverPath, of: backend).map {
                 AuthorizationMetadata.resource(of: $0, address)
             }
         }
     }
 
     /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.
-    private func document(_ path: String) async throws(BackendError) -> [UInt8]? {
+    private func document(_ path: String, of backend: Backend) async throws(BackendError) -> [UInt8]? {
         let (head, body) = try await BackendDocument.get(path, from: backend)
         if head.status >= 500 {
             throw BackendError(.unavailable, "the server answered with HTTP \(head.status)")

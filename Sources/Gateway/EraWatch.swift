@@ -7,7 +7,7 @@ final class EraWatch {
     /// How long a request waits for a probe. A server that takes longer is taken as it was before.
     private static let patience: Duration = .seconds(2)
 
-    private let backend: Backend
+    private let backends: Backends
     private let memory: LoopMemory
     private let log: Log
     private var table: EraTable
@@ -17,12 +17,12 @@ final class EraWatch {
     var onModern: (() -> Void)?
 
     init(
-        fixed: Era?, interval: Duration, backend: Backend, sessions: SessionPool, memory: LoopMemory, log: Log
+        fixed: Era?, interval: Duration, backends: Backends, sessions: SessionPool, memory: LoopMemory, log: Log
     ) {
-        self.backend = backend
+        self.backends = backends
         self.memory = memory
         self.log = log
-        let known = memory.era.flatMap { $0.backend == backend.name ? $0.known : nil }
+        let known = memory.era.flatMap { $0.server == backends.name ? $0.known : nil }
         table = EraTable(fixed: fixed, interval: interval, known: known)
         sessions.onDoubt = { [weak self] in self?.doubt() }
     }
@@ -33,13 +33,13 @@ final class EraWatch {
     }
 
     /// The era, where there is nothing to find out.
-    var knownEra: Era? { table.settled(at: backend.loop.now) }
+    var knownEra: Era? { table.settled(at: backends.loop.now) }
 
     /// The era for a request that has come; nil where it has to wait for ``settled()``.
     ///
     /// - Parameter credentials: of the request, for a probe that it makes due.
     func era(_ credentials: @autoclosure () -> Credentials) -> Era? {
-        switch table.decide(at: backend.loop.now) {
+        switch table.decide(at: backends.loop.now) {
         case .use(let era):
             return era
         case .useAndProbe(let era):
@@ -56,7 +56,7 @@ final class EraWatch {
     /// The era, when the probe under way has ended or has taken too long.
     func settled() async -> Era {
         var isOver = false
-        let deadline = Deadline(on: backend.loop)
+        let deadline = Deadline(on: backends.loop)
         deadline.onExpiry = { [ended] in
             isOver = true
             ended.open()
@@ -73,11 +73,11 @@ final class EraWatch {
         remember()
     }
 
-    private func remember() { memory.era = table.known.map { (backend.name, $0) } }
+    private func remember() { memory.era = table.known.map { (backends.name, $0) } }
 
     private func probe(_ credentials: Credentials) {
-        backend.loop.spawn {
-            let evidence = await EraProbe.ask(self.backend, credentials: credentials)
+        backends.loop.spawn {
+            let evidence = await EraProbe.ask(self.backends.any(), credentials: credentials)
             if let era = self.table.ended(evidence, at: .now) { self.turn(to: era) }
             self.remember()
             self.ended.open()

@@ -14,7 +14,7 @@ package final class Gateway {
     private let admission: AdmissionRules
     private let callers: CallerRules
     private let bypass: Bypass
-    private let backend: Backend
+    private let backends: Backends
     let sessions: SessionPool
     let lists: Lists
     private let subscriptions: Subscriptions
@@ -30,14 +30,17 @@ package final class Gateway {
 
     /// - Parameters:
     ///   - memory: that of the loop, which every gateway there shares.
+    ///   - affinity: shared by all loops of the process.
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
     ///   - seal: shared by them too, because what one sealed may come back to another.
     package init(
-        settings: GatewaySettings, backend: Backend, sessions: SessionPool, memory: LoopMemory, key: HashKey,
+        settings: GatewaySettings, backends: Backends, sessions: SessionPool, memory: LoopMemory,
+        affinity: SessionAffinity,
+        key: HashKey,
         seal: Seal, log: Log
     ) {
         self.settings = settings
-        self.backend = backend
+        self.backends = backends
         tally = memory.tally
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(
@@ -50,7 +53,8 @@ package final class Gateway {
             sessions: sessions, lists: lists, settings: settings, calls: memory.calls, seal: seal,
             replicas: memory.replicas, log: log)
         bypass = Bypass(
-            settings: settings, backend: backend, sessions: sessions, callers: callers, memory: memory, log: log)
+            settings: settings, backends: backends, sessions: sessions, callers: callers, memory: memory,
+            affinity: affinity, log: log)
         bypass.onModern = { [subscriptions] in
             sessions.retireAll()
             // Who listens is told to listen again, and then gets the server itself.
@@ -93,11 +97,16 @@ package final class Gateway {
 
     package var sessionCounts: SessionCounts { sessions.counts }
 
-    package var connectionCounts: ConnectionCounts { backend.connectionCounts }
+    package var backendCounts: [BackendCounts] { backends.counts }
 
-    /// See `Backend.checkReachability`.
+    /// What it keeps, and who listens.
+    var keptCounts: (listeners: Int, lists: Int, listBytes: Int) {
+        (subscriptions.count, lists.keptCount, lists.keptSize)
+    }
+
+    /// See `Backends.checkReachability`.
     package func checkBackend(patience: Duration) async -> Bool {
-        await backend.checkReachability(patience: patience)
+        await backends.checkReachability(patience: patience)
     }
 
     // MARK: The end

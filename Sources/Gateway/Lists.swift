@@ -42,6 +42,10 @@ final class Lists {
         cache = ListCache(ttl: .milliseconds(settings.caching.ttlMs), limits: Lists.limits)
     }
 
+    /// Lists that are kept, and their bytes.
+    var keptCount: Int { cache.count }
+    var keptSize: Int { cache.size }
+
     // MARK: What clients get
 
     /// Answers a request for a list.

@@ -55,6 +55,9 @@ final class PassThrough: HTTPResponseHandler {
     /// Bytes of the answer's body so far.
     private(set) var responseBytes = 0
 
+    /// Called when the answer begins.
+    var onAnswer: ((HTTPResponseHead) -> Void)?
+
     /// - Parameter address: makes the URLs in the backend's challenges public; nil where Remora's own is not known.
     init(
         _ request: HTTPServerRequest, to destination: any PassDestination, answering client: HTTPServerConnection,
@@ -187,6 +190,7 @@ final class PassThrough: HTTPResponseHandler {
             return finish(.failed(BackendError(.unavailable, "the other side has nothing to do with the request")))
         }
         status = head.status
+        onAnswer?(head)
         isStream = head.fields.first("content-type")?.isMediaType("text/event-stream") == true
         var response = HTTPResponse(status: head.status)
         // Which pages may read an answer is decided at Remora's door: the backend saw no `Origin`.

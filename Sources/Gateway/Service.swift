@@ -133,10 +133,15 @@ package final class Service {
     /// What was counted so far.
     package var counts: ShardCounts {
         var counts = past
+        counts.backends = []
         // Counted in one place for all gateways.
         counts.requests = memory.tally.counts
         counts.parking = memory.calls.counts
+        // Those first that there are now; what was counted of others goes with them.
         for each in [gateway] + relieved.values { counts.add(Service.counts(of: each)) }
+        let current = Set(gateway.backendCounts.map(\.label))
+        for before in past.backends where current.contains(before.label) { counts.add(before) }
+        counts.backends.removeAll { !current.contains($0.label) }
         counts.connections = connections.count
         return counts
     }
@@ -144,7 +149,8 @@ package final class Service {
     private static func counts(of gateway: Gateway) -> ShardCounts {
         var counts = ShardCounts()
         counts.sessions = gateway.sessionCounts
-        counts.backend = gateway.connectionCounts
+        counts.backends = gateway.backendCounts
+        (counts.listeners, counts.lists, counts.listBytes) = gateway.keptCounts
         return counts
     }
 
@@ -203,8 +209,14 @@ package final class Service {
         // It is no more: only what has happened stays.
         counts.sessions.open = 0
         counts.sessions.opening = 0
-        counts.backend.idle = 0
+        (counts.listeners, counts.lists, counts.listBytes) = (0, 0, 0)
+        for index in counts.backends.indices {
+            counts.backends[index].connections.idle = 0
+            counts.backends[index].isAside = false
+        }
         past.add(counts)
+        let current = Set(self.gateway.backendCounts.map(\.label))
+        past.backends.removeAll { !current.contains($0.label) }
         relieved[ObjectIdentifier(gateway)] = nil
     }
 

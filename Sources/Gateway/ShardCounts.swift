@@ -5,7 +5,13 @@ package struct ShardCounts: Sendable {
     package var requests = RequestCounts()
     package var sessions = SessionCounts()
     package var parking = ParkingCounts()
-    package var backend = ConnectionCounts()
+    /// Of each copy of the server, in the order of the configuration.
+    package var backends: [BackendCounts] = []
+    /// Subscriptions that are served.
+    package var listeners = 0
+    /// Lists that are kept, and their bytes.
+    package var lists = 0
+    package var listBytes = 0
     /// Connections of clients.
     package var connections = 0
 
@@ -16,7 +22,18 @@ package struct ShardCounts: Sendable {
         requests.add(other.requests)
         sessions.add(other.sessions)
         parking.add(other.parking)
-        backend.add(other.backend)
+        for counts in other.backends { add(counts) }
+        listeners += other.listeners
+        lists += other.lists
+        listBytes += other.listBytes
         connections += other.connections
+    }
+
+    package mutating func add(_ counts: BackendCounts) {
+        if let index = backends.firstIndex(where: { $0.label == counts.label }) {
+            backends[index].add(counts)
+        } else {
+            backends.append(counts)
+        }
     }
 }

@@ -2,7 +2,7 @@ package import HTTPTransport
 package import HTTPWire
 package import Reactor
 
-/// A legacy server, as one loop talks to it.
+/// A legacy server, or one of its copies, as one loop talks to it.
 package final class Backend {
     package struct Limits: Sendable {
         /// Bytes of one message, as a JSON body or as one event.
@@ -37,23 +37,32 @@ package final class Backend {
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
     package let host: [UInt8]
-    /// What tells it from other servers, as the configuration names it.
+    /// What tells it from other servers. It is not to be shown: a path may hold a secret.
     package let name: [UInt8]
+    /// What it is called where it is shown; no two copies have the same.
+    package let label: String
     /// Whether TLS is spoken there.
     package let isSecure: Bool
     package let connections: HTTPConnectionPool
     let health = BackendHealth()
+    /// Called when an attempt to connect has ended.
+    var onAttempt: ((_ succeeded: Bool) -> Void)?
+    /// Whether another copy of the server is healthy.
+    package internal(set) var hasAlternative: () -> Bool = { false }
 
     /// - Parameters:
+    ///   - label: see ``label``.
     ///   - tls: nil for plain HTTP.
     ///   - hostField: the value of `Host`.
     ///   - target: path and query.
     package init(
-        at endpoint: Endpoint, tls: ServerTLS? = nil, hostField: String, target: String, on loop: Loop, limits: Limits
+        at endpoint: Endpoint, label: String, tls: ServerTLS? = nil, hostField: String, target: String, on loop: Loop,
+        limits: Limits
     ) {
         self.loop = loop
         self.limits = limits
         silence = Interval(limits.silence)
+        self.label = label
         name = Array("\(endpoint) \(target)".utf8)
         self.host = Array(hostField.utf8)
         isSecure = tls != nil

@@ -64,6 +64,11 @@ package struct BackendError: Error, Sendable {
         }
     }
 
+    /// The error as that of a call which was sent before: whatever could not be reached since, it may have run.
+    var afterDispatch: BackendError {
+        isBeforeDispatch && kind != .sessionLost ? BackendError(.noAnswer, detail) : self
+    }
+
     package init(_ error: HTTPClientError) {
         switch error {
         case .notConnected(let system):

@@ -13,6 +13,11 @@ package struct ConnectionCounts: Sendable {
     package struct Attempt: Sendable {
         package let succeeded: Bool
         package let at: Instant
+
+        package init(succeeded: Bool, at: Instant) {
+            self.succeeded = succeeded
+            self.at = at
+        }
     }
 
     package init() {}
@@ -54,9 +59,11 @@ extension Backend {
         do throws(HTTPClientError) {
             let connection = try await connections.connect()
             health.connected(at: loop.now)
+            onAttempt?(true)
             return connection
         } catch {
             health.failed(at: loop.now)
+            onAttempt?(false)
             throw error
         }
     }

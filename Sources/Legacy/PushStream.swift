@@ -104,6 +104,8 @@ final class PushStream {
             opened()
             while let text = try await exchange.next(), !isStopped { session.hear(text) }
         } catch {
+            // With the server its session is gone, if it is not there for a moment: a copy of it can serve another.
+            if error.kind == .unavailable, !isStopped, backend.hasAlternative() { return .gone }
             if !wasOpen || error.kind != .noAnswer { return .failed }
         }
         resumption = exchange.resumption ?? resumption

@@ -12,7 +12,7 @@ package struct Lease {
     fileprivate let id: SessionPool.Table.ID
 }
 
-/// The sessions of one loop with its backend: opened when a call needs one, shared, and closed when idle.
+/// The sessions of one loop with the copies of its server: opened when a call needs one, shared, and closed when idle.
 package final class SessionPool {
     fileprivate typealias Table = SessionTable<SessionKey, KeyedHash>
 
@@ -61,13 +61,15 @@ package final class SessionPool {
         var hasLostPatience = false
     }
 
-    private let backend: Backend
+    private let backends: Backends
     private let limits: Limits
     private var table: Table
     private var sessions: [Table.ID: LegacySession] = [:]
     private var keys: [Table.ID: SessionKey] = [:]
     /// How many of `keys` are equal.
     private var alive: [SessionKey: Int] = [:]
+    /// Where they are.
+    private var places: [Table.ID: BackendChoice.Index] = [:]
     private var openings: [Table.ID: Opening] = [:]
     private var waiting: [Table.Ticket: Waiting] = [:]
     private var openedAt: [Table.ID: Instant] = [:]
@@ -91,17 +93,18 @@ package final class SessionPool {
     /// Called when something has happened to a session.
     package var onEvent: ((SessionEvent) -> Void)?
 
-    package var loop: Loop { backend.loop }
+    package let loop: Loop
 
-    package init(backend: Backend, limits: Limits) {
-        self.backend = backend
+    package init(backends: Backends, limits: Limits) {
+        self.backends = backends
+        loop = backends.loop
         self.limits = limits
         table = Table(
             limits: Table.Limits(
                 sessions: limits.maxSessions, sessionsPerOwner: limits.maxPerPrincipal,
                 waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal),
             idleTimeout: limits.idleTimeout)
-        sweep = Deadline(on: backend.loop)
+        sweep = Deadline(on: loop)
         sweep.onExpiry = { [unowned self] in closeExpired() }
     }
 
@@ -126,13 +129,13 @@ package final class SessionPool {
 
     /// The session for `key`, if it is ready to be used.
     package func readyLease(_ key: SessionKey) -> Lease? {
-        guard let id = table.leaseReady(key, at: backend.loop.now) else { return nil }
+        guard let id = table.leaseReady(key, at: loop.now) else { return nil }
         return Lease(session: session(id), isExclusive: false, id: id)
     }
 
     /// A session for `key` that no other exclusive call has, if one is ready.
     package func readyExclusiveLease(_ key: SessionKey) -> Lease? {
-        guard let id = table.takeReady(key, at: backend.loop.now) else { return nil }
+        guard let id = table.takeReady(key, at: loop.now) else { return nil }
         return Lease(session: session(id), isExclusive: true, id: id)
     }
 
@@ -191,8 +194,15 @@ package final class SessionPool {
         _ lost: LegacySession.Lost, like session: LegacySession, credentials: Credentials, until end: Instant,
         listener: any CallListener
     ) async -> (session: LegacySession, call: LegacyCall)? {
-        await LegacySession.takeUp(
-            lost, session.handshake, on: backend, credentials: credentials, until: end, listener: listener)
+        // Nobody here knows which copy has it; the others say that they do not know it.
+        for backend in backends.all {
+            if let taken = await LegacySession.takeUp(
+                lost, session.handshake, on: backend, credentials: credentials, until: end, listener: listener)
+            {
+                return taken
+            }
+        }
+        return nil
     }
 
     /// Ends a session that was taken up.
@@ -203,7 +213,7 @@ package final class SessionPool {
     private func wait(_ ticket: Table.Ticket) async throws(BackendError) -> Grant {
         let call = Waiting()
         waiting[ticket] = call
-        let patience = Deadline(on: backend.loop)
+        let patience = Deadline(on: loop)
         patience.onExpiry = {
             call.hasLostPatience = true
             call.wakeup.signal()
@@ -223,7 +233,7 @@ package final class SessionPool {
     /// Lets those go on who wait for what there is now.
     private func letNext() {
         if waiting.isEmpty { return }
-        while let (ticket, decision) = table.next(at: backend.loop.now) {
+        while let (ticket, decision) = table.next(at: loop.now) {
             guard let call = waiting[ticket] else { preconditionFailure("nobody waits with this ticket") }
             call.grant = begin(decision)
             call.wakeup.signal()
@@ -248,7 +258,7 @@ package final class SessionPool {
 
     /// The call that held the lease is over.
     package func release(_ lease: Lease) {
-        let now = backend.loop.now
+        let now = loop.now
         if table.release(lease.id, isExclusive: lease.isExclusive, at: now) { close(lease.id) }
         if isRetired { return giveUp(lease.id) }
         letNext()
@@ -264,7 +274,7 @@ package final class SessionPool {
 
     /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
     package func check(_ lease: Lease, _ credentials: Credentials) {
-        backend.loop.spawn { if await !lease.session.isAlive(credentials) { self.retire(lease.id) } }
+        loop.spawn { if await !lease.session.isAlive(credentials) { self.retire(lease.id) } }
     }
 
     /// No session serves a further call; those that are in use are closed after their last one.
@@ -306,8 +316,7 @@ package final class SessionPool {
             opening.done.open()
         }
         do throws(BackendError) {
-            let session = try await LegacySession.open(
-                on: backend, capabilities: key.capabilities, credentials: credentials)
+            let session = try await openSomewhere(id, key, credentials)
             // A pool may end before its last session has.
             session.onLoss = { [weak self] in self?.retire(id) }
             session.onGivenUp = { [weak self] in self?.giveUp(id) }
@@ -320,7 +329,7 @@ package final class SessionPool {
             keys[id] = key
             alive[key, default: 0] += 1
             onEvent?(.opened(key, session.handshake.serverInfo))
-            openedAt[id] = backend.loop.now
+            openedAt[id] = loop.now
             numbers.opened += 1
             table.opened(id)
             opening.result = .success(session)
@@ -336,13 +345,40 @@ package final class SessionPool {
         }
     }
 
+    /// Opens it on the copy that has the fewest. Where that one gives none, on another: no call was sent.
+    private func openSomewhere(
+        _ id: Table.ID, _ key: SessionKey, _ credentials: Credentials
+    ) async throws(BackendError) -> LegacySession {
+        // A copy that is aside may be back, and to try it costs nothing as long as nobody has waited.
+        let patience = loop.now + backends.limits.connect
+        var tried: Set<BackendChoice.Index> = []
+        while true {
+            guard let index = backends.enter(except: tried) else { preconditionFailure("more tried than there are") }
+            do throws(BackendError) {
+                let session = try await LegacySession.open(
+                    on: backends.all[index], capabilities: key.capabilities, credentials: credentials)
+                backends.served(index)
+                places[id] = index
+                return session
+            } catch {
+                backends.leave(index)
+                guard error.kind == .unavailable else { throw error }
+                backends.failed(index)
+                tried.insert(index)
+                if tried.count == backends.all.count { throw error }
+                if loop.now > patience, !backends.all[index].hasAlternative() { throw error }
+            }
+        }
+    }
+
     // MARK: Closing
 
     private func close(_ id: Table.ID) {
         noteEnd(of: id)
         guard let session = sessions.removeValue(forKey: id) else { return }
+        if let place = places.removeValue(forKey: id) { backends.leave(place) }
         if let start = openedAt.removeValue(forKey: id) {
-            numbers.durations.record(nanoseconds: Int((backend.loop.now - start).nanoseconds))
+            numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds))
         }
         end(session)
     }
@@ -352,7 +388,7 @@ package final class SessionPool {
         toEnd.append(session)
         guard ending < SessionPool.maxEnding else { return }
         ending += 1
-        backend.loop.spawn {
+        loop.spawn {
             while let next = self.toEnd.popLast() { await next.close() }
             self.ending -= 1
             self.ended.open()
@@ -382,7 +418,7 @@ package final class SessionPool {
         retireAll()
         while table.count > 0 || ending > 0 { await ended.wait() }
         sweep.set(nil)
-        backend.connections.closeIdle()
+        backends.stop()
     }
 
     /// Ends every session on the server. No call may be in flight.
@@ -393,7 +429,7 @@ package final class SessionPool {
         let all = sessions.values
         sessions = [:]
         for session in all { self.end(session) }
-        let deadline = Deadline(on: backend.loop)
+        let deadline = Deadline(on: loop)
         var isOver = false
         deadline.onExpiry = { [ended] in
             isOver = true
@@ -402,6 +438,6 @@ package final class SessionPool {
         deadline.set(end)
         while ending > 0, !isOver { await ended.wait() }
         deadline.set(nil)
-        backend.connections.closeIdle()
+        backends.stop()
     }
 }

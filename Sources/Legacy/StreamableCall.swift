@@ -38,13 +38,15 @@ final class StreamableCall: LegacyCall {
     override func answer() async throws(BackendError) -> LegacyAnswer {
         defer { leave() }
         var fruitless = 0
+        var hasResumed = false
         while true {
             do throws(BackendError) {
                 return try await streamedAnswer()
             } catch {
                 guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
                     let resumption = exchange.resumption
-                else { throw error }
+                else { throw hasResumed ? error.afterDispatch : transport.meaning(of: error) }
+                hasResumed = true
                 // A server that waits for its client has nothing to say on a stream, however often it is taken up.
                 if !isSuspended { fruitless = exchange.hasDelivered ? 1 : fruitless + 1 }
                 try await resume(resumption)

@@ -127,6 +127,13 @@ final class StreamableHTTP: SessionTransport {
 
     // MARK: Loss
 
+    /// What an error means for a request of the session that was never sent: where the server cannot be reached and a copy
+    /// of it can, the session is lost with it.
+    func meaning(of error: BackendError) -> BackendError {
+        guard error.kind == .unavailable, backend.hasAlternative() else { return error }
+        return BackendError(.sessionLost, error.detail)
+    }
+
     /// Whether an answer that is no success says that the server has lost the session.
     func isLoss(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Bool {
         guard sessionID != nil else { return false }

@@ -69,13 +69,37 @@ extension Metric {
         "remora_client_connections", .gauge, "Connections of clients.")
     /// `http.client.open_connections`
     package static let backendConnections = Metric(
-        "http_client_open_connections", .gauge, "Connections to the server that wait for their next request.")
+        "http_client_open_connections", .gauge, "Connections to a backend that wait for their next request.")
     package static let backendConnects = Metric(
-        "remora_backend_connects_total", .counter, "Connections made to the server.")
+        "remora_backend_connects_total", .counter, "Connections made to a backend.")
     package static let backendConnectFailures = Metric(
-        "remora_backend_connect_failures_total", .counter, "Attempts to connect to the server that failed.")
+        "remora_backend_connect_failures_total", .counter, "Attempts to connect to a backend that failed.")
     package static let backendReachable = Metric(
-        "remora_backend_reachable", .gauge, "Whether the last attempt to connect to the server succeeded.")
+        "remora_backend_reachable", .gauge, "Whether the last attempt to connect to a backend succeeded.")
+    package static let backendLoad = Metric(
+        "remora_backend_load", .gauge, "Sessions on a backend, and requests that are passed through to it.")
+    package static let backendAside = Metric(
+        "remora_backend_aside", .gauge, "Whether a backend gets no new sessions for a while, because it has failed.")
+}
+
+// MARK: What is kept for clients
+
+extension Metric {
+    package static let listeners = Metric(
+        "remora_listeners", .gauge, "Subscriptions (subscriptions/listen) that are served.")
+    package static let keptLists = Metric("remora_list_cache_lists", .gauge, "Lists of servers that are kept.")
+    package static let keptListBytes = Metric("remora_list_cache_bytes", .gauge, "Bytes of lists that are kept.")
+}
+
+// MARK: The configuration
+
+extension Metric {
+    package static let reloads = Metric(
+        "remora_reloads_total", .counter, "How often the configuration was read anew, by what came of it.")
+    package static let lastReload = Metric(
+        "remora_last_reload_time_seconds", .gauge, "When it was read anew last, in seconds since 1970.")
+    package static let lastReloadSucceeded = Metric(
+        "remora_last_reload_success", .gauge, "Whether what was read last was taken over.")
 }
 
 // MARK: Calls that wait for their clients
@@ -117,7 +141,8 @@ extension Metric {
         operationDuration, activeRequests, requestBodySize, responseBodySize, responses, errors, backendErrors,
         notifications, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted, sessionsExpired,
         sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
-        backendReachable, parkedCalls, rounds, questions, interactions, refusedRequestStates, refusedQuestions,
+        backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
+        refusedQuestions, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
         logLinesDropped, buildInfo, threads, processStart, processCPU, processResidentMemory,
         processOpenDescriptors, processMaxDescriptors,
     ]

@@ -13,6 +13,8 @@ import Translation
 struct Secrets: Sendable {
     /// Of the callers' hashes: a caller has one hash in the log for as long as Remora runs.
     let callers = HashKey()
+    /// Where the sessions of older clients are.
+    let affinity: SessionAffinity
     /// Of what clients and other replicas carry.
     let seal: Seal
     /// Names this process among all that may share a key.
@@ -21,6 +23,7 @@ struct Secrets: Sendable {
     private let ring = KeyRing([SecureRandom.bytes(KeyRing.keySize)])
 
     init(_ configuration: Configuration) {
+        affinity = SessionAffinity(key: callers)
         seal = Seal(ring: KeyRing(configuration.replicas) ?? ring, deployment: Secrets.deployment(configuration))
         name =
             configuration.replicas.group?.id
@@ -137,24 +140,39 @@ struct Wiring: Sendable {
     }
 
     private func gateway(on loop: Loop, memory: LoopMemory, isLoopback: Bool, shards: Int) -> Gateway {
-        let backend = backend(on: loop)
+        let backends = backends(on: loop, index: memory.index)
         let sessions = SessionPool(
-            backend: backend,
+            backends: backends,
             limits: SessionPool.Limits(
                 maxSessions: max(1, configuration.sessions.max / shards),
                 maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
                 idleTimeout: configuration.sessions.idleTimeout))
         return Gateway(
-            settings: gatewaySettings(isLoopback: isLoopback), backend: backend, sessions: sessions, memory: memory,
-            key: secrets.callers, seal: secrets.seal, log: log)
+            settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
+            affinity: secrets.affinity, key: secrets.callers, seal: secrets.seal, log: log)
     }
 
-    private func backend(on loop: Loop) -> Backend {
-        let url = configuration.backend.url
+    /// - Parameter index: of the loop, so that not all begin with the same copy.
+    private func backends(on loop: Loop, index: Int) -> Backends {
+        let all = zip(configuration.backends, labels).map { backend(on: loop, $0, label: $1) }
+        return Backends(all, first: index)
+    }
+
+    /// What the copies are called where they are shown; path and query may hold a secret, and so may only tell two apart by
+    /// their place.
+    private var labels: [String] {
+        let origins = configuration.backends.map(\.url.origin)
+        return origins.enumerated().map { index, origin in
+            origins.firstIndex(of: origin) == index ? origin : "\(origin)#\(index)"
+        }
+    }
+
+    private func backend(on loop: Loop, _ backend: Configuration.Backend, label: String) -> Backend {
+        let url = backend.url
         let limits = configuration.limits
         return Backend(
-            at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port),
-            tls: configuration.backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
+            at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
+            tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
             target: url.target, on: loop,
             limits: Backend.Limits(
                 maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
@@ -226,7 +244,6 @@ struct Wiring: Sendable {
             door: Door(
                 allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts,
                 isLoopback: adminAddress?.isLoopback ?? true),
-            backendName: configuration.backend.url.origin,
             maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
             maxParked: configuration.interaction.maxParked, threads: configuration.threads)
     }

@@ -10,17 +10,17 @@ import Testing
 /// The three renderings, without sockets.
 @Suite struct AdminPageTests {
     private static func overview(
-        draining: Bool = false, backend: String = "http://127.0.0.1:9000",
+        draining: Bool = false, backend: String = "http://127.0.0.1:9000", reloads: ReloadCounts = ReloadCounts(),
         _ change: (inout ShardCounts) -> Void = { _ in }
     ) -> Overview {
         var counts = ShardCounts()
+        counts.add(BackendCounts(label: backend))
         change(&counts)
         let door = Door(allowedOrigins: [], allowedHosts: [], isLoopback: true)
         return Overview(
             settings: AdminSettings(
-                door: door, backendName: backend, maxSessions: 64, maxConnections: 10_000, maxParked: 1024,
-                threads: 2),
-            counts: counts, isDraining: draining, recent: (DurationHistogram(), .seconds(30)),
+                door: door, maxSessions: 64, maxConnections: 10_000, maxParked: 1024, threads: 2),
+            counts: counts, isDraining: draining, reloads: reloads, recent: (DurationHistogram(), .seconds(30)),
             process: ProcessNumbers(), droppedLogLines: 7, startWallClock: 1_795_237_664_283_048_328,
             uptime: .seconds(90))
     }
@@ -36,7 +36,10 @@ import Testing
 
     @Test func everyMetricIsRenderedOrHasNothingToSay() {
         let lines = Self.metrics(Self.overview())
-        let silent: Set = ["remora_http_responses_total", "remora_errors_total", "remora_backend_reachable"]
+        let silent: Set = [
+            "remora_http_responses_total", "remora_errors_total", "remora_backend_reachable",
+            "remora_last_reload_time_seconds", "remora_last_reload_success",
+        ]
         for metric in Metric.all where metric.kind != .gauge || metric.name != "process_max_fds" {
             let isThere = lines.contains("# TYPE \(metric.name) \(metric.kind.rawValue)")
             #expect(isThere != silent.contains(metric.name), "\(metric.name)")
@@ -55,7 +58,10 @@ import Testing
                 var shard = ShardCounts()
                 shard.sessions.open = number
                 shard.sessions.opened = 10 * number
-                shard.backend.made = number
+                var backend = BackendCounts(label: "http://127.0.0.1:9000")
+                backend.connections.made = number
+                backend.load = number
+                shard.add(backend)
                 shard.connections = number
                 sum.add(shard)
             }
@@ -63,8 +69,38 @@ import Testing
         let lines = Self.metrics(overview)
         #expect(lines.contains(#"remora_sessions{state="open"} 6"#))
         #expect(lines.contains("remora_sessions_opened_total 60"))
-        #expect(lines.contains("remora_backend_connects_total 6"))
+        #expect(lines.contains(#"remora_backend_connects_total{backend="http://127.0.0.1:9000"} 6"#))
+        #expect(lines.contains(#"remora_backend_load{backend="http://127.0.0.1:9000"} 6"#))
         #expect(lines.contains("remora_client_connections 6"))
+    }
+
+    @Test func aReloadThatFailedIsShownEverywhere() throws {
+        var reloads = ReloadCounts()
+        reloads.succeeded(at: 1_000_000_000)
+        reloads.failed(at: 2_500_000_000, ["remora.yaml:3:1: unknown key <b>"])
+        let overview = Self.overview(reloads: reloads)
+        let lines = Self.metrics(overview)
+        #expect(lines.contains(#"remora_reloads_total{result="failure"} 1"#))
+        #expect(lines.contains("remora_last_reload_time_seconds 2.5"))
+        #expect(lines.contains("remora_last_reload_success 0"))
+        let last = (try Self.json(overview)["reloads"] as? [String: Any])?["last"] as? [String: Any]
+        #expect(last?["succeeded"] as? Bool == false)
+        #expect(last?["reason"] as? String == "remora.yaml:3:1: unknown key <b>")
+        #expect(StatusPage.text(overview).contains("remora.yaml:3:1: unknown key &lt;b&gt;"))
+    }
+
+    @Test func whatIsUnreachableIsEveryCopy() throws {
+        func overview(_ succeeded: Bool...) -> Overview {
+            Self.overview { counts in
+                counts.backends = succeeded.enumerated().map { index, succeeded in
+                    var backend = BackendCounts(label: "\(index)")
+                    backend.connections.last = .init(succeeded: succeeded, at: Instant(nanoseconds: 0))
+                    return backend
+                }
+            }
+        }
+        #expect(try Self.json(overview(true, false))["state"] as? String == "ready")
+        #expect(try Self.json(overview(false, false))["state"] as? String == "backend_unreachable")
     }
 
     @Test func stateIsTheSameEverywhere() throws {

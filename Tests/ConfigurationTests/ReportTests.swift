@@ -177,11 +177,18 @@ import Testing
                   |           ^
             """),
         Example(
-            "two backends", "backends:\n  - url: http://a\n  - url: http://b\n",
+            "a backend twice", "backends:\n  - url: http://a\n  - url: http://a\n",
             """
-            remora.yaml:3:5: backends must have no more than 1 in this version, got 2: remove this one
-                3 |   - url: http://b
-                  |     ^
+            remora.yaml:3:10: backends[1].url must not be that of backends[0]: each copy of the server is named once
+                3 |   - url: http://a
+                  |          ^
+            """),
+        Example(
+            "copies that differ", "backends:\n  - {url: http://a, era: legacy}\n  - url: http://b\n    era: modern\n",
+            """
+            remora.yaml:4:10: backends[1].era must be as in backends[0], since all are copies of one server: remove the line
+                4 |     era: modern
+                  |          ^
             """),
         Example(
             "backend as text", "backends: [http://a]\n",

@@ -53,7 +53,7 @@ package final class Replicas {
     }
 
     private let settings: ReplicaSettings
-    private let index: Int
+    let index: Int
     private let loop: Loop
     private let pass: PeerPass
     private let peers: [String: PeerDestination]

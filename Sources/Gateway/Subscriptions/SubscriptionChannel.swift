@@ -47,6 +47,9 @@ final class SubscriptionChannel {
         linger.onExpiry = { [unowned self] in expire() }
     }
 
+    /// How many listen.
+    var count: Int { listeners.count }
+
     // MARK: Listeners
 
     /// A listener's place in a channel. Give it back with `leave`.

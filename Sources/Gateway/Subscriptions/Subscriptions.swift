@@ -12,6 +12,9 @@ final class Subscriptions {
     private var channels: [SessionKey: SubscriptionChannel] = [:]
     private var isDraining = false
 
+    /// How many subscriptions are served.
+    var count: Int { channels.values.reduce(0) { $0 + $1.count } }
+
     private let settings: GatewaySettings
 
     init(sessions: SessionPool, settings: GatewaySettings) {

@@ -35,6 +35,10 @@ class Metrics(dict[str, Family]):
         family = next(each for each in self.values() if name in (each.name, *_names(each)))
         return family.samples.get((name, frozenset(labels.items())), 0.0)
 
+    def total(self, name: str) -> float:
+        """The sum of all samples, whatever their labels."""
+        return sum(self[name].samples.values()) if name in self else 0.0
+
     def series(self) -> set[tuple[str, Labels]]:
         return {key for family in self.values() for key in family.samples}
 

@@ -1,0 +1,49 @@
+package import Crypto
+internal import Synchronization
+
+/// Which copy of the server has the session of an older client that is passed through: learnt from the answers that hand out
+/// sessions, shared by all loops, and kept over reloads. It holds hashes: ids of sessions are secrets.
+package final class SessionAffinity: Sendable {
+    /// Sessions that are remembered at least; twice as many at most. Of the rest, it has to be guessed where they are: a
+    /// copy that does not know one says so, and its client begins anew.
+    private static let size = 4096
+
+    /// Two halves: what is asked for moves into the younger one, and when that is full, the older one is forgotten.
+    private struct Halves {
+        var young: [KeyedHash: [UInt8]] = [:]
+        var old: [KeyedHash: [UInt8]] = [:]
+    }
+
+    private let key: HashKey
+    private let halves = Mutex(Halves())
+
+    package init(key: HashKey) { self.key = key }
+
+    /// The name of the copy that has a session; nil where that is not known.
+    func place(of session: [UInt8]) -> [UInt8]? {
+        let hash = key.hash(session)
+        return halves.withLock { halves in
+            if let place = halves.young[hash] { return place }
+            guard let place = halves.old.removeValue(forKey: hash) else { return nil }
+            SessionAffinity.keep(hash, at: place, in: &halves)
+            return place
+        }
+    }
+
+    /// A copy has handed out a session.
+    func learn(_ session: [UInt8], at place: [UInt8]) {
+        let hash = key.hash(session)
+        halves.withLock { SessionAffinity.keep(hash, at: place, in: &$0) }
+    }
+
+    private static func keep(_ hash: KeyedHash, at place: [UInt8], in halves: inout Halves) {
+        if halves.young.count >= size {
+            halves.old = halves.young
+            halves.young = [:]
+        }
+        halves.young[hash] = place
+    }
+
+    /// How many are remembered.
+    var count: Int { halves.withLock { $0.young.count + $0.old.count } }
+}

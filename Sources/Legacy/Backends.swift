@@ -1,0 +1,149 @@
+import HTTPTransport
+package import Reactor
+
+/// The copies of one server, as one loop reaches them: a session is opened on the one that `BackendChoice` says, and stays
+/// there.
+package final class Backends {
+    package let all: [Backend]
+    private var choice: BackendChoice
+    private let trials: Deadline
+
+    package var loop: Loop { all[0].loop }
+    package var limits: Backend.Limits { all[0].limits }
+
+    /// - Parameters:
+    ///   - all: at least one, all on the same loop.
+    ///   - first: which of them is chosen first.
+    package init(_ all: [Backend], first: Int = 0) {
+        self.all = all
+        choice = BackendChoice(count: all.count, first: first)
+        trials = Deadline(on: all[0].loop)
+        trials.onExpiry = { [unowned self] in tryAgain() }
+        for (index, backend) in all.enumerated() {
+            backend.onAttempt = { [weak self] in self?.attempted(index, succeeded: $0) }
+            backend.hasAlternative = { [weak self] in self?.choice.hasAlternative(to: index) ?? false }
+        }
+    }
+
+    /// What tells them from other servers, as the configuration names them.
+    package var name: [UInt8] { Array(all.map(\.name).joined(separator: [UInt8(ascii: " ")])) }
+
+    /// A copy for something that lasts there. To be followed by one ``leave(_:)``.
+    ///
+    /// - Parameter excluded: those that were tried already.
+    package func enter(except excluded: Set<BackendChoice.Index> = []) -> BackendChoice.Index? {
+        guard let index = choice.next(except: excluded) else { return nil }
+        choice.entered(index)
+        return index
+    }
+
+    /// The same for what has to be at a certain one.
+    package func enter(_ index: BackendChoice.Index) { choice.entered(index) }
+
+    package func leave(_ index: BackendChoice.Index) { choice.left(index) }
+
+    /// One that can be asked something, which is soon over.
+    package func any() -> Backend {
+        guard let index = choice.next() else { preconditionFailure("a server without a copy") }
+        return all[index]
+    }
+
+    /// The copy gave a session.
+    func served(_ index: BackendChoice.Index) { choice.served(index) }
+
+    /// The copy was reached, and gave no session.
+    func failed(_ index: BackendChoice.Index) {
+        choice.failed(index, isReached: true, at: loop.now)
+        planTrial()
+    }
+
+    private func attempted(_ index: BackendChoice.Index, succeeded: Bool) {
+        if succeeded {
+            choice.reached(index)
+        } else {
+            choice.failed(index, at: loop.now)
+            planTrial()
+        }
+    }
+
+    // MARK: Those that are aside
+
+    /// Where there is only one, calls themselves try it.
+    private func planTrial() { if all.count > 1 { trials.set(choice.nextTrial) } }
+
+    /// Tries copies whose pause is over by a connection without a request, so that no call pays for one that is still away.
+    private func tryAgain() {
+        for index in choice.toTry(at: loop.now) {
+            let backend = all[index]
+            loop.spawn { if let connection = try? await backend.connect() { backend.connections.putBack(connection) } }
+        }
+        planTrial()
+    }
+
+    /// Nobody needs them any more.
+    func stop() {
+        trials.set(nil)
+        for backend in all {
+            backend.onAttempt = nil
+            backend.connections.closeIdle()
+        }
+    }
+
+    // MARK: Numbers
+
+    package var counts: [BackendCounts] {
+        all.enumerated().map { index, backend in
+            BackendCounts(
+                label: backend.label, connections: backend.connectionCounts, load: choice.load(of: index),
+                isAside: choice.isAside(index))
+        }
+    }
+
+    /// Whether one of them takes connections. See `Backend.checkReachability`.
+    package func checkReachability(patience: Duration) async -> Bool {
+        let check = Check(waitingFor: all.count)
+        for backend in all {
+            loop.spawn {
+                check.isReachable = await backend.checkReachability(patience: patience) || check.isReachable
+                check.waiting -= 1
+                check.changed.signal()
+            }
+        }
+        while !check.isReachable, check.waiting > 0 { await check.changed.wait() }
+        return check.isReachable
+    }
+
+    private final class Check {
+        var isReachable = false
+        var waiting: Int
+        let changed = Wakeup()
+
+        init(waitingFor count: Int) { waiting = count }
+    }
+}
+
+/// What one loop knows of a copy of the server.
+package struct BackendCounts: Sendable {
+    /// As it may be shown.
+    package let label: String
+    package var connections: ConnectionCounts
+    /// Sessions, and requests that are passed through.
+    package var load: Int
+    package var isAside: Bool
+
+    package init(
+        label: String, connections: ConnectionCounts = ConnectionCounts(), load: Int = 0, isAside: Bool = false
+    ) {
+        self.label = label
+        self.connections = connections
+        self.load = load
+        self.isAside = isAside
+    }
+
+    /// Adds those of another loop.
+    package mutating func add(_ other: BackendCounts) {
+        connections.add(other.connections)
+        load += other.load
+        isAside = isAside || other.isAside
+    }
+}
