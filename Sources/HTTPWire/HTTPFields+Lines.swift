@@ -6,14 +6,15 @@ extension HTTPFields {
     ///
     /// - Parameter lowercased: In lower case.
     package func lines(named lowercased: [UInt8]) -> [FieldLine] {
-        lines { $0.count == lowercased.count && $0.startsIgnoringCase(with: lowercased) }
+        guard hasName(as: lowercased.span) else { return [] }
+        return lines { $0.count == lowercased.count && $0.startsIgnoringCase(with: lowercased) }
     }
 
     /// The field lines whose names start so, in the order received.
     ///
     /// - Parameter lowercased: In lower case.
     package func lines(startingWith lowercased: [UInt8]) -> [FieldLine] {
-        lines { $0.startsIgnoringCase(with: lowercased) }
+        lines { $0.count >= lowercased.count && $0.startsIgnoringCase(with: lowercased) }
     }
 
     private func lines(where matches: (borrowing Span<UInt8>) -> Bool) -> [FieldLine] {

@@ -14,15 +14,18 @@ extension HTTPFields {
     ) throws(HTTPDecodeError) {
         var lines: [Line] = []
         lines.reserveCapacity(min(maxLines, 16))
+        var lengths: UInt64 = 0
         var cursor = start
         while !bytes.hasLineEnd(at: cursor) {
             let line = try Self.line(of: bytes, at: &cursor)
             if lines.count == maxLines { throw HTTPDecodeError(.tooManyFields) }
             try note(line, bytes)
             lines.append(line)
+            lengths |= HTTPFields.bit(line.name.count)
         }
         self.head = bytes.extracting(0..<cursor + 2).copied()
         self.lines = lines
+        self.lengths = lengths
     }
 
     /// The field line at `cursor`, which moves behind its CRLF.

@@ -10,6 +10,7 @@ extension HTTPFields {
     /// The value of the only field line with this name.
     package func single(_ name: StaticString) -> Single {
         name.withUTF8Buffer { name in
+            guard hasName(as: name.span) else { return .missing }
             let bytes = head.span
             var found: Line?
             for line in lines where line.isNamed(name.span, in: bytes) {

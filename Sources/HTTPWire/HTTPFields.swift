@@ -23,6 +23,16 @@ package struct HTTPFields: Sendable {
     /// The whole head with its start line, as received.
     let head: [UInt8]
     let lines: [Line]
+    /// A bit for each length that a name has, the last one for all beyond: most fields that are asked for are not there,
+    /// nor is one with as long a name.
+    let lengths: UInt64
+
+    /// The bit of a length in ``lengths``.
+    @inline(__always)
+    static func bit(_ length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
+
+    @inline(__always)
+    func hasName(as long: borrowing Span<UInt8>) -> Bool { lengths & HTTPFields.bit(long.count) != 0 }
 
     /// How many field lines there are.
     package var count: Int { lines.count }
@@ -71,6 +81,7 @@ package struct HTTPFields: Sendable {
     }
 
     private func index(of name: borrowing Span<UInt8>) -> Int? {
+        guard hasName(as: name) else { return nil }
         let head = head.span
         for index in lines.indices where lines[index].isNamed(name, in: head) { return index }
         return nil
