@@ -67,6 +67,12 @@ extension JSONDocument {
         }
     }
 
+    /// The object has no members. True when the value is not an object.
+    package func isEmpty(_ object: JSONValue) -> Bool {
+        var members = JSONMembers.Cursor(object, in: self)
+        return members.next(in: self) == nil
+    }
+
     /// Shows the members of an object in their order. None when the value is not an object.
     package func forEachMember(of object: JSONValue, _ body: (JSONMember) -> Void) {
         var members = JSONMembers.Cursor(object, in: self)
@@ -93,6 +99,7 @@ extension JSONDocument {
     ///
     /// Unpaired surrogates all read as U+FFFD, and count as the same.
     package func hasDuplicateNames(_ object: JSONValue) -> Bool {
+        if let record = object.record { return hasDuplicateNames(object, at: record) }
         let bytes = bytes
         let text = bytes.span
         var names = InlineArray<16, Place>(repeating: Place(0..<0))
@@ -109,6 +116,31 @@ extension JSONDocument {
         }
         return false
     }
+
+    /// The same for an object that is recorded, as those are that come with each message.
+    private func hasDuplicateNames(_ object: JSONValue, at record: Int) -> Bool {
+        let bytes = bytes
+        let members = outline.members(of: object, at: record)
+        var index = members.lowerBound
+        var count = 0
+        while index < members.upperBound {
+            let entry = outline.entries[index]
+            guard count < JSONDocument.fewNames, !entry.nameIsEscaped else {
+                return hasDuplicateNamesAmongMany(object)
+            }
+            var earlier = members.lowerBound
+            while earlier < index {
+                if bytes.span.reads(entry.name, equals: outline.entries[earlier].name) { return true }
+                earlier = Int(outline.entries[earlier].next)
+            }
+            index = Int(entry.next)
+            count += 1
+        }
+        return false
+    }
+
+    /// So many names are compared each with each.
+    private static let fewNames = 16
 
     /// Any number of names, with or without escapes. Sorts by hash first. The hash is seeded for each process, so nobody outside can make names collide.
     private func hasDuplicateNamesAmongMany(_ object: JSONValue) -> Bool {

@@ -7,6 +7,12 @@ extension Span<UInt8> {
         return place.count == other.count && extracting(place.range).isEqual(to: other)
     }
 
+    /// Two stretches without escapes have the same bytes.
+    @inline(__always)
+    func reads(_ place: Place, equals other: Place) -> Bool {
+        place.count == other.count && extracting(place.range).isEqual(to: extracting(other.range))
+    }
+
     /// Compares the bytes of spans that are equally long, eight at a time.
     @inline(__always)
     func isEqual(to other: Span<UInt8>) -> Bool {

@@ -22,7 +22,7 @@ package enum ClientCapabilities {
     ///
     /// `roots` never promises `listChanged`: 2026-07-28 has no notification for it.
     package static func exclusive(_ capabilities: JSONValue?, in document: JSONDocument) -> [UInt8] {
-        guard let capabilities else { return none }
+        guard let capabilities, !document.isEmpty(capabilities) else { return none }
         var members: [(name: StaticString, value: [UInt8])] = []
         if let elicitation = document.value("elicitation", of: capabilities, .object) {
             members.append((#""elicitation":"#, canonical(elicitation, in: document)))

@@ -20,7 +20,7 @@ package struct InputCapabilities: OptionSet, Hashable, Sendable {
     /// - Parameter capabilities: of the request's `_meta`.
     package init(_ capabilities: JSONValue?, in document: JSONDocument) {
         self = []
-        guard let capabilities else { return }
+        guard let capabilities, !document.isEmpty(capabilities) else { return }
         if let elicitation = document.value("elicitation", of: capabilities, .object) {
             // "An empty capabilities object is equivalent to declaring support for form mode only", and one of the two
             // every client has.
