@@ -106,7 +106,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private var lastID = 0
     /// What ``leaseReady(_:at:)`` found last, which it nearly always finds next: most loops serve one key. It may be
     /// outdated.
-    private var latest: ID?
+    private var latest: (key: Key, id: ID)?
 
     /// The calls that wait, in the order in which they came. No owner here has none.
     private var queues: [Owner: [Waiting]] = [:]
@@ -127,23 +127,15 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// ``lease(_:at:)`` where a session is ready; nil, and nothing has changed, where none is.
     package mutating func leaseReady(_ key: Key, at now: Instant) -> ID? {
-        if let latest, let place = records.index(forKey: latest), records.values[place].key == key,
-            use(place, at: now)
-        {
-            return latest
-        }
+        if let latest, latest.key == key, use(latest.id, at: now) { return latest.id }
         guard let id = current[key], use(id, at: now) else { return nil }
-        latest = id
+        latest = (key, id)
         return id
     }
 
     /// One more call on a session, if it is ready.
     private mutating func use(_ id: ID, at now: Instant) -> Bool {
-        records.index(forKey: id).map { use($0, at: now) } ?? false
-    }
-
-    private mutating func use(_ place: [ID: Record].Index, at now: Instant) -> Bool {
-        guard records.values[place].state == .ready else { return false }
+        guard let place = records.index(forKey: id), records.values[place].state == .ready else { return false }
         records.values[place].uses += 1
         records.values[place].lastUsed = now
         return true
