@@ -50,8 +50,9 @@ soak: release ## hard cases at their full size, with what they measure (about 10
 	@Tests/setup
 	REMORA_SOAK=full REMORA_BIN_DIR=$(CURDIR)/.build/release .build/venvs/client/bin/python -m pytest -q -s \
 		-p no:cacheprovider Tests/EndToEnd/test_disconnects.py Tests/EndToEnd/test_restarts.py \
-		Tests/EndToEnd/test_principals.py Tests/EndToEnd/test_slow_readers.py Tests/EndToEnd/test_many_listeners.py Tests/EndToEnd/test_many_parked.py \
-		Tests/EndToEnd/test_signals.py
+		Tests/EndToEnd/test_principals.py Tests/EndToEnd/test_slow_readers.py \
+		Tests/EndToEnd/test_many_listeners.py Tests/EndToEnd/test_many_parked.py \
+		Tests/EndToEnd/test_signals.py Tests/EndToEnd/test_replicas.py
 
 bench: release ## nginx and Remora before the same backend
 	@Tests/setup benchmark

@@ -10,12 +10,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import mcp
+import mcp_types as types
 import pytest
 
 from harness import http1
 from harness.http1 import Connection
+from harness.lab import Lab
 from harness.listener import Listener
-from harness.modern import Answer, Client, call, encode, request
+from harness.modern import VERSION, Answer, Client, call, encode, request
 from harness.replicas import Nginx, Replicas, new_key
 from harness.soak import FULL, quantile, size, tell
 from harness.stack import stack
@@ -533,3 +536,27 @@ async def test_a_crowd_while_replicas_are_killed() -> None:
         assert all(int(token[1:]) % 2 for token in twice)
         tell(f"{len(twice)} calls ran again; answers that came twice: {sum(n > 1 for n in server.answers.values())}")
         never_twice(server)
+
+
+# The real ones
+
+
+async def test_the_published_client_and_server_with_a_balancer_between() -> None:
+    seen: list[str] = []
+
+    async def elicit(context: Any, params: Any) -> types.ElicitResult:
+        seen.append(params.message)
+        return types.ElicitResult(action="accept", content={"name": "Ada"})
+
+    async with Lab() as lab, Replicas(lab.address) as group, Nginx(*group.fronts.values()) as nginx:
+        url = f"http://{nginx.address}/mcp"
+        async with mcp.Client(url, mode=VERSION, elicitation_callback=elicit) as client:
+            for number in range(6):
+                arguments = {"questions": ["elicitation", "elicitation"], "who": f"P{number}"}
+                done = await client.call_tool("ask", arguments)
+                answer = {"action": "accept", "content": {"name": "Ada"}}
+                assert json.loads(done.content[0].text) == [answer, answer]
+        assert seen == [f"P{number} {question}.1" for number in range(6) for question in (1, 2)]
+        # Three requests a call, in turn to three replicas: most of them came to one that did not have the call.
+        lines = [line for name in group.names for line in group.log(name, "request")]
+        assert sum("forwarded" in line for line in lines) >= 6
