@@ -124,6 +124,33 @@ async def test_a_cursor_goes_on_at_another_replica() -> None:
         assert turn > 1 and found == [tool["name"] for tool in many]
 
 
+async def test_a_key_is_changed_under_a_call(tmp_path: Path) -> None:
+    """As docs/operations.md says, step by step, each at all replicas."""
+    new = str(new_key(tmp_path / "new.key"))
+    async with CountingBackend() as server, Replicas(server.address, count=2) as group:
+        old = str(group.key)
+
+        async def use(*keys: str) -> None:
+            for name, remora in group.running.items():
+                await remora.reload(group.texts[name].replace(json.dumps([old]), json.dumps(keys)))
+
+        message = begin("t", times=3)
+        first = await send(group.fronts["a"], message)
+        await use(old, new)
+        second = await send(group.fronts["b"], retry(message, first))
+        assert question_of(second) == "t 2"
+        await use(new, old)
+        third = await send(group.fronts["b"], retry(message, second))
+        assert question_of(third) == "t 3"
+        await use(new)
+        # What the old key sealed is nothing any more.
+        refused = await send(group.fronts["a"], retry(message, second))
+        assert (refused.status, refused.code) == (200, -32602)
+        done = await send(group.fronts["b"], retry(message, third))
+        assert json.loads(done.text) == ["t 1", "t 2", "t 3"]
+        never_twice(server)
+
+
 # The listener for replicas
 
 
