@@ -28,6 +28,7 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     private let backend: Backend
+    private let cookies: SessionCookies
     /// Made when a task has to wait, which most need not: they have a reader.
     private var wakeup: Wakeup?
     private var reader: (any CallReader)?
@@ -56,10 +57,15 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// Sends a request, on an idle connection or on a new one. What comes of it is told by `head` and `next`.
     ///
-    /// - Parameter isRepeatable: whether the request may arrive twice as it is, which none with an id of a session may.
-    ///   It is then sent once more when the server closes a kept connection just as it is used again (RFC 9112 §9.3.1).
-    init(_ request: HTTPMessage, to backend: Backend, patience: Patience, isRepeatable: Bool) {
+    /// - Parameters:
+    ///   - isRepeatable: whether the request may arrive twice as it is, which none with an id of a session may.
+    ///     It is then sent once more when the server closes a kept connection just as it is used again (RFC 9112 §9.3.1).
+    ///   - cookies: take what the answer sets.
+    init(
+        _ request: HTTPMessage, to backend: Backend, cookies: SessionCookies, patience: Patience, isRepeatable: Bool
+    ) {
         self.backend = backend
+        self.cookies = cookies
         self.patience = patience
         events = SSEDecoder(maxEvent: backend.limits.maxMessage)
         if let idle = backend.connections.takeIdle() {
@@ -226,6 +232,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     func received(_ head: HTTPResponseHead) {
         responseHead = head
+        cookies.take(head)
         if case .bytes(let count) = head.bodyLength, count <= backend.limits.maxMessage { json.reserveCapacity(count) }
         let type = (200..<300).contains(head.status) ? head.fields.first("content-type") : nil
         if type?.isMediaType("application/json") == true {

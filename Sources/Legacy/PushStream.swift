@@ -19,6 +19,7 @@ final class PushStream {
     private unowned let session: LegacySession
     private unowned let transport: StreamableHTTP
     private let backend: Backend
+    private let cookies: SessionCookies
     private let request: (_ lastEventID: [UInt8]?) -> HTTPMessage
     private var pause: Pause?
     private var exchange: BackendExchange?
@@ -31,12 +32,13 @@ final class PushStream {
     private let decided = Gate()
 
     init(
-        session: LegacySession, transport: StreamableHTTP, backend: Backend,
+        session: LegacySession, transport: StreamableHTTP, backend: Backend, cookies: SessionCookies,
         request: @escaping (_ lastEventID: [UInt8]?) -> HTTPMessage
     ) {
         self.session = session
         self.transport = transport
         self.backend = backend
+        self.cookies = cookies
         self.request = request
     }
 
@@ -91,7 +93,7 @@ final class PushStream {
 
     private func listen() async -> Outcome {
         let exchange = BackendExchange(
-            request(resumption?.lastEventID), to: backend, patience: .endless, isRepeatable: true)
+            request(resumption?.lastEventID), to: backend, cookies: cookies, patience: .endless, isRepeatable: true)
         self.exchange = exchange
         defer {
             exchange.abandon()

@@ -8,10 +8,14 @@ struct RequestHead {
     private let method: HTTPMethod
     /// What all of them have in common, written once.
     private let common: [UInt8]
+    private let cookies: SessionCookies
 
-    /// - Parameter revision: the negotiated one; nil before there is one.
-    init(method: HTTPMethod, backend: Backend, sessionID: [UInt8]?, revision: Revision?) {
+    /// - Parameters:
+    ///   - revision: the negotiated one; nil before there is one.
+    ///   - cookies: of the session. What is there when a request is made goes with it.
+    init(method: HTTPMethod, backend: Backend, sessionID: [UInt8]?, revision: Revision?, cookies: SessionCookies) {
         self.method = method
+        self.cookies = cookies
         var head: [UInt8] = []
         guard var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &head)
         else {
@@ -48,8 +52,25 @@ struct RequestHead {
         if method == .post { writer.field("content-length", bodySize) }
         // An id that no header can carry would be no place to go on from: the server then answers as it sees fit.
         if let lastEventID { _ = writer.field(Header.lastEventID, lastEventID) }
-        for line in credentials.lines { writer.field(line.name, line.value) }
+        if cookies.jar.field.isEmpty {
+            for line in credentials.lines { writer.field(line.name, line.value) }
+        } else {
+            write(credentials, cookies.jar.field, with: &writer)
+        }
         if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
         writer.end(into: &output)
+    }
+
+    /// There is one such field only (RFC 6265 §5.4), also where the caller's own cookies tell callers apart.
+    private func write(_ credentials: Credentials, _ field: [UInt8], with writer: inout HTTPHeadWriter) {
+        var all: [UInt8] = []
+        for line in credentials.lines {
+            if line.name.equalsIgnoringCase("cookie") {
+                all += Array(line.value.bytes) + Array("; ".utf8)
+            } else {
+                writer.field(line.name, line.value)
+            }
+        }
+        _ = writer.field("cookie", all + field)
     }
 }

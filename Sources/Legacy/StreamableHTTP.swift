@@ -18,6 +18,8 @@ final class StreamableHTTP: SessionTransport {
     private(set) var sessionID: [UInt8]?
     /// The negotiated one; nil before there is one.
     private var revision: Revision?
+    /// Of a balancer before the server, which finds its copy by them.
+    private let cookies = SessionCookies()
     /// The head of every call.
     private var postHead: RequestHead
     private var pushStream: PushStream?
@@ -27,7 +29,7 @@ final class StreamableHTTP: SessionTransport {
     init(to backend: Backend, credentials: Credentials) {
         self.backend = backend
         self.credentials = credentials
-        postHead = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil)
+        postHead = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil, cookies: cookies)
     }
 
     /// To a session that another process opened.
@@ -36,7 +38,8 @@ final class StreamableHTTP: SessionTransport {
         self.credentials = credentials
         self.sessionID = sessionID
         self.revision = revision
-        postHead = RequestHead(method: .post, backend: backend, sessionID: sessionID, revision: revision)
+        postHead = RequestHead(
+            method: .post, backend: backend, sessionID: sessionID, revision: revision, cookies: cookies)
     }
 
     /// Goes on with a request that another process sent, behind the event with this id.
@@ -108,7 +111,8 @@ final class StreamableHTTP: SessionTransport {
     /// Goes on with the stream of a request that ended before the response.
     func resume(_ resumption: StreamResumption, credentials: Credentials, until end: Instant) -> BackendExchange {
         BackendExchange(
-            head(.get).message(credentials, lastEventID: resumption.lastEventID), to: backend, patience: .until(end),
+            head(.get).message(credentials, lastEventID: resumption.lastEventID), to: backend, cookies: cookies,
+            patience: .until(end),
             isRepeatable: true)
     }
 
@@ -117,12 +121,13 @@ final class StreamableHTTP: SessionTransport {
         isRepeatable: Bool
     ) -> BackendExchange {
         BackendExchange(
-            postHead.message(credentials, body: body, trace: trace), to: backend, patience: .until(end),
+            postHead.message(credentials, body: body, trace: trace), to: backend, cookies: cookies,
+            patience: .until(end),
             isRepeatable: isRepeatable)
     }
 
     private func head(_ method: HTTPMethod) -> RequestHead {
-        RequestHead(method: method, backend: backend, sessionID: sessionID, revision: revision)
+        RequestHead(method: method, backend: backend, sessionID: sessionID, revision: revision, cookies: cookies)
     }
 
     // MARK: Loss
@@ -175,7 +180,7 @@ final class StreamableHTTP: SessionTransport {
 
     func listen(for session: LegacySession, credentials: Credentials) {
         let head = head(.get)
-        let stream = PushStream(session: session, transport: self, backend: backend) { lastEventID in
+        let stream = PushStream(session: session, transport: self, backend: backend, cookies: cookies) { lastEventID in
             head.message(credentials, lastEventID: lastEventID)
         }
         pushStream = stream
@@ -198,7 +203,7 @@ final class StreamableHTTP: SessionTransport {
     func end() async {
         guard sessionID != nil else { return }
         let exchange = BackendExchange(
-            head(.delete).message(credentials), to: backend,
+            head(.delete).message(credentials), to: backend, cookies: cookies,
             patience: .until(.now + StreamableHTTP.closeTimeout), isRepeatable: true)
         _ = try? await exchange.head()
         exchange.abandon()

@@ -14,10 +14,13 @@ import mcp
 import pytest
 
 from harness.http1 import Connection
+from harness.lab import Lab
 from harness.listener import Listener
 from harness.modern import OMIT, Answer, Client, call, encode
+from harness.nginx import balancer
 from harness.remora import Remora, configuration
 from harness.soak import size, tell
+from harness.stack import stack
 from servers.raw import Exchange, PushBackend, RawBackend, Script
 from test_admin import admin_address, get, metrics, status
 
@@ -289,3 +292,62 @@ async def test_a_reload_takes_a_copy_away_and_adds_one() -> None:
         seen = Counter([(await client.call("x", Authorization=f"Bearer {number}")).text for number in range(6)])
         assert seen == {"b": 3, "c": 3}
         await a.until(lambda _: not a.sessions)
+
+
+async def test_behind_a_balancer_that_sets_a_cookie() -> None:
+    """nginx: each session keeps its copy by the cookie that it was given, and no client ever sees one."""
+    async with named("a") as a, named("b") as b, balancer(a.address, b.address) as nginx:
+        async with Remora(configuration(f"http://{nginx}/mcp")) as remora, Client(remora.address) as client:
+            homes: dict[str, set[str]] = {}
+            for _ in range(4):
+                for number in range(6):
+                    answer = await client.call("x", Authorization=f"Bearer {number}")
+                    assert answer.http.header("set-cookie") is None
+                    homes.setdefault(f"Bearer {number}", set()).add(answer.text)
+            assert all(len(home) == 1 for home in homes.values()), homes
+            assert len(a.sessions) == len(b.sessions) == 3
+        for copy in (a, b):
+            cookies = [each.header("cookie") for each in copy.requests]
+            assert cookies.count(None) == 3, "a handshake begins without one, and everything else of the session has it"
+            assert len(set(cookies)) == 2
+            assert copy.methods["DELETE"] == 3 and not copy.sessions
+        assert not [line for line in remora.process.lines if "copy-" in line], "cookies are not logged"
+
+
+@pytest.mark.parametrize("version", ["1.30.0", "1.9.4"])
+async def test_real_servers_behind_a_balancer(version: str) -> None:
+    async with Lab(version) as first, Lab(version) as second, balancer(first.address, second.address) as nginx:
+        async with stack(nginx, judge_back=False) as running:
+            async with mcp.Client(running.url, mode="2026-07-28") as client:
+                for number in range(20):
+                    assert (await client.call_tool("echo", {"text": str(number)})).content[0].text == str(number)
+                heard: list[float] = []
+
+                async def progress(done: float, total: float | None, message: str | None) -> None:
+                    heard.append(done)
+
+                await client.call_tool("slow", {"seconds": 0.3, "steps": 3}, progress_callback=progress)
+                assert heard
+
+
+async def test_cookies_belong_to_their_session() -> None:
+    """Set, changed, taken back: by any answer of the session, for its own requests."""
+    number = 0
+
+    async def script(exchange: Exchange) -> bool:
+        nonlocal number
+        if exchange.method == "tools/call":
+            number += 1
+            headers = {1: "a=1; Path=/", 2: "b=2", 3: "a=; Max-Age=0"}
+            extra = {"Set_Cookie": headers[number]} if number in headers else {}
+            await exchange.json(exchange.response(raw.results["tools/call"]), **extra)
+            return True
+        return False
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        for _ in range(4):
+            await running.client.call("x")
+        await running.client.call("x", Authorization="Bearer other")
+        sent = [each.header("cookie") for each in raw.requests if b"tools/call" in each.body]
+        assert sent == [None, "a=1", "a=1; b=2", "b=2", None]
+        assert b"set-cookie" not in b"".join(data for each in running.front.recordings for _, data in each.chunks).lower()
