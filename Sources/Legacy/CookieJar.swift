@@ -31,7 +31,9 @@ struct CookieJar {
 
     /// Takes note of a value of `Set-Cookie`. One that there is no room for, or that could not be sent, is left out.
     mutating func take(_ line: [UInt8]) {
-        var parts = line.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false).map { CookieJar.trimmed($0) }
+        var parts = line.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false).map {
+            CookieJar.trimmed($0)
+        }
         let pair = parts.removeFirst()[...]
         guard let equals = pair.firstIndex(of: UInt8(ascii: "=")) else { return }
         let name = CookieJar.trimmed(pair[..<equals])
