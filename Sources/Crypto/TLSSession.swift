@@ -150,7 +150,7 @@ internal import COpenSSL
             return .done
         }
         switch unsafe SSL_get_error(ssl, result) {
-        case SSL_ERROR_WANT_READ: return .needsInput
+        case SSL_ERROR_WANT_READ where !hasInput: return .needsInput
         case SSL_ERROR_ZERO_RETURN:
             isBroken = true
             return .failed(TLSError("the peer ended the handshake", isRefusal: true))
@@ -162,12 +162,12 @@ internal import COpenSSL
     ///
     /// - Parameter buffer: of ``maxRecord`` bytes or more.
     package func read(into buffer: UnsafeMutableRawBufferPointer) -> Reading {
-        if isBroken { return .needsInput }
+        if isBroken { return .failed(TLSError("it has failed before")) }
         OpenSSLQueue.clear()
         let result = unsafe SSL_read(ssl, buffer.baseAddress, Int32(buffer.count))
         if result > 0 { return .bytes(Int(result)) }
         switch unsafe SSL_get_error(ssl, result) {
-        case SSL_ERROR_WANT_READ: return .needsInput
+        case SSL_ERROR_WANT_READ where !hasInput: return .needsInput
         case SSL_ERROR_ZERO_RETURN: return .ended
         default: return .failed(failure(isHandshake: false))
         }
@@ -179,7 +179,7 @@ internal import COpenSSL
         OpenSSLQueue.clear()
         let result = unsafe SSL_write(ssl, bytes.baseAddress, Int32(bytes.count))
         // The carrier takes everything: what fails here has failed before, and is told by reading.
-        if result <= 0 { isBroken = true }
+        if result <= 0 { hasEnded = true }
     }
 
     /// Says that nothing more will be written (close_notify). Harmless where nothing can be said.

@@ -174,7 +174,8 @@ package final class Gateway {
         began()
         let record = RequestRecord(in: tally, since: sessions.loop.now)
         let exchange = begin(
-            admitted, of: request, from: describe(admitted, request, by: responder, record), by: responder, record)
+            admitted, of: request, from: describe(admitted, request, isHandedOver: false, by: responder, record),
+            by: responder, record)
         if !exchange.start() { takeTime(for: exchange) }
         return true
     }
@@ -368,14 +369,17 @@ package final class Gateway {
             record.write(to: log)
             return .answered
         case .request(let admitted):
-            return .request(admitted, describe(admitted, request, by: responder, record))
+            return .request(
+                admitted, describe(admitted, request, isHandedOver: isHandedOver, by: responder, record))
         }
     }
 
     private func describe(
-        _ admitted: ModernRequest, _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
+        _ admitted: ModernRequest, _ request: HTTPServerRequest, isHandedOver: Bool, by responder: Responder,
+        _ record: RequestRecord
     ) -> Caller {
-        let caller = callers.caller(of: request.head, subject: responder.connection.clientSubject)
+        let subject = isHandedOver ? PeerSubject.read(request.head) : responder.connection.clientSubject
+        let caller = callers.caller(of: request.head, subject: subject)
         record.requestBytes = request.body.count
         record.describe(admitted, from: caller)
         return caller

@@ -90,6 +90,9 @@ extension Socket {
                     start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
                 handler.received(unsafe bytes.span)
                 guard fd >= 0, !hasEnded else { return false }
+                // The buffer holds any record: what has not been read is in the session's input. To ask once more costs as
+                // much as a small record.
+                if !tls.hasInput, !isPaused { return true }
             case .needsInput:
                 // Answers of TLS itself, such as to a change of keys.
                 if tls.unsentBytes > 0 { _ = sendRecords(tls) }

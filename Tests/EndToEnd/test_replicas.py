@@ -22,6 +22,7 @@ from harness.modern import VERSION, Answer, Client, call, encode, request
 from harness.replicas import Nginx, Replicas, new_key
 from harness.soak import FULL, quantile, size, tell
 from harness.stack import stack
+from harness.ways import TLS, Way
 from servers.counting import CountingBackend
 from servers.raw import PushBackend, notification
 
@@ -242,8 +243,11 @@ async def test_each_request_of_a_call_at_another_replica(threads: int) -> None:
         never_twice(server)
 
 
-async def test_each_request_of_a_call_on_another_loop() -> None:
-    async with CountingBackend() as server, stack(server.address, threads=4, **ROOM) as running:
+@pytest.mark.parametrize("way", ["plain", "certificates"])
+async def test_each_request_of_a_call_on_another_loop(way: str, tmp_path: Path) -> None:
+    """With certificates, the client's goes with what is handed over: it is part of the principal."""
+    over = TLS(tmp_path, mutual=True) if way == "certificates" else Way()
+    async with CountingBackend() as server, stack(server.address, way=over, threads=4, **ROOM) as running:
         address = running.front.address
 
         async def whole(token: str) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import socket
 import ssl
 import time
@@ -618,3 +619,43 @@ async def test_a_key_that_cannot_be_read(served: Pair, tmp_path: Path) -> None:
     key.chmod(0)
     status, printed = await check(configuration(BACKEND, listen={"tls": served.settings | {"key": str(key)}}))
     assert status == 64 and "must be a file that Remora can read (Permission denied)" in printed
+
+
+# MARK: Reload
+
+
+async def test_a_reload_reads_certificates_anew(authority: Authority, tmp_path: Path) -> None:
+    """New connections get the new certificate and the new rule, those that stand stay, and wrong files change nothing."""
+    first, second = (authority.issue(f"reload-{name}", "127.0.0.1", "localhost") for name in ("first", "second"))
+    used = Pair(tmp_path / "used.pem", tmp_path / "used.key")
+
+    def use(pair: Pair) -> None:
+        used.certificate.write_bytes(pair.certificate.read_bytes())
+        used.key.write_bytes(pair.key.read_bytes())
+
+    async def shown(remora: Remora) -> str:
+        async with await open_tls(remora.address, authority.client_context()) as connection:
+            subject = connection.writer.get_extra_info("peercert")["subject"]
+            return subject[0][0][1]
+
+    async def reloaded(remora: Remora, event: str) -> None:
+        before = len([each for each in remora.process.events() if each["event"] == event])
+        remora.process.child.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(TIMEOUT):
+            while len([each for each in remora.process.events() if each["event"] == event]) == before:
+                await asyncio.sleep(0.02)
+
+    use(first)
+    async with RawBackend() as raw:
+        async with Remora(configuration(f"http://{raw.address}/mcp", listen={"tls": used.settings})) as remora:
+            async with await open_tls(remora.address, authority.client_context()) as kept:
+                assert await shown(remora) == "reload-first"
+                use(second)
+                assert await shown(remora) == "reload-first"
+                await reloaded(remora, "reloaded")
+                assert await shown(remora) == "reload-second"
+                used.certificate.write_bytes(first.certificate.read_bytes())
+                await reloaded(remora, "reload_failed")
+                assert "does not belong to the certificate" in remora.process.tail()
+                assert await shown(remora) == "reload-second"
+                assert Answer(await kept.exchange(encode(call("x"), host=remora.address))).text == "raw"

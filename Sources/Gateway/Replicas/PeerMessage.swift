@@ -45,20 +45,24 @@ enum PeerMessage {
     /// A client's retry, whole: its end-to-end fields, so that who answers it knows the client as if it had come there.
     ///
     /// - Parameters:
+    ///   - client: whose certificate it came with; nil where another replica has brought it, and has told of that.
     ///   - receiver: the replica that it goes to, and who makes a pass for it; nil within the process.
     static func retry(
-        _ retry: HTTPServerRequest, as task: PeerTask, to receiver: (name: String, pass: PeerPass)?
+        _ retry: HTTPServerRequest, as task: PeerTask, from client: HTTPServerConnection?,
+        to receiver: (name: String, pass: PeerPass)?
     ) -> HTTPMessage {
         let fields = EndToEndFields.of(retry.head.fields) { name in
             // What only the front door looks at. A pass is made here or nowhere.
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
                 || name.equalsIgnoringCase(PeerPass.field)
+                || client != nil && name.equalsIgnoringCase(PeerSubject.field)
         }
+        let subject = client?.clientSubject.map(PeerSubject.line) ?? []
         // As the client knows Remora: URLs in a challenge are made with it.
         let host = retry.head.authority.map { Array($0.bytes) }
         return message(
-            task, host: host, fields: fields.map { (Array($0.name.bytes), Array($0.value.bytes)) }, body: retry.body,
-            to: receiver)
+            task, host: host, fields: fields.map { (Array($0.name.bytes), Array($0.value.bytes)) } + subject,
+            body: retry.body, to: receiver)
     }
 
     static func cues(_ body: [UInt8], to receiver: (name: String, pass: PeerPass)) -> HTTPMessage {

@@ -136,7 +136,7 @@ package final class PeerService {
         let passage = PassThrough(
             request, to: SiblingDestination(shard: shard, loop: loop, limits: settings.head), answering: connection,
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
-        if case .failed = await passage.run(PeerMessage.retry(request, as: task, to: nil)) {
+        if case .failed = await passage.run(PeerMessage.retry(request, as: task, from: nil, to: nil)) {
             // Out of descriptors, or about to stop.
             connection.respond(HTTPResponse(status: 503, closes: true))
         }

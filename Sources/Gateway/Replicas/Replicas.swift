@@ -165,7 +165,7 @@ package final class Replicas {
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
         passage.isRefused = PeerAnswer.isGone
         passage.lastEvent = { error in PeerAnswer.lastEvent(of: retry, error) }
-        let message = PeerMessage.retry(retry, as: task, to: name.map { ($0, pass) })
+        let message = PeerMessage.retry(retry, as: task, from: client, to: name.map { ($0, pass) })
         switch await passage.run(message) {
         case .answered, .abandoned:
             return .answered(status: passage.status ?? 499, bytes: passage.responseBytes)

@@ -22,7 +22,7 @@ import Testing
                 "POST /mcp HTTP/1.1\r\nHost: front:1\r\nAuthorization: Bearer A\r\nOrigin: http://x\r\nX: 1\r\n"
                     + "Remora-Peer: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: \(body.count)\r\n\r\n"),
             body: body)
-        let message = PeerMessage.retry(retry, as: .answer(loop: 0), to: ("b", pass()))
+        let message = PeerMessage.retry(retry, as: .answer(loop: 0), from: nil, to: ("b", pass()))
         return String(decoding: message.joined, as: UTF8.self)
     }
 
