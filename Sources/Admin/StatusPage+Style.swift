@@ -29,8 +29,8 @@ extension StatusPage {
         .number{text-align:right;width:5.5rem}
         td:last-child,th:last-child{padding-right:0}
         dl+table{margin-top:.8rem}
-        code{font-family:ui-monospace,monospace;font-size:.85em;color:var(--soft)}
+        code{font-family:ui-monospace,monospace;font-size:.85em;color:var(--soft);overflow-wrap:anywhere}
         .none{color:var(--soft)}
-        @media(max-width:30rem){.about{margin-left:0;width:100%}.number{width:4.5rem}}
+        @media(max-width:30rem){.about{margin-left:0;width:100%}.number{width:3.5rem}}
         """
 }

@@ -90,12 +90,12 @@ enum StatusPage {
                 }
             return [
                 "<code>\(escaped(backend.label))</code>", state, number(backend.load),
-                "\(number(backend.connections.made)) <small>and \(number(backend.connections.failed)) failed</small>",
+                number(backend.connections.failed),
             ]
         }
         return section(
             "MCP server", aside: backends.count > 1 ? "\(backends.count) copies" : "",
-            table(["backend", "state", "load", "connections"], numbers: 2, rows))
+            table(["backend", "state", "load", "failed"], numbers: 2, rows))
     }
 
     private static func mark(_ text: String, _ look: String) -> String { "<span class=\"\(look)\">\(text)</span>" }
@@ -177,7 +177,7 @@ enum StatusPage {
         let isGood = last.reasons.isEmpty
         return cell(
             "configuration",
-            "\(isGood ? "reloaded" : "not reloaded") <small>\(number(reloads.succeeded + reloads.failed)) times read</small>",
+            "\(isGood ? "reloaded" : "not reloaded") <small>\(number(reloads.failed)) of \(number(reloads.succeeded + reloads.failed)) failed</small>",
             look: isGood ? "" : "bad")
     }
 
