@@ -18,6 +18,20 @@ struct WriteQueue {
 
     /// Offers the first parts to the kernel; returns how many bytes it took, or -1 with `errno`.
     func send(to fd: Int32) -> Int {
+        unsafe withVectors { vectors in
+            var message = unsafe msghdr()
+            unsafe message.msg_iov = vectors.baseAddress
+            unsafe message.msg_iovlen = vectors.count
+            return unsafe sendmsg(fd, &message, noSignal)
+        }
+    }
+
+    /// The same for what is no socket. SIGPIPE has to be ignored.
+    func write(to fd: Int32) -> Int {
+        unsafe withVectors { unsafe writev(fd, $0.baseAddress, Int32($0.count)) }
+    }
+
+    private func withVectors(_ body: (UnsafeMutableBufferPointer<iovec>) -> Int) -> Int {
         let offered = parts[firstPart...].prefix(WriteQueue.maxParts)
         return unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: offered.count) { vectors in
             // The arrays are kept alive and in place by `parts` during the call.
@@ -28,10 +42,7 @@ struct WriteQueue {
                     to: iovec(
                         iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
             }
-            var message = unsafe msghdr()
-            unsafe message.msg_iov = vectors.baseAddress
-            unsafe message.msg_iovlen = offered.count
-            return unsafe sendmsg(fd, &message, noSignal)
+            return unsafe body(vectors)
         }
     }
 
