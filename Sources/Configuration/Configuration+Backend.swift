@@ -1,9 +1,9 @@
 extension Configuration {
     /// The legacy MCP server that Remora stands in front of, or one of its copies.
     package struct Backend: Sendable, Equatable {
-        /// Its Streamable HTTP endpoint.
-        package var url: BackendURL
-        /// Nil where the URL is not `https`.
+        /// How it is reached.
+        package var place: Place
+        /// Nil where it is not reached by an `https` URL.
         package var tls: BackendTLS?
         /// What the hints are worth that its tools give about themselves.
         package var annotations: Annotations
@@ -13,6 +13,48 @@ extension Configuration {
         package var probeInterval: Duration
         /// Whether it may ask clients something during calls.
         package var interactive: Bool
+
+        package enum Place: Sendable, Equatable {
+            /// At a URL: its Streamable HTTP endpoint, or its event stream.
+            case url(BackendURL, Transport)
+            /// As a child for each session.
+            case command(Command)
+
+            /// Nil: it is no server at a URL.
+            var url: BackendURL? {
+                if case .url(let url, _) = self { url } else { nil }
+            }
+        }
+
+        package enum Transport: String, Sendable, CaseIterable {
+            /// It is tried.
+            case auto
+            /// Streamable HTTP (2025-03-26 and later).
+            case http
+            /// HTTP with server-sent events (2024-11-05).
+            case sse
+        }
+
+        /// A program that speaks MCP on its standard streams.
+        package struct Command: Sendable, Equatable {
+            /// The first is the program. No shell sees them.
+            package var arguments: [String]
+            /// What its environment has beside the little that every child gets.
+            package var environment: [String: String]
+            /// Where it runs; nil for where Remora runs.
+            package var directory: String?
+        }
+
+        /// Nil: it is no server at a URL.
+        package var url: BackendURL? { place.url }
+
+        /// What may be shown of it: paths, queries and arguments can hold secrets.
+        package var name: String {
+            switch place {
+            case .url(let url, _): url.origin
+            case .command(let command): "stdio:" + (command.arguments[0].split(separator: "/").last ?? "")
+            }
+        }
 
         package enum Annotations: String, Sendable, CaseIterable {
             /// A call of a tool that only reads, or that may run twice, is sent again when its answer was lost.
@@ -36,9 +78,8 @@ extension Configuration.Backend {
     /// - Parameter others: the copies before it. What concerns the server and is not given is as in the first of them.
     init?(_ section: inout Section, beside others: [Self]) {
         let first = others.first
-        // No default: a guess would send the clients' credentials to whatever listens there.
-        let url = section.required("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp")
-        tls = section.section("tls") { Configuration.BackendTLS.read(&$0, for: url) }
+        let place = Self.place(&section)
+        tls = section.section("tls") { Configuration.BackendTLS.read(&$0, for: place?.url) }
         // Asked: an upgrade of the server needs no change here then.
         era = section.value("era", .choice, default: first?.era ?? .auto)
         // A day: losses of sessions and failures tell of an upgrade sooner, and a question costs some servers a session.
@@ -48,13 +89,20 @@ extension Configuration.Backend {
         annotations = section.value("annotations", .choice, default: first?.annotations ?? .trust)
         // Most servers never ask, but nobody knows which; to be wrong costs a failed call, a session for each call is cheap.
         interactive = section.value("interactive", .boolean, default: first?.interactive ?? true)
-        guard let url else { return nil }
-        self.url = url
+        guard let place else { return nil }
+        self.place = place
+        if case .command = place, era == .modern {
+            section.refuse("era", "must not be modern with a command: what goes past the translation goes over HTTP")
+        }
         check(section, beside: others)
     }
 
     private func check(_ section: Section, beside others: [Self]) {
         guard let first = others.first else { return }
+        for place in [place, first.place] {
+            guard case .command = place else { continue }
+            return section.refuse("command", "must be alone: it is a process for each session, and needs no copy")
+        }
         if let twin = others.firstIndex(where: { $0.url == url }) {
             section.refuse("url", "must not be that of backends[\(twin)]: each copy of the server is named once")
         }
@@ -65,5 +113,36 @@ extension Configuration.Backend {
         for (key, differs) in differing where differs {
             section.refuse(key, "must be as in backends[0], since all are copies of one server: remove the line")
         }
+    }
+}
+
+extension Configuration.Backend {
+    private static func place(_ section: inout Section) -> Place? {
+        // None: it is the other way to reach a server.
+        let arguments = section.list("command", of: .argument, default: []) { arguments throws(Refusal) in
+            if arguments.first?.isEmpty == true { throw Refusal("must begin with a program") }
+        }
+        // Nothing beside what every child gets: Remora's own environment may hold secrets that are not for the server.
+        let environment = section.mapping("env", of: .variable, to: .argument)
+        // Remora's own.
+        let directory = section.value("cwd", .path(of: "directory"), default: nil)
+        // Tried: the newer way first, which costs an older server one refused request.
+        let transport = section.value("transport", .choice, default: Transport.auto)
+        if arguments.isEmpty {
+            if !environment.isEmpty { section.refuse("env", "goes with command only") }
+            if directory != nil { section.refuse("cwd", "goes with command only") }
+            // No default: a guess would send the clients' credentials to whatever listens there.
+            return section.required("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp")
+                .map { .url($0, transport) }
+        }
+        if section.value("url", .given, default: false) {
+            section.refuse("url", "must not be given with command: a server is reached in one way")
+        }
+        if transport != .auto { section.refuse("transport", "goes with url only") }
+        return .command(
+            Command(
+                arguments: arguments,
+                environment: Dictionary(environment.map { ($0.name, $0.value) }) { _, last in last },
+                directory: directory))
     }
 }

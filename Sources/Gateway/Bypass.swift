@@ -52,7 +52,7 @@ final class Bypass {
             log: log)
         cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
         path = Array(settings.path.utf8)[...]
-        backendPath = Bypass.path(of: backends.all[0])
+        backendPath = backends.overHTTP.first.map { Bypass.path(of: $0) } ?? ""
     }
 
     /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
@@ -89,7 +89,9 @@ final class Bypass {
     }
 
     private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
-        AuthorizationRoute(
+        // A command has no documents.
+        if backends.overHTTP.isEmpty { return nil }
+        return AuthorizationRoute(
             head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
             backendPath: backendPath)
     }
@@ -167,12 +169,12 @@ final class Bypass {
         while true {
             if let home { backends.enter(home) }
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
-            let backend = backends.all[index]
+            let backend = backends.overHTTP[index]
             let outcome = await pass(request, to: backend, target(backend), connection, record)
             backends.leave(index)
             tried.insert(index)
             if case .failed(let error) = outcome, error.kind == .unavailable, home == nil, backend.hasAlternative(),
-                tried.count < backends.all.count
+                tried.count < backends.overHTTP.count
             {
                 continue
             }
@@ -182,8 +184,8 @@ final class Bypass {
 
     /// Where a session is; nil where that is not known, or no such copy is configured any more.
     private func place(of session: [UInt8]) -> BackendChoice.Index? {
-        guard backends.all.count > 1, let name = affinity.place(of: session) else { return nil }
-        return backends.all.firstIndex { $0.name == name }
+        guard backends.overHTTP.count > 1, let name = affinity.place(of: session) else { return nil }
+        return backends.overHTTP.firstIndex { $0.name == name }
     }
 
     private func pass(
@@ -193,7 +195,7 @@ final class Bypass {
         let passage = PassThrough(
             request, to: backend, answering: connection, address: address(for: request.head, of: backend),
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
-        if backends.all.count > 1 {
+        if backends.overHTTP.count > 1 {
             // Before the client has the id, and may send it on another connection.
             passage.onAnswer = { [affinity] head in
                 guard let session = head.fields.first(Header.sessionID) else { return }
@@ -233,7 +235,7 @@ final class Bypass {
     func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
         guard var refusal, !refusal.fields.isEmpty else { return refusal }
         // Whichever of them it was: what is none of a copy's URLs is left alone.
-        for backend in backends.all {
+        for backend in backends.overHTTP {
             guard let address = address(for: head, of: backend) else { break }
             refusal = refusal.mappingChallenges(address.published(challenge:))
         }

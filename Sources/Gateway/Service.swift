@@ -154,7 +154,7 @@ package final class Service {
         return counts
     }
 
-    /// See `Backend.checkReachability`.
+    /// See `LegacyServer.checkReachability`.
     package func checkBackend(patience: Duration) async -> Bool {
         await gateway.checkBackend(patience: patience)
     }

@@ -1,9 +1,10 @@
 package import HTTPTransport
 package import HTTPWire
 package import Reactor
+import Translation
 
-/// A legacy server, or one of its copies, as one loop talks to it.
-package final class Backend {
+/// A legacy server that is reached over HTTP, or one of its copies.
+package final class Backend: LegacyServer {
     package struct Limits: Sendable {
         /// Bytes of one message, as a JSON body or as one event.
         package var maxMessage: Int
@@ -29,45 +30,135 @@ package final class Backend {
         }
     }
 
-    package let loop: Loop
-    package let limits: Limits
+    /// Over HTTP there are two ways to have a session.
+    package enum Transport: Sendable {
+        /// Streamable HTTP (2025-03-26 and later).
+        case http
+        /// HTTP with server-sent events (2024-11-05).
+        case sse
+    }
+
     /// ``Limits/silence``.
     let silence: Interval
     /// Path and query of the MCP endpoint.
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
     package let host: [UInt8]
-    /// What tells it from other servers. It is not to be shown: a path may hold a secret.
-    package let name: [UInt8]
-    /// What it is called where it is shown; no two copies have the same.
-    package let label: String
     /// Whether TLS is spoken there.
     package let isSecure: Bool
     package let connections: HTTPConnectionPool
-    let health = BackendHealth()
-    /// Called when an attempt to connect has ended.
-    var onAttempt: ((_ succeeded: Bool) -> Void)?
-    /// Whether another copy of the server is healthy.
-    package internal(set) var hasAlternative: () -> Bool = { false }
+    /// Which way it is to be; nil to find out.
+    private let fixedTransport: Transport?
+    /// Whether it was found to have only the older way.
+    private var isOfOldTransport = false
 
     /// - Parameters:
     ///   - label: see ``label``.
     ///   - tls: nil for plain HTTP.
     ///   - hostField: the value of `Host`.
     ///   - target: path and query.
+    ///   - transport: nil to find out.
     package init(
-        at endpoint: Endpoint, label: String, tls: ServerTLS? = nil, hostField: String, target: String, on loop: Loop,
-        limits: Limits
+        at endpoint: Endpoint, label: String, tls: ServerTLS? = nil, hostField: String, target: String,
+        transport: Transport? = nil, on loop: Loop, limits: Limits
     ) {
-        self.loop = loop
-        self.limits = limits
         silence = Interval(limits.silence)
-        self.label = label
-        name = Array("\(endpoint) \(target)".utf8)
         self.host = Array(hostField.utf8)
         isSecure = tls != nil
         self.target = Array(target.utf8)
+        fixedTransport = transport
         connections = HTTPConnectionPool(
             to: endpoint, tls: tls, on: loop, connectTimeout: limits.connect, limits: limits.head)
+        super.init(name: Array("\(endpoint) \(target)".utf8), label: label, on: loop, limits: limits)
     }
+
+    // MARK: Sessions
+
+    /// Tries the newer way first, as clients should that know only a URL (2025-11-25, basic/transports, "Backwards
+    /// Compatibility"), and remembers which it was.
+    override func open(
+        _ request: [UInt8], credentials: Credentials
+    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        switch fixedTransport {
+        case .http: return try await openStreamableHTTP(request, credentials)
+        case .sse: return try await openEventStream(request, credentials)
+        case nil: return try await openEither(request, credentials)
+        }
+    }
+
+    private func openEither(
+        _ request: [UInt8], _ credentials: Credentials
+    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        if isOfOldTransport {
+            do throws(BackendError) {
+                return try await openEventStream(request, credentials)
+            } catch {
+                guard EventStreamTransport.isNotOffered(error) else { throw error }
+                // Replaced by a newer one, perhaps.
+                isOfOldTransport = false
+            }
+        }
+        do throws(BackendError) {
+            return try await openStreamableHTTP(request, credentials)
+        } catch {
+            guard case .rejected(let status) = error.kind, [400, 404, 405].contains(status) else { throw error }
+            return try await openEventStream(request, credentials, after: error)
+        }
+    }
+
+    /// - Parameter refusal: that of the newer way, which is what counts if there is no older one.
+    private func openEventStream(
+        _ request: [UInt8], _ credentials: Credentials, after refusal: BackendError
+    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        do throws(BackendError) {
+            let opened = try await openEventStream(request, credentials)
+            isOfOldTransport = true
+            return opened
+        } catch {
+            throw EventStreamTransport.isNotOffered(error) ? refusal : error
+        }
+    }
+
+    private func openStreamableHTTP(
+        _ request: [UInt8], _ credentials: Credentials
+    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        let transport = StreamableHTTP(to: self, credentials: credentials)
+        return (transport, try await transport.open(request, credentials: credentials))
+    }
+
+    private func openEventStream(
+        _ request: [UInt8], _ credentials: Credentials
+    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        let transport = EventStreamTransport(to: self)
+        return (transport, try await transport.open(request, credentials: credentials))
+    }
+
+    // MARK: Connections
+
+    /// A new connection to the server.
+    package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+        do throws(HTTPClientError) {
+            let connection = try await connections.connect()
+            attempted(true)
+            return connection
+        } catch {
+            attempted(false)
+            throw error
+        }
+    }
+
+    override var isReached: Bool { connections.hasLiveIdle }
+
+    /// By a connection without a request, which is kept for the next.
+    override func tryToReach() async {
+        if let connection = try? await connect() { connections.putBack(connection) }
+    }
+
+    override package var connectionCounts: ConnectionCounts {
+        var counts = super.connectionCounts
+        counts.idle = connections.idleCount
+        return counts
+    }
+
+    override package func closeIdle() { connections.closeIdle() }
 }

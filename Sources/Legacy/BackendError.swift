@@ -59,8 +59,8 @@ package struct BackendError: Error, Sendable {
     package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
         case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
-        case .outcomeUnknown, .noAnswer, .rejected, .silent, .overdue:
-            BackendError(.unavailable, "\(request): \(detail)")
+        case .rejected: BackendError(.unavailable, detail)
+        case .outcomeUnknown, .noAnswer, .silent, .overdue: BackendError(.unavailable, "\(request): \(detail)")
         }
     }
 

@@ -1,4 +1,3 @@
-package import HTTPTransport
 package import Reactor
 
 /// What one loop knows of the way to the server.
@@ -50,42 +49,18 @@ final class BackendHealth {
     }
 }
 
-extension Backend {
+extension LegacyServer {
     /// For how long what is known counts as known.
     private static let freshness: Duration = .seconds(5)
 
-    /// A new connection to the server.
-    package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
-        do throws(HTTPClientError) {
-            let connection = try await connections.connect()
-            health.connected(at: loop.now)
-            onAttempt?(true)
-            return connection
-        } catch {
-            health.failed(at: loop.now)
-            onAttempt?(false)
-            throw error
-        }
-    }
-
-    package var connectionCounts: ConnectionCounts {
-        var counts = ConnectionCounts()
-        counts.idle = connections.idleCount
-        counts.made = health.made
-        counts.failed = health.failed
-        counts.last = health.last
-        return counts
-    }
-
-    /// Whether the server takes connections. What the last 5 seconds told is believed; otherwise it is tried, once for
-    /// all who ask, by a connection without a request. Without that, a server that was away would be so for ever for a
-    /// balancer that sends no calls until it is back.
+    /// Whether the server can be reached. What the last 5 seconds told is believed; otherwise it is tried, once for all who
+    /// ask. Without that, a server that was away would be so for ever for a balancer that sends no calls until it is back.
     ///
-    /// - Parameter patience: how long the answer may take. A server that has not taken the connection by then counts as
+    /// - Parameter patience: how long the answer may take. A server that has not been reached by then counts as
     ///   unreachable.
     package func checkReachability(patience: Duration) async -> Bool {
-        if let last = health.last, loop.now - last.at < Backend.freshness { return last.succeeded }
-        if connections.hasLiveIdle { return true }
+        if let last = health.last, loop.now - last.at < LegacyServer.freshness { return last.succeeded }
+        if isReached { return true }
         let gate = health.checking ?? beginCheck()
         let deadline = Deadline(on: loop)
         var isOver = false
@@ -103,7 +78,7 @@ extension Backend {
         let gate = Gate()
         health.checking = gate
         loop.spawn {
-            if let connection = try? await self.connect() { self.connections.putBack(connection) }
+            await self.tryToReach()
             self.health.checking = nil
             gate.open()
         }

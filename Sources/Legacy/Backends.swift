@@ -4,7 +4,9 @@ package import Reactor
 /// The copies of one server, as one loop reaches them: a session is opened on the one that `BackendChoice` says, and stays
 /// there.
 package final class Backends {
-    package let all: [Backend]
+    package let all: [LegacyServer]
+    /// The same, where they are reached over HTTP; else none.
+    package let overHTTP: [Backend]
     private var choice: BackendChoice
     private let trials: Deadline
 
@@ -14,8 +16,10 @@ package final class Backends {
     /// - Parameters:
     ///   - all: at least one, all on the same loop.
     ///   - first: which of them is chosen first.
-    package init(_ all: [Backend], first: Int = 0) {
+    package init(_ all: [LegacyServer], first: Int = 0) {
         self.all = all
+        overHTTP = all.compactMap { $0 as? Backend }
+        precondition(overHTTP.isEmpty || overHTTP.count == all.count, "copies that are reached in different ways")
         choice = BackendChoice(count: all.count, first: first)
         trials = Deadline(on: all[0].loop)
         trials.onExpiry = { [unowned self] in tryAgain() }
@@ -42,10 +46,10 @@ package final class Backends {
 
     package func leave(_ index: BackendChoice.Index) { choice.left(index) }
 
-    /// One that can be asked something, which is soon over.
+    /// One that can be asked something over HTTP, which is soon over.
     package func any() -> Backend {
         guard let index = choice.next() else { preconditionFailure("a server without a copy") }
-        return all[index]
+        return overHTTP[index]
     }
 
     /// The copy gave a session.
@@ -71,11 +75,11 @@ package final class Backends {
     /// Where there is only one, calls themselves try it.
     private func planTrial() { if all.count > 1 { trials.set(choice.nextTrial) } }
 
-    /// Tries copies whose pause is over by a connection without a request, so that no call pays for one that is still away.
+    /// Tries copies whose pause is over without a request, so that no call pays for one that is still away.
     private func tryAgain() {
         for index in choice.toTry(at: loop.now) {
             let backend = all[index]
-            loop.spawn { if let connection = try? await backend.connect() { backend.connections.putBack(connection) } }
+            loop.spawn { await backend.tryToReach() }
         }
         planTrial()
     }
@@ -85,7 +89,7 @@ package final class Backends {
         trials.set(nil)
         for backend in all {
             backend.onAttempt = nil
-            backend.connections.closeIdle()
+            backend.closeIdle()
         }
     }
 
@@ -99,7 +103,7 @@ package final class Backends {
         }
     }
 
-    /// Whether one of them takes connections. See `Backend.checkReachability`.
+    /// Whether one of them takes connections. See `LegacyServer.checkReachability`.
     package func checkReachability(patience: Duration) async -> Bool {
         let check = Check(waitingFor: all.count)
         for backend in all {

@@ -59,6 +59,9 @@ package class LegacyCall {
         terms.listener?.heard(notification, kind)
     }
 
+    /// Whether the server can have seen anything of it.
+    var mayHaveBeenSeen: Bool { true }
+
     /// Ends the waiting with `error` for whoever waits.
     package func fail(with error: BackendError) {
         preconditionFailure("a call without a transport")
@@ -97,6 +100,7 @@ package class LegacyCall {
     /// Closing the connection alone would not: until 2025-11-25 a disconnect is no cancellation (basic/transports).
     package final func cancel(_ error: BackendError) {
         fail(with: error)
+        guard mayHaveBeenSeen else { return }
         terms.session.cancel(id, reason: error.detail, credentials: terms.credentials)
     }
 }

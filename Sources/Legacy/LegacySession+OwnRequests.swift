@@ -41,4 +41,9 @@ extension LegacySession {
             until: .now + LegacySession.askTimeout)
         loop.spawn { _ = try? await call.answer() }
     }
+
+    /// Asks for a sign of life, on a channel that all requests share.
+    func ping() -> LegacyCall {
+        call({ ServerRequest.ping(id: $0) }, credentials: credentials, until: .now + LegacySession.askTimeout)
+    }
 }

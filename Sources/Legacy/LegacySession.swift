@@ -18,7 +18,7 @@ package final class LegacySession {
     private let maxDepth: Int
     package let handshake: Handshake
     /// Of the request that opened the session; for what the session does on its own account.
-    private let credentials: Credentials
+    let credentials: Credentials
     /// 1 was that of `initialize`.
     private var lastRequestID = 1
     private var answersUnderWay = 0
@@ -54,7 +54,8 @@ package final class LegacySession {
     var isHeardOut: Bool { isWatched || interaction != nil }
 
     private init(
-        over transport: any SessionTransport, to backend: Backend, _ handshake: Handshake, _ credentials: Credentials
+        over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake,
+        _ credentials: Credentials
     ) {
         self.transport = transport
         loop = backend.loop
@@ -72,14 +73,18 @@ package final class LegacySession {
     /// - Parameter credentials: header lines of the request that needs the session.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
-        on backend: Backend, capabilities: [UInt8], credentials: Credentials
+        on backend: LegacyServer, capabilities: [UInt8], credentials: Credentials
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
-            let transport = StreamableHTTP(to: backend, credentials: credentials)
             let request = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: Version.current)
-            let handshake = try await transport.open(request, credentials: credentials)
+            let (transport, handshake) = try await backend.open(request, credentials: credentials)
             let session = LegacySession(over: transport, to: backend, handshake, credentials)
-            try await transport.notify(Handshake.initialized, credentials: credentials)
+            do throws(BackendError) {
+                try await transport.notify(Handshake.initialized, credentials: credentials)
+            } catch {
+                transport.drop()
+                throw error
+            }
             transport.listen(for: session, credentials: credentials)
             return session
         } catch {
@@ -175,7 +180,11 @@ package final class LegacySession {
     /// Tells the server that nobody wants the answer to a request any more.
     func cancel(_ requestID: Int, reason: String, credentials: Credentials) {
         let text = ServerRequest.cancelled(requestID: requestID, reason: reason)
-        guard endsByCancellation else { return notifyInBackground(text, credentials: credentials) }
+        guard endsByCancellation else {
+            notifyInBackground(text, credentials: credentials)
+            if transport.isSequential { giveUp() }
+            return
+        }
         // The Python SDK of that time breaks a session by a cancellation, with every call in it: from then on it answers
         // 200 and a broken stream. So the others come to their end first, and new ones go elsewhere.
         postponed.append((text, credentials))
@@ -259,17 +268,19 @@ package final class LegacySession {
     func hear(_ text: [UInt8]) {
         // What is no message here belongs to nobody's call, and is dropped.
         guard let messages = try? read(text) else { return }
-        for message in messages { hear(message, on: nil, credentials: credentials) }
+        for message in messages { hear(message, on: nil) }
     }
 
     /// A notification or a request of the server. A response is dropped: nobody waits for it here.
     ///
     /// - Parameters:
     ///   - call: the one on whose account it came; nil if that cannot be told by the way it came.
-    ///   - credentials: for the answer to a request.
-    func hear(_ message: Envelope, on call: LegacyCall?, credentials: Credentials) {
+    ///   - credentials: for the answer to a request; nil for those of the handshake.
+    func hear(_ message: Envelope, on call: LegacyCall?, credentials: Credentials? = nil) {
         switch message.kind {
-        case .request: answer(message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials)
+        case .request:
+            answer(
+                message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials)
         case .notification: hear(message, on: call)
         case .response: break
         }
@@ -337,6 +348,9 @@ package final class LegacySession {
 
     /// The transport found the session gone.
     func lost() { onLoss?() }
+
+    /// No further call is to use the session, though the server may still know it.
+    func giveUp() { onGivenUp?() }
 
     /// The server can be heard again, and what was said meanwhile is lost.
     func unheard() { onGap?() }

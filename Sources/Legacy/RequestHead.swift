@@ -11,13 +11,19 @@ struct RequestHead {
     private let cookies: SessionCookies
 
     /// - Parameters:
+    ///   - target: nil for the MCP endpoint.
     ///   - revision: the negotiated one; nil before there is one.
     ///   - cookies: of the session. What is there when a request is made goes with it.
-    init(method: HTTPMethod, backend: Backend, sessionID: [UInt8]?, revision: Revision?, cookies: SessionCookies) {
+    init(
+        method: HTTPMethod, backend: Backend, target: [UInt8]? = nil, sessionID: [UInt8]?, revision: Revision?,
+        cookies: SessionCookies
+    ) {
         self.method = method
         self.cookies = cookies
         var head: [UInt8] = []
-        guard var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &head)
+        guard
+            var writer = HTTPHeadWriter(
+                method: method, target: target ?? backend.target, host: backend.host, into: &head)
         else {
             preconditionFailure("the configuration let an impossible URL through")
         }

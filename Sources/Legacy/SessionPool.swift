@@ -195,7 +195,7 @@ package final class SessionPool {
         listener: any CallListener
     ) async -> (session: LegacySession, call: LegacyCall)? {
         // Nobody here knows which copy has it; the others say that they do not know it.
-        for backend in backends.all {
+        for backend in backends.overHTTP {
             if let taken = await LegacySession.takeUp(
                 lost, session.handshake, on: backend, credentials: credentials, until: end, listener: listener)
             {

@@ -27,6 +27,9 @@ protocol SessionTransport: AnyObject {
     /// Begins to tell `session` what the server says that belongs to no request. It outlives that.
     func listen(for session: LegacySession, credentials: Credentials)
 
+    /// Whether the server does one thing after the other, so that what nobody waits for any more holds up all the rest.
+    var isSequential: Bool { get }
+
     /// Whether the server can tell something on its own account.
     func hasPushChannel() async -> Bool
 

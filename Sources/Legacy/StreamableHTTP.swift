@@ -77,7 +77,7 @@ final class StreamableHTTP: SessionTransport {
     private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
         if let refusal = BackendError.unauthorized(response) { return refusal }
         return BackendError(
-            .unavailable,
+            (400..<500).contains(response.status) ? .rejected(status: response.status) : .unavailable,
             "the server answered initialize with HTTP \(response.status) (is backends[].url its endpoint?)")
     }
 
@@ -129,6 +129,9 @@ final class StreamableHTTP: SessionTransport {
     private func head(_ method: HTTPMethod) -> RequestHead {
         RequestHead(method: method, backend: backend, sessionID: sessionID, revision: revision, cookies: cookies)
     }
+
+    /// Each request is one of HTTP.
+    var isSequential: Bool { false }
 
     // MARK: Loss
 

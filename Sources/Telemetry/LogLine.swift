@@ -70,9 +70,12 @@ package struct LogLine {
     }
 
     /// A value from elsewhere: escaped and cut.
-    package mutating func field(_ name: StaticString, _ value: String) {
+    package mutating func field(_ name: StaticString, _ value: String) { field(name, value, limit: LogLine.maxValue) }
+
+    /// - Parameter limit: bytes of the value, where it may be longer than others.
+    package mutating func field(_ name: StaticString, _ value: String, limit: Int) {
         let text = value.utf8.span
-        var end = min(text.count, LogLine.maxValue)
+        var end = min(text.count, limit)
         // Not within a character of several bytes.
         while end > 0, end < text.count, text[end] & 0xC0 == 0x80 { end -= 1 }
         append(name, valueSize: end * LogLine.maxEscaped + 2) { output in

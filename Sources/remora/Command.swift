@@ -7,6 +7,8 @@ enum Command {
     case check(ConfigurationSource)
     case demo(once: Bool)
     case keygen
+    /// What Remora starts beside itself: see `Warden`.
+    case warden
     case version
     case help
     case mistake(String)
@@ -25,9 +27,13 @@ enum Command {
         Remora lets clients of MCP 2026-07-28 use a server of an older revision.
         """
 
+    /// The command line of `warden`, with the program's name.
+    static let wardenArguments = ["remora", "--warden"]
+
     init(_ arguments: ArraySlice<String>) {
         var options = Options(arguments)
         switch arguments.first {
+        case "--warden" where arguments.count == 1: self = .warden
         case "version", "--version": self = .version
         case "help", "--help", "-h": self = .help
         case "demo":

@@ -19,6 +19,8 @@ struct Secrets: Sendable {
     let seal: Seal
     /// Names this process among all that may share a key.
     let name: String
+    /// Kills what commands have started, should this process die.
+    let wardens = WardenStart()
     /// A key of this process, where none is configured: what it sealed ends with it.
     private let ring = KeyRing([SecureRandom.bytes(KeyRing.keySize)])
 
@@ -49,11 +51,14 @@ struct Wiring: Sendable {
     let configuration: Configuration
     private let log: Log
     private let secrets: Secrets
+    /// Nil where no configuration had a command so far, or it could not be started.
+    private let warden: Warden?
 
     init(_ configuration: Configuration, secrets: Secrets, log: Log) {
         self.configuration = configuration
         self.secrets = secrets
         self.log = log
+        warden = configuration.backends[0].isReachedByHTTP ? nil : secrets.wardens.start(log)
     }
 
     // MARK: Listening
@@ -161,24 +166,29 @@ struct Wiring: Sendable {
     /// What the copies are called where they are shown; path and query may hold a secret, and so may only tell two apart by
     /// their place.
     private var labels: [String] {
-        let origins = configuration.backends.map(\.url.origin)
+        let origins = configuration.backends.map(\.name)
         return origins.enumerated().map { index, origin in
             origins.firstIndex(of: origin) == index ? origin : "\(origin)#\(index)"
         }
     }
 
-    private func backend(on loop: Loop, _ backend: Configuration.Backend, label: String) -> Backend {
-        let url = backend.url
+    private func backend(on loop: Loop, _ backend: Configuration.Backend, label: String) -> LegacyServer {
         let limits = configuration.limits
-        return Backend(
-            at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
-            tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
-            target: url.target, on: loop,
-            limits: Backend.Limits(
-                maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
-                maxDepth: limits.maxDepth,
-                silence: limits.backendIdleTimeout,
-                connect: limits.connectTimeout))
+        let backendLimits = Backend.Limits(
+            maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
+            maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout, connect: limits.connectTimeout)
+        switch backend.place {
+        case .url(let url, let transport):
+            return Backend(
+                at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
+                tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
+                target: url.target, transport: transport.known, on: loop, limits: backendLimits)
+        case .command(let command):
+            return CommandBackend(
+                running: ChildCommand(
+                    arguments: command.arguments, adding: command.environment, directory: command.directory),
+                label: label, warden: warden, on: loop, limits: backendLimits, log: log)
+        }
     }
 
     /// Of both sides: a head has no more reason to be long in an answer than in a request.
@@ -195,11 +205,13 @@ struct Wiring: Sendable {
             path: listen.path,
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
-            passesLegacyClients: listen.legacyClients == .pass, isolateBy: configuration.sessions.isolateBy,
+            passesLegacyClients: listen.legacyClients == .pass && configuration.backends[0].isReachedByHTTP,
+            isolateBy: configuration.sessions.isolateBy,
             isolatesByCertificate: configuration.sessions.isolatesByCertificate,
             publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },
             scheme: "\(scheme)",
-            era: configuration.backend.era.known, probeInterval: configuration.backend.probeInterval,
+            era: configuration.backends[0].isReachedByHTTP ? configuration.backends[0].era.known : .legacy,
+            probeInterval: configuration.backends[0].probeInterval,
             caching: CachePolicy(
                 ttlMs: Int(cache.ttl.nanoseconds / 1_000_000), scope: cache.scope == .public ? .public : .private),
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
@@ -278,6 +290,24 @@ extension Configuration.Era {
         case .auto: nil
         case .legacy: .legacy
         case .modern: .modern
+        }
+    }
+}
+
+extension Configuration.Backend {
+    /// Over HTTP clients and servers can also be joined without a translation.
+    fileprivate var isReachedByHTTP: Bool {
+        if case .url = place { true } else { false }
+    }
+}
+
+extension Configuration.Backend.Transport {
+    /// What it says; nil where it is to be tried.
+    fileprivate var known: Backend.Transport? {
+        switch self {
+        case .auto: nil
+        case .http: .http
+        case .sse: .sse
         }
     }
 }

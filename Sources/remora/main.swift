@@ -11,6 +11,8 @@ case .run(let source):
 case .check(let source):
     _ = source.load()
     Console.say("The configuration is right.")
+case .warden:
+    Warden.run()
 case .demo(let once):
     Demo.run(once: once)
 case .keygen:

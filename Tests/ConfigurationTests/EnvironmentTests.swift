@@ -21,8 +21,8 @@ import Testing
               ttl: ${TTL}
             """
         ).get()
-        #expect(configuration.backend.url.hostField == "127.0.0.1:9000")
-        #expect(configuration.backend.url.target == "/x")
+        #expect(configuration.backend.url?.hostField == "127.0.0.1:9000")
+        #expect(configuration.backend.url?.target == "/x")
         #expect(configuration.cache.ttl == .seconds(7))
     }
 

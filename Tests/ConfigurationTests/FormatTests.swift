@@ -206,3 +206,42 @@ import Testing
         #expect(Spelling.nearest(to: word, among: ["ttl", "max_head", "max_body"]) == expected)
     }
 }
+
+@Suite struct CommandTests {
+    private func read(_ backend: String) -> Result<Configuration, ConfigurationErrors> {
+        Configuration.parse(Array("backends:\n  - \(backend)\n".utf8), file: "f") { $0 == "SECRET" ? "s3cret" : nil }
+    }
+
+    @Test func aServerIsACommand() throws {
+        let configuration = try read("{command: [uvx, 'mcp server', ''], env: {TOKEN: '${SECRET}', E: ''}, cwd: /srv}")
+            .get()
+        #expect(
+            configuration.backend.place
+                == .command(
+                    .init(
+                        arguments: ["uvx", "mcp server", ""], environment: ["TOKEN": "s3cret", "E": ""],
+                        directory: "/srv")))
+        #expect(configuration.backend.url == nil)
+        #expect(configuration.backend.name == "stdio:uvx")
+        #expect(try read("{command: [/opt/x/server, --key, k]}").get().backend.name == "stdio:server")
+    }
+
+    @Test(arguments: [
+        ("{command: [x], url: http://h/}", "backends[0].url must not be given with command"),
+        ("{command: []}", "backends[0].url is missing"),
+        ("{command: ['']}", "backends[0].command must begin with a program"),
+        ("{command: x}", "backends[0].command must be a list"),
+        ("{command: [x], era: modern}", "backends[0].era must not be modern"),
+        ("{command: [x], transport: sse}", "backends[0].transport goes with url only"),
+        ("{url: http://h/, env: {A: b}}", "backends[0].env goes with command only"),
+        ("{url: http://h/, cwd: /x}", "backends[0].cwd goes with command only"),
+        ("{command: [x], env: {1A: b}}", "a name in backends[0].env must be the name of a variable"),
+        ("{command: [x], env: {'A=B': b}}", "a name in backends[0].env must be the name of a variable"),
+        ("{command: [\"x\\0\"]}", "backends[0].command[0] must not contain U+0000"),
+        ("{url: http://h/, transport: stdio}", "backends[0].transport must be one of auto, http, sse"),
+    ])
+    func refuses(_ backend: String, _ message: String) {
+        guard case .failure(let errors) = read(backend) else { return #expect(Bool(false), "\(backend)") }
+        #expect(errors.description.contains(message), "\(errors)")
+    }
+}

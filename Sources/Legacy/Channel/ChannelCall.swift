@@ -1,0 +1,104 @@
+import MCP
+import Reactor
+import Translation
+
+/// A call on a channel: its answer is told to it, by its id.
+final class ChannelCall: LegacyCall {
+    private let transport: ChannelTransport
+    private let deadline: Deadline
+    private let wakeup = Wakeup()
+    private var outcome: Result<LegacyAnswer, BackendError>?
+    /// When it fails if it has no answer.
+    private var end: Instant
+    /// The longest silence while something is expected of the server; nil for the backend's own limit.
+    private var silence: Duration?
+    /// Whether the server waits for an answer of the client, so that nothing is expected of it.
+    private var isSuspended = false
+    /// Whether it went out, or a part of it.
+    var wasSent = false
+
+    init(_ terms: Terms, on transport: ChannelTransport) {
+        self.transport = transport
+        deadline = Deadline(on: transport.loop)
+        end = terms.end
+        super.init(terms)
+        deadline.onExpiry = { [unowned self] in timedOut() }
+        expectMore()
+    }
+
+    override func answer() async throws(BackendError) -> LegacyAnswer {
+        defer {
+            deadline.set(nil)
+            transport.ended(self)
+            terms.session.ended(self)
+        }
+        while true {
+            if let outcome { return try outcome.get() }
+            if hasRoom {
+                await wakeup.wait()
+            } else {
+                // The silence is not the server's: it has to wait.
+                deadline.set(isSuspended ? nil : end)
+                await terms.listener?.room()
+                expectMore()
+                transport.roomHasChanged()
+            }
+        }
+    }
+
+    override var mayHaveBeenSeen: Bool { wasSent }
+
+    /// Whether its client has taken enough of what it was told.
+    var hasRoom: Bool { outcome != nil || terms.listener?.hasRoom != false }
+
+    /// Whether it has ended, but for whoever waits for it.
+    var isOver: Bool { outcome != nil }
+
+    private func expectMore() {
+        guard outcome == nil, !isSuspended else { return deadline.set(nil) }
+        deadline.set(min(end, transport.loop.now + (silence ?? transport.limits.silence)))
+    }
+
+    private func timedOut() {
+        let error =
+            if !wasSent {
+                BackendError(.unavailable, "the server did not take the request: it does not read")
+            } else if end <= .now {
+                BackendError(.overdue, "the call took longer than limits.request_timeout")
+            } else {
+                BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
+            }
+        fail(with: error)
+        transport.callTimedOut()
+    }
+
+    override func suspend() {
+        isSuspended = true
+        expectMore()
+    }
+
+    override func goOn(until end: Instant, silence: Duration?) {
+        isSuspended = false
+        self.end = end
+        self.silence = silence
+        expectMore()
+    }
+
+    func answered(_ answer: LegacyAnswer) { conclude(.success(answer)) }
+
+    override func hear(_ notification: Envelope, _ kind: ServerNotification) {
+        expectMore()
+        super.hear(notification, kind)
+        if !hasRoom { wakeup.signal() }
+    }
+
+    override func fail(with error: BackendError) { conclude(.failure(error)) }
+
+    private func conclude(_ outcome: Result<LegacyAnswer, BackendError>) {
+        guard self.outcome == nil else { return }
+        self.outcome = outcome
+        deadline.set(nil)
+        wakeup.signal()
+        transport.roomHasChanged()
+    }
+}

@@ -1,0 +1,260 @@
+import JSONText
+import MCP
+import Reactor
+import Translation
+
+/// What HTTP+SSE and stdio have in common: all that the server says comes on one channel, for as long as the session lasts.
+///
+/// An answer is known by its id. What else comes belongs to no call that one could tell by the way it came. The end of the
+/// channel is the end of the session.
+class ChannelTransport: SessionTransport {
+    let loop: Loop
+    let limits: Backend.Limits
+    private weak var session: LegacySession?
+    private var calls: [Int: ChannelCall] = [:]
+    /// Messages that came and were not looked at yet.
+    private var inbox: [[UInt8]] = []
+    private var heldBytes = 0
+    private var isPaused = false
+    /// Signalled when something came, or changed that it waits for.
+    private let news = Wakeup()
+    private var isProbing = false
+    private var revision: Revision?
+    /// Why the channel is over; nil while it is open.
+    private(set) var ending: BackendError?
+
+    init(on loop: Loop, limits: Backend.Limits) {
+        self.loop = loop
+        self.limits = limits
+    }
+
+    // MARK: What the subclasses do
+
+    /// Makes the channel.
+    func connect(_ credentials: Credentials) async throws(BackendError) {
+        preconditionFailure("a channel of no kind")
+    }
+
+    /// Sends a request.
+    ///
+    /// - Parameter failed: called if it turns out that no answer will come. Never called before this returns.
+    func send(
+        _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
+        failed: @escaping (BackendError) -> Void
+    ) {
+        preconditionFailure("a channel of no kind")
+    }
+
+    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        preconditionFailure("a channel of no kind")
+    }
+
+    func pauseReading() {}
+    func resumeReading() {}
+
+    /// The channel is over: give back what is held for it. Called once.
+    func tearDown() {}
+
+    /// Text came that cannot be a message.
+    func heardStrayText(_ text: [UInt8]) {}
+
+    /// How the end of the channel is told to the calls that were in it.
+    func lossOfCall(_ error: BackendError) -> BackendError {
+        error.kind == .unavailable ? BackendError(.noAnswer, error.detail) : error
+    }
+
+    // MARK: Opening
+
+    final func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake {
+        do throws(BackendError) {
+            try await connect(credentials)
+            send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [unowned self] in finish($0) }
+            let handshake = try await handshake(credentials)
+            revision = handshake.revision
+            agreed(on: handshake.revision)
+            return handshake
+        } catch {
+            finish(error)
+            throw error
+        }
+    }
+
+    /// The revision of the session.
+    func agreed(on revision: Revision) {}
+
+    private func handshake(_ credentials: Credentials) async throws(BackendError) -> Handshake {
+        let patience = Deadline(on: loop)
+        patience.onExpiry = { [unowned self] in
+            finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
+        }
+        patience.set(after: limits.silence)
+        defer { patience.set(nil) }
+        while true {
+            guard let text = await next() else { throw ending ?? BackendError(.unavailable, "the session has ended") }
+            guard isMessage(text) else {
+                heardStrayText(text)
+                continue
+            }
+            guard let message = try? Envelope(JSONDocument(text, maxDepth: limits.maxDepth)) else {
+                throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
+            }
+            if let handshake = try Handshake.from(message) { return handshake }
+            // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
+            // basic/lifecycle, "Initialization").
+            if case .request(let id, let method) = message.kind, message.document.string(method, equals: "ping") {
+                try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
+            }
+        }
+    }
+
+    final func listen(for session: LegacySession, credentials: Credentials) {
+        self.session = session
+        loop.spawn {
+            while let text = await self.next() {
+                self.dispatch(text)
+                while self.callToWaitFor != nil, self.ending == nil { await self.news.wait() }
+            }
+        }
+    }
+
+    // MARK: Receiving
+
+    /// Takes what came. Beyond `limits.streamBuffer` the server has to wait.
+    final func received(_ text: [UInt8]) {
+        inbox.append(text)
+        heldBytes += text.count
+        if heldBytes > limits.streamBuffer, !isPaused {
+            isPaused = true
+            pauseReading()
+        }
+        news.signal()
+    }
+
+    /// The next message, in the order of the wire; nil when the channel is over and all that came on it was taken.
+    private func next() async -> [UInt8]? {
+        while inbox.isEmpty {
+            if ending != nil { return nil }
+            await news.wait()
+        }
+        let text = inbox.removeFirst()
+        heldBytes -= text.count
+        if isPaused, heldBytes <= limits.streamBuffer / 2 {
+            isPaused = false
+            resumeReading()
+        }
+        return text
+    }
+
+    /// The call for whose client the server has to wait: one that reads slowly, as long as it holds up nobody else. Beside
+    /// others, it loses progress.
+    private var callToWaitFor: ChannelCall? {
+        guard calls.count == 1, let call = calls.first?.value, !call.hasRoom else { return nil }
+        return call
+    }
+
+    private func isMessage(_ text: [UInt8]) -> Bool {
+        let first = text.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: "\r") }
+        return first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
+    }
+
+    private func dispatch(_ text: [UInt8]) {
+        guard let session else { return }
+        // Programs print things. What begins like a message and is none is something else: an answer may be lost in it.
+        guard isMessage(text) else { return heardStrayText(text) }
+        guard let messages = try? session.read(text) else {
+            return finish(BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC"))
+        }
+        for message in messages {
+            guard case .response(let id, let outcome) = message.kind else {
+                session.hear(message, on: nil)
+                continue
+            }
+            guard let id, let number = message.document.integer(id), let call = calls[Int(number)] else { continue }
+            call.answered(LegacyAnswer(document: message.document, outcome: outcome))
+        }
+    }
+
+    // MARK: Calls
+
+    final func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+        let call = ChannelCall(terms, on: self)
+        if ending != nil {
+            call.fail(with: BackendError(.sessionLost, "the session has ended"))
+            return call
+        }
+        calls[terms.id] = call
+        // Who waits for a slow client no longer may.
+        news.signal()
+        send(text, for: call, credentials: terms.credentials, trace: trace) { call.fail(with: $0) }
+        return call
+    }
+
+    /// Nobody waits for the call any more.
+    final func ended(_ call: ChannelCall) {
+        calls[call.id] = nil
+        news.signal()
+    }
+
+    /// The client of a call reads again.
+    final func roomHasChanged() { news.signal() }
+
+    /// As the published SDKs of 2024-11-05 are.
+    final var isSequential: Bool { revision == .v2024_11_05 }
+
+    /// A call had no answer in time: finds out whether the server serves anything else, and lets new calls go elsewhere if
+    /// not.
+    final func callTimedOut() {
+        guard !isProbing, ending == nil, let session else { return }
+        isProbing = true
+        loop.spawn {
+            let answer = try? await session.ping().answer()
+            self.isProbing = false
+            if answer == nil { session.giveUp() }
+        }
+    }
+
+    // MARK: The end
+
+    /// The channel is over, or is to be: every call in it ends with `error`.
+    final func finish(_ error: BackendError) {
+        guard ending == nil else { return }
+        ending = error
+        let loss = lossOfCall(error)
+        // Answers that came before the end are still good.
+        if error.kind == .unavailable { drainInbox() } else { inbox = [] }
+        for call in calls.values { call.fail(with: loss) }
+        tearDown()
+        news.signal()
+        session?.lost()
+    }
+
+    private func drainInbox() {
+        let rest = inbox
+        inbox = []
+        heldBytes = 0
+        for text in rest where isMessage(text) { dispatch(text) }
+    }
+
+    func hasPushChannel() async -> Bool { true }
+
+    final var knowsPushChannel: Bool { true }
+
+    /// The channel is the session.
+    final var sessionID: [UInt8]? { nil }
+
+    final var isKept: Bool { true }
+
+    final func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool { ending == nil }
+
+    final func stopListening() {}
+
+    func end() async { finishQuietly() }
+
+    final func drop() { finishQuietly() }
+
+    /// As ``finish(_:)``, when everybody who has to know does.
+    final func finishQuietly() {
+        session = nil
+        finish(BackendError(.noAnswer, "the session has ended"))
+    }
+}

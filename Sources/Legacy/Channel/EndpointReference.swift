@@ -1,0 +1,70 @@
+/// The place that the first event of an HTTP+SSE server names for messages (2024-11-05, basic/transports, "HTTP with SSE"): a
+/// URI reference, which is resolved against the URL of the stream (RFC 3986 §5).
+enum EndpointReference {
+    /// Path and query to post to; nil for what is no reference, or leads elsewhere than to the server itself: credentials
+    /// go with each message.
+    ///
+    /// - Parameters:
+    ///   - target: path and query of the stream.
+    ///   - host: the server's `Host`.
+    ///   - isSecure: whether it is reached by `https`.
+    static func resolve(
+        _ reference: [UInt8], against target: [UInt8], host: [UInt8], isSecure: Bool
+    ) -> [UInt8]? {
+        guard !reference.isEmpty, reference.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+        var rest = reference[...]
+        if let fragment = rest.firstIndex(of: UInt8(ascii: "#")) { rest = rest[..<fragment] }
+        if let colon = schemeEnd(rest) {
+            guard rest[..<colon].map({ $0 | 0x20 }).elementsEqual((isSecure ? "https" : "http").utf8),
+                rest[colon...].starts(with: "://".utf8)
+            else { return nil }
+            rest = rest[(colon + 1)...]
+        }
+        if rest.starts(with: "//".utf8) {
+            let authority = rest.dropFirst(2)
+            let end = authority.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? authority.endIndex
+            guard canonical(authority[..<end], isSecure) == canonical(host[...], isSecure) else { return nil }
+            return absolute(authority[end...])
+        }
+        if rest.first == UInt8(ascii: "/") { return absolute(rest) }
+        let path = target.prefix { $0 != UInt8(ascii: "?") }
+        if rest.first == UInt8(ascii: "?") || rest.isEmpty { return absolute(path + rest) }
+        let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? [UInt8(ascii: "/")]
+        return absolute(folder + rest)
+    }
+
+    /// Where the scheme ends, if there is one (RFC 3986 §3.1).
+    private static func schemeEnd(_ text: ArraySlice<UInt8>) -> Int? {
+        guard let end = text.firstIndex(where: { ":/?".utf8.contains($0) }), text[end] == UInt8(ascii: ":") else {
+            return nil
+        }
+        return end
+    }
+
+    /// In lower case, without the default port.
+    private static func canonical(_ authority: ArraySlice<UInt8>, _ isSecure: Bool) -> ArraySlice<UInt8> {
+        let lower = authority.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        let port = Array((isSecure ? ":443" : ":80").utf8)
+        return lower.suffix(port.count) == port[...] ? lower.dropLast(port.count) : lower[...]
+    }
+
+    /// Without dot segments (RFC 3986 §5.2.4).
+    private static func absolute(_ text: ArraySlice<UInt8>) -> [UInt8] {
+        let query = text.firstIndex(of: UInt8(ascii: "?")) ?? text.endIndex
+        var segments: [ArraySlice<UInt8>] = []
+        var parts = text[..<query].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        if parts.first?.isEmpty == true { parts.removeFirst() }
+        for (index, part) in parts.enumerated() {
+            let isLast = index == parts.count - 1
+            if part.elementsEqual("..".utf8) {
+                _ = segments.popLast()
+                if isLast { segments.append([]) }
+            } else if part.elementsEqual(".".utf8) {
+                if isLast { segments.append([]) }
+            } else {
+                segments.append(part)
+            }
+        }
+        return [UInt8(ascii: "/")] + Array(segments.joined(separator: [UInt8(ascii: "/")])) + text[query...]
+    }
+}

@@ -1,0 +1,162 @@
+import JSONText
+import MCP
+import Reactor
+import Telemetry
+import Translation
+
+/// stdio (2025-11-25, basic/transports): a child for the session, a line for each message.
+final class StdioTransport: ChannelTransport {
+    /// How long a child may take to end after its input was closed, and again after SIGTERM. As the published SDKs do.
+    private static let patience: Duration = .seconds(2)
+    /// What a child wrote before it ended is read for this long: somebody it started may hold the pipe open.
+    private static let afterlife: Duration = .seconds(1)
+    /// Notifications and responses that wait for the child to read. A server that asks without end and reads nothing must
+    /// not fill our memory with answers.
+    private static let maxWaiting = 256
+
+    private struct Outgoing {
+        let parts: [ArraySlice<UInt8>]
+        let call: ChannelCall?
+    }
+
+    private let server: CommandBackend
+    private let log: Log
+    private var child: ChildProcess?
+    private var lines: LineDecoder
+    private var output: ChildOutput?
+    /// What the child did not read yet, but for the message that it has read a part of.
+    private var outbox: [Outgoing] = []
+    private var waitingNotifications = 0
+
+    init(to server: CommandBackend, log: Log) {
+        self.server = server
+        self.log = log
+        lines = LineDecoder(maxLine: server.limits.maxMessage)
+        super.init(on: server.loop, limits: server.limits)
+    }
+
+    // MARK: Opening
+
+    override func connect(_ credentials: Credentials) async throws(BackendError) {
+        let child = try server.start()
+        self.child = child
+        let output = ChildOutput(of: child.id, on: loop, log: log)
+        self.output = output
+        child.errors.onBytes = { output.received($0) }
+        child.errors.onEnd = { output.ended() }
+        child.errors.start()
+        child.output.onBytes = { [weak self] in self?.received($0) }
+        child.output.onEnd = { [weak self] in self?.outputEnded() }
+        child.output.start()
+        child.input.onDrained = { [weak self] in self?.flush() }
+        loop.spawn { [weak self] in
+            await child.end()
+            await self?.childEnded(child)
+        }
+    }
+
+    // MARK: Receiving
+
+    private func received(_ bytes: Span<UInt8>) {
+        var offset = 0
+        do throws(LineDecoder.TooLong) {
+            while ending == nil, let line = try lines.next(bytes, from: &offset) {
+                if !line.isEmpty { received(line) }
+            }
+        } catch {
+            finish(
+                BackendError(
+                    .outcomeUnknown,
+                    "the server wrote a line longer than limits.max_response (\(limits.maxMessage) bytes)"))
+        }
+    }
+
+    override func heardStrayText(_ text: [UInt8]) { output?.stray(text) }
+
+    override func pauseReading() { child?.output.pause() }
+
+    override func resumeReading() { child?.output.resume() }
+
+    // MARK: Sending
+
+    override func send(
+        _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
+        failed: @escaping (BackendError) -> Void
+    ) {
+        outbox.append(Outgoing(parts: StdioTransport.line(text.slices), call: call))
+        flush()
+    }
+
+    /// Returns when the message is in line. That the child reads it is not known anyway.
+    override func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        if let ending { throw ending }
+        guard waitingNotifications < StdioTransport.maxWaiting else {
+            throw BackendError(.unavailable, "the server does not read")
+        }
+        waitingNotifications += 1
+        outbox.append(Outgoing(parts: StdioTransport.line([text[...]]), call: nil))
+        flush()
+    }
+
+    /// Hands the pipe one message after the other, each when the one before was read: what is not read can still be taken
+    /// back.
+    private func flush() {
+        guard let input = child?.input else { return }
+        while input.unsentBytes == 0 || !input.isOpen, !outbox.isEmpty {
+            let next = outbox.removeFirst()
+            if next.call == nil { waitingNotifications -= 1 }
+            if next.call?.isOver == true { continue }
+            let wasTaken = input.write(next.parts)
+            next.call?.wasSent = wasTaken
+            // It has ended, which the loop has not been told of yet.
+            if !wasTaken { next.call?.fail(with: BackendError(.sessionLost, "the server does not read any more")) }
+        }
+    }
+
+    /// A message as a line: a line break outside of a string, which JSON allows and a line does not, becomes a space.
+    static func line(_ parts: [ArraySlice<UInt8>]) -> [ArraySlice<UInt8>] {
+        var line = parts.map { part in
+            guard part.contains(where: { $0 == 0x0A || $0 == 0x0D }) else { return part }
+            return part.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }[...]
+        }
+        line.append([0x0A])
+        return line
+    }
+
+    // MARK: The end
+
+    private func outputEnded() {
+        if let rest = lines.finish(), ending == nil { received(rest) }
+        // It goes, or it will not say anything any more.
+        if child?.exit == nil { loop.spawn { [weak self] in await self?.endAfterOutput() } } else { lost() }
+    }
+
+    private func endAfterOutput() async {
+        _ = await child?.waitForEnd(StdioTransport.afterlife)
+        lost()
+    }
+
+    private func childEnded(_ child: ChildProcess) async {
+        await child.output.waitForEnd(StdioTransport.afterlife)
+        lost()
+    }
+
+    private func lost() {
+        let how = child?.exit.map { " (\($0))" } ?? ", though its process runs"
+        finish(BackendError(.unavailable, "the server has ended\(how)"))
+    }
+
+    override func tearDown() {
+        outbox = []
+        guard let child else { return }
+        // Nobody looks at what it says from now on, and it must not wait for that.
+        child.output.discard()
+        server.stop(child, patience: StdioTransport.patience)
+    }
+
+    /// Returns when the child has ended.
+    override func end() async {
+        finishQuietly()
+        if let child { await child.end() }
+    }
+}

@@ -1,0 +1,84 @@
+package import Reactor
+package import Telemetry
+import Translation
+
+/// A legacy server that is started as a command, once for each session, and spoken to over stdio.
+package final class CommandBackend: LegacyServer {
+    /// Between two starts after one that led to no session; doubled by each.
+    private static let pauses: ClosedRange<Duration> = .milliseconds(100) ... .seconds(30)
+
+    private let command: ChildCommand
+    private let warden: Warden?
+    private let log: Log
+    private var pause = CommandBackend.pauses.lowerBound
+    /// Before this there is no new start.
+    private var earliest: Instant?
+
+    package init(
+        running command: ChildCommand, label: String, warden: Warden?, on loop: Loop, limits: Backend.Limits, log: Log
+    ) {
+        self.command = command
+        self.warden = warden
+        self.log = log
+        super.init(name: Array(command.arguments.joined(separator: " ").utf8), label: label, on: loop, limits: limits)
+    }
+
+    override func open(
+        _ request: [UInt8], credentials: Credentials
+    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        if let earliest, loop.now < earliest {
+            throw BackendError(
+                .unavailable,
+                "\(command.name) led to no session, and is started again in a while; its output is in the log")
+        }
+        let transport = StdioTransport(to: self, log: log)
+        do throws(BackendError) {
+            let handshake = try await transport.open(request, credentials: credentials)
+            earliest = nil
+            pause = CommandBackend.pauses.lowerBound
+            attempted(true)
+            return (transport, handshake)
+        } catch {
+            attempted(false)
+            earliest = loop.now + pause
+            pause = min(pause * 2, CommandBackend.pauses.upperBound)
+            throw error
+        }
+    }
+
+    /// Starts a child.
+    func start() throws(BackendError) -> ChildProcess {
+        do throws(SystemError) {
+            let child = try ChildProcess.start(command, on: loop, warden: warden)
+            log.write(.debug, "server_started") { $0.field("pid", Int(child.id)) }
+            return child
+        } catch {
+            throw BackendError(
+                .unavailable, "\(command.name) cannot be started: \(error); check backends[].command and backends[].cwd"
+            )
+        }
+    }
+
+    /// Has a child end, and says so.
+    func stop(_ child: ChildProcess, patience: Duration) {
+        let wasRunning = child.exit == nil
+        loop.spawn { [log] in
+            await child.stop(patience: patience)
+            // By itself, with an error: somebody wants to know.
+            let isCrash = !wasRunning && child.exit != .status(0)
+            log.write(isCrash ? .warning : .debug, "server_ended") { entry in
+                entry.field("pid", Int(child.id))
+                entry.field("how", child.exit.map { "\($0)" } ?? "")
+            }
+            // Whoever left the child's group may hold the pipes open.
+            await child.errors.waitForEnd(patience)
+            child.errors.close()
+            child.output.close()
+        }
+    }
+
+    /// Whether the program is there: more would be a session.
+    override func tryToReach() async {
+        attempted(command.isRunnable)
+    }
+}
