@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from harness import lab as lab_server
 from harness import schema
+from harness.lab import AnyLab
 from harness.processes import Process, venv
 
 
@@ -44,25 +43,13 @@ async def lab_json(anyio_backend: str) -> AsyncIterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session", params=itertools.product(lab_server.VERSIONS, ["sse", "json"]), ids="-".join)
-async def any_lab(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[AnyLab]:
-    """A server of each legacy revision, in each of the two forms of an answer."""
-    version, form = request.param
-    async for address in _lab(*(["--json"] if form == "json" else []), version=version):
-        yield AnyLab(version, form, address)
-
-
-@dataclass
-class AnyLab:
-    version: str
-    """Of the SDK."""
-    form: str
-    """Of its answers: `sse` or `json`."""
-    address: str
-
-    @property
-    def revision(self) -> str:
-        return lab_server.VERSIONS[self.version]
+@pytest.fixture(scope="session", params=lab_server.HTTP, ids="-".join)
+async def any_lab(
+    request: pytest.FixtureRequest, anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[AnyLab]:
+    """A server of each legacy revision over Streamable HTTP, in each of the two forms of an answer."""
+    async for it in lab_server.any_lab(*request.param, tmp_path_factory.mktemp("lab")):
+        yield it
 
 
 async def _published(program: str, *options: str) -> AsyncIterator[str]:

@@ -6,13 +6,14 @@ Only Remora's side is judged. What the test's client or the backend sends may be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import http1, schema
-from .tap import Recording
+from .recording import Recording
 
 PREFIX = "io.modelcontextprotocol/"
 _STATUS_OF_CODE = {-32700: 400, -32020: 400, -32021: 400, -32022: 400}
@@ -70,13 +71,22 @@ class Exchange:
         return _json_or_none(self.request.body) if self.request is not None else None
 
     @property
+    def endpoint(self) -> str | None:
+        """Where the messages of a session of 2024-11-05 are posted, if this response is its stream."""
+        response = self.response or self.unfinished
+        if response is None or response.media_type != "text/event-stream":
+            return None
+        named = [event.data for event in http1.events(response.body) if event.name == "endpoint"]
+        return named[0] if named else None
+
+    @property
     def messages(self) -> list[Any]:
         """The JSON-RPC messages of the response, also of one that was cut off after them."""
         response = self.response or self.unfinished
         if response is None:
             return []
         if response.media_type == "text/event-stream":
-            return [loads(event.data) for event in http1.events(response.body) if event.data]
+            return [loads(event.data) for event in http1.events(response.body) if event.data and event.name != "endpoint"]
         message = _json_or_none(response.body)
         return [] if message is None else [message]
 
@@ -282,14 +292,14 @@ async def back(recordings: list[Recording], host: str) -> Audit:
 
 def _learn(sessions: dict[str | None, _Session], exchange: Exchange) -> None:
     message = exchange.message
-    if not isinstance(message, dict) or message.get("method") != "initialize":
-        return
     response = exchange.response or exchange.unfinished
     if response is None:
         return
     try:
+        session = exchange.endpoint or response.header("mcp-session-id")
+        if not exchange.endpoint and (not isinstance(message, dict) or message.get("method") != "initialize"):
+            return
         results = [each["result"] for each in exchange.messages if "result" in each]
-        session = response.header("mcp-session-id")
     except (ValueError, TypeError, KeyError, http1.Malformed):
         return
     if results and results[0].get("protocolVersion") in schema.LEGACY:
@@ -309,11 +319,15 @@ def _back_request(
     for name in ("origin", "mcp-method", "mcp-name"):
         if request.header(name) is not None:
             audit.add(where, f"header {name} reaches the backend")
+    if request.target in sessions:  # Of 2024-11-05, whose session is a place.
+        session_id, session = request.target, sessions[request.target]
     if method == "initialize":
-        if session_id is not None:
+        if session_id is not None and session_id != request.target:
             audit.add(where, "initialize inside a session")
-    elif session is None:
+    elif session is None and not (request.method == "GET" and exchange.endpoint):
         audit.add(where, f"no such session: {session_id!r}")
+    elif session is None:
+        pass
     else:
         version = request.header("mcp-protocol-version")
         if session.revision >= "2025-06-18" and version != session.revision:
@@ -328,14 +342,18 @@ def _back_request(
 
 
 def _back_post(audit: Audit, where: str, request: http1.Message, session: _Session | None) -> None:
-    audit.checked += 1
     if request.media_type != "application/json":
         audit.add(where, f"Content-Type {request.media_type!r}")
     accepted = {part.split(";")[0].strip() for part in (request.header("accept") or "").split(",")}
     if not {"application/json", "text/event-stream"} <= accepted:
         audit.add(where, f"Accept {sorted(accepted)}")
+    _back_message(audit, where, request.body, session)
+
+
+def _back_message(audit: Audit, where: str, text: str | bytes, session: _Session | None) -> None:
+    audit.checked += 1
     try:
-        message = loads(request.body)
+        message = loads(text)
     except ValueError as error:
         audit.add(where, f"not JSON: {error}")
         return
@@ -352,6 +370,28 @@ def _back_post(audit: Audit, where: str, request: http1.Message, session: _Sessi
         if message["id"] in session.ids:
             audit.add(where, f"request id {message['id']!r} is used twice in a session")
         session.ids.add(message["id"])
+
+
+def pipe(lines: list[dict[str, Any]]) -> Audit:
+    """What Remora wrote to the standard input of legacy servers, as servers/stdio_tap.py saw it."""
+    audit = Audit()
+    sessions: dict[int, _Session] = {}
+    for entry in lines:
+        if entry["side"] == "server":
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                result = json.loads(entry["text"])["result"]
+                if result.get("protocolVersion") in schema.LEGACY and "serverInfo" in result:
+                    sessions[entry["session"]] = _Session(result["protocolVersion"])
+    for entry in lines:
+        if entry["side"] == "client":
+            _pipe_line(audit, entry["text"], f"to process {entry['session']}", sessions.get(entry["session"]))
+    return audit
+
+
+def _pipe_line(audit: Audit, text: str, where: str, session: _Session | None) -> None:
+    if not text.endswith("\n") or "\r" in text:
+        audit.add(where, "not one line")
+    _back_message(audit, where, text, session)
 
 
 def _back_params(audit: Audit, where: str, message: Any) -> None:

@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .http1 import TIMEOUT, Connection
 from .processes import SERVERS, Process, venv
+from .ways import OldTransport, Stdio, Way
 
-VERSIONS = {"1.30.0": "2025-11-25", "1.12.4": "2025-06-18", "1.9.4": "2025-03-26"}
+VERSIONS = {"1.30.0": "2025-11-25", "1.12.4": "2025-06-18", "1.9.4": "2025-03-26", "1.2.1": "2024-11-05"}
 """Versions of the SDK that it runs on, and the newest revision that each speaks."""
+
+HTTP = list(itertools.product(["1.30.0", "1.12.4", "1.9.4"], ["sse", "json"]))
+"""Versions over Streamable HTTP, in each of the two forms of an answer."""
+
+CHANNELS = list(itertools.product(["1.30.0", "1.2.1"], ["http+sse", "stdio"]))
+"""Versions over what has one channel for everything."""
+
+OPTIONS = {"json": ["--json"], "http+sse": ["--sse"]}
+
+
+@dataclass
+class AnyLab:
+    """A server for the common cases."""
+
+    version: str
+    """Of the SDK."""
+    form: str
+    """Of its answers, `sse` or `json`; or how it is reached otherwise, `http+sse` or `stdio`."""
+    address: str
+    """Where its record is, and where it listens if it does."""
+    way: Way
+    """How Remora reaches it."""
+
+    @property
+    def revision(self) -> str:
+        return VERSIONS[self.version]
+
+    @property
+    def does_one_after_the_other(self) -> bool:
+        """That SDK looks at a message when it is done with the one before."""
+        return self.version == "1.2.1"
+
+
+async def any_lab(version: str, form: str, directory: Path) -> AsyncIterator[AnyLab]:
+    """One that runs, in a directory of its own."""
+    if form == "stdio":
+        record = directory / "record"
+        record.touch()
+        command = [venv(f"legacy-{version}"), str(SERVERS / "lab.py"), "--stdio", "--record", str(record)]
+        yield AnyLab(version, form, f"file:{record}", Stdio(command, directory))
+        return
+    async with await start(version, *OPTIONS.get(form, [])) as process:
+        yield AnyLab(version, form, await address(process), OldTransport() if form == "http+sse" else Way())
+        if form != "http+sse":  # The oldest version waits for ever for streams that have ended.
+            await process.stop()
 
 
 async def start(version: str = "1.30.0", *options: str) -> Process:
@@ -50,10 +99,20 @@ class Lab:
 
 
 async def record(address: str) -> dict[str, Any]:
-    """What the server at an address says of itself."""
+    """What the server at an address says of itself, or those that wrote into a file."""
+    if address.startswith("file:"):
+        return recorded(Path(address.removeprefix("file:")))
     async with await Connection.open(address) as connection:
         answer = await connection.exchange(f"GET /record HTTP/1.1\r\nHost: {address}\r\n\r\n".encode(), "GET")
     return json.loads(answer.body)
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {"methods": {}, "tools": {}, "ends": {}, "sessions": {}}
+    for line in path.read_text().splitlines():
+        kind, name, change = json.loads(line)
+        found[kind][name] = found[kind].get(name, 0) + change
+    return {**found, "sessions": found["sessions"].get("", 0)}
 
 
 async def ends(address: str, what: str) -> int:

@@ -40,12 +40,16 @@ def yaml(value: Any, indent: int = 0) -> str:
     return "".join(lines)
 
 
-def configuration(*backends: str, server: Mapping[str, Any] | None = None, **changes: Any) -> str:
-    """The text of a configuration: the defaults above, these backends with more keys, and a test's changes.
+def configuration(
+    *backends: str | Mapping[str, Any], server: Mapping[str, Any] | None = None, **changes: Any
+) -> str:
+    """The text of a configuration: the defaults above, these backends (a URL, or the keys that say how else it is reached)
+    with more keys, and a test's changes.
 
     Servers are legacy ones unless a test says otherwise: what finds out about that would count among their requests.
     """
-    entries = [{"url": url, "era": "legacy", **(server or {})} for url in backends]
+    places = [{"url": each} if isinstance(each, str) else each for each in backends]
+    entries = [{**place, "era": "legacy", **(server or {})} for place in places]
     return yaml(merged({**DEFAULTS, "backends": entries}, changes))
 
 
@@ -55,6 +59,8 @@ class Remora:
     def __init__(self, text: str) -> None:
         self.text = text
         self.address = ""
+        self.ended_as_wanted = False
+        """Whether a test has ended it by its own means."""
         self._directory = tempfile.TemporaryDirectory(prefix="remora-test-")
         self.path = Path(self._directory.name) / "remora.yaml"
         self.path.write_text(text)
@@ -77,7 +83,7 @@ class Remora:
     async def __aexit__(self, kind: object, *_: object) -> None:
         try:
             status = await self.process.stop()
-            if kind is None:
+            if kind is None and not self.ended_as_wanted:
                 assert status == 0, f"remora ended with {status}:\n{self.process.tail()}"
         finally:
             self._directory.cleanup()

@@ -13,13 +13,13 @@ from .http1 import TIMEOUT
 from .modern import Client
 from .remora import Remora, configuration, merged
 from .tap import Tap
-from .ways import Way
+from .ways import LineTap, Way
 
 
 class Stack:
     """The running parts. `client` is a connection through the front tap."""
 
-    def __init__(self, remora: Remora, front: Tap, back: Tap) -> None:
+    def __init__(self, remora: Remora, front: Tap, back: Tap | LineTap) -> None:
         self.remora, self.front, self.back = remora, front, back
         self.client = Client(front.address)
 
@@ -30,11 +30,11 @@ class Stack:
 
     async def backend_messages(self, method: str | None = None) -> list[dict[str, Any]]:
         """The JSON-RPC messages that reached the backend so far; only those of one method, if one is given."""
-        found = [each.message for each in await self.backend_exchanges() if isinstance(each.message, dict)]
+        found = [each for each in await self.back.messages() if isinstance(each, dict)]
         return [message for message in found if method is None or message.get("method") == method]
 
     async def backend_exchanges(self) -> list[audit.Exchange]:
-        return [each for recording in self.back.recordings for each in await audit.exchanges(recording)]
+        return await self.back.exchanges()
 
     async def backend_methods(self, http: str) -> int:
         """How many requests with this HTTP method reached the backend."""
@@ -79,7 +79,7 @@ async def stack(
         if judge_front:
             (await audit.front(front.recordings)).raise_if_any()
         if judge_back:
-            (await audit.back(back.recordings, way.host(back.address))).raise_if_any()
+            (await back.judge(way.host(back.address))).raise_if_any()
 
 
 @contextlib.asynccontextmanager

@@ -9,28 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Side = Literal["client", "server"]
-
-
-@dataclass
-class Recording:
-    """One connection: what each side sent."""
-
-    number: int
-    client: bytearray = field(default_factory=bytearray)
-    server: bytearray = field(default_factory=bytearray)
-    chunks: list[tuple[Side, bytes]] = field(default_factory=list)
-    """The same bytes in the order they were seen."""
-    finished: bool = False
-    """Whether both sides have closed."""
-
-    def add(self, side: Side, data: bytes) -> None:
-        getattr(self, side).extend(data)
-        self.chunks.append((side, data))
+from . import audit
+from .recording import Recording, Side
 
 
 async def connect(address: str, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -59,6 +42,21 @@ class Tap:
         self.recordings: list[Recording] = []
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def exchanges(self) -> list[audit.Exchange]:
+        return [each for recording in self.recordings for each in await audit.exchanges(recording)]
+
+    async def messages(self) -> list[Any]:
+        """The JSON of each request so far."""
+        return [each.message for each in await self.exchanges()]
+
+    async def answers(self) -> list[Any]:
+        """The messages of the server so far."""
+        return [message for each in await self.exchanges() for message in each.messages]
+
+    async def judge(self, host: str) -> audit.Audit:
+        """Judges what Remora sent to a server that it knows under `host`."""
+        return await audit.back(self.recordings, host)
 
     async def __aenter__(self) -> Tap:
         if self._socket is not None:

@@ -1,9 +1,11 @@
-"""A legacy MCP server for the tests, on the published Python SDK (mcp 1.30.0, 1.12.4 and 1.9.4): Streamable HTTP with
-sessions.
+"""A legacy MCP server for the tests, on the published Python SDK (mcp 1.30.0, 1.12.4, 1.9.4 and 1.2.1): Streamable HTTP
+with sessions, HTTP+SSE, or stdio.
 
-    lab.py [--json] [--port PORT] [--ledger FILE]
+    lab.py [--json | --sse] [--port PORT] [--ledger FILE]
+    lab.py --stdio [--record FILE] [--ledger FILE]
 
-It listens on a port from the system, unless one is given, and prints {"event":"listening","address":"127.0.0.1:PORT"}.
+With --stdio it serves one session on its standard streams, and what `/record` would tell goes into a file, a line an
+event, which several may share. Otherwise it listens on a port from the system, unless one is given, and prints {"event":"listening","address":"127.0.0.1:PORT"}.
 The path is /mcp. Answers are event streams, or JSON documents with --json. `GET /record` tells what the server has been
 asked for, and what became of its slow calls. The tool `book` writes to the ledger before it does anything else.
 """
@@ -11,11 +13,16 @@ asked for, and what became of its slow calls. The tool `book` writes to the ledg
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
+import inspect
+import io
 import json
 import os
 import socket
+import sys
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,20 +30,20 @@ import anyio
 import mcp.types as types
 import uvicorn
 from mcp.server.lowlevel import Server
-from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.session import ServerSession
 from mcp.shared.exceptions import McpError
-from mcp.shared.message import ServerMessageMetadata
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 EXACT = {"z": 12345678901234567890123, "a": 1.0, "é": "\u00e9\u2028\U0001f41f", "m": {"b": 1, "a": 2}, "e": 1e-7}
 """What the tool `exact` answers. The SDK writes the JSON anew: raw.py is for exact bytes."""
 
-PAGE = 10
-"""Resources on one page."""
+PAGE = 10 if hasattr(types, "ToolAnnotations") else 1000
+"""Resources on one page. The oldest version loses the cursor of a request: there is one page."""
 
-server: Server[Any, Any] = Server("lab", version="1.0", instructions="A server for tests.")
+HAS_INSTRUCTIONS = "instructions" in inspect.signature(Server).parameters
+
+server: Any = Server("lab", version="1.0", **({"instructions": "A server for tests."} if HAS_INSTRUCTIONS else {}))
 counters: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 kept: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """What each session was told by the tool `keep`."""
@@ -44,8 +51,23 @@ kept: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 ends: Counter[str] = Counter()
 """What became of calls of `slow`: `started`, and then `finished` or `cancelled`."""
 
+recording: int | None = None
+"""A descriptor to append events to."""
+
+
+def note(kind: str, name: str, change: int = 1) -> None:
+    """Something happened that `record` of the harness counts."""
+    if kind == "ends":
+        ends[name] += change
+    if recording is not None:
+        os.write(recording, json.dumps([kind, name, change]).encode() + b"\n")
+
+
 ledger: int | None = None
 """A descriptor to append to."""
+
+HAS_HINTS = hasattr(types, "ToolAnnotations")
+"""Annotations of tools came with 2025-03-26."""
 
 HAS_STRUCTURE = "structuredContent" in types.CallToolResult.model_fields
 """Titles, output schemas and structured results came with 2025-06-18."""
@@ -74,7 +96,7 @@ TOOLS = [
             if HAS_STRUCTURE
             else {}
         ),
-        annotations=types.ToolAnnotations(readOnlyHint=True, idempotentHint=True),
+        **({"annotations": types.ToolAnnotations(readOnlyHint=True, idempotentHint=True)} if HAS_HINTS else {}),
     ),
     tool("exact", "Numbers and strings that are easily spoilt."),
     tool("counter", "Counts the calls of this session."),
@@ -156,15 +178,15 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
             return text(arguments["id"])
         case "slow":
             steps = arguments.get("steps", 1)
-            ends["started"] += 1
+            note("ends", "started")
             try:
                 for step in range(1, steps + 1):
                     await anyio.sleep(arguments.get("seconds", 0.1) / steps)
                     await tell(step, steps, f"step {step}", logs=arguments.get("logs", False))
             except anyio.get_cancelled_exc_class():
-                ends["cancelled"] += 1
+                note("ends", "cancelled")
                 raise
-            ends["finished"] += 1
+            note("ends", "finished")
             return text(f"done after {steps}")
         case "big":
             return text("x" * 1024 * arguments.get("kib", 1))
@@ -174,7 +196,8 @@ async def call_tool(name: str, arguments: dict[str, Any]) -> Any:
             raise RuntimeError("crashed")
         case "meta":
             meta = context.meta.model_dump(mode="json", exclude_none=True) if context.meta is not None else {}
-            headers = dict(context.request.headers) if context.request is not None else {}
+            request = getattr(context, "request", None)
+            headers = dict(request.headers) if request is not None else {}
             return text(json.dumps({"meta": meta, "headers": headers}))
         case "ask":
             return text(json.dumps(await ask_in_turn(arguments)))
@@ -190,9 +213,24 @@ async def tell(step: int, steps: int, what: str, *, logs: bool) -> None:
     context = server.request_context
     if context.meta is not None and context.meta.progressToken is not None:
         token, request = context.meta.progressToken, str(context.request_id)
-        await context.session.send_progress_notification(token, step, steps, what, request)
+        await context.session.send_progress_notification(*fitting(SEND_PROGRESS, token, step, steps, what, request))
     if logs:
-        await context.session.send_log_message("info", what, "lab", context.request_id)
+        await context.session.send_log_message(*fitting(SEND_LOG, "info", what, "lab", context.request_id))
+
+
+SEND_PROGRESS = inspect.signature(ServerSession.send_progress_notification)
+SEND_LOG = inspect.signature(ServerSession.send_log_message)
+
+
+def fitting(signature: inspect.Signature, *arguments: Any) -> tuple[Any, ...]:
+    """As many of them as this version takes."""
+    return arguments[: len(signature.parameters) - 1]
+
+
+def failure(**error: Any) -> McpError:
+    found = McpError(types.ErrorData(**error))
+    found.error = types.ErrorData(**error)  # The oldest version's has nothing but its type.
+    return found
 
 
 # Questions.
@@ -203,6 +241,8 @@ answered: Counter[str] = Counter()
 
 async def ask(kind: str, *, get: bool, message: str = "?") -> Any:
     """Asks the client, on the stream of the request or on the GET stream, and returns its result."""
+    from mcp.shared.message import ServerMessageMetadata
+
     context = server.request_context
     related = None if get else context.request_id
     metadata = ServerMessageMetadata(related_request_id=related) if related is not None else None
@@ -281,11 +321,11 @@ _call_tool = server.request_handlers[types.CallToolRequest]
 async def call_tool_or_error(request: types.CallToolRequest) -> types.ServerResult:
     if request.params.name == "rpc_error":
         chosen = request.params.arguments or {}
-        raise McpError(types.ErrorData(**{"code": -32000, "message": "an error of the server", **chosen}))
+        raise failure(**{"code": -32000, "message": "an error of the server", **chosen})
     if request.params.name == "gated":
         missing = pages_to_visit((request.params.arguments or {}).get("pages", 1))
         if missing:
-            raise McpError(types.ErrorData(code=-32042, message="Visit first.", data={"elicitations": missing}))
+            raise failure(code=-32042, message="Visit first.", data={"elicitations": missing})
         return types.ServerResult(types.CallToolResult(content=[types.TextContent(type="text", text="gated")]))
     return await _call_tool(request)
 
@@ -294,7 +334,8 @@ server.request_handlers[types.CallToolRequest] = call_tool_or_error
 
 
 async def list_resources(request: types.ListResourcesRequest) -> types.ServerResult:
-    start = int(request.params.cursor) if request.params and request.params.cursor else 0
+    cursor = getattr(request.params, "cursor", None)
+    start = int(cursor) if cursor else 0
     named = ["text", "blob", "missing", *(f"item/{number}" for number in range(22))]
     resources = [
         types.Resource(uri=f"lab:///{name}", name=name, mimeType="text/plain")  # type: ignore[arg-type]
@@ -308,23 +349,36 @@ async def list_resources(request: types.ListResourcesRequest) -> types.ServerRes
 server.request_handlers[types.ListResourcesRequest] = list_resources
 
 
-@server.list_resource_templates()
-async def list_resource_templates() -> list[types.ResourceTemplate]:
-    return [types.ResourceTemplate(uriTemplate="lab:///item/{number}", name="item", description="One item.")]
+async def list_resource_templates(_: types.ListResourceTemplatesRequest) -> types.ServerResult:
+    templates = [types.ResourceTemplate(uriTemplate="lab:///item/{number}", name="item", description="One item.")]
+    return types.ServerResult(types.ListResourceTemplatesResult(resourceTemplates=templates))
 
 
-@server.read_resource()
-async def read_resource(uri: Any) -> list[ReadResourceContents]:
+# The oldest version has no decorator for it.
+server.request_handlers[types.ListResourceTemplatesRequest] = list_resource_templates
+
+
+async def read_resource(request: types.ReadResourceRequest) -> types.ServerResult:
+    uri = request.params.uri
+    contents: Any
     match str(uri).removeprefix("lab:///"):
         case "text":
-            return [ReadResourceContents("Tëxt\n", "text/plain")]
+            contents = types.TextResourceContents(uri=uri, text="Tëxt\n", mimeType="text/plain")
         case "blob":
-            return [ReadResourceContents(bytes(range(256)), "application/octet-stream")]
+            blob = base64.b64encode(bytes(range(256))).decode()
+            contents = types.BlobResourceContents(uri=uri, blob=blob, mimeType="application/octet-stream")
         case "asks":
-            return [ReadResourceContents(json.dumps(await ask("elicitation", get=False)), "application/json")]
+            text = json.dumps(await ask("elicitation", get=False))
+            contents = types.TextResourceContents(uri=uri, text=text, mimeType="application/json")
         case name if name.startswith("item/"):
-            return [ReadResourceContents(name, "text/plain")]
-    raise McpError(types.ErrorData(code=-32002, message="Resource not found", data={"uri": str(uri)}))
+            contents = types.TextResourceContents(uri=uri, text=name, mimeType="text/plain")
+        case _:
+            raise failure(code=-32002, message="Resource not found", data={"uri": str(uri)})
+    return types.ServerResult(types.ReadResourceResult(contents=[contents]))
+
+
+# The oldest version's decorator spells base64 in another way.
+server.request_handlers[types.ReadResourceRequest] = read_resource
 
 
 @server.list_prompts()
@@ -340,7 +394,7 @@ async def get_prompt(name: str, arguments: dict[str, str] | None) -> types.GetPr
         content = types.TextContent(type="text", text=answer)
         return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=content)])
     if name != "greet":
-        raise McpError(types.ErrorData(code=-32602, message=f"Unknown prompt: {name}"))
+        raise failure(code=-32602, message=f"Unknown prompt: {name}")
     content = types.TextContent(type="text", text=f"Hello, {(arguments or {}).get('name', 'you')}!")
     message = types.PromptMessage(role="user", content=content)
     return types.GetPromptResult(description="A greeting.", messages=[message])
@@ -355,8 +409,8 @@ async def complete(ref: Any, argument: types.CompletionArgument, context: Any = 
 class Recorder:
     """Counts what arrives, before the SDK sees it."""
 
-    def __init__(self, app: ASGIApp, manager: StreamableHTTPSessionManager) -> None:
-        self.app, self.manager = app, manager
+    def __init__(self, app: ASGIApp, sessions: Callable[[], int]) -> None:
+        self.app, self.sessions = app, sessions
         self.http: Counter[str] = Counter()
         self.methods: Counter[str] = Counter()
         self.tools: Counter[str] = Counter()
@@ -365,10 +419,8 @@ class Recorder:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if scope["path"] == "/record":
-            # Some versions keep those that were deleted.
-            sessions = sum(not each._terminated for each in self.manager._server_instances.values())
             counts = {"http": self.http, "methods": self.methods, "tools": self.tools, "ends": ends}
-            record = {**counts, "sessions": sessions, "answered": answered}
+            record = {**counts, "sessions": self.sessions(), "answered": answered}
             return await JSONResponse(record)(scope, receive, send)
         self.http[scope["method"]] += 1
         body = b""
@@ -395,32 +447,114 @@ class Recorder:
 
 
 async def main() -> None:
+    global ledger, recording
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true", help="answer with JSON documents")
+    parser.add_argument("--sse", action="store_true", help="speak HTTP+SSE")
+    parser.add_argument("--stdio", action="store_true", help="serve one session on the standard streams")
     parser.add_argument("--port", type=int, default=0, help="listen here, and not on a port from the system")
+    parser.add_argument("--record", help="the file that events are appended to")
     parser.add_argument("--ledger", help="the file that `book` appends to")
     options = parser.parse_args()
     if options.ledger:
-        global ledger
         ledger = os.open(options.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    manager = StreamableHTTPSessionManager(app=server, json_response=options.json)
+    if options.record:
+        recording = os.open(options.record, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    if options.stdio:
+        return await on_stdio()
+    async with contextlib.AsyncExitStack() as running:
+        app, sessions = over_sse() if options.sse else await over_streamable_http(options.json, running)
+        # With the protocol named, asyncio turns Nagle's delay off; else each answer would wait 40 ms for an
+        # acknowledgment.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # The port of one that was killed.
+        listener.bind(("127.0.0.1", options.port))
+        listener.listen(2048)  # Before it is told of: uvicorn would do it later.
+        address = "{}:{}".format(*listener.getsockname())
+        config = uvicorn.Config(
+            Recorder(app, sessions), log_level="warning", lifespan="off", timeout_graceful_shutdown=1
+        )
+        print(json.dumps({"event": "listening", "address": address}), flush=True)
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await JSONResponse({"error": "not found"}, status_code=404)(scope, receive, send)
+
+
+async def over_streamable_http(
+    prefers_json: bool, running: contextlib.AsyncExitStack
+) -> tuple[ASGIApp, Callable[[], int]]:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    manager = StreamableHTTPSessionManager(app=server, json_response=prefers_json)
+    await running.enter_async_context(manager.run())
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/mcp":
             await manager.handle_request(scope, receive, send)
-        elif scope["type"] == "http":
-            await JSONResponse({"error": "not found"}, status_code=404)(scope, receive, send)
+        else:
+            await not_found(scope, receive, send)
 
-    # With the protocol named, asyncio turns Nagle's delay off; else each answer would wait 40 ms for an acknowledgment.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # The port of one that was killed.
-    listener.bind(("127.0.0.1", options.port))
-    listener.listen(2048)  # Before it is told of: uvicorn would do it later.
-    address = "{}:{}".format(*listener.getsockname())
-    config = uvicorn.Config(Recorder(app, manager), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-    async with manager.run():
-        print(json.dumps({"event": "listening", "address": address}), flush=True)
-        await uvicorn.Server(config).serve(sockets=[listener])
+    def sessions() -> int:
+        # Some versions keep those that were deleted.
+        return sum(not each._terminated for each in manager._server_instances.values())
+
+    return app, sessions
+
+
+def over_sse() -> tuple[ASGIApp, Callable[[], int]]:
+    from mcp.server.sse import SseServerTransport
+
+    transport = SseServerTransport("/messages/")
+    streams: set[object] = set()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (scope["method"], scope["path"]) == ("GET", "/mcp"):
+            stream = object()
+            streams.add(stream)
+
+            async def watched() -> Message:
+                # The oldest version lives on when its stream has ended.
+                if (message := await receive())["type"] == "http.disconnect":
+                    streams.discard(stream)
+                return message
+
+            async with transport.connect_sse(scope, watched, send) as (incoming, outgoing):
+                await server.run(incoming, outgoing, server.create_initialization_options())
+        elif scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/messages/"):
+            await transport.handle_post_message(scope, receive, send)
+        else:
+            await not_found(scope, receive, send)
+
+    return app, lambda: len(streams)
+
+
+async def on_stdio() -> None:
+    from mcp.server.stdio import stdio_server
+
+    class Lines:
+        """Standard input, of which the methods are noted."""
+
+        def __init__(self) -> None:
+            self._lines = anyio.wrap_file(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8"))
+
+        async def __aiter__(self) -> AsyncIterator[str]:
+            async for line in self._lines:
+                with contextlib.suppress(ValueError, AttributeError):
+                    message = json.loads(line)
+                    note("methods", message.get("method", "response"))
+                    if message.get("method") == "tools/call":
+                        note("tools", message["params"]["name"])
+                yield line
+
+    note("sessions", "", 1)
+    try:
+        async with stdio_server(stdin=Lines()) as (incoming, outgoing):  # type: ignore[arg-type]
+            await server.run(incoming, outgoing, server.create_initialization_options())
+    finally:
+        note("sessions", "", -1)
 
 
 anyio.run(main)
