@@ -12,7 +12,7 @@ TIME ?= 60
 export SWIFT RELEASE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz tsan soak bench clean
+.PHONY: help demo build release test lint format fuzz tsan soak debian bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,9 @@ soak: release ## hard cases at their full size, with what they measure (about 10
 		Tests/EndToEnd/test_principals.py Tests/EndToEnd/test_slow_readers.py \
 		Tests/EndToEnd/test_many_listeners.py Tests/EndToEnd/test_many_parked.py \
 		Tests/EndToEnd/test_signals.py Tests/EndToEnd/test_replicas.py
+
+debian: release ## the release binary in a bare Debian 12 with what the image installs (as root, some minutes)
+	@Tests/debian
 
 bench: release ## nginx and Remora before the same backend
 	@Tests/setup benchmark
