@@ -152,7 +152,10 @@ class RawBackend:
         return f"http://{self.address}/mcp"
 
     async def __aenter__(self) -> RawBackend:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=http1.HEAD_LIMIT)
+        # A burst of connections must not lose first packets, which are sent again after a second only.
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self.port, limit=http1.HEAD_LIMIT, backlog=1024
+        )
         self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
         return self
 
