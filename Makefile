@@ -53,7 +53,7 @@ soak: release ## hard cases at their full size, with what they measure (about 10
 		Tests/EndToEnd/test_principals.py Tests/EndToEnd/test_slow_readers.py \
 		Tests/EndToEnd/test_many_listeners.py Tests/EndToEnd/test_many_parked.py \
 		Tests/EndToEnd/test_signals.py Tests/EndToEnd/test_replicas.py \
-		Tests/EndToEnd/test_several_backends.py
+		Tests/EndToEnd/test_several_backends.py Tests/EndToEnd/test_commands.py
 
 debian: release ## the release binary in a bare Debian 12 with what the image installs (as root, some minutes)
 	@Tests/debian

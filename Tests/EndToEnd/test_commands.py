@@ -306,16 +306,16 @@ async def test_sessions_that_come_and_go_leave_nothing() -> None:
     sessions, rounds = soak.size((20, 3), (200, 50))
     limits = {"max": sessions, "max_per_principal": sessions, "idle_timeout": "1s"}
     script = ["/bin/sh", "-c", SMALL]
-    async with command(*script, sessions=limits, log={"level": "info"}) as remora:
+    async with command(*script, sessions=limits) as remora:
         measured: list[tuple[int, int]] = []
         for _ in range(rounds):
             async with asyncio.TaskGroup() as group:
                 for number in range(sessions):
                     group.create_task(discover(remora.address, f"Bearer {number}"))
-            assert len(children(remora.process.pid)) == sessions
             await until(lambda: not children(remora.process.pid))
             await asyncio.sleep(0.1)
             measured.append((remora.descriptors(), remora.resident()))
+        assert len(events(remora, "server_started")) == len(events(remora, "server_ended")) == sessions * rounds
         print(f"measured: {sessions} sessions, {rounds} times: descriptors and bytes were {measured[0]}, are {measured[-1]}")
         assert measured[-1][0] <= measured[0][0]
         assert measured[-1][1] <= measured[0][1] * 1.1 + (1 << 20)
