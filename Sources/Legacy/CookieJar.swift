@@ -4,6 +4,11 @@ import HTTPWire
 final class SessionCookies {
     private(set) var jar = CookieJar()
 
+    /// - Parameter field: ``CookieJar/field`` of the session at another process.
+    init(field: [UInt8] = []) {
+        for pair in field.split(separator: UInt8(ascii: ";")) { jar.take(Array(pair)) }
+    }
+
     /// What an answer sets.
     func take(_ head: HTTPResponseHead) {
         guard head.fields.first("set-cookie") != nil else { return }

@@ -95,13 +95,16 @@ package final class LegacySession {
     /// Where a call was when the process was lost that had it.
     package struct Lost: Sendable {
         package let sessionID: [UInt8]
+        /// As ``LegacySession/cookieField`` had them.
+        package let cookies: [UInt8]
         /// Of the call toward the server.
         package let requestID: Int
         package let lastEventID: [UInt8]
 
         /// - Parameter sessionID: visible ASCII.
-        package init(sessionID: [UInt8], requestID: Int, lastEventID: [UInt8]) {
+        package init(sessionID: [UInt8], cookies: [UInt8], requestID: Int, lastEventID: [UInt8]) {
             self.sessionID = sessionID
+            self.cookies = cookies
             self.requestID = requestID
             self.lastEventID = lastEventID
         }
@@ -119,7 +122,8 @@ package final class LegacySession {
         listener: any CallListener
     ) async -> (session: LegacySession, call: LegacyCall)? {
         let transport = StreamableHTTP(
-            to: backend, sessionID: lost.sessionID, revision: handshake.revision, credentials: credentials)
+            to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: handshake.revision,
+            credentials: credentials)
         let session = LegacySession(over: transport, to: backend, handshake, credentials)
         session.lastRequestID = lost.requestID + usedRequestIDs
         let call = transport.takeUp(
@@ -136,6 +140,9 @@ package final class LegacySession {
         transport.listen(for: session, credentials: credentials)
         return (session, call)
     }
+
+    /// Names and values of the session's cookies, as `Cookie` has them. They are secrets, as its id.
+    package var cookieField: [UInt8] { transport.cookieField }
 
     // MARK: Calls
 

@@ -39,6 +39,9 @@ protocol SessionTransport: AnyObject {
     /// The server's name of the session; nil where it has none.
     var sessionID: [UInt8]? { get }
 
+    /// Names and values of the session's cookies, as `Cookie` has them.
+    var cookieField: [UInt8] { get }
+
     /// Whether the server keeps a session, so that it knows what an answer is to.
     var isKept: Bool { get }
 
@@ -53,4 +56,8 @@ protocol SessionTransport: AnyObject {
 
     /// Gives back what is held for a session that the server has lost.
     func drop()
+}
+
+extension SessionTransport {
+    var cookieField: [UInt8] { [] }
 }

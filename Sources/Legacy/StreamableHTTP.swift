@@ -19,7 +19,7 @@ final class StreamableHTTP: SessionTransport {
     /// The negotiated one; nil before there is one.
     private var revision: Revision?
     /// Of a balancer before the server, which finds its copy by them.
-    private let cookies = SessionCookies()
+    private let cookies: SessionCookies
     /// The head of every call.
     private var postHead: RequestHead
     private var pushStream: PushStream?
@@ -29,17 +29,21 @@ final class StreamableHTTP: SessionTransport {
     init(to backend: Backend, credentials: Credentials) {
         self.backend = backend
         self.credentials = credentials
+        cookies = SessionCookies()
         postHead = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil, cookies: cookies)
     }
 
     /// To a session that another process opened.
-    init(to backend: Backend, sessionID: [UInt8], revision: Revision, credentials: Credentials) {
+    ///
+    /// - Parameter cookies: as ``cookieField`` had them there.
+    init(to backend: Backend, sessionID: [UInt8], cookies: [UInt8], revision: Revision, credentials: Credentials) {
+        self.cookies = SessionCookies(field: cookies)
         self.backend = backend
         self.credentials = credentials
         self.sessionID = sessionID
         self.revision = revision
         postHead = RequestHead(
-            method: .post, backend: backend, sessionID: sessionID, revision: revision, cookies: cookies)
+            method: .post, backend: backend, sessionID: sessionID, revision: revision, cookies: self.cookies)
     }
 
     /// Goes on with a request that another process sent, behind the event with this id.
@@ -196,6 +200,8 @@ final class StreamableHTTP: SessionTransport {
     var knowsPushChannel: Bool { pushStream?.isDecided ?? true }
 
     var isKept: Bool { sessionID != nil }
+
+    var cookieField: [UInt8] { cookies.jar.field }
 
     // MARK: The end
 

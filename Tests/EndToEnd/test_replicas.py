@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
+import ssl
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,6 +17,7 @@ import mcp_types as types
 import pytest
 
 from harness import http1
+from harness.certificates import Authority
 from harness.http1 import Connection
 from harness.lab import Lab
 from harness.listener import Listener
@@ -278,6 +281,32 @@ async def test_a_state_is_for_its_caller_at_every_replica() -> None:
         assert not server.answers
         done = await send(group.fronts["c"], again, Authorization="Bearer alice")
         assert json.loads(done.text) == ["t 1"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_a_certificate_is_known_at_every_replica(threads: int, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    served = authority.issue("remora", "127.0.0.1", "localhost")
+    mine, other = (authority.client_context(authority.issue(name)) for name in ("mine", "other"))
+    changes = {
+        "listen": {"tls": served.settings | {"client_ca": str(authority.file)}},
+        "sessions": {"isolate_by": ["authorization", "client_certificate"]},
+    }
+
+    async def ask(name: str, who: ssl.SSLContext, message: dict[str, Any], **headers: str) -> Answer:
+        host, port = group.fronts[name].rsplit(":", 1)
+        connection = Connection(*await asyncio.open_connection(host, int(port), ssl=who))
+        async with connection:
+            return Answer(await connection.exchange(encode(message, host=group.fronts[name], **headers)))
+
+    async with CountingBackend() as server, Replicas(server.address, threads=threads, **changes) as group:
+        message = begin("t", times=1)
+        again = retry(message, await ask("a", mine, message))
+        # What another says of himself is worth nothing.
+        forged = base64.urlsafe_b64encode(b"CN=mine").decode().rstrip("=")
+        for name in group.names:
+            assert (await ask(name, other, again, Remora_Client_Subject=forged)).code == -32602
+        assert json.loads((await ask("b", mine, again)).text) == ["t 1"]
 
 
 async def test_the_same_retry_everywhere_at_once() -> None:

@@ -24,7 +24,7 @@ extension InteractiveCall {
         let eventID = call?.lastEventID
         guard eventID != nil || hasPeers, let session else { return nil }
         return RequestState.Resumption(
-            sessionID: session.sessionID ?? [], cookies: [], revision: session.handshake.revision,
+            sessionID: session.sessionID ?? [], cookies: session.cookieField, revision: session.handshake.revision,
             legacyRequestID: UInt64(call?.id ?? 0), lastEventID: eventID ?? [],
             pending: machine.open.map { question in
                 RequestState.Pending(
@@ -58,6 +58,8 @@ extension LegacySession.Lost {
         guard !resumption.sessionID.isEmpty, !resumption.lastEventID.isEmpty,
             let requestID = Int(exactly: resumption.legacyRequestID)
         else { return nil }
-        self.init(sessionID: resumption.sessionID, requestID: requestID, lastEventID: resumption.lastEventID)
+        self.init(
+            sessionID: resumption.sessionID, cookies: resumption.cookies, requestID: requestID,
+            lastEventID: resumption.lastEventID)
     }
 }

@@ -136,9 +136,21 @@ class CountingBackend(RawBackend):
         await self.event(exchange, json.dumps(question).encode())
         return await future
 
+    async def initialize(self, exchange: Exchange) -> None:
+        """With a cookie, by which a balancer would find the copy that has the session."""
+        plain = exchange.json
+
+        async def with_cookie(message: bytes, **headers: str) -> None:
+            await plain(message, Set_Cookie="copy=1; Path=/; HttpOnly", **headers)
+
+        exchange.json = with_cookie  # type: ignore[method-assign]
+        await super().initialize(exchange)
+
     async def _take_up(self, exchange: Exchange, last: str) -> None:
         if self.events == "refuse":
             return await exchange.reply(400)
+        if exchange.request.header("cookie") != "copy=1":
+            return await exchange.reply(404)
         await exchange.stream_head()
         name, _, number = last.rpartition("/")
         if self.events == "empty" or name not in self.streams:
