@@ -11,11 +11,12 @@ import mcp
 import mcp_types as types
 import pytest
 
-from conftest import AnyLab
 from harness import lab as lab_server
+from harness.lab import AnyLab
 from harness.http1 import Connection
 from harness.modern import VERSION, Answer, Client, call, encode
 from harness.stack import Stack, stack
+from harness.ways import Way
 
 EVERYTHING = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}, "context": {}}, "roots": {}}
 ANSWERS = {
@@ -29,7 +30,7 @@ ANSWERS = {
 async def asking(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[AnyLab]:
     """A server of each revision that has elicitation."""
     async with await lab_server.start(request.param) as process:
-        yield AnyLab(request.param, "sse", await lab_server.address(process))
+        yield AnyLab(request.param, "sse", await lab_server.address(process), Way())
         await process.stop()
 
 

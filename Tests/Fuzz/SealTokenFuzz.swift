@@ -9,13 +9,13 @@ private let callers: [[UInt8]] = [[], Array("0:8:Bearer a".utf8), Array("0:8:Bea
 private let seal = Seal(ring: ring, deployment: "fuzz")
 
 /// As they are given to clients: of 0 to 700 bytes, for each caller, by either key.
-private let tokens: [(text: [UInt8], caller: [UInt8])] = [ring, KeyRing([oldKey])].flatMap { ring in
+private let tokens = [ring, KeyRing([oldKey])].flatMap { ring in callers.flatMap { texts(for: $0, by: ring) } }
+
+private func texts(for caller: [UInt8], by ring: KeyRing) -> [(text: [UInt8], caller: [UInt8])] {
     let seal = Seal(ring: ring, deployment: "fuzz")
-    return callers.flatMap { caller in
-        [0, 1, 95, 350, 700].map { size in
-            let payload = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31) }
-            return (seal.seal(payload, for: .requestState, caller: caller, until: later), caller)
-        }
+    return [0, 1, 95, 350, 700].map { size in
+        let payload = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        return (seal.seal(payload, for: .requestState, caller: caller, until: later), caller)
     }
 }
 
