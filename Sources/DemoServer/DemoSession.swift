@@ -102,7 +102,7 @@ final class DemoSession {
         let milliseconds = argument("milliseconds", of: document, arguments, default: 400, 0...600_000)
         let token = message.meta.flatMap { document.value(MetaKey.progressToken, of: $0) }
         for step in 1...steps {
-            await pause(.milliseconds(milliseconds / steps))
+            await Pause(on: loop).wait(.milliseconds(milliseconds / steps))
             if cancelled.remove(reply.id) != nil { return reply.finish(code: 0, "Request cancelled") }
             if let token { reply.send(DemoCatalog.progress(document.raw(token), step, of: steps)) }
         }
@@ -145,17 +145,5 @@ final class DemoSession {
             let name = answer.document.value("name", of: content)
         else { return nil }
         return answer.document.stringBytes(name)
-    }
-
-    private func pause(_ duration: Duration) async {
-        let deadline = Deadline(on: loop)
-        let wakeup = Wakeup()
-        var isOver = false
-        deadline.onExpiry = {
-            isOver = true
-            wakeup.signal()
-        }
-        deadline.set(after: duration)
-        while !isOver { await wakeup.wait() }
     }
 }

@@ -55,15 +55,8 @@ final class EraWatch {
 
     /// The era, when the probe under way has ended or has taken too long.
     func settled() async -> Era {
-        var isOver = false
-        let deadline = Deadline(on: backends.loop)
-        deadline.onExpiry = { [ended] in
-            isOver = true
-            ended.open()
-        }
-        deadline.set(after: EraWatch.patience)
-        while table.isProbing, !isOver { await ended.wait() }
-        deadline.set(nil)
+        let loop = backends.loop
+        await ended.wait(while: { table.isProbing }, until: loop.now + EraWatch.patience, on: loop)
         return table.era
     }
 

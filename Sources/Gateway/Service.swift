@@ -235,15 +235,7 @@ package final class Service {
     package func stopAccepting(until end: Instant) async {
         finish(listener)
         gateway.drain()
-        let deadline = Deadline(on: loop)
-        var isOver = false
-        deadline.onExpiry = { [memory] in
-            isOver = true
-            memory.calls.wake()
-        }
-        deadline.set(end)
-        while memory.calls.isBusy, !isOver { await memory.calls.change() }
-        deadline.set(nil)
+        await memory.calls.settle(until: end, on: loop)
     }
 
     /// Lets what is in flight finish, then ends every session on the server. To be called after
@@ -261,15 +253,8 @@ package final class Service {
 
     /// Waits until there is no connection any more, and none to come.
     private func empties(until end: Instant) async {
-        let deadline = Deadline(on: loop)
-        var isOver = false
-        deadline.onExpiry = { [changed] in
-            isOver = true
-            changed.signal()
-        }
-        deadline.set(end)
-        while !(connections.isEmpty && handedOver.isEmpty && finishing.isEmpty), !isOver { await changed.wait() }
-        deadline.set(nil)
+        await changed.wait(
+            while: { !(connections.isEmpty && handedOver.isEmpty && finishing.isEmpty) }, until: end, on: loop)
     }
 }
 

@@ -62,15 +62,7 @@ extension LegacyServer {
         if let last = health.last, loop.now - last.at < LegacyServer.freshness { return last.succeeded }
         if isReached { return true }
         let gate = health.checking ?? beginCheck()
-        let deadline = Deadline(on: loop)
-        var isOver = false
-        deadline.onExpiry = {
-            isOver = true
-            gate.open()
-        }
-        deadline.set(after: patience)
-        while health.checking === gate, !isOver { await gate.wait() }
-        deadline.set(nil)
+        await gate.wait(while: { health.checking === gate }, until: loop.now + patience, on: loop)
         return health.checking !== gate && health.last?.succeeded == true
     }
 

@@ -429,15 +429,7 @@ package final class SessionPool {
         let all = sessions.values
         sessions = [:]
         for session in all { self.end(session) }
-        let deadline = Deadline(on: loop)
-        var isOver = false
-        deadline.onExpiry = { [ended] in
-            isOver = true
-            ended.open()
-        }
-        deadline.set(end)
-        while ending > 0, !isOver { await ended.wait() }
-        deadline.set(nil)
+        await ended.wait(while: { ending > 0 }, until: end, on: loop)
         backends.stop()
     }
 }

@@ -219,15 +219,7 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
 
     /// Waits until it has ended, at most for `patience`. Returns whether it has.
     package func waitForEnd(_ patience: Duration) async -> Bool {
-        let deadline = Deadline(on: loop)
-        var isOver = false
-        deadline.onExpiry = { [gone] in
-            isOver = true
-            gone.open()
-        }
-        deadline.set(after: patience)
-        while exit == nil, !isOver { await gone.wait() }
-        deadline.set(nil)
+        await gone.wait(while: { exit == nil }, until: loop.now + patience, on: loop)
         return exit != nil
     }
 

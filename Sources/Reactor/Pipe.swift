@@ -105,16 +105,7 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
 
     /// Waits until there is nothing more to come, at most for `patience`.
     package func waitForEnd(_ patience: Duration) async {
-        guard fd >= 0 else { return }
-        let deadline = Deadline(on: loop)
-        var isOver = false
-        deadline.onExpiry = { [closed] in
-            isOver = true
-            closed.open()
-        }
-        deadline.set(after: patience)
-        while fd >= 0, !isOver { await closed.wait() }
-        deadline.set(nil)
+        await closed.wait(while: { fd >= 0 }, until: loop.now + patience, on: loop)
     }
 
     /// Closes at once. Nothing is told afterwards.

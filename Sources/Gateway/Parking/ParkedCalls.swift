@@ -71,13 +71,10 @@ package final class ParkedCalls {
 
     // MARK: The end
 
-    /// Whether a client may still come back for a call that is not at its end.
-    var isBusy: Bool { calls.values.contains { !$0.isDone } }
-
-    /// Waits until that is no longer so, or until `wake` is called.
-    func change() async { await emptied.wait() }
-
-    func wake() { emptied.signal() }
+    /// Waits while a client may still come back for a call that is not at its end, and not beyond `end`.
+    func settle(until end: Instant, on loop: Loop) async {
+        await emptied.wait(while: { calls.values.contains { !$0.isDone } }, until: end, on: loop)
+    }
 
     /// Cancels every call: the process is about to stop.
     func stop() {
