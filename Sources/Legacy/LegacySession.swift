@@ -288,12 +288,12 @@ package final class LegacySession {
         case .request:
             answer(
                 message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials)
-        case .notification: hear(message, on: call)
+        case .notification: hearNotification(message, on: call)
         case .response: break
         }
     }
 
-    private func hear(_ notification: Envelope, on call: LegacyCall?) {
+    private func hearNotification(_ notification: Envelope, on call: LegacyCall?) {
         let kind = ServerNotification(notification)
         switch kind {
         case .progress(let id):

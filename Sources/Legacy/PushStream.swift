@@ -16,8 +16,9 @@ final class PushStream {
     /// before there is something to tell.
     private static let patience: Duration = .seconds(1)
 
-    private unowned let session: LegacySession
-    private unowned let transport: StreamableHTTP
+    /// Both own the stream, until `stop`: it may be in the middle of something then, and has nobody to tell.
+    private var session: LegacySession?
+    private var transport: StreamableHTTP?
     private let backend: Backend
     private let cookies: SessionCookies
     private let request: (_ lastEventID: [UInt8]?) -> HTTPMessage
@@ -47,16 +48,20 @@ final class PushStream {
         while !isStopped {
             switch await listen() {
             case .notOffered: return decide(false)
-            case .gone: return session.lost()
+            case .gone:
+                session?.lost()
+                return
             case .heard: delay = PushStream.delays.lowerBound
             case .failed: delay = min(delay * 2, PushStream.delays.upperBound)
             }
-            if !isStopped { await rest(session.isHeardOut ? min(delay, PushStream.watchedDelay) : delay) }
+            if !isStopped { await rest(session?.isHeardOut == true ? min(delay, PushStream.watchedDelay) : delay) }
         }
     }
 
     func stop() {
         isStopped = true
+        session = nil
+        transport = nil
         decide(false)
         exchange?.fail(with: BackendError(.cancelled, "the session has ended"))
         pause?.end()
@@ -104,7 +109,7 @@ final class PushStream {
             let head = try await exchange.head()
             guard head.status == 200 else { return await refusal(head, of: exchange) }
             opened()
-            while let text = try await exchange.next(), !isStopped { session.hear(text) }
+            while let text = try await exchange.next(), !isStopped { session?.hear(text) }
         } catch {
             // With the server its session is gone, if it is not there for a moment: a copy of it can serve another.
             if error.kind == .unavailable, !isStopped, backend.hasAlternative() { return .gone }
@@ -116,11 +121,12 @@ final class PushStream {
 
     private func opened() {
         decide(true)
-        if wasOpen, resumption == nil { session.unheard() }
+        if wasOpen, resumption == nil { session?.unheard() }
         wasOpen = true
     }
 
     private func refusal(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
+        guard let transport else { return .failed }
         if await transport.isLoss(head, of: exchange) { return .gone }
         if head.status >= 500 { return .failed }
         // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.

@@ -231,14 +231,15 @@ async def test_a_later_refusal_does_not_unsay_that_it_may_have_run(message: dict
         if exchange.method != message["method"]:
             return False
         raw.stop_listening()
-        exchange.close()
+        raw.close_connections()
         return True
 
     async with RawBackend(script) as raw, stack(raw.address) as running:
         await running.client.send(request("server/discover"))
         answer = await running.client.send(message)
         assert answer.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
-        # And what comes after it did not run.
+        # And what comes after it did not run, now that every connection is seen to be closed.
+        await asyncio.sleep(0.2)
         answer = await running.client.send(message)
         assert answer.status == 503 and answer.error["data"]["dispatched"] is False
 
@@ -261,6 +262,32 @@ async def test_a_lost_session_and_then_a_lost_answer(message: dict[str, object])
     async with RawBackend(script) as raw, stack(raw.address) as running:
         assert "result" in (await running.client.send(message)).json
         assert raw.methods[str(message["method"])] == 3
+
+
+async def test_a_get_stream_that_outlives_its_session() -> None:
+    """Its refusal comes to an end after a call has found the session lost and another one has taken its place."""
+    lost = asyncio.Event()
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.request.method == "GET" and not lost.is_set():
+            await exchange.raw(b"HTTP/1.1 404 X\r\nContent-Length: 4\r\n\r\n")
+            await lost.wait()
+            await asyncio.sleep(0.3)
+            await exchange.raw(b"gone")
+            return True
+        if exchange.method == "tools/call" and not lost.is_set():
+            raw.sessions.clear()
+            lost.set()
+            await exchange.reply(*lost_404(exchange))
+            return True
+        return False
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        await running.client.send(request("tools/list"))
+        assert "result" in (await running.client.call("x")).json
+        await asyncio.sleep(0.6)
+        assert "result" in (await running.client.call("x")).json
+        assert raw.methods["initialize"] == 2
 
 
 async def test_a_call_is_not_sent_again() -> None:

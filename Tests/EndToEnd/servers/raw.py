@@ -144,6 +144,7 @@ class RawBackend:
         self.sessions: set[str] = set()
         self.changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._closed = False
         self._server: asyncio.Server | None = None
 
@@ -172,6 +173,11 @@ class RawBackend:
         assert self._server is not None
         self._server.close()
 
+    def close_connections(self) -> None:
+        """Ends every connection, those without a request too."""
+        for writer in self._writers:
+            writer.close()
+
     async def until(self, condition: Callable[[RawBackend], bool], timeout: float = http1.TIMEOUT) -> None:
         """Waits until something that arrived makes the condition true."""
         async with asyncio.timeout(timeout), self.changed:
@@ -185,6 +191,7 @@ class RawBackend:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._writers.add(writer)
         try:
             while (request := await http1.read_request(reader)) is not None:
                 self.received += request.raw_head + request.body
@@ -200,6 +207,7 @@ class RawBackend:
         except (http1.Malformed, ConnectionError):
             pass  # The connection is over; what came is in `received`, and a tap judges its form.
         finally:
+            self._writers.discard(writer)
             writer.close()
 
     async def behave(self, exchange: Exchange) -> None:
