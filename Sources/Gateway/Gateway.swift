@@ -130,7 +130,7 @@ package final class Gateway {
         switch admit(request, isHandedOver: true, by: responder, record) {
         case .answered:
             break
-        case .request(let admitted, let caller) where interactions.concern(admitted):
+        case .request(let admitted, let caller) where interactions.concern(admitted) != nil:
             await interact(admitted, request, as: task, from: caller, by: responder, record)
         case .legacy, .request:
             giveAway(by: responder, record)
@@ -168,11 +168,19 @@ package final class Gateway {
     /// these wait for nothing but the server's answer, and need no task for that.
     func take(_ request: HTTPServerRequest, by responder: Responder) -> Bool {
         guard bypass.claim(request, on: responder.connection) == nil,
-            case .request(let admitted) = admission.admit(request), admitted.method != .listen,
-            !interactions.concern(admitted)
+            case .request(let admitted) = admission.admit(request), admitted.method != .listen
         else { return false }
+        let capabilities = interactions.concern(admitted)
+        if capabilities != nil, interactions.isRetry(admitted) { return false }
         began()
         let record = RequestRecord(in: tally, since: sessions.loop.now)
+        if let capabilities {
+            let caller = describe(admitted, request, isHandedOver: false, by: responder, record)
+            let leg = leg(admitted, of: request, by: responder, record, capabilities)
+            leg.gateway = self
+            interactions.begin(leg, from: caller)
+            return true
+        }
         let exchange = begin(
             admitted, of: request, from: describe(admitted, request, isHandedOver: false, by: responder, record),
             by: responder, record)
@@ -180,24 +188,61 @@ package final class Gateway {
         return true
     }
 
+    private func leg(
+        _ admitted: ModernRequest, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord,
+        _ capabilities: Interactions.Capabilities
+    ) -> CallLeg {
+        let leg = CallLeg(
+            calls.nextLeg(), admitted, of: request, to: responder, record, capabilities: capabilities,
+            until: sessions.loop.now + settings.requestTimeout)
+        responder.begin(onDisconnect: { leg.leave() })
+        return leg
+    }
+
+    /// Answers the request that a call was begun with, which has its outcome.
+    func conclude(_ leg: CallLeg) {
+        guard let outcome = leg.outcome else { preconditionFailure("a leg ended without an outcome") }
+        // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
+        if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
+            sessions.loop.spawn {
+                if outcome.wasNeverSent, await self.bypass.hasTurnedModern(leg.source.head),
+                    !leg.responder.isStreaming
+                {
+                    await self.bypass.pass(leg.source, on: leg.responder.connection, leg.record, isModern: true)
+                } else {
+                    self.conclude(outcome, of: leg)
+                }
+                self.served(by: leg.responder)
+            }
+            return
+        }
+        conclude(outcome, of: leg)
+        served(by: leg.responder)
+    }
+
+    private func conclude(_ outcome: Exchange.Outcome, of leg: CallLeg) {
+        leg.record.describe(leg)
+        conclude(outcome, id: Array(leg.request.rawID), of: leg.source.head, by: leg.responder, leg.record)
+    }
+
     /// Something has come of what ``Exchange/start()`` has sent.
     func goOn(with exchange: Exchange) {
         guard let outcome = exchange.finish() else { return takeTime(for: exchange) }
         conclude(outcome, of: exchange)
-        served(exchange)
+        served(by: exchange.responder)
     }
 
     /// Does with a task what is left to do for a request that was taken.
     private func takeTime(for exchange: Exchange) {
         sessions.loop.spawn {
             await self.run(exchange)
-            self.served(exchange)
+            self.served(by: exchange.responder)
         }
     }
 
-    private func served(_ exchange: Exchange) {
+    private func served(by responder: Responder) {
         ended()
-        exchange.responder.connection.served()
+        responder.connection.served()
     }
 
     /// A request is being answered.
@@ -227,7 +272,7 @@ package final class Gateway {
             if admitted.method == .listen {
                 return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
             }
-            if interactions.concern(admitted) {
+            if interactions.concern(admitted) != nil {
                 await interact(admitted, request, as: nil, from: caller, by: responder, record)
             } else {
                 await run(begin(admitted, of: request, from: caller, by: responder, record))
@@ -285,6 +330,9 @@ package final class Gateway {
         _ admitted: ModernRequest, _ request: HTTPServerRequest, as task: PeerTask?, from caller: Caller,
         by responder: Responder, _ record: RequestRecord
     ) async {
+        guard let capabilities = interactions.concern(admitted) else {
+            preconditionFailure("a call that shares sessions")
+        }
         let id = Array(admitted.rawID)
         let place = interactions.place(of: admitted, from: caller)
         if case .refused(let refusal) = place { return refuse(refusal, id: id, by: responder, record) }
@@ -300,16 +348,12 @@ package final class Gateway {
                 }
             }
         }
-        let leg = CallLeg(
-            calls.nextLeg(), admitted, request.head.fields, from: caller, to: responder,
-            until: .now + settings.requestTimeout)
-        responder.begin(onDisconnect: { leg.leave() })
-        let outcome = await interactions.serve(leg, at: place)
+        let leg = leg(admitted, of: request, by: responder, record, capabilities)
+        let outcome = await interactions.serve(leg, from: caller, at: place)
         if case .new = place, outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
             return await bypass.pass(request, on: responder.connection, record, isModern: true)
         }
-        record.describe(leg)
-        conclude(outcome, id: id, of: request.head, by: responder, record)
+        conclude(outcome, of: leg)
     }
 
     /// Tells another loop or replica that the call is not here.

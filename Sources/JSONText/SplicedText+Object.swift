@@ -35,6 +35,31 @@ extension SplicedText {
         keep(start..<object.range.upperBound, of: bytes)
     }
 
+    /// Continues with the members of an object without those that the predicate picks, and a comma behind each, for others to
+    /// follow. What stays is spelled as it was.
+    package mutating func append(
+        membersOf object: JSONValue, in document: JSONDocument, without isRemoved: (JSONMember) -> Bool
+    ) {
+        let bytes = document.bytes
+        /// Where the members start and end that stay and go one after the other.
+        var kept: Range<Int>?
+        var members = JSONMembers.Cursor(object, in: document)
+        while let member = members.next(in: document) {
+            if !isRemoved(member) {
+                kept = (kept?.lowerBound ?? member.range.lowerBound)..<member.range.upperBound
+                continue
+            }
+            if let range = kept.take() {
+                keep(range, of: bytes)
+                append(",")
+            }
+        }
+        if let kept {
+            keep(kept, of: bytes)
+            append(",")
+        }
+    }
+
     /// Continues with an object and more members than it has.
     ///
     /// - Parameters:

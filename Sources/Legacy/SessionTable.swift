@@ -98,9 +98,11 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private var records: [ID: Record] = [:]
     /// The one that shared calls use.
     private var current: [Key: ID] = [:]
-    /// Those that are ready and that an exclusive call may take: the last is taken next, and the shared one stands first. No
-    /// key here has none.
+    /// Those that are ready and that an exclusive call may take, the last first. No key here has none.
     private var free: [Key: [ID]] = [:]
+    /// The one of these that was given back last, which is not in ``free``: it is nearly always what is taken next, and to
+    /// look a key up costs several times what else is done.
+    private var hand: (key: Key, id: ID)?
     /// How many sessions each owner has.
     private var held: [Owner: Int] = [:]
     private var lastID = 0
@@ -143,11 +145,28 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// The same for an exclusive call.
     package mutating func takeReady(_ key: Key, at now: Instant) -> ID? {
+        guard let id = popFree(key), let place = records.index(forKey: id) else { return nil }
+        precondition(records.values[place].state == .ready, "a session that is not ready was free")
+        records.values[place].uses += 1
+        records.values[place].lastUsed = now
+        records.values[place].isTaken = true
+        return id
+    }
+
+    private mutating func popFree(_ key: Key) -> ID? {
+        if let hand, hand.key == key {
+            self.hand = nil
+            return hand.id
+        }
         guard let id = free[key]?.popLast() else { return nil }
         if free[key]?.isEmpty == true { free[key] = nil }
-        guard use(id, at: now) else { preconditionFailure("a session that is not ready was free") }
-        records[id]?.isTaken = true
         return id
+    }
+
+    /// One that an exclusive call may take, if there is one.
+    private func firstFree(_ key: Key) -> ID? {
+        if let hand, hand.key == key { return hand.id }
+        return free[key]?.last
     }
 
     /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`
@@ -224,7 +243,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         for owner in turns {
             guard
                 let served = queues[owner]?.first(where: {
-                    ($0.isExclusive ? free[$0.key]?.last : current[$0.key]) != nil
+                    ($0.isExclusive ? firstFree($0.key) : current[$0.key]) != nil
                 })
             else { continue }
             return take(served, of: owner, at: now)
@@ -267,7 +286,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// The handshake of a session succeeded: all that joined hold a lease on it now.
     package mutating func opened(_ id: ID) {
         records[id]?.state = .ready
-        letTake(id)
+        if let record = records[id] { letTake(id, record) }
     }
 
     /// The handshake failed: the session does not exist, and nobody holds a lease on it.
@@ -278,7 +297,11 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         guard let place = records.index(forKey: id) else { preconditionFailure("a lease was released twice") }
         records.values[place].uses -= 1
         records.values[place].lastUsed = now
-        if isExclusive { giveBack(id, place) }
+        if isExclusive {
+            precondition(records.values[place].isTaken, "a lease was released twice")
+            records.values[place].isTaken = false
+            letTake(id, records.values[place])
+        }
         let record = records.values[place]
         precondition(record.uses >= 0, "a lease was released twice")
         guard record.state == .retired, record.uses == 0 else { return false }
@@ -286,23 +309,18 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return true
     }
 
-    private mutating func giveBack(_ id: ID, _ place: [ID: Record].Index) {
-        precondition(records.values[place].isTaken, "a lease was released twice")
-        records.values[place].isTaken = false
-        letTake(id)
-    }
-
     /// Lets an exclusive call have a session that none has, if it can be had.
-    private mutating func letTake(_ id: ID) {
-        guard let record = records[id], record.state == .ready, !record.isTaken, !record.isShared else { return }
-        if current[record.key] == id {
-            free[record.key, default: []].insert(id, at: 0)
-        } else {
-            free[record.key, default: []].append(id)
-        }
+    private mutating func letTake(_ id: ID, _ record: Record) {
+        guard record.state == .ready, !record.isTaken, !record.isShared else { return }
+        if let hand { free[hand.key, default: []].append(hand.id) }
+        hand = (record.key, id)
     }
 
     private mutating func letNoneTake(_ id: ID, of key: Key) {
+        if hand?.id == id {
+            hand = nil
+            return
+        }
         guard let index = free[key]?.firstIndex(of: id) else { return }
         free[key]?.remove(at: index)
         if free[key]?.isEmpty == true { free[key] = nil }
@@ -358,6 +376,6 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// Shared calls use another session of the key than this one, if there is one that nobody has.
     private mutating func replace(_ id: ID, of key: Key) {
-        if current[key] == id { current[key] = free[key]?.first }
+        if current[key] == id { current[key] = firstFree(key) }
     }
 }

@@ -30,8 +30,17 @@ package enum RequestTranslation {
         text.append(request.method.name)
         text.append(#"","params":"#)
         if isTranslatedByRemoval(request, in: context) {
-            text.append(request.params, of: document) { member in
+            func isRemoved(_ member: JSONMember) -> Bool {
                 isModernParameter(member, in: document) || document.name(of: member, equals: "_meta")
+            }
+            if context.wantsProgress {
+                text.append("{")
+                text.append(membersOf: request.params, in: document, without: isRemoved)
+                text.append(#""_meta":{"progressToken":"#)
+                text.appendJSON(context.id)
+                text.append("}}")
+            } else {
+                text.append(request.params, of: document, without: isRemoved)
             }
         } else {
             splice(request, in: context).render(request.params, to: &text)
@@ -42,7 +51,7 @@ package enum RequestTranslation {
 
     /// Whether the request, as nearly every one, loses members of `params` and else stays as it is.
     private static func isTranslatedByRemoval(_ request: ModernRequest, in context: RequestContext) -> Bool {
-        !context.wantsProgress && !keepsMeta(of: request) && !isOldCompletion(request, in: context)
+        !keepsMeta(of: request) && !isOldCompletion(request, in: context)
     }
 
     private static func splice(_ request: ModernRequest, in context: RequestContext) -> JSONSplice {

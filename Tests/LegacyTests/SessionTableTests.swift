@@ -122,15 +122,17 @@ import Testing
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(1))], "shared calls are no hindrance")
     }
 
-    @Test func theSharedSessionIsTakenLast() throws {
-        var table = table()
-        let shared = try open("a", in: &table)
-        #expect(take("a", in: &table, at: 1) == .use(shared))
-        #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
-        table.opened(2)
-        for id in [2, shared] { #expect(table.release(id, isExclusive: true, at: Self.at(3)) == false) }
-        #expect(take("a", in: &table, at: 4) == .use(2))
-        #expect(lease("a", in: &table, at: 4) == .use(shared))
+    @Test func theSessionThatWasUsedLastIsTakenFirst() throws {
+        var table = table(max: 3)
+        let ids = try [open("a", in: &table), open("b", in: &table)]
+        #expect(take("a", in: &table, at: 1) == .use(ids[0]))
+        #expect(take("a", in: &table, at: 2) == .open(3, evicted: nil))
+        table.opened(3)
+        for id in [ids[0], 3] { #expect(table.release(id, isExclusive: true, at: Self.at(3)) == false) }
+        #expect(take("b", in: &table, at: 4) == .use(ids[1]))
+        #expect(take("a", in: &table, at: 4) == .use(3))
+        #expect(take("a", in: &table, at: 4) == .use(ids[0]))
+        #expect(take("a", in: &table, at: 4) == .wait(1))
     }
 
     @Test func aSessionThatAskedNobodyServesSharedCallsOnly() throws {

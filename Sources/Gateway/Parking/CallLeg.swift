@@ -1,4 +1,4 @@
-import HTTPWire
+import HTTPTransport
 import Legacy
 import Reactor
 import Translation
@@ -7,14 +7,15 @@ import Translation
 final class CallLeg {
     let id: Int
     let request: ModernRequest
-    let fields: HTTPFields
-    let caller: Caller
+    /// As it came.
+    let source: HTTPServerRequest
     let responder: Responder
-    let capabilities: InputCapabilities
+    let record: RequestRecord
+    let capabilities: Interactions.Capabilities
     /// When it has waited for long enough.
     let end: Instant
-    private var notifications: NotificationTranslation
-    private let finished = Wakeup()
+    private lazy var notifications = NotificationTranslation(for: request)
+    private var finished: Wakeup?
     /// How many notifications went to the client.
     private(set) var forwarded = 0
     /// What it is answered with; nil while it waits.
@@ -25,30 +26,33 @@ final class CallLeg {
     /// How long the call has waited for its client so far.
     var parked: Duration = .zero
 
-    /// Called when the client goes away.
-    var onLeave: (() -> Void)?
+    /// What it waits for.
+    var call: InteractiveCall?
+    /// Who answers it, where nobody waits for its outcome in a task.
+    var gateway: Gateway?
     private var hasLeft = false
 
     init(
-        _ id: Int, _ request: ModernRequest, _ fields: HTTPFields, from caller: Caller, to responder: Responder,
-        until end: Instant
+        _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, to responder: Responder,
+        _ record: RequestRecord, capabilities: Interactions.Capabilities, until end: Instant
     ) {
         self.id = id
         self.request = request
-        self.fields = fields
-        self.caller = caller
+        self.source = source
         self.responder = responder
         self.end = end
-        capabilities = InputCapabilities(request.clientCapabilities, in: request.document)
-        notifications = NotificationTranslation(for: request)
+        self.record = record
+        self.capabilities = capabilities
     }
 
-    var machineLeg: ParkedCall<Ending>.Leg { ParkedCall<Ending>.Leg(id: id, capabilities: capabilities) }
+    var machineLeg: ParkedCall<Ending>.Leg { ParkedCall<Ending>.Leg(id: id, capabilities: capabilities.ofClient) }
 
     /// Waits for the outcome.
     func wait() async -> Exchange.Outcome {
         while true {
             if let outcome { return outcome }
+            let finished = finished ?? Wakeup()
+            self.finished = finished
             await finished.wait()
         }
     }
@@ -56,15 +60,16 @@ final class CallLeg {
     func finish(_ outcome: Exchange.Outcome) {
         guard self.outcome == nil else { return }
         self.outcome = outcome
-        onLeave = nil
-        finished.signal()
+        call = nil
+        finished?.signal()
+        gateway.take()?.conclude(self)
     }
 
     /// The client went away.
     func leave() {
         guard outcome == nil, !hasLeft else { return }
         hasLeft = true
-        onLeave?()
+        call?.left(self)
         finish(.failed(BackendError(.cancelled, "the client went away")))
     }
 

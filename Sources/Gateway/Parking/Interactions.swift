@@ -16,6 +16,8 @@ final class Interactions {
     let log: Log
     private let seal: Seal
     private let replicas: Replicas?
+    /// Of the last request.
+    private var known = Capabilities(spelled: [], ofClient: [], ofSession: Array("{}".utf8))
 
     init(
         sessions: SessionPool, lists: Lists, settings: GatewaySettings, calls: ParkedCalls, seal: Seal,
@@ -30,16 +32,38 @@ final class Interactions {
         self.log = log
     }
 
-    /// Whether a request begins such a call, or goes on with one. The others share sessions.
-    func concern(_ request: ModernRequest) -> Bool {
-        guard request.method.supportsInputRequired else { return false }
-        if settings.isInteractive,
-            !InputCapabilities(request.clientCapabilities, in: request.document).isEmpty
-        {
-            return true
-        }
+    /// What the client can be asked, if a request begins such a call, or goes on with one; nil for the others, which share
+    /// sessions.
+    func concern(_ request: ModernRequest) -> Capabilities? {
+        guard request.method.supportsInputRequired else { return nil }
+        let capabilities = capabilities(of: request)
+        if settings.isInteractive, !capabilities.ofClient.isEmpty { return capabilities }
         // However it was dropped: a retry must not run the call a second time.
-        return request.document.value("requestState", of: request.params) != nil
+        return isRetry(request) ? capabilities : nil
+    }
+
+    /// What a client says that it can be asked, and how a session of its calls declares that.
+    struct Capabilities {
+        fileprivate let spelled: [UInt8]
+        let ofClient: InputCapabilities
+        let ofSession: [UInt8]
+
+        fileprivate init(spelled: [UInt8], ofClient: InputCapabilities, ofSession: [UInt8]) {
+            self.spelled = spelled
+            self.ofClient = ofClient
+            self.ofSession = ofSession
+        }
+    }
+
+    /// Those of a request. A client says the same with each of its requests, and most say what others do.
+    private func capabilities(of request: ModernRequest) -> Capabilities {
+        let spelled = request.clientCapabilities.map { request.document.raw($0) } ?? []
+        if known.spelled[...] == spelled { return known }
+        known = Capabilities(
+            spelled: Array(spelled),
+            ofClient: InputCapabilities(request.clientCapabilities, in: request.document),
+            ofSession: ClientCapabilities.exclusive(request.clientCapabilities, in: request.document))
+        return known
     }
 
     /// Where a request belongs.
@@ -88,22 +112,30 @@ final class Interactions {
         await replicas?.pass(retry, of: state.call, to: state.owner, answering: client) ?? .ours
     }
 
+    /// Whether a request goes on with a call, or means to.
+    func isRetry(_ request: ModernRequest) -> Bool {
+        request.document.value("requestState", of: request.params) != nil
+    }
+
+    /// Begins a call.
+    func begin(_ leg: CallLeg, from caller: Caller) { InteractiveCall(leg, from: caller, in: self).begin(leg) }
+
     /// Answers a request that begins a call, or goes on with one of this loop, or with one that nobody has.
-    func serve(_ leg: CallLeg, at place: Place) async -> Exchange.Outcome {
+    func serve(_ leg: CallLeg, from caller: Caller, at place: Place) async -> Exchange.Outcome {
         switch place {
         case .refused(let refusal): return .refused(refusal)
-        case .here(let call): call.retry(leg)
-        case .new: InteractiveCall(leg, in: self).begin(leg)
-        case .elsewhere(let state): succeed(leg, state)
+        case .here(let call): call.retry(leg, from: caller)
+        case .new: begin(leg, from: caller)
+        case .elsewhere(let state): succeed(leg, from: caller, state)
         }
         return await leg.wait()
     }
 
     /// Goes on with a call that nobody has any more: takes it up where it was, if its server lets that be done, or runs it again,
     /// where that can do no harm. It has the same id, so that whoever comes back for it meanwhile joins.
-    private func succeed(_ leg: CallLeg, _ state: RequestState) {
+    private func succeed(_ leg: CallLeg, from caller: Caller, _ state: RequestState) {
         // Another retry may have come here while this one looked for whoever had the call.
-        if let call = calls.call(state.call) { return call.retry(leg) }
+        if let call = calls.call(state.call) { return call.retry(leg, from: caller) }
         guard settings.isInteractive,
             state.phase != .dispatched || SessionRules.mayEverReplay(leg.request, settings)
                 || state.resumption?.lastEventID.isEmpty == false
@@ -117,8 +149,8 @@ final class Interactions {
         } catch {
             return leg.finish(.refused(.wrongAnswer(error)))
         }
-        let call = InteractiveCall(leg, in: self, after: (state, given))
-        guard calls.take(call, for: leg.caller.principal) else { return leg.finish(.refused(.tooManyParked)) }
+        let call = InteractiveCall(leg, from: caller, in: self, after: (state, given))
+        guard calls.take(call, for: caller.principal) else { return leg.finish(.refused(.tooManyParked)) }
         call.begin(leg)
     }
 }

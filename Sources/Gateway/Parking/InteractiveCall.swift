@@ -1,4 +1,5 @@
 import Crypto
+import HTTPTransport
 import HTTPWire
 import JSONText
 import Legacy
@@ -10,7 +11,10 @@ import Translation
 /// A call during which the server may ask the client, with a session to itself. It carries out what ``ParkedCall`` decides,
 /// and outlives the requests that wait for it.
 ///
-/// It lives in the task that carries it and, once its client was asked, in `ParkedCalls`.
+/// Most such calls ask nothing: until something happens that ``ParkedCall`` has to decide there is none, and while only the
+/// answer is waited for there is no task either.
+///
+/// It is held by the request that waits for it, by the task that carries it and, once its client was asked, by `ParkedCalls`.
 final class InteractiveCall {
     typealias Machine = ParkedCall<Ending>
 
@@ -20,16 +24,17 @@ final class InteractiveCall {
     /// ever; those that do not go on at once.
     private static let sessionlessSilence: Duration = .seconds(10)
 
-    let id: CallID
+    private(set) lazy var id = CallID(random: SecureRandom.bytes)
     /// The request that began it: what the server gets.
     let request: ModernRequest
     private let context: Interactions
     private let key: SessionKey
-    private let fields: HTTPFields
     /// Whoever sent the latest request: their credentials go with what is sent now.
     private(set) var caller: Caller
-    private var legs: [Int: CallLeg] = [:]
-    /// Nil until the call can be sent.
+    private var legs: [CallLeg] = []
+    /// Whether it was sent, or could have been if the server had not asked before.
+    private var isReady = false
+    /// Nil until there is something to decide.
     private(set) var machine: Machine?
     private var early: [Envelope] = []
     private var lease: Lease?
@@ -56,19 +61,18 @@ final class InteractiveCall {
 
     /// - Parameter predecessor: of a retry whose call is lost; nil for a new call.
     init(
-        _ leg: CallLeg, in context: Interactions, after predecessor: (state: RequestState, given: GivenAnswers)? = nil
+        _ leg: CallLeg, from caller: Caller, in context: Interactions,
+        after predecessor: (state: RequestState, given: GivenAnswers)? = nil
     ) {
-        id = predecessor?.state.call ?? CallID(random: SecureRandom.bytes)
         self.predecessor = predecessor
         answers = predecessor?.given.answers ?? []
         request = leg.request
-        fields = leg.fields
-        caller = leg.caller
+        self.caller = caller
         end = leg.end
         key = SessionKey(
-            principal: leg.caller.principal,
-            capabilities: ClientCapabilities.exclusive(leg.request.clientCapabilities, in: leg.request.document))
+            principal: caller.principal, capabilities: leg.capabilities.ofSession)
         self.context = context
+        if let predecessor { id = predecessor.state.call }
     }
 
     private var sessions: SessionPool { context.sessions }
@@ -85,11 +89,34 @@ final class InteractiveCall {
     /// Begins the call with the request that it was made of.
     func begin(_ leg: CallLeg) {
         attach(leg)
+        if predecessor == nil, startAtOnce() { return }
         sessions.loop.spawn { await self.run() }
     }
 
+    /// Sends the call, where nothing has to be waited for before that.
+    private func startAtOnce() -> Bool {
+        guard request.logLevel == nil, let lease = sessions.readyExclusiveLease(key) else { return false }
+        guard isWelcome(to: lease.session) else {
+            sessions.release(lease)
+            return false
+        }
+        hold(lease)
+        isReady = true
+        let call = send(on: lease.session)
+        if !call.tell(self) { sessions.loop.spawn { await self.carry() } }
+        return true
+    }
+
+    /// Whether the session, as far as it knows the server, has nothing against the call.
+    private func isWelcome(to session: LegacySession) -> Bool {
+        guard session.knowsPushChannel, SessionRules.refusal(of: request, on: session) == nil else { return false }
+        guard request.method == .callTool else { return true }
+        guard let parameters = session.readyHeaderParameters, let leg = legs.first else { return false }
+        return SessionRules.refusal(of: request, leg.source.head.fields, by: parameters) == nil
+    }
+
     /// A retry whose `requestState` names this call.
-    func retry(_ leg: CallLeg) {
+    func retry(_ leg: CallLeg, from caller: Caller) {
         let responses: InputResponses
         do throws(InputFlaw) {
             responses = try InputResponses(of: leg.request)
@@ -98,25 +125,28 @@ final class InteractiveCall {
         }
         attach(leg)
         if hasPeers { keepAnswers(of: leg.request) }
-        caller = leg.caller
+        self.caller = caller
         end = leg.end
         if let level = leg.request.logLevel, let session {
-            sessions.loop.spawn { [caller] in await session.log(from: level, credentials: caller.credentials) }
+            sessions.loop.spawn { await session.log(from: level, credentials: caller.credentials) }
         }
         step { $0.retried(leg.machineLeg, responses, at: sessions.loop.now) }
     }
 
     private func attach(_ leg: CallLeg) {
-        legs[leg.id] = leg
-        leg.onLeave = { self.left(leg) }
+        legs.append(leg)
+        leg.call = self
     }
 
-    private func left(_ leg: CallLeg) {
-        legs[leg.id] = nil
-        guard machine != nil else {
+    /// The client of a leg went away.
+    func left(_ leg: CallLeg) {
+        guard isReady else {
+            legs.removeAll { $0 === leg }
             waiter?.cancel()
             return release()
         }
+        decide()
+        legs.removeAll { $0 === leg }
         step { $0.left(leg.id, at: sessions.loop.now) }
     }
 
@@ -143,7 +173,7 @@ final class InteractiveCall {
         } catch {
             return settle { self.outcome(error, for: $0) }
         }
-        guard let lease, let leg = legs.values.first else { return settle(.failed(InteractiveCall.gone)) }
+        guard let lease, let leg = legs.first else { return settle(.failed(InteractiveCall.gone)) }
         if let predecessor, await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
         guard mayRun(on: lease.session) else {
             context.calls.numbers.lost += legs.count
@@ -152,14 +182,16 @@ final class InteractiveCall {
         let (revision, times) = (lease.session.handshake.revision, ParkingTimes(park: parkTimeout))
         if let predecessor {
             machine = Machine(
-                successor: legs.values.map(\.machineLeg), round: Int(predecessor.state.round), predecessor.given,
+                successor: legs.map(\.machineLeg), round: Int(predecessor.state.round), predecessor.given,
                 revision: revision, times: times)
-        } else {
+        } else if !early.isEmpty {
             machine = Machine(leg.machineLeg, phase: .predispatch, revision: revision, times: times)
         }
-        for question in early { _ = asked(question) }
+        isReady = true
+        let questions = early
         early = []
-        guard machine?.open.isEmpty == true else { return }
+        for question in questions { _ = asked(question) }
+        guard machine?.open.isEmpty ?? true else { return }
         machine?.sent()
         await carry()
     }
@@ -169,7 +201,7 @@ final class InteractiveCall {
     private func takeUp(_ state: RequestState, _ given: GivenAnswers, like own: LegacySession) async -> Bool {
         guard state.phase == .dispatched, let resumption = state.resumption,
             let lost = LegacySession.Lost(resumption), resumption.revision == own.handshake.revision,
-            let request = legs.values.first?.request, let responses = try? InputResponses(of: request),
+            let request = legs.first?.request, let responses = try? InputResponses(of: request),
             let open = resumption.open(answeredBy: responses),
             let (session, call) = await sessions.takeUp(
                 lost, like: own, credentials: caller.callFields, until: end, listener: self)
@@ -178,11 +210,12 @@ final class InteractiveCall {
         adopted = session
         session.interaction = self
         self.call = call
+        isReady = true
         let now = sessions.loop.now
         machine = Machine(
             takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
             times: ParkingTimes(park: parkTimeout), at: now)
-        for leg in legs.values { step { $0.retried(leg.machineLeg, responses, at: now) } }
+        for leg in legs { step { $0.retried(leg.machineLeg, responses, at: now) } }
         do throws(BackendError) {
             let answer = try await call.answer()
             self.call = nil
@@ -192,6 +225,14 @@ final class InteractiveCall {
             ended(error)
         }
         return true
+    }
+
+    /// From now on it is ``machine`` that decides. Until now nothing has happened since the call was sent.
+    private func decide() {
+        guard machine == nil, let lease, let leg = legs.first else { return }
+        machine = Machine(
+            leg.machineLeg, phase: .dispatched, revision: lease.session.handshake.revision,
+            times: ParkingTimes(park: parkTimeout))
     }
 
     /// Whether the call may run, perhaps for the second time.
@@ -218,7 +259,11 @@ final class InteractiveCall {
         if request.method == .callTool {
             let parameters =
                 if let ready = session.readyHeaderParameters { ready } else { try await headerParameters(of: session) }
-            if let refusal = SessionRules.refusal(of: request, fields, by: parameters) { return refusal }
+            if let leg = legs.first,
+                let refusal = SessionRules.refusal(of: request, leg.source.head.fields, by: parameters)
+            {
+                return refusal
+            }
         }
         if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
         try checkWaiting()
@@ -239,10 +284,14 @@ final class InteractiveCall {
             if let ready = sessions.readyExclusiveLease(key) { ready } else {
                 try await sessions.lease(key, isExclusive: true, credentials: caller.credentials)
             }
-        self.lease = lease
-        lease.session.interaction = self
+        hold(lease)
         try checkWaiting()
         return lease
+    }
+
+    private func hold(_ lease: Lease) {
+        self.lease = lease
+        lease.session.interaction = self
     }
 
     private func checkWaiting() throws(BackendError) {
@@ -255,36 +304,45 @@ final class InteractiveCall {
     private func settle(_ outcome: Exchange.Outcome) { settle { _ in outcome } }
 
     private func settle(_ outcome: (CallLeg) -> Exchange.Outcome) {
-        let waiting = legs.values
-        legs = [:]
-        for leg in waiting { leg.finish(outcome(leg)) }
+        let waiting = legs
+        legs = []
         release()
-        context.calls.forget(id)
+        for leg in waiting { leg.finish(outcome(leg)) }
+        if predecessor != nil { context.calls.forget(id) }
     }
 
     private static let gone = BackendError(.cancelled, "the client went away")
 
-    /// Sends the call and waits for what becomes of it; once more, as a new request, where that can do no harm.
-    private func carry() async {
+    private func send(on session: LegacySession) -> LegacyCall {
+        let call = session.call(
+            request, credentials: caller.callFields, until: end, wantsProgress: true, listener: self)
+        self.call = call
+        isSuspended = false
+        wasTold = false
+        return call
+    }
+
+    /// Sends the call, unless that was done, and waits for what becomes of it; once more, as a new request, where that can
+    /// do no harm.
+    ///
+    /// - Parameter failure: how the call has ended that was sent.
+    private func carry(after failure: BackendError? = nil) async {
         var attempts = Attempts()
         if lease == nil {
             // It was taken up, and has to be sent again.
             do throws(BackendError) { try await renewSession() } catch { return ended(error) }
         }
+        var failure = failure
         while let lease {
             let session = lease.session
-            let call = session.call(
-                request, credentials: caller.callFields, until: end, wantsProgress: true, listener: self)
-            self.call = call
-            isSuspended = false
-            wasTold = false
             do throws(BackendError) {
-                let answer = try await call.answer()
+                if let failure = failure.take() { throw failure }
+                let answer = try await (call ?? send(on: session)).answer()
                 self.call = nil
                 return ended(answer, from: session.handshake.serverInfo)
             } catch {
-                self.call = nil
-                if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+                let call = call.take()
+                if error.kind == .silent || error.kind == .overdue { call?.cancel(error) }
                 do throws(BackendError) {
                     // Who was told something already would be told it again.
                     guard !wasTold, !legs.isEmpty else { throw error }
@@ -308,20 +366,25 @@ final class InteractiveCall {
     }
 
     private func ended(_ answer: LegacyAnswer, from serverInfo: ServerInfo) {
-        let now = sessions.loop.now
         if case .error(let error) = answer.outcome,
             case .ask(let pages) = URLElicitationRequired(error, in: answer.document, answering: request)
         {
+            decide()
+            let now = sessions.loop.now
             return step { $0.requires(pages, at: now) { context.calls.take(self, for: key.principal) } }
         }
         let ending = Ending.answered(answer, from: serverInfo)
-        step { $0.finished(ending, isFailure: ending.isFailure, at: now) }
+        guard machine != nil else {
+            return settle { ending.outcome(for: $0.request, context.settings, sessions.serverInfo) }
+        }
+        step { $0.finished(ending, isFailure: ending.isFailure, at: sessions.loop.now) }
     }
 
     private func ended(_ error: BackendError) {
         // Whatever still runs there would ask the next call that has the session.
         isSpoilt = !error.isBeforeDispatch
         if error.kind == .sessionLost, let lease { sessions.retire(lease) }
+        guard machine != nil else { return settle(.failed(error)) }
         step { machine in
             let wasAsked = machine.round > 0
             return machine.finished(
@@ -346,7 +409,7 @@ final class InteractiveCall {
         switch action {
         case .reply(let text): reply(text)
         case .ask(let waiting, let questions, let round): ask(waiting, questions, round)
-        case .forward(let waiting, let heard): for leg in waiting { legs[leg.id]?.hear(heard) }
+        case .forward(let waiting, let heard): for leg in waiting { self.leg(leg.id)?.hear(heard) }
         case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
         case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
         case .cancel: abandon()
@@ -457,7 +520,7 @@ final class InteractiveCall {
         wasTold = true
         let state = context.sealed(RequestState(of: self, machine), for: caller)
         for leg in waiting {
-            legs[leg.id]?.questions = questions.count
+            self.leg(leg.id)?.questions = questions.count
             finish(leg.id) { leg in
                 let text = MultiRoundTrip.inputRequired(
                     questions.map { ($0.key, $0.request) }, requestState: state, serverInfo: serverInfo.text,
@@ -467,8 +530,11 @@ final class InteractiveCall {
         }
     }
 
+    private func leg(_ id: Int) -> CallLeg? { legs.first { $0.id == id } }
+
     private func finish(_ legID: Int, _ outcome: (CallLeg) -> Exchange.Outcome) {
-        guard let leg = legs.removeValue(forKey: legID) else { return }
+        guard let leg = leg(legID) else { return }
+        legs.removeAll { $0 === leg }
         leg.rounds = machine?.round ?? 0
         leg.parked = parked
         leg.finish(outcome(leg))
@@ -494,26 +560,49 @@ final class InteractiveCall {
     }
 }
 
+extension InteractiveCall: CallReader {
+    func news() {
+        guard let call else { return }
+        // Nobody wants to know any more; the call ends all the same.
+        guard let lease else { return sessions.loop.spawn { _ = try? await call.answer() } }
+        do throws(BackendError) {
+            if let answer = try call.readyAnswer() {
+                self.call = nil
+                return ended(answer, from: lease.session.handshake.serverInfo)
+            }
+            sessions.loop.spawn { await self.carry() }
+        } catch {
+            sessions.loop.spawn { await self.carry(after: error) }
+        }
+    }
+}
+
 // MARK: What the server says
 
 extension InteractiveCall: QuestionListener {
     func heard(_ notification: Envelope, _ kind: ServerNotification) {
         wasTold = true
-        step { $0.heard(Heard(message: notification, kind: kind)) }
+        let heard = Heard(message: notification, kind: kind)
+        guard machine != nil else {
+            for leg in legs { leg.hear(heard) }
+            return
+        }
+        step { $0.heard(heard) }
     }
 
-    var hasRoom: Bool { legs.values.allSatisfy(\.responder.hasRoom) }
+    var hasRoom: Bool { legs.allSatisfy(\.responder.hasRoom) }
 
     func room() async {
-        if let slow = legs.values.first(where: { !$0.responder.hasRoom }) { await slow.responder.room() }
+        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.responder.room() }
     }
 
     func asked(_ question: Envelope) -> Bool {
-        guard machine != nil else {
+        guard isReady else {
             guard early.count < InteractiveCall.maxEarly else { return false }
             early.append(question)
             return true
         }
+        decide()
         wasTold = true
         step { $0.asked(question, at: sessions.loop.now) { context.calls.take(self, for: key.principal) } }
         return true
