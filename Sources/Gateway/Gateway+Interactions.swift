@@ -1,0 +1,113 @@
+import HTTPTransport
+import HTTPWire
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// Calls during which servers may ask: their requests, and what other loops and replicas bring of them.
+extension Gateway {
+    /// Answers a request that another loop brings: a retry that was let in elsewhere.
+    func serveHandedOver(_ request: HTTPServerRequest, by responder: Responder) async {
+        guard let task = PeerTask(request.head.target), task != .hear else {
+            return responder.connection.respond(HTTPResponse(status: 404, closes: true))
+        }
+        let record = RequestRecord(in: tally)
+        switch admit(request, isHandedOver: true, by: responder, record) {
+        case .answered:
+            break
+        case .request(let admitted, let caller) where interactions.concern(admitted) != nil:
+            await interact(admitted, request, as: task, from: caller, by: responder, record)
+        case .legacy, .request:
+            giveAway(by: responder, record)
+        }
+    }
+
+    func leg(
+        _ admitted: ModernRequest, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord,
+        _ capabilities: Interactions.Capabilities
+    ) -> CallLeg {
+        let leg = CallLeg(
+            calls.nextLeg(), admitted, of: request, to: responder, record, capabilities: capabilities,
+            until: sessions.loop.now + settings.requestTimeout)
+        responder.begin(onDisconnect: { leg.leave() })
+        return leg
+    }
+
+    /// Serves a request for a call during which the server may ask.
+    ///
+    /// - Parameter task: what another loop or replica wants done with it; nil where its client brought it.
+    func interact(
+        _ admitted: ModernRequest, _ request: HTTPServerRequest, as task: PeerTask?, from caller: Caller,
+        by responder: Responder, _ record: RequestRecord
+    ) async {
+        guard let capabilities = interactions.concern(admitted) else {
+            preconditionFailure("a call that shares sessions")
+        }
+        let id = Array(admitted.rawID)
+        let place = interactions.place(of: admitted, from: caller)
+        if case .refused(let refusal) = place { return refuse(refusal, id: id, by: responder, record) }
+        if case .elsewhere(let state) = place {
+            if let task {
+                // Whoever asks finds out who goes on.
+                guard case .succeed = task else { return giveAway(by: responder, record) }
+            } else {
+                switch await interactions.pass(request, state, answering: responder.connection) {
+                case .ours: break
+                case .answered(let status, let bytes): return record.forwarded(status: status, bytes: bytes, to: log)
+                case .unknown(let error): return failHandedOver(error, id: id, by: responder, record)
+                }
+            }
+        }
+        let leg = leg(admitted, of: request, by: responder, record, capabilities)
+        let outcome = await interactions.serve(leg, from: caller, at: place)
+        if case .new = place, outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
+            return await bypass.pass(request, on: responder.connection, record, isModern: true)
+        }
+        conclude(outcome, of: leg)
+    }
+
+    /// Tells another loop or replica that the call is not here.
+    func giveAway(by responder: Responder, _ record: RequestRecord) {
+        responder.connection.respond(PeerAnswer.gone)
+        record.forwarded(status: 410, bytes: 0, to: log)
+    }
+
+    /// Whoever has the call was reached, and did not answer.
+    func failHandedOver(
+        _ error: BackendError, id: [UInt8], by responder: Responder, _ record: RequestRecord
+    ) {
+        record.failed(error)
+        guard let refusal = Refusal(handedOver: error) else {
+            record.status = 499
+            return record.write(to: log)
+        }
+        refuse(refusal, id: id, by: responder, record)
+    }
+
+    /// Answers the request that a call was begun with, which has its outcome.
+    func conclude(_ leg: CallLeg) {
+        guard let outcome = leg.outcome else { preconditionFailure("a leg ended without an outcome") }
+        // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
+        if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
+            sessions.loop.spawn {
+                if outcome.wasNeverSent, await self.bypass.hasTurnedModern(leg.source.head),
+                    !leg.responder.isStreaming
+                {
+                    await self.bypass.pass(leg.source, on: leg.responder.connection, leg.record, isModern: true)
+                } else {
+                    self.conclude(outcome, of: leg)
+                }
+                self.served(by: leg.responder)
+            }
+            return
+        }
+        conclude(outcome, of: leg)
+        served(by: leg.responder)
+    }
+
+    func conclude(_ outcome: Exchange.Outcome, of leg: CallLeg) {
+        leg.record.describe(leg)
+        conclude(outcome, id: Array(leg.request.rawID), of: leg.source.head, by: leg.responder, leg.record)
+    }
+}
