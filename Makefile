@@ -46,14 +46,10 @@ tsan: packages ## unit and end-to-end tests under the thread sanitizer
 	REMORA_BIN_DIR=$(CURDIR)/.build/tsan/debug .build/venvs/client/bin/python -m pytest Tests/EndToEnd -q -n 2 \
 		--dist loadscope -p no:cacheprovider
 
-soak: release ## hard cases at their full size, with what they measure (about 10 minutes)
+soak: release ## hard cases at their full size, with what they measure (about 20 minutes)
 	@Tests/setup
 	REMORA_SOAK=full REMORA_BIN_DIR=$(CURDIR)/.build/release .build/venvs/client/bin/python -m pytest -q -s \
-		-p no:cacheprovider Tests/EndToEnd/test_disconnects.py Tests/EndToEnd/test_restarts.py \
-		Tests/EndToEnd/test_principals.py Tests/EndToEnd/test_slow_readers.py \
-		Tests/EndToEnd/test_many_listeners.py Tests/EndToEnd/test_many_parked.py \
-		Tests/EndToEnd/test_signals.py Tests/EndToEnd/test_replicas.py \
-		Tests/EndToEnd/test_several_backends.py Tests/EndToEnd/test_commands.py
+		-p no:cacheprovider $$(grep -lE 'import .*soak|harness.soak' Tests/EndToEnd/test_*.py)
 
 debian: release ## the release binary in a bare Debian 12 with what the image installs (as root, some minutes)
 	@Tests/debian
