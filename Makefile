@@ -46,7 +46,7 @@ tsan: packages ## unit and end-to-end tests under the thread sanitizer
 	REMORA_BIN_DIR=$(CURDIR)/.build/tsan/debug .build/venvs/client/bin/python -m pytest Tests/EndToEnd -q -n 2 \
 		--dist loadscope -p no:cacheprovider
 
-soak: release ## hard cases at their full size, with what they measure (about 20 minutes)
+soak: release ## hard cases at their full size, with what they measure (about a quarter of an hour)
 	@Tests/setup
 	REMORA_SOAK=full REMORA_BIN_DIR=$(CURDIR)/.build/release .build/venvs/client/bin/python -m pytest -q -s \
 		-p no:cacheprovider $$(grep -lE 'import .*soak|harness.soak' Tests/EndToEnd/test_*.py)
