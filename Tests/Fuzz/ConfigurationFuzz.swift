@@ -1,8 +1,5 @@
-/// Feeds anything to the reader of configurations. It is compiled together with the sources of `Configuration`:
-/// ```
-/// swiftc -O -sanitize=fuzzer,address -parse-as-library -package-name remora -I Sources/CYAML \
-///     Sources/Configuration/*.swift Tests/Fuzz/ConfigurationFuzz.swift -o configuration-fuzz -lyaml
-/// ```
+/// Feeds anything to the reader of configurations.
+///
 /// The first byte says whether the rest is a file or the options `--backend` and `--listen`.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzConfiguration(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
@@ -41,10 +38,12 @@ private func checkFile(_ text: [UInt8]) {
 private func check(_ result: Result<Configuration, ConfigurationErrors>, lines: Int) {
     switch result {
     case .success(let configuration):
-        let url = configuration.backend.url
-        precondition(url.port > 0 && !url.host.isEmpty && url.target.hasPrefix("/"))
-        let texts = url.hostField + url.target + configuration.listen.path
-        precondition(texts.utf8.allSatisfy { (0x21...0x7E).contains($0) })
+        precondition(!configuration.backends.isEmpty)
+        for url in configuration.backends.compactMap(\.url) {
+            precondition((url.port > 0 || url.socketPath != nil) && !url.host.isEmpty && url.target.hasPrefix("/"))
+            precondition((url.hostField + url.target).utf8.allSatisfy { (0x21...0x7E).contains($0) })
+        }
+        precondition(configuration.listen.path.utf8.allSatisfy { (0x21...0x7E).contains($0) })
         precondition(configuration.sessions.isolateBy.contains("authorization"))
         precondition((1 << 10...1 << 30).contains(configuration.limits.maxBody))
         precondition(configuration.limits.connectTimeout > .zero)
