@@ -64,10 +64,8 @@ package struct BackendError: Error, Sendable {
         }
     }
 
-    /// The error as that of a call which was sent before: whatever could not be reached since, it may have run.
-    var afterDispatch: BackendError {
-        isBeforeDispatch && kind != .sessionLost ? BackendError(.noAnswer, detail) : self
-    }
+    /// The error as that of a call which was sent before: whatever could not be reached or was lost since, it may have run.
+    var afterDispatch: BackendError { isBeforeDispatch ? BackendError(.noAnswer, detail) : self }
 
     package init(_ error: HTTPClientError) {
         switch error {

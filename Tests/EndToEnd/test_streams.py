@@ -299,6 +299,28 @@ async def test_a_server_that_resumes_nothing_is_not_asked_for_ever() -> None:
         assert raw.methods["tools/call"] == 1 and asked <= 8
 
 
+@pytest.mark.parametrize("status", [404, 400])
+async def test_a_session_that_is_lost_between_two_streams(status: int) -> None:
+    """The call was sent, and may have run: it is not sent again."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method == "tools/call":
+            await exchange.stream_head()
+            await exchange.chunk(b"id: e0\r\nretry: 10\r\ndata: \r\n\r\n")
+            await exchange.chunk(b"")
+            raw.sessions.clear()
+            return True
+        if exchange.request.header("last-event-id"):
+            await exchange.reply(status, b"No valid session ID provided", type="text/plain")
+            return True
+        return False
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        answer = await running.client.call("x")
+        assert answer.status == 200 and answer.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
+        assert raw.methods["tools/call"] == 1
+
+
 async def test_a_client_that_goes_away_between_two_streams_cancels() -> None:
     seen: dict[str, Any] = {}
     async with RawBackend(resumable(seen, retry=5000)) as raw, stack(raw.address) as running:
