@@ -13,6 +13,8 @@ extension Configuration {
         package var probeInterval: Duration
         /// Whether it may ask clients something during calls.
         package var interactive: Bool
+        /// Whether each session keeps to a connection of its own.
+        package var pinConnection: Bool
 
         package enum Place: Sendable, Equatable {
             /// At a URL: its Streamable HTTP endpoint, or its event stream.
@@ -87,14 +89,32 @@ extension Configuration.Backend {
             "probe_interval", .duration(.seconds(1) ... .hours(168)), default: first?.probeInterval ?? .hours(24))
         // Clients must not trust the annotations of servers that they do not trust; a sidecar is deployed with its server.
         annotations = section.value("annotations", .choice, default: first?.annotations ?? .trust)
+        // Most balancers go by cookies or addresses, or stand before servers that share their sessions; to be wrong about this
+        // one costs connections and the GET stream.
+        pinConnection = section.value("pin_connection", .boolean, default: first?.pinConnection ?? false)
         // Most servers never ask, but nobody knows which; to be wrong costs a failed call, a session for each call is cheap.
-        interactive = section.value("interactive", .boolean, default: first?.interactive ?? true)
+        interactive = section.value("interactive", .boolean, default: first?.interactive ?? !pinConnection)
         guard let place else { return nil }
         self.place = place
+        if pinConnection { checkPin(section) }
         if case .command = place, era == .modern {
             section.refuse("era", "must not be modern with a command: what goes past the translation goes over HTTP")
         }
         check(section, beside: others)
+    }
+
+    private func checkPin(_ section: Section) {
+        switch place {
+        case .command: return section.refuse("pin_connection", "goes with url only")
+        case .url(_, .sse):
+            section.refuse(
+                "pin_connection", "must not be true with transport: sse, which has a connection beside its stream")
+        case .url: break
+        }
+        if interactive {
+            section.refuse(
+                "interactive", "must not be true with pin_connection: an answer would need a second connection")
+        }
     }
 
     private func check(_ section: Section, beside others: [Self]) {
@@ -109,6 +129,7 @@ extension Configuration.Backend {
         let differing = [
             ("era", era != first.era), ("probe_interval", probeInterval != first.probeInterval),
             ("annotations", annotations != first.annotations), ("interactive", interactive != first.interactive),
+            ("pin_connection", pinConnection != first.pinConnection),
         ]
         for (key, differs) in differing where differs {
             section.refuse(key, "must be as in backends[0], since all are copies of one server: remove the line")

@@ -41,16 +41,19 @@ final class ListReading {
     private let sessions: SessionPool
     private let settings: GatewaySettings
     private let end: Instant
+    /// Of a call that needs the list, and has a session already.
+    private var session: LegacySession?
     private var call: LegacyCall?
     private var cancellation: BackendError?
 
     init(
-        _ method: Method, _ extent: Extent, key: SessionKey, credentials: Credentials, sessions: SessionPool,
-        settings: GatewaySettings
+        _ method: Method, _ extent: Extent, key: SessionKey, credentials: Credentials, for session: LegacySession?,
+        sessions: SessionPool, settings: GatewaySettings
     ) {
         self.method = method
         self.key = key
         self.credentials = credentials
+        self.session = session
         self.extent = extent
         self.sessions = sessions
         self.settings = settings
@@ -86,7 +89,9 @@ final class ListReading {
     }
 
     private func readOnLease() async throws(BackendError) -> ListOutcome {
-        let lease = try await sessions.lease(key, credentials: credentials)
+        // Once only: the second attempt is made because there was something about the session.
+        let beside = session.take().flatMap { sessions.lease(beside: $0) }
+        let lease = if let beside { beside } else { try await sessions.lease(key, credentials: credentials) }
         defer { sessions.release(lease) }
         do throws(BackendError) {
             return try await read(from: lease.session)

@@ -124,7 +124,7 @@ final class Lists {
         for session: LegacySession, key: SessionKey, _ credentials: Credentials, _ waiter: ListWaiter
     ) async throws(BackendError) -> HeaderParameters {
         let version = session.toolsVersion
-        switch await list(Key(session: key, method: .listTools), credentials, waiter).0 {
+        switch await list(Key(session: key, method: .listTools), credentials, for: session, waiter).0 {
         case .list(let snapshot):
             // The reading may have been on another session of the key.
             session.learn(snapshot.tools, asOf: version)
@@ -140,7 +140,7 @@ final class Lists {
 
     /// The list, and until when it is fresh. However many ask at once, it is read once.
     private func list(
-        _ key: Key, _ credentials: Credentials, _ waiter: ListWaiter
+        _ key: Key, _ credentials: Credentials, for session: LegacySession? = nil, _ waiter: ListWaiter
     ) async -> (ListOutcome, freshUntil: Instant) {
         let id: ListCache<Key, ListSnapshot>.ReadingID
         switch cache.ask(key, at: .now) {
@@ -148,7 +148,7 @@ final class Lists {
         case .join(let joined): id = joined
         case .read(let new):
             id = new
-            let one = Shared(reading(key.method, .whole, key.session, credentials))
+            let one = Shared(reading(key.method, .whole, key.session, credentials, for: session))
             shared[id] = one
             // Its own task: whoever asked first may leave, and the others still wait.
             sessions.loop.spawn { await self.read(one, id) }
@@ -175,9 +175,11 @@ final class Lists {
     }
 
     private func reading(
-        _ method: Method, _ extent: ListReading.Extent, _ key: SessionKey, _ credentials: Credentials
+        _ method: Method, _ extent: ListReading.Extent, _ key: SessionKey, _ credentials: Credentials,
+        for session: LegacySession? = nil
     ) -> ListReading {
-        ListReading(method, extent, key: key, credentials: credentials, sessions: sessions, settings: settings)
+        ListReading(
+            method, extent, key: key, credentials: credentials, for: session, sessions: sessions, settings: settings)
     }
 
     // MARK: What makes a list stale

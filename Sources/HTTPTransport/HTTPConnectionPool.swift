@@ -5,7 +5,7 @@ package import Reactor
 package final class HTTPConnectionPool {
     /// How long an idle connection is kept. Common servers (uvicorn, Node) close theirs after 5 s; a request that
     /// crosses such a close on the wire may or may not have run, so Remora gives up first.
-    private static let idleLifetime: Duration = .seconds(3)
+    static let idleLifetime: Duration = .seconds(3)
     /// After this long without use a connection is looked at before it is used: no server gives up one that it served
     /// just now, and the look is a system call.
     private let rest = Interval(.milliseconds(50))

@@ -47,6 +47,8 @@ package final class Backend: LegacyServer {
     /// Whether TLS is spoken there.
     package let isSecure: Bool
     package let connections: HTTPConnectionPool
+    /// Whether each session has a connection to itself: what stands before the server finds the session by it.
+    package let pinsConnections: Bool
     /// Which way it is to be; nil to find out.
     private let fixedTransport: Transport?
     /// Whether it was found to have only the older way.
@@ -58,15 +60,17 @@ package final class Backend: LegacyServer {
     ///   - hostField: the value of `Host`.
     ///   - target: path and query.
     ///   - transport: nil to find out.
+    ///   - pinsConnections: with Streamable HTTP only.
     package init(
         at endpoint: Endpoint, label: String, tls: ServerTLS? = nil, hostField: String, target: String,
-        transport: Transport? = nil, on loop: Loop, limits: Limits
+        transport: Transport? = nil, pinsConnections: Bool = false, on loop: Loop, limits: Limits
     ) {
         silence = Interval(limits.silence)
         self.host = Array(hostField.utf8)
         isSecure = tls != nil
         self.target = Array(target.utf8)
-        fixedTransport = transport
+        fixedTransport = pinsConnections ? .http : transport
+        self.pinsConnections = pinsConnections
         connections = HTTPConnectionPool(
             to: endpoint, tls: tls, on: loop, connectTimeout: limits.connect, limits: limits.head)
         super.init(name: Array("\(endpoint) \(target)".utf8), label: label, on: loop, limits: limits)

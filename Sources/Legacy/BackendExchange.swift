@@ -9,6 +9,8 @@ import Reactor
 final class BackendExchange: HTTPResponseHandler {
     /// How long a stream may stay open after its reader has all that it wanted.
     private static let afterlife = Interval(.seconds(1))
+    /// How long an answer may take that nobody wants any more, on a connection that must not be closed for that.
+    private static let remainder = Interval(.seconds(5))
 
     /// How long an exchange may take.
     enum Patience {
@@ -27,8 +29,7 @@ final class BackendExchange: HTTPResponseHandler {
         case events
     }
 
-    private let backend: Backend
-    private let cookies: SessionCookies
+    private let route: SessionRoute
     /// Made when a task has to wait, which most need not: they have a reader.
     private var wakeup: Wakeup?
     private var reader: (any CallReader)?
@@ -60,15 +61,14 @@ final class BackendExchange: HTTPResponseHandler {
     /// - Parameters:
     ///   - isRepeatable: whether the request may arrive twice as it is, which none with an id of a session may.
     ///     It is then sent once more when the server closes a kept connection just as it is used again (RFC 9112 §9.3.1).
-    ///   - cookies: take what the answer sets.
+    ///   - route: takes note of what the answer says about it.
     init(
-        _ request: HTTPMessage, to backend: Backend, cookies: SessionCookies, patience: Patience, isRepeatable: Bool
+        _ request: HTTPMessage, by route: SessionRoute, patience: Patience, isRepeatable: Bool
     ) {
-        self.backend = backend
-        self.cookies = cookies
+        self.route = route
         self.patience = patience
-        events = SSEDecoder(maxEvent: backend.limits.maxMessage)
-        if let idle = backend.connections.takeIdle() {
+        events = SSEDecoder(maxEvent: route.backend.limits.maxMessage)
+        if let idle = route.takeIdle() {
             if isRepeatable { spare = request }
             send(request, on: idle)
         } else {
@@ -76,13 +76,15 @@ final class BackendExchange: HTTPResponseHandler {
         }
     }
 
+    private var backend: Backend { route.backend }
+
     private func connect(_ request: HTTPMessage) async {
-        do throws(HTTPClientError) {
-            let connection = try await backend.connect()
-            if hasEnded { return backend.connections.putBack(connection) }
+        do throws(BackendError) {
+            let connection = try await route.connect()
+            if hasEnded { return route.putBack(connection) }
             send(request, on: connection)
         } catch {
-            if !hasEnded { end(BackendError(error)) }
+            if !hasEnded { end(error) }
         }
     }
 
@@ -198,16 +200,33 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// The reader has left. The rest of the answer is dropped.
     func abandon() {
+        if !isAbandoned { drop(for: BackendExchange.afterlife) }
+    }
+
+    private func drop(for time: Interval) {
         isAbandoned = true
         messages = MessageQueue()
         connection?.resumeReading()
-        connection?.setTimeout(backend.loop.now + BackendExchange.afterlife)
+        connection?.setTimeout(backend.loop.now + time)
     }
 
     /// Ends the exchange from outside; the reader gets `error`.
     func fail(with error: BackendError) {
         guard failure == nil, !hasEnded else { return }
-        connection?.close()
+        guard route.pin != nil, connection != nil else { return cut(error) }
+        // Its session would end with the connection, and nobody could tell the server that.
+        failure = error
+        drop(for: BackendExchange.remainder)
+        signal()
+    }
+
+    /// Ends the exchange and its connection.
+    private func cut(_ error: BackendError) {
+        guard failure == nil, !hasEnded else { return }
+        if let connection {
+            connection.close()
+            route.lost()
+        }
         end(error)
     }
 
@@ -232,7 +251,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     func received(_ head: HTTPResponseHead) {
         responseHead = head
-        cookies.take(head)
+        route.take(head)
         if case .bytes(let count) = head.bodyLength, count <= backend.limits.maxMessage { json.reserveCapacity(count) }
         let type = (200..<300).contains(head.status) ? head.fields.first("content-type") : nil
         if type?.isMediaType("application/json") == true {
@@ -297,12 +316,13 @@ final class BackendExchange: HTTPResponseHandler {
         if let connection {
             // The end came with what it was paused for; the next request on it must be read.
             if isPaused { connection.resumeReading() }
-            backend.connections.putBack(connection)
+            route.putBack(connection)
         }
         end(nil)
     }
 
     func failed(_ error: HTTPClientError) {
+        route.lost()
         switch error {
         case .timedOut:
             end(timeoutError)
@@ -316,14 +336,14 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     private func tooLarge() {
-        fail(
-            with: BackendError(
+        cut(
+            BackendError(
                 .outcomeUnknown, "the answer is larger than limits.max_response (\(backend.limits.maxMessage) bytes)"))
     }
 
     private func end(_ error: BackendError?) {
         hasEnded = true
-        failure = error
+        failure = failure ?? error
         connection = nil
         signal()
     }

@@ -32,6 +32,9 @@ package final class Backends {
     /// What tells them from other servers, as the configuration names them.
     package var name: [UInt8] { Array(all.map(\.name).joined(separator: [UInt8(ascii: " ")])) }
 
+    /// See ``Backend/pinsConnections``.
+    package var pinsConnections: Bool { overHTTP.first?.pinsConnections == true }
+
     /// A copy for something that lasts there. To be followed by one ``leave(_:)``.
     ///
     /// - Parameter excluded: those that were tried already.

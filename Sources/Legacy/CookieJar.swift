@@ -1,23 +1,3 @@
-import HTTPWire
-
-/// The jar of a session, for all its requests and answers.
-final class SessionCookies {
-    private(set) var jar = CookieJar()
-
-    /// - Parameter field: ``CookieJar/field`` of the session at another process.
-    init(field: [UInt8] = []) {
-        for pair in field.split(separator: UInt8(ascii: ";")) { jar.take(Array(pair)) }
-    }
-
-    /// What an answer sets.
-    func take(_ head: HTTPResponseHead) {
-        guard head.fields.first("set-cookie") != nil else { return }
-        for line in head.fields.lines(named: SessionCookies.field) { jar.take(Array(line.value.bytes)) }
-    }
-
-    private static let field = Array("set-cookie".utf8)
-}
-
 /// The cookies that what stands before a server, or the server itself, has set in one session, so that a balancer finds the
 /// copy that has it. They go with the session's requests and nowhere else.
 ///
@@ -33,6 +13,11 @@ struct CookieJar {
 
     /// Names and values as `Cookie` has them (RFC 6265 §4.2); empty where there are none.
     private(set) var field: [UInt8] = []
+
+    /// - Parameter field: ``field`` of another.
+    init(field: [UInt8] = []) {
+        for pair in field.split(separator: UInt8(ascii: ";")) { take(Array(pair)) }
+    }
 
     /// Takes note of a value of `Set-Cookie`. One that there is no room for, or that could not be sent, is left out.
     mutating func take(_ line: [UInt8]) {

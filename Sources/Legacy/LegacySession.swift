@@ -83,7 +83,7 @@ package final class LegacySession {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {
                 transport.drop()
-                throw error
+                throw error.kind == .sessionLost ? BackendError(.unavailable, error.detail) : error
             }
             transport.listen(for: session, credentials: credentials)
             return session
@@ -186,6 +186,8 @@ package final class LegacySession {
 
     /// Tells the server that nobody wants the answer to a request any more.
     func cancel(_ requestID: Int, reason: String, credentials: Credentials) {
+        // It would come when the call has ended.
+        guard transport.hearsDuringCalls else { return giveUp() }
         let text = ServerRequest.cancelled(requestID: requestID, reason: reason)
         guard endsByCancellation else {
             notifyInBackground(text, credentials: credentials)

@@ -19,8 +19,7 @@ final class PushStream {
     /// Both own the stream, until `stop`: it may be in the middle of something then, and has nobody to tell.
     private var session: LegacySession?
     private var transport: StreamableHTTP?
-    private let backend: Backend
-    private let cookies: SessionCookies
+    private let route: SessionRoute
     private let request: (_ lastEventID: [UInt8]?) -> HTTPMessage
     private var pause: Pause?
     private var exchange: BackendExchange?
@@ -33,13 +32,12 @@ final class PushStream {
     private let decided = Gate()
 
     init(
-        session: LegacySession, transport: StreamableHTTP, backend: Backend, cookies: SessionCookies,
+        session: LegacySession, transport: StreamableHTTP, route: SessionRoute,
         request: @escaping (_ lastEventID: [UInt8]?) -> HTTPMessage
     ) {
         self.session = session
         self.transport = transport
-        self.backend = backend
-        self.cookies = cookies
+        self.route = route
         self.request = request
     }
 
@@ -73,7 +71,7 @@ final class PushStream {
     /// Whether the server has such a stream. Waits for its answer, but not for long.
     func isOffered() async -> Bool {
         if let verdict { return verdict }
-        let deadline = Deadline(on: backend.loop)
+        let deadline = Deadline(on: route.backend.loop)
         deadline.onExpiry = { [unowned self] in decide(true) }
         deadline.set(after: PushStream.patience)
         while verdict == nil { await decided.wait() }
@@ -98,7 +96,7 @@ final class PushStream {
 
     private func listen() async -> Outcome {
         let exchange = BackendExchange(
-            request(resumption?.lastEventID), to: backend, cookies: cookies, patience: .endless, isRepeatable: true)
+            request(resumption?.lastEventID), by: route, patience: .endless, isRepeatable: true)
         self.exchange = exchange
         defer {
             exchange.abandon()
@@ -112,7 +110,7 @@ final class PushStream {
             while let text = try await exchange.next(), !isStopped { session?.hear(text) }
         } catch {
             // With the server its session is gone, if it is not there for a moment: a copy of it can serve another.
-            if error.kind == .unavailable, !isStopped, backend.hasAlternative() { return .gone }
+            if error.kind == .unavailable, !isStopped, route.backend.hasAlternative() { return .gone }
             if !wasOpen || error.kind != .noAnswer { return .failed }
         }
         resumption = exchange.resumption ?? resumption
@@ -134,7 +132,7 @@ final class PushStream {
     }
 
     private func rest(_ delay: Duration) async {
-        let pause = Pause(on: backend.loop)
+        let pause = Pause(on: route.backend.loop)
         self.pause = pause
         await pause.wait(resumption.map { max($0.delay, .milliseconds(10)) } ?? delay)
         self.pause = nil

@@ -8,22 +8,21 @@ struct RequestHead {
     private let method: HTTPMethod
     /// What all of them have in common, written once.
     private let common: [UInt8]
-    private let cookies: SessionCookies
+    private let route: SessionRoute
 
     /// - Parameters:
     ///   - target: nil for the MCP endpoint.
     ///   - revision: the negotiated one; nil before there is one.
-    ///   - cookies: of the session. What is there when a request is made goes with it.
+    ///   - route: of the session. The cookies that are there when a request is made go with it.
     init(
-        method: HTTPMethod, backend: Backend, target: [UInt8]? = nil, sessionID: [UInt8]?, revision: Revision?,
-        cookies: SessionCookies
+        method: HTTPMethod, target: [UInt8]? = nil, sessionID: [UInt8]?, revision: Revision?, route: SessionRoute
     ) {
         self.method = method
-        self.cookies = cookies
+        self.route = route
         var head: [UInt8] = []
         guard
             var writer = HTTPHeadWriter(
-                method: method, target: target ?? backend.target, host: backend.host, into: &head)
+                method: method, target: target ?? route.backend.target, host: route.backend.host, into: &head)
         else {
             preconditionFailure("the configuration let an impossible URL through")
         }
@@ -58,10 +57,10 @@ struct RequestHead {
         if method == .post { writer.field("content-length", bodySize) }
         // An id that no header can carry would be no place to go on from: the server then answers as it sees fit.
         if let lastEventID { _ = writer.field(Header.lastEventID, lastEventID) }
-        if cookies.jar.field.isEmpty {
+        if route.cookies.field.isEmpty {
             for line in credentials.lines { writer.field(line.name, line.value) }
         } else {
-            write(credentials, cookies.jar.field, with: &writer)
+            write(credentials, route.cookies.field, with: &writer)
         }
         if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
         writer.end(into: &output)

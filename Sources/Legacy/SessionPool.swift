@@ -127,8 +127,12 @@ package final class SessionPool {
 
     // MARK: Leases
 
+    /// Whether no two calls share a session, whatever they are: it has one connection, and they would wait for each other.
+    private var sharesNothing: Bool { backends.pinsConnections }
+
     /// The session for `key`, if it is ready to be used.
     package func readyLease(_ key: SessionKey) -> Lease? {
+        if sharesNothing { return readyExclusiveLease(key) }
         guard let id = table.leaseReady(key, at: loop.now) else { return nil }
         return Lease(session: session(id), isExclusive: false, id: id)
     }
@@ -146,6 +150,7 @@ package final class SessionPool {
     package func lease(
         _ key: SessionKey, isExclusive: Bool = false, credentials: Credentials
     ) async throws(BackendError) -> Lease {
+        let isExclusive = isExclusive || sharesNothing
         let grant: Grant
         switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
         case .wait(let ticket): grant = try await wait(ticket)
@@ -164,6 +169,15 @@ package final class SessionPool {
             let session = try await open(id, opening, for: key, credentials: credentials)
             return Lease(session: session, isExclusive: isExclusive, id: id)
         }
+    }
+
+    /// A lease beside the one that a call has, for what is to be done before the call can be sent; nil where that is better
+    /// done on whichever session there is, and where this one is not good any more.
+    package func lease(beside session: LegacySession) -> Lease? {
+        guard sharesNothing, let id = sessions.first(where: { $0.value === session })?.key,
+            table.use(id, at: loop.now)
+        else { return nil }
+        return Lease(session: session, isExclusive: false, id: id)
     }
 
     /// Does at once what a decision asks for, so that the next one meets what it expects.
@@ -320,7 +334,7 @@ package final class SessionPool {
             // A pool may end before its last session has.
             session.onLoss = { [weak self] in self?.retire(id) }
             session.onGivenUp = { [weak self] in self?.giveUp(id) }
-            session.onUnansweredQuestion = { [weak self] in self?.table.share(id) }
+            if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
             session.onCue = { [weak self] in self?.onEvent?(.changed(key, $0)) }
             session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
             if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }

@@ -135,8 +135,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return id
     }
 
-    /// One more call on a session, if it is ready.
-    private mutating func use(_ id: ID, at now: Instant) -> Bool {
+    /// One more call on a session, if it is ready. To be followed by one ``release(_:isExclusive:at:)``.
+    package mutating func use(_ id: ID, at now: Instant) -> Bool {
         guard let place = records.index(forKey: id), records.values[place].state == .ready else { return false }
         records.values[place].uses += 1
         records.values[place].lastUsed = now

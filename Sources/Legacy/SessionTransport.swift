@@ -27,8 +27,11 @@ protocol SessionTransport: AnyObject {
     /// Begins to tell `session` what the server says that belongs to no request. It outlives that.
     func listen(for session: LegacySession, credentials: Credentials)
 
-    /// Whether the server does one thing after the other, so that what nobody waits for any more holds up all the rest.
+    /// Whether one thing is done after the other, so that what nobody waits for any more holds up all the rest.
     var isSequential: Bool { get }
+
+    /// Whether anything reaches the server while a call is under way.
+    var hearsDuringCalls: Bool { get }
 
     /// Whether the server can tell something on its own account.
     func hasPushChannel() async -> Bool
@@ -60,4 +63,5 @@ protocol SessionTransport: AnyObject {
 
 extension SessionTransport {
     var cookieField: [UInt8] { [] }
+    var hearsDuringCalls: Bool { true }
 }

@@ -18,8 +18,7 @@ final class StreamableHTTP: SessionTransport {
     private(set) var sessionID: [UInt8]?
     /// The negotiated one; nil before there is one.
     private var revision: Revision?
-    /// Of a balancer before the server, which finds its copy by them.
-    private let cookies: SessionCookies
+    private let route: SessionRoute
     /// The head of every call.
     private var postHead: RequestHead
     private var pushStream: PushStream?
@@ -29,21 +28,20 @@ final class StreamableHTTP: SessionTransport {
     init(to backend: Backend, credentials: Credentials) {
         self.backend = backend
         self.credentials = credentials
-        cookies = SessionCookies()
-        postHead = RequestHead(method: .post, backend: backend, sessionID: nil, revision: nil, cookies: cookies)
+        route = SessionRoute(to: backend)
+        postHead = RequestHead(method: .post, sessionID: nil, revision: nil, route: route)
     }
 
     /// To a session that another process opened.
     ///
     /// - Parameter cookies: as ``cookieField`` had them there.
     init(to backend: Backend, sessionID: [UInt8], cookies: [UInt8], revision: Revision, credentials: Credentials) {
-        self.cookies = SessionCookies(field: cookies)
         self.backend = backend
+        route = SessionRoute(to: backend, cookies: cookies)
         self.credentials = credentials
         self.sessionID = sessionID
         self.revision = revision
-        postHead = RequestHead(
-            method: .post, backend: backend, sessionID: sessionID, revision: revision, cookies: self.cookies)
+        postHead = RequestHead(method: .post, sessionID: sessionID, revision: revision, route: route)
     }
 
     /// Goes on with a request that another process sent, behind the event with this id.
@@ -115,8 +113,7 @@ final class StreamableHTTP: SessionTransport {
     /// Goes on with the stream of a request that ended before the response.
     func resume(_ resumption: StreamResumption, credentials: Credentials, until end: Instant) -> BackendExchange {
         BackendExchange(
-            head(.get).message(credentials, lastEventID: resumption.lastEventID), to: backend, cookies: cookies,
-            patience: .until(end),
+            head(.get).message(credentials, lastEventID: resumption.lastEventID), by: route, patience: .until(end),
             isRepeatable: true)
     }
 
@@ -125,17 +122,18 @@ final class StreamableHTTP: SessionTransport {
         isRepeatable: Bool
     ) -> BackendExchange {
         BackendExchange(
-            postHead.message(credentials, body: body, trace: trace), to: backend, cookies: cookies,
-            patience: .until(end),
+            postHead.message(credentials, body: body, trace: trace), by: route, patience: .until(end),
             isRepeatable: isRepeatable)
     }
 
     private func head(_ method: HTTPMethod) -> RequestHead {
-        RequestHead(method: method, backend: backend, sessionID: sessionID, revision: revision, cookies: cookies)
+        RequestHead(method: method, sessionID: sessionID, revision: revision, route: route)
     }
 
-    /// Each request is one of HTTP.
-    var isSequential: Bool { false }
+    /// Each request is one of HTTP, and has a connection to itself unless the session has only one.
+    var isSequential: Bool { route.pin != nil }
+
+    var hearsDuringCalls: Bool { route.pin == nil }
 
     // MARK: Loss
 
@@ -154,6 +152,7 @@ final class StreamableHTTP: SessionTransport {
 
     /// However many ask at once, one `ping` is sent.
     func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool {
+        if route.pin?.isOver == true { return false }
         guard sessionID != nil else { return true }
         if let pinging {
             await pinging.wait()
@@ -186,12 +185,24 @@ final class StreamableHTTP: SessionTransport {
     // MARK: The GET stream
 
     func listen(for session: LegacySession, credentials: Credentials) {
+        if let pin = route.pin { return keep(pin, for: session, credentials) }
         let head = head(.get)
-        let stream = PushStream(session: session, transport: self, backend: backend, cookies: cookies) { lastEventID in
+        let stream = PushStream(session: session, transport: self, route: route) { lastEventID in
             head.message(credentials, lastEventID: lastEventID)
         }
         pushStream = stream
         backend.loop.spawn { await stream.run() }
+    }
+
+    /// On the one connection of a session no stream can stay open. So that the server does not close it, it is asked for a
+    /// sign of life now and then.
+    private func keep(_ pin: PinnedConnection, for session: LegacySession, _ credentials: Credentials) {
+        if pin.isOver { return session.lost() }
+        pin.onEnd = { [weak session] in session?.lost() }
+        pin.onRest = { [weak self, weak session, loop = backend.loop] in
+            guard let self, let session else { return }
+            loop.spawn { if await !self.ping(session, credentials) { session.lost() } }
+        }
     }
 
     /// The GET stream is there, or is being opened for longer than a server takes that has none.
@@ -201,22 +212,30 @@ final class StreamableHTTP: SessionTransport {
 
     var isKept: Bool { sessionID != nil }
 
-    var cookieField: [UInt8] { cookies.jar.field }
+    var cookieField: [UInt8] { route.cookies.field }
 
     // MARK: The end
 
-    func stopListening() { pushStream?.stop() }
+    func stopListening() {
+        pushStream?.stop()
+        route.pin?.onEnd = nil
+        route.pin?.onRest = nil
+    }
 
     /// As far as the server lets us: 405 is a fine answer. The credentials are those of the handshake: nobody's call
     /// causes it.
     func end() async {
+        defer { route.pin?.close() }
         guard sessionID != nil else { return }
         let exchange = BackendExchange(
-            head(.delete).message(credentials), to: backend, cookies: cookies,
+            head(.delete).message(credentials), by: route,
             patience: .until(.now + StreamableHTTP.closeTimeout), isRepeatable: true)
         _ = try? await exchange.head()
         exchange.abandon()
     }
 
-    func drop() { stopListening() }
+    func drop() {
+        stopListening()
+        route.pin?.close()
+    }
 }

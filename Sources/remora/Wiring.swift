@@ -182,7 +182,8 @@ struct Wiring: Sendable {
             return Backend(
                 at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
                 tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
-                target: url.target, transport: transport.known, on: loop, limits: backendLimits)
+                target: url.target, transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
+                limits: backendLimits)
         case .command(let command):
             return CommandBackend(
                 running: ChildCommand(
@@ -205,7 +206,8 @@ struct Wiring: Sendable {
             path: listen.path,
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
-            passesLegacyClients: listen.legacyClients == .pass && configuration.backends[0].isReachedByHTTP,
+            passesLegacyClients: listen.legacyClients == .pass && configuration.backends[0].isReachedByHTTP
+                && !configuration.backends[0].pinConnection,
             isolateBy: configuration.sessions.isolateBy,
             isolatesByCertificate: configuration.sessions.isolatesByCertificate,
             publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },

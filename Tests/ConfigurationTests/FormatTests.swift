@@ -226,6 +226,11 @@ import Testing
         #expect(try read("{command: [/opt/x/server, --key, k]}").get().backend.name == "stdio:server")
     }
 
+    @Test func aPinnedConnectionAsksNobody() throws {
+        let backends = try read("{url: http://h/, pin_connection: true}\n  - {url: http://i/}").get().backends
+        #expect(backends.allSatisfy { $0.pinConnection && !$0.interactive })
+    }
+
     @Test(arguments: [
         ("{command: [x], url: http://h/}", "backends[0].url must not be given with command"),
         ("{command: []}", "backends[0].url is missing"),
@@ -239,6 +244,13 @@ import Testing
         ("{command: [x], env: {'A=B': b}}", "a name in backends[0].env must be the name of a variable"),
         ("{command: [\"x\\0\"]}", "backends[0].command[0] must not contain U+0000"),
         ("{url: http://h/, transport: stdio}", "backends[0].transport must be one of auto, http, sse"),
+        ("{command: [x], pin_connection: true}", "backends[0].pin_connection goes with url only"),
+        ("{url: http://h/, transport: sse, pin_connection: true}", "backends[0].pin_connection must not be true with"),
+        ("{url: http://h/, interactive: true, pin_connection: true}", "backends[0].interactive must not be true with"),
+        (
+            "{url: http://h/}\n  - {url: http://i/, pin_connection: true}",
+            "backends[1].pin_connection must be as in backends[0]"
+        ),
     ])
     func refuses(_ backend: String, _ message: String) {
         guard case .failure(let errors) = read(backend) else { return #expect(Bool(false), "\(backend)") }

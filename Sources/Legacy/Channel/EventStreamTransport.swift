@@ -14,7 +14,7 @@ final class EventStreamTransport: ChannelTransport {
     private static let postTimeout: Duration = .seconds(30)
 
     private let backend: Backend
-    private let cookies = SessionCookies()
+    private let route: SessionRoute
     private var connection: HTTPClientConnection?
     private var events: SSEDecoder
     private var postHead: RequestHead?
@@ -23,6 +23,7 @@ final class EventStreamTransport: ChannelTransport {
 
     init(to backend: Backend) {
         self.backend = backend
+        route = SessionRoute(to: backend)
         events = SSEDecoder(maxEvent: backend.limits.maxMessage)
         super.init(on: backend.loop, limits: backend.limits)
     }
@@ -46,7 +47,7 @@ final class EventStreamTransport: ChannelTransport {
         }
         self.connection = connection
         connection.setTimeout(loop.now + limits.silence)
-        let head = RequestHead(method: .get, backend: backend, sessionID: nil, revision: nil, cookies: cookies)
+        let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)
         connection.send(head.message(credentials), answersTo: self)
         while endpoint == nil {
             if let ending { throw ending }
@@ -61,8 +62,7 @@ final class EventStreamTransport: ChannelTransport {
     }
 
     private func headOfPosts(_ revision: Revision?) -> RequestHead {
-        RequestHead(
-            method: .post, backend: backend, target: endpoint, sessionID: nil, revision: revision, cookies: cookies)
+        RequestHead(method: .post, target: endpoint, sessionID: nil, revision: revision, route: route)
     }
 
     private func take(endpoint reference: [UInt8]) {
@@ -118,7 +118,7 @@ final class EventStreamTransport: ChannelTransport {
     private func post(_ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?) -> BackendExchange {
         guard let postHead else { preconditionFailure("a message before the endpoint is known") }
         return BackendExchange(
-            postHead.message(credentials, body: body, trace: trace), to: backend, cookies: cookies,
+            postHead.message(credentials, body: body, trace: trace), by: route,
             patience: .until(.now + EventStreamTransport.postTimeout), isRepeatable: false)
     }
 
@@ -150,7 +150,7 @@ final class EventStreamTransport: ChannelTransport {
 
 extension EventStreamTransport: HTTPResponseHandler {
     func received(_ head: HTTPResponseHead) {
-        cookies.take(head)
+        route.take(head)
         if let refusal = BackendError.unauthorized(head) { return finish(refusal) }
         guard head.status == 200 else {
             return finish(

@@ -58,6 +58,10 @@ class Tap:
         """Judges what Remora sent to a server that it knows under `host`."""
         return await audit.back(self.recordings, host)
 
+    def next_upstream(self) -> str:
+        """Where the next connection goes."""
+        return self.upstream
+
     async def __aenter__(self) -> Tap:
         if self._socket is not None:
             self._server = await asyncio.start_unix_server(self._connected, self._socket)
@@ -83,7 +87,7 @@ class Tap:
         self.recordings.append(recording)
         writers = [writer]
         try:
-            up_reader, up_writer = await connect(self.upstream, **({"ssl": self._connect_tls} if self._connect_tls else {}))
+            up_reader, up_writer = await connect(self.next_upstream(), **({"ssl": self._connect_tls} if self._connect_tls else {}))
             writers.append(up_writer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._copy(reader, up_writer, recording, "client"))

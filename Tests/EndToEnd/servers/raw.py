@@ -142,6 +142,8 @@ class RawBackend:
         self.methods: Counter[str] = Counter()
         """Requests by JSON-RPC method, or by HTTP method for those without a body."""
         self.sessions: set[str] = set()
+        self.issued: set[str] = set()
+        """All sessions that there ever were."""
         self.changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -234,6 +236,7 @@ class RawBackend:
         if self.with_sessions:
             session = f"session-{next(_numbers)}"
             self.sessions.add(session)
+            self.issued.add(session)
             headers["Mcp_Session_Id"] = session
         result = {
             "protocolVersion": self.revision,

@@ -1,0 +1,59 @@
+import HTTPTransport
+import HTTPWire
+
+/// The way of one session's requests to its server: the copy that has the session, and what a balancer before that goes by.
+final class SessionRoute {
+    let backend: Backend
+    /// What answers of the session have set, for its requests.
+    private(set) var cookies: CookieJar
+    /// The one connection that all of them use; nil where any will do.
+    let pin: PinnedConnection?
+
+    private static let setCookie = Array("set-cookie".utf8)
+
+    /// - Parameter cookies: ``CookieJar/field`` of the session at another process.
+    init(to backend: Backend, cookies field: [UInt8] = []) {
+        self.backend = backend
+        cookies = CookieJar(field: field)
+        pin = backend.pinsConnections ? PinnedConnection(on: backend.loop) : nil
+    }
+
+    /// Takes note of an answer.
+    func take(_ head: HTTPResponseHead) {
+        guard head.fields.first("set-cookie") != nil else { return }
+        for line in head.fields.lines(named: SessionRoute.setCookie) { cookies.take(Array(line.value.bytes)) }
+    }
+
+    // MARK: Connections
+
+    /// A connection that is ready for a request, if there is one. To be given back by ``putBack(_:)`` or ``lost()``.
+    func takeIdle() -> HTTPClientConnection? {
+        guard let pin else { return backend.connections.takeIdle() }
+        return pin.takeIdle()
+    }
+
+    /// A connection that is ready for a request.
+    func connect() async throws(BackendError) -> HTTPClientConnection {
+        let made: HTTPClientConnection?
+        do throws(HTTPClientError) {
+            guard let pin else { return try await backend.connect() }
+            made = try await pin.take { [backend] () async throws(HTTPClientError) in try await backend.connect() }
+        } catch {
+            throw BackendError(error)
+        }
+        guard let made else {
+            throw BackendError(
+                .sessionLost,
+                "the connection of the session has ended (backends[].pin_connection): does the server keep it open?")
+        }
+        return made
+    }
+
+    /// The answer on it has ended.
+    func putBack(_ connection: HTTPClientConnection) {
+        if let pin { pin.giveBack(connection) } else { backend.connections.putBack(connection) }
+    }
+
+    /// A connection that was taken is of no use any more.
+    func lost() { pin?.lose() }
+}

@@ -1,0 +1,27 @@
+"""A balancer that knows connections and nothing in them: each new one goes to the next copy of a server."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from .tap import Tap
+
+
+class ByConnection(Tap):
+    """Remembers what goes through it, as a tap does."""
+
+    def __init__(self, *copies: str) -> None:
+        super().__init__(copies[0])
+        self._turns = itertools.cycle(copies)
+
+    def next_upstream(self) -> str:
+        return next(self._turns)
+
+    async def cut(self) -> None:
+        """Ends every connection, as a balancer does that is replaced."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.05)  # Sockets are closed later than writers.
