@@ -13,6 +13,9 @@ enum MetricsPage {
         parking(overview.counts.parking, &text)
         kept(overview.counts, &text)
         reloads(overview.reloads, &text)
+        text.add(
+            .certificateExpiry,
+            overview.settings.certificates.map { (labels: [("setting", $0.setting)], value: $0.notAfter) })
         process(overview, &text)
         return text.bytes
     }

@@ -32,6 +32,11 @@ package struct Overview: Sendable {
         self.uptime = uptime
     }
 
+    /// Until a certificate expires; negative where it has.
+    func time(until expiry: CertificateExpiry) -> Duration {
+        .seconds(expiry.notAfter) - .nanoseconds(startWallClock) - uptime
+    }
+
     /// How it goes, in one word.
     enum State: String {
         case ready, draining

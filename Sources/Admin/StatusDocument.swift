@@ -28,6 +28,10 @@ enum StatusDocument {
                 json.add("bytes", overview.counts.listBytes)
             }
             json.object("reloads") { reloads(overview.reloads, &$0) }
+            json.list("certificates", overview.settings.certificates) { certificate, json in
+                json.add("setting", certificate.setting)
+                json.add("expires_unix_seconds", certificate.notAfter)
+            }
             json.object("clients") { clients in
                 clients.add("connections", overview.counts.connections)
                 clients.add("max_connections", overview.settings.maxConnections)

@@ -169,7 +169,22 @@ enum StatusPage {
                         + "<small>of \(process.maxDescriptors.map(number) ?? "any")</small>"),
                 cell("log lines lost", number(dropped), look: dropped > 0 ? "bad" : ""),
                 reload(overview.reloads),
-            ]) + refusal(overview.reloads))
+            ]) + refusal(overview.reloads) + certificates(overview))
+    }
+
+    /// Operators who renew by hand want two weeks; what renews them by itself does so long before.
+    private static let expiryWarning: Duration = .seconds(14 * 86400)
+
+    private static func certificates(_ overview: Overview) -> String {
+        let rows = overview.settings.certificates.map { certificate in
+            let rest = overview.time(until: certificate)
+            let words = rest > .zero ? "in \(duration(rest))" : "expired"
+            return [
+                "<code>\(escaped(certificate.setting))</code>",
+                rest < expiryWarning ? mark(words, "bad") : words,
+            ]
+        }
+        return rows.isEmpty ? "" : "\n" + table(["certificate", "expires"], numbers: 1, rows)
     }
 
     private static func reload(_ reloads: ReloadCounts) -> String {

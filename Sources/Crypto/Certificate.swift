@@ -58,6 +58,13 @@ package struct TLSProblem: Error, Equatable {
         return nil
     }
 
+    /// When its time passes; nil where that cannot be read.
+    var notAfter: UnixTime? {
+        var parts = unsafe tm()
+        guard unsafe ASN1_TIME_to_tm(X509_get0_notAfter(pointer), &parts) == 1 else { return nil }
+        return unsafe UnixTime(seconds: Int64(timegm(&parts)))
+    }
+
     private static func date(_ time: UnsafePointer<ASN1_TIME>?) -> String {
         var parts = unsafe tm()
         guard unsafe ASN1_TIME_to_tm(time, &parts) == 1 else { return "a date that cannot be read" }

@@ -9,6 +9,8 @@ internal import COpenSSL
     // changes it after `init`.
     let pointer: OpaquePointer
     let isServer: Bool
+    /// When the first certificate of the chain that is shown expires; nil where none is shown.
+    package private(set) var notAfter: UnixTime?
 
     /// The bytes of a certificate with its chain, leaf first, and of its key, both in PEM.
     package struct Identity {
@@ -83,6 +85,7 @@ internal import COpenSSL
     private func use(_ identity: Identity) throws(TLSProblem) {
         let chain = try Certificate.all(in: identity.certificate, .certificate)
         if let why = chain[0].untimeliness { throw TLSProblem(.certificate, why) }
+        notAfter = chain.compactMap(\.notAfter).min()
         let key = try PrivateKey(in: identity.key)
         guard unsafe X509_check_private_key(chain[0].pointer, key.pointer) == 1 else {
             OpenSSLQueue.clear()

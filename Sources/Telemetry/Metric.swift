@@ -100,6 +100,9 @@ extension Metric {
         "remora_last_reload_time_seconds", .gauge, "When it was read anew last, in seconds since 1970.")
     package static let lastReloadSucceeded = Metric(
         "remora_last_reload_success", .gauge, "Whether what was read last was taken over.")
+    package static let certificateExpiry = Metric(
+        "remora_certificate_expiry_time_seconds", .gauge,
+        "When a certificate that is shown expires, or one of its chain, in seconds since 1970.")
 }
 
 // MARK: Calls that wait for their clients
@@ -143,7 +146,7 @@ extension Metric {
         sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
         refusedQuestions, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
-        logLinesDropped, buildInfo, threads, processStart, processCPU, processResidentMemory,
+        certificateExpiry, logLinesDropped, buildInfo, threads, processStart, processCPU, processResidentMemory,
         processOpenDescriptors, processMaxDescriptors,
     ]
 }

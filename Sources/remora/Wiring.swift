@@ -259,7 +259,18 @@ struct Wiring: Sendable {
                 allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts,
                 isLoopback: adminAddress?.isLoopback ?? true),
             maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
-            maxParked: configuration.interaction.maxParked, threads: configuration.threads)
+            maxParked: configuration.interaction.maxParked, threads: configuration.threads, certificates: certificates)
+    }
+
+    /// Those that Remora shows to others.
+    private var certificates: [CertificateExpiry] {
+        var shown = [("listen", configuration.listen.tls?.context)]
+        shown += configuration.backends.enumerated().map { ("backends[\($0)]", $1.tls?.context) }
+        return shown.compactMap { section, context in
+            context?.notAfter.map {
+                CertificateExpiry(setting: "\(section).tls.certificate", notAfter: Int($0.seconds))
+            }
+        }
     }
 }
 

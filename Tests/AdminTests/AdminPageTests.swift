@@ -11,6 +11,7 @@ import Testing
 @Suite struct AdminPageTests {
     private static func overview(
         draining: Bool = false, backend: String = "http://127.0.0.1:9000", reloads: ReloadCounts = ReloadCounts(),
+        certificates: [CertificateExpiry] = [],
         _ change: (inout ShardCounts) -> Void = { _ in }
     ) -> Overview {
         var counts = ShardCounts()
@@ -19,7 +20,8 @@ import Testing
         let door = Door(allowedOrigins: [], allowedHosts: [], isLoopback: true)
         return Overview(
             settings: AdminSettings(
-                door: door, maxSessions: 64, maxConnections: 10_000, maxParked: 1024, threads: 2),
+                door: door, maxSessions: 64, maxConnections: 10_000, maxParked: 1024, threads: 2,
+                certificates: certificates),
             counts: counts, isDraining: draining, reloads: reloads, recent: (DurationHistogram(), .seconds(30)),
             process: ProcessNumbers(), droppedLogLines: 7, startWallClock: 1_795_237_664_283_048_328,
             uptime: .seconds(90))
@@ -38,7 +40,7 @@ import Testing
         let lines = Self.metrics(Self.overview())
         let silent: Set = [
             "remora_http_responses_total", "remora_errors_total", "remora_backend_reachable",
-            "remora_last_reload_time_seconds", "remora_last_reload_success",
+            "remora_last_reload_time_seconds", "remora_last_reload_success", "remora_certificate_expiry_time_seconds",
         ]
         for metric in Metric.all where metric.kind != .gauge || metric.name != "process_max_fds" {
             let isThere = lines.contains("# TYPE \(metric.name) \(metric.kind.rawValue)")
@@ -87,6 +89,24 @@ import Testing
         #expect(last?["succeeded"] as? Bool == false)
         #expect(last?["reason"] as? String == "remora.yaml:3:1: unknown key <b>")
         #expect(StatusPage.text(overview).contains("remora.yaml:3:1: unknown key &lt;b&gt;"))
+    }
+
+    @Test func certificatesExpire() throws {
+        // 90 s after the start of these overviews.
+        let now = 1_795_237_754
+        let overview = Self.overview(certificates: [
+            CertificateExpiry(setting: "listen.tls.certificate", notAfter: now + 86400 * 40),
+            CertificateExpiry(setting: "backends[0].tls.certificate", notAfter: now + 86400 * 3 + 10),
+            CertificateExpiry(setting: "backends[1].tls.certificate", notAfter: now - 10),
+        ])
+        let name = "remora_certificate_expiry_time_seconds"
+        #expect(Self.metrics(overview).contains("\(name){setting=\"listen.tls.certificate\"} \(now + 86400 * 40)"))
+        let found = try #require(try Self.json(overview)["certificates"] as? [[String: Any]])
+        #expect(found.map { $0["expires_unix_seconds"] as? Int } == [now + 3_456_000, now + 259_210, now - 10])
+        let page = StatusPage.text(overview)
+        #expect(page.contains("<code>listen.tls.certificate</code></td><td class=\"number\">in 39 days</td>"))
+        for words in ["in 3 days", "expired"] { #expect(page.contains("<span class=\"bad\">\(words)</span>")) }
+        #expect(!StatusPage.text(Self.overview()).contains("certificate"))
     }
 
     @Test func whatIsUnreachableIsEveryCopy() throws {

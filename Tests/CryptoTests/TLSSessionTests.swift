@@ -20,6 +20,15 @@ import Testing
         try .client(authorities: bytes(ca), identity)
     }
 
+    /// The test's certificates are made for two days.
+    @Test func aContextKnowsWhenItsCertificateExpires() throws {
+        let expected = UnixTime.now + .seconds(2 * 86400)
+        let found = try #require(try Self.server().notAfter)
+        #expect(abs(found.seconds - expected.seconds) < 600)
+        #expect(try Self.client().notAfter == nil)
+        #expect(try Self.client(Self.identity("client")).notAfter != nil)
+    }
+
     /// Two ends that exchange bytes until neither has any.
     private final class Pair {
         let server: TLSSession
