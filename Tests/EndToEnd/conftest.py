@@ -13,6 +13,9 @@ from harness import schema
 from harness.lab import AnyLab
 from harness.processes import Process, venv
 
+# Before a file of tests imports them.
+pytest.register_assert_rewrite("common_cases", "question_cases")
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
@@ -43,11 +46,11 @@ async def lab_json(anyio_backend: str) -> AsyncIterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session", params=lab_server.HTTP, ids="-".join)
+@pytest.fixture(scope="session", params=lab_server.FEW, ids="-".join)
 async def any_lab(
     request: pytest.FixtureRequest, anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[AnyLab]:
-    """A server of each legacy revision over Streamable HTTP, in each of the two forms of an answer."""
+    """A few servers over Streamable HTTP, for files that reach them in a way of their own."""
     async for it in lab_server.any_lab(*request.param, tmp_path_factory.mktemp("lab")):
         yield it
 

@@ -7,24 +7,18 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import mcp
-import mcp_types as types
 import pytest
 
 from harness import lab as lab_server
 from harness.lab import AnyLab
 from harness.http1 import Connection
-from harness.modern import VERSION, Answer, Client, call, encode
+from harness.modern import Client, call, encode
 from harness.stack import Stack, stack
 from harness.ways import Way
-
-EVERYTHING = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}, "context": {}}, "roots": {}}
-ANSWERS = {
-    "elicitation": {"action": "accept", "content": {"name": "Ada"}},
-    "sampling": {"role": "assistant", "content": {"type": "text", "text": "hm"}, "model": "m", "stopReason": "endTurn"},
-    "roots": {"roots": [{"uri": "file:///r", "name": "r"}]},
-}
-
+from question_cases import (
+    ANSWERS, EVERYTHING, Person, answers_to, ask, in_turn, keys, question_and_answer, question_ids, send,
+    the_published_client, together,
+)
 
 @pytest.fixture(scope="session", params=["1.30.0", "1.12.4"])
 async def asking(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[AnyLab]:
@@ -40,107 +34,32 @@ async def running(asking: AnyLab) -> AsyncIterator[Stack]:
         yield it
 
 
-async def ask(running: Stack, *questions: Any, **arguments: Any) -> Answer:
-    """A call that asks these questions in turn."""
-    return await send(running, {"questions": list(questions), **arguments})
-
-
-async def send(
-    running: Stack, arguments: dict[str, Any], name: str = "ask", *, before: Answer | None = None,
-    answers: dict[str, Any] | None = None, capabilities: Any = None, id: Any = 1, **options: Any,
-) -> Answer:
-    """A call, or with the answer before it a retry of that."""
-    message = call(name, arguments, id=id, clientCapabilities=EVERYTHING if capabilities is None else capabilities)
-    if before is not None:
-        message["params"]["requestState"] = before.result["requestState"]
-        message["params"]["inputResponses"] = answers if answers is not None else answers_to(before)
-    async with Client(running.front.address) as client:
-        return await client.send(message, **options)
-
-
-def answers_to(asked: Answer) -> dict[str, Any]:
-    return {key: ANSWERS[kind(question)] for key, question in asked.result["inputRequests"].items()}
-
-
-def kind(question: dict[str, Any]) -> str:
-    return question["method"].split("/")[0]
-
-
-def keys(asked: Answer) -> list[str]:
-    assert asked.result["resultType"] == "input_required", asked
-    return sorted(asked.result["inputRequests"])
-
-
 @pytest.mark.parametrize("get", [False, True], ids=["post", "get"])
 @pytest.mark.parametrize("what", ANSWERS)
 async def test_a_question_and_its_answer(running: Stack, what: str, get: bool) -> None:
-    asked = await ask(running, what, get=get, who="Q")
-    assert asked.status == 200 and keys(asked) == [f"{what}-1"]
-    question = asked.result["inputRequests"][f"{what}-1"]
-    if what == "elicitation":
-        assert question["params"]["mode"] == "form" and question["params"]["message"] == "Q 1.1"
-    assert "ttlMs" not in asked.result and "cacheScope" not in asked.result
-    done = await send(running, {"questions": [what], "get": get, "who": "Q"}, before=asked, id="again")
-    assert done.json["id"] == "again" and json.loads(done.text) == [ANSWERS[what]]
-    replies = [each for each in await running.backend_messages() if "result" in each and "method" not in each]
-    assert [(reply["id"], type(reply["id"])) for reply in replies] == [(0, int)], "the server counts from 0"
+    await question_and_answer(running, what, get=get)
+    assert [(id, type(id)) for id in await question_ids(running)] == [(0, int)], "the server counts from 0"
 
 
 async def test_questions_that_come_together_are_one_round(running: Stack) -> None:
-    arguments = {"questions": [["elicitation", "sampling"]], "who": "T"}
-    asked = await send(running, arguments)
-    assert keys(asked) == ["elicitation-1", "sampling-2"]
-    done = await send(running, arguments, before=asked)
-    assert json.loads(done.text) == [ANSWERS["elicitation"], ANSWERS["sampling"]]
+    await together(running, "elicitation", "sampling")
 
 
 async def test_three_rounds(running: Stack) -> None:
-    arguments = {"questions": ["elicitation", "roots", "elicitation"], "who": "R"}
-    asked, seen = await send(running, arguments), []
-    while "inputRequests" in asked.result:
-        seen += keys(asked)
-        asked = await send(running, arguments, before=asked, id=len(seen))
-    assert seen == ["elicitation-1", "roots-2", "elicitation-3"]
-    assert len(json.loads(asked.text)) == 3
-
-
-class Person:
-    """What a client with every callback answers, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    async def elicit(self, context: Any, params: Any) -> types.ElicitResult:
-        self.seen.append(params.message)
-        return types.ElicitResult(action="accept", content={"name": "Ada"})
-
-    async def sample(self, context: Any, params: Any) -> types.CreateMessageResult:
-        self.seen.append("sampling")
-        return types.CreateMessageResult.model_validate(ANSWERS["sampling"])
-
-    async def roots(self, context: Any) -> types.ListRootsResult:
-        self.seen.append("roots")
-        return types.ListRootsResult.model_validate(ANSWERS["roots"])
-
-    def client(self, running: Stack) -> mcp.Client:
-        return mcp.Client(
-            running.url, mode=VERSION, elicitation_callback=self.elicit, sampling_callback=self.sample,
-            list_roots_callback=self.roots,
-        )
+    await in_turn(running, "elicitation", "roots", "elicitation")
 
 
 @pytest.mark.parametrize("get", [False, True], ids=["post", "get"])
 async def test_the_published_client_answers(running: Stack, get: bool) -> None:
+    await the_published_client(running, "elicitation", "sampling", "roots", get=get)
+
+
+async def test_prompts_and_resources_ask_too(running: Stack) -> None:
     person = Person()
-    questions = ["elicitation", ["sampling", "roots"], "elicitation"]
     async with person.client(running) as it:
-        done = await it.call_tool("ask", {"questions": questions, "get": get, "who": "P"})
-        found = json.loads(done.content[0].text)
-        assert found == [ANSWERS[each] for each in ("elicitation", "sampling", "roots", "elicitation")]
-        assert sorted(person.seen) == ["P 1.1", "P 3.1", "roots", "sampling"]
         assert json.loads((await it.get_prompt("ask")).messages[0].content.text) == ANSWERS["elicitation"]
         assert json.loads((await it.read_resource("lab:///asks")).contents[0].text) == ANSWERS["elicitation"]
-        assert (await it.call_tool("echo", {"text": "hi"})).content[0].text == "hi"
+        assert len(person.seen) == 2
 
 
 async def test_a_client_that_cannot_be_asked_is_not(running: Stack) -> None:

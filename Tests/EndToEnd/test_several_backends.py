@@ -14,7 +14,6 @@ import mcp
 import pytest
 
 from harness.http1 import Connection
-from harness.lab import Lab
 from harness.listener import Listener
 from harness.modern import OMIT, Answer, Client, call, encode
 from harness.nginx import balancer
@@ -137,9 +136,7 @@ async def test_a_copy_that_gives_no_sessions_is_put_aside_and_tried_again() -> N
 async def test_all_are_away() -> None:
     async with two(admin={"address": "127.0.0.1:0"}) as (a, b, remora), Client(remora.address) as client:
         admin = await admin_address(remora)
-        assert (await get(admin, "/readyz")).status == 200
         a.stop_listening()
-        await asyncio.sleep(5.1)
         assert (await get(admin, "/readyz")).status == 200, "one of two is enough"
         b.stop_listening()
         await asyncio.sleep(5.1)
@@ -312,22 +309,6 @@ async def test_behind_a_balancer_that_sets_a_cookie() -> None:
             assert len(set(cookies)) == 2
             assert copy.methods["DELETE"] == 3 and not copy.sessions
         assert not [line for line in remora.process.lines if "copy-" in line], "cookies are not logged"
-
-
-@pytest.mark.parametrize("version", ["1.30.0", "1.9.4"])
-async def test_real_servers_behind_a_balancer(version: str) -> None:
-    async with Lab(version) as first, Lab(version) as second, balancer(first.address, second.address) as nginx:
-        async with stack(nginx, judge_back=False) as running:
-            async with mcp.Client(running.url, mode="2026-07-28") as client:
-                for number in range(20):
-                    assert (await client.call_tool("echo", {"text": str(number)})).content[0].text == str(number)
-                heard: list[float] = []
-
-                async def progress(done: float, total: float | None, message: str | None) -> None:
-                    heard.append(done)
-
-                await client.call_tool("slow", {"seconds": 0.3, "steps": 3}, progress_callback=progress)
-                assert heard
 
 
 async def test_cookies_belong_to_their_session() -> None:

@@ -7,43 +7,29 @@ import contextlib
 import json
 import os
 import random
-import signal
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx2
 import mcp
 import pytest
 from mcp.client.streamable_http import streamable_http_client
 
+from common_cases import *  # noqa: F403  # On this file's `running`.
 from harness.certificates import DAY, NOW, Authority, Pair
 from harness.http1 import TIMEOUT, Connection, Truncated
+from harness.lab import AnyLab
 from harness.modern import VERSION, Answer, call, encode
 from harness.remora import Remora, check, configuration
 from harness.stack import Stack, settles, stack
 from harness.tap import Tap
 from harness.ways import TLS
-from servers.raw import RawBackend
-
-# The same cases, on this file's `running`.
-from test_revisions import (  # noqa: F401
-    client,
-    test_a_client_that_leaves_cancels_its_call,
-    test_discover,
-    test_failures,
-    test_lists,
-    test_many_calls_at_once,
-    test_prompts_resources_and_completion,
-    test_results,
-    test_texts_that_are_easily_spoilt,
-)
-
-if TYPE_CHECKING:
-    from conftest import AnyLab
+from servers.raw import Exchange, RawBackend
+from test_admin import admin_address, get, metrics, status
 
 BACKEND = "http://127.0.0.1:9/mcp"
 
@@ -478,17 +464,23 @@ async def test_a_server_is_told_the_name(authority: Authority) -> None:
 
 async def test_tickets_spare_handshakes_with_the_server(authority: Authority) -> None:
     """Several connections one after another: all but the first are resumed, over both versions."""
+
+    async def once(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call":
+            return False
+        await exchange.json(exchange.response(b'{"content":[{"type":"text","text":"raw"}]}'), Connection="close")
+        exchange.close()
+        return True
+
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = authority.server_context(authority.issue("resumed", "127.0.0.1"))
         context.maximum_version = version
-        async with RawBackend() as raw, Tap(raw.address, listen_tls=context) as tap:
+        async with RawBackend(once) as raw, Tap(raw.address, listen_tls=context) as tap:
             text = configuration(f"https://{tap.address}/mcp", server={"tls": {"ca": str(authority.file)}})
             async with Remora(text) as remora:
                 async with await Connection.open(remora.address) as connection:
                     for number in range(3):
                         assert Answer(await connection.exchange(encode(call("x", id=number)))).text == "raw"
-                        # Longer than an idle connection is kept.
-                        await asyncio.sleep(3.3)
             stats = context.session_stats()
             assert stats["hits"] >= 2, (version, stats)
 
@@ -624,38 +616,121 @@ async def test_a_key_that_cannot_be_read(served: Pair, tmp_path: Path) -> None:
 # MARK: Reload
 
 
-async def test_a_reload_reads_certificates_anew(authority: Authority, tmp_path: Path) -> None:
-    """New connections get the new certificate and the new rule, those that stand stay, and wrong files change nothing."""
-    first, second = (authority.issue(f"reload-{name}", "127.0.0.1", "localhost") for name in ("first", "second"))
-    used = Pair(tmp_path / "used.pem", tmp_path / "used.key")
+EXPIRY = "remora_certificate_expiry_time_seconds"
 
-    def use(pair: Pair) -> None:
-        used.certificate.write_bytes(pair.certificate.read_bytes())
-        used.key.write_bytes(pair.key.read_bytes())
 
-    async def shown(remora: Remora) -> str:
-        async with await open_tls(remora.address, authority.client_context()) as connection:
-            subject = connection.writer.get_extra_info("peercert")["subject"]
-            return subject[0][0][1]
+class Used(Pair):
+    """The files that Remora is told of, in place of which others come."""
 
-    async def reloaded(remora: Remora, event: str) -> None:
-        before = len([each for each in remora.process.events() if each["event"] == event])
-        remora.process.child.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(TIMEOUT):
-            while len([each for each in remora.process.events() if each["event"] == event]) == before:
-                await asyncio.sleep(0.02)
+    def take(self, pair: Pair) -> None:
+        self.certificate.write_bytes(pair.certificate.read_bytes())
+        self.key.write_bytes(pair.key.read_bytes())
 
-    use(first)
+
+async def shown(remora: Remora, context: ssl.SSLContext) -> str:
+    """The name in the certificate that a new handshake shows."""
+    async with await open_tls(remora.address, context) as connection:
+        return connection.writer.get_extra_info("peercert")["subject"][0][0][1]
+
+
+def break_by(how: str, used: Used, other: Pair) -> None:
+    match how:
+        case "another key":
+            used.certificate.write_bytes(other.certificate.read_bytes())
+        case "half a file":
+            used.certificate.write_bytes(used.certificate.read_bytes()[:200])
+        case "no file":
+            used.key.unlink()
+
+
+BROKEN = {
+    "another key": "does not belong to the certificate",
+    "half a file": "has a certificate that cannot be read",
+    "no file": "must be a file that Remora can read (No such file or directory)",
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+async def test_a_reload_reads_certificates_anew(authority: Authority, tmp_path: Path, how: str) -> None:
+    """New connections get the new certificate, those that stand stay, and files that are no good change nothing."""
+    second_until = NOW + 30 * DAY
+    first = authority.issue("reload-first", "127.0.0.1", "localhost")
+    second = authority.issue("reload-second", "127.0.0.1", "localhost", until=second_until)
+    used = Used(tmp_path / "used.pem", tmp_path / "used.key")
+    used.take(first)
+    context = authority.client_context()
     async with RawBackend() as raw:
-        async with Remora(configuration(f"http://{raw.address}/mcp", listen={"tls": used.settings})) as remora:
-            async with await open_tls(remora.address, authority.client_context()) as kept:
-                assert await shown(remora) == "reload-first"
-                use(second)
-                assert await shown(remora) == "reload-first"
-                await reloaded(remora, "reloaded")
-                assert await shown(remora) == "reload-second"
-                used.certificate.write_bytes(first.certificate.read_bytes())
-                await reloaded(remora, "reload_failed")
-                assert "does not belong to the certificate" in remora.process.tail()
-                assert await shown(remora) == "reload-second"
-                assert Answer(await kept.exchange(encode(call("x"), host=remora.address))).text == "raw"
+        text = configuration(raw.url, listen={"tls": used.settings}, admin={"address": "127.0.0.1:0"})
+        async with Remora(text) as remora, await open_tls(remora.address, context) as kept:
+            admin = await admin_address(remora)
+            assert await shown(remora, context) == "reload-first"
+            used.take(second)
+            assert await shown(remora, context) == "reload-first"
+            await remora.hangup()
+            assert await shown(remora, context) == "reload-second"
+            expiry = (await metrics(admin)).value(EXPIRY, setting="listen.tls.certificate")
+            assert expiry == int(second_until.timestamp())
+            break_by(how, used, first)
+            failure = await remora.hangup("reload_failed")
+            assert BROKEN[how] in failure["detail"] and "listen.tls." in failure["detail"]
+            assert await shown(remora, context) == "reload-second"
+            assert (await metrics(admin)).value(EXPIRY, setting="listen.tls.certificate") == expiry
+            assert Answer(await kept.exchange(encode(call("x"), host=remora.address))).text == "raw"
+            # What is good again is taken.
+            used.take(first)
+            await remora.hangup()
+            assert await shown(remora, context) == "reload-first"
+            assert Answer(await kept.exchange(encode(call("x"), host=remora.address))).text == "raw"
+
+
+async def test_a_reload_turns_tls_on_and_off(authority: Authority, served: Pair, mine: Pair) -> None:
+    """On the same port: connections that stand go on as they began, new ones follow the new rule."""
+    context = authority.client_context()
+    async with RawBackend() as raw:
+        plain = configuration(raw.url)
+        secure = configuration(raw.url, listen={"tls": served.settings})
+        mutual = configuration(raw.url, listen={"tls": served.settings | {"client_ca": str(authority.file)}})
+        async with Remora(plain) as remora, await Connection.open(remora.address) as clear:
+            await remora.reload(secure)
+            async with await open_tls(remora.address, context) as encrypted:
+                for connection in (clear, encrypted):
+                    assert Answer(await connection.exchange(encode(call("x"), host=remora.address))).text == "raw"
+                with contextlib.suppress(ConnectionError, Truncated):
+                    async with await Connection.open(remora.address) as late:
+                        await late.exchange(encode(call("x"), host=remora.address))
+                await refused(remora, "plain HTTP came where TLS is spoken")
+                await remora.reload(mutual)
+                with pytest.raises((ssl.SSLError, ConnectionError, Truncated, AssertionError)):
+                    await ask(remora.address, context)
+                await refused(remora, "the client sent no certificate")
+                assert (await ask(remora.address, authority.client_context(mine))).text == "raw"
+                await remora.reload(plain)
+                async with await Connection.open(remora.address) as late:
+                    for connection in (clear, encrypted, late):
+                        assert Answer(await connection.exchange(encode(call("x"), host=remora.address))).text == "raw"
+
+
+async def test_certificates_that_are_shown_have_their_time_in_the_numbers(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with RawBackend() as raw:
+        ours = authority.issue("ours", "127.0.0.1", until=NOW + 3 * DAY)
+        # The chain is as good as the first of it to expire.
+        ours.certificate.write_bytes(ours.certificate.read_bytes() + authority.file.read_bytes())
+        theirs = authority.issue("theirs", until=NOW + 40 * DAY)
+        backends = [
+            {"url": f"https://{raw.address}/mcp", "tls": {"ca": str(authority.file), **theirs.settings}},
+            {"url": "https://127.0.0.1:9/mcp", "tls": {"ca": str(authority.file)}},
+        ]
+        text = configuration(*backends, listen={"tls": ours.settings}, admin={"address": "127.0.0.1:0"})
+        async with Remora(text) as remora:
+            admin = await admin_address(remora)
+            found = (await metrics(admin))[EXPIRY]
+            expected = {
+                "listen.tls.certificate": int((NOW + DAY).timestamp()),
+                "backends[0].tls.certificate": int((NOW + 40 * DAY).timestamp()),
+            }
+            assert {dict(labels)["setting"]: value for (_, labels), value in found.samples.items()} == expected
+            shown = {each["setting"]: each["expires_unix_seconds"] for each in (await status(admin))["certificates"]}
+            assert shown == expected
+            page = (await get(admin, "/status")).body.decode()
+            assert "<code>backends[0].tls.certificate</code>" in page and "in 39 days" in page

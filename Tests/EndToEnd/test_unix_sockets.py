@@ -8,11 +8,12 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from common_cases import *  # noqa: F403  # On this file's `running`.
 from harness.http1 import Connection
+from harness.lab import AnyLab
 from harness.modern import Answer, call, encode
 from harness.processes import Process, binary
 from harness.remora import Remora, configuration
@@ -20,22 +21,6 @@ from harness.stack import Stack, stack
 from harness.tap import connect
 from harness.ways import Unix
 from servers.raw import RawBackend
-
-# The same cases, on this file's `running`.
-from test_revisions import (  # noqa: F401
-    client,
-    test_a_client_that_leaves_cancels_its_call,
-    test_discover,
-    test_failures,
-    test_lists,
-    test_many_calls_at_once,
-    test_prompts_resources_and_completion,
-    test_results,
-    test_texts_that_are_easily_spoilt,
-)
-
-if TYPE_CHECKING:
-    from conftest import AnyLab
 
 BACKEND = "http://127.0.0.1:9/mcp"
 

@@ -6,14 +6,16 @@ import asyncio
 import itertools
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .http1 import TIMEOUT, Connection
+from .nginx import balancer
 from .processes import SERVERS, Process, venv
-from .ways import OldTransport, Stdio, Way
+from .ways import Before, OldTransport, Stdio, Way
 
 VERSIONS = {"1.30.0": "2025-11-25", "1.12.4": "2025-06-18", "1.9.4": "2025-03-26", "1.2.1": "2024-11-05"}
 """Versions of the SDK that it runs on, and the newest revision that each speaks."""
@@ -23,6 +25,9 @@ HTTP = list(itertools.product(["1.30.0", "1.12.4", "1.9.4"], ["sse", "json"]))
 
 CHANNELS = list(itertools.product(["1.30.0", "1.2.1"], ["http+sse", "stdio"]))
 """Versions over what has one channel for everything."""
+
+FEW = [("1.30.0", "sse"), ("1.9.4", "json")]
+"""Enough where the way matters, and not the server: both forms, the newest, and the one that minds a cancellation."""
 
 OPTIONS = {"json": ["--json"], "http+sse": ["--sse"]}
 
@@ -36,7 +41,7 @@ class AnyLab:
     form: str
     """Of its answers, `sse` or `json`; or how it is reached otherwise, `http+sse` or `stdio`."""
     address: str
-    """Where its record is, and where it listens if it does."""
+    """Where its record is, and where it listens if it does; those of all copies, with commas between."""
     way: Way
     """How Remora reaches it."""
 
@@ -62,6 +67,15 @@ async def any_lab(version: str, form: str, directory: Path) -> AsyncIterator[Any
         yield AnyLab(version, form, await address(process), OldTransport() if form == "http+sse" else Way())
         if form != "http+sse":  # The oldest version waits for ever for streams that have ended.
             await process.stop()
+
+
+async def balanced(version: str, form: str) -> AsyncIterator[AnyLab]:
+    """Two copies that run behind nginx, which goes by a cookie."""
+    async with await start(version, *OPTIONS.get(form, [])) as a, await start(version, *OPTIONS.get(form, [])) as b:
+        copies = [await address(each) for each in (a, b)]
+        async with balancer(*copies) as nginx:
+            yield AnyLab(version, form, ",".join(copies), Before(nginx))
+        await asyncio.gather(a.stop(), b.stop())
 
 
 async def start(version: str = "1.30.0", *options: str) -> Process:
@@ -99,12 +113,25 @@ class Lab:
 
 
 async def record(address: str) -> dict[str, Any]:
-    """What the server at an address says of itself, or those that wrote into a file."""
+    """What the server at an address says of itself, or those that wrote into a file; of several copies, the sum."""
+    if "," in address:
+        return total([await record(each) for each in address.split(",")])
     if address.startswith("file:"):
         return recorded(Path(address.removeprefix("file:")))
     async with await Connection.open(address) as connection:
         answer = await connection.exchange(f"GET /record HTTP/1.1\r\nHost: {address}\r\n\r\n".encode(), "GET")
     return json.loads(answer.body)
+
+
+def total(records: list[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for each in records:
+        for name, value in each.items():
+            if isinstance(value, dict):
+                found[name] = dict(Counter(found.get(name, {})) + Counter(value))
+            else:
+                found[name] = found.get(name, 0) + value
+    return found
 
 
 def recorded(path: Path) -> dict[str, Any]:

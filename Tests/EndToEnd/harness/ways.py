@@ -83,6 +83,16 @@ class TLS(Way):
         return f"https://{back}/mcp"
 
 
+class Before(Way):
+    """Plain TCP, to what stands before the server."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def back(self, server: str) -> Tap:
+        return Tap(self._address)
+
+
 class OldTransport(Way):
     """HTTP+SSE, of which Remora is told."""
 

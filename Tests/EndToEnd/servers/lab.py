@@ -235,17 +235,21 @@ def failure(**error: Any) -> McpError:
 
 # Questions.
 
+HAS_METADATA = "metadata" in inspect.signature(ServerSession.send_request).parameters
+"""The oldest version has one channel for everything, and need not say on which stream it asks."""
+
 answered: Counter[str] = Counter()
 """How often each question was answered, by the call's name and the question's number."""
 
 
 async def ask(kind: str, *, get: bool, message: str = "?") -> Any:
     """Asks the client, on the stream of the request or on the GET stream, and returns its result."""
-    from mcp.shared.message import ServerMessageMetadata
-
     context = server.request_context
-    related = None if get else context.request_id
-    metadata = ServerMessageMetadata(related_request_id=related) if related is not None else None
+    options: dict[str, Any] = {}
+    if not get and HAS_METADATA:
+        from mcp.shared.message import ServerMessageMetadata
+
+        options["metadata"] = ServerMessageMetadata(related_request_id=context.request_id)
     match kind:
         case "elicitation":
             schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -261,7 +265,7 @@ async def ask(kind: str, *, get: bool, message: str = "?") -> Any:
             request, result = types.ListRootsRequest(method="roots/list"), types.ListRootsResult
         case _:
             raise ValueError(kind)
-    answer = await context.session.send_request(types.ServerRequest(request), result, metadata=metadata)
+    answer = await context.session.send_request(types.ServerRequest(request), result, **options)
     return answer.model_dump(mode="json", exclude_none=True, by_alias=True)
 
 
