@@ -38,6 +38,9 @@ final class BackendExchange: HTTPResponseHandler {
     private var silence: Interval?
     private var isSuspended = false
     private var connection: HTTPClientConnection?
+    /// Of the answer; 0 before it begins.
+    private var status = 0
+    /// Until a reader waits for messages: it makes nothing of it any more.
     private var responseHead: HTTPResponseHead?
     private var content = Content.other
     private var json: [UInt8] = []
@@ -99,20 +102,20 @@ final class BackendExchange: HTTPResponseHandler {
     /// The head of the answer.
     func head() async throws(BackendError) -> HTTPResponseHead {
         try await begun()
-        guard let responseHead else { preconditionFailure("an answer began without a head") }
+        guard let responseHead else { preconditionFailure("the head of an answer was asked for too late") }
         return responseHead
     }
 
     /// Waits until the head of the answer is there.
     func begun() async throws(BackendError) {
-        while responseHead == nil {
+        while status == 0 {
             if let failure { throw failure }
             await news().wait()
         }
     }
 
     /// Whether the answer is one that messages come in.
-    var isSuccess: Bool { responseHead?.status == 200 && content != .other }
+    var isSuccess: Bool { status == 200 && content != .other }
 
     /// The next message; nil when the answer has ended.
     func next() async throws(BackendError) -> [UInt8]? {
@@ -129,12 +132,13 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// Whether nothing has come yet of which a reader could make something.
     private var isWaiting: Bool {
-        messages.isEmpty && failure == nil && !hasEnded && (responseHead == nil || isSuccess)
+        messages.isEmpty && failure == nil && !hasEnded && (status == 0 || isSuccess)
     }
 
     /// See ``LegacyCall/tell(_:)``.
     func tell(_ reader: any CallReader) -> Bool {
         guard isWaiting else { return false }
+        if responseHead != nil { responseHead = nil }
         self.reader = reader
         return true
     }
@@ -236,7 +240,7 @@ final class BackendExchange: HTTPResponseHandler {
         let endOfSilence = backend.loop.now + (silence ?? backend.silence)
         switch patience {
         case .until(let end): connection?.setTimeout(isPaused ? end : min(end, endOfSilence))
-        case .endless: connection?.setTimeout(responseHead == nil ? endOfSilence : nil)
+        case .endless: connection?.setTimeout(status == 0 ? endOfSilence : nil)
         }
     }
 
@@ -250,7 +254,9 @@ final class BackendExchange: HTTPResponseHandler {
     // MARK: HTTPResponseHandler
 
     func received(_ head: HTTPResponseHead) {
+        status = head.status
         responseHead = head
+        if spare != nil { spare = nil }
         route.take(head)
         if case .bytes(let count) = head.bodyLength, count <= backend.limits.maxMessage { json.reserveCapacity(count) }
         let type = (200..<300).contains(head.status) ? head.fields.first("content-type") : nil

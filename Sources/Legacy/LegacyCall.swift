@@ -48,8 +48,8 @@ package class LegacyCall {
     /// transport cannot tell: nothing is told then.
     package func tell(_ reader: any CallReader) -> Bool { false }
 
-    /// The answer, where it is the first that has come; nil where there is more to be seen to, which ``answer()`` does.
-    /// After an answer and after an error the call is over.
+    /// The answer, where it has come; what came before it is served. Nil where there is more to wait for or to be seen to:
+    /// ``tell(_:)`` says whether ``answer()`` has to do it. After an answer and after an error the call is over.
     package func readyAnswer() throws(BackendError) -> LegacyAnswer? { nil }
 
     // MARK: Underway

@@ -6,7 +6,7 @@ import Reactor
 /// Messages from the Server").
 ///
 /// It is opened again whenever it ends, for as long as the session lives, and goes on where it was if the server gave its
-/// events ids.
+/// events ids. While it is open there is no task: each session has one, and most say nothing.
 final class PushStream {
     /// Between two attempts; doubled after each that brought nothing.
     private static let delays: ClosedRange<Duration> = .milliseconds(500) ... .seconds(30)
@@ -22,6 +22,7 @@ final class PushStream {
     private let route: SessionRoute
     private let request: (_ lastEventID: [UInt8]?) -> HTTPMessage
     private var pause: Pause?
+    private var delay = PushStream.delays.lowerBound
     private var exchange: BackendExchange?
     private var isStopped = false
     private var resumption: StreamResumption?
@@ -41,10 +42,15 @@ final class PushStream {
         self.request = request
     }
 
-    func run() async {
-        var delay = PushStream.delays.lowerBound
+    func run() async { await run(nil) }
+
+    /// - Parameter open: the answer to a request for the stream that has begun; nil to ask for it.
+    private func run(_ open: BackendExchange?) async {
+        var open = open
         while !isStopped {
-            switch await listen() {
+            let outcome = if let exchange = open.take() { await follow(exchange) } else { await listen() }
+            switch outcome {
+            case .quiet: return
             case .notOffered: return decide(false)
             case .gone:
                 session?.lost()
@@ -85,6 +91,8 @@ final class PushStream {
     }
 
     private enum Outcome {
+        /// The stream is there, and whatever comes on it is told.
+        case quiet
         /// The server has no such stream (405) or refuses it: it will not change its mind.
         case notOffered
         /// The server has lost the session.
@@ -95,20 +103,51 @@ final class PushStream {
     }
 
     private func listen() async -> Outcome {
+        if isStopped { return .failed }
         let exchange = BackendExchange(
             request(resumption?.lastEventID), by: route, patience: .endless, isRepeatable: true)
         self.exchange = exchange
-        defer {
-            exchange.abandon()
-            self.exchange = nil
-        }
         do throws(BackendError) {
-            if isStopped { return .failed }
             let head = try await exchange.head()
-            guard head.status == 200 else { return await refusal(head, of: exchange) }
-            opened()
-            while let text = try await exchange.next(), !isStopped { session?.hear(text) }
+            guard head.status == 200 else {
+                let outcome = await refusal(head, of: exchange)
+                leave(exchange)
+                return outcome
+            }
         } catch {
+            return left(exchange, after: error)
+        }
+        opened()
+        return await follow(exchange)
+    }
+
+    /// Hears what comes on a stream until there is nothing to hear.
+    private func follow(_ exchange: BackendExchange) async -> Outcome {
+        do throws(BackendError) {
+            repeat {
+                if !isStopped, exchange.tell(self) { return .quiet }
+            } while hear(try await exchange.next())
+            return left(exchange, after: nil)
+        } catch {
+            return left(exchange, after: error)
+        }
+    }
+
+    /// Returns whether more may come.
+    private func hear(_ text: [UInt8]?) -> Bool {
+        guard let text, !isStopped else { return false }
+        session?.hear(text)
+        return true
+    }
+
+    private func leave(_ exchange: BackendExchange) {
+        exchange.abandon()
+        self.exchange = nil
+    }
+
+    private func left(_ exchange: BackendExchange, after error: BackendError?) -> Outcome {
+        leave(exchange)
+        if let error {
             // With the server its session is gone, if it is not there for a moment: a copy of it can serve another.
             if error.kind == .unavailable, !isStopped, route.backend.hasAlternative() { return .gone }
             if !wasOpen || error.kind != .noAnswer { return .failed }
@@ -136,5 +175,14 @@ final class PushStream {
         self.pause = pause
         await pause.wait(resumption.map { max($0.delay, .milliseconds(10)) } ?? delay)
         self.pause = nil
+    }
+}
+
+extension PushStream: CallReader {
+    func news() {
+        guard let exchange else { return }
+        while let text = exchange.ready() { if !hear(text) { break } }
+        if !isStopped, exchange.tell(self) { return }
+        backend.loop.spawn { await self.run(exchange) }
     }
 }

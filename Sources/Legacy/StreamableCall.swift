@@ -74,11 +74,14 @@ final class StreamableCall: LegacyCall {
     override func tell(_ reader: any CallReader) -> Bool { exchange.tell(reader) }
 
     override func readyAnswer() throws(BackendError) -> LegacyAnswer? {
-        guard exchange.isSuccess, let text = exchange.ready() else { return nil }
+        guard exchange.isSuccess else { return nil }
         do throws(BackendError) {
-            guard let answer = try answer(in: text) else { return nil }
-            leave()
-            return answer
+            while terms.listener?.hasRoom != false, let text = exchange.ready() {
+                guard let answer = try answer(in: text) else { continue }
+                leave()
+                return answer
+            }
+            return nil
         } catch {
             leave()
             throw error

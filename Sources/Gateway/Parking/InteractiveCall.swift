@@ -11,10 +11,11 @@ import Translation
 /// A call during which the server may ask the client, with a session to itself. It carries out what ``ParkedCall`` decides,
 /// and outlives the requests that wait for it.
 ///
-/// Most such calls ask nothing: until something happens that ``ParkedCall`` has to decide there is none, and while only the
-/// answer is waited for there is no task either.
+/// Most such calls ask nothing: until something happens that ``ParkedCall`` has to decide there is none. And while only the
+/// server or the client is waited for there is no task either, but where the transport tells nobody of news.
 ///
-/// It is held by the request that waits for it, by the task that carries it and, once its client was asked, by `ParkedCalls`.
+/// It is held by the request that waits for it, by the call to the server that tells it and, once its client was asked, by
+/// `ParkedCalls`.
 final class InteractiveCall {
     typealias Machine = ParkedCall<Ending>
 
@@ -43,6 +44,7 @@ final class InteractiveCall {
     /// The one in which the call is.
     var session: LegacySession? { adopted ?? lease?.session }
     private(set) var call: LegacyCall?
+    private var attempts = Attempts()
     private var waiter: ListWaiter?
     private var deadline: Deadline?
     /// When the latest request has waited for long enough.
@@ -102,8 +104,7 @@ final class InteractiveCall {
         }
         hold(lease)
         isReady = true
-        let call = send(on: lease.session)
-        if !call.tell(self) { sessions.loop.spawn { await self.carry() } }
+        expect(send(on: lease.session))
         return true
     }
 
@@ -193,7 +194,7 @@ final class InteractiveCall {
         for question in questions { _ = asked(question) }
         guard machine?.open.isEmpty ?? true else { return }
         machine?.sent()
-        await carry()
+        expect(send(on: lease.session))
     }
 
     /// Goes on with the run that whoever is gone began, where its server lets the stream be taken up; false when it does not,
@@ -216,14 +217,7 @@ final class InteractiveCall {
             takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
             times: ParkingTimes(park: parkTimeout), at: now)
         for leg in legs { step { $0.retried(leg.machineLeg, responses, at: now) } }
-        do throws(BackendError) {
-            let answer = try await call.answer()
-            self.call = nil
-            ended(answer, from: session.handshake.serverInfo)
-        } catch {
-            self.call = nil
-            ended(error)
-        }
+        expect(call)
         return true
     }
 
@@ -322,41 +316,52 @@ final class InteractiveCall {
         return call
     }
 
-    /// Sends the call, unless that was done, and waits for what becomes of it; once more, as a new request, where that can
-    /// do no harm.
-    ///
-    /// - Parameter failure: how the call has ended that was sent.
-    private func carry(after failure: BackendError? = nil) async {
-        var attempts = Attempts()
-        if lease == nil {
-            // It was taken up, and has to be sent again.
+    /// Sends the call, once more after the user has been to a page.
+    private func dispatch() async {
+        attempts = Attempts()
+        if session == nil {
             do throws(BackendError) { try await renewSession() } catch { return ended(error) }
         }
-        var failure = failure
-        while let lease {
-            let session = lease.session
-            do throws(BackendError) {
-                if let failure = failure.take() { throw failure }
-                let answer = try await (call ?? send(on: session)).answer()
-                self.call = nil
-                return ended(answer, from: session.handshake.serverInfo)
-            } catch {
-                let call = call.take()
-                if error.kind == .silent || error.kind == .overdue { call?.cancel(error) }
-                do throws(BackendError) {
-                    // Who was told something already would be told it again.
-                    guard !wasTold, !legs.isEmpty else { throw error }
-                    try attempts.failed(
-                        error, mayRepeat: SessionRules.mayRepeat(request, on: session, context.settings))
-                    if error.kind == .sessionLost { sessions.retire(lease) }
-                    if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
-                    release()
-                    try await renewSession()
-                } catch {
-                    return ended(attempts.told(error))
-                }
-            }
+        if let session { expect(send(on: session)) }
+    }
+
+    /// Waits for what becomes of a call that was sent. It waits for its client for minutes, and a task would hold its frames,
+    /// those of all that it did before too, for as long: where the transport tells of news, there is none.
+    private func expect(_ call: LegacyCall) {
+        if !call.tell(self) { sessions.loop.spawn { await self.wait(for: call) } }
+    }
+
+    private func wait(for call: LegacyCall) async {
+        do throws(BackendError) {
+            answered(try await call.answer())
+        } catch {
+            await failed(call, error)
         }
+    }
+
+    private func answered(_ answer: LegacyAnswer) {
+        call = nil
+        // Else nobody wants to know any more.
+        if let session { ended(answer, from: session.handshake.serverInfo) }
+    }
+
+    /// A call has failed that was sent: sends it once more, as a new request, where that can do no harm.
+    private func failed(_ call: LegacyCall, _ error: BackendError) async {
+        self.call = nil
+        if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+        do throws(BackendError) {
+            // Who was told something already would be told it again. What was taken up is known to that session alone.
+            guard let lease, !wasTold, !legs.isEmpty else { throw error }
+            try attempts.failed(
+                error, mayRepeat: SessionRules.mayRepeat(request, on: lease.session, context.settings))
+            if error.kind == .sessionLost { sessions.retire(lease) }
+            if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+            release()
+            try await renewSession()
+        } catch {
+            return ended(attempts.told(error))
+        }
+        if let session { expect(send(on: session)) }
     }
 
     private func renewSession() async throws(BackendError) {
@@ -413,7 +418,7 @@ final class InteractiveCall {
         case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
         case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
         case .cancel: abandon()
-        case .dispatch: sessions.loop.spawn { await self.carry() }
+        case .dispatch: sessions.loop.spawn { await self.dispatch() }
         case .release: release()
         case .discardSession:
             isSpoilt = true
@@ -563,16 +568,12 @@ final class InteractiveCall {
 extension InteractiveCall: CallReader {
     func news() {
         guard let call else { return }
-        // Nobody wants to know any more; the call ends all the same.
-        guard let lease else { return sessions.loop.spawn { _ = try? await call.answer() } }
         do throws(BackendError) {
-            if let answer = try call.readyAnswer() {
-                self.call = nil
-                return ended(answer, from: lease.session.handshake.serverInfo)
-            }
-            sessions.loop.spawn { await self.carry() }
+            if let answer = try call.readyAnswer() { return answered(answer) }
+            // A question, or whatever else the server says on the way.
+            expect(call)
         } catch {
-            sessions.loop.spawn { await self.carry(after: error) }
+            sessions.loop.spawn { await self.failed(call, error) }
         }
     }
 }
