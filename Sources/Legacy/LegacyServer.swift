@@ -15,6 +15,8 @@ package class LegacyServer {
     var onAttempt: ((_ succeeded: Bool) -> Void)?
     /// Whether another copy of the server is healthy.
     package internal(set) var hasAlternative: () -> Bool = { false }
+    /// That of the last session.
+    private var handshake: Handshake?
 
     init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits) {
         self.name = name
@@ -30,6 +32,14 @@ package class LegacyServer {
         _ request: [UInt8], credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         preconditionFailure("a server that is reached in no way")
+    }
+
+    /// The same handshake, kept once for all sessions that the server opens with the same words: it may be long, and most say
+    /// the same to all.
+    final func kept(_ handshake: Handshake) -> Handshake {
+        if let known = self.handshake, known.isWorded(as: handshake) { return known }
+        self.handshake = handshake
+        return handshake
     }
 
     /// An attempt to reach it has ended.

@@ -78,7 +78,7 @@ package final class LegacySession {
         do throws(BackendError) {
             let request = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: Version.current)
             let (transport, handshake) = try await backend.open(request, credentials: credentials)
-            let session = LegacySession(over: transport, to: backend, handshake, credentials)
+            let session = LegacySession(over: transport, to: backend, backend.kept(handshake), credentials)
             do throws(BackendError) {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {

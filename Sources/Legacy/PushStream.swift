@@ -20,7 +20,7 @@ final class PushStream {
     private var session: LegacySession?
     private var transport: StreamableHTTP?
     private let route: SessionRoute
-    private let request: (_ lastEventID: [UInt8]?) -> HTTPMessage
+    private let credentials: Credentials
     private var pause: Pause?
     private var delay = PushStream.delays.lowerBound
     private var exchange: BackendExchange?
@@ -32,14 +32,11 @@ final class PushStream {
     private var verdict: Bool?
     private let decided = Gate()
 
-    init(
-        session: LegacySession, transport: StreamableHTTP, route: SessionRoute,
-        request: @escaping (_ lastEventID: [UInt8]?) -> HTTPMessage
-    ) {
+    init(session: LegacySession, transport: StreamableHTTP, route: SessionRoute, credentials: Credentials) {
         self.session = session
         self.transport = transport
         self.route = route
-        self.request = request
+        self.credentials = credentials
     }
 
     func run() async { await run(nil) }
@@ -103,9 +100,10 @@ final class PushStream {
     }
 
     private func listen() async -> Outcome {
-        if isStopped { return .failed }
+        guard let transport else { return .failed }
         let exchange = BackendExchange(
-            request(resumption?.lastEventID), by: route, patience: .endless, isRepeatable: true)
+            transport.pushRequest(credentials, after: resumption?.lastEventID), by: route, patience: .endless,
+            isRepeatable: true)
         self.exchange = exchange
         do throws(BackendError) {
             let head = try await exchange.head()
@@ -183,6 +181,6 @@ extension PushStream: CallReader {
         guard let exchange else { return }
         while let text = exchange.ready() { if !hear(text) { break } }
         if !isStopped, exchange.tell(self) { return }
-        backend.loop.spawn { await self.run(exchange) }
+        route.backend.loop.spawn { await self.run(exchange) }
     }
 }

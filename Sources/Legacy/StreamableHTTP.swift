@@ -186,12 +186,16 @@ final class StreamableHTTP: SessionTransport {
 
     func listen(for session: LegacySession, credentials: Credentials) {
         if let pin = route.pin { return keep(pin, for: session, credentials) }
-        let head = head(.get)
-        let stream = PushStream(session: session, transport: self, route: route) { lastEventID in
-            head.message(credentials, lastEventID: lastEventID)
-        }
+        let stream = PushStream(session: session, transport: self, route: route, credentials: credentials)
         pushStream = stream
         backend.loop.spawn { await stream.run() }
+    }
+
+    /// The request for the GET stream.
+    ///
+    /// - Parameter lastEventID: where it is to go on.
+    func pushRequest(_ credentials: Credentials, after lastEventID: [UInt8]?) -> HTTPMessage {
+        head(.get).message(credentials, lastEventID: lastEventID)
     }
 
     /// On the one connection of a session no stream can stay open. So that the server does not close it, it is asked for a

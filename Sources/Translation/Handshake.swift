@@ -39,6 +39,9 @@ package struct Handshake: Sendable {
         self.result = result
     }
 
+    /// Whether the server said the same to `other`, byte for byte.
+    package func isWorded(as other: Handshake) -> Bool { document.bytes == other.document.bytes }
+
     /// Whether the server has the capability. 2024-11-05 has no flag for completions, and Python SDKs of 2025-03-26 do
     /// not set it: whatever has arguments to complete, prompts or resource templates, counts there.
     package func offers(_ capability: ServerCapability) -> Bool { offered.contains(capability) }

@@ -59,10 +59,12 @@ package enum URLElicitationRequired: Equatable, Sendable {
     /// The client did not declare that it opens pages.
     case missing(InputCapabilities)
 
-    /// Nil for any other error, for one that names no pages, and on methods whose answer cannot be a question:
-    /// `ErrorTranslation` has an answer for these, with what the server said in `data`.
-    package init?(_ error: JSONValue, in document: JSONDocument, answering request: ModernRequest) {
-        guard request.method.supportsInputRequired,
+    /// Nil for any other error, and for one that names no pages: `ErrorTranslation` has an answer for these, with what the
+    /// server said in `data`.
+    ///
+    /// - Parameter declared: what the client of the call can be asked; its answer can be a question.
+    package init?(_ error: JSONValue, in document: JSONDocument, declared: InputCapabilities) {
+        guard
             document.value("code", of: error).flatMap({ document.integer($0) })
                 == Int64(ErrorCode.legacyURLElicitationRequired),
             let data = document.value("data", of: error),
@@ -78,7 +80,6 @@ package enum URLElicitationRequired: Equatable, Sendable {
             questions.append(question)
         }
         guard !questions.isEmpty else { return nil }
-        let declared = InputCapabilities(request.clientCapabilities, in: request.document)
         self = declared.contains(.url) ? .ask(questions) : .missing(.url)
     }
 

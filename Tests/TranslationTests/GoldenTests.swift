@@ -260,6 +260,10 @@ import Testing
             let answer = try? Envelope(JSONDocument(Array(text.utf8))),
             case .response(_, .error(let error)) = answer.kind
         else { return nil }
-        return URLElicitationRequired(error, in: answer.document, answering: try request(file))
+        let request = try request(file)
+        guard request.method.supportsInputRequired else { return nil }
+        return URLElicitationRequired(
+            error, in: answer.document,
+            declared: InputCapabilities(request.clientCapabilities, in: request.document))
     }
 }

@@ -26,7 +26,9 @@ enum Ending: Sendable {
         switch self {
         case .answered(let answer, let serverInfo):
             if case .error(let error) = answer.outcome,
-                case .missing(let capabilities) = URLElicitationRequired(error, in: answer.document, answering: request)
+                case .missing(let capabilities) = URLElicitationRequired(
+                    error, in: answer.document,
+                    declared: InputCapabilities(request.clientCapabilities, in: request.document))
             {
                 return .refused(.missingCapabilities(capabilities))
             }

@@ -26,8 +26,9 @@ final class InteractiveCall {
     private static let sessionlessSilence: Duration = .seconds(10)
 
     private(set) lazy var id = CallID(random: SecureRandom.bytes)
-    /// The request that began it: what the server gets.
-    let request: ModernRequest
+    private let method: Method
+    /// What the server gets. Nil from the first question on: who comes back brings it again, and it may be long.
+    private var request: ModernRequest?
     private let context: Interactions
     private let key: SessionKey
     /// Whoever sent the latest request: their credentials go with what is sent now.
@@ -68,6 +69,7 @@ final class InteractiveCall {
     ) {
         self.predecessor = predecessor
         answers = predecessor?.given.answers ?? []
+        method = leg.request.method
         request = leg.request
         self.caller = caller
         end = leg.end
@@ -81,7 +83,8 @@ final class InteractiveCall {
     var parkTimeout: Duration { context.calls.settings.parkTimeout }
     var owner: [UInt8] { context.calls.owner }
     var hasPeers: Bool { context.hasPeers }
-    private(set) lazy var digest = RequestState.digest(of: request)
+    /// ``RequestState/request``, from the first question on.
+    private(set) var digest: [UInt8] = []
 
     /// Whether the response is there, and only kept.
     var isDone: Bool { machine?.isDone == true }
@@ -97,8 +100,9 @@ final class InteractiveCall {
 
     /// Sends the call, where nothing has to be waited for before that.
     private func startAtOnce() -> Bool {
-        guard request.logLevel == nil, let lease = sessions.readyExclusiveLease(key) else { return false }
-        guard isWelcome(to: lease.session) else {
+        guard let leg = legs.first, leg.request.logLevel == nil, let lease = sessions.readyExclusiveLease(key)
+        else { return false }
+        guard isWelcome(leg, to: lease.session) else {
             sessions.release(lease)
             return false
         }
@@ -109,11 +113,11 @@ final class InteractiveCall {
     }
 
     /// Whether the session, as far as it knows the server, has nothing against the call.
-    private func isWelcome(to session: LegacySession) -> Bool {
-        guard session.knowsPushChannel, SessionRules.refusal(of: request, on: session) == nil else { return false }
-        guard request.method == .callTool else { return true }
-        guard let parameters = session.readyHeaderParameters, let leg = legs.first else { return false }
-        return SessionRules.refusal(of: request, leg.source.head.fields, by: parameters) == nil
+    private func isWelcome(_ leg: CallLeg, to session: LegacySession) -> Bool {
+        guard session.knowsPushChannel, SessionRules.refusal(of: leg.request, on: session) == nil else { return false }
+        guard method == .callTool else { return true }
+        guard let parameters = session.readyHeaderParameters else { return false }
+        return SessionRules.refusal(of: leg.request, leg.source.head.fields, by: parameters) == nil
     }
 
     /// A retry whose `requestState` names this call.
@@ -232,7 +236,7 @@ final class InteractiveCall {
     /// Whether the call may run, perhaps for the second time.
     private func mayRun(on session: LegacySession) -> Bool {
         guard let predecessor, predecessor.state.phase == .dispatched else { return true }
-        return SessionRules.mayReplay(request, on: session, context.settings)
+        return request.map { SessionRules.mayReplay($0, on: session, context.settings) } ?? false
     }
 
     /// What a call ends with that was not sent.
@@ -245,6 +249,7 @@ final class InteractiveCall {
     /// Gets a session and whatever has to be known before the call is sent. Nothing of the client's call has been sent when
     /// this returns.
     private func prepare() async throws(BackendError) -> Refusal? {
+        guard let request else { preconditionFailure("a call is prepared again without its request") }
         let session = try await lease().session
         if let refusal = SessionRules.refusal(of: request, on: session) { return refusal }
         // What the server asks on the GET stream before that is there is lost, and its call hangs for ever.
@@ -308,6 +313,7 @@ final class InteractiveCall {
     private static let gone = BackendError(.cancelled, "the client went away")
 
     private func send(on session: LegacySession) -> LegacyCall {
+        guard let request else { preconditionFailure("a call is sent while its client has the request") }
         let call = session.call(
             request, credentials: caller.callFields, until: end, wantsProgress: true, listener: self)
         self.call = call
@@ -352,8 +358,8 @@ final class InteractiveCall {
         do throws(BackendError) {
             // Who was told something already would be told it again. What was taken up is known to that session alone.
             guard let lease, !wasTold, !legs.isEmpty else { throw error }
-            try attempts.failed(
-                error, mayRepeat: SessionRules.mayRepeat(request, on: lease.session, context.settings))
+            let mayRepeat = request.map { SessionRules.mayRepeat($0, on: lease.session, context.settings) } ?? false
+            try attempts.failed(error, mayRepeat: mayRepeat)
             if error.kind == .sessionLost { sessions.retire(lease) }
             if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
             release()
@@ -370,9 +376,14 @@ final class InteractiveCall {
         try checkWaiting()
     }
 
+    /// What the client can be asked.
+    private var declared: InputCapabilities {
+        machine?.capabilities ?? legs.first?.capabilities.ofClient ?? []
+    }
+
     private func ended(_ answer: LegacyAnswer, from serverInfo: ServerInfo) {
         if case .error(let error) = answer.outcome,
-            case .ask(let pages) = URLElicitationRequired(error, in: answer.document, answering: request)
+            case .ask(let pages) = URLElicitationRequired(error, in: answer.document, declared: declared)
         {
             decide()
             let now = sessions.loop.now
@@ -418,7 +429,9 @@ final class InteractiveCall {
         case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
         case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
         case .cancel: abandon()
-        case .dispatch: sessions.loop.spawn { await self.dispatch() }
+        case .dispatch:
+            if let leg = legs.first { request = leg.request }
+            sessions.loop.spawn { await self.dispatch() }
         case .release: release()
         case .discardSession:
             isSpoilt = true
@@ -482,7 +495,7 @@ final class InteractiveCall {
         guard let machine, machine.round > 0 else { return }
         context.calls.numbers.abandoned += 1
         context.log.write(.info, "interaction_abandoned") { line in
-            line.field("method", request.method.name)
+            line.field("method", method.name)
             line.field("principal", key.principal.short)
             line.field("rounds", machine.round)
         }
@@ -523,6 +536,7 @@ final class InteractiveCall {
         context.calls.numbers.rounds += 1
         context.calls.numbers.questions += questions.count
         wasTold = true
+        if let request = request.take() { digest = RequestState.digest(of: request) }
         let state = context.sealed(RequestState(of: self, machine), for: caller)
         for leg in waiting {
             self.leg(leg.id)?.questions = questions.count

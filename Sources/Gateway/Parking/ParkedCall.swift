@@ -138,7 +138,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     /// What a client of this call can be asked: what all of its legs can.
-    private var capabilities: InputCapabilities {
+    var capabilities: InputCapabilities {
         legs.first.map { legs.reduce($0.capabilities) { $0.intersection($1.capabilities) } } ?? lastCapabilities
     }
 

@@ -79,8 +79,7 @@ struct ParkedCallStage {
         }.joined(separator: ",")
         let text = #"{"code":-32042,"message":"m","data":{"elicitations":[\#(elicitations)]}}"#
         let document = try JSONDocument(Array(text.utf8))
-        let request = try Self.request(#""name":"t""#, Self.everything)
-        guard case .ask(let questions) = URLElicitationRequired(document.root, in: document, answering: request) else {
+        guard case .ask(let questions) = URLElicitationRequired(document.root, in: document, declared: .url) else {
             throw Unexpected()
         }
         let hasPlace = hasPlace
