@@ -103,7 +103,7 @@ def test_compose_names_what_is_there() -> None:
             assert mode.removeprefix("service:") in services
         for other in service.get("depends_on", {}):
             assert other in services
-    upstream = re.findall(r"^\s*server (\S+):(\d+);", (folder / "nginx.conf").read_text(), re.M)
+    upstream = re.findall(r"^\s*server (\S+):(\d+)[ ;]", (folder / "nginx.conf").read_text(), re.M)
     listen = yaml.safe_load((folder / "remora.yaml").read_text())["listen"]["address"]
     assert sorted(name for name, _ in upstream) == sorted(name for name in services if name.startswith("server-"))
     assert {f":{port}" for _, port in upstream} == {listen}

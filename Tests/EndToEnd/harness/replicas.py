@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .http1 import Connection
-from .processes import Process, binary
+from .processes import ROOT, Process, binary
 from .remora import Remora, configuration
 
 NAMES = "abcdefgh"
@@ -100,42 +101,44 @@ class Replicas:
 
 
 class Nginx:
-    """nginx in round robin before addresses; one that takes no connection is left out, as it does by itself."""
+    """nginx as `docker/nginx.conf` has it, in round robin before other addresses.
 
-    def __init__(self, *upstreams: str) -> None:
-        self.upstreams = upstreams
+    `changes` are directives of that file with another value."""
+
+    def __init__(self, *upstreams: str, **changes: str) -> None:
         self.address = f"127.0.0.1:{free_ports(1)[0]}"
         self._directory = tempfile.TemporaryDirectory(prefix="remora-test-")
+        self._text = self._configuration(upstreams, changes)
+
+    def _configuration(self, upstreams: tuple[str, ...], changes: dict[str, str]) -> str:
+        text = (ROOT / "docker" / "nginx.conf").read_text()
+
+        def put(pattern: str, value: str) -> None:
+            nonlocal text
+            text, count = re.subn(pattern, value, text, flags=re.M)
+            assert count == 1, f"{pattern} is in docker/nginx.conf {count} times"
+
+        path = self._directory.name
+        put(
+            r"^events {}$",
+            f"daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\n"
+            "events { worker_connections 8192; }",
+        )
+        paths = "".join(f"{name}_temp_path {path}/{name}; " for name in ("proxy", "fastcgi", "uwsgi", "scgi"))
+        put(r"^http {$", f"http {{ client_body_temp_path {path}/body; {paths}")
+        put(r"(^ +server server-\d+:8808 [^;]+;\n)+", "".join(f"server {each} fail_timeout=1s;\n" for each in upstreams))
+        put(r"^ +listen 80;$", f"listen {self.address};")
+        put(r"^ +access_log .*;$", "access_log off;")
+        for name, value in changes.items():
+            put(rf"^ +{name} .*;$", f"{name} {value};")
+        return text
 
     async def __aenter__(self) -> Nginx:
         program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
         assert program, "nginx is missing: run Tests/setup first"
         directory = Path(self._directory.name)
-        servers = "".join(f"server {address} max_fails=0;" for address in self.upstreams)
         file = directory / "nginx.conf"
-        file.write_text(f"""
-            daemon off; master_process off; pid {directory}/pid; error_log {directory}/error.log;
-            events {{ worker_connections 8192; }}
-            http {{
-                access_log off;
-                client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-                fastcgi_temp_path {directory}/1; uwsgi_temp_path {directory}/2; scgi_temp_path {directory}/3;
-                upstream remora {{ {servers} }}
-                server {{
-                    listen {self.address};
-                    location / {{
-                        proxy_pass http://remora;
-                        proxy_http_version 1.1;
-                        proxy_set_header Connection "";
-                        proxy_set_header Host $http_host;
-                        proxy_buffering off;
-                        proxy_connect_timeout 1s;
-                        proxy_read_timeout 60s;
-                        # Where nothing was sent yet, and nowhere else.
-                        proxy_next_upstream error;
-                    }}
-                }}
-            }}""")
+        file.write_text(self._text)
         self._process = await Process.start(program, "-e", f"{directory}/error.log", "-c", str(file))
         async with asyncio.timeout(10):
             while True:
