@@ -92,10 +92,10 @@ struct Section {
         switch node.content {
         case .mapping(let entries):
             return entries.compactMap { entry in
-                let value = scalar(entry.value, name: "\(name(key)).\(entry.key)", values)
                 do throws(Refusal) {
+                    // The name first: a wrong one may be anything, and is not for a message about its value.
                     let name = try names.parse(entry.key)
-                    return value.map { (name, $0) }
+                    return scalar(entry.value, name: "\(self.name(key)).\(entry.key)", values).map { (name, $0) }
                 } catch {
                     report.add("a name in \(name(key)) \(error.requirement)", at: entry.keyPosition)
                     return nil

@@ -55,6 +55,14 @@ import Testing
                 "f:\(line):\(column): not UTF-8: save the file in that encoding, and remove this character\n"))
     }
 
+    @Test(arguments: ["replicas: {peers: {\"a\\nb\": }}", "backends: [{command: [x], env: {\"a\\nb\": }}]"])
+    func aNameOfSeveralLines(_ text: String) {
+        guard case .failure(let errors) = Configuration.parse(Array(text.utf8), file: "f", environment: { _ in nil })
+        else { return #expect(Bool(false), "accepted") }
+        #expect(errors.issues.contains { $0.message.hasPrefix("a name in ") })
+        #expect(!errors.issues.contains { $0.message.contains("\n") })
+    }
+
     @Test func nulByte() {
         #expect(
             printed("log: \0")
