@@ -5,102 +5,6 @@ import Testing
 @testable import Reactor
 
 @Suite(.timeLimit(.minutes(1)), .serialized) struct SocketTests {
-    /// Bytes whose place can be told, made fast.
-    private static func text(_ count: Int) -> [UInt8] {
-        let block = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
-        var text: [UInt8] = []
-        text.reserveCapacity(count + block.count)
-        while text.count < count { text += block }
-        return Array(text.prefix(count))
-    }
-
-    @Test func whatIsWrittenArrives() async throws {
-        try await withLoop { loop in
-            let host = try Host(on: loop) { peer in peer.onReceive = { $0.socket.write($1) } }
-            let (here, _) = try await host.pair()
-            for text in ["a", "", "hello", String(repeating: "x", count: 70_000)] {
-                here.write(text)
-                try await here.until("echo") { $0.bytes.count == text.utf8.count }
-                #expect(here.text == text)
-                here.clear()
-            }
-            here.socket.write([Array("one, ".utf8)[...], [], Array("two".utf8)[...]])
-            try await here.until("echo") { $0.text == "one, two" }
-        }
-    }
-
-    /// More than the kernel takes, while the other side does not read.
-    @Test func aLargeWriteWaitsForItsReader() async throws {
-        try await withLoop { loop in
-            let host = try Host(on: loop)
-            let (here, there) = try await host.pair()
-            there.socket.pauseReading()
-            let payload = Self.text(16_000_000)
-            here.socket.write(payload)
-            here.socket.write([payload[..<1000], payload[1000..<3000]])
-            #expect(here.socket.unsentBytes > 1_000_000)
-            #expect(here.drains == 0)
-            there.socket.resumeReading()
-            try await there.until("everything") { $0.bytes.count == payload.count + 3000 }
-            try await here.until("drained") { $0.drains == 1 }
-            #expect(here.socket.unsentBytes == 0)
-            #expect(there.bytes == payload + payload[..<3000])
-        }
-    }
-
-    @Test func manySmallPartsArriveInOrder() async throws {
-        try await withLoop { loop in
-            let host = try Host(on: loop)
-            let (here, there) = try await host.pair()
-            there.socket.pauseReading()
-            let whole = Self.text(6_000_000)
-            // First more than the kernel takes, so that the parts queue.
-            here.socket.write(Array(whole[..<5_000_000]))
-            for start in stride(from: 5_000_000, to: whole.count, by: 500) {
-                here.socket.write([whole[start..<start + 250], whole[start + 250..<start + 500]])
-            }
-            there.socket.resumeReading()
-            try await there.until("everything") { $0.bytes.count == whole.count }
-            #expect(there.bytes == whole)
-        }
-    }
-
-    @Test func whatArrivesDuringAPauseIsReadAfterIt() async throws {
-        try await withLoop { loop in
-            let host = try Host(on: loop)
-            let (here, there) = try await host.pair()
-            there.socket.pauseReading()
-            here.write("first")
-            here.socket.shutdownWriting()
-            await pause(.milliseconds(20), on: loop)
-            #expect(there.bytes.isEmpty && !there.hasEnded)
-            there.socket.resumeReading()
-            try await there.until("the end") { $0.hasEnded }
-            #expect(there.text == "first" && there.error == nil)
-        }
-    }
-
-    @Test func aPauseFromInsideTheCallbackHoldsAtOnce() async throws {
-        try await withLoop { loop in
-            let host = try Host(on: loop)
-            let (here, there) = try await host.pair()
-            var calls = 0
-            there.onReceive = { peer, _ in
-                calls += 1
-                peer.socket.pauseReading()
-            }
-            // More than one receive can take.
-            here.socket.write(Self.text(300_000))
-            try await there.until("the first part") { !$0.bytes.isEmpty }
-            await pause(.milliseconds(20), on: loop)
-            #expect(calls == 1)
-            there.onReceive = nil
-            there.socket.resumeReading()
-            try await there.until("the rest") { $0.bytes.count == 300_000 }
-            #expect(there.bytes == Self.text(300_000))
-        }
-    }
-
     /// It sends faster than it is read, and timers are told all the same.
     @Test func aPeerWithoutEndDoesNotKeepTheLoop() async throws {
         let total = 16 << 20
@@ -130,23 +34,6 @@ import Testing
         senders.join()
     }
 
-    @Test func eitherSideMayEndItsHalfFirst() async throws {
-        try await withLoop { loop in
-            let host = try Host(on: loop)
-            let (here, there) = try await host.pair()
-            here.write("question")
-            here.socket.shutdownWriting()
-            try await there.until("the end") { $0.hasEnded }
-            #expect(there.text == "question" && there.error == nil && there.socket.isOpen)
-            there.write("answer")
-            try await here.until("the answer") { $0.text == "answer" }
-            #expect(!here.hasEnded)
-            there.socket.close()
-            try await here.until("the end") { $0.hasEnded }
-            #expect(here.error == nil)
-        }
-    }
-
     @Test func aResetIsAnError() async throws {
         try await withLoop { loop in
             let host = try Host(on: loop)
@@ -164,19 +51,6 @@ import Testing
             here.socket.close()
             here.write("even more")
             #expect(!here.socket.isOpen)
-        }
-    }
-
-    @Test func aSocketThatIsClosedInItsCallbackTellsNothingMore() async throws {
-        try await withLoop { loop in
-            let host = try Host(on: loop)
-            let (here, there) = try await host.pair()
-            there.onReceive = { peer, _ in peer.socket.close() }
-            here.socket.write(Self.text(500_000))
-            try await there.until("the first part") { !$0.bytes.isEmpty }
-            let count = there.bytes.count
-            try await here.until("the end") { $0.hasEnded }
-            #expect(there.bytes.count == count && !there.hasEnded && there.drains == 0)
         }
     }
 

@@ -20,8 +20,8 @@ package final class Peer: SocketHandler {
 
     deinit { socket.close() }
 
-    package static func connect(to address: SocketAddress, on loop: Loop) async throws -> Peer {
-        Peer(try await Socket.connect(to: address, on: loop, timeout: .seconds(5)), on: loop)
+    package static func connect(to address: SocketAddress, on loop: Loop, tls: TLSClient? = nil) async throws -> Peer {
+        Peer(try await Socket.connect(to: address, on: loop, timeout: .seconds(5), tls: tls), on: loop)
     }
 
     package func write(_ text: String) { socket.write(Array(text.utf8)) }
@@ -65,10 +65,15 @@ package final class Host {
     private let loop: Loop
     private let accepted = Gate()
 
-    package init(on loop: Loop, maxConnections: Int = 100, onAccept: @escaping (Peer) -> Void = { _ in }) throws {
+    /// - Parameter tls: how it is spoken there; nil for no TLS.
+    package init(
+        on loop: Loop, maxConnections: Int = 100, tls: ListenerTLS? = nil,
+        onAccept: @escaping (Peer) -> Void = { _ in }
+    ) throws {
         guard let any = SocketAddress(host: "127.0.0.1", port: 0) else { preconditionFailure("no address") }
         self.loop = loop
         listener = try Listener(on: loop, address: any, maxConnections: maxConnections, shared: false)
+        listener.tls = tls
         listener.start { [unowned self] socket in
             let peer = Peer(socket, on: loop)
             peers.append(peer)
@@ -86,9 +91,9 @@ package final class Host {
     }
 
     /// Both ends of a new connection.
-    package func pair() async throws -> (here: Peer, there: Peer) {
+    package func pair(tls: TLSClient? = nil) async throws -> (here: Peer, there: Peer) {
         let count = peers.count
-        let here = try await Peer.connect(to: address, on: loop)
+        let here = try await Peer.connect(to: address, on: loop, tls: tls)
         try await untilAccepted(count + 1)
         return (here, peers[count])
     }
