@@ -302,6 +302,7 @@ async def test_whatever_kills_remora_kills_what_was_started(what: signal.Signals
         remora.ended_as_wanted = True
 
 
+@pytest.mark.timeout(600)
 async def test_sessions_that_come_and_go_leave_nothing() -> None:
     sessions, rounds = soak.size((20, 3), (200, 50))
     limits = {"max": sessions, "max_per_principal": sessions, "idle_timeout": "1s"}
