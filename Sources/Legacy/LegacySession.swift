@@ -10,6 +10,8 @@ package final class LegacySession {
     private static let maxAnswers = 64
     /// How long a server may take for what it need not think about (`ping`, `logging/setLevel`), while a call waits.
     static let askTimeout: Duration = .seconds(5)
+    /// Questions that are kept until it is known whose session it is. No server has as many.
+    static let maxEarlyQuestions = 32
     /// Between a cancellation and the end of a session of 2025-03-26.
     private static let restAfterCancellation: Duration = .seconds(1)
 
@@ -48,15 +50,20 @@ package final class LegacySession {
     /// Called when the server asked something and nobody could be asked.
     var onUnansweredQuestion: (() -> Void)?
     /// The call that has the session to itself, as far as questions go.
-    package var interaction: (any QuestionListener)?
+    package internal(set) var interaction: (any QuestionListener)?
+    /// What the server asked before it was known whose session it is. Nil since then.
+    private var early: [(question: Envelope, credentials: Credentials)]? = []
+    /// As the client capabilities stand in `initialize`.
+    private let capabilities: [UInt8]
 
     /// Whether somebody waits for what the server says on its own account.
     var isHeardOut: Bool { isWatched || interaction != nil }
 
     private init(
-        over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake,
+        over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake, capabilities: [UInt8],
         _ credentials: Credentials
     ) {
+        self.capabilities = capabilities
         self.transport = transport
         loop = backend.loop
         maxDepth = backend.limits.maxDepth
@@ -78,7 +85,8 @@ package final class LegacySession {
         do throws(BackendError) {
             let request = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: Version.current)
             let (transport, handshake) = try await backend.open(request, credentials: credentials)
-            let session = LegacySession(over: transport, to: backend, backend.kept(handshake), credentials)
+            let session = LegacySession(
+                over: transport, to: backend, backend.kept(handshake), capabilities: capabilities, credentials)
             do throws(BackendError) {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {
@@ -116,15 +124,16 @@ package final class LegacySession {
     /// Takes up a call of another process, and the session with it; nil where the server does not let it (2025-11-25,
     /// basic/transports, "Resumability and Redelivery").
     ///
-    /// - Parameter handshake: that of another session with the same server.
+    /// - Parameter own: another session with the same server, for the same client.
     static func takeUp(
-        _ lost: Lost, _ handshake: Handshake, on backend: Backend, credentials: Credentials, until end: Instant,
+        _ lost: Lost, like own: LegacySession, on backend: Backend, credentials: Credentials, until end: Instant,
         listener: any CallListener
     ) async -> (session: LegacySession, call: LegacyCall)? {
         let transport = StreamableHTTP(
-            to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: handshake.revision,
+            to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: own.handshake.revision,
             credentials: credentials)
-        let session = LegacySession(over: transport, to: backend, handshake, credentials)
+        let session = LegacySession(
+            over: transport, to: backend, own.handshake, capabilities: own.capabilities, credentials)
         session.lastRequestID = lost.requestID + usedRequestIDs
         let call = transport.takeUp(
             LegacyCall.Terms(
@@ -307,6 +316,7 @@ package final class LegacySession {
         case .logMessage, .other:
             call?.hear(notification, kind)
         case .questionWithdrawn(let id):
+            early?.removeAll { $0.question.isRequest(withID: id) }
             interaction?.withdrawn(id)
         case .elicitationCompleted(let id):
             interaction?.completed(id)
@@ -318,8 +328,15 @@ package final class LegacySession {
         }
     }
 
-    /// Answers a request of the server: `ping` as it asks, and what nobody can be asked with "method not found", as where
-    /// no capability was declared that would allow it.
+    /// Says whose session it is: who is asked what the server asks on no request's account, and was asked before. Nobody, where
+    /// it is nobody's.
+    package func claim(for owner: (any QuestionListener)?) {
+        interaction = owner
+        for (question, credentials) in early.take() ?? [] { answer(question, for: owner, credentials: credentials) }
+    }
+
+    /// Answers a request of the server: `ping` as it asks; what nobody can be asked as a client at which nobody sits, or with
+    /// "method not found" where no capability was declared that would allow it.
     ///
     /// - Parameter listener: of the call that the question is about.
     package func answer(_ request: Envelope, for listener: (any CallListener)?, credentials: Credentials) {
@@ -328,9 +345,19 @@ package final class LegacySession {
         if request.document.string(method, equals: "ping") {
             return reply(ServerRequest.emptyResult(id: rawID), credentials: credentials)
         }
+        if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
+            early?.append((request, credentials))
+            return
+        }
         if listener?.asked(request) == true { return }
-        reply(ServerRequest.methodNotFound(id: rawID), credentials: credentials)
+        reply(nobodysAnswer(to: request) ?? ServerRequest.methodNotFound(id: rawID), credentials: credentials)
         onUnansweredQuestion?()
+    }
+
+    /// The answer to a question that nobody was asked; nil where the client's capabilities do not allow it.
+    private func nobodysAnswer(to question: Envelope) -> [UInt8]? {
+        guard let document = try? JSONDocument(capabilities) else { return nil }
+        return try? InputRequest(question, declared: InputCapabilities(document.root, in: document)).leftover
     }
 
     private func reply(_ text: [UInt8], credentials: Credentials) {

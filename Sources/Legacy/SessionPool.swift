@@ -132,25 +132,30 @@ package final class SessionPool {
 
     /// The session for `key`, if it is ready to be used.
     package func readyLease(_ key: SessionKey) -> Lease? {
-        if sharesNothing { return readyExclusiveLease(key) }
+        if sharesNothing { return readyExclusiveLease(key, for: nil) }
         guard let id = table.leaseReady(key, at: loop.now) else { return nil }
         return Lease(session: session(id), isExclusive: false, id: id)
     }
 
     /// A session for `key` that no other exclusive call has, if one is ready.
-    package func readyExclusiveLease(_ key: SessionKey) -> Lease? {
+    ///
+    /// - Parameter owner: who is asked what the server asks on it; nil where nobody can be.
+    package func readyExclusiveLease(_ key: SessionKey, for owner: (any QuestionListener)?) -> Lease? {
         guard let id = table.takeReady(key, at: loop.now) else { return nil }
-        return Lease(session: session(id), isExclusive: true, id: id)
+        let session = session(id)
+        session.claim(for: owner)
+        return Lease(session: session, isExclusive: true, id: id)
     }
 
     /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made. Where there is
     /// no room, the call waits, in an order that is fair to all principals.
     ///
-    /// - Parameter isExclusive: whether it is to be a session that no other exclusive call has.
+    /// - Parameter owner: who is asked what the server asks on it, which no other exclusive call has then; nil for a call
+    ///   during which nobody can be.
     package func lease(
-        _ key: SessionKey, isExclusive: Bool = false, credentials: Credentials
+        _ key: SessionKey, for owner: (any QuestionListener)? = nil, credentials: Credentials
     ) async throws(BackendError) -> Lease {
-        let isExclusive = isExclusive || sharesNothing
+        let isExclusive = owner != nil || sharesNothing
         let grant: Grant
         switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
         case .wait(let ticket): grant = try await wait(ticket)
@@ -161,12 +166,14 @@ package final class SessionPool {
         }
         switch grant {
         case .use(let id):
-            return Lease(session: session(id), isExclusive: isExclusive, id: id)
+            let session = session(id)
+            if let owner { session.claim(for: owner) }
+            return Lease(session: session, isExclusive: isExclusive, id: id)
         case .join(let id, let opening):
             while opening.result == nil { await opening.done.wait() }
             return Lease(session: try outcome(of: opening), isExclusive: isExclusive, id: id)
         case .open(let id, let opening):
-            let session = try await open(id, opening, for: key, credentials: credentials)
+            let session = try await open(id, opening, for: key, owner, credentials: credentials)
             return Lease(session: session, isExclusive: isExclusive, id: id)
         }
     }
@@ -211,7 +218,7 @@ package final class SessionPool {
         // Nobody here knows which copy has it; the others say that they do not know it.
         for backend in backends.overHTTP {
             if let taken = await LegacySession.takeUp(
-                lost, session.handshake, on: backend, credentials: credentials, until: end, listener: listener)
+                lost, like: session, on: backend, credentials: credentials, until: end, listener: listener)
             {
                 return taken
             }
@@ -273,6 +280,7 @@ package final class SessionPool {
     /// The call that held the lease is over.
     package func release(_ lease: Lease) {
         let now = loop.now
+        if lease.isExclusive { lease.session.claim(for: nil) }
         if table.release(lease.id, isExclusive: lease.isExclusive, at: now) { close(lease.id) }
         if isRetired { return giveUp(lease.id) }
         letNext()
@@ -323,7 +331,8 @@ package final class SessionPool {
     // MARK: Opening
 
     private func open(
-        _ id: Table.ID, _ opening: Opening, for key: SessionKey, credentials: Credentials
+        _ id: Table.ID, _ opening: Opening, for key: SessionKey, _ owner: (any QuestionListener)?,
+        credentials: Credentials
     ) async throws(BackendError) -> LegacySession {
         defer {
             openings[id] = nil
@@ -347,6 +356,7 @@ package final class SessionPool {
             numbers.opened += 1
             table.opened(id)
             opening.result = .success(session)
+            session.claim(for: owner)
             return session
         } catch {
             if error.kind == .unavailable { onDoubt?() }

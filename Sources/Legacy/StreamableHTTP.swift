@@ -21,6 +21,8 @@ final class StreamableHTTP: SessionTransport {
     private let route: SessionRoute
     /// The head of every call.
     private var postHead: RequestHead
+    /// What the server asked in its answer to `initialize`.
+    private var early: [[UInt8]] = []
     private var pushStream: PushStream?
     private var pinging: Gate?
     private var wasAlive = true
@@ -59,8 +61,9 @@ final class StreamableHTTP: SessionTransport {
         defer { exchange.abandon() }
         let response = try await exchange.head()
         guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
-        let handshake = try await handshake(from: exchange)
         sessionID = try StreamableHTTP.sessionID(in: response)
+        postHead = head(.post)
+        let handshake = try await handshake(from: exchange)
         revision = handshake.revision
         postHead = head(.post)
         return handshake
@@ -72,6 +75,14 @@ final class StreamableHTTP: SessionTransport {
                 throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
             }
             if let handshake = try Handshake.from(message) { return handshake }
+            guard case .request(let id, let method) = message.kind else { continue }
+            if message.document.string(method, equals: "ping") {
+                // The one thing that a server may ask before the handshake is over, and it may wait for the answer.
+                let answer = ServerRequest.emptyResult(id: message.document.raw(id))
+                backend.loop.spawn { [credentials] in try? await self.notify(answer, credentials: credentials) }
+            } else if early.count < LegacySession.maxEarlyQuestions {
+                early.append(text)
+            }
         }
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
     }
@@ -185,6 +196,8 @@ final class StreamableHTTP: SessionTransport {
     // MARK: The GET stream
 
     func listen(for session: LegacySession, credentials: Credentials) {
+        for text in early { session.hear(text) }
+        early = []
         if let pin = route.pin { return keep(pin, for: session, credentials) }
         let stream = PushStream(session: session, transport: self, route: route, credentials: credentials)
         pushStream = stream

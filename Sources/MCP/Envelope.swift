@@ -73,6 +73,12 @@ package struct Envelope: Sendable {
         self.meta = meta
     }
 
+    /// Whether it is a request with this id, as the other side spelled it.
+    package func isRequest(withID rawID: [UInt8]) -> Bool {
+        guard case .request(let id, _) = kind else { return false }
+        return document.raw(id).elementsEqual(rawID)
+    }
+
     private static func kind(of document: JSONDocument) throws(Flaw) -> Kind {
         let root = document.root
         let id = document.value("id", of: root)

@@ -278,7 +278,7 @@ async def test_a_question_during_a_list_is_refused_and_that_session_serves_no_ca
         async with Client(running.front.address) as client:
             assert (await client.send(listed)).result["tools"] == []
         await server.until(lambda server: server.replies)
-        assert server.replies[0][1]["error"]["code"] == -32601
+        assert server.replies[0][1]["error"]["code"] == -32603, "as a client at which nobody sits"
         asked = await send(running)
         assert sessions != [server.replies[0][0]]
         assert json.loads((await send(running, before=asked, answers={"elicitation-1": YES})).text) == YES

@@ -47,6 +47,9 @@ final class InteractiveCall {
     private(set) var call: LegacyCall?
     private var attempts = Attempts()
     private var waiter: ListWaiter?
+    /// Answers on their way to the server, and who waits for the last of them.
+    private var replying = 0
+    private var replied: Wakeup?
     private var deadline: Deadline?
     /// When the latest request has waited for long enough.
     private var end: Instant
@@ -100,13 +103,14 @@ final class InteractiveCall {
 
     /// Sends the call, where nothing has to be waited for before that.
     private func startAtOnce() -> Bool {
-        guard let leg = legs.first, leg.request.logLevel == nil, let lease = sessions.readyExclusiveLease(key)
+        guard let leg = legs.first, leg.request.logLevel == nil,
+            let lease = sessions.readyExclusiveLease(key, for: self)
         else { return false }
         guard isWelcome(leg, to: lease.session) else {
             sessions.release(lease)
             return false
         }
-        hold(lease)
+        self.lease = lease
         isReady = true
         expect(send(on: lease.session))
         return true
@@ -213,7 +217,7 @@ final class InteractiveCall {
         else { return false }
         release()
         adopted = session
-        session.interaction = self
+        session.claim(for: self)
         self.call = call
         isReady = true
         let now = sessions.loop.now
@@ -280,17 +284,12 @@ final class InteractiveCall {
     /// A session for this call alone. It is held until `release`.
     private func lease() async throws(BackendError) -> Lease {
         let lease =
-            if let ready = sessions.readyExclusiveLease(key) { ready } else {
-                try await sessions.lease(key, isExclusive: true, credentials: caller.credentials)
+            if let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
+                try await sessions.lease(key, for: self, credentials: caller.credentials)
             }
-        hold(lease)
+        self.lease = lease
         try checkWaiting()
         return lease
-    }
-
-    private func hold(_ lease: Lease) {
-        self.lease = lease
-        lease.session.interaction = self
     }
 
     private func checkWaiting() throws(BackendError) {
@@ -325,6 +324,14 @@ final class InteractiveCall {
     /// Sends the call, once more after the user has been to a page.
     private func dispatch() async {
         attempts = Attempts()
+        // What was asked before the call is known before it runs.
+        while replying > 0 {
+            let replied = replied ?? Wakeup()
+            self.replied = replied
+            await replied.wait()
+        }
+        replied = nil
+        guard machine?.isWanted != false else { return ended(InteractiveCall.gone) }
         if session == nil {
             do throws(BackendError) { try await renewSession() } catch { return ended(error) }
         }
@@ -481,12 +488,15 @@ final class InteractiveCall {
     private func reply(_ text: [UInt8]) {
         guard let session else { return }
         let call = call
+        replying += 1
         sessions.loop.spawn { [caller] in
             do throws(BackendError) {
                 try await session.notify(text, credentials: caller.credentials)
             } catch {
                 call?.fail(with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
             }
+            self.replying -= 1
+            self.replied?.signal()
         }
     }
 
@@ -504,11 +514,10 @@ final class InteractiveCall {
     /// Gives the session back.
     private func release() {
         if let adopted = adopted.take() {
-            adopted.interaction = nil
+            adopted.claim(for: nil)
             sessions.drop(adopted)
         }
         guard let lease = lease.take() else { return }
-        lease.session.interaction = nil
         for question in early { lease.session.answer(question, for: nil, credentials: caller.credentials) }
         early = []
         if isSpoilt {
@@ -623,7 +632,10 @@ extension InteractiveCall: QuestionListener {
         return true
     }
 
-    func withdrawn(_ questionID: [UInt8]) { step { $0.withdrawn(questionID, at: sessions.loop.now) } }
+    func withdrawn(_ questionID: [UInt8]) {
+        early.removeAll { $0.isRequest(withID: questionID) }
+        step { $0.withdrawn(questionID, at: sessions.loop.now) }
+    }
 
     func completed(_ elicitationID: [UInt8]) { step { $0.completed(elicitationID, at: sessions.loop.now) } }
 }

@@ -125,6 +125,14 @@ struct ParkedCall<Response: Sendable>: Sendable {
         return false
     }
 
+    /// Whether anybody may still want the response.
+    var isWanted: Bool {
+        switch state {
+        case .running, .gathering, .parked: true
+        case .done, .abandoned, .forgotten: false
+        }
+    }
+
     /// When ``tick(at:)`` has something to do; nil when it has not.
     var deadline: Instant? {
         let own: Instant? =

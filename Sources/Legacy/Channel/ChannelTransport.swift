@@ -16,6 +16,8 @@ class ChannelTransport: SessionTransport {
     private var inbox: [[UInt8]] = []
     private var heldBytes = 0
     private var isPaused = false
+    /// What the server asked before it answered `initialize`, for the session.
+    private var early: [[UInt8]] = []
     /// Signalled when something came, or changed that it waits for.
     private let news = Wakeup()
     private var isProbing = false
@@ -101,14 +103,19 @@ class ChannelTransport: SessionTransport {
             if let handshake = try Handshake.from(message) { return handshake }
             // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
             // basic/lifecycle, "Initialization").
-            if case .request(let id, let method) = message.kind, message.document.string(method, equals: "ping") {
+            guard case .request(let id, let method) = message.kind else { continue }
+            if message.document.string(method, equals: "ping") {
                 try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
+            } else if early.count < LegacySession.maxEarlyQuestions {
+                early.append(text)
             }
         }
     }
 
     final func listen(for session: LegacySession, credentials: Credentials) {
         self.session = session
+        for text in early { session.hear(text) }
+        early = []
         loop.spawn {
             while let text = await self.next() {
                 self.dispatch(text)

@@ -3,7 +3,7 @@
     raw_stdio.py [OPTION...]
 
 Options for the start: `banner` prints text first, `silent` never answers `initialize`, `fails` ends with status 7, `garbled` answers
-`initialize` with what is no JSON, `child` starts a process that ignores SIGTERM and the end of its input, and `old` speaks 2024-11-05.
+`initialize` with what is no JSON, `greets` asks for roots before its answer to that, and takes it back with `regrets`; `child` starts a process that ignores SIGTERM and the end of its input, and `old` speaks 2024-11-05.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
     match name:
         case "env":
             return text(id, json.dumps(dict(os.environ)))
+        case "told":  # What was answered to its questions.
+            return text(id, json.dumps(told))
         case "where":
             return text(id, os.getcwd())
         case "pid":
@@ -101,6 +103,7 @@ if "child" in options:
     print(f"started {started.pid}", file=sys.stderr, flush=True)
 
 last = ""
+told: list[dict[str, Any]] = []
 for line in sys.stdin.buffer:
     last = line.decode()
     message = json.loads(line)
@@ -115,6 +118,8 @@ for line in sys.stdin.buffer:
             version = "2024-11-05" if "old" in options else "2025-11-25"
             info = {"name": "raw", "version": "1"}
             say({"id": "early", "method": "ping"})
+            if "greets" in options:
+                say({"id": 0, "method": "roots/list"})
             capabilities = {"tools": {}}
             say({"id": message["id"], "result": {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info}})
         case "tools/list":
@@ -124,5 +129,9 @@ for line in sys.stdin.buffer:
         case "tools/call":
             params = message["params"]
             call(message["id"], params["name"], params.get("arguments", {}), params.get("_meta", {}))
+        case "notifications/initialized" if "regrets" in options:
+            say({"method": "notifications/cancelled", "params": {"requestId": 0}})
         case "ping":
             say({"id": message["id"], "result": {}})
+        case None if message["id"] != "early":  # The answer to a question.
+            told.append(message)
