@@ -26,7 +26,7 @@ extension StatusPage {
         th{font-weight:400;font-size:.82rem;color:var(--soft);text-align:left}
         td,th{padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
         tbody tr:last-child td{border-bottom:0}
-        .number{text-align:right;width:5.5rem}
+        .number{text-align:right;width:5.5rem;white-space:nowrap}
         td:last-child,th:last-child{padding-right:0}
         dl+table{margin-top:.8rem}
         code{font-family:ui-monospace,monospace;font-size:.85em;color:var(--soft);overflow-wrap:anywhere}
