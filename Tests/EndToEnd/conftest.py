@@ -14,7 +14,7 @@ from harness.lab import AnyLab
 from harness.processes import Process, venv
 
 # Before a file of tests imports them.
-pytest.register_assert_rewrite("common_cases", "question_cases")
+pytest.register_assert_rewrite("common_cases", "session_cases", "question_cases")
 
 
 @pytest.fixture(scope="session")

@@ -1,31 +1,29 @@
-"""The same cases against a real server of each legacy revision, over each transport that it has.
+"""The same cases against a real server of each revision with Streamable HTTP, in both forms of an answer.
 
-`mcp` 1.30.0 speaks 2025-11-25, 1.12.4 speaks 2025-06-18, 1.9.4 speaks 2025-03-26, 1.2.1 speaks 2024-11-05.
+`mcp` 1.30.0 speaks 2025-11-25, 1.12.4 speaks 2025-06-18, 1.9.4 speaks 2025-03-26. What has one channel for everything is in
+test_channels.py.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from common_cases import *  # noqa: F403
+from common_cases import *  # noqa: F403  # On this file's `running`.
 from harness import lab
 from harness.http1 import Connection
 from harness.lab import AnyLab
-from harness.modern import Answer, Client, call, encode
+from harness.modern import Client
 from harness.remora import Remora, configuration
 from harness.stack import Stack, stack
 from servers.raw import Exchange, RawBackend
-
-over_http = pytest.mark.parametrize("any_lab", lab.HTTP, indirect=True, ids="-".join)
-"""For what is about sessions that are an id."""
+from session_cases import *  # noqa: F403
 
 
-@pytest.fixture(scope="module", params=[*lab.HTTP, *lab.CHANNELS], ids="-".join)
+@pytest.fixture(scope="module", params=lab.HTTP, ids="-".join)
 async def any_lab(
     request: pytest.FixtureRequest, anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[AnyLab]:
@@ -39,7 +37,6 @@ async def running(any_lab: AnyLab) -> AsyncIterator[Stack]:
         yield it
 
 
-@over_http
 async def test_a_session_that_was_deleted_is_replaced(running: Stack, any_lab: AnyLab) -> None:
     assert [(await running.client.call("counter")).text for _ in range(2)] == ["1", "2"]
     await delete_behind(running, any_lab)
@@ -60,7 +57,6 @@ async def delete_behind(running: Stack, any_lab: AnyLab) -> None:
     assert answer.status == 200, answer
 
 
-@over_http
 async def test_a_session_that_a_restart_took_is_replaced(any_lab: AnyLab) -> None:
     options = ["--json"] if any_lab.form == "json" else []
     async with lab.Lab(any_lab.version, *options) as own:
@@ -74,59 +70,6 @@ async def test_a_session_that_a_restart_took_is_replaced(any_lab: AnyLab) -> Non
             assert [(await client.call("counter")).text for _ in range(2)] == ["1", "2"]
             methods = (await lab.record(own.address))["methods"]
             assert (methods["initialize"], methods["tools/call"]) == (1, 3), "one was turned away, and sent once more"
-
-
-async def test_a_cancellation_takes_no_other_call_with_it(running: Stack, any_lab: AnyLab) -> None:
-    """A session of 1.9.4 ends by a cancellation, with every call in it: it has to wait for the others."""
-    if any_lab.does_one_after_the_other:
-        pytest.skip("it has one call at a time")
-    before = await lab.record(any_lab.address)
-    address = running.front.address
-    async with await Connection.open(address) as stays, await Connection.open(address) as leaves:
-        await stays.send(encode(call("slow", {"seconds": 0.5}), host=address))
-        await leaves.send(encode(call("slow", {"seconds": 30}), host=address))
-        started = before["ends"].get("started", 0) + 2
-        await lab.until(any_lab.address, lambda record: record["ends"].get("started", 0) == started)
-        leaves.abort()
-        assert Answer(await stays.receive(timeout=5)).text == "done after 1"
-    cancelled = before["ends"].get("cancelled", 0) + 1
-    await lab.until(any_lab.address, lambda record: record["ends"].get("cancelled", 0) >= cancelled)
-
-
-async def test_a_session_given_up_is_closed(running: Stack, any_lab: AnyLab) -> None:
-    """Servers of that time keep a session until somebody deletes it, also one that a cancellation broke."""
-    before = await lab.record(any_lab.address)
-    async with await Connection.open(running.front.address) as leaves:
-        await leaves.send(encode(call("slow", {"seconds": 30}), host=running.front.address))
-        started = before["ends"].get("started", 0) + 1
-        await lab.until(any_lab.address, lambda record: record["ends"].get("started", 0) == started)
-        leaves.abort()
-    assert (await running.client.call("echo", {"text": "next"}, timeout=5)).text == "next"
-    await lab.until(any_lab.address, lambda record: record["sessions"] <= before["sessions"] + 1, timeout=4)
-
-
-async def test_an_idle_session_is_closed(any_lab: AnyLab) -> None:
-    before = (await lab.record(any_lab.address))["sessions"]
-    async with stack(any_lab.address, way=any_lab.way, sessions={"idle_timeout": "1s"}) as running:
-        assert (await running.client.call("counter")).text == "1"
-        assert (await lab.record(any_lab.address))["sessions"] == before + 1
-        await lab.until(any_lab.address, lambda record: record["sessions"] == before)
-        if any_lab.form in ("sse", "json"):
-            assert await running.backend_methods("DELETE") == 1
-        assert (await running.client.call("counter")).text == "1"
-
-
-async def test_a_call_that_is_silent_for_too_long_is_cancelled(any_lab: AnyLab) -> None:
-    before = await lab.ends(any_lab.address, "cancelled")
-    limits = {"backend_idle_timeout": "5s" if any_lab.form == "stdio" else "500ms"}  # A process has to start.
-    async with stack(any_lab.address, way=any_lab.way, limits=limits) as running:
-        assert (await running.client.call("slow", {"seconds": 0.2})).text == "done after 1"
-        answer = await running.client.call("slow", {"seconds": 30})
-        assert (answer.status, answer.code) == (200, -32603)
-        assert answer.error["data"] == {"reason": "idle_timeout", "dispatched": True}
-        if not any_lab.does_one_after_the_other:
-            await lab.until(any_lab.address, lambda record: record["ends"].get("cancelled", 0) > before)
-        assert (await running.client.call("echo", {"text": "next"})).text == "next"
 
 
 # Batches: a server of 2025-03-26 may answer with an array (2025-03-26, basic/index, "Batching").
