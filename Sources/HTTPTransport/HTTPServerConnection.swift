@@ -106,6 +106,10 @@ package final class HTTPServerConnection: SocketHandler {
     /// Whether ``onRequest`` has taken the request that is being served.
     private var isTaken = false
 
+    /// Shown each head before a byte of its body is read. What it returns is the answer, and the connection's last; nil has the
+    /// body read.
+    package var onHead: ((HTTPRequestHead) -> HTTPResponse?)?
+
     /// Offered each request as soon as all of it has come. Returns whether it is taken: it is answered as one that came out
     /// of ``next()``, and ``served()`` says when it is over, which it must not be before this returns.
     package var onRequest: ((HTTPServerRequest) -> Bool)?
@@ -278,6 +282,11 @@ package final class HTTPServerConnection: SocketHandler {
     /// Returns whether the request is to be read on.
     private func begin(_ head: consuming HTTPRequestHead, bodyFollows: Bool) -> Bool {
         body = []
+        if let refusal = onHead?(head) {
+            isHead = head.method == .head
+            turnAway(refusal)
+            return false
+        }
         if case .bytes(let count) = head.bodyLength {
             guard count <= limits.maxBody else {
                 arrive(.flawed(.bodyTooLarge))
@@ -294,6 +303,12 @@ package final class HTTPServerConnection: SocketHandler {
         isBodyTimed = false
         self.head = head
         return true
+    }
+
+    private func turnAway(_ refusal: HTTPResponse) {
+        beginServing()
+        keepAlive = false
+        respond(refusal)
     }
 
     private func finish() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 import ssl
@@ -174,6 +175,27 @@ async def test_nobody_without_a_pass_is_let_in() -> None:
         # One line for all of it, and nothing reached the server.
         await group.running["a"].process.event("peer_refused")
         assert len(group.log("a", "peer_refused")) == 1
+        assert not raw.requests
+
+
+async def test_who_has_no_pass_is_turned_away_before_his_body_comes() -> None:
+    """Nothing is kept of what he sends."""
+    size = 8 << 20
+    async with PushBackend() as raw, Replicas(raw.address, count=2) as group:
+        remora = group.running["a"]
+        before = remora.resident()
+        head = f"POST /hear HTTP/1.1\r\nHost: a\r\nRemora-Peer: v1.AAAA\r\nContent-Length: {size}\r\n"
+        async with contextlib.AsyncExitStack() as stack:
+            for number in range(40):
+                connection = await stack.enter_async_context(await Connection.open(group.peers["a"]))
+                # Nor is he asked for it.
+                extra = "Expect: 100-continue\r\n" if number % 2 else ""
+                await connection.send(f"{head}{extra}\r\n".encode())
+                answer = await connection.receive("POST", 5)
+                assert answer.status == 401 and answer.header("connection") == "close"
+                with contextlib.suppress(ConnectionError):
+                    await connection.send(b"x" * (1 << 20))
+            assert remora.resident() - before < 4 << 20
         assert not raw.requests
 
 

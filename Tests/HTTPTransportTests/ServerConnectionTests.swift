@@ -13,6 +13,8 @@ final class EchoServer {
     private(set) var ended = 0
     /// Takes requests, with what their connection is told when they are over.
     var take: ((HTTPServerRequest, HTTPServerConnection) -> Bool)?
+    /// Looks at each head.
+    var judge: ((HTTPRequestHead) -> HTTPResponse?)?
     /// Makes the answer; without it the request is echoed.
     var onRequest: ((HTTPServerRequest, HTTPServerConnection) async -> Void)?
     private let loop: Loop
@@ -32,6 +34,7 @@ final class EchoServer {
     }
 
     private func serve(_ connection: HTTPServerConnection) async {
+        connection.onHead = judge
         if let take { connection.onRequest = { [unowned connection] in take($0, connection) } }
         while true {
             let arrival = await connection.next()
@@ -236,6 +239,28 @@ extension HTTPServerConnection.Limits {
     }
 
     // MARK: Refusals
+
+    @Test(arguments: [
+        "Content-Length: 99999\r\n", "Content-Length: 4\r\nExpect: 100-continue\r\n", "Content-Length: 200000\r\n",
+    ])
+    func whoseHeadIsNotLikedIsAnsweredBeforeTheBody(fields: String) async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            server.judge = { $0.target.elementsEqual("/no".utf8) ? HTTPResponse(status: 401) : nil }
+            let client = try await server.client()
+            client.write("GET /yes HTTP/1.1\r\nHost: h\r\n\r\n")
+            try await client.until("the answer") { $0.text == Self.answer("/yes") }
+            client.clear()
+            client.write("POST /no HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
+            try await client.until("the end") { $0.hasEnded }
+            #expect(
+                client.text == "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            // What comes of it all the same is dropped.
+            client.write("body")
+            server.listener.close()
+            #expect(server.arrivals == ["/yes "])
+        }
+    }
 
     @Test(
         arguments: [

@@ -83,8 +83,8 @@ enum PeerMessage {
                 let digest = PeerPass.digest(
                     method: .post, target: task.target,
                     fields: [(Array("host".utf8), host)] + fields.map { (PeerPass.lowercased($0.name), $0.value) },
-                    body: body)
-                _ = head.field(PeerPass.field, receiver.pass.make(for: receiver.name, digest, at: .now))
+                    bodySize: body.count)
+                _ = head.field(PeerPass.field, receiver.pass.make(for: receiver.name, digest, body: body, at: .now))
             }
             head.field("content-length", body.count)
             head.end(into: &output)

@@ -78,16 +78,21 @@ package final class PeerService {
     }
 
     private func answerAll(on connection: HTTPServerConnection) async {
+        var admitted: (task: PeerTask, body: [UInt8])?
+        connection.onHead = { [unowned self] head in
+            admitted = admit(head)
+            // Whoever has no pass is told nothing, not even what there is, and what else he sends is not kept.
+            return admitted == nil ? refusal(PeerTask(head.target) == nil ? 404 : 401) : nil
+        }
         while true {
             switch await connection.next() {
             case .closed:
                 return
             case .flawed:
-                refuse(400, on: connection)
+                connection.respond(refusal(400))
             case .request(let request):
-                guard let task = task(of: request) else {
-                    // Whoever has no pass is told nothing, not even what there is.
-                    refuse(PeerTask(request.head.target) == nil ? 404 : 401, on: connection)
+                guard let (task, body) = admitted.take(), SHA256.digest(request.body) == body else {
+                    connection.respond(refusal(401))
                     continue
                 }
                 await perform(task, request, on: connection)
@@ -95,19 +100,21 @@ package final class PeerService {
         }
     }
 
-    private func task(of request: HTTPServerRequest) -> PeerTask? {
-        let head = request.head
+    /// What a request wants, and what its body is by its pass; nil when it is not let in.
+    private func admit(_ head: HTTPRequestHead) -> (task: PeerTask, body: [UInt8])? {
         guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerPass.field) == 1,
-            let text = head.fields.first(PeerPass.field),
-            pass.admits(
-                Array(text.bytes), of: PeerPass.digest(of: head, body: request.body), to: settings.name, at: .now,
-                &nonces)
+            let text = head.fields.first(PeerPass.field), let digest = PeerPass.digest(of: head),
+            let body = pass.admits(Array(text.bytes), of: digest, to: settings.name, at: .now, &nonces)
         else { return nil }
-        return task
+        return (task, body)
     }
 
-    private func refuse(_ status: Int, on connection: HTTPServerConnection) {
-        connection.respond(HTTPResponse(status: status, closes: true))
+    private func refusal(_ status: Int) -> HTTPResponse {
+        noteRefusal()
+        return HTTPResponse(status: status, closes: true)
+    }
+
+    private func noteRefusal() {
         refused += 1
         guard loop.now >= quietUntil else { return }
         log.write(.warning, "peer_refused") { line in
@@ -129,7 +136,7 @@ package final class PeerService {
         case .succeed(let call):
             shard = shards[Replicas.loop(of: call, among: shards.count)]
         case .hear:
-            guard let cues = CueBatch.read(request.body) else { return refuse(400, on: connection) }
+            guard let cues = CueBatch.read(request.body) else { return connection.respond(refusal(400)) }
             for shard in shards { await shard.hear(cues) }
             return connection.respond(HTTPResponse(status: 204))
         }
