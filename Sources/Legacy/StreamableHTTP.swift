@@ -218,7 +218,11 @@ final class StreamableHTTP: SessionTransport {
         pin.onEnd = { [weak session] in session?.lost() }
         pin.onRest = { [weak self, weak session, loop = backend.loop] in
             guard let self, let session else { return }
-            loop.spawn { if await !self.ping(session, credentials) { session.lost() } }
+            loop.spawn {
+                let isAlive = await self.ping(session, credentials)
+                // A server that keeps no session has none to lose, whatever it thinks of `ping`.
+                if !isAlive, self.isKept { session.lost() }
+            }
         }
     }
 

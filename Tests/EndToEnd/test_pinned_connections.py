@@ -18,7 +18,7 @@ from harness.http1 import Connection
 from harness.lab import Lab
 from harness.modern import VERSION, Client, call, encode, request
 from harness.remora import Remora, check, configuration
-from harness.stack import settles
+from harness.stack import settles, stack
 from servers.raw import Exchange, RawBackend, Script
 from test_several_backends import legacy, named
 
@@ -175,6 +175,23 @@ async def test_a_client_that_leaves(ends: bool) -> None:
             await settles(remora.descriptors, before + 2)
             finish.set()
         assert (await client.call("x")).text == "1" and not strays(all)
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["sessions", "stateless"])
+async def test_a_server_that_refuses_ping(keeps: bool) -> None:
+    """What it says to the sign of life counts for its session, if it has one."""
+
+    async def refuses(exchange: Exchange) -> bool:
+        if exchange.method == "ping":
+            await exchange.reply(400, b"what?", type="text/plain")
+        return exchange.method == "ping"
+
+    async with RawBackend(refuses, sessions=keeps) as raw, stack(raw.address, server=PINNED) as running:
+        await running.client.call("x")
+        await raw.until(lambda raw: raw.methods["ping"] == 1, timeout=5)
+        await running.client.call("x")
+        assert raw.methods["initialize"] == (2 if keeps else 1)
+        assert len(running.back.recordings) == raw.methods["initialize"]
 
 
 async def test_what_the_server_asks_during_a_call_is_answered_after_it() -> None:
