@@ -12,7 +12,7 @@ TIME ?= 60
 export SWIFT RELEASE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz tsan soak debian bench clean
+.PHONY: help demo build release test lint format fuzz tsan soak debian bench profile clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +53,10 @@ soak: release ## hard cases at their full size, with what they measure (about a 
 
 debian: release ## the release binary in a bare Debian 12 with what the image installs (as root, some minutes)
 	@Tests/debian
+
+profile: packages ## count what runs under load, for the optimisation of releases (some minutes)
+	@Tests/setup benchmark
+	@Tests/profile
 
 bench: release ## nginx and Remora before the same backend
 	@Tests/setup benchmark
