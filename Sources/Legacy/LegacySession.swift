@@ -100,37 +100,19 @@ package final class LegacySession {
         }
     }
 
-    /// Where a call was when the process was lost that had it.
-    package struct Lost: Sendable {
-        package let sessionID: [UInt8]
-        /// As ``LegacySession/cookieField`` had them.
-        package let cookies: [UInt8]
-        /// Of the call toward the server.
-        package let requestID: Int
-        package let lastEventID: [UInt8]
-
-        /// - Parameter sessionID: visible ASCII.
-        package init(sessionID: [UInt8], cookies: [UInt8], requestID: Int, lastEventID: [UInt8]) {
-            self.sessionID = sessionID
-            self.cookies = cookies
-            self.requestID = requestID
-            self.lastEventID = lastEventID
-        }
-    }
-
     /// Ids that the lost process gave out are not given out again in its session: a call has but a few.
     private static let usedRequestIDs = 1_000_000
 
     /// Takes up a call of another process, and the session with it; nil where the server does not let it (2025-11-25,
     /// basic/transports, "Resumability and Redelivery").
     ///
-    /// - Parameter own: another session with the same server, for the same client.
+    /// - Parameter own: another session with the same server, of the same revision, for the same client.
     static func takeUp(
         _ lost: Lost, like own: LegacySession, on backend: Backend, credentials: Credentials, until end: Instant,
         listener: any CallListener
     ) async -> (session: LegacySession, call: LegacyCall)? {
         let transport = StreamableHTTP(
-            to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: own.handshake.revision,
+            to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: lost.revision,
             credentials: credentials)
         let session = LegacySession(
             over: transport, to: backend, own.handshake, capabilities: own.capabilities, credentials)

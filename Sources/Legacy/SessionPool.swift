@@ -61,7 +61,7 @@ package final class SessionPool {
         var hasLostPatience = false
     }
 
-    private let backends: Backends
+    let backends: Backends
     private let limits: Limits
     private var table: Table
     private var sessions: [Table.ID: LegacySession] = [:]

@@ -131,6 +131,13 @@ final class Interactions {
         return await leg.wait()
     }
 
+    /// The run that whoever is gone began has nobody any more who could answer its questions.
+    func cancelRun(of state: RequestState, for caller: Caller) {
+        guard state.phase == .dispatched, let lost = state.resumption.flatMap({ LegacySession.Lost($0) })
+        else { return }
+        sessions.cancel(lost, credentials: caller.credentials)
+    }
+
     /// Goes on with a call that nobody has any more: takes it up where it was, if its server lets that be done, or runs it again,
     /// where that can do no harm. It has the same id, so that whoever comes back for it meanwhile joins.
     private func succeed(_ leg: CallLeg, from caller: Caller, _ state: RequestState) {
@@ -141,6 +148,7 @@ final class Interactions {
                 || state.resumption?.lastEventID.isEmpty == false
         else {
             calls.numbers.lost += 1
+            cancelRun(of: state, for: caller)
             return leg.finish(.lost(leg.request, sessions.serverInfo))
         }
         let given: GivenAnswers

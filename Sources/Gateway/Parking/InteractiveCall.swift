@@ -183,7 +183,10 @@ final class InteractiveCall {
             return settle { self.outcome(error, for: $0) }
         }
         guard let lease, let leg = legs.first else { return settle(.failed(InteractiveCall.gone)) }
-        if let predecessor, await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
+        if let predecessor {
+            if await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
+            context.cancelRun(of: predecessor.state, for: caller)
+        }
         guard mayRun(on: lease.session) else {
             context.calls.numbers.lost += legs.count
             return settle { .lost($0.request, sessions.serverInfo) }
@@ -209,7 +212,8 @@ final class InteractiveCall {
     /// and nothing was done. The answers of the retry have to be all that it waits for.
     private func takeUp(_ state: RequestState, _ given: GivenAnswers, like own: LegacySession) async -> Bool {
         guard state.phase == .dispatched, let resumption = state.resumption,
-            let lost = LegacySession.Lost(resumption), resumption.revision == own.handshake.revision,
+            let lost = LegacySession.Lost(resumption), !lost.lastEventID.isEmpty,
+            lost.revision == own.handshake.revision,
             let request = legs.first?.request, let responses = try? InputResponses(of: request),
             let open = resumption.open(answeredBy: responses),
             let (session, call) = await sessions.takeUp(

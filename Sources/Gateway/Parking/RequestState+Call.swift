@@ -53,13 +53,12 @@ extension RequestState.Resumption {
 }
 
 extension LegacySession.Lost {
-    /// Nil where the server gave the call no events to go on behind, or no session.
+    /// Nil where the server gave the call no session, or nothing runs there.
     init?(_ resumption: RequestState.Resumption) {
-        guard !resumption.sessionID.isEmpty, !resumption.lastEventID.isEmpty,
-            let requestID = Int(exactly: resumption.legacyRequestID)
+        guard !resumption.sessionID.isEmpty, let requestID = Int(exactly: resumption.legacyRequestID), requestID > 0
         else { return nil }
         self.init(
-            sessionID: resumption.sessionID, cookies: resumption.cookies, requestID: requestID,
-            lastEventID: resumption.lastEventID)
+            sessionID: resumption.sessionID, cookies: resumption.cookies, revision: resumption.revision,
+            requestID: requestID, lastEventID: resumption.lastEventID)
     }
 }
