@@ -549,6 +549,34 @@ async def test_a_page_that_is_visited_while_the_client_waits() -> None:
         assert done.text == "visited" and time.monotonic() - start < 5
 
 
+async def test_a_page_that_takes_long_is_asked_for_again() -> None:
+    """After 25 s under another key, since a client that polls no stream learns of nothing otherwise; its answer goes nowhere."""
+    visited = asyncio.Event()
+
+    async def visit(running: Running) -> None:
+        await running.ask(0, **PAGE)
+        await running.answer(0)
+        await visited.wait()
+        await running.tell("elicitation/complete", get=True, elicitationId="page")
+        await running.finish("visited")
+
+    async with asking(visit) as (server, running):
+        asked = await send(running)
+        start = time.monotonic()
+        reminded = await send(running, before=asked, answers={"elicitation-1": {"action": "accept"}})
+        assert 24 < time.monotonic() - start < 35
+        assert keys(reminded) == ["elicitation-2"]
+        first, second = (each.result["inputRequests"] for each in (asked, reminded))
+        assert first["elicitation-1"] == second["elicitation-2"]
+        waiting = asyncio.create_task(
+            send(running, before=reminded, answers={"elicitation-2": {"action": "accept"}}))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        visited.set()
+        assert (await waiting).text == "visited"
+        assert len(server.replies) == 1
+
+
 async def test_a_client_in_a_browser_may_close_its_connection() -> None:
     async def visit(running: Running) -> None:
         await running.ask(0, **PAGE)
