@@ -20,7 +20,7 @@ import pytest
 from harness import http1
 from harness.certificates import Authority
 from harness.http1 import Connection
-from harness.lab import Lab
+from harness.lab import Lab, record
 from harness.listener import Listener
 from harness.modern import VERSION, Answer, Client, call, encode, request
 from harness.replicas import Nginx, Replicas, new_key
@@ -636,6 +636,26 @@ async def test_a_crowd_while_replicas_are_killed() -> None:
 
 
 # The real ones
+
+
+@pytest.mark.parametrize("version", ["1.30.0", "1.12.4"])
+async def test_a_call_is_taken_up_at_a_real_server(version: str) -> None:
+    async with Lab(version, "--events") as lab, Replicas(lab.address) as group:
+        message = call("ask", {"questions": ["elicitation"] * 3}, clientCapabilities=CAN_BE_ASKED)
+        answer = {"action": "accept", "content": {"name": "Ada"}}
+
+        def again(asked: Answer) -> dict[str, Any]:
+            (key,) = asked.result["inputRequests"]
+            state = {"requestState": asked.result["requestState"], "inputResponses": {key: answer}}
+            return {**message, "id": 2, "params": {**state, **message["params"]}}
+
+        asked = await send(group.fronts["a"], message)
+        await group.kill("a")
+        asked = await send(group.fronts["b"], again(asked))
+        asked = await send(group.fronts["c"], again(asked))
+        done = await send(group.fronts["b"], again(asked))
+        assert json.loads(done.text) == [answer] * 3
+        assert (await record(lab.address))["tools"] == {"ask": 1}
 
 
 async def test_the_published_client_and_server_with_a_balancer_between() -> None:

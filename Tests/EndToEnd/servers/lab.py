@@ -1,12 +1,13 @@
 """A legacy MCP server for the tests, on the published Python SDK (mcp 1.30.0, 1.12.4, 1.9.4 and 1.2.1): Streamable HTTP
 with sessions, HTTP+SSE, or stdio.
 
-    lab.py [--json | --sse] [--port PORT] [--ledger FILE]
+    lab.py [--json | --sse] [--events] [--port PORT] [--ledger FILE]
     lab.py --stdio [--record FILE] [--ledger FILE]
 
 With --stdio it serves one session on its standard streams, and what `/record` would tell goes into a file, a line an
 event, which several may share. Otherwise it listens on a port from the system, unless one is given, and prints {"event":"listening","address":"127.0.0.1:PORT"}.
-The path is /mcp. Answers are event streams, or JSON documents with --json. `GET /record` tells what the server has been
+The path is /mcp. Answers are event streams, or JSON documents with --json; with --events their events have ids, and streams
+can be taken up. `GET /record` tells what the server has been
 asked for, and what became of its slow calls. The tool `book` writes to the ledger before it does anything else.
 """
 
@@ -455,6 +456,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true", help="answer with JSON documents")
     parser.add_argument("--sse", action="store_true", help="speak HTTP+SSE")
+    parser.add_argument("--events", action="store_true", help="keep events, so that streams can be taken up")
     parser.add_argument("--stdio", action="store_true", help="serve one session on the standard streams")
     parser.add_argument("--port", type=int, default=0, help="listen here, and not on a port from the system")
     parser.add_argument("--record", help="the file that events are appended to")
@@ -467,7 +469,9 @@ async def main() -> None:
     if options.stdio:
         return await on_stdio()
     async with contextlib.AsyncExitStack() as running:
-        app, sessions = over_sse() if options.sse else await over_streamable_http(options.json, running)
+        app, sessions = (
+            over_sse() if options.sse else await over_streamable_http(options.json, options.events, running)
+        )
         # With the protocol named, asyncio turns Nagle's delay off; else each answer would wait 40 ms for an
         # acknowledgment.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -487,12 +491,39 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse({"error": "not found"}, status_code=404)(scope, receive, send)
 
 
+def event_store() -> Any:
+    """All events, in memory: an id is the number of an event."""
+    from mcp.server.streamable_http import EventMessage, EventStore
+
+    class Events(EventStore):
+        def __init__(self) -> None:
+            self.events: list[tuple[str, Any]] = []
+
+        async def store_event(self, stream_id: str, message: Any) -> str:
+            self.events.append((stream_id, message))
+            return str(len(self.events))
+
+        async def replay_events_after(self, last_event_id: str, send_callback: Any) -> str | None:
+            start = int(last_event_id)
+            if not 0 < start <= len(self.events):
+                return None
+            stream = self.events[start - 1][0]
+            for number, (of, message) in enumerate(self.events[start:], start + 1):
+                # One without a message only says its id.
+                if of == stream and message is not None:
+                    await send_callback(EventMessage(message, str(number)))
+            return stream
+
+    return Events()
+
+
 async def over_streamable_http(
-    prefers_json: bool, running: contextlib.AsyncExitStack
+    prefers_json: bool, keeps_events: bool, running: contextlib.AsyncExitStack
 ) -> tuple[ASGIApp, Callable[[], int]]:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-    manager = StreamableHTTPSessionManager(app=server, json_response=prefers_json)
+    store = event_store() if keeps_events else None
+    manager = StreamableHTTPSessionManager(app=server, json_response=prefers_json, event_store=store)
     await running.enter_async_context(manager.run())
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
