@@ -1,0 +1,45 @@
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// What the server says before its answer, on whichever stream.
+extension InteractiveCall: QuestionListener {
+    /// Questions of the handshake that are kept until the call is ready to ask them. No server has as many.
+    private static let maxEarly = 32
+
+    func heard(_ notification: Envelope, _ kind: ServerNotification) {
+        wasTold = true
+        let heard = Heard(message: notification, kind: kind)
+        guard machine != nil else {
+            for leg in legs { leg.hear(heard) }
+            return
+        }
+        step { $0.heard(heard) }
+    }
+
+    var hasRoom: Bool { legs.allSatisfy(\.responder.hasRoom) }
+
+    func room() async {
+        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.responder.room() }
+    }
+
+    func asked(_ question: Envelope) -> Bool {
+        guard isReady else {
+            guard early.count < InteractiveCall.maxEarly else { return false }
+            early.append(question)
+            return true
+        }
+        decide()
+        wasTold = true
+        step { $0.asked(question, at: sessions.loop.now) { context.calls.take(self, for: key.principal) } }
+        return true
+    }
+
+    func withdrawn(_ questionID: [UInt8]) {
+        early.removeAll { $0.isRequest(withID: questionID) }
+        step { $0.withdrawn(questionID, at: sessions.loop.now) }
+    }
+
+    func completed(_ elicitationID: [UInt8]) { step { $0.completed(elicitationID, at: sessions.loop.now) } }
+}

@@ -1,0 +1,267 @@
+import HTTPTransport
+import HTTPWire
+import JSONText
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// From the request that began the call to the server's answer: a session, what has to be known before, the sending, and once more
+/// where that can do no harm.
+extension InteractiveCall {
+    func run() async {
+        do throws(BackendError) {
+            if let refusal = try await prepare() { return settle(.refused(refusal)) }
+        } catch {
+            return settle { self.outcome(error, for: $0) }
+        }
+        guard let lease, let leg = legs.first else { return settle(.failed(InteractiveCall.gone)) }
+        if let predecessor {
+            if await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
+            context.cancelRun(of: predecessor.state, for: caller)
+        }
+        guard mayRun(on: lease.session) else {
+            context.calls.numbers.lost += legs.count
+            return settle { .lost($0.request, sessions.serverInfo) }
+        }
+        let (revision, times) = (lease.session.handshake.revision, ParkingTimes(park: parkTimeout))
+        if let predecessor {
+            machine = Machine(
+                successor: legs.map(\.machineLeg), round: Int(predecessor.state.round), predecessor.given,
+                revision: revision, times: times)
+        } else if !early.isEmpty {
+            machine = Machine(leg.machineLeg, phase: .predispatch, revision: revision, times: times)
+        }
+        isReady = true
+        let questions = early
+        early = []
+        for question in questions { _ = asked(question) }
+        guard machine?.open.isEmpty ?? true else { return }
+        machine?.sent()
+        expect(send(on: lease.session))
+    }
+
+    /// Goes on with the run that whoever is gone began, where its server lets the stream be taken up; false when it does not,
+    /// and nothing was done. The answers of the retry have to be all that it waits for.
+    private func takeUp(_ state: RequestState, _ given: GivenAnswers, like own: LegacySession) async -> Bool {
+        guard state.phase == .dispatched, let resumption = state.resumption,
+            let lost = LegacySession.Lost(resumption), !lost.lastEventID.isEmpty,
+            lost.revision == own.handshake.revision,
+            let request = legs.first?.request, let responses = try? InputResponses(of: request),
+            let open = resumption.open(answeredBy: responses),
+            let (session, call) = await sessions.takeUp(
+                lost, like: own, credentials: caller.callFields, until: end, listener: self)
+        else { return false }
+        release()
+        adopted = session
+        session.claim(for: self)
+        self.call = call
+        isReady = true
+        let now = sessions.loop.now
+        machine = Machine(
+            takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
+            times: ParkingTimes(park: parkTimeout), at: now)
+        for leg in legs { step { $0.retried(leg.machineLeg, responses, at: now) } }
+        expect(call)
+        return true
+    }
+
+    /// From now on it is ``machine`` that decides. Until now nothing has happened since the call was sent.
+    func decide() {
+        guard machine == nil, let lease, let leg = legs.first else { return }
+        machine = Machine(
+            leg.machineLeg, phase: .dispatched, revision: lease.session.handshake.revision,
+            times: ParkingTimes(park: parkTimeout))
+    }
+
+    /// Whether the call may run, perhaps for the second time.
+    private func mayRun(on session: LegacySession) -> Bool {
+        guard let predecessor, predecessor.state.phase == .dispatched else { return true }
+        return request.map { SessionRules.mayReplay($0, on: session, context.settings) } ?? false
+    }
+
+    /// What a call ends with that was not sent.
+    private func outcome(_ error: BackendError, for leg: CallLeg) -> Exchange.Outcome {
+        let wasDispatched = predecessor?.state.phase == .dispatched
+        return Ending.failed(error, afterQuestions: wasDispatched).outcome(
+            for: leg.request, context.settings, sessions.serverInfo)
+    }
+
+    /// Gets a session and whatever has to be known before the call is sent. Nothing of the client's call has been sent when
+    /// this returns.
+    private func prepare() async throws(BackendError) -> Refusal? {
+        guard let request else { preconditionFailure("a call is prepared again without its request") }
+        let session = try await lease().session
+        if let refusal = SessionRules.refusal(of: request, on: session) { return refusal }
+        // What the server asks on the GET stream before that is there is lost, and its call hangs for ever.
+        if !session.knowsPushChannel { _ = await session.hasPushChannel() }
+        try checkWaiting()
+        if request.method == .callTool {
+            let parameters =
+                if let ready = session.readyHeaderParameters { ready } else { try await headerParameters(of: session) }
+            if let leg = legs.first,
+                let refusal = SessionRules.refusal(of: request, leg.source.head.fields, by: parameters)
+            {
+                return refusal
+            }
+        }
+        if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
+        try checkWaiting()
+        return nil
+    }
+
+    private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
+        let waiter = ListWaiter()
+        self.waiter = waiter
+        defer { self.waiter = nil }
+        if legs.isEmpty { waiter.cancel() }
+        return try await context.lists.headerParameters(for: session, key: key, caller.credentials, waiter)
+    }
+
+    /// A session for this call alone. It is held until `release`.
+    private func lease() async throws(BackendError) -> Lease {
+        let lease =
+            if let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
+                try await sessions.lease(key, for: self, credentials: caller.credentials)
+            }
+        self.lease = lease
+        try checkWaiting()
+        return lease
+    }
+
+    private func checkWaiting() throws(BackendError) {
+        guard legs.isEmpty else { return }
+        release()
+        throw InteractiveCall.gone
+    }
+
+    /// The call ends before it was sent.
+    private func settle(_ outcome: Exchange.Outcome) { settle { _ in outcome } }
+
+    private func settle(_ outcome: (CallLeg) -> Exchange.Outcome) {
+        let waiting = legs
+        legs = []
+        release()
+        for leg in waiting { leg.finish(outcome(leg)) }
+        if predecessor != nil { context.calls.forget(id) }
+    }
+
+    private static let gone = BackendError(.cancelled, "the client went away")
+
+    func send(on session: LegacySession) -> LegacyCall {
+        guard let request else { preconditionFailure("a call is sent while its client has the request") }
+        let call = session.call(
+            request, credentials: caller.callFields, until: end, wantsProgress: true, listener: self)
+        self.call = call
+        isSuspended = false
+        wasTold = false
+        return call
+    }
+
+    /// Sends the call, once more after the user has been to a page.
+    func dispatch() async {
+        attempts = Attempts()
+        // What was asked before the call is known before it runs.
+        while replying > 0 {
+            let replied = replied ?? Wakeup()
+            self.replied = replied
+            await replied.wait()
+        }
+        replied = nil
+        guard machine?.isWanted != false else { return ended(InteractiveCall.gone) }
+        if session == nil {
+            do throws(BackendError) { try await renewSession() } catch { return ended(error) }
+        }
+        if let session { expect(send(on: session)) }
+    }
+
+    /// Waits for what becomes of a call that was sent. It waits for its client for minutes, and a task would hold its frames,
+    /// those of all that it did before too, for as long: where the transport tells of news, there is none.
+    func expect(_ call: LegacyCall) {
+        if !call.tell(self) { sessions.loop.spawn { await self.wait(for: call) } }
+    }
+
+    private func wait(for call: LegacyCall) async {
+        do throws(BackendError) {
+            answered(try await call.answer())
+        } catch {
+            await failed(call, error)
+        }
+    }
+
+    private func answered(_ answer: LegacyAnswer) {
+        call = nil
+        // Else nobody wants to know any more.
+        if let session { ended(answer, from: session.handshake.serverInfo) }
+    }
+
+    /// A call has failed that was sent: sends it once more, as a new request, where that can do no harm.
+    private func failed(_ call: LegacyCall, _ error: BackendError) async {
+        self.call = nil
+        if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+        do throws(BackendError) {
+            // Who was told something already would be told it again. What was taken up is known to that session alone.
+            guard let lease, !wasTold, !legs.isEmpty else { throw error }
+            let mayRepeat = request.map { SessionRules.mayRepeat($0, on: lease.session, context.settings) } ?? false
+            try attempts.failed(error, mayRepeat: mayRepeat)
+            if error.kind == .sessionLost { sessions.retire(lease) }
+            if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+            release()
+            try await renewSession()
+        } catch {
+            return ended(attempts.told(error))
+        }
+        if let session { expect(send(on: session)) }
+    }
+
+    private func renewSession() async throws(BackendError) {
+        let session = try await lease().session
+        if !session.knowsPushChannel { _ = await session.hasPushChannel() }
+        try checkWaiting()
+    }
+
+    /// What the client can be asked.
+    private var declared: InputCapabilities {
+        machine?.capabilities ?? legs.first?.capabilities.ofClient ?? []
+    }
+
+    private func ended(_ answer: LegacyAnswer, from serverInfo: ServerInfo) {
+        if case .error(let error) = answer.outcome,
+            case .ask(let pages) = URLElicitationRequired(error, in: answer.document, declared: declared)
+        {
+            decide()
+            let now = sessions.loop.now
+            return step { $0.requires(pages, at: now) { context.calls.take(self, for: key.principal) } }
+        }
+        let ending = Ending.answered(answer, from: serverInfo)
+        guard machine != nil else {
+            return settle { ending.outcome(for: $0.request, context.settings, sessions.serverInfo) }
+        }
+        step { $0.finished(ending, isFailure: ending.isFailure, at: sessions.loop.now) }
+    }
+
+    private func ended(_ error: BackendError) {
+        // Whatever still runs there would ask the next call that has the session.
+        isSpoilt = !error.isBeforeDispatch
+        if error.kind == .sessionLost, let lease { sessions.retire(lease) }
+        guard machine != nil else { return settle(.failed(error)) }
+        step { machine in
+            let wasAsked = machine.round > 0
+            return machine.finished(
+                .failed(error, afterQuestions: wasAsked), isFailure: false, at: sessions.loop.now)
+        }
+    }
+}
+
+extension InteractiveCall: CallReader {
+    func news() {
+        guard let call else { return }
+        do throws(BackendError) {
+            if let answer = try call.readyAnswer() { return answered(answer) }
+            // A question, or whatever else the server says on the way.
+            expect(call)
+        } catch {
+            sessions.loop.spawn { await self.failed(call, error) }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+import Crypto
+import JSONText
+import Legacy
+import MCP
+import Reactor
+import Telemetry
+import Translation
+
+/// What the machine says is to be done, in its order.
+extension InteractiveCall {
+    /// How long a server that keeps no sessions may be silent after an answer. Most of them lose it, and would be silent for
+    /// ever; those that do not go on at once.
+    private static let sessionlessSilence: Duration = .seconds(10)
+
+    func step(_ event: (inout Machine) -> [Machine.Action]) {
+        guard machine != nil else { return }
+        let wasDone = isDone
+        for action in event(&machine!) { perform(action) }
+        if isDone, !wasDone {
+            context.calls.numbers.finished += 1
+            context.calls.done(id)
+        }
+        adjust()
+    }
+
+    private func perform(_ action: Machine.Action) {
+        switch action {
+        case .reply(let text): reply(text)
+        case .ask(let waiting, let questions, let round): ask(waiting, questions, round)
+        case .forward(let waiting, let heard): for leg in waiting { self.leg(leg.id)?.hear(heard) }
+        case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
+        case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
+        case .cancel: abandon()
+        case .dispatch:
+            if let leg = legs.first { request = leg.request }
+            sessions.loop.spawn { await self.dispatch() }
+        case .release: release()
+        case .discardSession:
+            isSpoilt = true
+            release()
+        case .warn(let rounds):
+            context.log.write(.warning, "interaction_rounds") { line in
+                line.field("rounds", rounds)
+                line.field("principal", key.principal.short)
+            }
+        case .forget: context.calls.forget(id)
+        }
+    }
+
+    /// Sets the time for what the machine waits for, and lets the server be silent while it waits for the client.
+    private func adjust() {
+        guard let machine else { return }
+        if let due = machine.deadline {
+            let deadline = self.deadline ?? makeDeadline()
+            deadline.set(due)
+        } else {
+            deadline?.set(nil)
+        }
+        let now = sessions.loop.now
+        if legs.isEmpty {
+            if parkedSince == nil { parkedSince = now }
+        } else if let since = parkedSince.take() {
+            parked += now - since
+        }
+        let isWaitedFor = !machine.open.isEmpty || legs.isEmpty
+        guard isWaitedFor != isSuspended else { return }
+        isSuspended = isWaitedFor
+        if isWaitedFor {
+            call?.suspend()
+        } else {
+            let isKept = session?.isKept ?? true
+            call?.goOn(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
+        }
+    }
+
+    private func makeDeadline() -> Deadline {
+        let deadline = Deadline(on: sessions.loop)
+        deadline.onExpiry = { [unowned self] in step { $0.tick(at: sessions.loop.now) } }
+        self.deadline = deadline
+        return deadline
+    }
+
+    private func reply(_ text: [UInt8]) {
+        guard let session else { return }
+        let call = call
+        replying += 1
+        sessions.loop.spawn { [caller] in
+            do throws(BackendError) {
+                try await session.notify(text, credentials: caller.credentials)
+            } catch {
+                call?.fail(with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
+            }
+            self.replying -= 1
+            self.replied?.signal()
+        }
+    }
+
+    private func abandon() {
+        call?.askToStop(BackendError(.cancelled, "the client went away, or did not come back"))
+        guard let machine, machine.round > 0 else { return }
+        context.calls.numbers.abandoned += 1
+        context.log.write(.info, "interaction_abandoned") { line in
+            line.field("method", method.name)
+            line.field("principal", key.principal.short)
+            line.field("rounds", machine.round)
+        }
+    }
+
+    /// Gives the session back.
+    func release() {
+        if let adopted = adopted.take() {
+            adopted.claim(for: nil)
+            sessions.drop(adopted)
+        }
+        guard let lease = lease.take() else { return }
+        for question in early { lease.session.answer(question, for: nil, credentials: caller.credentials) }
+        early = []
+        if isSpoilt {
+            call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
+            sessions.giveUp(lease)
+        }
+        sessions.release(lease)
+    }
+
+    /// The response is not kept any longer.
+    func forget() { deadline?.set(nil) }
+
+    /// Ends the call: the process is about to stop.
+    func stop() {
+        deadline?.set(nil)
+        call?.cancel(BackendError(.cancelled, "Remora stops"))
+        isSpoilt = true
+        release()
+    }
+
+    // MARK: Answering
+
+    private func ask(_ waiting: [Machine.Leg], _ questions: [Machine.Question], _ round: Int) {
+        guard let serverInfo = session?.handshake.serverInfo, let machine else { return }
+        context.calls.numbers.rounds += 1
+        context.calls.numbers.questions += questions.count
+        wasTold = true
+        if let request = request.take() { digest = RequestState.digest(of: request) }
+        let state = context.sealed(RequestState(of: self, machine), for: caller)
+        for leg in waiting {
+            self.leg(leg.id)?.questions = questions.count
+            finish(leg.id) { leg in
+                let text = MultiRoundTrip.inputRequired(
+                    questions.map { ($0.key, $0.request) }, requestState: state, serverInfo: serverInfo.text,
+                    answering: leg.request)
+                return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
+            }
+        }
+    }
+
+    private func leg(_ id: Int) -> CallLeg? { legs.first { $0.id == id } }
+
+    private func finish(_ legID: Int, _ outcome: (CallLeg) -> Exchange.Outcome) {
+        guard let leg = leg(legID) else { return }
+        legs.removeAll { $0 === leg }
+        leg.rounds = machine?.round ?? 0
+        leg.parked = parked
+        leg.finish(outcome(leg))
+    }
+
+    private func outcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> Exchange.Outcome {
+        switch outcome {
+        case .answered(let ending): ending.outcome(for: leg.request, context.settings, sessions.serverInfo)
+        case .missingCapabilities(let missing): .refused(.missingCapabilities(missing))
+        case .declined: .declined(leg.request, sessions.serverInfo)
+        }
+    }
+
+    private func outcome(_ rejection: Machine.Rejection, for leg: CallLeg) -> Exchange.Outcome {
+        switch rejection {
+        case .wrongAnswer(let flaw): return .refused(.wrongAnswer(flaw))
+        case .missingCapabilities(let missing): return .refused(.missingCapabilities(missing))
+        case .lost:
+            context.calls.numbers.lost += 1
+            return .lost(leg.request, sessions.serverInfo)
+        case .full: return .refused(.tooManyParked)
+        }
+    }
+}
