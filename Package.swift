@@ -75,7 +75,9 @@ let package = Package(
                 "Admin", "Configuration", "Gateway", "Legacy", "Translation", "Telemetry", "HTTPTransport", "HTTPWire",
                 "MCP", "Reactor", "Crypto", "DemoServer",
             ],
-            swiftSettings: strict),
+            swiftSettings: strict,
+            // In place of glibc's (docs/decisions/0034). Sanitizers, which debug builds may have, bring their own.
+            linkerSettings: [.linkedLibrary("mimalloc", .when(configuration: .release))]),
         .executableTarget(
             name: "legacy-demo", dependencies: ["DemoServer", "Reactor", "Telemetry"], swiftSettings: strict),
 
