@@ -170,7 +170,7 @@ async def test_one_of_two_is_killed_under_load() -> None:
             outcomes: list[tuple[float, float, str, Answer]] = []
             idle: list[Client] = []
             start = time.monotonic()
-            death = 0.0
+            dying = death = 0.0
 
             async def one(number: int) -> None:
                 id = f"call-{number}"
@@ -183,10 +183,12 @@ async def test_one_of_two_is_killed_under_load() -> None:
                 idle.append(client)
 
             async def kill() -> None:
-                nonlocal death
+                nonlocal dying, death
                 await asyncio.sleep(killed)
-                death = time.monotonic()
+                dying = time.monotonic()
                 await a.__aexit__()
+                await asyncio.sleep(0)  # Its sockets close a turn later, and what begins before that may still reach it.
+                death = time.monotonic()
 
             async with Stalls() as stalls, asyncio.TaskGroup() as group:
                 group.create_task(kill())
@@ -199,15 +201,17 @@ async def test_one_of_two_is_killed_under_load() -> None:
     slowest = max(ended - began for began, ended, _, _ in outcomes)
     late = [ended - death for began, ended, _, answer in outcomes if began > death and "result" in answer.json]
     served = Counter(answer.text for _, _, _, answer in outcomes if "result" in answer.json)
+    unread = sum(id not in started["a"] for _, _, id, _ in failed)
     tell(
-        f"{len(outcomes)} calls in {seconds} s, one of two servers killed: {dict(served)}, {len(failed)} failed; the first "
-        f"call that began after the end was answered {min(late) * 1000:.0f} ms after it, the slowest took {slowest:.2f} s; "
+        f"{len(outcomes)} calls in {seconds} s, one of two servers killed: {dict(served)}, {len(failed)} failed, {unread} of "
+        f"them sent and not read; the first call that began after the end was answered {min(late) * 1000:.0f} ms after it, the slowest took {slowest:.2f} s; "
         f"the test itself stood still for {stalls.longest * 1000:.0f} ms at most"
     )
     assert served["a"] and served["b"]
     for began, ended, id, answer in failed:
-        assert id in started["a"], "only calls that were in it see it"
-        assert began <= death <= ended + 0.1, (began - death, answer)
+        # Not all have begun there: some were in its receive buffers, and nobody but the kernel knows which.
+        assert id not in started["b"], "only calls that were in it see it"
+        assert began <= death and dying <= ended + 0.1, (began - death, ended - dying, answer)
         assert answer.error["data"]["dispatched"] is True, answer
     patience = 1 + stalls.longest
     assert not [id for began, ended, id, _ in outcomes if began > death and min(ended - death, ended - began) > patience]

@@ -22,7 +22,7 @@ from harness.stack import settles, stack
 from servers.raw import Exchange, PushBackend, notification
 
 LISTS = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
-ROUNDS = int(os.environ.get("REMORA_ROUNDS", "100"))
+ROUNDS = int(os.environ.get("REMORA_ROUNDS", "50"))
 """How often a client lists on a cue; 1,000 by hand."""
 
 
