@@ -25,7 +25,7 @@ package final class LegacySession {
     private var lastRequestID = 1
     private var answersUnderWay = 0
     /// The calls whose client wants to hear of progress, which may come on any way.
-    private var calls: [Int: LegacyCall] = [:]
+    private var calls = HeardCalls()
     private var callsInFlight = 0
     /// Cancellations that wait for the session's other calls to end.
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []
@@ -122,7 +122,7 @@ package final class LegacySession {
                 id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
             after: lost.lastEventID)
         session.callsInFlight += 1
-        session.calls[call.id] = call
+        session.calls.insert(call)
         guard await call.isTakenUp() else {
             call.fail(with: BackendError(.sessionLost, "the server does not take up the stream"))
             session.ended(call)
@@ -155,7 +155,7 @@ package final class LegacySession {
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: listener),
             trace: request.trace)
         callsInFlight += 1
-        if wantsProgress || request.wantsProgress { calls[id] = call }
+        if wantsProgress || request.wantsProgress { calls.insert(call) }
         return call
     }
 
@@ -170,7 +170,7 @@ package final class LegacySession {
     }
 
     func ended(_ call: LegacyCall) {
-        if !calls.isEmpty { calls[call.id] = nil }
+        calls.remove(call)
         callsInFlight -= 1
         if callsInFlight == 0, !postponed.isEmpty { sendPostponed() }
     }
@@ -314,7 +314,8 @@ package final class LegacySession {
     /// it is nobody's.
     package func claim(for owner: (any QuestionListener)?) {
         interaction = owner
-        for (question, credentials) in early.take() ?? [] { answer(question, for: owner, credentials: credentials) }
+        guard let questions = early.take() else { return }
+        for (question, credentials) in questions { answer(question, for: owner, credentials: credentials) }
     }
 
     /// Answers a request of the server: `ping` as it asks; what nobody can be asked as a client at which nobody sits, or with

@@ -18,7 +18,10 @@ extension InteractiveCall: QuestionListener {
         step { $0.heard(heard) }
     }
 
-    var hasRoom: Bool { legs.allSatisfy(\.responder.hasRoom) }
+    var hasRoom: Bool {
+        for leg in legs where !leg.responder.hasRoom { return false }
+        return true
+    }
 
     func room() async {
         if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.responder.room() }

@@ -1,0 +1,21 @@
+/// The calls of a session whose clients want to hear of progress, by their ids. Mostly there is one at a time, which takes no
+/// table.
+struct HeardCalls {
+    private var one: LegacyCall?
+    private var others: [Int: LegacyCall] = [:]
+
+    subscript(id: Int) -> LegacyCall? { one?.id == id ? one : others[id] }
+
+    mutating func insert(_ call: LegacyCall) {
+        if one == nil { one = call } else { others[call.id] = call }
+    }
+
+    /// Harmless for one that is not among them.
+    mutating func remove(_ call: LegacyCall) {
+        if one === call {
+            one = nil
+        } else if !others.isEmpty {
+            others[call.id] = nil
+        }
+    }
+}
