@@ -234,6 +234,7 @@ extension InteractiveCall {
             return step { $0.requires(pages, at: now) { context.calls.take(self, for: key.principal) } }
         }
         let ending = Ending.answered(answer, from: serverInfo)
+        responseSize = answer.document.bytes.count
         guard machine != nil else {
             return settle { ending.outcome(for: $0.request, context.settings, sessions.serverInfo) }
         }

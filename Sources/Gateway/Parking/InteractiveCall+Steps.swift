@@ -18,7 +18,7 @@ extension InteractiveCall {
         for action in event(&machine!) { perform(action) }
         if isDone, !wasDone {
             context.calls.numbers.finished += 1
-            context.calls.done(id)
+            context.calls.done(id, size: responseSize)
         }
         adjust()
     }

@@ -60,6 +60,8 @@ final class InteractiveCall {
     var isReady = false
     var call: LegacyCall?
     var attempts = Attempts()
+    /// Bytes of the server's answer.
+    var responseSize = 0
     /// Whether a client heard anything of this run of the call, so that another run would tell it twice.
     var wasTold = false
     /// Whether the server may be silent, since it waits for the client.

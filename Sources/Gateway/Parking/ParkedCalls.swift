@@ -55,10 +55,10 @@ package final class ParkedCalls {
         }
     }
 
-    /// The response of the call is there.
-    func done(_ id: CallID) {
+    /// The response of the call is there, of so many bytes.
+    func done(_ id: CallID, size: Int) {
         guard calls[id] != nil else { return }
-        places.done(id)
+        for evicted in places.done(id, size: size) { calls.removeValue(forKey: evicted)?.forget() }
         emptied.signal()
     }
 

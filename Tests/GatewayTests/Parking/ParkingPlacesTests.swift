@@ -36,13 +36,29 @@ import Testing
         #expect(places.take(call(1), for: principal("a")) == .taken(evicted: nil))
         #expect(places.take(call(2), for: principal("a")) == .taken(evicted: nil))
         #expect(places.take(call(3), for: principal("b")) == .taken(evicted: nil))
-        places.done(call(3))
-        places.done(call(2))
-        places.done(call(1))
+        for number: UInt8 in [3, 2, 1] {
+            let evicted = places.done(call(number), size: 1000)
+            #expect(evicted.isEmpty)
+        }
         // Of the same principal when that is at its limit, of anybody when all are.
         #expect(places.take(call(4), for: principal("a")) == .taken(evicted: call(2)))
         #expect(places.take(call(5), for: principal("c")) == .taken(evicted: call(3)))
         #expect(places.take(call(6), for: principal("a")) == .taken(evicted: call(1)))
         #expect(places.take(call(7), for: principal("a")) == .full)
+    }
+
+    @Test func soManyBytesAreKept() {
+        var places = ParkingPlaces(max: 10, maxPerPrincipal: 10)
+        for number: UInt8 in 1...6 { _ = places.take(call(number), for: principal("a")) }
+        let third = ParkingPlaces.maxKeptBytes / 3
+        var evicted = (1...3).map { places.done(call($0), size: third) }
+        #expect(evicted == [[], [], []])
+        // What has left makes room.
+        places.leave(call(2))
+        evicted = [places.done(call(4), size: third), places.done(call(5), size: 2 * third)]
+        #expect(evicted == [[], [call(1), call(3)]])
+        // The last is kept, however large.
+        evicted = [places.done(call(6), size: 10 * third), places.done(call(7), size: third)]
+        #expect(evicted == [[call(4), call(5)], []])
     }
 }
