@@ -16,6 +16,7 @@ from harness.audit import back
 from harness.by_connection import ByConnection
 from harness.http1 import Connection
 from harness.lab import Lab
+from harness.listener import Listener
 from harness.modern import VERSION, Client, call, encode, request
 from harness.remora import Remora, check, configuration
 from harness.stack import settles, stack
@@ -104,6 +105,15 @@ async def test_no_more_than_there_are_sessions() -> None:
 
         await asyncio.gather(*map(one, range(20)))
         assert sum(each.methods["initialize"] for each in all) == 1
+
+
+async def test_who_listens_holds_no_session() -> None:
+    """There is nothing to hear, and a call would wait for the only session."""
+    sessions = {"max": 1, "max_per_principal": 1}
+    async with copies(None, sessions=sessions) as (_, _, remora, client):
+        async with Listener(remora.address, toolsListChanged=True) as listener:
+            assert listener.honoured == {}
+            assert (await client.call("x")).text == "0"
 
 
 async def test_a_lost_connection_is_a_lost_session() -> None:

@@ -58,6 +58,9 @@ struct SubscriptionBook {
         return found
     }
 
+    /// Whether nobody hears of anything.
+    var isEmpty: Bool { tools.isEmpty && prompts.isEmpty && resources.isEmpty && byURI.isEmpty }
+
     /// Every cue that somebody listens to: what may have been missed when the server could not be heard.
     var cues: [Cue] {
         var cues: [Cue] = []

@@ -6,7 +6,7 @@ import Translation
 /// What the subscriptions of one pool key share: a session of that key, its GET stream, and one subscription on the
 /// server for each resource, however many listen.
 ///
-/// It keeps its session in use for as long as somebody listens. When the server loses it, it opens another, subscribes
+/// It keeps its session in use for as long as somebody listens to something. When the server loses it, it opens another, subscribes
 /// again, and tells every cue that may have been missed.
 final class SubscriptionChannel {
     /// Between two attempts to reach a server that is gone. Listeners are to hear within 2 s of its return.
@@ -79,6 +79,8 @@ final class SubscriptionChannel {
                 book.remove(membership.id, from: uri)
             }
         }
+        // Of a server that has nothing to tell: a session is of no use.
+        if book.isEmpty, resources.isEmpty, joining == 1 { giveBack() }
         return membership
     }
 
