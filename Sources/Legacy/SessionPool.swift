@@ -65,6 +65,8 @@ package final class SessionPool {
     private let limits: Limits
     private var table: Table
     private var sessions: [Table.ID: LegacySession] = [:]
+    /// The one that was leased last, which nearly always is leased next.
+    private var latest: (id: Table.ID, session: LegacySession)?
     private var keys: [Table.ID: SessionKey] = [:]
     /// How many of `keys` are equal.
     private var alive: [SessionKey: Int] = [:]
@@ -319,7 +321,9 @@ package final class SessionPool {
     }
 
     private func session(_ id: Table.ID) -> LegacySession {
+        if let latest, latest.id == id { return latest.session }
         guard let session = sessions[id] else { preconditionFailure("the table knows a session that is not there") }
+        latest = (id, session)
         return session
     }
 
@@ -400,6 +404,7 @@ package final class SessionPool {
     private func close(_ id: Table.ID) {
         noteEnd(of: id)
         guard let session = sessions.removeValue(forKey: id) else { return }
+        if latest?.id == id { latest = nil }
         if let place = places.removeValue(forKey: id) { backends.leave(place) }
         if let start = openedAt.removeValue(forKey: id) {
             numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds))
@@ -452,6 +457,7 @@ package final class SessionPool {
         sweep.set(nil)
         let all = sessions.values
         sessions = [:]
+        latest = nil
         for session in all { self.end(session) }
         await ended.wait(while: { ending > 0 }, until: end, on: loop)
         backends.stop()

@@ -65,12 +65,14 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         case retired
     }
 
-    private struct Record {
+    /// A class, so that a call that uses one copies nothing of it.
+    private final class Record {
+        let id: ID
         let key: Key
         let owner: Owner
-        var state: State
+        var state = State.opening
         /// Calls that hold a lease on it, or will when it has opened.
-        var uses: Int
+        var uses = 1
         /// Whether one of them is exclusive.
         var isTaken: Bool
         /// Whether no exclusive call may have it any more.
@@ -78,6 +80,22 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         var lastUsed: Instant
 
         var isIdle: Bool { state == .ready && uses == 0 }
+
+        init(_ id: ID, key: Key, owner: Owner, isTaken: Bool, lastUsed: Instant) {
+            self.id = id
+            self.key = key
+            self.owner = owner
+            self.isTaken = isTaken
+            self.lastUsed = lastUsed
+        }
+
+        /// One more call on it, if it is ready.
+        func use(at now: Instant) -> Bool {
+            guard state == .ready else { return false }
+            uses += 1
+            lastUsed = now
+            return true
+        }
     }
 
     private struct Waiting {
@@ -106,9 +124,9 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// How many sessions each owner has.
     private var held: [Owner: Int] = [:]
     private var lastID = 0
-    /// What ``leaseReady(_:at:)`` found last, which it nearly always finds next: most loops serve one key. It may be
-    /// outdated.
-    private var latest: (key: Key, id: ID)?
+    /// What ``leaseReady(_:at:)`` found last, which it nearly always finds next, and ``release(_:isExclusive:at:)`` as well: most
+    /// loops serve one key. One that is gone is retired.
+    private var latest: Record?
 
     /// The calls that wait, in the order in which they came. No owner here has none.
     private var queues: [Owner: [Waiting]] = [:]
@@ -129,27 +147,21 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// ``lease(_:at:)`` where a session is ready; nil, and nothing has changed, where none is.
     package mutating func leaseReady(_ key: Key, at now: Instant) -> ID? {
-        if let latest, latest.key == key, use(latest.id, at: now) { return latest.id }
-        guard let id = current[key], use(id, at: now) else { return nil }
-        latest = (key, id)
+        if let latest, latest.key == key, latest.use(at: now) { return latest.id }
+        guard let id = current[key], let record = records[id], record.use(at: now) else { return nil }
+        latest = record
         return id
     }
 
     /// One more call on a session, if it is ready. To be followed by one ``release(_:isExclusive:at:)``.
-    package mutating func use(_ id: ID, at now: Instant) -> Bool {
-        guard let place = records.index(forKey: id), records.values[place].state == .ready else { return false }
-        records.values[place].uses += 1
-        records.values[place].lastUsed = now
-        return true
-    }
+    package mutating func use(_ id: ID, at now: Instant) -> Bool { records[id]?.use(at: now) ?? false }
 
     /// The same for an exclusive call.
     package mutating func takeReady(_ key: Key, at now: Instant) -> ID? {
-        guard let id = popFree(key), let place = records.index(forKey: id) else { return nil }
-        precondition(records.values[place].state == .ready, "a session that is not ready was free")
-        records.values[place].uses += 1
-        records.values[place].lastUsed = now
-        records.values[place].isTaken = true
+        guard let id = popFree(key), let record = records[id] else { return nil }
+        let isReady = record.use(at: now)
+        precondition(isReady, "a session that is not ready was free")
+        record.isTaken = true
         return id
     }
 
@@ -187,10 +199,9 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private mutating func decide(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> Decision? {
         if isExclusive {
             if let id = takeReady(key, at: now) { return .use(id) }
-        } else if let id = current[key], var record = records[id] {
+        } else if let id = current[key], let record = records[id] {
             record.uses += 1
             record.lastUsed = now
-            records[id] = record
             return record.state == .opening ? .join(id) : .use(id)
         }
         switch room(for: owner) {
@@ -216,8 +227,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     private mutating func add(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> ID {
         lastID += 1
-        records[lastID] = Record(
-            key: key, owner: owner, state: .opening, uses: 1, isTaken: isExclusive, lastUsed: now)
+        records[lastID] = Record(lastID, key: key, owner: owner, isTaken: isExclusive, lastUsed: now)
         if current[key] == nil { current[key] = lastID }
         held[owner, default: 0] += 1
         return lastID
@@ -285,8 +295,9 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// The handshake of a session succeeded: all that joined hold a lease on it now.
     package mutating func opened(_ id: ID) {
-        records[id]?.state = .ready
-        if let record = records[id] { letTake(id, record) }
+        guard let record = records[id] else { return }
+        record.state = .ready
+        letTake(record)
     }
 
     /// The handshake failed: the session does not exist, and nobody holds a lease on it.
@@ -294,15 +305,15 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// A call is over. Returns whether the session is to be closed now.
     package mutating func release(_ id: ID, isExclusive: Bool = false, at now: Instant) -> Bool {
-        guard let place = records.index(forKey: id) else { preconditionFailure("a lease was released twice") }
-        records.values[place].uses -= 1
-        records.values[place].lastUsed = now
+        let known = if let latest, latest.id == id { latest } else { records[id] }
+        guard let record = known else { preconditionFailure("a lease was released twice") }
+        record.uses -= 1
+        record.lastUsed = now
         if isExclusive {
-            precondition(records.values[place].isTaken, "a lease was released twice")
-            records.values[place].isTaken = false
-            letTake(id, records.values[place])
+            precondition(record.isTaken, "a lease was released twice")
+            record.isTaken = false
+            letTake(record)
         }
-        let record = records.values[place]
         precondition(record.uses >= 0, "a lease was released twice")
         guard record.state == .retired, record.uses == 0 else { return false }
         remove(id)
@@ -310,10 +321,10 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     }
 
     /// Lets an exclusive call have a session that none has, if it can be had.
-    private mutating func letTake(_ id: ID, _ record: Record) {
+    private mutating func letTake(_ record: Record) {
         guard record.state == .ready, !record.isTaken, !record.isShared else { return }
         if let hand { free[hand.key, default: []].append(hand.id) }
-        hand = (record.key, id)
+        hand = (record.key, record.id)
     }
 
     private mutating func letNoneTake(_ id: ID, of key: Key) {
@@ -329,7 +340,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// The session asked when no exclusive call could answer: it keeps what it was told then, and is for shared calls only.
     package mutating func share(_ id: ID) {
         guard let record = records[id] else { return }
-        records[id]?.isShared = true
+        record.isShared = true
         letNoneTake(id, of: record.key)
     }
 
@@ -337,7 +348,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// closed now.
     package mutating func retire(_ id: ID) -> Bool {
         guard let record = records[id] else { return false }
-        records[id]?.state = .retired
+        record.state = .retired
         letNoneTake(id, of: record.key)
         replace(id, of: record.key)
         guard record.uses == 0 else { return false }
@@ -368,6 +379,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     private mutating func remove(_ id: ID) {
         guard let record = records.removeValue(forKey: id) else { return }
+        record.state = .retired
         letNoneTake(id, of: record.key)
         replace(id, of: record.key)
         let rest = held[record.owner, default: 1] - 1
