@@ -170,8 +170,8 @@ final class Exchange {
         forwarded == 0 && !isCancelled && SessionRules.mayRepeat(request, on: session, gateway.settings)
     }
 
-    /// The client has gone: nobody waits for the answer any more.
-    func cancel() {
+    /// Nobody waits for the answer any more.
+    func clientLeft() {
         isCancelled = true
         call?.cancel(BackendError(.cancelled, "the client went away"))
         waiter?.cancel()
@@ -233,6 +233,8 @@ final class Exchange {
         return Answer(status: 200, text: text, code: nil)
     }
 }
+
+extension Exchange: Answerer {}
 
 extension Exchange: CallReader {
     func news() { gateway.goOn(with: self) }

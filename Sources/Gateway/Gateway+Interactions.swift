@@ -30,7 +30,7 @@ extension Gateway {
         let leg = CallLeg(
             calls.nextLeg(), admitted, of: request, to: responder, record, capabilities: capabilities,
             until: sessions.loop.now + settings.requestTimeout)
-        responder.begin(onDisconnect: { leg.leave() })
+        responder.begin(for: leg)
         return leg
     }
 

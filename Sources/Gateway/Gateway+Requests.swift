@@ -83,7 +83,7 @@ extension Gateway {
         _ record: RequestRecord
     ) -> Exchange {
         let exchange = Exchange(admitted, of: request, from: caller, to: responder, record, by: self)
-        responder.begin(onDisconnect: { exchange.cancel() })
+        responder.begin(for: exchange)
         return exchange
     }
 
@@ -92,6 +92,7 @@ extension Gateway {
         let (responder, source) = (exchange.responder, exchange.source)
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
         if outcome.wasNeverSent, await bypass.hasTurnedModern(source.head), !responder.isStreaming {
+            responder.leave()
             return await bypass.pass(source, on: responder.connection, exchange.record, isModern: true)
         }
         conclude(outcome, of: exchange)

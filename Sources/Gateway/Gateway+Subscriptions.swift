@@ -18,7 +18,7 @@ extension Gateway {
         _ record: RequestRecord
     ) async -> Listening? {
         let subscription = Subscription(id: Array(request.rawID), to: responder)
-        responder.begin(onDisconnect: { subscription.abandon() })
+        responder.begin(for: subscription)
         switch await subscriptions.begin(request, from: caller, subscription) {
         case .begun(let place):
             return Listening(subscription: subscription, place: place, record: record)

@@ -3,6 +3,11 @@ import HTTPWire
 import JSONText
 import Reactor
 
+/// What is to be told when the client of a request goes away before it has its answer.
+protocol Answerer: AnyObject {
+    func clientLeft()
+}
+
 /// The way of answers to one client's connection: each is one JSON document, or an event stream as soon as there is
 /// something to say before the answer, or nothing was said for a while (2026-07-28, basic/transports/streamable-http,
 /// "Sending Messages to the Server").
@@ -15,6 +20,10 @@ final class Responder {
     let connection: HTTPServerConnection
     private let maxUnsent: Int
     private let emptied = Wakeup()
+    /// Who makes the answer that is due.
+    private var answerer: (any Answerer)?
+    /// Made once: each request needs it.
+    private lazy var onDisconnect: () -> Void = { [unowned self] in disconnected() }
     /// Whether an answer was begun as a stream and has not ended.
     private(set) var isStreaming = false
     private var isAbandoned = false
@@ -28,19 +37,23 @@ final class Responder {
         connection.onSilence = { [unowned self] in keepAlive() }
     }
 
-    /// A new request is to be answered.
-    ///
-    /// - Parameter onDisconnect: called when its client goes away.
-    func begin(onDisconnect: @escaping () -> Void) {
+    /// A new request is to be answered, and `answerer` is told if its client goes away.
+    func begin(for answerer: any Answerer) {
         isAbandoned = false
         bytes = 0
-        connection.onDisconnect = { [unowned self] in
-            isAbandoned = true
-            onDisconnect()
-            emptied.signal()
-        }
+        self.answerer = answerer
+        connection.onDisconnect = onDisconnect
         connection.watchSilence()
     }
+
+    private func disconnected() {
+        isAbandoned = true
+        answerer.take()?.clientLeft()
+        emptied.signal()
+    }
+
+    /// Nobody here makes the answer any more.
+    func leave() { answerer = nil }
 
     /// Sends a message before the answer.
     func send(_ message: some HTTPBody) {
@@ -51,6 +64,7 @@ final class Responder {
 
     /// Sends the answer. In a stream it is the last event, and status and fields have been decided already.
     func finish(_ response: HTTPResponse, body: some HTTPBody) {
+        leave()
         guard isStreaming else {
             bytes = body.count
             return connection.respond(response, body: body)

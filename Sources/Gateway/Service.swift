@@ -84,7 +84,10 @@ package final class Service {
     private func serve(_ connection: HTTPServerConnection) async {
         let responder = gateway.responder(on: connection)
         connection.onRequest = { [unowned self] in gateway.take($0, by: responder) }
-        defer { connection.onRequest = nil }
+        defer {
+            connection.onRequest = nil
+            responder.leave()
+        }
         while true {
             switch await connection.next() {
             case .closed:
@@ -123,6 +126,7 @@ package final class Service {
                 await gateway.serveHandedOver(request, by: responder)
                 gateway.ended()
             }
+            responder.leave()
             handedOver[ObjectIdentifier(connection)] = nil
             changed.signal()
         }

@@ -48,8 +48,8 @@ package final class HTTPServerConnection: SocketHandler {
         case head
         /// Leads to `arrived`, `closed`.
         case body
-        /// An arrival waits to be taken. Leads to `serving`.
-        case arrived(Arrival)
+        /// Something waits to be taken. Leads to `serving`.
+        case arrived
         /// Its answer is being made. Leads to `idle`, `closing`.
         case serving
         /// The last answer is written; what still comes is read and dropped, so that the client can read that answer
@@ -79,6 +79,8 @@ package final class HTTPServerConnection: SocketHandler {
     private let wakeup = Wakeup()
     private var decoder: HTTPRequestDecoder
     private var phase = Phase.idle
+    /// What waits to be taken; nil in every phase but `arrived`.
+    private var arrival: Arrival?
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
     /// Whether the time for the body is running: not for one that comes with its head.
@@ -149,10 +151,11 @@ package final class HTTPServerConnection: SocketHandler {
     /// The next request that is not taken, as soon as all of it has come.
     package func next() async -> Arrival {
         while true {
-            switch phase {
-            case .arrived(let arrival):
+            if let arrival = arrival.take() {
                 beginServing()
                 return arrival
+            }
+            switch phase {
             case .closed:
                 return .closed
             case .serving where !isTaken:
@@ -164,7 +167,7 @@ package final class HTTPServerConnection: SocketHandler {
                 } else {
                     proceed()
                 }
-            case .idle, .head, .body, .serving, .closing:
+            case .idle, .head, .body, .arrived, .serving, .closing:
                 await wakeup.wait()
             }
         }
@@ -173,7 +176,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// The request that ``onRequest`` has taken is over.
     package func served() {
         isTaken = false
-        if case .serving = phase, socket.unsentBytes == 0, !hasPeerEnded { return proceed() }
+        if phase == .serving, socket.unsentBytes == 0, !hasPeerEnded { return proceed() }
         // There is something to wait for before the next one, or none will come.
         wakeup.signal()
     }
@@ -189,13 +192,14 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// What has arrived, if something has, goes to whoever takes it.
     private func offer() {
-        guard case .arrived(let arrival) = phase else { return }
+        if phase != .arrived { return }
         if case .request(let request) = arrival, !hasPeerEnded, let onRequest {
+            arrival = nil
             beginServing()
             isTaken = true
             if onRequest(request) { return }
             isTaken = false
-            phase = .arrived(arrival)
+            arrive(.request(request))
         }
         wakeup.signal()
     }
@@ -217,7 +221,7 @@ package final class HTTPServerConnection: SocketHandler {
             let pending = unread
             unread = []
             decode(pending.span)
-            if case .arrived = phase { return offer() }
+            if phase == .arrived { return offer() }
         }
         socket.resumeReading()
     }
@@ -326,20 +330,18 @@ package final class HTTPServerConnection: SocketHandler {
             keepAlive = false
             isHead = false
         }
-        phase = .arrived(arrival)
+        phase = .arrived
+        self.arrival = arrival
     }
 
     // MARK: Answers
 
     /// Whether the client is still there to read an answer.
-    package var isConnected: Bool {
-        if case .closed = phase { return false }
-        return true
-    }
+    package var isConnected: Bool { phase != .closed }
 
     /// Answers the request that `next` gave last.
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
-        guard case .serving = phase else { return }
+        guard phase == .serving else { return }
         answered()
         if response.closes || isDraining { keepAlive = false }
         let response = complete(response)
@@ -364,7 +366,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// - Parameter length: `none` and `bytes` where they are known; the parts must then be just as long. Anything else goes
     ///   in chunks, or to a client of HTTP/1.0 until the connection ends.
     package func beginStream(_ response: HTTPResponse, length: HTTPBodyLength = .chunked) {
-        guard case .serving = phase else { return }
+        guard phase == .serving else { return }
         if response.closes || isDraining { keepAlive = false }
         let length: HTTPBodyLength =
             switch length {
@@ -380,7 +382,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Sends a part of the stream, which must not be empty. It may itself be given in parts.
     package func send(_ parts: [ArraySlice<UInt8>]) {
-        guard case .serving = phase else { return }
+        guard phase == .serving else { return }
         if socket.unsentBytes == 0 { lastTaken = loop.now }
         var all: [ArraySlice<UInt8>] = []
         if !streamHead.isEmpty { all.append(takeStreamHead()) }
@@ -401,7 +403,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Ends the stream, and with it the answer.
     package func endStream() {
-        guard case .serving = phase else { return }
+        guard phase == .serving else { return }
         flushStreamHead()
         if isChunked {
             var end = [UInt8]()
@@ -461,14 +463,15 @@ package final class HTTPServerConnection: SocketHandler {
     /// that was promised to be kept is kept for a moment, because its client's next request may be on its way.
     package func drain() {
         isDraining = true
-        if case .idle = phase { deadline.set(loop.now + drainTimeout) }
+        if phase == .idle { deadline.set(loop.now + drainTimeout) }
     }
 
     /// Closes now. Harmless when it is closed.
     package func close() {
-        if case .serving = phase, !isAnswered { socket.abort() } else { socket.close() }
+        if phase == .serving, !isAnswered { socket.abort() } else { socket.close() }
         deadline.set(nil)
         phase = .closed
+        arrival = nil
     }
 
     package func drained() {
@@ -541,7 +544,7 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     private func expired() {
-        if case .serving = phase, !isAnswered { return silent() }
+        if phase == .serving, !isAnswered { return silent() }
         if socket.unsentBytes > 0, socket.unsentBytes < unsentAtLastLook {
             unsentAtLastLook = socket.unsentBytes
             return deadline.set(after: limits.idleTimeout)

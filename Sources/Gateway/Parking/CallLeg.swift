@@ -4,7 +4,7 @@ import Reactor
 import Translation
 
 /// A request of a client that waits for a call: the one that began it, or a retry with answers.
-final class CallLeg {
+final class CallLeg: Answerer {
     let id: Int
     let request: ModernRequest
     /// As it came.
@@ -66,7 +66,7 @@ final class CallLeg {
     }
 
     /// The client went away.
-    func leave() {
+    func clientLeft() {
         guard outcome == nil, !hasLeft else { return }
         hasLeft = true
         call?.left(self)

@@ -3,7 +3,7 @@ import Translation
 /// One `subscriptions/listen` request: an event stream that stays open (2026-07-28, basic/patterns/subscriptions).
 ///
 /// While its client does not take what was sent, cues gather as a set: one that comes twice is told once.
-final class Subscription {
+final class Subscription: Answerer {
     /// Cues about resources below those listened to that are kept for a slow client. Beyond them only the resource that
     /// was asked for is named.
     private static let maxNested = 64
@@ -77,7 +77,7 @@ final class Subscription {
     }
 
     /// The client has gone away.
-    func abandon() {
+    func clientLeft() {
         isEnded = true
         responder.wake()
     }
