@@ -76,10 +76,12 @@ final class StreamableCall: LegacyCall {
     override func readyAnswer() throws(BackendError) -> LegacyAnswer? {
         guard exchange.isSuccess else { return nil }
         do throws(BackendError) {
-            while terms.listener?.hasRoom != false, let text = exchange.ready() {
-                guard let answer = try answer(in: text) else { continue }
-                leave()
-                return answer
+            while let text = exchange.ready() {
+                if let answer = try answer(in: text) {
+                    leave()
+                    return answer
+                }
+                if terms.listener?.hasRoom == false { return nil }
             }
             return nil
         } catch {

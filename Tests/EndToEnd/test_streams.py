@@ -350,7 +350,11 @@ async def flood(exchange: Exchange, mib: int, written: list[int]) -> None:
     await exchange.chunk(b"")
 
 
-async def test_a_slow_reader_slows_its_own_server_only() -> None:
+ASKABLE = pytest.mark.parametrize("can", [{}, {"elicitation": {}}], ids=["shared", "may be asked"])
+
+
+@ASKABLE
+async def test_a_slow_reader_slows_its_own_server_only(can: Any) -> None:
     written = [0]
 
     async def script(exchange: Exchange) -> None:
@@ -361,7 +365,8 @@ async def test_a_slow_reader_slows_its_own_server_only() -> None:
         before = running.remora.resident()
         # Not through the tap, which would read ahead.
         connection = await Connection.open(running.remora.address)
-        await connection.send(encode(call("x", logLevel="debug"), host=running.remora.address))
+        message = call("x", logLevel="debug", clientCapabilities=can)
+        await connection.send(encode(message, host=running.remora.address))
         await raw.until(lambda raw: raw.methods["tools/call"] == 2)
         async with bystander(running.remora.address, "y"):
             while True:
@@ -377,7 +382,8 @@ async def test_a_slow_reader_slows_its_own_server_only() -> None:
         await connection.close()
 
 
-async def test_a_reader_that_stops_is_given_up() -> None:
+@ASKABLE
+async def test_a_reader_that_stops_is_given_up(can: Any) -> None:
     written = [0]
 
     async def script(exchange: Exchange) -> None:
@@ -387,7 +393,8 @@ async def test_a_reader_that_stops_is_given_up() -> None:
     async with RawBackend(calls(script)) as raw, stack(raw.address, limits=limits) as running:
         descriptors = running.remora.descriptors()
         connection = await Connection.open(running.remora.address)
-        await connection.send(encode(call("x", logLevel="debug"), host=running.remora.address))
+        message = call("x", logLevel="debug", clientCapabilities=can)
+        await connection.send(encode(message, host=running.remora.address))
         await raw.until(lambda raw: raw.methods["notifications/cancelled"] == 1)
         await settles(running.remora.descriptors, descriptors + 3)
         connection.abort()

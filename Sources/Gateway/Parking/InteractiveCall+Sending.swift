@@ -176,9 +176,10 @@ extension InteractiveCall {
     }
 
     /// Waits for what becomes of a call that was sent. It waits for its client for minutes, and a task would hold its frames,
-    /// those of all that it did before too, for as long: where the transport tells of news, there is none.
+    /// those of all that it did before too, for as long: where the transport tells of news, there is none. But for a client that
+    /// reads slowly, for whom the server has to wait.
     func expect(_ call: LegacyCall) {
-        if !call.tell(self) { sessions.loop.spawn { await self.wait(for: call) } }
+        if !hasRoom || !call.tell(self) { sessions.loop.spawn { await self.wait(for: call) } }
     }
 
     private func wait(for call: LegacyCall) async {
