@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
+import random
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +23,7 @@ from harness.lab import Lab
 from harness.listener import Listener
 from harness.modern import VERSION, Client, call, encode, request
 from harness.remora import Remora, check, configuration
+from harness.soak import size, tell
 from harness.stack import settles, stack
 from servers.raw import Exchange, RawBackend, Script
 from test_several_backends import legacy, named
@@ -232,6 +237,68 @@ async def test_what_does_not_go_with_it() -> None:
     status, text = await check(configuration("http://h/mcp", server={**PINNED, "transport": "sse", "interactive": True}))
     assert status == 64
     assert "pin_connection must not be true with transport: sse" in text and "interactive must not be true" in text
+
+
+async def test_whatever_happens_nothing_goes_astray() -> None:
+    """Answers of both forms, questions in them, servers that break off, clients that leave, a balancer that cuts."""
+    chance = random.Random(1)
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call":
+            return False
+        await asyncio.sleep(chance.choice([0, 0, 0.001, 0.02, 0.1]))
+        text = exchange.message["params"]["arguments"]["text"]
+        answer = exchange.response(json.dumps({"content": [{"type": "text", "text": text}]}).encode())
+        match chance.randrange(20):
+            case 0:
+                exchange.abort()
+            case number if number < 8:
+                await exchange.sse(b'{"jsonrpc":"2.0","id":"p","method":"ping"}', answer)
+            case _:
+                await exchange.json(answer)
+        return True
+
+    outcomes: Counter[str] = Counter()
+    sessions = {"max": 40, "max_per_principal": 20}
+    async with copies(script, script, script, sessions=sessions) as (all, balancer, remora, _):
+        end = time.monotonic() + size(3, 30)
+
+        async def leave(caller: str) -> None:
+            connection = await Connection.open(remora.address)
+            data = encode(call("x", {"text": "nobody"}), host=remora.address, Authorization=caller)
+            await connection.send(data)
+            await asyncio.sleep(chance.choice([0, 0.005, 0.03]))
+            connection.abort()
+
+        async def one(number: int) -> None:
+            async with Client(remora.address) as client:
+                for count in itertools.count():
+                    if time.monotonic() > end:
+                        return
+                    caller, id = f"Bearer {chance.randrange(4)}", f"{number}-{count}"
+                    if chance.randrange(10) == 0:
+                        await leave(caller)
+                    answer = await client.call("x", {"text": id}, id=id, Authorization=caller)
+                    assert answer.json["id"] == id
+                    if "result" in answer.json:
+                        assert answer.text == id
+                    outcomes["answered" if "result" in answer.json else answer.error["data"]["reason"]] += 1
+
+        async def cut() -> None:
+            while time.monotonic() < end:
+                await asyncio.sleep(0.5)
+                await balancer.cut(most=5)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(24):
+                group.create_task(one(number))
+            group.create_task(cut())
+        tell(f"on pinned connections, some of which were cut: {dict(outcomes)}")
+        assert outcomes["answered"] > 5 * outcomes["outcome_unknown"] > 0
+        # Two cuts in a row, or one in a handshake: told that nothing was run.
+        rest = outcomes.total() - outcomes["answered"] - outcomes["outcome_unknown"]
+        assert rest * 100 < outcomes.total() and outcomes["session_lost"] + outcomes["backend_unavailable"] == rest
+        assert not strays(all)
 
 
 async def handshakes(*labs: Lab) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 
 from .tap import Tap
 
@@ -18,9 +19,11 @@ class ByConnection(Tap):
     def next_upstream(self) -> str:
         return next(self._turns)
 
-    async def cut(self) -> None:
-        """Ends every connection, as a balancer does that is replaced."""
+    async def cut(self, most: int | None = None) -> None:
+        """Ends every connection, as a balancer does that is replaced; or so many of them, any."""
         tasks = list(self._tasks)
+        if most is not None:
+            tasks = random.sample(tasks, min(most, len(tasks)))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
