@@ -113,6 +113,14 @@ async def test_the_error_has_the_id_of_the_request(body: bytes, id: int | str | 
         assert answer.json.get("id") == id
 
 
+async def test_a_request_that_is_too_large() -> None:
+    async with Replica() as replica, Nginx(replica.address) as nginx:
+        answer = await send(nginx, call("t", {"x": "x" * (9 << 20)}))
+        assert answer.status == 413 and answer.http.media_type == "application/json"
+        assert not response_errors(None, answer.json) and "max_body" in answer.error["message"]
+        assert not replica.requests
+
+
 async def test_an_error_of_remora_passes_as_it_is() -> None:
     text = configuration(f"http://{nobody()}/mcp")
     async with Remora(text) as remora, Nginx(remora.address) as nginx:
