@@ -55,7 +55,7 @@ debian: release ## the release binary in a bare Debian 12 with what the image in
 	@Tests/debian
 
 profile: packages ## count what runs under load, for the optimisation of releases (some minutes)
-	@Tests/setup benchmark
+	@Tests/setup profile
 	@Tests/profile
 
 bench: release ## nginx and Remora before the same backend

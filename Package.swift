@@ -10,6 +10,12 @@ let profile =
         "-ir-profile-use=\(Context.packageDirectory)/Sources/release.profdata"
     }
 
+/// What runs lies together, the parts of Swift's runtime too, so that fewer pages are needed (docs/decisions/0033).
+let order = [
+    "-use-ld=lld", "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/release.order",
+    "-Xlinker", "--no-warn-symbol-ordering",
+]
+
 /// Every target of ours is built with the same, strict settings.
 let strict: [SwiftSetting] = [
     // docs/decisions/0010
@@ -76,8 +82,11 @@ let package = Package(
                 "MCP", "Reactor", "Crypto", "DemoServer",
             ],
             swiftSettings: strict,
-            // In place of glibc's (docs/decisions/0034). Sanitizers, which debug builds may have, bring their own.
-            linkerSettings: [.linkedLibrary("mimalloc", .when(configuration: .release))]),
+            linkerSettings: [
+                // In place of glibc's (docs/decisions/0034). Sanitizers, which debug builds may have, bring their own.
+                .linkedLibrary("mimalloc", .when(configuration: .release)),
+                .unsafeFlags(order, .when(configuration: .release)),
+            ]),
         .executableTarget(
             name: "legacy-demo", dependencies: ["DemoServer", "Reactor", "Telemetry"], swiftSettings: strict),
 
