@@ -45,4 +45,12 @@ package final class JSONDocument: Sendable {
     package func raw(_ value: JSONValue) -> ArraySlice<UInt8> {
         bytes[value.range]
     }
+
+    /// Whether ``raw(_:)`` is this.
+    package func isSpelled(_ value: JSONValue, as text: [UInt8]) -> Bool {
+        guard value.range.count == text.count else { return false }
+        let bytes = bytes
+        let span = bytes.span
+        return span.extracting(value.range).isEqual(to: text.span)
+    }
 }

@@ -29,6 +29,21 @@ import Testing
         #expect(document.value("nothing", of: root) == nil)
     }
 
+    @Test func howItIsSpelled() throws {
+        for size in 0...40 {
+            let value = Array("\"\(String(repeating: "x", count: size))\"".utf8)
+            let document = try JSONDocument(Array(#"{"a":"#.utf8) + value + Array("}".utf8))
+            let found = try #require(document.value("a", of: document.root))
+            #expect(document.isSpelled(found, as: value))
+            #expect(!document.isSpelled(found, as: value + [0x20]) && !document.isSpelled(found, as: []))
+            for index in value.indices {
+                var other = value
+                other[index] ^= 1
+                #expect(!document.isSpelled(found, as: other))
+            }
+        }
+    }
+
     @Test func onlyObjectsHaveMembersAndOnlyArraysElements() throws {
         for text in ["1", "null", #""{}""#, "[]", "{}", "[1]", #"{"a":1}"#] {
             let document = try JSONDocument(text: text)

@@ -57,12 +57,16 @@ final class Interactions {
 
     /// Those of a request. A client says the same with each of its requests, and most say what others do.
     private func capabilities(of request: ModernRequest) -> Capabilities {
-        let spelled = request.clientCapabilities.map { request.document.raw($0) } ?? []
-        if known.spelled[...] == spelled { return known }
+        let document = request.document
+        if let declared = request.clientCapabilities {
+            if document.isSpelled(declared, as: known.spelled) { return known }
+        } else if known.spelled.isEmpty {
+            return known
+        }
         known = Capabilities(
-            spelled: Array(spelled),
-            ofClient: InputCapabilities(request.clientCapabilities, in: request.document),
-            ofSession: ClientCapabilities.exclusive(request.clientCapabilities, in: request.document))
+            spelled: request.clientCapabilities.map { Array(document.raw($0)) } ?? [],
+            ofClient: InputCapabilities(request.clientCapabilities, in: document),
+            ofSession: ClientCapabilities.exclusive(request.clientCapabilities, in: document))
         return known
     }
 
