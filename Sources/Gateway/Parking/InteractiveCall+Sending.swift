@@ -175,9 +175,9 @@ extension InteractiveCall {
         if let session { expect(send(on: session)) }
     }
 
-    /// Waits for what becomes of a call that was sent. It waits for its client for minutes, and a task would hold its frames,
-    /// those of all that it did before too, for as long: where the transport tells of news, there is none. But for a client that
-    /// reads slowly, for whom the server has to wait.
+    /// Waits for what becomes of a call that was sent. It may wait for its client for minutes, and a task would hold its frames
+    /// for as long, those of all that it did before too: there is one only for a client that reads slowly, for whom the server
+    /// has to wait.
     func expect(_ call: LegacyCall) {
         if !hasRoom || !call.tell(self) { sessions.loop.spawn { await self.wait(for: call) } }
     }

@@ -11,7 +11,7 @@ import Translation
 /// and outlives the requests that wait for it.
 ///
 /// Most such calls ask nothing: until something happens that ``ParkedCall`` has to decide there is none. And while only the
-/// server or the client is waited for there is no task either, but where the transport tells nobody of news.
+/// server or the client is waited for there is no task either, unless the client reads slowly.
 ///
 /// It is held by the request that waits for it, by the call to the server that tells it and, once its client was asked, by
 /// `ParkedCalls`.

@@ -7,6 +7,7 @@ final class ChannelCall: LegacyCall {
     private let transport: ChannelTransport
     private let deadline: Deadline
     private let wakeup = Wakeup()
+    private var reader: (any CallReader)?
     private var outcome: Result<LegacyAnswer, BackendError>?
     /// When it fails if it has no answer.
     private var end: Instant
@@ -27,11 +28,7 @@ final class ChannelCall: LegacyCall {
     }
 
     override func answer() async throws(BackendError) -> LegacyAnswer {
-        defer {
-            deadline.set(nil)
-            transport.ended(self)
-            terms.session.ended(self)
-        }
+        defer { leave() }
         while true {
             if let outcome { return try outcome.get() }
             if hasRoom {
@@ -44,6 +41,26 @@ final class ChannelCall: LegacyCall {
                 transport.roomHasChanged()
             }
         }
+    }
+
+    private func leave() {
+        deadline.set(nil)
+        transport.ended(self)
+        terms.session.ended(self)
+    }
+
+    /// For a client that reads slowly a task has to wait.
+    override func tell(_ reader: any CallReader) -> Bool {
+        guard outcome == nil, hasRoom else { return false }
+        self.reader = reader
+        return true
+    }
+
+    /// What has failed may be made good again, which is for ``answer()``.
+    override func readyAnswer() -> LegacyAnswer? {
+        guard case .success(let answer) = outcome else { return nil }
+        leave()
+        return answer
     }
 
     override var mayHaveBeenSeen: Bool { wasSent }
@@ -89,7 +106,10 @@ final class ChannelCall: LegacyCall {
     override func hear(_ notification: Envelope, _ kind: ServerNotification) {
         expectMore()
         super.hear(notification, kind)
-        if !hasRoom { wakeup.signal() }
+        if !hasRoom {
+            wakeup.signal()
+            reader.take()?.news()
+        }
     }
 
     override func fail(with error: BackendError) { conclude(.failure(error)) }
@@ -100,5 +120,6 @@ final class ChannelCall: LegacyCall {
         deadline.set(nil)
         wakeup.signal()
         transport.roomHasChanged()
+        reader.take()?.news()
     }
 }
