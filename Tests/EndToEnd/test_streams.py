@@ -437,7 +437,8 @@ async def test_a_large_answer_is_not_held_twice(send: Callable[..., Awaitable[No
             answer = await client.call("x")
             assert answer.http.media_type == ("text/event-stream" if streams else "application/json")
             assert len(answer.text) == LARGE
-            assert running.remora.peak() - before < 1.25 * LARGE
+            # Where its size is not told, it grows, and the allocator may keep what it grew out of for a moment.
+            assert running.remora.peak() - before < 1.5 * LARGE
 
 
 @pytest.mark.parametrize("send", [as_json, as_chunks, as_an_event], ids=lambda send: send.__name__)
