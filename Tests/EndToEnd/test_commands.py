@@ -231,10 +231,14 @@ async def test_what_a_deaf_server_was_not_given_was_not_sent() -> None:
         assert (await client.call("x", {"text": "next"}, timeout=5)).text == "next"
 
 
-async def test_a_slow_client_holds_up_its_server_if_it_is_alone() -> None:
-    """Progress of 40 MB: Remora holds a little of it, and the client gets all."""
+@pytest.mark.parametrize(
+    ("what", "can"), [("progress", {}), ("progress", {"elicitation": {}}), ("logs", {"elicitation": {}})],
+    ids=["progress", "progress of a call that may be asked", "its log messages"],
+)
+async def test_a_slow_client_holds_up_its_server_if_it_is_alone(what: str, can: dict[str, Any]) -> None:
+    """40 MB before the answer: Remora holds a little of it, and the client gets all."""
     arguments = {"count": 4000, "size": 10_000}
-    request = call("progress", arguments)
+    request = call(what, arguments, clientCapabilities=can, logLevel="debug")
     request["params"]["_meta"]["progressToken"] = "t"
     async with raw() as (remora, client):
         before = remora.resident()
@@ -244,7 +248,7 @@ async def test_a_slow_client_holds_up_its_server_if_it_is_alone() -> None:
             assert remora.resident() - before < 8 << 20
             answer = Answer(await slow.receive(timeout=20))
         assert answer.text == "raw"
-        assert sum('"notifications/progress"' in each for each in answer.messages) == 4000
+        assert sum('"notifications/' in each for each in answer.messages) == 4000
 
 
 async def test_a_slow_client_holds_up_nobody_else() -> None:

@@ -43,6 +43,12 @@ final class ChannelCall: LegacyCall {
         }
     }
 
+    /// Has ``answer()`` wait until its client has taken enough.
+    func lacksRoom() {
+        wakeup.signal()
+        reader.take()?.news()
+    }
+
     private func leave() {
         deadline.set(nil)
         transport.ended(self)
@@ -106,10 +112,7 @@ final class ChannelCall: LegacyCall {
     override func hear(_ notification: Envelope, _ kind: ServerNotification) {
         expectMore()
         super.hear(notification, kind)
-        if !hasRoom {
-            wakeup.signal()
-            reader.take()?.news()
-        }
+        if !hasRoom { lacksRoom() }
     }
 
     override func fail(with error: BackendError) { conclude(.failure(error)) }

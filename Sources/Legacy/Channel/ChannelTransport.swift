@@ -119,7 +119,11 @@ class ChannelTransport: SessionTransport {
         loop.spawn {
             while let text = await self.next() {
                 self.dispatch(text)
-                while self.callToWaitFor != nil, self.ending == nil { await self.news.wait() }
+                while let slow = self.callToWaitFor, self.ending == nil {
+                    // Whatever took its room: what the server says in a session may go to its one call.
+                    slow.lacksRoom()
+                    await self.news.wait()
+                }
             }
         }
     }

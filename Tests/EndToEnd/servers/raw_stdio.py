@@ -80,6 +80,9 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
             for number in range(arguments["count"]):
                 params = {"progressToken": meta.get("progressToken"), "progress": number + 1}
                 say({"method": "notifications/progress", "params": {**params, "message": "z" * arguments.get("size", 0)}})
+        case "logs":
+            for number in range(arguments["count"]):
+                say({"method": "notifications/message", "params": {"level": "info", "data": "z" * arguments["size"]}})
         case "twice":
             text(id, "first")
             text(id, "second")
