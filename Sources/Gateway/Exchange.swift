@@ -16,7 +16,7 @@ struct Answer {
 }
 
 /// One admitted request on its way to a session and back.
-final class Exchange {
+final class Exchange: Answerer {
     private let gateway: Gateway
     /// As it came.
     let source: HTTPServerRequest
@@ -173,7 +173,7 @@ final class Exchange {
     /// Nobody waits for the answer any more.
     func clientLeft() {
         isCancelled = true
-        call?.cancel(BackendError(.cancelled, "the client went away"))
+        call?.cancel(.clientLeft)
         waiter?.cancel()
     }
 
@@ -200,7 +200,7 @@ final class Exchange {
             }
         }
         if let level = request.logLevel { await session.log(from: level, credentials: caller.credentials) }
-        if isCancelled { throw BackendError(.cancelled, "the client went away") }
+        if isCancelled { throw .clientLeft }
         let call = send(on: session)
         self.call = call
         return try await outcome(of: call, on: session)
@@ -233,8 +233,6 @@ final class Exchange {
         return Answer(status: 200, text: text, code: nil)
     }
 }
-
-extension Exchange: Answerer {}
 
 extension Exchange: CallReader {
     func news() { gateway.goOn(with: self) }

@@ -61,9 +61,7 @@ extension Gateway {
         }
         let leg = leg(admitted, of: request, by: responder, record, capabilities)
         let outcome = await interactions.serve(leg, from: caller, at: place)
-        if case .new = place, outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming {
-            return await bypass.pass(request, on: responder.connection, record, isModern: true)
-        }
+        if case .new = place, await passed(outcome, of: request, by: responder, record) { return }
         conclude(outcome, of: leg)
     }
 
@@ -79,8 +77,7 @@ extension Gateway {
     ) {
         record.failed(error)
         guard let refusal = Refusal(handedOver: error) else {
-            record.status = 499
-            return record.write(to: log)
+            return close(record)
         }
         refuse(refusal, id: id, by: responder, record)
     }

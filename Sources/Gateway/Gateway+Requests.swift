@@ -89,13 +89,22 @@ extension Gateway {
 
     func run(_ exchange: Exchange) async {
         let outcome = await exchange.run()
-        let (responder, source) = (exchange.responder, exchange.source)
-        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        if outcome.wasNeverSent, await bypass.hasTurnedModern(source.head), !responder.isStreaming {
-            responder.leave()
-            return await bypass.pass(source, on: responder.connection, exchange.record, isModern: true)
-        }
+        if await passed(outcome, of: exchange.source, by: exchange.responder, exchange.record) { return }
         conclude(outcome, of: exchange)
+    }
+
+    /// Passes on a request that found no session, where the server turns out to speak 2026-07-28 by now. Returns whether it
+    /// did.
+    func passed(
+        _ outcome: Exchange.Outcome, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
+    ) async -> Bool {
+        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
+        guard outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming else {
+            return false
+        }
+        responder.leave()
+        await bypass.pass(request, on: responder.connection, record, isModern: true)
+        return true
     }
 
     func conclude(_ outcome: Exchange.Outcome, of exchange: Exchange) {

@@ -38,7 +38,7 @@ extension Gateway {
         if let result = listening.subscription.result {
             conclude(200, text: result, by: responder, listening.record)
         } else {
-            listening.record.failed(BackendError(.cancelled, "the client went away"))
+            listening.record.failed(.clientLeft)
             close(listening.record)
         }
     }

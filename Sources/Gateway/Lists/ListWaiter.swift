@@ -12,7 +12,7 @@ final class ListWaiter {
     /// The request's client has gone.
     func cancel() {
         isCancelled = true
-        reading?.cancel(ListWaiter.gone)
+        reading?.cancel(.clientLeft)
         wakeup.signal()
     }
 
@@ -25,7 +25,7 @@ final class ListWaiter {
     /// Waits for `deliver` or `cancel`.
     func wait() async -> (ListOutcome, freshUntil: Instant) {
         while true {
-            if isCancelled { return (.failed(ListWaiter.gone), .now) }
+            if isCancelled { return (.failed(.clientLeft), .now) }
             if let delivered { return delivered }
             await wakeup.wait()
         }
@@ -35,9 +35,7 @@ final class ListWaiter {
     func run(_ reading: ListReading) async -> ListOutcome {
         self.reading = reading
         defer { self.reading = nil }
-        if isCancelled { reading.cancel(ListWaiter.gone) }
+        if isCancelled { reading.cancel(.clientLeft) }
         return await reading.run()
     }
-
-    private static let gone = BackendError(.cancelled, "the client went away")
 }

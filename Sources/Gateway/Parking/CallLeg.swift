@@ -70,7 +70,7 @@ final class CallLeg: Answerer {
         guard outcome == nil, !hasLeft else { return }
         hasLeft = true
         call?.left(self)
-        finish(.failed(BackendError(.cancelled, "the client went away")))
+        finish(.failed(.clientLeft))
     }
 
     /// The server says something about the call.

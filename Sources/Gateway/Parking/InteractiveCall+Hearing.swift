@@ -5,9 +5,6 @@ import Translation
 
 /// What the server says before its answer, on whichever stream.
 extension InteractiveCall: QuestionListener {
-    /// Questions of the handshake that are kept until the call is ready to ask them. No server has as many.
-    private static let maxEarly = 32
-
     func heard(_ notification: Envelope, _ kind: ServerNotification) {
         wasTold = true
         let heard = Heard(message: notification, kind: kind)
@@ -29,7 +26,7 @@ extension InteractiveCall: QuestionListener {
 
     func asked(_ question: Envelope) -> Bool {
         guard isReady else {
-            guard early.count < InteractiveCall.maxEarly else { return false }
+            guard early.count < LegacySession.maxEarlyQuestions else { return false }
             early.append(question)
             return true
         }

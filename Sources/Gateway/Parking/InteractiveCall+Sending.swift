@@ -15,7 +15,7 @@ extension InteractiveCall {
         } catch {
             return settle { self.outcome(error, for: $0) }
         }
-        guard let lease, let leg = legs.first else { return settle(.failed(InteractiveCall.gone)) }
+        guard let lease, let leg = legs.first else { return settle(.failed(.clientLeft)) }
         if let predecessor {
             if await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
             context.cancelRun(of: predecessor.state, for: caller)
@@ -132,7 +132,7 @@ extension InteractiveCall {
     private func checkWaiting() throws(BackendError) {
         guard legs.isEmpty else { return }
         release()
-        throw InteractiveCall.gone
+        throw .clientLeft
     }
 
     /// The call ends before it was sent.
@@ -145,8 +145,6 @@ extension InteractiveCall {
         for leg in waiting { leg.finish(outcome(leg)) }
         if predecessor != nil { context.calls.forget(id) }
     }
-
-    private static let gone = BackendError(.cancelled, "the client went away")
 
     func send(on session: LegacySession) -> LegacyCall {
         guard let request else { preconditionFailure("a call is sent while its client has the request") }
@@ -168,7 +166,7 @@ extension InteractiveCall {
             await replied.wait()
         }
         replied = nil
-        guard machine?.isWanted != false else { return ended(InteractiveCall.gone) }
+        guard machine?.isWanted != false else { return ended(.clientLeft) }
         if session == nil {
             do throws(BackendError) { try await renewSession() } catch { return ended(error) }
         }

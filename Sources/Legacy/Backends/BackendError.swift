@@ -64,6 +64,9 @@ package struct BackendError: Error, Sendable {
         }
     }
 
+    /// Nobody waits for the answer any more.
+    package static let clientLeft = BackendError(.cancelled, "the client went away")
+
     /// The error as that of a call which was sent before: whatever could not be reached or was lost since, it may have run.
     var afterDispatch: BackendError { isBeforeDispatch ? BackendError(.noAnswer, detail) : self }
 

@@ -10,8 +10,8 @@ package final class LegacySession {
     private static let maxAnswers = 64
     /// How long a server may take for what it need not think about (`ping`, `logging/setLevel`), while a call waits.
     static let askTimeout: Duration = .seconds(5)
-    /// Questions that are kept until it is known whose session it is. No server has as many.
-    static let maxEarlyQuestions = 32
+    /// Questions that are kept until it is known whose session it is, and then until its call is sent. No server has as many.
+    package static let maxEarlyQuestions = 32
     /// Between a cancellation and the end of a session of 2025-03-26.
     private static let restAfterCancellation: Duration = .seconds(1)
 
