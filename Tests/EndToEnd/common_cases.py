@@ -1,6 +1,6 @@
 """The cases that hold whatever version of the SDK a server is on, and on whichever way it is reached.
 
-A file with a fixture `running`, and one `any_lab` that says what is there, imports all of them.
+A file imports all of them: with a fixture `any_lab` that says what is there, or one `running` for a way of its own.
 """
 
 from __future__ import annotations

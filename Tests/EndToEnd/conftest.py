@@ -12,6 +12,7 @@ from harness import lab as lab_server
 from harness import schema
 from harness.lab import AnyLab
 from harness.processes import Process, venv
+from harness.stack import Stack, stack
 
 # Before a file of tests imports them.
 pytest.register_assert_rewrite("common_cases", "session_cases", "question_cases")
@@ -52,6 +53,13 @@ async def any_lab(
 ) -> AsyncIterator[AnyLab]:
     """A few servers over Streamable HTTP, for files that reach them in a way of their own."""
     async for it in lab_server.any_lab(*request.param, tmp_path_factory.mktemp("lab")):
+        yield it
+
+
+@pytest.fixture
+async def running(any_lab: AnyLab) -> AsyncIterator[Stack]:
+    """Remora before the server that `any_lab` gives, on the way that it is reached."""
+    async with stack(any_lab.address, way=any_lab.way) as it:
         yield it
 
 

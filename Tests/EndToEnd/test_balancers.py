@@ -6,19 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from common_cases import *  # noqa: F403  # On this file's `running`.
+from common_cases import *  # noqa: F403  # On this file's `any_lab`.
 from harness import lab
 from harness.lab import AnyLab
-from harness.stack import Stack, stack
 
 
 @pytest.fixture(scope="module", params=lab.FEW, ids="-".join)
 async def any_lab(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[AnyLab]:
     async for it in lab.balanced(*request.param):
-        yield it
-
-
-@pytest.fixture
-async def running(any_lab: AnyLab) -> AsyncIterator[Stack]:
-    async with stack(any_lab.address, way=any_lab.way) as it:
         yield it

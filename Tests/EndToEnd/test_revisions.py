@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from common_cases import *  # noqa: F403  # On this file's `running`.
+from common_cases import *  # noqa: F403  # On this file's `any_lab`.
 from harness import lab
 from harness.http1 import Connection
 from harness.lab import AnyLab
@@ -28,12 +28,6 @@ async def any_lab(
     request: pytest.FixtureRequest, anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[AnyLab]:
     async for it in lab.any_lab(*request.param, tmp_path_factory.mktemp("lab")):
-        yield it
-
-
-@pytest.fixture
-async def running(any_lab: AnyLab) -> AsyncIterator[Stack]:
-    async with stack(any_lab.address, way=any_lab.way) as it:
         yield it
 
 

@@ -12,6 +12,7 @@ import mcp
 import mcp_types as types
 import pytest
 
+from common_cases import every
 from harness.audit import PREFIX
 from harness.modern import VERSION
 from harness.stack import Stack, stack
@@ -25,17 +26,6 @@ async def running(request: pytest.FixtureRequest, lab: str, lab_json: str) -> As
 
 def client(running: Stack, **options: Any) -> mcp.Client:
     return mcp.Client(running.url, mode=VERSION, **options)
-
-
-async def every(fetch: Any, member: str) -> list[Any]:
-    """All pages of a list."""
-    found: list[Any] = []
-    cursor = None
-    while True:
-        page = await fetch(cursor=cursor)
-        found += getattr(page, member)
-        if (cursor := page.next_cursor) is None:
-            return found
 
 
 async def test_discover(running: Stack) -> None:
