@@ -98,7 +98,8 @@ package final class AdminService {
         return Overview(
             settings: settings, counts: counts, isDraining: isDraining, reloads: reloads,
             recent: recent.since(counts.requests.answerDurations, at: loop.now), process: ProcessNumbers(),
-            droppedLogLines: log.droppedLines, startWallClock: startWallClock, uptime: loop.now - start)
+            droppedLogLines: log.droppedLines, internalErrors: log.internalErrorCount, startWallClock: startWallClock,
+            uptime: loop.now - start)
     }
 
     // MARK: Requests

@@ -115,6 +115,7 @@ enum MetricsPage {
 
     private static func process(_ overview: Overview, _ text: inout MetricsText) {
         text.add(.logLinesDropped, overview.droppedLogLines)
+        text.add(.internalErrors, overview.internalErrors)
         text.add(.buildInfo, 1, [("version", Version.current), ("mcp_protocol_version", Revision.modern.rawValue)])
         text.add(.threads, overview.settings.threads)
         text.add(.processStart, nanoseconds: overview.startWallClock)

@@ -12,6 +12,7 @@ package struct Overview: Sendable {
     package var recent: (durations: DurationHistogram, period: Duration)
     package var process: ProcessNumbers
     package var droppedLogLines: Int
+    package var internalErrors: Int
     /// Nanoseconds since 1970.
     package var startWallClock: Int
     package var uptime: Duration
@@ -19,7 +20,7 @@ package struct Overview: Sendable {
     package init(
         settings: AdminSettings, counts: ShardCounts, isDraining: Bool, reloads: ReloadCounts,
         recent: (durations: DurationHistogram, period: Duration), process: ProcessNumbers, droppedLogLines: Int,
-        startWallClock: Int, uptime: Duration
+        internalErrors: Int, startWallClock: Int, uptime: Duration
     ) {
         self.settings = settings
         self.counts = counts
@@ -28,6 +29,7 @@ package struct Overview: Sendable {
         self.recent = recent
         self.process = process
         self.droppedLogLines = droppedLogLines
+        self.internalErrors = internalErrors
         self.startWallClock = startWallClock
         self.uptime = uptime
     }

@@ -54,6 +54,7 @@ enum StatusDocument {
                 process.add("open_fds", overview.process.openDescriptors)
                 process.add("max_fds", overview.process.maxDescriptors)
                 process.add("log_lines_dropped", overview.droppedLogLines)
+                process.add("internal_errors", overview.internalErrors)
             }
         }
     }

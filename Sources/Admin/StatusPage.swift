@@ -168,6 +168,8 @@ enum StatusPage {
                     "\(process.openDescriptors.map(number) ?? "–") "
                         + "<small>of \(process.maxDescriptors.map(number) ?? "any")</small>"),
                 cell("log lines lost", number(dropped), look: dropped > 0 ? "bad" : ""),
+                cell(
+                    "internal errors", number(overview.internalErrors), look: overview.internalErrors > 0 ? "bad" : ""),
                 reload(overview.reloads),
             ]) + refusal(overview.reloads) + certificates(overview))
     }

@@ -33,6 +33,8 @@ package final class Log: Sendable {
     private let descriptor: Int32
     private let state: Mutex<State>
     private let writing = Mutex(())
+    /// Places in the code at which something was found that cannot be, and how often.
+    private let internalErrors = Mutex<[Place: Int]>([:])
     private let wakeup = Semaphore()
 
     /// - Parameter descriptor: where to write; it is not closed.
@@ -69,6 +71,35 @@ package final class Log: Sendable {
 
     /// How many lines were lost since the start.
     package var droppedLines: Int { state.withLock { $0.allDropped } }
+
+    // MARK: Internal errors
+
+    /// A line of the sources: there are as many as there are calls of ``internalError(_:fileID:line:)``.
+    private struct Place: Hashable {
+        let file: String
+        let line: UInt
+    }
+
+    /// Notes that something is not as Remora's own code has to leave it. The caller fails the call or the connection that it
+    /// is about, and everything else goes on. The first error of each place is a line of the log; all are counted.
+    ///
+    /// - Parameter what: what was found, for an issue to be filed with.
+    package func internalError(_ what: StaticString, fileID: StaticString = #fileID, line: UInt = #line) {
+        let place = Place(file: "\(fileID)", line: line)
+        let isFirst = internalErrors.withLock { errors in
+            errors[place, default: 0] += 1
+            return errors[place] == 1
+        }
+        guard isFirst else { return }
+        write(.error, "internal_error") { entry in
+            entry.field("what", "\(what)")
+            entry.field("place", "\(place.file):\(place.line)")
+            entry.field("advice", "please report this line; one call or connection has failed, and all others go on")
+        }
+    }
+
+    /// How often ``internalError(_:fileID:line:)`` was called since the start.
+    package var internalErrorCount: Int { internalErrors.withLock { $0.values.reduce(0, +) } }
 
     /// Writes everything that waits before it returns.
     package func flush() {

@@ -128,6 +128,9 @@ extension Metric {
 extension Metric {
     package static let logLinesDropped = Metric(
         "remora_log_lines_dropped_total", .counter, "Lines of the log that were lost because nobody read them.")
+    package static let internalErrors = Metric(
+        "remora_internal_errors_total", .counter,
+        "Calls and connections that failed because of a mistake in Remora itself; the log has the place.")
     package static let buildInfo = Metric("remora_build_info", .gauge, "Always 1; the labels say what runs.")
     package static let threads = Metric("remora_threads", .gauge, "Event loops.")
     package static let processStart = Metric(
@@ -146,7 +149,7 @@ extension Metric {
         sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
         refusedQuestions, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
-        certificateExpiry, logLinesDropped, buildInfo, threads, processStart, processCPU, processResidentMemory,
-        processOpenDescriptors, processMaxDescriptors,
+        certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,
+        processResidentMemory, processOpenDescriptors, processMaxDescriptors,
     ]
 }

@@ -23,7 +23,7 @@ import Testing
                 door: door, maxSessions: 64, maxConnections: 10_000, maxParked: 1024, threads: 2,
                 certificates: certificates),
             counts: counts, isDraining: draining, reloads: reloads, recent: (DurationHistogram(), .seconds(30)),
-            process: ProcessNumbers(), droppedLogLines: 7, startWallClock: 1_795_237_664_283_048_328,
+            process: ProcessNumbers(), droppedLogLines: 7, internalErrors: 3, startWallClock: 1_795_237_664_283_048_328,
             uptime: .seconds(90))
     }
 

@@ -39,6 +39,19 @@ import Testing
         #expect(tapped.lines(2) == ["info first n=1", "warning second"])
     }
 
+    @Test(.timeLimit(.minutes(1))) func anInternalErrorIsToldOnceAPlaceAndCounted() {
+        let tapped = Tapped(.info)
+        for _ in 0..<3 { tapped.log.internalError("a call without an end", fileID: "Gateway/Call.swift", line: 7) }
+        tapped.log.internalError("a call without an end", fileID: "Gateway/Call.swift", line: 8)
+        tapped.log.write(.info, "last")
+        tapped.log.flush()
+        let lines = tapped.lines(3)
+        #expect(lines[0].contains("error internal_error what=\"a call without an end\" place=\"Gateway/Call.swift:7\""))
+        #expect(lines[1].contains("place=\"Gateway/Call.swift:8\""))
+        #expect(lines[2] == "info last")
+        #expect(tapped.log.internalErrorCount == 4)
+    }
+
     @Test(.timeLimit(.minutes(1))) func linesComeOutWithoutAFlush() {
         let tapped = Tapped(.info)
         tapped.log.write(.error, "first")
