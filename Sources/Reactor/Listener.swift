@@ -196,7 +196,8 @@ package final class Listener {
             acceptor
             ?? TLSAcceptor(
                 on: loop, onConnection: { [weak self] in self?.onConnection?($0) },
-                onFailure: { [weak self] in self?.connectionClosed() }, onEmpty: { [weak self] in self?.finishIfEmpty() })
+                onFailure: { [weak self] in self?.connectionClosed() },
+                onEmpty: { [weak self] in self?.finishIfEmpty() })
         self.acceptor = acceptor
         acceptor.accept(socket, tls)
     }

@@ -32,14 +32,16 @@ import Testing
 
     @Test func thisMachineNeedsNoNameServer() async throws {
         let found = try await withLoop { loop in
-            try await Resolver(host: "localhost", port: 8808, on: loop).resolve(until: loop.now + .seconds(5)).map(\.description)
+            try await Resolver(host: "localhost", port: 8808, on: loop).resolve(until: loop.now + .seconds(5)).map(
+                \.description)
         }
         #expect(found == ["127.0.0.1:8808", "[::1]:8808"])
     }
 
     @Test func aNumberIsItsOwnAddress() async throws {
         let found = try await withLoop { loop in
-            try await Resolver(host: "10.1.2.3", port: 1, on: loop).resolve(until: loop.now + .seconds(5)).map(\.description)
+            try await Resolver(host: "10.1.2.3", port: 1, on: loop).resolve(until: loop.now + .seconds(5)).map(
+                \.description)
         }
         #expect(found == ["10.1.2.3:1"])
     }
