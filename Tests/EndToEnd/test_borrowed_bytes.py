@@ -67,7 +67,7 @@ async def place(way: str, directory: Path, server: RawBackend, **changes: Any) -
     async with contextlib.AsyncExitStack() as parts:
         url, keys = server.url, {}
         if to_server:
-            tap = await parts.enter_async_context(Tap(server.address, listen_tls=authority.server_context(own)))
+            tap = await parts.enter_async_context(Tap(server.address, listen_tls=authority.server_context(own), buffer=64 * KIBIBYTE))
             url, keys = f"https://{tap.address}/mcp", {"tls": {"ca": str(authority.file)}}
         listen = {"tls": own.settings} if to_clients else {}
         text = configuration(url, server=keys, **{"listen": listen, "log": {"level": "info"}, **changes})
