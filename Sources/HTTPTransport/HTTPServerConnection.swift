@@ -361,7 +361,8 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     private func finish() {
-        guard let head = head.take() else { preconditionFailure("a request ended before it began") }
+        // The decoder tells of the head first.
+        guard let head = head.take() else { return close() }
         isChunkable = head.minorVersion > 0
         keepAlive = head.keepAlive
         isHead = head.method == .head
