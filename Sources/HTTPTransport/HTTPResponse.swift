@@ -44,7 +44,7 @@ package struct HTTPResponse: Sendable {
         var writer = HTTPHeadWriter(status: status, into: &out)
         if let contentType { writer.field("content-type", contentType) }
         // One with a control character is left out: it would be more than a field.
-        for field in fields { writer.field(field.name, field.value) }
+        for field in fields { _ = writer.field(field.name, field.value) }
         for field in relayed { writer.field(field.name, field.value) }
         return writer
     }
