@@ -38,7 +38,7 @@ enum Demo {
             loop.spawn { await show(remora, once: once, on: loop) }
             loop.run()
             withExtendedLifetime(watches) {}
-            log.flush()
+            log.flush(within: .seconds(1))
         } catch {
             Console.complain("remora: the demo cannot start: \(error)")
             Exit.failure()
