@@ -62,6 +62,9 @@ extension Metric {
         "remora_sessions_evicted_total", .counter, "Idle sessions closed to make room for another caller's.")
     package static let sessionsExpired = Metric(
         "remora_sessions_expired_total", .counter, "Sessions closed after sessions.idle_timeout.")
+    package static let sessionsUntold = Metric(
+        "remora_sessions_untold_total", .counter,
+        "Sessions closed without a word to the server, which ends them more slowly than callers come.")
     /// `mcp.client.session.duration`: toward the server, Remora is the client.
     package static let sessionDuration = Metric(
         "mcp_client_session_duration_seconds", .histogram, "Sessions that have ended, from handshake to end.")
@@ -146,7 +149,7 @@ extension Metric {
     package static let all = [
         operationDuration, activeRequests, requestBodySize, responseBodySize, responses, errors, backendErrors,
         notifications, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted, sessionsExpired,
-        sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
+        sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
         refusedQuestions, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
         certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,

@@ -53,12 +53,24 @@ struct Wiring: Sendable {
     private let secrets: Secrets
     /// Nil where no configuration had a command so far, or it could not be started.
     private let warden: Warden?
+    private let descriptors: DescriptorPlan
 
     init(_ configuration: Configuration, secrets: Secrets, log: Log) {
         self.configuration = configuration
         self.secrets = secrets
         self.log = log
         warden = configuration.backends[0].isReachedByHTTP ? nil : secrets.wardens.start(log)
+        let wanted = DescriptorPlan(configuration).wanted
+        let limit = DescriptorLimit.raise(to: wanted)
+        descriptors = DescriptorPlan(configuration, limit: limit)
+        guard descriptors.clients < configuration.limits.maxConnections else { return }
+        log.write(.warning, "few_descriptors") { line in
+            line.field("limit", limit)
+            line.field("wanted", wanted)
+            line.field("max_connections", descriptors.clients)
+            line.field(
+                "advice", "raise the hard limit of open files (LimitNOFILE, ulimit -n), or lower limits.max_connections")
+        }
     }
 
     // MARK: Listening
@@ -136,7 +148,7 @@ struct Wiring: Sendable {
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
                 keepAliveInterval: limits.keepAliveInterval),
             tls: listenerTLS,
-            maxConnections: max(1, limits.maxConnections / shards),
+            maxConnections: max(1, descriptors.clients / shards),
             parking: ParkingSettings(
                 parkTimeout: configuration.interaction.parkTimeout,
                 maxParked: max(1, configuration.interaction.maxParked / shards),
@@ -151,7 +163,9 @@ struct Wiring: Sendable {
             limits: SessionPool.Limits(
                 maxSessions: max(1, configuration.sessions.max / shards),
                 maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
-                idleTimeout: configuration.sessions.idleTimeout))
+                idleTimeout: configuration.sessions.idleTimeout,
+                maxSending: max(1, descriptors.sending / shards)),
+            log: log)
         return Gateway(
             settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
             affinity: secrets.affinity, key: secrets.callers, seal: secrets.seal, log: log)
@@ -231,7 +245,7 @@ struct Wiring: Sendable {
             preconditionFailure("the configuration let an impossible address through")
         }
         let service = try PeerService(
-            on: loop, address: address, maxConnections: configuration.limits.maxConnections,
+            on: loop, address: address, maxConnections: descriptors.clients,
             maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, pass: secrets.seal,
             log: log)
         log.write(.info, "peers_listening") { line in
@@ -258,7 +272,7 @@ struct Wiring: Sendable {
             door: Door(
                 allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts,
                 isLoopback: adminAddress?.isLoopback ?? true),
-            maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
+            maxSessions: configuration.sessions.max, maxConnections: descriptors.clients,
             maxParked: configuration.interaction.maxParked, threads: configuration.threads, certificates: certificates)
     }
 

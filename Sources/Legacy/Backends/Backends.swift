@@ -35,6 +35,9 @@ package final class Backends {
     /// See ``Backend/pinsConnections``.
     package var pinsConnections: Bool { overHTTP.first?.pinsConnections == true }
 
+    /// Whether each session is a process, which takes its time to end.
+    package var startsProcesses: Bool { overHTTP.isEmpty }
+
     /// A copy for something that lasts there. To be followed by one ``leave(_:)``.
     ///
     /// - Parameter excluded: those that were tried already.

@@ -42,6 +42,8 @@ package final class CommandBackend: LegacyServer {
             attempted(false)
             earliest = loop.now + pause
             pause = min(pause * 2, CommandBackend.pauses.upperBound)
+            // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
+            await transport.isGone()
             throw error
         }
     }
