@@ -68,14 +68,16 @@ package final class HTTPClientConnection: SocketHandler {
 
     deinit { socket.close() }
 
-    /// Whether another request can be sent on it.
-    package var isReusable: Bool { socket.isOpen && handler == nil && keepsAlive }
+    /// Whether another request can be sent on it: the last one has left to its last byte, and its answer has come to its own.
+    /// A server may answer before it has read a request; what is left of that would be in front of the next.
+    package var isReusable: Bool { socket.isOpen && handler == nil && keepsAlive && socket.unsentBytes == 0 }
 
     /// ``isReusable``, after a look at the kernel.
     var isQuiet: Bool { isReusable && socket.isQuiet }
 
     /// Sends a request and tells `handler` of the answer.
     package func send(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
+        // Whoever sends has taken the connection out of where those wait that are reusable.
         precondition(self.handler == nil, "a connection carries one request at a time")
         guard socket.isOpen else {
             return handler.failed(refusal.map { .notConnected($0) } ?? .disconnected(answerBegan: false))
@@ -157,7 +159,7 @@ package final class HTTPClientConnection: SocketHandler {
     private func finish(_ tell: (any HTTPResponseHandler) -> Void) {
         guard let handler = handler.take() else { return }
         deadline.set(nil)
-        if !keepsAlive { socket.close() }
+        if !keepsAlive || socket.unsentBytes > 0 { socket.close() }
         tell(handler)
     }
 }

@@ -43,6 +43,8 @@ final class PassThrough: HTTPResponseHandler {
     private var isPaused = false
     private var isDraining = false
     private var outcome: Outcome?
+    /// What came of the body and was not handed on yet: what comes at once goes out at once, in however many pieces it came.
+    private var unsent: [UInt8] = []
 
     /// Whether an answer is none, but says that the other side has nothing to do with the request.
     var isRefused: (HTTPResponseHead) -> Bool = { _ in false }
@@ -97,7 +99,7 @@ final class PassThrough: HTTPResponseHandler {
         // The client may have gone meanwhile.
         guard outcome == nil else { return destination.putBack(connection) }
         self.connection = connection
-        client.onTaken = { self.resume() }
+        client.onTaken = { self.readOn() }
         expectMore()
         connection.send(message, answersTo: self)
     }
@@ -121,6 +123,7 @@ final class PassThrough: HTTPResponseHandler {
 
     private func finish(_ outcome: Outcome) {
         guard self.outcome == nil else { return }
+        flush()
         self.outcome = outcome
         switch outcome {
         case .answered: break
@@ -145,6 +148,7 @@ final class PassThrough: HTTPResponseHandler {
     func drain() {
         isDraining = true
         guard isStream, waitsForEvents, outcome == nil else { return }
+        flush()
         connection?.close()
         client.endStream()
         finish(.answered)
@@ -176,7 +180,7 @@ final class PassThrough: HTTPResponseHandler {
         return BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
     }
 
-    private func resume() {
+    private func readOn() {
         guard isPaused else { return }
         isPaused = false
         expectMore()
@@ -209,20 +213,27 @@ final class PassThrough: HTTPResponseHandler {
     }
 
     func received(body: Span<UInt8>) {
-        var part: [UInt8] = []
-        part.append(body, 0..<body.count)
-        responseBytes += part.count
-        // An empty line ends an event.
-        isBetweenEvents = part.count > 1 && part.suffix(2).allSatisfy { $0 == UInt8(ascii: "\n") }
-        client.send([part[...]])
-        if client.unsentBytes > PassThrough.maxUnsent, !isPaused {
+        if unsent.isEmpty { destination.loop.afterwards(self) }
+        unsent.append(body, 0..<body.count)
+        responseBytes += body.count
+        if client.unsentBytes + unsent.count > PassThrough.maxUnsent, !isPaused {
             isPaused = true
             connection?.pauseReading()
         }
         expectMore()
     }
 
+    private func flush() {
+        guard !unsent.isEmpty else { return }
+        var part: [UInt8] = []
+        swap(&part, &unsent)
+        // An empty line ends an event.
+        isBetweenEvents = part.count > 1 && part.suffix(2).allSatisfy { $0 == UInt8(ascii: "\n") }
+        client.send([part[...]])
+    }
+
     func finished() {
+        flush()
         client.endStream()
         if let connection {
             // One that does not read would not notice its end.
@@ -239,4 +250,12 @@ final class PassThrough: HTTPResponseHandler {
 
     private static let challenge = Array("www-authenticate".utf8)
     private static let accessControl = Array("access-control-".utf8)
+}
+
+extension PassThrough: Resumable {
+    func resume() {
+        guard outcome == nil else { return }
+        flush()
+        if client.unsentBytes <= PassThrough.maxUnsent { readOn() }
+    }
 }
