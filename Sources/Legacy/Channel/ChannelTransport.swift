@@ -145,7 +145,7 @@ class ChannelTransport: SessionTransport {
     private func next() async -> [UInt8]? {
         if turn.isSpent {
             turn = WorkBudget()
-            await Pause(on: loop).wait(.zero)
+            await loop.nextTurn()
         }
         while true {
             if let text = inbox.popFirst() {
