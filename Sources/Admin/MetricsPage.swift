@@ -11,6 +11,9 @@ enum MetricsPage {
         sessions(overview.counts.sessions, &text)
         connections(overview, &text)
         parking(overview.counts.parking, &text)
+        let peers = overview.counts.peers
+        text.add(
+            .peerRefusals, [([("side", "here")], peers.refusedHere), ([("side", "there")], peers.refusedThere)])
         kept(overview.counts, &text)
         reloads(overview.reloads, &text)
         text.add(

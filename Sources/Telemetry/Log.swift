@@ -196,6 +196,7 @@ package final class Log: Sendable {
                 unsafe Unmanaged<Log>.fromOpaque(context!).takeUnretainedValue().writeAll()
                 return nil
             }, context)
+        // At the start, before anybody can connect.
         precondition(failure == 0, "pthread_create failed: \(failure)")
         pthread_detach(thread)
     }

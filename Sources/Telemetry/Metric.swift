@@ -94,6 +94,15 @@ extension Metric {
     package static let keptListBytes = Metric("remora_list_cache_bytes", .gauge, "Bytes of lists that are kept.")
 }
 
+// MARK: Other replicas
+
+extension Metric {
+    package static let peerRefusals = Metric(
+        "remora_peer_refusals_total", .counter,
+        "Requests between replicas that were not let in, by the replica that counts them: the one that refused (here), or "
+            + "the one that was refused or not answered (there).")
+}
+
 // MARK: The configuration
 
 extension Metric {
@@ -151,7 +160,7 @@ extension Metric {
         notifications, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted, sessionsExpired,
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
-        refusedQuestions, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
+        refusedQuestions, peerRefusals, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
         certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,
     ]

@@ -57,6 +57,7 @@ struct DescriptorPlan: Equatable {
         // With few, half is for clients: what sessions and parked calls might take, most never do.
         let (least, room) = (limit / 2, limit - rest - ofSessions - sending)
         clients = min(needs.clients, max(DescriptorPlan.fewest, max(least, room) / ofClient))
-        self.sending = needs.startsProcesses ? DescriptorPlan.sending : min(sending, max(DescriptorPlan.fewest, limit / 8))
+        self.sending =
+            needs.startsProcesses ? DescriptorPlan.sending : min(sending, max(DescriptorPlan.fewest, limit / 8))
     }
 }

@@ -79,12 +79,14 @@ final class Server {
         do throws(SystemError) {
             if let address = wiring.adminAddress { try admin.listen(on: admin.listener(on: address)) }
         } catch {
+            // Only to listen there can fail.
             guard let address = configuration.admin.address else { preconditionFailure("a listener that is off") }
             Server.fail(error, "admin", address)
         }
         do throws(SystemError) {
             peers = try wiring.peerDoor(on: loops[0], shards: shards)
         } catch {
+            // Only to listen for them can fail.
             guard let group = configuration.replicas.group else { preconditionFailure("a listener for no replicas") }
             Server.fail(error, "replicas", .tcp(host: group.address, port: group.port))
         }

@@ -69,7 +69,8 @@ struct Wiring: Sendable {
             line.field("wanted", wanted)
             line.field("max_connections", descriptors.clients)
             line.field(
-                "advice", "raise the hard limit of open files (LimitNOFILE, ulimit -n), or lower limits.max_connections")
+                "advice", "raise the hard limit of open files (LimitNOFILE, ulimit -n), or lower limits.max_connections"
+            )
         }
     }
 
@@ -117,7 +118,7 @@ struct Wiring: Sendable {
         let plan = plan(shards: 1)
         let listener = try Listener(
             on: loop, try listenPlace(loops: 1, first: loop), maxConnections: plan.maxConnections)
-        let replicas = Replicas(replicaSettings, index: 0, on: loop, seal: secrets.seal)
+        let replicas = Replicas(replicaSettings, index: 0, on: loop, seal: secrets.seal, log: log)
         return Parts(
             service: Service(on: loop, listener: listener, plan: plan, replicas: replicas), address: listener.address)
     }
@@ -132,9 +133,10 @@ struct Wiring: Sendable {
             let listener = try Listener(on: loop, place, maxConnections: plan.maxConnections)
             address = listener.address
             if number + 1 < loops.count { place = try listener.neighbour() }
-            let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal)
+            let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal, log: log)
             shards.append(Shard(Service(on: loop, listener: listener, plan: plan, replicas: replicas), on: loop))
         }
+        // `threads` is at least 1.
         guard let address else { preconditionFailure("a process without a loop") }
         return (shards, address)
     }
@@ -241,6 +243,7 @@ struct Wiring: Sendable {
     /// The listener for other replicas, on a loop that serves clients too; nil where there are none.
     func peerDoor(on loop: Loop, shards: [Shard]) throws(SystemError) -> PeerDoor? {
         guard let group = configuration.replicas.group else { return nil }
+        // `Configuration` makes the same of it when it reads the file.
         guard let address = SocketAddress(host: group.address, port: group.port) else {
             preconditionFailure("the configuration let an impossible address through")
         }
@@ -261,8 +264,8 @@ struct Wiring: Sendable {
             name: secrets.name,
             peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
             sharesCues: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
-            // Four signs of life, none of which came.
-            silence: max(.seconds(60), configuration.limits.keepAliveInterval * 4), head: headLimits)
+            // Two signs of life, none of which came. That it was there at the start, it has said.
+            silence: configuration.limits.keepAliveInterval * 2 + .seconds(5), head: headLimits)
     }
 
     // MARK: What an operator looks at
@@ -302,6 +305,7 @@ extension SocketAddress {
         switch address {
         case .unix(let path): self.init(unixPath: path)
         case .tcp(let host, let port):
+            // `Configuration` makes the same of it when it reads the file.
             guard let address = SocketAddress(host: host, port: port) else {
                 preconditionFailure("the configuration let an impossible address through")
             }

@@ -214,7 +214,9 @@ private struct History {
         expect(hasShare || open.count == limits.sessions, "waits, though there is room")
         let isAllUsed = all.allSatisfy { isUsed($0) || ending.contains($0) }
         if limits.endingCounts {
-            expect(isAllUsed || !isSettled || !all.isDisjoint(with: ending), "waits, though one is idle and none is ending")
+            expect(
+                isAllUsed || !isSettled || !all.isDisjoint(with: ending), "waits, though one is idle and none is ending"
+            )
         } else {
             expect(isAllUsed, "waits, though a session is idle")
         }

@@ -18,6 +18,8 @@ package class LegacyServer {
     /// That of the last session.
     private var handshake: Handshake?
 
+    // The preconditions below stand for functions without a body: each of the two subclasses has its own.
+
     init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits) {
         self.name = name
         self.label = label

@@ -33,6 +33,9 @@ class ChannelTransport: SessionTransport {
 
     // MARK: What the subclasses do
 
+    // The preconditions below stand for functions without a body: each of the two subclasses has its own, and nobody makes a
+    // channel that is neither.
+
     /// Makes the channel.
     func connect(_ credentials: Credentials) async throws(BackendError) {
         preconditionFailure("a channel of no kind")
@@ -71,7 +74,8 @@ class ChannelTransport: SessionTransport {
     final func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
             try await connect(credentials)
-            send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [unowned self] in finish($0) }
+            send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in self?.finish($0)
+            }
             let handshake = try await handshake(credentials)
             revision = handshake.revision
             agreed(on: handshake.revision)
@@ -87,8 +91,8 @@ class ChannelTransport: SessionTransport {
 
     private func handshake(_ credentials: Credentials) async throws(BackendError) -> Handshake {
         let patience = Deadline(on: loop)
-        patience.onExpiry = { [unowned self] in
-            finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
+        patience.onExpiry = { [weak self] in
+            self?.finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
         }
         patience.set(after: limits.silence)
         defer { patience.set(nil) }

@@ -121,6 +121,7 @@ package final class SessionPool {
                 endingCounts: backends.startsProcesses),
             idleTimeout: limits.idleTimeout)
         sweep = Deadline(on: loop)
+        // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
     }
 
