@@ -517,6 +517,7 @@ package final class HTTPServerConnection: SocketHandler {
         deadline.set(nil)
         phase = .closed
         arrival = nil
+        wakeup.signal()
     }
 
     package func drained() {

@@ -195,8 +195,9 @@ package final class Listener {
         let acceptor =
             acceptor
             ?? TLSAcceptor(
-                on: loop, onConnection: { [unowned self] in onConnection?($0) },
-                onFailure: { [unowned self] in connectionClosed() }, onEmpty: { [unowned self] in finishIfEmpty() })
+                on: loop, onConnection: { [weak self] in self?.onConnection?($0) },
+                onFailure: { [weak self] in self?.connectionClosed() },
+                onEmpty: { [weak self] in self?.finishIfEmpty() })
         self.acceptor = acceptor
         acceptor.accept(socket, tls)
     }

@@ -287,13 +287,16 @@ package protocol Resumable: AnyObject {
         return unsafe buffer
     }
 
-    /// The name servers of the system, as libevent's DNS client asks them.
-    var nameServers: OpaquePointer {
+    /// The name servers of the system, as libevent's DNS client asks them; nil where none can be had. They are looked for again
+    /// then: the process may have been out of descriptors.
+    var nameServers: OpaquePointer? {
         if let resolver = unsafe resolver { return unsafe resolver }
         // Its sockets keep no loop awake when nothing is asked.
         let flags = EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE
-        guard let servers = unsafe evdns_base_new(base.pointer, flags) ?? evdns_base_new(base.pointer, 0) else {
-            preconditionFailure("evdns_base_new: out of memory")
+        guard let servers = unsafe evdns_base_new(base.pointer, flags) else { return nil }
+        guard unsafe evdns_base_count_nameservers(servers) > 0 else {
+            unsafe evdns_base_free(servers, 0)
+            return nil
         }
         unsafe resolver = servers
         return unsafe servers

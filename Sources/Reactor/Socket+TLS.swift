@@ -149,14 +149,16 @@ extension Socket {
 
     /// Sends records that are made. Returns whether the kernel took all of them.
     private func sendRecords(_ tls: TLSSession) -> Bool {
+        let all = tls.unsentBytes
         while tls.unsentBytes > 0 {
             let sent = unsafe tls.flush { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
             if sent >= 0 || errno == EINTR { continue }
             if errno == EAGAIN {
                 waitUntilWritable()
             } else {
+                let hasSent = tls.unsentBytes < all
                 tls.discard()
-                breakOff()
+                breakOff(hasSent: hasSent)
             }
             return false
         }

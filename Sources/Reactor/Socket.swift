@@ -35,6 +35,8 @@ package protocol SocketHandler: AnyObject {
     private var isToBeChecked = false
     /// Whether the kernel has refused to send, as it does when the connection is broken.
     private var isBroken = false
+    /// Whether it is broken and took not a byte of what was written last.
+    package private(set) var hasTakenNothing = false
     var unsent = WriteQueue()
     private(set) var isPaused = false
     var mayHaveInput = false
@@ -70,6 +72,9 @@ package protocol SocketHandler: AnyObject {
 
     /// Bytes written that the kernel has not taken yet.
     package var unsentBytes: Int { unsent.count + (tls?.unsentBytes ?? 0) }
+
+    /// Whether the other end has all that was written, as far as its kernel tells. Costs a system call.
+    package var isDelivered: Bool { unsentBytes == 0 && fd >= 0 && remora_unacknowledged(fd) == 0 }
 
     /// Begins to read and to tell `handler`.
     package func start(_ handler: any SocketHandler) {
@@ -185,9 +190,10 @@ package protocol SocketHandler: AnyObject {
     }
 
     /// The connection is broken, as the kernel says to one who writes. What the peer sent before can still be read.
-    func breakOff() {
+    func breakOff(hasSent: Bool) {
         unsent = WriteQueue()
         isBroken = true
+        hasTakenNothing = !hasSent
         mayHaveInput = true
         readSoon()
     }
@@ -216,7 +222,7 @@ package protocol SocketHandler: AnyObject {
         guard unsent.isEmpty else { return unsent.append(bytes[...]) }
         let sent = unsafe bytes.withUnsafeBytes { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
         if sent == bytes.count { return }
-        if sent < 0, errno != EAGAIN, errno != EINTR { return breakOff() }
+        if sent < 0, errno != EAGAIN, errno != EINTR { return breakOff(hasSent: false) }
         unsent.append(bytes[max(0, sent)...])
         waitUntilWritable()
     }
@@ -226,19 +232,22 @@ package protocol SocketHandler: AnyObject {
         guard fd >= 0 else { return }
         let wasEmpty = unsentBytes == 0
         for part in parts where !part.isEmpty { unsent.append(part) }
-        if wasEmpty { flush() }
+        if wasEmpty { flush(hasSent: false) }
     }
 
-    private func flush() {
+    /// - Parameter hasSent: whether the kernel has taken a part of what is to be sent.
+    private func flush(hasSent: Bool) {
         if let tls { return flush(tls) }
+        var hasSent = hasSent
         while !unsent.isEmpty {
             let sent = unsent.send(to: fd)
             if sent >= 0 {
+                hasSent = true
                 unsent.removeFirst(sent)
             } else if errno == EAGAIN {
                 return waitUntilWritable()
             } else if errno != EINTR {
-                return breakOff()
+                return breakOff(hasSent: hasSent)
             }
         }
     }
@@ -260,7 +269,7 @@ package protocol SocketHandler: AnyObject {
 
     private func writable() {
         guard fd >= 0 else { return }
-        flush()
+        flush(hasSent: true)
         guard unsentBytes == 0 else { return }
         if endsWhenFlushed { shutdownWriting() }
         handler?.drained()

@@ -90,18 +90,23 @@ final class PassThrough: HTTPResponseHandler {
     }
 
     private func send(_ message: HTTPMessage) async throws(HTTPClientError) {
-        let connection: HTTPClientConnection
-        if let idle = destination.takeIdle() {
-            connection = idle
-        } else {
-            connection = try await destination.connect()
+        client.onTaken = { self.readOn() }
+        while let idle = destination.takeIdle() {
+            if send(message, on: idle) { return }
         }
+        let connection = try await destination.connect()
         // The client may have gone meanwhile.
         guard outcome == nil else { return destination.putBack(connection) }
+        if !send(message, on: connection) { failed(.disconnected(answerBegan: false)) }
+    }
+
+    /// Returns false where nothing of it left.
+    private func send(_ message: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
         self.connection = connection
-        client.onTaken = { self.readOn() }
         expectMore()
-        connection.send(message, answersTo: self)
+        if connection.trySend(message, answersTo: self) { return true }
+        self.connection = nil
+        return false
     }
 
     /// The request for the backend, with its own target and host (2025-11-25, basic/transports, "Security Warning": servers

@@ -77,12 +77,11 @@ final class BackendExchange: HTTPResponseHandler {
         self.route = route
         self.patience = patience
         events = SSEDecoder(maxEvent: route.backend.limits.maxMessage)
-        if let idle = route.takeIdle() {
+        while let idle = route.takeIdle() {
             if isRepeatable { spare = request }
-            send(request, on: idle)
-        } else {
-            backend.loop.spawn { await self.connect(request) }
+            if send(request, on: idle) { return }
         }
+        backend.loop.spawn { await self.connect(request) }
     }
 
     private var backend: Backend { route.backend }
@@ -91,16 +90,22 @@ final class BackendExchange: HTTPResponseHandler {
         do throws(BackendError) {
             let connection = try await route.connect()
             if hasEnded { return route.putBack(connection) }
-            send(request, on: connection)
+            if !send(request, on: connection) {
+                end(BackendError(.unavailable, "the server closes connections as soon as they are made"))
+            }
         } catch {
             if !hasEnded { end(error) }
         }
     }
 
-    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection) {
+    /// Returns false where nothing of it left.
+    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
         self.connection = connection
         expectMore()
-        connection.send(request, answersTo: self)
+        if connection.trySend(request, answersTo: self) { return true }
+        self.connection = nil
+        route.lost()
+        return false
     }
 
     // MARK: Reading
