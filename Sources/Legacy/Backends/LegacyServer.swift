@@ -18,8 +18,6 @@ package class LegacyServer {
     /// That of the last session.
     private var handshake: Handshake?
 
-    // The preconditions below stand for functions without a body: each of the two subclasses has its own.
-
     init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits) {
         self.name = name
         self.label = label
@@ -33,6 +31,7 @@ package class LegacyServer {
     func open(
         _ request: [UInt8], credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
     }
 
@@ -52,6 +51,7 @@ package class LegacyServer {
 
     /// Tries to reach the server, for whoever only wants to know whether that goes. `health` has the outcome.
     func tryToReach() async {
+        // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
     }
 

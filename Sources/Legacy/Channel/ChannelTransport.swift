@@ -33,11 +33,9 @@ class ChannelTransport: SessionTransport {
 
     // MARK: What the subclasses do
 
-    // The preconditions below stand for functions without a body: each of the two subclasses has its own, and nobody makes a
-    // channel that is neither.
-
     /// Makes the channel.
     func connect(_ credentials: Credentials) async throws(BackendError) {
+        // Both subclasses have their own.
         preconditionFailure("a channel of no kind")
     }
 
@@ -48,10 +46,12 @@ class ChannelTransport: SessionTransport {
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
+        // Both subclasses have their own.
         preconditionFailure("a channel of no kind")
     }
 
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        // Both subclasses have their own.
         preconditionFailure("a channel of no kind")
     }
 
