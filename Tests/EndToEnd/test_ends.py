@@ -81,6 +81,17 @@ async def test_commands_that_end_have_their_places_until_they_have(tmp_path: Pat
                 pass
 
 
+async def test_one_caller_after_the_other_where_there_is_one_place(tmp_path: Path) -> None:
+    """Each has to wait until the one before has ended, and nobody else asks."""
+    (tmp_path / "reluctant.sh").write_text(RELUCTANT)
+    text = configuration({"command": ["sh", str(tmp_path / "reluctant.sh")]}, sessions={"max": 1}, **INFO)
+    async with Remora(text) as remora:
+        for number in range(4):
+            async with asyncio.timeout(30):
+                while (await answers(remora.address, number)).status != 200:
+                    pass
+
+
 async def test_a_command_that_failed_has_its_place_until_it_has_ended() -> None:
     """Its handshake is refused, and it does not go: the next is not started beside it."""
     script = """

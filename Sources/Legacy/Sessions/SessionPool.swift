@@ -178,9 +178,7 @@ package final class SessionPool {
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
         switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
-        case .wait(let ticket):
-            letNext()
-            grant = try await wait(ticket)
+        case .wait(let ticket): grant = try await wait(ticket)
         case .full(let limit): throw busy(limit)
         case .use(let id): grant = .use(id)
         case .join(let id): grant = join(id)
@@ -274,6 +272,8 @@ package final class SessionPool {
     private func wait(_ ticket: Table.Ticket) async throws(BackendError) -> Grant {
         let call = Waiting()
         waiting[ticket] = call
+        // Makes room for it, where an idle session takes its time to end.
+        letNext()
         let patience = Deadline(on: loop)
         patience.onExpiry = {
             call.hasLostPatience = true
