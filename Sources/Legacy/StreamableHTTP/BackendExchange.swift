@@ -321,7 +321,9 @@ final class BackendExchange: HTTPResponseHandler {
     /// fault of its own.
     private func keep(_ message: [UInt8]) {
         add(message)
-        guard messages.heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else { return }
+        guard messages.heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else {
+            return
+        }
         isPaused = true
         connection?.pauseReading()
         if !isSuspended { connection?.setTimeout(end) }
