@@ -43,6 +43,7 @@ package class LegacyCall {
 
     /// Waits until the call has ended, once. What else comes on its account is served on the way.
     package func answer() async throws(BackendError) -> LegacyAnswer {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
@@ -68,6 +69,7 @@ package class LegacyCall {
 
     /// Ends the waiting with `error` for whoever waits.
     package func fail(with error: BackendError) {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
@@ -75,6 +77,7 @@ package class LegacyCall {
 
     /// The server waits for an answer of the client: it may be silent for as long as that takes.
     package func suspend() {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
@@ -84,6 +87,7 @@ package class LegacyCall {
     ///   - end: when the call has taken too long.
     ///   - silence: how long the server may be silent now; nil for as long as ever.
     package func goOn(until end: Instant, silence: Duration?) {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 

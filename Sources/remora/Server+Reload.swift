@@ -54,6 +54,7 @@ extension Server {
             adminListener = try addresses.adminMoves ? wiring.adminAddress.map(admin.listener) : nil
         } catch {
             for shard in shards { await shard.forgetPrepared() }
+            // Only to listen there can fail.
             guard let address = new.admin.address else { preconditionFailure("a listener that is off") }
             return failed([Server.advice(error, "admin", address)])
         }

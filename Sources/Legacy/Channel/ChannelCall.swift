@@ -23,6 +23,7 @@ final class ChannelCall: LegacyCall {
         deadline = Deadline(on: transport.loop)
         end = terms.end
         super.init(terms)
+        // The call has the deadline, which ends with it.
         deadline.onExpiry = { [unowned self] in timedOut() }
         expectMore()
     }

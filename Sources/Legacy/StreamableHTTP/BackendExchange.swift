@@ -51,8 +51,6 @@ final class BackendExchange: HTTPResponseHandler {
     private(set) var errorText: [UInt8] = []
     private var events: SSEDecoder
     private var messages = MessageQueue()
-    /// Bytes of `messages`, as they are accounted for.
-    private var heldBytes = 0
     /// Messages that were given out in the turn of the loop that began at `turn`.
     private var given = 0
     private var turn = Instant(nanoseconds: 0)
@@ -178,8 +176,7 @@ final class BackendExchange: HTTPResponseHandler {
     private func takeMessage() -> [UInt8]? {
         guard let message = messages.popFirst() else { return nil }
         given += 1
-        heldBytes -= BackendExchange.size(of: message)
-        if isPaused, heldBytes <= backend.limits.streamBuffer / 2 {
+        if isPaused, messages.heldBytes <= backend.limits.streamBuffer / 2 {
             isPaused = false
             expectMore()
             connection?.resumeReading()
@@ -324,7 +321,9 @@ final class BackendExchange: HTTPResponseHandler {
     /// fault of its own.
     private func keep(_ message: [UInt8]) {
         add(message)
-        guard heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else { return }
+        guard messages.heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else {
+            return
+        }
         isPaused = true
         connection?.pauseReading()
         if !isSuspended { connection?.setTimeout(end) }
@@ -333,11 +332,7 @@ final class BackendExchange: HTTPResponseHandler {
     private func add(_ message: [UInt8]) {
         hasDelivered = true
         messages.append(message)
-        heldBytes += BackendExchange.size(of: message)
     }
-
-    /// Bytes that a message takes, with what an array takes beside its bytes: a server may send very short ones.
-    private static func size(of message: [UInt8]) -> Int { message.count + 64 }
 
     func finished() {
         if content == .json, !isAbandoned { add(json) }
