@@ -5,6 +5,7 @@ extension JSONDocument {
     ///
     /// Goes over the text once, whatever its depth, and calls itself as deep as the document's `maxDepth` allows.
     package func canonical(of value: JSONValue, into out: inout [UInt8]) {
+        guard owns(value) else { return out += JSONDocument.null }
         let bytes = bytes
         var position = value.range.lowerBound
         Self.canonical(bytes.span, at: &position, into: &out)
@@ -45,7 +46,7 @@ extension JSONDocument {
         out.append(.openBrace)
         position = JSONSkip.separators(text, from: position + 1)
         let start = out.count
-        var members: [(name: Range<Int>, written: Range<Int>)] = []
+        var members: [CanonicalMember] = []
         var isSorted = true
         while text[position] != .closeBrace {
             if !members.isEmpty {
@@ -57,16 +58,18 @@ extension JSONDocument {
             position = JSONSkip.separators(text, from: position)
             canonical(text, at: &position, into: &out)
             position = JSONSkip.separators(text, from: position)
-            if let last = members.last, text.unescaped(name, precedes: last.name) {
+            let member = CanonicalMember(
+                prefix: text.unescapedPrefix(name), name: name, written: memberStart..<out.count)
+            if let last = members.last, member.precedes(last, in: text) {
                 isSorted = false
             }
-            members.append((name, memberStart..<out.count))
+            members.append(member)
         }
         position += 1
 
         if !isSorted {
             // Duplicates stay in their order: the sort is stable.
-            members.sort { text.unescaped($0.name, precedes: $1.name) }
+            members.sort { $0.precedes($1, in: text) }
             let written = Array(out[start...])
             out.removeSubrange(start...)
             for (index, member) in members.enumerated() {
@@ -87,5 +90,19 @@ extension JSONDocument {
         position = inside.upperBound + 1
         out.appendJSON(validUTF8: text.unescaped(inside).span)
         return inside
+    }
+}
+
+/// A member of an object whose canonical form is being written.
+private struct CanonicalMember {
+    /// Of the name: it decides nearly every comparison.
+    let prefix: UInt64
+    /// In the document.
+    let name: Range<Int>
+    /// In the output.
+    let written: Range<Int>
+
+    func precedes(_ other: CanonicalMember, in text: Span<UInt8>) -> Bool {
+        prefix == other.prefix ? text.unescaped(name, precedes: other.name) : prefix < other.prefix
     }
 }
