@@ -108,7 +108,8 @@ extension JSONDocument {
 
     /// Two members of the object have the same name. False when the value is not an object.
     ///
-    /// Unpaired surrogates all read as U+FFFD, and count as the same.
+    /// Unpaired surrogates all read as U+FFFD, and count as the same. An object with more than ``maxNames`` members counts as
+    /// one that has: whoever asks refuses it, and nobody is held up by the look at millions of names.
     package func hasDuplicateNames(_ object: JSONValue) -> Bool {
         guard owns(object) else { return false }
         if let record = object.record { return hasDuplicateNames(object, at: record) }
@@ -151,6 +152,9 @@ extension JSONDocument {
         return false
     }
 
+    /// Members of an object in which names are looked at. Those of the objects that are asked about have about ten.
+    package static let maxNames = 10_000
+
     /// So many names are compared each with each.
     private static let fewNames = 16
 
@@ -161,7 +165,10 @@ extension JSONDocument {
         let text = bytes.span
         var names: [Place] = []
         var members = JSONMembers.Cursor(object, in: self)
-        while let member = members.next(in: self) { names.append(member.namePlace) }
+        while let member = members.next(in: self) {
+            guard names.count < JSONDocument.maxNames else { return true }
+            names.append(member.namePlace)
+        }
         // Open addressing, at most half full; each slot has the number of a name, from 1.
         var size = 2
         while size < 2 * names.count { size *= 2 }

@@ -34,7 +34,7 @@ package struct Envelope: Sendable {
             case .notAnObject: "the body is not a JSON object; send one JSON-RPC request"
             case .batch: "batches were removed from MCP; send each request as its own POST"
             case .duplicateMember:
-                "a member occurs twice in the message, in params or in _meta; send each name once"
+                "a member occurs twice in the message, in params or in _meta, or _meta has thousands; send each name once"
             case .wrongVersion: "the member \"jsonrpc\" must be the string \"2.0\""
             case .invalidID: "the member \"id\" must be a string or an integer"
             case .invalidMethod: "the member \"method\" must be a string"

@@ -28,13 +28,13 @@ public func fuzzOne(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var twice: [UInt8] = []
     again.canonical(of: again.root, into: &twice)
     precondition(canonical == twice, "canonical is not stable")
-    splice(document, again, head: canonical)
+    join(document, again, head: canonical)
     return 0
 }
 
 /// Puts parts of two documents behind one another, with a head that is as long as a part that is not copied, and compares
 /// with copies. What belongs to one document is nothing to the other.
-private func splice(_ first: JSONDocument, _ second: JSONDocument, head: [UInt8]) {
+private func join(_ first: JSONDocument, _ second: JSONDocument, head: [UInt8]) {
     var expected: [UInt8] = []
     while expected.count <= SplicedText.maxCopied { expected += head.isEmpty ? [0] : head }
     var text = SplicedText(expected)

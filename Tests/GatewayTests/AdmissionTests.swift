@@ -161,6 +161,9 @@ import Testing
         Row("members without end in the message", #"400 -32600 "c-1""#) {
             $0.moreMembers = (0..<2000).map { #","m\#($0)":0"# }.joined()
         },
+        Row("keys without end in _meta", #"400 -32600 "c-1""#) {
+            $0.capabilities = "{}" + (0..<11_000).map { #","m\#($0)":0"# }.joined()
+        },
         Row("arguments without end", "request") {
             $0.params = #""name":"add","arguments":{\#((0..<5000).map { #""m\#($0)":0"# }.joined(separator: ","))},"#
         },
