@@ -36,7 +36,7 @@ package struct HeaderParameters: Sendable {
     package mutating func add(_ result: JSONValue, in document: JSONDocument) {
         guard let list = document.value("tools", of: result) else { return }
         for tool in document.elements(of: list) {
-            guard let schema = document.value("inputSchema", of: tool),
+            guard let schema = document.value("inputSchema", of: tool), tools.count < ToolFacts.maxTools,
                 let name = document.value("name", of: tool).flatMap({ document.stringBytes($0) })
             else { continue }
             let annotations = HeaderAnnotations(of: schema, in: document)
@@ -59,6 +59,9 @@ struct HeaderParameter: Equatable {
 struct HeaderAnnotations {
     static let name: StaticString = "x-mcp-header"
 
+    private static let maxLevels = 16
+    private static let minBudget = 64 << 10
+
     /// Keywords whose members are named by the tool, each with a schema.
     private static let maps: [StaticString] = [
         "properties", "patternProperties", "$defs", "definitions", "dependentSchemas",
@@ -67,6 +70,9 @@ struct HeaderAnnotations {
     private static let data: [StaticString] = ["const", "default", "enum", "examples"]
 
     private let document: JSONDocument
+    /// Bytes of schemas that may still be walked over. Each level is a walk over all that is below: so many are enough for
+    /// the deepest schemas that people write, and a server's hostile one costs no more.
+    private var budget: Int
     private(set) var parameters: [HeaderParameter] = []
     /// Every schema that has the annotation, valid or not.
     private(set) var annotated: [JSONValue] = []
@@ -74,12 +80,18 @@ struct HeaderAnnotations {
 
     init(of schema: JSONValue, in document: JSONDocument) {
         self.document = document
+        budget = HeaderAnnotations.maxLevels * schema.count + HeaderAnnotations.minBudget
         visit(schema, at: [])
     }
 
     /// - Parameter path: the chain of `properties` that leads here; nil below any other keyword, where an annotation is
     ///   not allowed.
     private mutating func visit(_ schema: JSONValue, at path: [[UInt8]]?) {
+        budget -= schema.count
+        guard budget >= 0 else {
+            areValid = false
+            return
+        }
         var isAnnotated = false
         for member in document.members(of: schema) {
             if document.name(of: member, equals: HeaderAnnotations.name) {
