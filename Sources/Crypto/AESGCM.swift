@@ -29,6 +29,9 @@ enum AESGCM {
 }
 
 /// Owns an `EVP_CIPHER_CTX`; nothing else frees it.
+///
+/// What its preconditions say no peer decides: sizes of keys and nonces are fixed, texts are short, and OpenSSL fails
+/// without memory alone. A forged text is told by ``finish()``.
 @safe private struct CipherContext: ~Copyable {
     enum Direction: Int32 {
         case decrypt = 0

@@ -27,6 +27,7 @@ package struct KeyRing: Sendable {
 
     /// - Parameter keys: at least one, each of ``keySize`` random bytes that nobody else knows.
     package init(_ keys: [[UInt8]]) {
+        // Of the configuration, which has checked both.
         precondition(!keys.isEmpty, "a ring without keys can seal nothing")
         precondition(keys.allSatisfy { $0.count == KeyRing.keySize }, "a key has \(KeyRing.keySize) bytes")
         self.keys = keys.map { Key($0) }

@@ -68,6 +68,7 @@ package final class Seal: Sendable {
     package func seal(
         _ payload: [UInt8], for purpose: Purpose, caller: [UInt8], until expiry: UnixTime
     ) -> [UInt8] {
+        // Whoever seals has a smaller bound for what comes from a peer: 36,000 bytes of a call's state, 16 KiB of a cursor.
         precondition(payload.count <= Seal.maxPayload, "a payload that could not be opened again")
         let key = ring.withLock { $0.sealing }
         let nonce = random(AESGCM.nonceSize)

@@ -6,6 +6,7 @@ internal import Glibc
 package enum SecureRandom {
     /// - Parameter count: at most 256, what the kernel gives at once.
     package static func bytes(_ count: Int) -> [UInt8] {
+        // All sizes are constants.
         precondition(count <= 256, "more random bytes than the kernel gives at once")
         var bytes = [UInt8](repeating: 0, count: count)
         let failure = unsafe getentropy(&bytes, count)

@@ -70,6 +70,7 @@ internal import COpenSSL
             // No name is asked for by an address (RFC 6066 §3).
             isSet = unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), address)
         }
+        // The name is of the configuration, which has checked it.
         precondition(isSet == 1, "OpenSSL took no name of a server")
         unsafe tickets.use { _ = unsafe SSL_set_session(ssl, $0) }
     }
@@ -92,9 +93,10 @@ internal import COpenSSL
 
     /// Takes what was received. It must stay where it is until all of it is read (`needsInput`) or `stash` is called.
     package func receive(_ bytes: UnsafeRawBufferPointer) {
-        unsafe precondition(input.isEmpty && stashed.isEmpty, "what came before has not been read")
         hasHeard = true
-        unsafe input = bytes
+        // What came before and has not been read goes first.
+        stash()
+        if stashed.isEmpty { unsafe input = bytes } else { unsafe stashed += bytes }
     }
 
     /// Keeps what has not been read yet.

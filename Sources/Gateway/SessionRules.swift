@@ -23,10 +23,10 @@ enum SessionRules {
     ///   - parameters: what the server's tools want in it.
     static func refusal(of request: ModernRequest, _ fields: HTTPFields, by parameters: HeaderParameters) -> Refusal? {
         guard !parameters.isEmpty, let name = request.document.value("name", of: request.params),
-            let tool = request.document.stringBytes(name)
+            let tool = request.document.stringBytes(name).flatMap({ parameters[$0] })
         else { return nil }
         do throws(Refusal) {
-            try HeaderParameterRules.check(request, fields, parameters[tool])
+            try HeaderParameterRules.check(request, fields, tool)
             return nil
         } catch {
             return error

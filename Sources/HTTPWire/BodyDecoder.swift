@@ -122,7 +122,8 @@ struct BodyDecoder: Sendable {
             guard byte >= 0x20 && byte != 0x7F || byte == ASCII.tab else { throw HTTPDecodeError(.controlCharacter) }
             return state
         case .fixed, .untilClose, .chunkData, .trailer, .chunkSizeEnd, .chunkDataEnd:
-            preconditionFailure("only the lines around chunk data go byte by byte")
+            // None of these goes byte by byte.
+            throw HTTPDecodeError(.invalidChunkSize)
         }
     }
 

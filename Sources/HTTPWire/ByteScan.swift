@@ -63,6 +63,7 @@ extension Span<UInt8> {
     /// The first byte in `start..<end` that `mask` marks, or `end`.
     @inline(__always)
     private func first(from start: Int, to end: Int, mask: (UInt64) -> UInt64) -> Int {
+        // The loads below do not check. Each caller has compared its range with the text, whatever is in it.
         precondition(0 <= start && start <= end && end <= count)
         var cursor = start
         while end &- cursor >= 8 {

@@ -70,13 +70,21 @@ extension OutputSpan<UInt8> {
 
     /// Appends a number that is not negative, for which there is room.
     mutating func append(decimal number: Int) {
-        precondition(number >= 0, "no field of HTTP has a sign")
+        append(decimal: number.magnitude)
+    }
+
+    /// No field of HTTP has a sign.
+    private mutating func append(decimal number: UInt) {
         if number >= 10 { append(decimal: number / 10) }
         append(UInt8(truncatingIfNeeded: number % 10) + 0x30)
     }
 
     fileprivate mutating func append(hexadecimal number: Int) {
-        precondition(number >= 0, "no chunk has a sign")
+        append(hexadecimal: number.magnitude)
+    }
+
+    /// No chunk has a sign.
+    private mutating func append(hexadecimal number: UInt) {
         if number >= 16 { append(hexadecimal: number / 16) }
         let digit = UInt8(truncatingIfNeeded: number % 16)
         append(digit + (digit < 10 ? 0x30 : 0x57))

@@ -2,6 +2,7 @@
 package enum HTTPChunk {
     /// Appends the size line before `count` bytes of data. `count` is over 0: a chunk of no bytes would end the body.
     package static func appendHeader(count: Int, to output: inout [UInt8]) {
+        // No peer decides it: bodies come from decoders that give no empty part, and what Remora writes has bytes.
         precondition(count > 0, "an empty chunk ends the body")
         output.append(hexadecimal: count)
         output.append("\r\n")

@@ -17,6 +17,7 @@ package struct HTTPHeadWriter: ~Copyable {
 
     /// Begins a response with a status line. `status` is from 100 to 599.
     package init(status: Int, into buffer: inout [UInt8]) {
+        // A constant, or the status of a response whose decoder lets no other through.
         precondition(100...599 ~= status, "not a status")
         start = buffer.count
         swap(&bytes, &buffer)
@@ -34,14 +35,15 @@ package struct HTTPHeadWriter: ~Copyable {
     /// Begins a request with its request line and `Host`.
     ///
     /// - Parameters:
-    ///   - method: Any but ``HTTPMethod/other``.
+    ///   - method: Any but ``HTTPMethod/other``, which has no name.
     ///   - target: In origin form: starts with `/`.
     ///   - host: Host with optional port.
-    /// - Returns: Nil, and `buffer` as it was, if the target or the host has a character that it cannot have.
+    /// - Returns: Nil, and `buffer` as it was, if the method has no name, or the target or the host a character that it cannot
+    ///   have.
     package init?(method: HTTPMethod, target: [UInt8], host: [UInt8], into buffer: inout [UInt8]) {
-        precondition(method != .other, "a method without a name")
         start = buffer.count
-        guard target.first == ASCII.slash, target.span.hasOnlyTargetCharacters, host.span.isHost else { return nil }
+        guard method != .other, target.first == ASCII.slash, target.span.hasOnlyTargetCharacters, host.span.isHost
+        else { return nil }
         swap(&bytes, &buffer)
         bytes.append(addingCapacity: method.name.utf8CodeUnitCount + target.count + host.count + 20) { output in
             output.append(method.name)
@@ -127,6 +129,7 @@ package struct HTTPHeadWriter: ~Copyable {
     }
 
     private mutating func giveBack(to buffer: inout [UInt8]) {
+        // Whoever writes a head has the buffer to itself until then.
         precondition(buffer.isEmpty, "the buffer was written to while its contents were out")
         swap(&bytes, &buffer)
     }

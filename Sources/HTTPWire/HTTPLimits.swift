@@ -18,6 +18,7 @@ package struct HTTPLimits: Sendable, Equatable {
 
     /// Limits are our own: one that makes no sense is a bug. A head is indexed with 32 bits.
     func check() {
+        // Of the configuration, which has checked them.
         precondition((16...1 << 30).contains(maxHead) && (2...1 << 30).contains(maxTrailer), "a limit out of range")
         precondition((0...1 << 20).contains(maxFields) && (1...1 << 20).contains(maxChunkLine), "a limit out of range")
     }

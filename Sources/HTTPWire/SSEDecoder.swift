@@ -36,6 +36,7 @@ package struct SSEDecoder: ~Copyable, Sendable {
     /// - Parameter maxEvent: How many bytes an event may have: its type, data and id and the line that is being read.
     ///   Nothing more than that is held. Comments do not count and are not held.
     package init(maxEvent: Int) {
+        // Of the configuration, which has checked it.
         precondition(maxEvent > 0, "no event fits")
         self.maxEvent = maxEvent
     }

@@ -3,14 +3,21 @@ extension JSONDocument {
     /// hash them: no whitespace, members sorted by the bytes of their names, strings with no escapes but the needed
     /// ones. Numbers stay as they are spelled, so that none loses a digit: `1.0` and `1` differ.
     ///
-    /// Goes over the text once, whatever its depth, and calls itself as deep as the document's `maxDepth` allows.
+    /// Goes over the text once and copies it once more where members have to be sorted, whatever its depth. Calls itself as
+    /// deep as the document's `maxDepth` allows.
     package func canonical(of value: JSONValue, into out: inout [UInt8]) {
+        guard owns(value) else { return out += JSONDocument.null }
         let bytes = bytes
         var position = value.range.lowerBound
-        Self.canonical(bytes.span, at: &position, into: &out)
+        var text = CanonicalText()
+        swap(&text.bytes, &out)
+        let start = text.bytes.count
+        Self.canonical(bytes.span, at: &position, into: &text)
+        text.sort(from: start)
+        swap(&text.bytes, &out)
     }
 
-    private static func canonical(_ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]) {
+    private static func canonical(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
         switch text[position] {
         case .openBrace:
             object(text, at: &position, into: &out)
@@ -20,72 +27,131 @@ extension JSONDocument {
             _ = string(text, at: &position, into: &out)
         default:
             let end = JSONSkip.scalar(text, from: position)
-            out.append(text, position..<end)
+            out.bytes.append(text, position..<end)
             position = end
         }
     }
 
-    private static func array(_ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]) {
-        out.append(.openBracket)
+    private static func array(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
+        out.bytes.append(.openBracket)
         position = JSONSkip.separators(text, from: position + 1)
         var isFirst = true
         while text[position] != .closeBracket {
             if !isFirst {
-                out.append(.comma)
+                out.bytes.append(.comma)
             }
             isFirst = false
             canonical(text, at: &position, into: &out)
             position = JSONSkip.separators(text, from: position)
         }
         position += 1
-        out.append(.closeBracket)
+        out.bytes.append(.closeBracket)
     }
 
-    private static func object(_ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]) {
-        out.append(.openBrace)
+    private static func object(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
+        out.bytes.append(.openBrace)
         position = JSONSkip.separators(text, from: position + 1)
-        let start = out.count
-        var members: [(name: Range<Int>, written: Range<Int>)] = []
+        let start = out.bytes.count
+        var members: [CanonicalMember] = []
         var isSorted = true
         while text[position] != .closeBrace {
             if !members.isEmpty {
-                out.append(.comma)
+                out.bytes.append(.comma)
             }
-            let memberStart = out.count
+            let memberStart = out.bytes.count
             let name = string(text, at: &position, into: &out)
-            out.append(.colon)
+            out.bytes.append(.colon)
             position = JSONSkip.separators(text, from: position)
             canonical(text, at: &position, into: &out)
             position = JSONSkip.separators(text, from: position)
-            if let last = members.last, text.unescaped(name, precedes: last.name) {
+            let member = CanonicalMember(
+                prefix: text.unescapedPrefix(name), name: name, written: memberStart..<out.bytes.count)
+            if let last = members.last, member.precedes(last, in: text) {
                 isSorted = false
             }
-            members.append((name, memberStart..<out.count))
+            members.append(member)
         }
         position += 1
 
         if !isSorted {
             // Duplicates stay in their order: the sort is stable.
-            members.sort { text.unescaped($0.name, precedes: $1.name) }
-            let written = Array(out[start...])
-            out.removeSubrange(start...)
-            for (index, member) in members.enumerated() {
-                if index > 0 {
-                    out.append(.comma)
-                }
-                out.append(written.span, member.written.lowerBound - start..<member.written.upperBound - start)
-            }
+            members.sort { $0.precedes($1, in: text) }
+            out.unsorted.append(UnsortedObject(area: start - 1..<out.bytes.count, members: members.map(\.written)))
         }
-        out.append(.closeBrace)
+        out.bytes.append(.closeBrace)
     }
 
     /// Returns where the inside of the string is.
     private static func string(
-        _ text: Span<UInt8>, at position: inout Int, into out: inout [UInt8]
+        _ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText
     ) -> Range<Int> {
         let inside = position + 1..<JSONSkip.string(text, from: position).end - 1
         position = inside.upperBound + 1
-        out.appendJSON(validUTF8: text.unescaped(inside).span)
+        out.bytes.appendJSON(validUTF8: text.unescaped(inside).span)
         return inside
+    }
+}
+
+/// A canonical text that is being written: objects first have their members in the order of the document.
+private struct CanonicalText {
+    var bytes: [UInt8] = []
+    /// In which members are to be put in order.
+    var unsorted: [UnsortedObject] = []
+
+    /// Puts the members of all objects in order, from this position on.
+    mutating func sort(from start: Int) {
+        guard !unsorted.isEmpty else { return }
+        // The outer ones before those that are in them.
+        unsorted.sort { $0.area.lowerBound < $1.area.lowerBound }
+        let written = bytes
+        bytes.removeSubrange(start...)
+        append(start..<written.count, of: written.span)
+    }
+
+    private mutating func append(_ range: Range<Int>, of written: Span<UInt8>) {
+        var position = range.lowerBound
+        var index = firstUnsorted(from: position)
+        while index < unsorted.count, unsorted[index].area.lowerBound < range.upperBound {
+            let object = unsorted[index]
+            bytes.append(written, position..<object.area.lowerBound + 1)
+            for (index, member) in object.members.enumerated() {
+                if index > 0 { bytes.append(.comma) }
+                append(member, of: written)
+            }
+            position = object.area.upperBound
+            index = firstUnsorted(from: position)
+        }
+        bytes.append(written, position..<range.upperBound)
+    }
+
+    private func firstUnsorted(from position: Int) -> Int {
+        var (low, high) = (0, unsorted.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if unsorted[middle].area.lowerBound < position { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+/// An object whose members have to be put in order.
+private struct UnsortedObject {
+    /// From its opening brace to before the closing one, in what was written. No member starts where it does.
+    let area: Range<Int>
+    /// In the order in which they are to be.
+    let members: [Range<Int>]
+}
+
+/// A member of an object whose canonical form is being written.
+private struct CanonicalMember {
+    /// Of the name: it decides nearly every comparison.
+    let prefix: UInt64
+    /// In the document.
+    let name: Range<Int>
+    /// In the output.
+    let written: Range<Int>
+
+    func precedes(_ other: CanonicalMember, in text: Span<UInt8>) -> Bool {
+        prefix == other.prefix ? text.unescaped(name, precedes: other.name) : prefix < other.prefix
     }
 }

@@ -2,11 +2,16 @@
 extension JSONDocument {
     /// The first member with that name; nil when there is none or the value is not an object.
     package func member(_ name: StaticString, of object: JSONValue) -> JSONMember? {
-        name.withBytes { name in
+        guard owns(object) else { return nil }
+        return name.withBytes { name in
             if let record = object.record { return recordedMember(name, of: object, at: record) }
             return unrecordedMember(name, of: object)
         }
     }
+
+    /// A lookup in this object needs no look at the text: where it is not so, each costs the length of the object. True of
+    /// objects on the outer levels that were recorded, with up to ``JSONOutline/outerReserve`` members in all.
+    package func isQuick(_ object: JSONValue) -> Bool { owns(object) && object.record != nil }
 
     /// Without an iterator: this is what most of the look-ups of a call are.
     @inline(__always)
@@ -16,7 +21,9 @@ extension JSONDocument {
         var index = members.lowerBound
         while index < members.upperBound {
             let entry = outline.entries[index]
-            if bytes.span.reads(entry.name, isEscaped: entry.nameIsEscaped, as: name) { return outline.member(index) }
+            if bytes.span.reads(entry.name, isEscaped: entry.nameIsEscaped, as: name) {
+                return outline.member(index, of: tag)
+            }
             index = Int(entry.next)
         }
         return nil
@@ -47,7 +54,9 @@ extension JSONDocument {
     @inline(__always)
     package func name(of member: JSONMember, equals name: StaticString) -> Bool {
         // Most names that are not the one are not as long either.
-        guard member.nameIsEscaped || member.namePlace.count == name.utf8CodeUnitCount else { return false }
+        guard member.nameIsEscaped || member.namePlace.count == name.utf8CodeUnitCount, owns(member.value) else {
+            return false
+        }
         return reads(member, as: name)
     }
 
@@ -59,6 +68,7 @@ extension JSONDocument {
 
     /// The name of the member, as it reads, starts so.
     package func hasName(_ member: JSONMember, prefix: StaticString) -> Bool {
+        guard owns(member.value) else { return false }
         let bytes = bytes
         return prefix.withBytes { prefix in
             if member.nameIsEscaped { return bytes.span.unescaped(member.name, hasPrefix: prefix) }
@@ -91,14 +101,17 @@ extension JSONDocument {
 
     /// The name as it reads.
     package func name(of member: JSONMember) -> String {
+        guard owns(member.value) else { return "" }
         let bytes = bytes
         return String(decoding: bytes.span.unescaped(member.name), as: UTF8.self)
     }
 
     /// Two members of the object have the same name. False when the value is not an object.
     ///
-    /// Unpaired surrogates all read as U+FFFD, and count as the same.
+    /// Unpaired surrogates all read as U+FFFD, and count as the same. An object with more than ``maxNames`` members counts as
+    /// one that has: whoever asks refuses it, and nobody is held up by the look at millions of names.
     package func hasDuplicateNames(_ object: JSONValue) -> Bool {
+        guard owns(object) else { return false }
         if let record = object.record { return hasDuplicateNames(object, at: record) }
         let bytes = bytes
         let text = bytes.span
@@ -139,32 +152,48 @@ extension JSONDocument {
         return false
     }
 
+    /// Members of an object in which names are looked at. Those of the objects that are asked about have about ten.
+    package static let maxNames = 10_000
+
     /// So many names are compared each with each.
     private static let fewNames = 16
 
-    /// Any number of names, with or without escapes. Sorts by hash first. The hash is seeded for each process, so nobody outside can make names collide.
+    /// Any number of names, with or without escapes, in time that grows as their text does. The hash is seeded for each
+    /// process, so nobody outside can make names collide.
     private func hasDuplicateNamesAmongMany(_ object: JSONValue) -> Bool {
         let bytes = bytes
-        var names = members(of: object).map { member in (hash: hash(of: member.name), name: member.name) }
-        names.sort { $0.hash < $1.hash }
+        let text = bytes.span
+        var names: [Place] = []
+        var members = JSONMembers.Cursor(object, in: self)
+        while let member = members.next(in: self) {
+            guard names.count < JSONDocument.maxNames else { return true }
+            names.append(member.namePlace)
+        }
+        // Open addressing, at most half full; each slot has the number of a name, from 1.
+        var size = 2
+        while size < 2 * names.count { size *= 2 }
+        var slots = [UInt32](repeating: 0, count: size)
         for index in names.indices {
-            var next = index + 1
-            while next < names.count, names[next].hash == names[index].hash {
-                if bytes.span.unescaped(names[index].name, equals: bytes.span, names[next].name) {
-                    return true
-                }
-                next += 1
+            let name = names[index].range
+            var slot = text.hash(of: name) & (size - 1)
+            while slots[slot] != 0 {
+                if text.unescaped(names[Int(slots[slot]) - 1].range, equals: text, name) { return true }
+                slot = (slot + 1) & (size - 1)
             }
+            slots[slot] = UInt32(index + 1)
         }
         return false
     }
+}
 
-    private func hash(of name: Range<Int>) -> Int {
-        let bytes = bytes
+extension Span<UInt8> {
+    /// The same for names that read the same.
+    fileprivate func hash(of name: Range<Int>) -> Int {
         var hasher = Hasher()
-        var unescaped = UnescapedBytes(name)
-        while let byte = unescaped.next(in: bytes.span) {
-            hasher.combine(byte)
+        if StringSearch.quoteOrBackslash(extracting(name), from: 0) == name.count {
+            extracting(name).withUnsafeBufferPointer { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+        } else {
+            unescaped(name).withUnsafeBytes { hasher.combine(bytes: $0) }
         }
         return hasher.finalize()
     }

@@ -19,11 +19,13 @@ extension JSONDocument {
         expected.withBytes { string(value, equals: $0) }
     }
 
-    /// The value is a string and reads so.
+    /// The value is a string and reads so. One with an unpaired surrogate reads as no text does: whoever else reads it may
+    /// find something else there.
     package func string(_ value: JSONValue, equals expected: Span<UInt8>) -> Bool {
         guard let inside = inside(value) else { return false }
         let bytes = bytes
         return bytes.span.reads(Place(inside), isEscaped: value.isEscaped, as: expected)
+            && !(value.isEscaped && bytes.span.hasUnpairedSurrogate(inside))
     }
 
     /// The value is a string and reads so.
@@ -33,7 +35,7 @@ extension JSONDocument {
 
     /// An integer that is spelled as one and fits; `1.0` and `1e2` are nil.
     package func integer(_ value: JSONValue) -> Int64? {
-        guard value.kind == .number else { return nil }
+        guard value.kind == .number, owns(value) else { return nil }
         var digits = raw(value)
         let isNegative = digits.first == .minus
         if isNegative {
@@ -55,7 +57,7 @@ extension JSONDocument {
 
     /// The value is a number without fraction and exponent, of any size.
     package func isSpelledAsInteger(_ value: JSONValue) -> Bool {
-        guard value.kind == .number else { return false }
+        guard value.kind == .number, owns(value) else { return false }
         let bytes = bytes
         let text = bytes.span.extracting(value.range)
         for index in text.indices where !text[index].isDigit && text[index] != .minus { return false }
@@ -64,11 +66,11 @@ extension JSONDocument {
 
     /// `true` or `false`.
     package func boolean(_ value: JSONValue) -> Bool? {
-        value.kind == .boolean ? bytes[value.range.lowerBound] == UInt8(ascii: "t") : nil
+        value.kind == .boolean && owns(value) ? bytes[value.range.lowerBound] == UInt8(ascii: "t") : nil
     }
 
     /// The inside of a string, without its quotes.
     private func inside(_ value: JSONValue) -> Range<Int>? {
-        value.kind == .string ? value.range.lowerBound + 1..<value.range.upperBound - 1 : nil
+        value.kind == .string && owns(value) ? value.range.lowerBound + 1..<value.range.upperBound - 1 : nil
     }
 }

@@ -16,13 +16,13 @@ package struct JSONElements: Sequence, Sendable {
 
         init(document: JSONDocument, array: JSONValue) {
             self.document = document
-            left = array.kind == .array ? array.range.dropFirst().dropLast() : 0..<0
+            left = array.kind == .array && document.owns(array) ? array.range.dropFirst().dropLast() : 0..<0
         }
 
         /// The next one, or nil after the last.
         package mutating func next() -> JSONValue? {
             let bytes = document.bytes
-            guard let value = JSONSkip.value(bytes.span, in: left) else { return nil }
+            guard let value = JSONSkip.value(bytes.span, in: left, of: document.tag) else { return nil }
             left = value.range.upperBound..<left.upperBound
             return value
         }

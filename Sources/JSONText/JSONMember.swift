@@ -9,10 +9,10 @@ package struct JSONMember: Equatable, Sendable {
     let nameIsEscaped: Bool
 
     /// The name between its quotes, as spelled: escapes are not resolved.
-    package var name: Range<Int> { namePlace.range }
+    var name: Range<Int> { namePlace.range }
 
     /// From the opening quote of the name to the end of the value.
-    package var range: Range<Int> {
+    var range: Range<Int> {
         name.lowerBound - 1..<value.range.upperBound
     }
 }

@@ -30,7 +30,9 @@ package struct JSONMembers: Sequence, Sendable {
         init(_ object: JSONValue, in document: JSONDocument) {
             isRecorded = object.record != nil
             let left =
-                if let record = object.record {
+                if !document.owns(object) {
+                    0..<0
+                } else if let record = object.record {
                     document.outline.members(of: object, at: record)
                 } else {
                     object.kind == .object ? object.range.dropFirst().dropLast() : 0..<0
@@ -42,7 +44,7 @@ package struct JSONMembers: Sequence, Sendable {
         mutating func next(in document: JSONDocument) -> JSONMember? {
             guard position < end else { return nil }
             guard isRecorded else { return nextInText(of: document) }
-            let member = document.outline.member(position)
+            let member = document.outline.member(position, of: document.tag)
             position = document.outline.next(after: position)
             return member
         }
@@ -50,7 +52,7 @@ package struct JSONMembers: Sequence, Sendable {
         @inline(never)
         private mutating func nextInText(of document: JSONDocument) -> JSONMember? {
             let bytes = document.bytes
-            let member = JSONSkip.member(bytes.span, in: position..<end)
+            let member = JSONSkip.member(bytes.span, in: position..<end, of: document.tag)
             position = member?.range.upperBound ?? end
             return member
         }

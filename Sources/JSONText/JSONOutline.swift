@@ -19,6 +19,9 @@ struct JSONOutline: Sendable {
     /// Beyond this many, the innermost open object is forgotten: a hostile text of tiny members must not cost a
     /// multiple of its own size. The messages of MCP need about ten.
     static let entryLimit = 1024
+    /// So many of them are for the level around another one: however large the arguments of a call are, the message and its
+    /// params are looked up without a look at the text.
+    static let outerReserve = 160
 
     private(set) var entries: [Entry] = []
     private let levels: Int
@@ -26,6 +29,8 @@ struct JSONOutline: Sendable {
     /// The innermost open object that is recorded, and how deep it is; 0 is outside of the root value.
     private var current = 0
     private var depth = 0
+    /// Entries that there may be before a member of the innermost open object: all of them in the root value.
+    private var limit = entryLimit + outerReserve
     /// What becomes the next entry, once its value has been read or turns out to be an object.
     private var pending = Entry(name: Place(0..<0))
 
@@ -40,7 +45,7 @@ struct JSONOutline: Sendable {
     @inline(__always)
     mutating func member(name: Range<Int>, isEscaped: Bool, depth: Int) {
         guard depth == self.depth else { return }
-        if entries.count >= Self.entryLimit {
+        if entries.count >= limit {
             forgetCurrent()
         } else {
             pending.name = Place(name)
@@ -94,7 +99,8 @@ struct JSONOutline: Sendable {
         entry.next = UInt32(current)
         current = entries.count
         entries.append(entry)
-        depth += 1
+        depth &+= 1
+        limit &-= Self.outerReserve
     }
 
     @inline(never)
@@ -103,7 +109,8 @@ struct JSONOutline: Sendable {
         entries[current].value = Place(entries[current].value.range.lowerBound..<end)
         entries[current].next = UInt32(entries.count)
         current = outer
-        depth -= 1
+        depth &-= 1
+        limit &+= Self.outerReserve
     }
 
     /// Goes on as if the innermost open object had not been recorded.
@@ -113,15 +120,16 @@ struct JSONOutline: Sendable {
         pending.isRecorded = false
         entries.removeSubrange(current...)
         current = Int(pending.next)
-        depth -= 1
+        depth &-= 1
+        limit &+= Self.outerReserve
     }
 
     /// Where the entries of an object's members are, of which `next` leads from one to the other.
     @inline(__always)
     func members(of object: JSONValue, at record: Int) -> Range<Int> {
-        let entry = entries[record]
-        precondition(entry.value == object.place, "the value is of another document")
-        return record + 1..<Int(entry.next)
+        // The document has looked whose the object is; this is for the one chance in many that its tag told nothing.
+        guard record < entries.count, entries[record].value == object.place else { return 0..<0 }
+        return record + 1..<Int(entries[record].next)
     }
 
     /// The entry of the next member, for the entry of one.
@@ -132,17 +140,18 @@ struct JSONOutline: Sendable {
 
     /// The member that an entry stands for, ready to be handed out.
     @inline(__always)
-    func member(_ index: Int) -> JSONMember {
+    func member(_ index: Int, of document: JSONDocument.Tag) -> JSONMember {
         let entry = entries[index]
-        return JSONMember(namePlace: entry.name, value: value(index), nameIsEscaped: entry.nameIsEscaped)
+        return JSONMember(
+            namePlace: entry.name, value: value(index, of: document), nameIsEscaped: entry.nameIsEscaped)
     }
 
     /// The value of an entry, ready to be handed out.
     @inline(__always)
-    func value(_ index: Int) -> JSONValue {
+    func value(_ index: Int, of document: JSONDocument.Tag) -> JSONValue {
         let entry = entries[index]
         return JSONValue(
             kind: entry.kind, place: entry.value, record: entry.isRecorded ? index : nil,
-            isEscaped: entry.valueIsEscaped)
+            isEscaped: entry.valueIsEscaped, owner: document)
     }
 }

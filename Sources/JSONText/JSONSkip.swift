@@ -13,20 +13,20 @@ enum JSONSkip {
     }
 
     /// The next member of an object, of which `range` is left; nil when nothing is.
-    static func member(_ text: Span<UInt8>, in range: Range<Int>) -> JSONMember? {
+    static func member(_ text: Span<UInt8>, in range: Range<Int>, of document: JSONDocument.Tag) -> JSONMember? {
         let quote = separators(text, from: range.lowerBound)
         guard quote < range.upperBound else { return nil }
         let (nameEnd, isEscaped) = string(text, from: quote)
-        guard let value = value(text, in: nameEnd..<range.upperBound) else { return nil }
+        guard let value = value(text, in: nameEnd..<range.upperBound, of: document) else { return nil }
         return JSONMember(namePlace: Place(quote + 1..<nameEnd - 1), value: value, nameIsEscaped: isEscaped)
     }
 
     /// The next value in `range`; nil when there is none.
-    static func value(_ text: Span<UInt8>, in range: Range<Int>) -> JSONValue? {
+    static func value(_ text: Span<UInt8>, in range: Range<Int>, of document: JSONDocument.Tag) -> JSONValue? {
         let position = separators(text, from: range.lowerBound)
         guard position < range.upperBound, let kind = JSONKind(firstByte: text[position]) else { return nil }
         let (end, isEscaped) = end(text, from: position)
-        return JSONValue(kind: kind, place: Place(position..<end), record: nil, isEscaped: isEscaped)
+        return JSONValue(kind: kind, place: Place(position..<end), record: nil, isEscaped: isEscaped, owner: document)
     }
 
     /// The position of the next name, value or closing bracket: after whitespace, a comma or a colon.
@@ -42,7 +42,7 @@ enum JSONSkip {
     }
 
     /// The position after the value that starts at `start`, and whether that is a string with escapes.
-    private static func end(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
+    static func end(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
         switch text[start] {
         case .quote: string(text, from: start)
         case .openBrace, .openBracket: (container(text, from: start), false)

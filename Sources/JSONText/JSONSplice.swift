@@ -1,8 +1,8 @@
 /// Changes to one document, of which everything else stays as it is spelled.
 ///
 /// Changes come in any order and may be inside one another: the outer one wins, so that a change inside of a member that
-/// is removed or set is not seen. In one object, `set` wins over `remove`, and of two `set` the later. To `replace` a
-/// value inside of a replaced one, or one twice, is a mistake of the caller and stops the process.
+/// is removed or set is not seen. In one object, `set` wins over `remove`, and of two `set` the later; of two `replace` of
+/// one value the first. Nothing is changed at the place of a value of another document.
 ///
 /// ```swift
 /// var splice = JSONSplice(answer)
@@ -37,10 +37,11 @@ package struct JSONSplice: ~Copyable {
     }
 
     private mutating func replace(_ value: JSONValue, with text: Span<UInt8>) {
+        guard document.owns(value) else { return }
         let start = inserted.count
         inserted.append(text, 0..<text.count)
         replacements.append(
-            Replacement(range: value.range, text: start..<inserted.count, isExclusive: true))
+            Replacement(range: value.range, text: start..<inserted.count, givesWay: true))
     }
 
     /// Puts another text in the place of a value.
@@ -98,7 +99,7 @@ package struct JSONSplice: ~Copyable {
     private mutating func set(
         validUTF8 name: Span<UInt8>, to text: Span<UInt8>, in object: JSONValue, at position: Position
     ) {
-        guard object.kind == .object else { return }
+        guard object.kind == .object, document.owns(object) else { return }
         inserted.append(.comma)
         let start = inserted.count + 1
         inserted.appendJSON(validUTF8: name)
@@ -121,24 +122,20 @@ package struct JSONSplice: ~Copyable {
 
     /// Continues a text with the changed text of one value of the document.
     package consuming func render(_ value: JSONValue, to text: inout SplicedText) {
+        guard document.owns(value) else { return text.append("null") }
         collectReplacements()
         let bytes = document.bytes
         var position = value.range.lowerBound
-        var previous: Replacement?
         for index in replacements.indices {
             let replacement = replacements[index]
             guard replacement.range.lowerBound >= value.range.lowerBound,
                 replacement.range.upperBound <= value.range.upperBound
             else { continue }
-            guard replacement.range.lowerBound >= position else {
-                let isMistake = replacement.isExclusive && previous?.isExclusive == true
-                precondition(!isMistake, "a value is replaced twice")
-                continue
-            }
+            // What is inside of what was replaced is gone.
+            guard replacement.range.lowerBound >= position else { continue }
             text.keep(position..<replacement.range.lowerBound, of: bytes)
             text.append(inserted.span.extracting(replacement.text))
             position = replacement.range.upperBound
-            previous = replacement
         }
         text.keep(position..<value.range.upperBound, of: bytes)
     }

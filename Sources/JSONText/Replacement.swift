@@ -4,8 +4,8 @@ struct Replacement {
     var range: Range<Int>
     /// Where the new text is among the splice's inserted bytes; empty where something is only removed.
     var text: Range<Int>
-    /// Another exclusive one inside of this is a mistake.
-    var isExclusive = false
+    /// Of two at the same place, this one is not made.
+    var givesWay = false
 }
 
 extension Replacement: Comparable {
@@ -21,6 +21,6 @@ extension Replacement: Comparable {
         if left.range.upperBound != right.range.upperBound {
             return left.range.upperBound > right.range.upperBound
         }
-        return !left.isExclusive && right.isExclusive
+        return !left.givesWay && right.givesWay
     }
 }

@@ -16,7 +16,8 @@ extension Span<UInt8> {
     /// Compares the bytes of spans that are equally long, eight at a time.
     @inline(__always)
     func isEqual(to other: Span<UInt8>) -> Bool {
-        precondition(count == other.count)
+        // Every caller has looked; the loads below check their bounds all the same.
+        guard count == other.count else { return false }
         if count >= 8 {
             // The last ones first: names of MCP have long beginnings in common. They may be compared twice.
             guard bytes.hasSame(UInt64.self, as: other.bytes, at: count - 8) else { return false }
@@ -72,6 +73,30 @@ extension Span<UInt8> {
             }
         }
         return right.next(in: self) != nil
+    }
+
+    /// An escape in the stretch is a surrogate without its other half, which stands for no character.
+    func hasUnpairedSurrogate(_ range: Range<Int>) -> Bool {
+        var position = StringSearch.quoteOrBackslash(self, from: range.lowerBound)
+        while position < range.upperBound {
+            if UnescapedBytes.isUnpairedSurrogate(self, at: position) { return true }
+            _ = UnescapedBytes.escape(self, at: &position)
+            position = StringSearch.quoteOrBackslash(self, from: position)
+        }
+        return false
+    }
+
+    /// The first eight bytes as a number, of which a smaller one is of a name that precedes; with equal ones, look further.
+    func unescapedPrefix(_ range: Range<Int>) -> UInt64 {
+        var bytes = UnescapedBytes(range)
+        var prefix: UInt64 = 0
+        var count = 0
+        while count < 8, let byte = bytes.next(in: self) {
+            prefix = prefix << 8 | UInt64(byte)
+            count += 1
+        }
+        // None of the shifts is of all bits: those are not reached.
+        return count == 0 ? 0 : prefix << UInt64(8 * (8 - count))
     }
 
     func unescaped(_ range: Range<Int>) -> [UInt8] {

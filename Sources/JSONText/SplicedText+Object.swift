@@ -5,6 +5,7 @@ extension SplicedText {
     package mutating func append(
         _ object: JSONValue, of document: JSONDocument, without isRemoved: (JSONMember) -> Bool
     ) {
+        guard document.owns(object) else { return append("null") }
         let bytes = document.bytes
         /// Where what is to be written next starts, and where in it the last member ends that stays.
         var start = object.range.lowerBound
@@ -68,6 +69,7 @@ extension SplicedText {
     package mutating func append(
         _ object: JSONValue, of document: JSONDocument, adding first: StaticString, and last: [UInt8]
     ) {
+        guard document.owns(object) else { return append("null") }
         let bytes = document.bytes
         var extent: Range<Int>?
         var members = JSONMembers.Cursor(object, in: document)

@@ -1,24 +1,25 @@
-/// Bytes of which the long parts may belong to another buffer.
+/// Bytes of which the long parts may belong to other buffers.
 ///
-/// That buffer is shared, not copied, so that a large payload goes from one socket to the next without a copy. Short
-/// parts are copied: that costs less than to keep track of them, and a message of ordinary size is one allocation.
+/// These buffers are shared, not copied, so that a large payload goes from one socket to the next without a copy. Each part
+/// carries its buffer: no place of one can be looked up in another. Short parts are copied: that costs less than to keep
+/// track of them, and a message of ordinary size is one allocation.
 package struct SplicedText: Sendable {
-    /// Parts of the source up to this size are copied.
+    /// Parts of other buffers up to this size are copied.
     static let maxCopied = 4096
 
-    /// The buffer to which the pieces refer that are not copies; empty while there is none.
-    private var source: [UInt8] = []
     /// The bytes that are this text's own, in the order in which they came.
     private var own: [UInt8]
     /// What comes before the tail, in order. Ordinary texts are all tail.
     private var pieces: [Piece] = []
     /// The tail is what `own` holds from here on.
     private var tailStart = 0
-    private var sourceCount = 0
+    private var sharedCount = 0
 
-    private struct Piece {
-        var range: Range<Int>
-        var isOwn: Bool
+    private enum Piece {
+        /// A stretch of `own`, which only grows at its end once there are pieces.
+        case own(Range<Int>)
+        /// A part of another buffer, which it holds on to.
+        case shared(ArraySlice<UInt8>)
     }
 
     /// Nothing yet.
@@ -34,33 +35,32 @@ package struct SplicedText: Sendable {
             own = bytes
         } else {
             own = []
-            refer(to: 0..<bytes.count, of: bytes)
+            share(bytes[...])
         }
     }
 
     /// How many bytes it is in all.
-    package var count: Int { own.count + sourceCount }
+    package var count: Int { own.count + sharedCount }
 
-    /// Continues with a part of a buffer, which has to be the same each time.
+    /// Continues with a part of a buffer.
     @inline(__always)
     mutating func keep(_ range: Range<Int>, of buffer: [UInt8]) {
         if range.count <= SplicedText.maxCopied {
             own.append(buffer.span, range)
         } else {
-            refer(to: range, of: buffer)
+            share(buffer[range])
         }
     }
 
     @inline(never)
-    private mutating func refer(to range: Range<Int>, of buffer: [UInt8]) {
-        if source.isEmpty { source = buffer }
+    private mutating func share(_ part: ArraySlice<UInt8>) {
         endTail()
-        pieces.append(Piece(range: range, isOwn: false))
-        sourceCount += range.count
+        pieces.append(.shared(part))
+        sharedCount += part.count
     }
 
     private mutating func endTail() {
-        if tailStart < own.count { pieces.append(Piece(range: tailStart..<own.count, isOwn: true)) }
+        if tailStart < own.count { pieces.append(.own(tailStart..<own.count)) }
         tailStart = own.count
     }
 
@@ -77,8 +77,7 @@ package struct SplicedText: Sendable {
 
     /// Puts a copy of a value, as it is spelled, after what there is.
     package mutating func append(_ value: JSONValue, of document: JSONDocument) {
-        let bytes = document.bytes
-        own.append(bytes.span, value.range)
+        own.append(contentsOf: document.raw(value))
     }
 
     /// Puts an integer after what there is.
@@ -101,7 +100,7 @@ package struct SplicedText: Sendable {
         } else {
             endTail()
             append(bytes)
-            pieces.insert(Piece(range: tailStart..<own.count, isOwn: true), at: 0)
+            pieces.insert(.own(tailStart..<own.count), at: 0)
             tailStart = own.count
         }
     }
@@ -110,14 +109,22 @@ package struct SplicedText: Sendable {
     package func append(to out: inout [UInt8]) {
         out.reserveCapacity(out.count + count)
         for piece in pieces {
-            out.append(piece.isOwn ? own.span : source.span, piece.range)
+            switch piece {
+            case .own(let range): out.append(own.span, range)
+            case .shared(let part): out.append(contentsOf: part)
+            }
         }
         out.append(own.span, tailStart..<own.count)
     }
 
     /// The parts in order, as parts of the buffers that hold them: nothing is copied.
     package var slices: [ArraySlice<UInt8>] {
-        var slices = pieces.map { ($0.isOwn ? own : source)[$0.range] }
+        var slices = pieces.map { piece in
+            switch piece {
+            case .own(let range): own[range]
+            case .shared(let part): part
+            }
+        }
         if tailStart < own.count { slices.append(own[tailStart...]) }
         return slices
     }

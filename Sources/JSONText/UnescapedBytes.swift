@@ -45,6 +45,17 @@ struct UnescapedBytes {
         return UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter
     }
 
+    /// Whether the escape at `position` is a surrogate without its other half.
+    static func isUnpairedSurrogate(_ text: Span<UInt8>, at position: Int) -> Bool {
+        guard text[position + 1] == UInt8(ascii: "u"), codeUnit(text, at: position + 2) & 0xF800 == 0xD800 else {
+            return false
+        }
+        var end = position
+        _ = escape(text, at: &end)
+        // A pair is two escapes.
+        return end - position == 6
+    }
+
     private static func hexadecimal(_ text: Span<UInt8>, at position: inout Int) -> Unicode.Scalar {
         let unit = codeUnit(text, at: position)
         position += 4

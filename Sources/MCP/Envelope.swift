@@ -26,6 +26,7 @@ package struct Envelope: Sendable {
         case invalidMethod
         case paramsNotAnObject
         case neitherRequestNorResponse
+        case tooManyMembers
 
         /// What is wrong and what to send instead.
         package var advice: String {
@@ -33,11 +34,12 @@ package struct Envelope: Sendable {
             case .notAnObject: "the body is not a JSON object; send one JSON-RPC request"
             case .batch: "batches were removed from MCP; send each request as its own POST"
             case .duplicateMember:
-                "a member occurs twice in the message, in params or in _meta; send each name once"
+                "a member occurs twice in the message, in params or in _meta, or _meta has thousands; send each name once"
             case .wrongVersion: "the member \"jsonrpc\" must be the string \"2.0\""
             case .invalidID: "the member \"id\" must be a string or an integer"
             case .invalidMethod: "the member \"method\" must be a string"
             case .paramsNotAnObject: "the member \"params\" must be an object"
+            case .tooManyMembers: "the message or its params have hundreds of members; send the few that the method has"
             case .neitherRequestNorResponse: "the message has no \"method\"; send one JSON-RPC request"
             }
         }
@@ -53,16 +55,19 @@ package struct Envelope: Sendable {
         let root = document.root
         if root.kind == .array { throw .batch }
         guard root.kind == .object else { throw .notAnObject }
+        guard document.isQuick(root) else { throw .tooManyMembers }
         // Two parsers that choose different ones of two equal names are a way past whoever checks the first.
         guard !document.hasDuplicateNames(root) else { throw .duplicateMember }
         guard let version = document.value("jsonrpc", of: root), document.string(version, equals: "2.0") else {
             throw .wrongVersion
         }
         let params = document.value("params", of: root)
-        let meta = params.flatMap { document.value("_meta", of: $0, .object) }
+        // Not before it is known that params are looked up quickly.
+        let meta = params.flatMap { document.isQuick($0) ? document.value("_meta", of: $0, .object) : nil }
         let kind = try Envelope.kind(of: document)
         if let params {
             guard params.kind == .object else { throw .paramsNotAnObject }
+            guard document.isQuick(params) else { throw .tooManyMembers }
             guard !document.hasDuplicateNames(params) else { throw .duplicateMember }
             if let meta, document.hasDuplicateNames(meta) { throw .duplicateMember }
         }

@@ -15,7 +15,8 @@ package enum Console {
     package static func complain(_ text: String) { put(text, STDERR_FILENO) }
 
     private static func put(_ text: String, _ descriptor: Int32) {
-        let bytes = Array((text + "\n").utf8)
+        // Lines are ours; what is in them may come from a file, a server or an argument.
+        let bytes = Array((text.visible(keeping: ["\n", "\t"]) + "\n").utf8)
         var done = 0
         while done < bytes.count {
             var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)

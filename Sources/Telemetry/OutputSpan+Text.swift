@@ -1,4 +1,5 @@
-/// What a line of the log is made of. Each traps if there is no room for it.
+/// What a line of the log is made of. Each traps if there is no room for it: a line makes room for all that a value can
+/// become, whatever is in it, before it writes the value.
 extension OutputSpan<UInt8> {
     @inline(__always)
     mutating func append(_ text: StaticString) {
@@ -40,21 +41,40 @@ extension OutputSpan<UInt8> {
         var index = 0
         while index < count {
             let byte = text[index]
-            if byte == 0xC2, index + 1 < count, text[index + 1] < 0xA0 {
-                // U+0080 to U+009F: control characters of eight bits.
-                append("\\u00")
-                append(hexadecimal: text[index + 1] >> 4)
-                append(hexadecimal: text[index + 1] & 15)
-                index += 2
-            } else if byte == 0xE2, index + 2 < count, text[index + 1] == 0x80, text[index + 2] & 0xFE == 0xA8 {
-                // U+2028 and U+2029: separators of lines and paragraphs.
-                append(text[index + 2] == 0xA8 ? "\\u2028" : "\\u2029")
-                index += 3
-            } else {
+            if byte < 0x80 {
                 append(escaping: byte)
                 index += 1
+            } else {
+                index = append(escapingScalarOf: text, at: index, first: count)
             }
         }
+    }
+
+    /// A character outside of ASCII. Returns where the next one starts.
+    @inline(never)
+    private mutating func append(escapingScalarOf text: Span<UInt8>, at start: Int, first count: Int) -> Int {
+        var end = start + 1
+        while end < count, text[end] & 0xC0 == 0x80 { end += 1 }
+        let length = end - start
+        // The lead byte of a character of n bytes has n ones, then a zero; a continuation has six bits.
+        var value = length < 7 ? UInt32(text[start]) & (0x7F >> UInt32(length)) : 0
+        for index in start + 1..<end { value = value << 6 | UInt32(text[index] & 0x3F) }
+        guard (2...4).contains(length), let scalar = Unicode.Scalar(value) else {
+            // A string is UTF-8, so this is none.
+            append("\u{FFFD}")
+            return end
+        }
+        if scalar.isDeceptive {
+            for unit in UTF16.encode(scalar) ?? UTF16.encodedReplacementCharacter { append(escaped: unit) }
+        } else {
+            append(text.extracting(start..<end))
+        }
+        return end
+    }
+
+    private mutating func append(escaped unit: UInt16) {
+        append("\\u")
+        for shift in [12, 8, 4, 0] as [UInt16] { append(hexadecimal: UInt8(truncatingIfNeeded: unit >> shift) & 15) }
     }
 
     @inline(__always)

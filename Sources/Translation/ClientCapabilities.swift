@@ -3,6 +3,10 @@ import MCP
 
 /// The capabilities of a modern client as `initialize` declares them.
 package enum ClientCapabilities {
+    /// Bytes in which a client may declare its capabilities. They are part of what tells sessions apart, and are kept for as
+    /// long as a session, a list or a listener; the settings of a few extensions take some hundred.
+    package static let maxSize = 16 << 10
+
     private static let none = Array("{}".utf8)
 
     /// For a session that many calls share. Canonical JSON, so that equal capabilities share a session however they were
@@ -51,19 +55,15 @@ package enum ClientCapabilities {
     /// Nil when there are none but tasks.
     private static func extensions(of capabilities: JSONValue, in document: JSONDocument) -> [UInt8]? {
         guard let extensions = document.value("extensions", of: capabilities, .object) else { return nil }
-        let tasks = document.members(of: extensions).filter {
-            document.name(of: $0, equals: MetaKey.tasksExtension)
-        }
-        let count = document.members(of: extensions).reduce(0) { count, _ in count + 1 }
-        guard count > tasks.count else { return nil }
-        var splice = JSONSplice(document)
-        splice.remove(MetaKey.tasksExtension, from: extensions)
-        var kept = [UInt8]()
-        splice.rendered(extensions).append(to: &kept)
-        guard let document = try? JSONDocument(kept, maxDepth: .max) else {
-            preconditionFailure("removing a member broke the text")
-        }
-        return canonical(document.root, in: document)
+        func isTasks(_ member: JSONMember) -> Bool { document.name(of: member, equals: MetaKey.tasksExtension) }
+        guard document.hasMember(of: extensions, where: { !isTasks($0) }) else { return nil }
+        guard document.hasMember(of: extensions, where: isTasks) else { return canonical(extensions, in: document) }
+        var text = SplicedText()
+        text.append(extensions, of: document, without: isTasks)
+        var kept: [UInt8] = []
+        text.append(to: &kept)
+        // An object without one of its members is JSON: there is always a document.
+        return (try? JSONDocument(kept, maxDepth: .max)).map { canonical($0.root, in: $0) }
     }
 
     private static func canonical(_ value: JSONValue, in document: JSONDocument) -> [UInt8] {

@@ -40,7 +40,8 @@ package enum Discover {
     private static func capabilities(of handshake: Handshake, hasPushChannel: Bool) -> SplicedText {
         let document = handshake.document
         guard let capabilities = document.value("capabilities", of: handshake.result) else {
-            preconditionFailure("a handshake without capabilities was accepted")
+            // Handshakes without are not accepted.
+            return SplicedText(Array("{}".utf8))
         }
         var splice = JSONSplice(document)
         splice.remove(from: capabilities) { member in

@@ -1,43 +1,66 @@
 package import JSONText
 
-/// A tool's parameter that clients repeat in a header `Mcp-Param-…`, so that balancers can route by it (2026-07-28,
-/// basic/transports/streamable-http, "Custom Headers from Tool Parameters").
-package struct HeaderParameter: Sendable, Equatable {
-    /// The header's name in lower case.
-    package let header: [UInt8]
-    /// The names that lead from the arguments to the value.
-    package let path: [[UInt8]]
-}
-
-/// The parameters of a server's tools that are repeated in headers.
+/// The parameters of a server's tools that clients repeat in headers `Mcp-Param-…`, so that balancers can route by them
+/// (2026-07-28, basic/transports/streamable-http, "Custom Headers from Tool Parameters").
 package struct HeaderParameters: Sendable {
-    private var tools: [[UInt8]: [HeaderParameter]] = [:]
+    /// Those of one tool.
+    package struct Tool: Sendable {
+        /// The header of each parameter, in lower case.
+        package private(set) var headers: [[UInt8]] = []
+        /// What leads from the arguments to each parameter, in the order of the headers.
+        package private(set) var paths = JSONPaths()
+
+        fileprivate mutating func add(_ parameters: [HeaderParameter]) {
+            for parameter in parameters where headers.count < HeaderParameters.maxCount {
+                headers.append(parameter.header)
+                paths.add(parameter.path)
+            }
+        }
+    }
+
+    /// Parameters of one tool. No request has more field lines.
+    static let maxCount = 100
+
+    private var tools: [[UInt8]: Tool] = [:]
 
     /// Nothing is known of any tool, or no tool has one.
     package init() {}
 
     package var isEmpty: Bool { tools.isEmpty }
 
-    /// Those of the tool with this name.
-    package subscript(tool: [UInt8]) -> [HeaderParameter] { tools[tool] ?? [] }
+    /// Those of the tool with this name; nil where it has none.
+    package subscript(tool: [UInt8]) -> Tool? { tools[tool] }
 
     /// Adds the tools of one page of `tools/list`. Tools whose annotations break the rules have none: Remora hides the
-    /// annotations from clients too.
+    /// annotations from clients too. Of two tools with one name, nobody knows which is called: what either says holds.
     package mutating func add(_ result: JSONValue, in document: JSONDocument) {
         guard let list = document.value("tools", of: result) else { return }
         for tool in document.elements(of: list) {
-            guard let name = document.value("name", of: tool).flatMap({ document.stringBytes($0) }),
-                let schema = document.value("inputSchema", of: tool)
+            guard let schema = document.value("inputSchema", of: tool), tools.count < ToolFacts.maxTools,
+                let name = document.value("name", of: tool).flatMap({ document.stringBytes($0) })
             else { continue }
             let annotations = HeaderAnnotations(of: schema, in: document)
-            if annotations.areValid, !annotations.parameters.isEmpty { tools[name] = annotations.parameters }
+            if annotations.areValid, !annotations.parameters.isEmpty {
+                tools[name, default: Tool()].add(annotations.parameters)
+            }
         }
     }
+}
+
+/// One such parameter.
+struct HeaderParameter: Equatable {
+    /// The header's name in lower case.
+    let header: [UInt8]
+    /// The names that lead from the arguments to the value.
+    let path: [[UInt8]]
 }
 
 /// The `x-mcp-header` annotations in one input schema.
 struct HeaderAnnotations {
     static let name: StaticString = "x-mcp-header"
+
+    private static let maxLevels = 16
+    private static let minBudget = 64 << 10
 
     /// Keywords whose members are named by the tool, each with a schema.
     private static let maps: [StaticString] = [
@@ -47,6 +70,9 @@ struct HeaderAnnotations {
     private static let data: [StaticString] = ["const", "default", "enum", "examples"]
 
     private let document: JSONDocument
+    /// Bytes of schemas that may still be walked over. Each level is a walk over all that is below: so many are enough for
+    /// the deepest schemas that people write, and a server's hostile one costs no more.
+    private var budget: Int
     private(set) var parameters: [HeaderParameter] = []
     /// Every schema that has the annotation, valid or not.
     private(set) var annotated: [JSONValue] = []
@@ -54,19 +80,28 @@ struct HeaderAnnotations {
 
     init(of schema: JSONValue, in document: JSONDocument) {
         self.document = document
+        budget = HeaderAnnotations.maxLevels * schema.count + HeaderAnnotations.minBudget
         visit(schema, at: [])
     }
 
     /// - Parameter path: the chain of `properties` that leads here; nil below any other keyword, where an annotation is
     ///   not allowed.
     private mutating func visit(_ schema: JSONValue, at path: [[UInt8]]?) {
+        budget -= schema.count
+        guard budget >= 0 else {
+            areValid = false
+            return
+        }
+        var isAnnotated = false
         for member in document.members(of: schema) {
             if document.name(of: member, equals: HeaderAnnotations.name) {
-                annotated.append(schema)
+                // Of two, readers choose different ones.
+                if isAnnotated { areValid = false } else { annotated.append(schema) }
+                isAnnotated = true
                 note(member.value, of: schema, at: path)
             } else if document.name(of: member, equals: "properties") {
                 for property in document.members(of: member.value) {
-                    visit(property.value, at: path.map { $0 + [Array(document.name(of: property).utf8)] })
+                    visit(property.value, at: longer(path, by: property))
                 }
             } else if HeaderAnnotations.maps.contains(where: { document.name(of: member, equals: $0) }) {
                 for entry in document.members(of: member.value) { visit(entry.value, at: nil) }
@@ -77,8 +112,17 @@ struct HeaderAnnotations {
         }
     }
 
+    /// Nil also where not every reader reads the name alike.
+    private func longer(_ path: [[UInt8]]?, by property: JSONMember) -> [[UInt8]]? {
+        guard let path, !document.hasUnpairedSurrogate(nameOf: property) else { return nil }
+        return path + [Array(document.name(of: property).utf8)]
+    }
+
     private mutating func note(_ annotation: JSONValue, of schema: JSONValue, at path: [[UInt8]]?) {
-        guard let path, !path.isEmpty, let name = document.stringBytes(annotation), !name.isEmpty,
+        // More are left alone, so that a schema of annotations costs no more than its length.
+        guard areValid else { return }
+        guard let path, !path.isEmpty, parameters.count < HeaderParameters.maxCount,
+            let name = document.stringBytes(annotation), !name.isEmpty,
             name.allSatisfy(HeaderAnnotations.isTokenCharacter), hasPrimitiveType(schema)
         else {
             areValid = false

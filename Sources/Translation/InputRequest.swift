@@ -33,9 +33,8 @@ package struct InputRequest: Equatable, Sendable {
     /// - Parameter declared: what the client of this call can be asked.
     /// - Throws: what to answer the server instead, when the client cannot be asked.
     package init(_ message: Envelope, declared: InputCapabilities) throws(RefusedInput) {
-        guard case .request(let id, let method) = message.kind else {
-            preconditionFailure("only a request can be a question")
-        }
+        // Who listens to questions is told of requests alone.
+        guard case .request(let id, let method) = message.kind else { throw .malformed("no request", id: []) }
         let document = message.document
         let legacyID = Array(document.raw(id))
         guard legacyID.count <= InputRequest.maxID else {

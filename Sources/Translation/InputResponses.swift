@@ -7,16 +7,20 @@ package struct InputResponses: Sendable {
     private static let maxCount = 1000
 
     private let document: JSONDocument
-    private let responses: JSONValue?
+    /// By their keys, looked up once: each may be large, and a call asks for each of its questions.
+    private let responses: [String: JSONValue]
 
     /// Those of a request; none when it has no such member.
     package init(of request: ModernRequest) throws(InputFlaw) {
         document = request.document
-        responses = document.value("inputResponses", of: request.params)
-        guard let responses else { return }
+        guard let responses = document.value("inputResponses", of: request.params) else {
+            self.responses = [:]
+            return
+        }
         let isTooLong = document.members(of: responses).dropFirst(InputResponses.maxCount).contains { _ in true }
         guard responses.kind == .object, !isTooLong, !document.hasDuplicateNames(responses)
         else { throw InputFlaw("it must be an object with an answer for each key, and each key once") }
+        self.responses = InputResponses.byKey(responses, in: document)
     }
 
     /// Answers that were kept, each as JSON that came in a request.
@@ -34,24 +38,30 @@ package struct InputResponses: Sendable {
         } catch {
             throw InputFlaw("it must be JSON")
         }
-        responses = document.root
         guard !document.hasDuplicateNames(document.root) else { throw InputFlaw("each key once") }
+        responses = InputResponses.byKey(document.root, in: document)
+    }
+
+    private static func byKey(_ responses: JSONValue, in document: JSONDocument) -> [String: JSONValue] {
+        var found: [String: JSONValue] = [:]
+        document.forEachMember(of: responses) { member in
+            let name = document.name(of: member)
+            // Of names that differ in bytes and are one to Unicode, the first counts.
+            if found[name] == nil { found[name] = member.value }
+        }
+        return found
     }
 
     /// The answer with this key, as the client spelled it; nil when there is none.
     package func text(_ key: String) -> [UInt8]? {
-        guard let responses else { return nil }
-        return document.members(of: responses).first { document.name(of: $0) == key }
-            .map { Array(document.raw($0.value)) }
+        responses[key].map { Array(document.raw($0)) }
     }
 
     /// The answer with this key as the server of that revision reads it; nil when there is none.
     package func answer(
         _ key: String, to question: InputRequest, in revision: Revision
     ) throws(InputFlaw) -> InputAnswer? {
-        guard let responses,
-            let response = document.members(of: responses).first(where: { document.name(of: $0) == key })?.value
-        else { return nil }
+        guard let response = responses[key] else { return nil }
         do throws(InputFlaw) {
             return try answer(response, to: question, in: revision)
         } catch {

@@ -21,11 +21,14 @@ package struct ListAssembly {
 
     /// - Parameter method: one that lists something.
     package init(of method: Method, with context: ResultContext) {
-        guard let member = method.listedMember else { preconditionFailure("\(method.name) lists nothing") }
         self.method = method
-        self.member = member
+        // No other method has an assembly; a list that nobody gives is empty.
+        member = method.listedMember ?? ""
         self.context = context
     }
+
+    /// In the place of a first page, before there is one.
+    private static let nothing = JSONDocument.emptyObject
 
     /// How many pages the server gave.
     package var partCount: Int { parts.count }
@@ -48,7 +51,7 @@ package struct ListAssembly {
     private func translated(
         _ result: JSONValue, in document: JSONDocument
     ) throws(TranslationError) -> JSONDocument {
-        var spliced = SplicedText(capacity: result.range.count + 256)
+        var spliced = SplicedText(capacity: result.count + 256)
         try ResultTranslation.append(result, in: document, of: method, with: context, to: &spliced)
         var text: [UInt8] = []
         spliced.append(to: &text)
@@ -62,8 +65,7 @@ package struct ListAssembly {
 
     /// The first page of the server as it is, for a list that is not put together.
     package var firstPart: ListPage {
-        guard let first = parts.first else { preconditionFailure("a list without a page") }
-        return ListPage(first, start: 0)
+        ListPage(parts.first ?? ListAssembly.nothing, start: 0)
     }
 
     /// The whole list, in as few pages as there can be.
@@ -110,15 +112,13 @@ package struct ListAssembly {
     }
 
     private func page(_ items: [UInt8], start: Int) -> ListPage {
-        let template = parts[0]
+        let template = parts.first ?? ListAssembly.nothing
         var splice = JSONSplice(template)
         splice.set(member, to: [UInt8(ascii: "[")] + items + [UInt8(ascii: "]")], in: template.root, at: .start)
         splice.remove("nextCursor", from: template.root)
         var text: [UInt8] = []
         splice.rendered(template.root).append(to: &text)
-        guard let document = try? JSONDocument(text, maxDepth: .max, recording: 1) else {
-            preconditionFailure("a list put together of JSON is none")
-        }
-        return ListPage(document, start: start)
+        // What is put together of JSON is JSON, and shorter than a text may be.
+        return ListPage((try? JSONDocument(text, maxDepth: .max, recording: 1)) ?? template, start: start)
     }
 }

@@ -6,14 +6,19 @@ package enum MultiRoundTrip {
     /// A whole response to `request`: an `InputRequiredResult`, which has no cache fields.
     ///
     /// - Parameters:
-    ///   - questions: at least one. Clients of some SDKs hand a result without questions to their caller.
+    ///   - questions: at least one; without, it is an error.
     ///   - requestState: ASCII that needs no escaping.
     ///   - serverInfo: of the handshake, as the server spelled it.
     package static func inputRequired(
         _ questions: [(key: String, request: InputRequest)], requestState: [UInt8], serverInfo: [UInt8],
         answering request: ModernRequest
     ) -> [UInt8] {
-        precondition(!questions.isEmpty, "an InputRequiredResult that asks nothing")
+        guard !questions.isEmpty else {
+            // Only a mistake of Remora's own gets here. Clients of some SDKs would hand such a result to their caller.
+            return ServerRequest.error(
+                id: Array(request.rawID), code: ErrorCode.internalError,
+                message: "Remora asks without a question: please report this. Send the request again.")
+        }
         var text = ResponseText.resultHead(id: request.rawID)
         text.append(#"{"resultType":"input_required","inputRequests":{"#)
         for (index, question) in questions.enumerated() {

@@ -23,7 +23,7 @@ package enum RequestTranslation {
     /// The request with its own id and without what only 2026-07-28 knows. Everything else stays as it was spelled.
     package static func legacy(_ request: ModernRequest, in context: RequestContext) -> SplicedText {
         let document = request.document
-        var text = SplicedText(capacity: request.params.range.count + 96)
+        var text = SplicedText(capacity: request.params.count + 96)
         text.append(#"{"jsonrpc":"2.0","id":"#)
         text.appendJSON(context.id)
         text.append(#","method":""#)

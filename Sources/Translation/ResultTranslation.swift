@@ -30,7 +30,7 @@ package enum ResultTranslation {
     package static func modern(
         _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
     ) throws(TranslationError) -> SplicedText {
-        var text = SplicedText(capacity: result.range.count + context.serverInfo.meta.count + 160)
+        var text = SplicedText(capacity: result.count + context.serverInfo.meta.count + 160)
         text.append(#"{"jsonrpc":"2.0","id":"#)
         text.append(request.id, of: request.document)
         text.append(#","result":"#)

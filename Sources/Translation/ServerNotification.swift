@@ -55,7 +55,9 @@ package enum ServerNotification: Sendable, Equatable {
 
     private static func resourceUpdated(_ message: Envelope) -> ServerNotification {
         guard let uri = message.params.flatMap({ message.document.value("uri", of: $0) }),
-            let bytes = message.document.stringBytes(uri)
+            // Nobody can listen to a longer one, and it would be kept for every slow listener.
+            uri.count <= 6 * SubscriptionFilter.maxURI, let bytes = message.document.stringBytes(uri),
+            bytes.count <= SubscriptionFilter.maxURI
         else { return .malformed }
         return .resourceUpdated(bytes)
     }

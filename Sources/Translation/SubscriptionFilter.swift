@@ -32,6 +32,11 @@ package struct SubscriptionFilter: Sendable, Equatable {
         resources = try SubscriptionFilter.resources(of: filter, in: document, max: maxResources)
     }
 
+    /// Bytes of a URI. What a server says of a longer one is dropped, too.
+    static let maxURI = 8192
+    /// Bytes of all URIs of one filter: they are kept for as long as its client listens.
+    private static let maxSize = 256 << 10
+
     private static func flag(
         _ name: StaticString, of filter: JSONValue, in document: JSONDocument
     ) throws(Flaw) -> Bool {
@@ -49,13 +54,23 @@ package struct SubscriptionFilter: Sendable, Equatable {
         }
         var resources: [[UInt8]] = []
         var seen: Set<[UInt8]> = []
+        var size = 0
         for element in document.elements(of: value) {
             guard let uri = document.stringBytes(element), !uri.isEmpty else {
                 throw Flaw(advice: "\"resourceSubscriptions\" must hold URIs as strings.")
             }
+            guard uri.count <= maxURI else {
+                throw Flaw(advice: "\"resourceSubscriptions\" has a URI of more than \(maxURI) bytes.")
+            }
             guard seen.insert(uri).inserted else { continue }
             guard resources.count < max else {
                 throw Flaw(advice: "\"resourceSubscriptions\" has more than \(max) URIs. Listen to fewer at once.")
+            }
+            size += uri.count
+            guard size <= maxSize else {
+                throw Flaw(
+                    advice: "\"resourceSubscriptions\" has more than \(maxSize) bytes of URIs. Listen to fewer at once."
+                )
             }
             resources.append(uri)
         }

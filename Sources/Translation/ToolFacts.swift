@@ -7,6 +7,11 @@ package struct ToolFacts: Sendable {
     /// Whether a call may be sent again, by the bytes of the tool's name.
     private var repeatable: [[UInt8]: Bool] = [:]
 
+    /// Tools of which something is kept for each session, and bytes of a name as it is spelled. Of what is beyond, nothing is
+    /// known: such a call is not repeated.
+    static let maxTools = 10_000
+    static let maxName = 1024
+
     /// Nothing is known of any tool.
     package init() {}
 
@@ -15,7 +20,9 @@ package struct ToolFacts: Sendable {
         headerParameters.add(result, in: document)
         guard let list = document.value("tools", of: result) else { return }
         for tool in document.elements(of: list) {
-            guard let name = document.value("name", of: tool).flatMap({ document.stringBytes($0) }) else { continue }
+            guard let name = document.value("name", of: tool), name.count <= ToolFacts.maxName,
+                repeatable.count < ToolFacts.maxTools, let name = document.stringBytes(name)
+            else { continue }
             // Of two tools with one name, nobody knows which is called: both have to allow it.
             repeatable[name] = repeatable[name] != false && ToolFacts.mayBeRepeated(tool, in: document)
         }

@@ -28,7 +28,28 @@ public func fuzzOne(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var twice: [UInt8] = []
     again.canonical(of: again.root, into: &twice)
     precondition(canonical == twice, "canonical is not stable")
+    join(document, again, head: canonical)
     return 0
+}
+
+/// Puts parts of two documents behind one another, with a head that is as long as a part that is not copied, and compares
+/// with copies. What belongs to one document is nothing to the other.
+private func join(_ first: JSONDocument, _ second: JSONDocument, head: [UInt8]) {
+    var expected: [UInt8] = []
+    while expected.count <= SplicedText.maxCopied { expected += head.isEmpty ? [0] : head }
+    var text = SplicedText(expected)
+    for document in [first, second, first] {
+        text.append(document.root, of: document) { _ in false }
+        JSONSplice(document).render(document.root, to: &text)
+        text.append(document.root, of: document)
+        for _ in 0..<3 { expected += document.raw(document.root) }
+        text.prepend(head)
+        expected = head + expected
+    }
+    var out: [UInt8] = []
+    text.append(to: &out)
+    precondition(out == expected && text.slices.reduce(into: []) { $0 += $1 } == expected, "parts are mixed up")
+    precondition(second.raw(first.root).elementsEqual("null".utf8), "a value is of another document")
 }
 
 /// Reads all that can be read of a value and of what is inside of it.
@@ -39,7 +60,8 @@ private func walk(
     _ = document.boolean(value)
     if let bytes = document.stringBytes(value) {
         length += bytes.count
-        precondition(document.string(value, equals: bytes))
+        let isText = document.string(value, equals: bytes)
+        precondition(isText || String(decoding: bytes, as: UTF8.self).unicodeScalars.contains("\u{FFFD}"))
         var literal: [UInt8] = []
         literal.appendJSON(utf8: bytes[...])
         guard let again = try? JSONDocument(literal) else { preconditionFailure("a literal is not JSON") }
@@ -59,6 +81,9 @@ private func walk(
     }
     precondition(document.hasDuplicateNames(value) == (names.count < count))
     guard value.kind == .object else { return }
+    var paths = JSONPaths()
+    for name in names { paths.add([name]) }
+    for found in document.find(paths, in: value) { precondition(found != .nothing, "a name was not found") }
     let found = document.value("a", of: value)
     precondition((found != nil) == names.contains(Array("a".utf8)))
 

@@ -106,6 +106,67 @@ import Testing
             $0.nameHeader = "é"
             $0.params = #""name":"é","#
         },
+        Row("half a pair in the name", #"400 -32020 "c-1""#) {
+            $0.nameHeader = "=?base64?77+9?="
+            $0.params = #""name":"\ud800","#
+        },
+        Row("half a pair among others in the name", #"400 -32020 "c-1""#) {
+            $0.nameHeader = "=?base64?Ye+/vWI=?="
+            $0.params = #""name":"a\udc00b","#
+        },
+        Row("half a pair in the header", #"400 -32020 "c-1""#) {
+            $0.nameHeader = "=?base64?7aCA?="
+            $0.params = #""name":"\ud800","#
+        },
+        Row("half a pair in the method", #"400 -32020 "c-1""#) {
+            $0.method = #"x\ud800"#
+            $0.methodHeader = "x\u{FFFD}"
+        },
+        Row("half a pair in the version", #"400 -32020 "c-1""#) {
+            $0.version = #""2026-07-28\ud800""#
+            $0.versionHeader = "2026-07-28\u{FFFD}"
+        },
+        Row("a name of U+FFFD", "request") {
+            $0.nameHeader = "=?base64?77+9?="
+            $0.params = #""name":"\ufffd","#
+        },
+        Row("a name that looks encoded", #"400 -32020 "c-1""#) {
+            $0.nameHeader = "=?base64?YWRk?="
+            $0.params = #""name":"=?base64?YWRk?=","#
+        },
+        Row("a name that looks encoded, encoded", "request") {
+            $0.nameHeader = "=?base64?PT9iYXNlNjQ/WVdSaz89?="
+            $0.params = #""name":"=?base64?YWRk?=","#
+        },
+        Row("base64 of another name", #"400 -32020 "c-1""#) { $0.nameHeader = "=?base64?YWRl?=" },
+        Row("base64 without padding", #"400 -32020 "c-1""#) {
+            $0.nameHeader = "=?base64?YQ?="
+            $0.params = #""name":"a","#
+        },
+        Row("an escaped name of the name", "request") { $0.params = #""n\u0061me":"add","arguments":{},"# },
+        Row("a name twice in other letters", #"400 -32600 "c-1""#) { $0.params = #""name":"add","nam\u0065":"rm","# },
+        Row("_meta twice", #"400 -32600 "c-1""#) { $0.params = #""name":"add","_m\u0065ta":{},"# },
+        Row("a key of _meta twice", #"400 -32600 "c-1""#) {
+            $0.capabilities = #"{},"io.modelcontextprotocol\/clientCapabilities":{}"#
+        },
+        Row("capabilities of 16 KiB", "request") {
+            $0.capabilities = #"{"x":"\#(String(repeating: "x", count: 16376))"}"#
+        },
+        Row("capabilities of more", #"400 -32602 "c-1""#) {
+            $0.capabilities = #"{"x":"\#(String(repeating: "x", count: 16377))"}"#
+        },
+        Row("members without end in params", #"400 -32600 "c-1""#) {
+            $0.params += (0..<2000).map { #""m\#($0)":0,"# }.joined()
+        },
+        Row("members without end in the message", #"400 -32600 "c-1""#) {
+            $0.moreMembers = (0..<2000).map { #","m\#($0)":0"# }.joined()
+        },
+        Row("keys without end in _meta", #"400 -32600 "c-1""#) {
+            $0.capabilities = "{}" + (0..<11_000).map { #","m\#($0)":0"# }.joined()
+        },
+        Row("arguments without end", "request") {
+            $0.params = #""name":"add","arguments":{\#((0..<5000).map { #""m\#($0)":0"# }.joined(separator: ","))},"#
+        },
         Row("name header badly encoded", #"400 -32020 "c-1""#) { $0.nameHeader = "=?base64?YWRk=?=" },
         Row("name header without a name", #"400 -32020 "c-1""#) { $0.params = "" },
         Row("name header, name no string", #"400 -32020 "c-1""#) { $0.params = #""name":7,"# },

@@ -41,6 +41,61 @@ import Testing
         book.add(1, to: filter(listenedTo))
         #expect(book.listeners(to: .resourceUpdated(uri(updated))).isEmpty != isBelow)
     }
+
+    /// Who hears of an update by the rule alone: the URI itself, and what ends at one of its slashes, before or behind it.
+    private func listeners(to updated: [UInt8], among listening: [Int: [[UInt8]]]) -> Set<Int> {
+        let slash = UInt8(ascii: "/")
+        return Set(
+            listening.filter { _, uris in
+                uris.contains { uri in
+                    uri == updated
+                        || updated.count > uri.count && updated.starts(with: uri) && !uri.isEmpty
+                            && (updated[uri.count] == slash || uri.last == slash)
+                }
+            }.keys)
+    }
+
+    @Test func randomURIsAreFoundAsTheRuleSays() {
+        var random = SystemRandomNumberGenerator()
+        func some() -> [UInt8] {
+            (0..<Int.random(in: 1...7, using: &random)).map { _ in Array("a/b".utf8).randomElement(using: &random) ?? 0
+            }
+        }
+        for _ in 0..<300 {
+            var book = SubscriptionBook()
+            var listening: [Int: [[UInt8]]] = [:]
+            for id in 0..<Int.random(in: 0...12, using: &random) {
+                var filter = SubscriptionFilter()
+                filter.resources = Array(Set((0..<Int.random(in: 1...6, using: &random)).map { _ in some() }))
+                book.add(id, to: filter)
+                listening[id] = filter.resources
+            }
+            for id in listening.keys where Bool.random(using: &random) {
+                if let uri = listening[id]?.popLast() { book.remove(id, from: uri) }
+            }
+            for _ in 0..<30 {
+                let updated = some()
+                #expect(book.listeners(to: .resourceUpdated(updated)) == listeners(to: updated, among: listening))
+            }
+            for (id, uris) in listening {
+                var filter = SubscriptionFilter()
+                filter.resources = uris
+                book.remove(id, from: filter)
+            }
+            #expect(book.isEmpty && book.cues.isEmpty)
+        }
+    }
+
+    /// What many slashes cost grows as the URI does, and not as its square.
+    @Test func manySlashesTakeNoTimeToSpeakOf() {
+        var book = SubscriptionBook()
+        book.add(1, to: filter("a:/", "b:/", String(repeating: "/", count: 8192)))
+        func time(_ size: Int) -> Duration {
+            let cue = Cue.resourceUpdated([UInt8](repeating: UInt8(ascii: "/"), count: size))
+            return (0..<5).map { _ in ContinuousClock().measure { _ = book.listeners(to: cue) } }.min() ?? .zero
+        }
+        #expect(time(8000) < time(500) * 100)
+    }
 }
 
 @Suite struct CueWindowTests {

@@ -101,8 +101,10 @@ import Testing
             let member = try #require(document.members(of: document.root).first { _ in true })
             #expect(document.name(of: member, equals: name) == equal)
             #expect((document.member(name, of: document.root) == member) == equal)
-            #expect(document.string(member.value, equals: name) == equal)
-            #expect(document.string(member.value, equals: Array("\(name)".utf8)) == equal)
+            // A string with half a pair is no text, whatever it is shown as.
+            let isText = spelling != #"\ud83d"#
+            #expect(document.string(member.value, equals: name) == (equal && isText))
+            #expect(document.string(member.value, equals: Array("\(name)".utf8)) == (equal && isText))
         }
     }
 
@@ -129,17 +131,39 @@ import Testing
         }
     }
 
-    @Test(arguments: [15, 16, 17, 1022, 1023, 1024, 1025, 100_000])
+    @Test(arguments: [15, 16, 17, 1022, 1023, 1024, 1025, 10_000, 10_001, 100_000])
     func manyMembers(count: Int) throws {
         let members = (0..<count).map { #""name \#($0)":{"value":\#($0)}"# }.joined(separator: ",")
         let document = try JSONDocument(text: #"{"first":{"x":1},"all":{\#(members)},"last":[{}]}"#)
         let all = try #require(document.value("all", of: document.root))
         #expect(document.members(of: document.root).count { _ in true } == 3)
         #expect(document.members(of: all).count { _ in true } == count)
-        #expect(!document.hasDuplicateNames(all))
+        #expect(document.hasDuplicateNames(all) == (count > JSONDocument.maxNames))
         #expect(document.value("last", of: document.root).map { document.text($0) } == "[{}]")
         let again = try JSONDocument(text: #"{\#(members),"n\u0061me 3":0}"#)
         #expect(again.hasDuplicateNames(again.root))
+    }
+
+    /// However much is inside, the message and its params are looked up without a look at the text.
+    @Test(arguments: [1, 700, 703, 704, 705, 860, 1023, 1024, 5000])
+    func theOuterLevelsAreRecordedWhateverIsInside(count: Int) throws {
+        let members = (0..<count).map { #""\#($0)":0"# }.joined(separator: ",")
+        let document = try JSONDocument(
+            text: #"{"params":{"a":{\#(members)},"b":{\#(members)},"c":1},"id":1}"#)
+        let params = try #require(document.value("params", of: document.root))
+        #expect(document.isQuick(document.root) && document.isQuick(params))
+        #expect(document.value("c", of: params) != nil && document.value("id", of: document.root) != nil)
+    }
+
+    @Test(arguments: [
+        (#""\ud800""#, "\u{FFFD}", false), (#""\ufffd""#, "\u{FFFD}", true), ("\"\u{FFFD}\"", "\u{FFFD}", true),
+        (#""a\udc00b""#, "a\u{FFFD}b", false), (#""\ud800\ud800\udc00""#, "\u{FFFD}\u{10000}", false),
+        (#""\ud800\udc00""#, "\u{10000}", true), (#""\\ud800""#, #"\ud800"#, true),
+    ])
+    func halfAPairIsNoText(literal: String, text: String, isEqual: Bool) throws {
+        let document = try JSONDocument(text: literal)
+        #expect(document.string(document.root) == text)
+        #expect(document.string(document.root, equals: Array(text.utf8)) == isEqual)
     }
 
     @Test func theOutlineDoesNotGrowWithoutLimit() throws {

@@ -49,6 +49,39 @@ import Testing
         #expect(written { document.canonical(of: document.root, into: &$0) } == expected)
     }
 
+    /// In the most naive way.
+    private func canonical(_ tree: Tree) throws -> String {
+        switch tree {
+        case .leaf(let spelling):
+            let document = try JSONDocument(text: spelling)
+            return document.string(document.root).map { text in written { $0.appendJSON(text) } } ?? spelling
+        case .array(let elements):
+            return try "[" + elements.map { try canonical($0) }.joined(separator: ",") + "]"
+        case .object(let members):
+            let sorted = members.enumerated().sorted { left, right in
+                left.element.name.utf8.elementsEqual(right.element.name.utf8)
+                    ? left.offset < right.offset
+                    : left.element.name.utf8.lexicographicallyPrecedes(right.element.name.utf8)
+            }
+            let inside = try sorted.map { _, member in
+                try written { $0.appendJSON(member.name) } + ":" + canonical(member.value)
+            }
+            return "{" + inside.joined(separator: ",") + "}"
+        }
+    }
+
+    @Test func randomDocumentsHaveTheCanonicalTextOfTheirTree() throws {
+        var random = Seeded(23)
+        for _ in 0..<1500 {
+            let tree = Tree.random(depth: 6, using: &random)
+            let document = try JSONDocument(text: tree.text(&random))
+            #expect(try written { document.canonical(of: document.root, into: &$0) } == canonical(tree))
+            var behind = Array("before".utf8)
+            document.canonical(of: document.root, into: &behind)
+            #expect(try String(decoding: behind, as: UTF8.self) == "before" + canonical(tree))
+        }
+    }
+
     @Test func canonicalTextDoesNotDependOnSpellingAndStaysAsItIs() throws {
         var random = Seeded(4)
         for _ in 0..<1000 {

@@ -47,7 +47,13 @@ import Testing
 
     /// Everything at which a reader of logs may break a line, or a terminal act.
     private static let breaks: [Unicode.Scalar] =
-        (0..<0x20).map { Unicode.Scalar($0) } + ["\u{7F}", "\u{85}", "\u{9B}", "\u{2028}", "\u{2029}"]
+        (0..<0x20).map { Unicode.Scalar($0) } + [
+            "\u{7F}", "\u{80}", "\u{85}", "\u{9B}", "\u{9F}", "\u{2028}", "\u{2029}",
+        ]
+        // Directions, and what is not seen.
+        + ["\u{AD}", "\u{61C}", "\u{180E}", "\u{200B}", "\u{200C}", "\u{200D}", "\u{200E}", "\u{200F}", "\u{202A}"]
+        + ["\u{202B}", "\u{202C}", "\u{202D}", "\u{202E}", "\u{2060}", "\u{2066}", "\u{2067}", "\u{2068}", "\u{2069}"]
+        + ["\u{206F}", "\u{FEFF}", "\u{FFF9}", "\u{FFFB}"]
 
     @Test(arguments: breaks, [LogLine.Format.json, .text])
     func nothingThatAClientSendsBreaksTheLine(scalar: Unicode.Scalar, format: LogLine.Format) {
@@ -59,7 +65,31 @@ import Testing
         #expect(text.contains(#""a\u\#(digits)b\"c\\d""#))
     }
 
-    @Test(arguments: ["é", "日本", "😀", "a\u{301}", "\u{FFFD}"])
+    @Test(arguments: [LogLine.Format.json, .text])
+    func tagsBecomeTwoEscapes(format: LogLine.Format) throws {
+        let text = line(format) { $0.field("name", "a\u{E0041}b" as String) }
+        #expect(text.contains(#""a\udb40\udc41b""#))
+        guard format == .json else { return }
+        let document = try JSONDocument(Array(text.utf8))
+        #expect(document.value("name", of: document.root).flatMap { document.string($0) } == "a\u{E0041}b")
+    }
+
+    @Test func everyCharacterIsWrittenOrEscaped() throws {
+        for value in UInt32(0)...0x10FFFF where value < 0x3000 || value % 61 == 0 || value > 0xFE00 && value < 0x10100 {
+            guard let scalar = Unicode.Scalar(value) else { continue }
+            let text = line(.json) { $0.field("name", "\(scalar)" as String) }
+            let document = try JSONDocument(Array(text.utf8))
+            #expect(document.value("name", of: document.root).flatMap { document.string($0) } == "\(scalar)")
+            #expect(text.unicodeScalars.dropLast().contains { $0.isDeceptive } == false)
+        }
+    }
+
+    @Test func wordsForAPersonShowWhatDeceives() {
+        #expect("a\u{202E}b\n\u{1B}[31m\u{E0041}".visible(keeping: ["\n"]) == "a\\u202eb\n\\u001b[31m\\udb40\\udc41")
+        #expect("é\n\t".visible(keeping: ["\n", "\t"]) == "é\n\t")
+    }
+
+    @Test(arguments: ["é", "日本", "😀", "a\u{301}", "\u{FFFD}", "שלום", "مرحبا", "❤\u{FE0F}"])
     func otherTextStaysReadable(text: String) {
         #expect(line(.text) { $0.field("name", text) }.hasSuffix("name=\"\(text)\"\n"))
     }

@@ -170,8 +170,9 @@ import Testing
             [#"{"tools":[\#(tool("a", "One"))],"nextCursor":"2"}"#, #"{"tools":[\#(tool("b", "Two"))]}"#],
             of: .listTools)
         let known = list.assembly.tools.headerParameters
-        #expect(known[[0x61]].map(\.header) == [Array("mcp-param-one".utf8)])
-        #expect(known[[0x62]].map(\.header) == [Array("mcp-param-two".utf8)])
+        #expect(known[[0x61]]?.headers == [Array("mcp-param-one".utf8)])
+        #expect(known[[0x62]]?.headers == [Array("mcp-param-two".utf8)])
+        #expect(known[[0x63]] == nil)
     }
 
     @Test func theServerIsAskedByItsOwnCursor() throws {

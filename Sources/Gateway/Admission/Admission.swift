@@ -124,8 +124,12 @@ struct AdmissionRules {
         guard let params = envelope.params, let meta, let version else {
             throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
         }
-        guard meta.clientCapabilities?.kind == .object else {
+        guard let capabilities = meta.clientCapabilities, capabilities.kind == .object else {
             throw .malformed("params._meta needs \"\(MetaKey.clientCapabilities)\" as an object on every request.")
+        }
+        guard capabilities.count <= ClientCapabilities.maxSize else {
+            throw .malformed(
+                "\"\(MetaKey.clientCapabilities)\" has more than \(ClientCapabilities.maxSize) bytes. Declare less.")
         }
         guard document.string(version, equals: Revision.modern.name) else {
             throw .unsupportedVersion(document.string(version) ?? "")

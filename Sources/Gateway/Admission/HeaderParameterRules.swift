@@ -3,53 +3,63 @@ import JSONText
 import Translation
 
 /// Arguments that are repeated in headers must be the same there (2026-07-28, basic/transports/streamable-http, "Server
-/// Behavior for Custom Headers").
+/// Behavior for Custom Headers"): whoever routes by the header and whoever acts on the argument must see one value.
 enum HeaderParameterRules {
     static func check(
-        _ request: ModernRequest, _ fields: HTTPFields, _ parameters: [HeaderParameter]
+        _ request: ModernRequest, _ fields: HTTPFields, _ parameters: HeaderParameters.Tool
     ) throws(Refusal) {
-        for parameter in parameters {
-            let name = String(decoding: parameter.header, as: UTF8.self)
-            let header = fields.first(named: parameter.header)
-            guard let value = value(at: parameter.path, in: request), value.kind != .null else {
-                if header == nil { continue }
-                throw .headerMismatch("\(name) is sent, but the arguments have no such value.")
-            }
-            guard let header else {
-                throw .headerMismatch("\(name) is missing. List the tools again, and send what inputSchema asks for.")
-            }
-            guard let text = HeaderRules.decode(header.bytes), equal(text, value, in: request.document) else {
-                throw .headerMismatch("\(name) differs from the arguments. Send what the body says.")
-            }
-        }
-    }
-
-    private static func value(at path: [[UInt8]], in request: ModernRequest) -> JSONValue? {
         let document = request.document
-        var value = document.value("arguments", of: request.params)
-        for name in path {
-            value = value.flatMap { object in
-                document.members(of: object).first { Array(document.name(of: $0).utf8) == name }?.value
-            }
+        // One walk over the arguments for all headers.
+        let arguments =
+            document.value("arguments", of: request.params).map { document.find(parameters.paths, in: $0) }
+            ?? Array(repeating: .nothing, count: parameters.headers.count)
+        for (name, argument) in zip(parameters.headers, arguments) {
+            guard let flaw = flaw(of: fields.single(named: name), repeating: argument, in: document) else { continue }
+            throw .headerMismatch("\(String(decoding: name, as: UTF8.self)) \(flaw)")
         }
-        return value
     }
 
-    private static func equal(_ text: ArraySlice<UInt8>, _ value: JSONValue, in document: JSONDocument) -> Bool {
+    /// What is wrong with a header, to be said after its name; nil when it says what the argument says.
+    private static func flaw(
+        of header: HTTPFields.Single, repeating argument: JSONPaths.Found, in document: JSONDocument
+    ) -> String? {
+        switch (header, argument) {
+        case (_, .ambiguous):
+            return
+                "repeats an argument that is there more than once, or has a name that is no Unicode text. Send it once."
+        case (.missing, .nothing):
+            return nil
+        case (.missing, .value(let value)):
+            return value.kind == .null
+                ? nil : "is missing. List the tools again, and send what inputSchema asks for."
+        case (.value, .nothing), (.repeated, .nothing):
+            return "is sent, but the arguments have no such value."
+        case (.repeated, .value):
+            return "is sent more than once."
+        case (.value(let header), .value(let value)):
+            return flaw(of: header, repeating: value, in: document)
+        }
+    }
+
+    private static func flaw(
+        of header: HTTPFieldValue, repeating value: JSONValue, in document: JSONDocument
+    ) -> String? {
+        let differs = "differs from the arguments. Send what the body says."
+        let text = HeaderRules.decode(header.bytes)
         switch value.kind {
-        case .string: document.string(value, equals: text.span)
-        case .number: integer(text) == integer(document.raw(value))
-        case .boolean: text == document.raw(value)
-        // Not what the schema says: the server will tell.
-        case .object, .array, .null: true
+        case .null:
+            return "is sent, but the arguments have no such value."
+        case .object, .array:
+            return "cannot repeat a list or an object. Send the argument that inputSchema asks for."
+        case .string:
+            return text.map { document.string(value, equals: $0.span) } == true ? nil : differs
+        case .boolean:
+            return text == document.raw(value) ? nil : differs
+        case .number:
+            guard let said = text.flatMap(DecimalNumber.init), let meant = DecimalNumber(document.raw(value)) else {
+                return "and the argument must be the same number, of less than 10^308. Send what the body says."
+            }
+            return said == meant ? nil : differs
         }
-    }
-
-    /// The digits of a number without the fraction `.0`, which is how `42.0` and `42` come to be equal.
-    private static func integer(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        guard let point = text.firstIndex(of: UInt8(ascii: ".")), point > text.startIndex,
-            text[(point + 1)...].allSatisfy({ $0 == UInt8(ascii: "0") })
-        else { return text }
-        return text[..<point]
     }
 }

@@ -17,6 +17,10 @@ enum ParameterRules {
         {
             throw .invalidParams("progressToken must be a string or an integer.")
         }
+        // It is kept with the call, and each notification of progress repeats it.
+        if let token = request.metadata.progressToken, token.count > maxToken {
+            throw .invalidParams("progressToken must have at most \(maxToken) bytes. Send a shorter one.")
+        }
         switch request.method {
         case .callTool, .getPrompt:
             try require("name", .string, in: request)
@@ -32,6 +36,9 @@ enum ParameterRules {
             break
         }
     }
+
+    /// Bytes of a progress token. It is most often a number or a key.
+    private static let maxToken = 1024
 
     private static func require(
         _ name: StaticString, _ kind: JSONKind, in request: ModernRequest

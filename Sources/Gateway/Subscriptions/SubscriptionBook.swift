@@ -5,26 +5,46 @@ struct SubscriptionBook {
     /// A listener's number.
     typealias ID = Int
 
-    /// URIs longer than this have no sub-resources here: each `/` of one is a look-up.
-    private static let maxNested = 8192
-
     private var tools: Set<ID> = []
     private var prompts: Set<ID> = []
     private var resources: Set<ID> = []
     private var byURI: [[UInt8]: Set<ID>] = [:]
+    /// The keys of ``byURI`` in the order of their bytes: those that begin like an updated one are found in one walk over
+    /// it.
+    private var sorted: [[UInt8]] = []
 
     /// The listener hears of these from now on, beside what it hears of already.
     mutating func add(_ id: ID, to filter: SubscriptionFilter) {
         if filter.toolsListChanged { tools.insert(id) }
         if filter.promptsListChanged { prompts.insert(id) }
         if filter.resourcesListChanged { resources.insert(id) }
+        let new = filter.resources.filter { byURI[$0] == nil }
         for uri in filter.resources { byURI[uri, default: []].insert(id) }
+        insert(new.sorted { $0.lexicographicallyPrecedes($1) })
+    }
+
+    /// Merges URIs, in their order, into the others.
+    private mutating func insert(_ new: [[UInt8]]) {
+        guard !new.isEmpty else { return }
+        var merged: [[UInt8]] = []
+        merged.reserveCapacity(sorted.count + new.count)
+        var left = sorted[...]
+        for uri in new where uri != merged.last {
+            let before = left.prefix { $0.lexicographicallyPrecedes(uri) }
+            merged += before
+            left = left.dropFirst(before.count)
+            merged.append(uri)
+        }
+        sorted = merged + left
     }
 
     /// The listener hears of this resource no more.
     mutating func remove(_ id: ID, from uri: [UInt8]) {
         byURI[uri]?.remove(id)
-        if byURI[uri]?.isEmpty == true { byURI[uri] = nil }
+        guard byURI[uri]?.isEmpty == true else { return }
+        byURI[uri] = nil
+        let index = sorted.partition(at: uri)
+        if index < sorted.count, sorted[index] == uri { sorted.remove(at: index) }
     }
 
     /// The listener hears of nothing any more.
@@ -49,11 +69,15 @@ struct SubscriptionBook {
     }
 
     private func listeners(at uri: [UInt8]) -> Set<ID> {
+        let slash = UInt8(ascii: "/")
         var found = byURI[uri] ?? []
-        guard !byURI.isEmpty, uri.count <= SubscriptionBook.maxNested else { return found }
-        for index in uri.indices where uri[index] == UInt8(ascii: "/") {
-            if let outer = byURI[Array(uri[..<index])] { found.formUnion(outer) }
-            if index + 1 < uri.count, let outer = byURI[Array(uri[...index])] { found.formUnion(outer) }
+        /// Those that have the bytes up to `index` in common with `uri`; one that has no more comes first.
+        var alike = sorted.indices
+        for index in uri.indices {
+            guard let first = alike.first else { break }
+            let endsHere = uri[index] == slash || index > 0 && uri[index - 1] == slash
+            if sorted[first].count == index, endsHere, let outer = byURI[sorted[first]] { found.formUnion(outer) }
+            alike = sorted.narrowed(alike, to: uri[index], at: index)
         }
         return found
     }
@@ -68,5 +92,32 @@ struct SubscriptionBook {
         if !prompts.isEmpty { cues.append(.promptsListChanged) }
         if !resources.isEmpty { cues.append(.resourcesListChanged) }
         return cues + byURI.keys.map { .resourceUpdated($0) }
+    }
+}
+
+extension [[UInt8]] {
+    /// Where the URI is in a sorted list, or would be.
+    fileprivate func partition(at uri: [UInt8]) -> Int {
+        partition(indices) { $0.lexicographicallyPrecedes(uri) }
+    }
+
+    /// Of a part of a sorted list that is alike up to `index`, the part that has this byte there.
+    fileprivate func narrowed(_ range: Range<Int>, to byte: UInt8, at index: Int) -> Range<Int> {
+        // Most often one is left.
+        if range.count == 1, let only = range.first, self[only].count > index, self[only][index] == byte {
+            return range
+        }
+        let start = partition(range) { $0.count <= index || $0[index] < byte }
+        return start..<partition(start..<range.upperBound) { $0.count <= index || $0[index] <= byte }
+    }
+
+    /// The first in a part of the list for which the predicate is false, which is true for those before.
+    private func partition(_ range: Range<Int>, by isBefore: ([UInt8]) -> Bool) -> Int {
+        var (low, high) = (range.lowerBound, range.upperBound)
+        while low < high {
+            let middle = (low + high) / 2
+            if isBefore(self[middle]) { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }

@@ -7,6 +7,8 @@ import Translation
 final class Subscriptions {
     /// URIs that one request may name. Each is a round trip to the server when the first listener comes.
     private static let maxResources = 1000
+    /// Bytes of the id of a request to listen: it is kept as long as its client listens, and each message repeats it.
+    private static let maxID = 1024
 
     private let sessions: SessionPool
     private var channels: [SessionKey: SubscriptionChannel] = [:]
@@ -41,6 +43,10 @@ final class Subscriptions {
 
     /// Begins to serve `subscriptions/listen`.
     func begin(_ request: ModernRequest, from caller: Caller, _ subscription: Subscription) async -> Beginning {
+        guard request.rawID.count <= Subscriptions.maxID else {
+            return .refused(
+                .invalidParams("The id of subscriptions/listen must have at most \(Subscriptions.maxID) bytes."))
+        }
         let filter: SubscriptionFilter
         do throws(SubscriptionFilter.Flaw) {
             filter = try SubscriptionFilter(
