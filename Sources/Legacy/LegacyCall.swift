@@ -12,9 +12,13 @@ package struct LegacyAnswer: Sendable {
 
 /// Who waits for the answer to a call without a task: a task has frames, and for what nearly every call does, which is to
 /// wait once, they are the larger part of what it holds and costs.
-package protocol CallReader: AnyObject {
-    /// Something has come of the call. Told at the end of the event that brought it.
+package protocol CallReader: Resumable {
+    /// Something has come of the call. Told after the event that brought it.
     func news()
+}
+
+extension CallReader {
+    package func resume() { news() }
 }
 
 /// A request on its way through a session. How its answer comes is the transport's part.

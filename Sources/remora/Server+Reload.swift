@@ -26,7 +26,8 @@ extension Server {
         guard case .file(let path) = source else {
             return failed(["Remora was started without a configuration file: there is nothing to read anew"])
         }
-        switch Configuration.load(path: path) {
+        // Clients are served on this loop: nothing may hold it up.
+        switch Configuration.load(path: path, mayWait: false) {
         case .failure(let errors): failed(errors.lines)
         case .success(let configuration): await take(configuration)
         }

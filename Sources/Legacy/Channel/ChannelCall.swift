@@ -46,8 +46,10 @@ final class ChannelCall: LegacyCall {
     /// Has ``answer()`` wait until its client has taken enough.
     func lacksRoom() {
         wakeup.signal()
-        reader.take()?.news()
+        tellReader()
     }
+
+    private func tellReader() { if let reader = reader.take() { transport.loop.afterwards(reader) } }
 
     private func leave() {
         deadline.set(nil)
@@ -123,6 +125,6 @@ final class ChannelCall: LegacyCall {
         deadline.set(nil)
         wakeup.signal()
         transport.roomHasChanged()
-        reader.take()?.news()
+        tellReader()
     }
 }
