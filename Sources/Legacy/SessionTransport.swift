@@ -12,7 +12,7 @@ protocol SessionTransport: AnyObject {
     ///
     /// - Parameter request: with the id 1.
     /// - Returns: what the server agreed to.
-    func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake
+    func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake
 
     /// Begins a request. Its answer is awaited by what is returned.
     ///

@@ -40,7 +40,9 @@ package struct Handshake: Sendable {
     }
 
     /// Whether the server said the same to `other`, byte for byte.
-    package func isWorded(as other: Handshake) -> Bool { document.bytes == other.document.bytes }
+    package func isWorded(as other: Handshake) -> Bool {
+        document.raw(result).elementsEqual(other.document.raw(other.result))
+    }
 
     /// Whether the server has the capability. 2024-11-05 has no flag for completions, and Python SDKs of 2025-03-26 do
     /// not set it: whatever has arguments to complete, prompts or resource templates, counts there.

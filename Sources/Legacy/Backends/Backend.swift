@@ -5,6 +5,7 @@ import Translation
 
 /// A legacy server that is reached over HTTP, or one of its copies.
 package final class Backend: LegacyServer {
+    private let sharedRequestIDs = RequestIDs()
     package struct Limits: Sendable {
         /// Bytes of one message, as a JSON body or as one event.
         package var maxMessage: Int
@@ -76,26 +77,29 @@ package final class Backend: LegacyServer {
         super.init(name: Array("\(endpoint) \(target)".utf8), label: label, on: loop, limits: limits)
     }
 
+    /// Its sessions share connections.
+    override var requestIDs: RequestIDs { sharedRequestIDs }
+
     // MARK: Sessions
 
     /// Tries the newer way first, as clients should that know only a URL (2025-11-25, basic/transports, "Backwards
     /// Compatibility"), and remembers which it was.
     override func open(
-        _ request: [UInt8], credentials: Credentials
+        _ request: [UInt8], id: Int, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         switch fixedTransport {
-        case .http: return try await openStreamableHTTP(request, credentials)
-        case .sse: return try await openEventStream(request, credentials)
-        case nil: return try await openEither(request, credentials)
+        case .http: return try await openStreamableHTTP(request, id, credentials)
+        case .sse: return try await openEventStream(request, id, credentials)
+        case nil: return try await openEither(request, id, credentials)
         }
     }
 
     private func openEither(
-        _ request: [UInt8], _ credentials: Credentials
+        _ request: [UInt8], _ id: Int, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         if isOfOldTransport {
             do throws(BackendError) {
-                return try await openEventStream(request, credentials)
+                return try await openEventStream(request, id, credentials)
             } catch {
                 guard EventStreamTransport.isNotOffered(error) else { throw error }
                 // Replaced by a newer one, perhaps.
@@ -103,19 +107,19 @@ package final class Backend: LegacyServer {
             }
         }
         do throws(BackendError) {
-            return try await openStreamableHTTP(request, credentials)
+            return try await openStreamableHTTP(request, id, credentials)
         } catch {
             guard case .rejected(let status) = error.kind, [400, 404, 405].contains(status) else { throw error }
-            return try await openEventStream(request, credentials, after: error)
+            return try await openEventStream(request, id, credentials, after: error)
         }
     }
 
     /// - Parameter refusal: that of the newer way, which is what counts if there is no older one.
     private func openEventStream(
-        _ request: [UInt8], _ credentials: Credentials, after refusal: BackendError
+        _ request: [UInt8], _ id: Int, _ credentials: Credentials, after refusal: BackendError
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         do throws(BackendError) {
-            let opened = try await openEventStream(request, credentials)
+            let opened = try await openEventStream(request, id, credentials)
             isOfOldTransport = true
             return opened
         } catch {
@@ -124,17 +128,17 @@ package final class Backend: LegacyServer {
     }
 
     private func openStreamableHTTP(
-        _ request: [UInt8], _ credentials: Credentials
+        _ request: [UInt8], _ id: Int, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         let transport = StreamableHTTP(to: self, credentials: credentials)
-        return (transport, try await transport.open(request, credentials: credentials))
+        return (transport, try await transport.open(request, id: id, credentials: credentials))
     }
 
     private func openEventStream(
-        _ request: [UInt8], _ credentials: Credentials
+        _ request: [UInt8], _ id: Int, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         let transport = EventStreamTransport(to: self)
-        return (transport, try await transport.open(request, credentials: credentials))
+        return (transport, try await transport.open(request, id: id, credentials: credentials))
     }
 
     // MARK: Connections

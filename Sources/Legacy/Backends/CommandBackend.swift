@@ -26,7 +26,7 @@ package final class CommandBackend: LegacyServer {
     }
 
     override func open(
-        _ request: [UInt8], credentials: Credentials
+        _ request: [UInt8], id: Int, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         if failing > 0 || earliest.map({ loop.now < $0 }) == true {
             throw BackendError(
@@ -35,7 +35,7 @@ package final class CommandBackend: LegacyServer {
         }
         let transport = StdioTransport(to: self, log: log)
         do throws(BackendError) {
-            let handshake = try await transport.open(request, credentials: credentials)
+            let handshake = try await transport.open(request, id: id, credentials: credentials)
             earliest = nil
             pause = CommandBackend.pauses.lowerBound
             attempted(true)

@@ -27,13 +27,18 @@ package class LegacyServer {
 
     /// Opens a session, as far as the transport goes: sends `initialize`, and returns what the server agreed to.
     ///
-    /// - Parameter request: `initialize`, with the id 1.
+    /// - Parameters:
+    ///   - request: `initialize`.
+    ///   - id: its own.
     func open(
-        _ request: [UInt8], credentials: Credentials
+        _ request: [UInt8], id: Int, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
     }
+
+    /// The ids of a session's requests. Those of a server that is not reached over connections are the session's own.
+    var requestIDs: RequestIDs { RequestIDs() }
 
     /// The same handshake, kept once for all sessions that the server opens with the same words: it may be long, and most say
     /// the same to all.

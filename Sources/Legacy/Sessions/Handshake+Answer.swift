@@ -3,12 +3,15 @@ import MCP
 import Translation
 
 extension Handshake {
-    /// The handshake, if this is the answer to `initialize`, whose id is 1; nil for any other message.
+    /// The handshake, if this is the answer to `initialize`; nil for any other message, and for the answer to another's.
     ///
+    /// - Parameter request: the id of `initialize`.
     /// - Throws: for an answer that says no, or that cannot be worked with.
-    static func from(_ message: Envelope) throws(BackendError) -> Handshake? {
+    static func from(_ message: Envelope, answering request: Int) throws(BackendError) -> Handshake? {
         guard case .response(let id, let outcome) = message.kind else { return nil }
-        guard case .result(let result) = outcome, let id, message.document.integer(id) == 1 else {
+        let number = id.flatMap { message.document.integer($0) }
+        if let number, number != Int64(request) { return nil }
+        guard case .result(let result) = outcome, number != nil else {
             throw BackendError(.unavailable, "the server refused initialize")
         }
         do throws(Handshake.Flaw) {

@@ -23,8 +23,9 @@ package final class LegacySession {
     package let handshake: Handshake
     /// Of the request that opened the session; for what the session does on its own account.
     let credentials: Credentials
-    /// 1 was that of `initialize`.
-    private var lastRequestID = 1
+    private let requestIDs: RequestIDs
+    /// Added to them in a session that another process opened, which has given out ids of its own.
+    private var firstRequestID = 0
     /// Answers and notifications on their way.
     private var sendingCount = 0
     private let sending: SendingBudget.Share
@@ -63,12 +64,14 @@ package final class LegacySession {
     var isHeardOut: Bool { isWatched || interaction != nil }
 
     private init(
-        over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake, capabilities: [UInt8],
+        over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake, _ ids: RequestIDs,
+        capabilities: [UInt8],
         _ credentials: Credentials, _ sending: SendingBudget.Share
     ) {
         self.sending = sending
         self.capabilities = capabilities
         self.transport = transport
+        requestIDs = ids
         loop = backend.loop
         maxDepth = backend.limits.maxDepth
         self.handshake = handshake
@@ -89,10 +92,13 @@ package final class LegacySession {
         on backend: LegacyServer, capabilities: [UInt8], credentials: Credentials, sending: SendingBudget.Share
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
-            let request = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: Version.current)
-            let (transport, handshake) = try await backend.open(request, credentials: credentials)
+            let ids = backend.requestIDs
+            let id = ids.next()
+            let request = Handshake.request(id: id, capabilities: capabilities, remoraVersion: Version.current)
+            let (transport, handshake) = try await backend.open(request, id: id, credentials: credentials)
             let session = LegacySession(
-                over: transport, to: backend, backend.kept(handshake), capabilities: capabilities, credentials, sending)
+                over: transport, to: backend, backend.kept(handshake), ids, capabilities: capabilities, credentials,
+                sending)
             do throws(BackendError) {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {
@@ -122,8 +128,10 @@ package final class LegacySession {
             to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: lost.revision,
             credentials: credentials)
         let session = LegacySession(
-            over: transport, to: backend, own.handshake, capabilities: own.capabilities, credentials, own.sending)
-        session.lastRequestID = lost.requestID + usedRequestIDs
+            over: transport, to: backend, own.handshake, backend.requestIDs, capabilities: own.capabilities,
+            credentials,
+            own.sending)
+        session.firstRequestID = lost.requestID &+ usedRequestIDs
         let call = transport.takeUp(
             LegacyCall.Terms(
                 id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
@@ -208,10 +216,7 @@ package final class LegacySession {
         postponed = []
     }
 
-    func nextRequestID() -> Int {
-        lastRequestID += 1
-        return lastRequestID
-    }
+    func nextRequestID() -> Int { firstRequestID &+ requestIDs.next() }
 
     /// Sends a notification when nobody waits for it to arrive. One for which there is no room is not sent: the server takes
     /// none of those before it.

@@ -59,7 +59,7 @@ final class StreamableHTTP: SessionTransport {
 
     // MARK: Opening
 
-    func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake {
+    func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake {
         let exchange = post(
             request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
         defer { exchange.abandon() }
@@ -67,18 +67,18 @@ final class StreamableHTTP: SessionTransport {
         guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
         sessionID = try StreamableHTTP.sessionID(in: response)
         postHead = head(.post)
-        let handshake = try await handshake(from: exchange)
+        let handshake = try await handshake(from: exchange, id)
         revision = handshake.revision
         postHead = head(.post)
         return handshake
     }
 
-    private func handshake(from exchange: BackendExchange) async throws(BackendError) -> Handshake {
+    private func handshake(from exchange: BackendExchange, _ id: Int) async throws(BackendError) -> Handshake {
         while let text = try await exchange.next() {
             guard let message = try? Envelope(JSONDocument(text, maxDepth: backend.limits.maxDepth)) else {
                 throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
             }
-            if let handshake = try Handshake.from(message) { return handshake }
+            if let handshake = try Handshake.from(message, answering: id) { return handshake }
             guard case .request(let id, let method) = message.kind else { continue }
             if message.document.string(method, equals: "ping") {
                 // The one thing that a server may ask before the handshake is over, and it may wait for the answer.
