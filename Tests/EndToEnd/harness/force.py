@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 
-from .modern import OMIT, VERSION, call, encode, request
+from .modern import OMIT, call, encode, request
 
 BLOCK = 256 * 1024
 CALLER = {"Authorization": "Bearer forceful"}
@@ -130,10 +130,10 @@ class Force:
                 self.tell()
         print(json.dumps({"event": "done", "statuses": statuses}), flush=True)
 
-    def capabilities(self) -> None:
-        """Of 8 MB, in one member and in many, other ones with each request."""
-        one = b'{"00000":{"x":"' + b"x" * 8_000_000 + b'"}}'
-        many = b"{" + b",".join(b'"%06d":{}' % number for number in range(600_000)) + b"}"
+    def capabilities(self, size: int) -> None:
+        """Of so many bytes, in one member and in many, other ones with each request."""
+        one = b'{"00000":{"x":"' + b"x" * size + b'"}}'
+        many = b"{" + b",".join(b'"%06d":{}' % number for number in range(size // 13)) + b"}"
         bodies = []
         for kind in ("extensions", "elicitation"):
             start, _, end = json.dumps(call("echo", {"text": "large"}, clientCapabilities={kind: "HERE"})).encode().partition(b'"HERE"')
@@ -197,7 +197,7 @@ def main(address: str, kind: str, count: int) -> None:
             while True:  # They are left as they are.
                 time.sleep(60)
         case "capabilities":
-            force.capabilities()
+            force.capabilities(count)
         case "lines":
             # Takes nothing until the server has said all, then everything.
             while True:
