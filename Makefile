@@ -12,7 +12,7 @@ TIME ?= 60
 export SWIFT RELEASE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz tsan soak debian bench profile clean
+.PHONY: help demo build release test lint format fuzz asan tsan soak debian bench profile clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,12 +39,11 @@ format: ## let `swift format` mend it
 fuzz: packages ## fuzz every parser for TIME seconds (60)
 	@Tests/Fuzz/run $(TIME)
 
-tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/Tests/tsan.suppressions
-tsan: packages ## unit and end-to-end tests under the thread sanitizer
-	$(SWIFT) test --sanitize=thread --scratch-path .build/tsan
-	@Tests/setup
-	REMORA_BIN_DIR=$(CURDIR)/.build/tsan/debug .build/venvs/client/bin/python -m pytest Tests/EndToEnd -q -n 2 \
-		--dist loadscope -p no:cacheprovider
+asan: packages ## unit and end-to-end tests with the address sanitizer and exclusivity checks (an hour)
+	@Tests/sanitize address
+
+tsan: packages ## the same with the thread sanitizer
+	@Tests/sanitize thread
 
 soak: release ## hard cases at their full size, with what they measure (about a quarter of an hour)
 	@Tests/setup

@@ -90,6 +90,8 @@ let package = Package(
         .executableTarget(
             name: "legacy-demo", dependencies: ["DemoServer", "Reactor", "Telemetry"], swiftSettings: strict),
 
+        .systemLibrary(name: "CEpoll", path: "Tests/CEpoll"),
+        .executableTarget(name: "crossing", dependencies: ["CEpoll"], path: "Tests/Crossing", swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport", swiftSettings: strict),
         tests(of: "JSONText"),
         tests(of: "HTTPWire"),

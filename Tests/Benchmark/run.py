@@ -10,6 +10,9 @@ table shows the median of all rounds.
 
 With --tls both end TLS from the client, with the same certificate, before the same plain backend.
 
+Each of 8,000 connections takes up to two descriptors of a proxy: the limit of open files is raised as far as that needs, and
+where the hard limit (`ulimit -Hn`) does not allow it, the program says so and ends.
+
 CPU is user and system time of the proxy's process (nginx: its worker) by /proc, divided by the requests completed.
 """
 
@@ -21,6 +24,7 @@ import http.client
 import json
 import os
 import platform
+import resource
 import shutil
 import signal
 import socket
@@ -46,7 +50,8 @@ NGINX = """\
 daemon off;
 pid {directory}/nginx.pid;
 error_log {directory}/nginx-error.log warn;
-events {{ worker_connections 4096; }}
+worker_rlimit_nofile 32768;
+events {{ worker_connections 32768; }}
 http {{
     access_log {directory}/nginx-access.log combined buffer=64k flush=1s;
     client_body_temp_path {directory}/body;
@@ -100,6 +105,17 @@ done = function(summary, latency, requests)
         e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
+
+
+def allow_descriptors(connections: int) -> None:
+    """For this process and all that it starts: of a proxy, one to the client and one to the backend of each."""
+    needed = 2 * connections + 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        sys.exit(f"{connections} connections need {needed} open files: raise the limit (`ulimit -Hn` says {hard}), or give --connections")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def binary(name: str) -> str:
@@ -402,7 +418,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--duration", type=float, default=5, help="seconds of each measurement (5)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind (3)")
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256], help="(1 32 256)")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 32, 256, 8000], help="(1 32 256 8000)")
     parser.add_argument("--sse", action="store_true", help="the backend answers with event streams")
     parser.add_argument("--tls", action="store_true", help="clients speak TLS to both proxies")
     parser.add_argument("--size", type=int, default=32, help="bytes of text in the answer (32)")
@@ -413,6 +429,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
+    allow_descriptors(max(options.connections))
     text = ("Remora " * (options.size // 7 + 1))[: options.size]
     with contextlib.ExitStack() as parts:
         directory = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="remora-benchmark-")))
@@ -439,7 +456,9 @@ def main() -> None:
             for number in range(options.rounds):
                 for target in targets if number % 2 == 0 else reversed(targets):
                     print(f"{connections} connections, round {number + 1}, {target.name}", file=sys.stderr)
-                    rounds[target.name].append(measure(target, connections, options.duration))
+                    # Many connections take a while to be made.
+                    seconds = max(options.duration, connections / 500)
+                    rounds[target.name].append(measure(target, connections, seconds))
             results[connections] = {name: median(found) for name, found in rounds.items()}
         for target in targets:
             target.verify(text)

@@ -48,7 +48,7 @@ async def test_an_answer_behind_much_progress(what: str, get: bool) -> None:
         await asks
         await running.finish("done")
 
-    async with asking(tool, log={"level": "info"}) as (server, running):
+    async with asking(tool, log={"level": "info"}, limits={"shutdown_timeout": "1s"}) as (server, running):
         connection = await Connection.open(running.remora.address)
         first = call("x", id="first", clientCapabilities=EVERYTHING)
         first["params"]["_meta"]["progressToken"] = "p"

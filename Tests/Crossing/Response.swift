@@ -1,0 +1,6 @@
+/// An answer, whole.
+struct Response {
+    var status = 0
+    var closes = false
+    var body: [UInt8] = []
+}

@@ -1,0 +1,219 @@
+"""One caller, or its server, does its worst with all its might: neighbours are answered, and so is whoever asks whether Remora
+lives. In the gate the bounds are far; `make soak` prints what they notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import http1
+from harness.http1 import Connection
+from harness.modern import Client
+from harness.processes import SERVERS, Process, binary
+from harness.remora import Remora, configuration
+from harness.soak import FULL, mebibytes, quantile, size, tell
+from test_admin import ADMIN, admin_address
+
+HERE = Path(__file__).parent
+SECONDS = size(2, 30)
+CALM = size(1, 10)
+"""Seconds without it, and beside a neighbour who is only busy."""
+NEIGHBOURS = 4
+REQUESTS, CAPABILITIES = size(8, 70), size(500_000, 8_000_000)
+"""Requests with large capabilities, and their bytes. In the gate Remora is not optimised, and its bounds are far from what stays."""
+BOUND = 5.0
+"""Seconds within which each neighbour is answered, and the probe: far above what it takes on a busy machine, and below what
+starving is, which is as long as it goes on."""
+MOST = 192 * 1024 * 1024
+"""Bytes of memory at any time, of which some are what is on its way."""
+
+PIPELINED = ["wrong path", "unknown method", "notifications", "lists", "discovery", "broken JSON"]
+STREAMED = ["messages", "comments", "bytes"]
+
+
+async def force(address: str, kind: str, count: int = 0) -> Process:
+    return await Process.start(sys.executable, "-m", "harness.force", address, kind, str(count), cwd=HERE)
+
+
+class Seen:
+    """What neighbours and a prober notice in a while (seconds)."""
+
+    def __init__(self) -> None:
+        self.calls: list[float] = []
+        self.probes: list[float] = []
+        self.refused: list[str] = []
+
+    def add(self, more: Seen) -> None:
+        self.calls += more.calls
+        self.probes += more.probes
+        self.refused += more.refused
+
+    @property
+    def text(self) -> str:
+        calls, probes = quantile(self.calls, 99) * 1000, quantile(self.probes, 99) * 1000
+        return f"p99 {calls:.1f} ms of {len(self.calls)} calls, {probes:.1f} ms of {len(self.probes)} probes"
+
+    def check(self, bound: float = BOUND) -> None:
+        assert not self.refused, self.refused[:5]
+        assert len(self.calls) >= NEIGHBOURS and self.probes, "nobody was answered"
+        assert max(self.calls) < bound, f"a neighbour waited {max(self.calls):.1f} s"
+        assert max(self.probes) < bound, f"the probe waited {max(self.probes):.1f} s"
+
+
+async def watch(remora: Remora, admin: str, seconds: float, principals: list[str] | None = None) -> Seen:
+    """Neighbours call, one call after the other each, and somebody asks for `/healthz`."""
+    seen = Seen()
+    end = time.monotonic() + seconds
+
+    async def neighbour(principal: str) -> None:
+        async with Client(remora.address) as client:
+            number = 0
+            while time.monotonic() < end:
+                number += 1
+                start = time.monotonic()
+                try:
+                    answer = await client.call("echo", {"text": principal}, id=number, Authorization=f"Bearer {principal}")
+                except (TimeoutError, http1.Malformed, OSError) as error:
+                    seen.refused.append(f"{principal}: {error!r}")
+                    continue
+                finally:
+                    seen.calls.append(time.monotonic() - start)
+                if answer.status != 200 or "result" not in answer.json:
+                    seen.refused.append(f"{principal}: {answer!r}")
+                await asyncio.sleep(0.005)
+
+    async def prober() -> None:
+        while time.monotonic() < end:
+            start = time.monotonic()
+            with contextlib.suppress(TimeoutError, http1.Malformed, OSError):
+                async with await Connection.open(admin) as connection:
+                    await connection.exchange(f"GET /healthz HTTP/1.1\r\nHost: {admin}\r\n\r\n".encode(), "GET")
+            seen.probes.append(time.monotonic() - start)
+            await asyncio.sleep(0.02)
+
+    names = principals or [f"neighbour-{number}" for number in range(NEIGHBOURS)]
+    await asyncio.gather(*map(neighbour, names), prober())
+    return seen
+
+
+@contextlib.asynccontextmanager
+async def before(*command: str, **changes: Any) -> AsyncIterator[tuple[Remora, str]]:
+    """Remora, and where its admin listener is, before a server in a process of its own."""
+    command = command or (sys.executable, str(SERVERS / "forceful.py"))
+    async with await Process.start(*command) as server:
+        url = f"http://{(await server.event('listening'))['address']}/mcp"
+        text = configuration(url, **{"admin": ADMIN, "log": {"level": "info"}, **changes})
+        async with Remora(text) as remora:
+            yield remora, await admin_address(remora)
+
+
+async def measured(
+    what: str, remora: Remora, admin: str, kind: str, *, at: str = "", count: int = 0, bound: float = BOUND
+) -> None:
+    await watch(remora, admin, 0.2)
+    quiet = await watch(remora, admin, CALM)
+    async with await force(remora.address, "busy") as busy:
+        await busy.event("going")
+        beside = await watch(remora, admin, CALM)
+    descriptors = remora.descriptors()
+    async with await force(at or remora.address, kind, count) as forceful:
+        await forceful.event("going", timeout=60)
+        under = await watch(remora, admin, SECONDS)
+        peak, most = remora.peak(), remora.descriptors()
+        assert forceful.running, forceful.tail()
+        answers = [each["answers"] for each in forceful.events() if each.get("event") == "second"]
+    tell(
+        f"{what}: {under.text}; quiet {quiet.text}; beside a busy neighbour {beside.text}; {mebibytes(peak)} at most, "
+        f"{mebibytes(remora.resident())} at the end, {most} descriptors ({descriptors} before); {answers[-1:]} answers"
+    )
+    if FULL:
+        ratio = quantile(under.calls, 99) / quantile(beside.calls, 99)
+        tell(f"{what}: p99 is {ratio:.2f} of that beside one busy neighbour")
+    under.check(bound)
+    assert peak < MOST, f"{mebibytes(peak)} of memory"
+    assert most < descriptors + 300, f"{most} descriptors"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("what", PIPELINED)
+async def test_requests_that_are_answered_at_once(what: str) -> None:
+    async with before() as (remora, admin):
+        await measured(f"one client pipelines: {what}", remora, admin, what)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("what", ["healthz", "metrics"])
+async def test_requests_to_the_admin_listener(what: str) -> None:
+    async with before() as (remora, admin):
+        await measured(f"one client pipelines at the admin listener: {what}", remora, admin, what, at=admin)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("what", STREAMED)
+async def test_a_server_that_streams_small_events(what: str) -> None:
+    async with before(listen={"legacy_clients": "pass"}) as (remora, admin):
+        await measured(f"a server streams small events, to one client: {what}", remora, admin, what)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["ask without end", "ask without end, of who can be asked"])
+async def test_a_server_that_asks_without_end(kind: str) -> None:
+    """It takes no answer, so that each would keep a connection."""
+    async with before() as (remora, admin):
+        await measured(f"a server asks without end: {kind}", remora, admin, kind)
+
+
+@pytest.mark.timeout(300)
+async def test_large_capabilities() -> None:
+    """Each request has others, so that each would be a session of its own. Memory is for what is on its way, not for what was."""
+    async with before(binary("legacy-demo"), "--listen", "127.0.0.1:0") as (remora, admin):
+        quiet = await watch(remora, admin, CALM)
+        async with await force(remora.address, "capabilities", CAPABILITIES) as forceful:
+            many = asyncio.create_task(
+                forceful.line(lambda _: any(each.get("answers", 0) >= REQUESTS for each in forceful.events()), 200))
+            seen = Seen()
+            while not many.done():
+                seen.add(await watch(remora, admin, 1))
+            many.result()
+        peak = remora.peak()
+    tell(f"{REQUESTS} requests with capabilities of {CAPABILITIES} bytes: {seen.text}; quiet {quiet.text}; {mebibytes(peak)} at most")
+    seen.check()
+    assert peak < MOST, f"{mebibytes(peak)} of memory"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("threads", [1, 4])
+async def test_calls_that_are_parked_and_left(threads: int) -> None:
+    """Neighbours notice nothing, nor does that caller itself in what is no question."""
+    count = size(300, 10_000)
+    async with before(threads=threads) as (remora, admin):
+        quiet = await watch(remora, admin, CALM)
+        async with await force(remora.address, "parked", count) as forceful:
+            during = await watch(remora, admin, 0.5)
+            done = await forceful.event("done", timeout=240)
+            after = await watch(remora, admin, SECONDS, ["neighbour-1", "neighbour-2", "forceful", "forceful"])
+            peak, most = remora.peak(), remora.descriptors()
+    tell(
+        f"{count} parked calls, left, threads {threads}: {after.text}; while they come {during.text}; quiet {quiet.text}; "
+        f"{mebibytes(peak)} at most, {most} descriptors; {done['statuses']}"
+    )
+    during.check()
+    after.check()
+    assert peak < MOST
+
+
+@pytest.mark.timeout(300)
+async def test_many_lines_behind_a_slow_client() -> None:
+    command = [sys.executable, str(SERVERS / "forceful.py"), "--stdio"]
+    text = configuration({"command": command}, admin=ADMIN, log={"level": "info"})
+    async with Remora(text) as remora:
+        what = "262,144 lines of one byte behind a slow client"
+        await measured(what, remora, await admin_address(remora), "lines", count=300, bound=3)
