@@ -5,26 +5,42 @@ struct SubscriptionBook {
     /// A listener's number.
     typealias ID = Int
 
-    /// URIs longer than this have no sub-resources here: each `/` of one is a look-up.
+    /// URIs longer than this are below no other here, and none is below more than so many: each of these is a look-up.
     private static let maxNested = 8192
+    private static let maxOuter = 64
 
     private var tools: Set<ID> = []
     private var prompts: Set<ID> = []
     private var resources: Set<ID> = []
     private var byURI: [[UInt8]: Set<ID>] = [:]
+    /// How many of the URIs have which hash: what is above another URI is found while that is read once.
+    private var hashes: [UInt64: Int] = [:]
+    private let seed = UInt64.random(in: .min ... .max)
 
     /// The listener hears of these from now on, beside what it hears of already.
     mutating func add(_ id: ID, to filter: SubscriptionFilter) {
         if filter.toolsListChanged { tools.insert(id) }
         if filter.promptsListChanged { prompts.insert(id) }
         if filter.resourcesListChanged { resources.insert(id) }
-        for uri in filter.resources { byURI[uri, default: []].insert(id) }
+        for uri in filter.resources {
+            if byURI[uri] == nil { hashes[hash(of: uri), default: 0] += 1 }
+            byURI[uri, default: []].insert(id)
+        }
     }
+
+    /// The hash of what was read so far and one byte more (FNV-1a).
+    private func hash(_ before: UInt64, _ byte: UInt8) -> UInt64 { (before ^ UInt64(byte)) &* 0x100_0000_01B3 }
+
+    private func hash(of uri: [UInt8]) -> UInt64 { uri.reduce(seed, hash) }
 
     /// The listener hears of this resource no more.
     mutating func remove(_ id: ID, from uri: [UInt8]) {
         byURI[uri]?.remove(id)
-        if byURI[uri]?.isEmpty == true { byURI[uri] = nil }
+        guard byURI[uri]?.isEmpty == true else { return }
+        byURI[uri] = nil
+        let hash = hash(of: uri)
+        let rest = hashes[hash, default: 1] - 1
+        hashes[hash] = rest > 0 ? rest : nil
     }
 
     /// The listener hears of nothing any more.
@@ -51,9 +67,19 @@ struct SubscriptionBook {
     private func listeners(at uri: [UInt8]) -> Set<ID> {
         var found = byURI[uri] ?? []
         guard !byURI.isEmpty, uri.count <= SubscriptionBook.maxNested else { return found }
-        for index in uri.indices where uri[index] == UInt8(ascii: "/") {
-            if let outer = byURI[Array(uri[..<index])] { found.formUnion(outer) }
-            if index + 1 < uri.count, let outer = byURI[Array(uri[...index])] { found.formUnion(outer) }
+        var hash = seed
+        var outer = 0
+        func look(_ end: Int) {
+            guard hashes[hash] != nil, let above = byURI[Array(uri[..<end])] else { return }
+            found.formUnion(above)
+            outer += 1
+        }
+        for (index, byte) in uri.enumerated() {
+            let isSlash = byte == UInt8(ascii: "/")
+            if isSlash { look(index) }
+            hash = self.hash(hash, byte)
+            if isSlash, index + 1 < uri.count { look(index + 1) }
+            if outer >= SubscriptionBook.maxOuter { break }
         }
         return found
     }

@@ -7,6 +7,8 @@ import Translation
 final class Subscriptions {
     /// URIs that one request may name. Each is a round trip to the server when the first listener comes.
     private static let maxResources = 1000
+    /// Bytes of all of them. They are kept for as long as somebody listens.
+    private static let maxBytes = 256 << 10
 
     private let sessions: SessionPool
     private var channels: [SessionKey: SubscriptionChannel] = [:]
@@ -48,6 +50,11 @@ final class Subscriptions {
         } catch {
             return .refused(.invalidParams(error.advice))
         }
+        guard filter.resources.reduce(0, { $0 + $1.count }) <= Subscriptions.maxBytes else {
+            let advice =
+                "\"resourceSubscriptions\" has more than \(Subscriptions.maxBytes) bytes. Listen to fewer at once."
+            return .refused(.invalidParams(advice))
+        }
         let key = SessionKey(
             principal: caller.principal,
             capabilities: ClientCapabilities.legacy(
@@ -56,7 +63,7 @@ final class Subscriptions {
         do throws(BackendError) {
             let membership = try await channel.join(subscription, wanting: filter)
             if !subscription.isEnded { subscription.acknowledge(membership.filter) }
-            if isDraining { channel.endAll() }
+            if isDraining || channel.isClosed { channel.endAll() }
             return .begun(Place(channel: channel, membership: membership))
         } catch {
             return .failed(error)
@@ -66,6 +73,7 @@ final class Subscriptions {
     private func channel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
         if let channel = channels[key] { return channel }
         let channel = SubscriptionChannel(for: key, credentials: credentials, sessions: sessions)
+        // It is the channel itself that calls it.
         channel.onEmpty = { [weak self, unowned channel] in
             if let self, channels[key] === channel { channels[key] = nil }
         }
