@@ -30,7 +30,8 @@ final class CallLeg: Answerer {
     var call: InteractiveCall?
     /// Who answers it, where nobody waits for its outcome in a task.
     var gateway: Gateway?
-    private var hasLeft = false
+    /// Whether its client went away: before it was part of a call, perhaps.
+    private(set) var hasLeft = false
 
     init(
         _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, to responder: Responder,
@@ -62,7 +63,7 @@ final class CallLeg: Answerer {
         self.outcome = outcome
         call = nil
         finished?.signal()
-        gateway.take()?.conclude(self)
+        gateway.take()?.conclude(self, outcome)
     }
 
     /// The client went away.

@@ -26,6 +26,9 @@ final class InteractiveCall {
     let predecessor: (state: RequestState, given: GivenAnswers)?
     /// Nil until there is something to decide.
     var machine: Machine?
+    /// What the machine has decided and is not done yet, and whether it is being done.
+    var decided: [Machine.Action] = []
+    var isActing = false
 
     // MARK: Who waits
 
@@ -58,6 +61,8 @@ final class InteractiveCall {
     var early: [Envelope] = []
     /// Whether it was sent, or could have been if the server had not asked before.
     var isReady = false
+    /// Whether there was a moment at which nobody waited for it, before it was ready.
+    var wasDeserted = false
     var call: LegacyCall?
     var attempts = Attempts()
     /// Bytes of the server's answer.
@@ -98,8 +103,9 @@ final class InteractiveCall {
 
     // MARK: Requests of the client
 
-    /// Begins the call with the request that it was made of.
+    /// Begins the call with the request that it was made of. Nothing begins where the client of that has gone already.
     func begin(_ leg: CallLeg) {
+        guard !leg.hasLeft else { return settle(.failed(.clientLeft)) }
         attach(leg)
         if predecessor == nil, startAtOnce() { return }
         sessions.loop.spawn { await self.run() }
@@ -116,7 +122,7 @@ final class InteractiveCall {
         }
         self.lease = lease
         isReady = true
-        expect(send(on: lease.session))
+        send()
         return true
     }
 
@@ -137,6 +143,7 @@ final class InteractiveCall {
             return leg.finish(.refused(.wrongAnswer(error)))
         }
         attach(leg)
+        if machine?.phase != .dispatched { request = leg.request }
         if hasPeers { keepAnswers(of: leg.request) }
         self.caller = caller
         end = leg.end
@@ -144,6 +151,8 @@ final class InteractiveCall {
             sessions.loop.spawn { await session.log(from: level, credentials: caller.credentials) }
         }
         step { $0.retried(leg.machineLeg, responses, at: sessions.loop.now) }
+        // It left before it came here: the same as a moment later. Its answers are delivered, and who sends it again joins.
+        if leg.hasLeft { left(leg) }
     }
 
     private func attach(_ leg: CallLeg) {
@@ -153,14 +162,13 @@ final class InteractiveCall {
 
     /// The client of a leg went away.
     func left(_ leg: CallLeg) {
-        guard isReady else {
-            legs.removeAll { $0 === leg }
-            waiter?.cancel()
-            return release()
-        }
-        decide()
+        if isReady { decide() }
         legs.removeAll { $0 === leg }
         step { $0.left(leg.id, at: sessions.loop.now) }
+        guard !isReady, legs.isEmpty else { return }
+        // Whoever prepares the call finds out that nobody waits for it.
+        wasDeserted = true
+        waiter?.cancel()
     }
 
     private func keepAnswers(of retry: ModernRequest) {
