@@ -741,6 +741,30 @@ async def test_questions_are_refused_when_every_place_is_waited_for() -> None:
         assert "accept" in (await waiting).text
 
 
+async def test_so_many_may_wait_for_one_call() -> None:
+    gate = asyncio.Event()
+
+    async def slow(running: Running) -> None:
+        await running.ask(0)
+        await running.answer(0)
+        await gate.wait()
+        await running.finish("done")
+
+    async with asking(slow) as (server, running):
+        asked = await send(running)
+        retries = [asyncio.create_task(send(running, before=asked, answers={"elicitation-1": YES})) for _ in range(70)]
+        done, waiting = await asyncio.wait(retries, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 6:
+            more, waiting = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+            assert more, "nobody is refused"
+            done |= more
+        refused = [each.result() for each in done]
+        assert [(each.status, each.error["data"]["reason"]) for each in refused] == [(503, "busy")] * 6
+        gate.set()
+        assert [each.text for each in await asyncio.gather(*waiting)] == ["done"] * 64
+        assert len(server.replies) == 1
+
+
 async def test_sessions_that_are_waited_for_are_in_use() -> None:
     gate = asyncio.Event()
 

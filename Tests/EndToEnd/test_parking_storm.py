@@ -24,7 +24,7 @@ from test_admin import ADMIN, admin_address, metrics
 from test_making_room import plain
 
 SECONDS = size(4, 120)
-PEOPLE = 16
+PEOPLE = 40
 SEED = int(os.environ.get("REMORA_STORM_SEED", "1"))
 EVERYTHING = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}, "context": {}}, "roots": {}}
 FORM = {"message": "name?", "requestedSchema": {"type": "object", "properties": {}}}
@@ -190,7 +190,7 @@ async def test_whatever_happens_at_whatever_moment(form: str, threads: int) -> N
     storm, seen = Storm(form, chance), Counter[str]()
     changes: dict[str, Any] = {
         "threads": threads, "admin": ADMIN, "interaction": {"park_timeout": "1s"},
-        "sessions": {"max": 8 * threads, "max_per_principal": 4 * threads}, "limits": {"request_timeout": "3s"},
+        "sessions": {"max": 8 * threads, "max_per_principal": 4 * threads}, "limits": {"request_timeout": "1s"},
     }
     async with storm.server, Remora(configuration(storm.backend, **changes)) as remora:
         admin = await admin_address(remora)

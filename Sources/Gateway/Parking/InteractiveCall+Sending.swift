@@ -184,12 +184,7 @@ extension InteractiveCall {
     func dispatch() async {
         attempts = Attempts()
         // What was asked before the call is known before it runs.
-        while replying > 0 {
-            let replied = replied ?? Wakeup()
-            self.replied = replied
-            await replied.wait()
-        }
-        replied = nil
+        while replying > 0 { await replied.wait() }
         guard machine?.isWanted != false else { return ended(.clientLeft) }
         if session == nil { return await sendAnew() }
         if legs.isEmpty { machine?.notSent() } else { send() }

@@ -93,6 +93,7 @@ extension InteractiveCall {
 
     private func makeDeadline() -> Deadline {
         let deadline = Deadline(on: sessions.loop)
+        // It is this object's own, and fires no more when that is gone.
         deadline.onExpiry = { [unowned self] in step { $0.tick(at: sessions.loop.now) } }
         self.deadline = deadline
         return deadline
@@ -109,7 +110,7 @@ extension InteractiveCall {
                 call?.fail(with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
             }
             self.replying -= 1
-            self.replied?.signal()
+            self.replied.open()
         }
     }
 
@@ -153,14 +154,14 @@ extension InteractiveCall {
     // MARK: Answering
 
     private func ask(_ waiting: [Machine.Leg], _ questions: [Machine.Question], _ round: Int) {
-        guard let machine, let serverInfo = session?.handshake.serverInfo ?? sessions.serverInfo else {
-            context.log.internalError("a client is to be asked by no server")
+        if let request = request.take() { digest = RequestState.digest(of: request) }
+        guard let machine, !digest.isEmpty, let serverInfo = session?.handshake.serverInfo ?? sessions.serverInfo else {
+            context.log.internalError("a client is to be asked by no server, or of no request")
             return waiting.forEach { finish($0.id) { .lost($0.request, nil) } }
         }
         context.calls.numbers.rounds += 1
         context.calls.numbers.questions += questions.count
         wasTold = true
-        if let request = request.take() { digest = RequestState.digest(of: request) }
         let state = context.sealed(RequestState(of: self, machine), for: caller)
         for leg in waiting {
             self.leg(leg.id)?.questions = questions.count

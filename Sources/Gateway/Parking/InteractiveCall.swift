@@ -18,6 +18,9 @@ import Translation
 final class InteractiveCall {
     typealias Machine = ParkedCall<Ending>
 
+    /// Requests that may wait for one call. Published clients send a retry once, and once more when a connection breaks.
+    private static let maxLegs = 64
+
     private(set) lazy var id = CallID(random: SecureRandom.bytes)
     let method: Method
     let key: SessionKey
@@ -73,7 +76,7 @@ final class InteractiveCall {
     var isSuspended = false
     /// Answers on their way to the server, and who waits for the last of them.
     var replying = 0
-    var replied: Wakeup?
+    var replied = Gate()
     var deadline: Deadline?
 
     /// - Parameter predecessor: of a retry whose call is lost; nil for a new call.
@@ -142,6 +145,7 @@ final class InteractiveCall {
         } catch {
             return leg.finish(.refused(.wrongAnswer(error)))
         }
+        guard legs.count < InteractiveCall.maxLegs else { return leg.finish(.refused(.tooManyRetries)) }
         attach(leg)
         if machine?.phase != .dispatched { request = leg.request }
         if hasPeers { keepAnswers(of: leg.request) }
@@ -174,13 +178,15 @@ final class InteractiveCall {
     private func keepAnswers(of retry: ModernRequest) {
         let document = retry.document
         guard let responses = document.value("inputResponses", of: retry.params) else { return }
-        for question in machine?.open ?? [] where question.isAsked {
-            guard let member = document.members(of: responses).first(where: { document.name(of: $0) == question.key })
-            else { continue }
+        let asked = (machine?.open ?? []).filter(\.isAsked).map { ($0.key, $0.request) }
+        let questions = Dictionary(asked) { first, _ in first }
+        for member in document.members(of: responses) {
+            let key = document.name(of: member)
+            guard let question = questions[key] else { continue }
             answers.append(
                 RequestState.Answer(
-                    key: Array(question.key.utf8), text: Array(document.raw(member.value)),
-                    question: RequestState.digest(of: question.request)))
+                    key: Array(key.utf8), text: Array(document.raw(member.value)),
+                    question: RequestState.digest(of: question)))
         }
         // More than a state takes: without them, the rest is worth nothing.
         if !RequestState.canHold(answers) { answers = [] }
