@@ -4,6 +4,7 @@ on whatever it is."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.http1 import Connection
+from harness.http1 import Connection, read_head
 from harness.listener import Listener
 from harness.modern import Answer, Client, call, encode, request
 from harness.remora import Remora, configuration
@@ -292,6 +293,47 @@ async def test_a_retry_whose_client_was_gone_may_be_sent_again(form: str, thread
             assert sum(each.get("id") == question for each in wire.heard) == 1
             assert server.methods["tools/call"] == 1
             connection.abort()
+
+
+# MARK: Slow readers
+
+
+@pytest.mark.parametrize("next_one", ["listens", "calls"])
+async def test_a_client_that_takes_nothing_is_asked(next_one: str) -> None:
+    """Its request is answered by that: the call waits for its client no more, and the connection serves the next request."""
+    asked = asyncio.Event()
+
+    async def chatty(running: Running) -> None:
+        if running.params["name"] == "x":
+            return await running.finish("raw")
+        params = {"progressToken": running.token, "message": "z" * 60_000}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.5):
+                for step in range(1, 2000):
+                    await running.tell("progress", progress=step, **params)
+        await running.ask(0, get=True)
+        asked.set()
+        await running.answer(0)
+        await running.finish("done")
+
+    async with Asking(chatty) as server, Remora(configuration(server.url)) as remora:
+        message = request("tools/call", {"name": "chatty", "arguments": {}}, clientCapabilities=EVERYTHING, progressToken=1)
+        message["params"]["_meta"]["progressToken"] = 1
+        async with await Connection.open(remora.address) as connection:
+            await connection.send(encode(message, host=remora.address))
+            await asyncio.wait_for(asked.wait(), 20)
+            await asyncio.sleep(0.3)
+            found = Answer(await connection.receive())
+            assert list(found.result["inputRequests"]) == ["elicitation-1"] and len(found.messages) > 50
+            if next_one == "listens":
+                listen = request("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+                await connection.send(encode(listen, host=remora.address))
+                head = await read_head(connection.reader)
+                assert head is not None and head.status == 200
+            else:
+                assert Answer(await connection.exchange(encode(call("x"), host=remora.address))).text == "raw"
+            done = await send(remora, retry(message, found, {"elicitation-1": YES}))
+            assert done.text == "done"
 
 
 # MARK: Listeners

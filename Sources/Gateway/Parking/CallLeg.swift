@@ -63,6 +63,8 @@ final class CallLeg: Answerer {
         self.outcome = outcome
         call = nil
         finished?.signal()
+        // The call need not wait for this client any more.
+        responder.wake()
         gateway.take()?.conclude(self, outcome)
     }
 
@@ -73,6 +75,9 @@ final class CallLeg: Answerer {
         call?.left(self)
         finish(.failed(.clientLeft))
     }
+
+    /// Waits until its client has taken what was sent, or gets nothing more.
+    func room() async { while outcome == nil, responder.hasUnsent { await responder.change() } }
 
     /// The server says something about the call.
     func hear(_ heard: Heard) {

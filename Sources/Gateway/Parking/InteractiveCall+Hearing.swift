@@ -25,7 +25,7 @@ extension InteractiveCall: QuestionListener {
     }
 
     func room() async {
-        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.responder.room() }
+        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.room() }
     }
 
     func asked(_ question: Envelope) -> Bool {

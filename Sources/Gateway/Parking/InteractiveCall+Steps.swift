@@ -38,6 +38,7 @@ extension InteractiveCall {
     /// Gives up its place and its session for another call, unless somebody waits for it.
     func makeRoom() {
         context.spare(self, false)
+        isMakingRoom = true
         step { $0.makeRoom() }
     }
 
@@ -122,6 +123,7 @@ extension InteractiveCall {
             line.field("method", method.name)
             line.field("principal", key.principal.short)
             line.field("rounds", machine.round)
+            line.field("reason", isMakingRoom ? "room_needed" : "nobody_came_back")
         }
     }
 

@@ -54,6 +54,8 @@ final class InteractiveCall {
     var adopted: LegacySession?
     /// The one in which the call is.
     var session: LegacySession? { adopted ?? lease?.session }
+    /// Whether another call needs its place or its session.
+    var isMakingRoom = false
     /// Whether the session is not fit for another call.
     var isSpoilt = false
     /// What the server gets. Nil from the first question on: who comes back brings it again, and it may be long.

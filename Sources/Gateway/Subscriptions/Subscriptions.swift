@@ -43,6 +43,7 @@ final class Subscriptions {
 
     /// Begins to serve `subscriptions/listen`.
     func begin(_ request: ModernRequest, from caller: Caller, _ subscription: Subscription) async -> Beginning {
+        if subscription.isEnded { return .failed(.clientLeft) }
         let filter: SubscriptionFilter
         do throws(SubscriptionFilter.Flaw) {
             filter = try SubscriptionFilter(
