@@ -64,6 +64,7 @@ class Resuming(Asking):
         super().__init__(self._ask, **options)
         self.resumptions = 0
         self.gate = asyncio.Event()
+        self.answered = asyncio.Event()
         self.calls = 0
 
     async def _ask(self, running: Running) -> None:
@@ -72,6 +73,7 @@ class Resuming(Asking):
         await self.until(lambda _: running.exchange.message["id"] in self.cancelled or 0 in self.answers(running.exchange.session))
         if 0 in self.answers(running.exchange.session):
             self.forget(running.exchange.session, 0)
+            self.answered.set()
             if self.calls == 1:
                 await running.cancelled()
         result = text("done") if running.exchange.method == "tools/call" else {"messages": []}
@@ -102,7 +104,9 @@ async def test_a_client_that_leaves_while_its_lost_call_is_taken_up(method: str,
             asked = await send(remora, message)
             again = retry(message, asked, {"elicitation-1": YES})
             # The retry breaks off, and the call is given up and forgotten.
-            (await begin(remora, again)).abort()
+            connection = await begin(remora, again)
+            await server.answered.wait()
+            connection.abort()
             await server.until(lambda server: server.cancelled, timeout=30)
             # It is taken up from what the client carries, and its client leaves.
             while server.resumptions == 0:

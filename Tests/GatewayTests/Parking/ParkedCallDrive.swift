@@ -55,7 +55,7 @@ struct ParkedCallDrive {
                 return Heard(message: message, kind: ServerNotification(message))
             }
             let yes = #"{"action":"accept","content":{}}"#
-            let all = (1...6).flatMap { number in
+            let all = (1...9).flatMap { number in
                 [
                     #""elicitation-\#(number)":\#(yes)"#, #""roots-\#(number)":{"roots":[]}"#,
                     #""sampling-\#(number)":{"role":"assistant","content":{"type":"text","text":""},"model":"m"}"#,
@@ -105,6 +105,8 @@ struct ParkedCallDrive {
     private var lastLeg = 0
     private var hasPlace = true
     private let beganWithPlace: Bool
+    /// Whether most of what happens is about pages: it takes long to get far with them.
+    private let isAboutPages: Bool
     private(set) var events = 0
 
     // What has happened.
@@ -136,6 +138,7 @@ struct ParkedCallDrive {
                 isAwaited: kind == 4, at: now)
         }
         beganWithPlace = kind > 1
+        isAboutPages = random.below(3) == 0
         rounds = call.round
         waiting = call.legs.map(\.id)
         lastLeg = waiting.count
@@ -168,9 +171,12 @@ struct ParkedCallDrive {
     }
 
     private mutating func event() throws(Violation) {
-        switch random.below(26) {
+        let pages = [0, 0, 8, 8, 8, 11, 11, 11, 12, 12, 13, 16, 19, 19, 20, 21, 21, 21, 21, 23]
+        switch isAboutPages ? pages[random.below(pages.count)] : random.below(26) {
         case 0...5:
-            let question = material.questions[random.below(material.questions.count)]
+            var index = random.below(material.questions.count)
+            if isAboutPages { index += 2 + random.below(3) - index % 9 }
+            let question = material.questions[index]
             let has = hasPlace
             var taken = 0
             try note {
@@ -184,7 +190,7 @@ struct ParkedCallDrive {
             let id = material.ids[random.below(material.ids.count)]
             try note { $0.call.withdrawn(id, at: $0.now) }
         case 8, 9:
-            let page = Array(["e", "f", "g", "h"][random.below(4)].utf8)
+            let page = Array(["e", "f", "g", "h"][random.below(isAboutPages ? 3 : 4)].utf8)
             try note { $0.call.completed(page, at: $0.now) }
         case 10:
             let heard = material.notifications[random.below(material.notifications.count)]
@@ -193,7 +199,7 @@ struct ParkedCallDrive {
             lastLeg += 1
             let isAble = random.below(8) > 0
             let leg = Call.Leg(id: lastLeg, capabilities: isAble ? material.everything : [.form])
-            let responses = material.responses[random.below(material.responses.count)]
+            let responses = material.responses[random.below(isAboutPages ? 2 : material.responses.count)]
             waiting.append(lastLeg)
             try note { $0.call.retried(leg, responses, at: $0.now) }
         case 16...18:
@@ -205,7 +211,7 @@ struct ParkedCallDrive {
             try note { $0.call.tick(at: $0.now) }
         case 21:
             // Just to the moment, or far beyond.
-            if random.below(4) == 0 {
+            if random.below(isAboutPages ? 40 : 4) == 0 {
                 now = now + .seconds(random.below(700))
             } else if let deadline = call.deadline {
                 now = max(now, deadline)
