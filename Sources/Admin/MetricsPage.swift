@@ -11,6 +11,9 @@ enum MetricsPage {
         sessions(overview.counts.sessions, &text)
         connections(overview, &text)
         parking(overview.counts.parking, &text)
+        let peers = overview.counts.peers
+        text.add(
+            .peerRefusals, [([("side", "here")], peers.refusedHere), ([("side", "there")], peers.refusedThere)])
         kept(overview.counts, &text)
         reloads(overview.reloads, &text)
         text.add(
@@ -59,12 +62,18 @@ enum MetricsPage {
     }
 
     private static func sessions(_ sessions: SessionCounts, _ text: inout MetricsText) {
-        text.add(.sessions, [([("state", "open")], sessions.open), ([("state", "opening")], sessions.opening)])
+        text.add(
+            .sessions,
+            [
+                ([("state", "open")], sessions.open), ([("state", "opening")], sessions.opening),
+                ([("state", "ending")], sessions.ending),
+            ])
         text.add(.sessionsOpened, sessions.opened)
         text.add(.sessionsFailed, sessions.failed)
         text.add(.sessionsLost, sessions.lost)
         text.add(.sessionsEvicted, sessions.evicted)
         text.add(.sessionsExpired, sessions.expired)
+        text.add(.sessionsUntold, sessions.untold)
         text.add(.sessionDuration, [([], sessions.durations.histogram())])
     }
 

@@ -9,6 +9,7 @@
 #include <event2/util.h>
 
 #include <linux/filter.h>
+#include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -90,6 +91,11 @@ static inline int remora_become(const struct remora_child *child, pid_t parent, 
 
 // Starts a child. Returns its id, or -1 with `errno` and the step that failed. The calling thread waits until the child
 // has become the program, some 100 us; its memory is not copied.
+// Bytes that the kernel has taken and the peer's has not acknowledged; of a Unix socket, that the peer has not read.
+static inline int remora_unacknowledged(int fd) {
+    int count = 0;
+    return ioctl(fd, TIOCOUTQ, &count) == 0 ? count : 0;
+}
 static inline pid_t remora_spawn(const struct remora_child *child, int *failed_step) {
     sigset_t all, before;
     volatile int step = 0, failure = 0;

@@ -16,6 +16,7 @@ static inline int remora_SSL_CTX_set_min_proto_version(SSL_CTX *context, int ver
     return SSL_CTX_set_min_proto_version(context, version);
 }
 static inline void remora_SSL_CTX_set_mode(SSL_CTX *context, long mode) { SSL_CTX_set_mode(context, mode); }
+static inline void remora_SSL_CTX_clear_mode(SSL_CTX *context, long mode) { SSL_CTX_clear_mode(context, mode); }
 static inline void remora_SSL_CTX_set_session_cache_mode(SSL_CTX *context, long mode) {
     SSL_CTX_set_session_cache_mode(context, mode);
 }

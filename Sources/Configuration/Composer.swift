@@ -89,7 +89,9 @@ struct Composer: ~Copyable {
         case .mappingStart:
             return .mapping(try mapping(depth: depth + 1))
         case .streamStart, .streamEnd, .documentStart, .documentEnd, .listEnd, .mappingEnd:
-            preconditionFailure("libyaml begins every node with a scalar, alias, list or mapping")
+            // libyaml begins every node with one of the others.
+            report.add("no value stands here: write one", at: event.position)
+            throw .reported
         }
     }
 

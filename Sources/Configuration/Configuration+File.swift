@@ -1,11 +1,17 @@
 import Glibc
 
 extension Configuration {
-    /// The bytes of a file, cut off a little after `maxFileBytes`. A pipe will do as well, as shells give for `<(...)`.
-    static func read(_ path: String) -> Result<[UInt8], ConfigurationErrors> {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    /// The bytes of a file, cut off a little after `maxFileBytes`.
+    ///
+    /// - Parameter mayWait: whether a pipe will do as well, as shells give for `<(...)`: one may have to wait for its writer.
+    static func read(_ path: String, mayWait: Bool = true) -> Result<[UInt8], ConfigurationErrors> {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | (mayWait ? 0 : O_NONBLOCK))
         guard descriptor >= 0 else { return .failure(unreadable(path, errno)) }
         defer { close(descriptor) }
+        guard mayWait || isPlain(descriptor) else {
+            let message = "is no plain file, and only such can be read anew: start Remora with the path of a file"
+            return .failure(ConfigurationErrors(file: path, message: message))
+        }
         var text: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while text.count <= maxFileBytes {
@@ -19,6 +25,14 @@ extension Configuration {
             }
         }
         return .success(text)
+    }
+
+    /// Whether it is read without waiting: of a pipe, a terminal or the like nobody knows when there is something to read. A
+    /// directory is none of these, and says so itself.
+    private static func isPlain(_ descriptor: CInt) -> Bool {
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { return false }
+        return [S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT)
     }
 
     private static func unreadable(_ path: String, _ code: CInt) -> ConfigurationErrors {

@@ -58,8 +58,8 @@ package struct PublicURL: Sendable, Equatable {
 
 /// Where a listener is.
 package enum ListenAddress: Sendable, Equatable, CustomStringConvertible {
-    /// A numeric IPv4 or IPv6 address without brackets, or `localhost`; `::` stands for all interfaces. Port 0 asks the
-    /// system for a free one.
+    /// A numeric IPv4 or IPv6 address without brackets, or `localhost`, in lower case; `::` stands for all interfaces. Port 0
+    /// asks the system for a free one.
     case tcp(host: String, port: UInt16)
     /// The absolute path of a Unix socket.
     case unix(path: String)

@@ -16,8 +16,10 @@ extension Configuration {
 
     /// Reads the configuration file at `path` and the process' environment. Fails with everything that is wrong, at
     /// once; also when the file cannot be read.
-    package static func load(path: String) -> Result<Configuration, ConfigurationErrors> {
-        read(path).flatMap { text in
+    ///
+    /// - Parameter mayWait: whether it may be a pipe, which may have to wait for its writer.
+    package static func load(path: String, mayWait: Bool = true) -> Result<Configuration, ConfigurationErrors> {
+        read(path, mayWait: mayWait).flatMap { text in
             parse(text, file: path) { name in
                 // The text is copied before anything could change the environment: Remora itself never does.
                 unsafe getenv(name).map { unsafe String(cString: $0) }

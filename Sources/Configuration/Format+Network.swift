@@ -14,7 +14,7 @@ extension Format where Value == ListenAddress {
                     "must be HOST:PORT with a numeric address or localhost, such as 127.0.0.1:8808 or \"[::1]:8808\" "
                         + "(in quotes), :8808 for all interfaces, or unix: and the path of a socket")
             }
-            return .tcp(host: authority.host, port: port)
+            return .tcp(host: authority.host.lowercased(), port: port)
         }
     }
 }

@@ -17,13 +17,16 @@ final class Report {
     }
 
     /// What reading came to: everything that was found, in the order of the file, or `configuration` when that is
-    /// nothing; then it must be there.
+    /// nothing.
     func conclude(_ configuration: Configuration?) -> Result<Configuration, ConfigurationErrors> {
         guard issues.isEmpty else {
             let sorted = issues.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
             return .failure(ConfigurationErrors(file: file, issues: sorted, omitted: omitted))
         }
-        guard let configuration else { preconditionFailure("no configuration, and nothing says why") }
+        guard let configuration else {
+            let message = "cannot be used, and nothing says why: please report the file, without what is secret in it"
+            return .failure(ConfigurationErrors(file: file, message: message))
+        }
         return .success(configuration)
     }
 

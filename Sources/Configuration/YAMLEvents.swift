@@ -44,6 +44,7 @@ struct YAMLEvents: ~Copyable {
         unsafe input = .allocate(capacity: text.count)
         _ = unsafe input.initialize(fromContentsOf: text)
         let isReady = unsafe yaml_parser_initialize(parser) == 1
+        // Nothing but memory is wanted here, some kilobytes.
         precondition(isReady, "out of memory")
         // Given, so that libyaml does not guess at UTF-16, whose positions would not be ours.
         unsafe yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
@@ -102,7 +103,8 @@ struct YAMLEvents: ~Copyable {
         case YAML_MAPPING_END_EVENT:
             kind = .mappingEnd
         default:
-            preconditionFailure("libyaml gives an event only while there is one")
+            // libyaml gives an event as long as it has not said that the text has ended.
+            throw YAMLSyntaxError(problem: "the text ends too early", context: nil, location: .scalar(0))
         }
         let position = unsafe event.pointee.start_mark.index
         return YAMLEvent(kind: kind, position: position, hasAnchor: hasAnchor, hasTag: hasTag)

@@ -36,6 +36,8 @@ internal import COpenSSL
         _ = unsafe SSL_CTX_set_options(pointer, options)
         // An idle connection holds no buffers: 34 KB, for each of thousands.
         unsafe remora_SSL_CTX_set_mode(pointer, Int(SSL_MODE_RELEASE_BUFFERS))
+        // One step reads one record, of whatever kind: how many are read in a row is for the caller to say.
+        unsafe remora_SSL_CTX_clear_mode(pointer, Int(SSL_MODE_AUTO_RETRY))
     }
 
     deinit { unsafe SSL_CTX_free(pointer) }

@@ -14,6 +14,8 @@ internal import COpenSSL
 
     package enum Reading: Equatable {
         case bytes(Int)
+        /// A record that held none of the peer's bytes, but something of TLS's own, such as a change of keys.
+        case control
         case needsInput
         /// The peer has said that it will send no more (close_notify).
         case ended
@@ -22,6 +24,9 @@ internal import COpenSSL
 
     /// The most that one record holds (RFC 8446 §5.1).
     package static let maxRecord = 16 * 1024
+    /// Records without a byte of the peer's in a row. A server sends a few tickets and a peer changes its keys now and then;
+    /// whoever does nothing else has us derive keys without end.
+    private static let maxControlRecords = 32
     /// A buffer for what is to be sent that is kept for the next time.
     private static let maxKeptCapacity = 4 * 1024
 
@@ -39,6 +44,8 @@ internal import COpenSSL
     /// Whether the peer has sent anything.
     package private(set) var hasHeard = false
     private var isBroken = false
+    /// Records that held none of the peer's bytes, since the last that did.
+    private var controlRecords = 0
     /// Whether nothing more will be written.
     private var hasEnded = false
 
@@ -165,9 +172,17 @@ internal import COpenSSL
         if isBroken { return .failed(TLSError("it has failed before")) }
         OpenSSLQueue.clear()
         let result = unsafe SSL_read(ssl, buffer.baseAddress, Int32(buffer.count))
-        if result > 0 { return .bytes(Int(result)) }
+        if result > 0 {
+            controlRecords = 0
+            return .bytes(Int(result))
+        }
         switch unsafe SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ where !hasInput: return .needsInput
+        case SSL_ERROR_WANT_READ:
+            controlRecords += 1
+            if controlRecords <= TLSSession.maxControlRecords { return .control }
+            isBroken = true
+            return .failed(TLSError("the peer changes its keys all the time", isRefusal: false))
         case SSL_ERROR_ZERO_RETURN: return .ended
         default: return .failed(failure(isHandshake: false))
         }

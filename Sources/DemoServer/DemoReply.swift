@@ -9,6 +9,8 @@ final class DemoReply {
     private let fields: [(name: StaticString, value: [UInt8])]
     private var isStream = false
     private let prefersStreams: Bool
+    /// Whether the client went away before it had the answer.
+    private(set) var hasClientLeft = false
 
     init(
         id: [UInt8], on connection: HTTPServerConnection, prefersStreams: Bool,
@@ -18,6 +20,14 @@ final class DemoReply {
         self.connection = connection
         self.prefersStreams = prefersStreams
         self.fields = fields
+    }
+
+    /// Has `tell` called when the client goes away before it has the answer.
+    func whenClientLeaves(_ tell: @escaping () -> Void) {
+        connection.onDisconnect = { [weak self] in
+            self?.hasClientLeft = true
+            tell()
+        }
     }
 
     /// Sends a message that is not the answer.

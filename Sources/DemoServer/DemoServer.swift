@@ -112,9 +112,8 @@ package final class DemoServer {
             sessions[any.key] = nil
             any.value.end()
         }
-        let sessionID = Array(
-            SecureRandom.bytes(16).flatMap { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.map(
-                \.asciiValue!))
+        let digits = Array("0123456789abcdef".utf8)
+        let sessionID = SecureRandom.bytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
         let document = message.document
         let capabilities = message.params.flatMap { document.value("capabilities", of: $0) }
         let canElicit = capabilities.flatMap { document.value("elicitation", of: $0) } != nil

@@ -12,13 +12,15 @@ final class DemoSession {
     private var counter = 0
     private var lastQuestion = -1
     private var questions: [Int: Question] = [:]
+    /// Calls that can be cancelled, and those of them that have been.
+    private var cancellable: Set<[UInt8]> = []
     private var cancelled: Set<[UInt8]> = []
     private var pushConnection: HTTPServerConnection?
-    private let ended = Gate()
+    /// Opened when a question is answered, a client leaves or the session ends.
+    private let changed = Gate()
     private var hasEnded = false
 
     private final class Question {
-        let answered = Gate()
         var answer: Envelope?
     }
 
@@ -43,7 +45,8 @@ final class DemoSession {
             message.document.string(method, equals: "notifications/cancelled"), let params = message.params,
             let requestID = message.document.value("requestId", of: params)
         else { return }
-        cancelled.insert(Array(message.document.raw(requestID)))
+        let id = Array(message.document.raw(requestID))
+        if cancellable.contains(id) { cancelled.insert(id) }
     }
 
     func answered(_ message: Envelope) {
@@ -51,7 +54,7 @@ final class DemoSession {
             let question = questions.removeValue(forKey: Int(number))
         else { return }
         question.answer = message
-        question.answered.open()
+        changed.open()
     }
 
     // MARK: The GET stream
@@ -59,16 +62,21 @@ final class DemoSession {
     func push(on connection: HTTPServerConnection) async {
         guard pushConnection == nil else { return connection.respond(HTTPResponse(status: 409)) }
         pushConnection = connection
-        connection.onDisconnect = { [ended] in ended.open() }
+        // Who sends no more may still read, and nobody can tell.
+        var hasLeft = false
+        connection.onDisconnect = { [changed] in
+            hasLeft = true
+            changed.open()
+        }
         connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
-        while connection.isConnected, !hasEnded { await ended.wait() }
+        while !hasLeft, !hasEnded { await changed.wait() }
         pushConnection = nil
         connection.endStream()
     }
 
     func end() {
         hasEnded = true
-        ended.open()
+        changed.open()
     }
 
     // MARK: Tools
@@ -101,9 +109,14 @@ final class DemoSession {
         let steps = argument("steps", of: document, arguments, default: 4, 1...1000)
         let milliseconds = argument("milliseconds", of: document, arguments, default: 400, 0...600_000)
         let token = message.meta.flatMap { document.value(MetaKey.progressToken, of: $0) }
+        cancellable.insert(reply.id)
+        defer {
+            cancellable.remove(reply.id)
+            cancelled.remove(reply.id)
+        }
         for step in 1...steps {
             await Pause(on: loop).wait(.milliseconds(milliseconds / steps))
-            if cancelled.remove(reply.id) != nil { return reply.finish(code: 0, "Request cancelled") }
+            if cancelled.contains(reply.id) { return reply.finish(code: 0, "Request cancelled") }
             if let token { reply.send(DemoCatalog.progress(document.raw(token), step, of: steps)) }
         }
         reply.finish(result: DemoCatalog.text(Array("done in \(steps) steps".utf8)))
@@ -133,13 +146,16 @@ final class DemoSession {
         reply.finish(result: DemoCatalog.text(Array("Hello, ".utf8) + all))
     }
 
-    /// The name that the user gives; nil when they give none.
+    /// The name that the user gives; nil when they give none, or nobody is left to ask.
     private func askForName(_ reply: DemoReply) async -> [UInt8]? {
         lastQuestion += 1
+        let id = lastQuestion
         let question = Question()
-        questions[lastQuestion] = question
-        reply.send(DemoCatalog.question(id: lastQuestion))
-        while question.answer == nil { await question.answered.wait() }
+        questions[id] = question
+        defer { questions[id] = nil }
+        reply.whenClientLeaves { [changed] in changed.open() }
+        reply.send(DemoCatalog.question(id: id))
+        while question.answer == nil, !hasEnded, !reply.hasClientLeft { await changed.wait() }
         guard let answer = question.answer, case .response(_, .result(let result)) = answer.kind,
             let content = answer.document.value("content", of: result),
             let name = answer.document.value("name", of: content)

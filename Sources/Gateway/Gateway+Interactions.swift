@@ -55,7 +55,8 @@ extension Gateway {
                 switch await interactions.pass(request, state, answering: responder.connection) {
                 case .ours: break
                 case .answered(let status, let bytes): return record.forwarded(status: status, bytes: bytes, to: log)
-                case .unknown(let error): return failHandedOver(error, id: id, by: responder, record)
+                case .unknown(let error), .refused(let error):
+                    return failHandedOver(error, id: id, by: responder, record)
                 }
             }
         }

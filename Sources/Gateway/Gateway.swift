@@ -42,7 +42,7 @@ package final class Gateway {
         callers = CallerRules(
             isolateBy: settings.isolateBy, byCertificate: settings.isolatesByCertificate, key: key)
         self.sessions = sessions
-        lists = Lists(sessions: sessions, settings: settings, seal: seal)
+        lists = Lists(sessions: sessions, settings: settings, seal: seal, log: log)
         subscriptions = Subscriptions(sessions: sessions, settings: settings)
         calls = memory.calls
         interactions = Interactions(

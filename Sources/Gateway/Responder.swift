@@ -19,9 +19,12 @@ final class Responder {
 
     let connection: HTTPServerConnection
     private let maxUnsent: Int
+    /// Signalled when the client has taken something, or is gone, and when an answer is over.
     private let emptied = Wakeup()
     /// Who makes the answer that is due.
     private var answerer: (any Answerer)?
+    /// Answers that were due so far.
+    private var answers = 0
     /// Made once: each request needs it.
     private lazy var onDisconnect: () -> Void = { [unowned self] in disconnected() }
     /// Whether an answer was begun as a stream and has not ended.
@@ -41,6 +44,7 @@ final class Responder {
     func begin(for answerer: any Answerer) {
         isAbandoned = false
         bytes = 0
+        answers &+= 1
         self.answerer = answerer
         connection.onDisconnect = onDisconnect
         connection.watchSilence()
@@ -53,7 +57,12 @@ final class Responder {
     }
 
     /// Nobody here makes the answer any more.
-    func leave() { answerer = nil }
+    func leave() {
+        answerer = nil
+        // Whoever waits for room for it waits in vain.
+        answers &+= 1
+        emptied.signal()
+    }
 
     /// Sends a message before the answer.
     func send(_ message: some HTTPBody) {
@@ -77,9 +86,10 @@ final class Responder {
     /// Whether the client has taken enough of what was sent.
     var hasRoom: Bool { connection.unsentBytes <= maxUnsent || isAbandoned }
 
-    /// Waits until the client has taken what was sent, or is gone.
+    /// Waits until the client has taken what was sent, or is gone, or the answer that is due now is over.
     func room() async {
-        while connection.unsentBytes > 0, !isAbandoned { await emptied.wait() }
+        let answer = answers
+        while connection.unsentBytes > 0, !isAbandoned, answers == answer { await emptied.wait() }
     }
 
     /// Whether something waits for the client to take it.

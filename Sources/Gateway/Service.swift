@@ -113,6 +113,9 @@ package final class Service {
     /// See `Gateway.hear`.
     func hear(_ cues: [PeerCue]) { gateway.hear(cues) }
 
+    /// A request from another replica was not let in.
+    func refusedPeer() { memory.replicas.numbers.refusedHere += 1 }
+
     /// Serves what another loop of the process brings on a connection.
     func adopt(_ socket: SocketEnd) {
         guard let socket = socket.take(on: loop) else { return }
@@ -141,6 +144,7 @@ package final class Service {
         // Counted in one place for all gateways.
         counts.requests = memory.tally.counts
         counts.parking = memory.calls.counts
+        counts.peers = memory.replicas.numbers
         // Those first that there are now; what was counted of others goes with them.
         for each in [gateway] + relieved.values { counts.add(Service.counts(of: each)) }
         let current = Set(gateway.backendCounts.map(\.label))
@@ -299,6 +303,9 @@ package actor Shard {
 
     /// See `Gateway.hear`.
     func hear(_ cues: [PeerCue]) { service.hear(cues) }
+
+    /// See `Service.refusedPeer`.
+    func refusedPeer() { service.refusedPeer() }
 
     /// See `Service.adopt`.
     func adopt(_ end: SocketEnd) { service.adopt(end) }

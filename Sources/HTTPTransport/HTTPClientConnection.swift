@@ -34,6 +34,8 @@ package final class HTTPClientConnection: SocketHandler {
     /// Why the server did not want it, if it told before there was a request.
     private var refusal: SystemError?
     private var keepsAlive = true
+    /// Whether the request that was sent last is one that a server may answer before it has read all of it.
+    private var isLarge = false
     private let deadline: Deadline
 
     /// When it last became idle, for its pool.
@@ -68,21 +70,33 @@ package final class HTTPClientConnection: SocketHandler {
 
     deinit { socket.close() }
 
-    /// Whether another request can be sent on it.
-    package var isReusable: Bool { socket.isOpen && handler == nil && keepsAlive }
+    /// Whether another request can be sent on it: the last one has left to its last byte, and its answer has come to its own.
+    package var isReusable: Bool { socket.isOpen && handler == nil && keepsAlive && socket.unsentBytes == 0 }
 
     /// ``isReusable``, after a look at the kernel.
     var isQuiet: Bool { isReusable && socket.isQuiet }
 
     /// Sends a request and tells `handler` of the answer.
     package func send(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
+        if !trySend(request, answersTo: handler) { handler.failed(.disconnected(answerBegan: false)) }
+    }
+
+    /// Sends a request and tells `handler` of the answer, unless the connection turns out to be broken before a byte of the
+    /// request has left: it is closed then, nothing is told, and the request can be sent on another.
+    package func trySend(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) -> Bool {
+        // Whoever sends has taken the connection out of where those wait that are reusable.
         precondition(self.handler == nil, "a connection carries one request at a time")
         guard socket.isOpen else {
-            return handler.failed(refusal.map { .notConnected($0) } ?? .disconnected(answerBegan: false))
+            handler.failed(refusal.map { .notConnected($0) } ?? .disconnected(answerBegan: false))
+            return true
         }
         self.handler = handler
         answerBegan = false
+        isLarge = request.isLarge
         request.send(on: socket)
+        guard socket.hasTakenNothing else { return true }
+        close()
+        return false
     }
 
     /// The moment at which the request that is under way fails; nil for never. Moving it is cheap.
@@ -157,7 +171,8 @@ package final class HTTPClientConnection: SocketHandler {
     private func finish(_ tell: (any HTTPResponseHandler) -> Void) {
         guard let handler = handler.take() else { return }
         deadline.set(nil)
-        if !keepsAlive { socket.close() }
+        // A request that is still on its way would be in front of the next.
+        if !keepsAlive || socket.unsentBytes > 0 || isLarge && !socket.isDelivered { socket.close() }
         tell(handler)
     }
 }

@@ -1,4 +1,5 @@
 package import HTTPWire
+internal import Glibc
 package import Reactor
 
 /// Idle connections to one server. The one used last is used next, so that a load that falls lets the others go.
@@ -51,30 +52,34 @@ package final class HTTPConnectionPool {
         return nil
     }
 
-    /// A new connection, to the first address that takes it.
+    /// A new connection, to the first address that takes it. The time to connect is that for all of it: to look the name up,
+    /// and to try each address for its share of the rest.
     package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+        let end = loop.now + connectTimeout
         let addresses: [SocketAddress]
         do throws(SystemError) {
-            addresses = try await resolver.resolve()
+            addresses = try await resolver.resolve(until: end)
         } catch {
             throw .notConnected(error)
         }
         var failure: HTTPClientError?
-        for address in addresses {
+        for (index, address) in addresses.enumerated() {
             do throws(HTTPClientError) {
-                return try await connect(to: address)
+                return try await connect(to: address, within: (end - loop.now) / (addresses.count - index))
             } catch {
                 // That a server was not trusted says more than that another address has none.
                 if case .notConnected(let why) = failure, why.isRefusal { continue }
                 failure = error
             }
         }
-        guard let failure else { preconditionFailure("a name was resolved to nothing") }
-        throw failure
+        throw failure ?? .notConnected(SystemError("connect", code: EHOSTUNREACH))
     }
 
-    private func connect(to address: SocketAddress) async throws(HTTPClientError) -> HTTPClientConnection {
-        try await HTTPClientConnection.connect(to: address, on: loop, timeout: connectTimeout, tls: tls, limits: limits)
+    private func connect(
+        to address: SocketAddress, within time: Duration
+    ) async throws(HTTPClientError) -> HTTPClientConnection {
+        try await HTTPClientConnection.connect(
+            to: address, on: loop, timeout: max(time, .milliseconds(1)), tls: tls, limits: limits)
     }
 
     /// Gives a connection back whose answer has ended.

@@ -5,6 +5,9 @@ package struct HTTPMessage {
     /// A body up to this size is joined with its head: copying it costs less than a longer system call.
     private static let maxJoined = 16 * 1024
 
+    /// Whether it is too large to be joined.
+    var isLarge: Bool { !rest.isEmpty }
+
     private let bytes: [UInt8]
     private let rest: [ArraySlice<UInt8>]
 

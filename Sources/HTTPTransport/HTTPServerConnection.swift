@@ -85,7 +85,11 @@ package final class HTTPServerConnection: SocketHandler {
     private var body: [UInt8] = []
     /// Whether the time for the body is running: not for one that comes with its head.
     private var isBodyTimed = false
+    /// What came of requests that are not read yet, from `unreadStart` on.
     private var unread: [UInt8] = []
+    private var unreadStart = 0
+    /// Whether the loop is to call ``resume()``.
+    private var isScheduled = false
     private var keepAlive = true
     /// RFC 9110 §9.3.2: the answer to HEAD has the fields of the answer to GET, and no body.
     private var isHead = false
@@ -213,15 +217,17 @@ package final class HTTPServerConnection: SocketHandler {
         }
     }
 
-    /// Goes on to the next request after an answer, first with what came meanwhile.
+    /// Goes on to the next request after an answer. One that has come already waits for the next turn of the loop: a client
+    /// that sends them faster than they are answered has no more than one served before everybody else has had a turn.
     private func proceed() {
         phase = .idle
         deadline.set(loop.now + (isDraining ? drainTimeout : idleTimeout))
-        if !unread.isEmpty {
-            let pending = unread
-            unread = []
-            decode(pending.span)
-            if phase == .arrived { return offer() }
+        guard unread.isEmpty else {
+            if !isScheduled {
+                isScheduled = true
+                loop.nextTurn(self)
+            }
+            return
         }
         socket.resumeReading()
     }
@@ -229,8 +235,11 @@ package final class HTTPServerConnection: SocketHandler {
     package func received(_ bytes: Span<UInt8>) {
         switch phase {
         case .idle, .head, .body:
-            decode(bytes)
-            offer()
+            // What came before is first.
+            guard unread.isEmpty else { return keep(bytes, from: 0) }
+            let rest = decode(bytes, from: 0)
+            if rest < bytes.count { keep(bytes, from: rest) }
+            if phase == .arrived { offerSoon() }
         case .arrived, .serving:
             keep(bytes, from: 0)
         case .closing, .closed:
@@ -238,34 +247,70 @@ package final class HTTPServerConnection: SocketHandler {
         }
     }
 
+    /// Reads what is kept of the next request.
+    private func readUnread() {
+        guard phase == .idle, !unread.isEmpty else { return }
+        // Taken out, so that it is not copied while it is read.
+        var pending: [UInt8] = []
+        swap(&pending, &unread)
+        let start = unreadStart
+        unreadStart = 0
+        let rest = decode(pending.span, from: start)
+        switch phase {
+        case .arrived where rest < pending.count, .serving where rest < pending.count:
+            // What has been read goes now and then, not with each request.
+            if rest > HTTPServerConnection.maxUnread / 2 {
+                pending.removeFirst(rest)
+                unread = pending
+            } else {
+                unread = pending
+                unreadStart = rest
+            }
+        default:
+            // More than what is kept belongs to the request.
+            socket.resumeReading()
+        }
+    }
+
+    /// Offers what has arrived when the bytes that it came with are not borrowed any more.
+    private func offerSoon() {
+        if isScheduled { return }
+        isScheduled = true
+        loop.afterwards(self)
+    }
+
     private var drainTimeout: Interval { min(Interval(HTTPServerConnection.drainTime), idleTimeout) }
 
     private func keep(_ bytes: Span<UInt8>, from offset: Int) {
         unread.append(bytes, offset..<bytes.count)
-        if unread.count >= HTTPServerConnection.maxUnread { socket.pauseReading() }
+        if unread.count - unreadStart >= HTTPServerConnection.maxUnread { socket.pauseReading() }
     }
 
-    private func decode(_ bytes: Span<UInt8>) {
-        var offset = 0
+    /// Reads of one request what there is of it. Returns where the next one begins, or what is not read for another reason.
+    private func decode(_ bytes: Span<UInt8>, from start: Int) -> Int {
+        var offset = start
         do throws(HTTPDecodeError) {
             while true {
                 switch try decoder.next(bytes, from: &offset) {
                 case .needMoreInput:
                     expectMore()
-                    return
+                    return bytes.count
                 case .head(let head):
-                    if !begin(head, bodyFollows: offset < bytes.count) { return }
+                    if !begin(head, bodyFollows: offset < bytes.count) { return bytes.count }
                 case .body(let range):
-                    guard body.count + range.count <= limits.maxBody else { return arrive(.flawed(.bodyTooLarge)) }
+                    guard body.count + range.count <= limits.maxBody else {
+                        arrive(.flawed(.bodyTooLarge))
+                        return bytes.count
+                    }
                     body.append(bytes, range)
                 case .end:
                     finish()
-                    if offset < bytes.count { keep(bytes, from: offset) }
-                    return
+                    return offset
                 }
             }
         } catch {
             arrive(.flawed(.malformed(error)))
+            return bytes.count
         }
     }
 
@@ -316,7 +361,8 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     private func finish() {
-        guard let head = head.take() else { preconditionFailure("a request ended before it began") }
+        // The decoder tells of the head first.
+        guard let head = head.take() else { return close() }
         isChunkable = head.minorVersion > 0
         keepAlive = head.keepAlive
         isHead = head.method == .head
@@ -472,6 +518,7 @@ package final class HTTPServerConnection: SocketHandler {
         deadline.set(nil)
         phase = .closed
         arrival = nil
+        wakeup.signal()
     }
 
     package func drained() {
@@ -558,5 +605,13 @@ package final class HTTPServerConnection: SocketHandler {
             disconnected()
             wakeup.signal()
         }
+    }
+}
+
+extension HTTPServerConnection: Resumable {
+    package func resume() {
+        isScheduled = false
+        readUnread()
+        offer()
     }
 }

@@ -12,9 +12,13 @@ package struct LegacyAnswer: Sendable {
 
 /// Who waits for the answer to a call without a task: a task has frames, and for what nearly every call does, which is to
 /// wait once, they are the larger part of what it holds and costs.
-package protocol CallReader: AnyObject {
-    /// Something has come of the call. Told at the end of the event that brought it.
+package protocol CallReader: Resumable {
+    /// Something has come of the call. Told after the event that brought it.
     func news()
+}
+
+extension CallReader {
+    package func resume() { news() }
 }
 
 /// A request on its way through a session. How its answer comes is the transport's part.
@@ -39,6 +43,7 @@ package class LegacyCall {
 
     /// Waits until the call has ended, once. What else comes on its account is served on the way.
     package func answer() async throws(BackendError) -> LegacyAnswer {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
@@ -64,6 +69,7 @@ package class LegacyCall {
 
     /// Ends the waiting with `error` for whoever waits.
     package func fail(with error: BackendError) {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
@@ -71,6 +77,7 @@ package class LegacyCall {
 
     /// The server waits for an answer of the client: it may be silent for as long as that takes.
     package func suspend() {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
@@ -80,6 +87,7 @@ package class LegacyCall {
     ///   - end: when the call has taken too long.
     ///   - silence: how long the server may be silent now; nil for as long as ever.
     package func goOn(until end: Instant, silence: Duration?) {
+        // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 

@@ -59,9 +59,14 @@ protocol SessionTransport: AnyObject {
 
     /// Gives back what is held for a session that the server has lost.
     func drop()
+
+    /// Returns when nothing is left of the session, after ``end()`` or ``drop()``.
+    func isGone() async
 }
 
 extension SessionTransport {
     var cookieField: [UInt8] { [] }
     var hearsDuringCalls: Bool { true }
+
+    func isGone() async {}
 }

@@ -25,6 +25,7 @@ package struct ChildCommand: Sendable, Equatable {
     }
 
     init(arguments: [String], environment: [String], directory: String?) {
+        // The configuration lets through no other.
         precondition(!arguments.isEmpty, "a command without a program")
         self.arguments = arguments
         self.environment = environment

@@ -162,16 +162,22 @@ package final class Listener {
                 openConnections += 1
                 let socket = Socket(adopting: connection, on: loop)
                 if let tls { secure(socket, by: tls) } else { onConnection?(socket) }
-            } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
-                event.delete()
-                return retry.set(after: Listener.pauseWithoutDescriptors)
             } else if errno == EAGAIN {
                 finishIfEmpty()
                 return
+            } else if !Listener.troublesOfOne.contains(errno) {
+                event.delete()
+                return retry.set(after: Listener.pauseWithoutDescriptors)
             }
-            // Anything else is the connection's own trouble, over before it began: take the next.
         }
     }
+
+    /// What a connection brings with it that was over before it began, as accept(2) has it: the next one is taken. Anything
+    /// else, such as no more descriptors, would come again.
+    private static let troublesOfOne = [
+        EINTR, ECONNABORTED, EPROTO, EPERM, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP,
+        ENETUNREACH,
+    ]
 
     /// Stops listening without losing anybody: who knocks from now on is not heard, and who was heard before is still let in.
     /// A client whose connection the kernel has made knows nothing of whether it was accepted, and may have sent a request
@@ -195,8 +201,9 @@ package final class Listener {
         let acceptor =
             acceptor
             ?? TLSAcceptor(
-                on: loop, onConnection: { [unowned self] in onConnection?($0) },
-                onFailure: { [unowned self] in connectionClosed() }, onEmpty: { [unowned self] in finishIfEmpty() })
+                on: loop, onConnection: { [weak self] in self?.onConnection?($0) },
+                onFailure: { [weak self] in self?.connectionClosed() },
+                onEmpty: { [weak self] in self?.finishIfEmpty() })
         self.acceptor = acceptor
         acceptor.accept(socket, tls)
     }

@@ -46,7 +46,7 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     private let closed = Gate()
     private var isPaused = false
 
-    /// Bytes came; they are valid during the call only. It may close the reader.
+    /// Bytes came. They are borrowed during the call: see ``SocketHandler/received(_:)``. It may close the reader.
     package var onBytes: ((Span<UInt8>) -> Void)?
     /// Everybody who could write has closed the pipe, or it is broken. Told once; the reader is closed by then.
     package var onEnd: (() -> Void)?
@@ -82,13 +82,14 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     }
 
     private func readable() {
-        guard fd >= 0 else { return }
+        // It is told again: the event is not edge-triggered.
+        guard fd >= 0, loop.mayReceive else { return }
         let buffer = unsafe loop.receiveBuffer
         let count = unsafe read(fd, buffer.baseAddress, buffer.count)
         if count > 0 {
             let bytes = unsafe UnsafeBufferPointer(
                 start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-            withExtendedLifetime(self) { onBytes?(unsafe bytes.span) }
+            withExtendedLifetime(self) { loop.lend { onBytes?(unsafe bytes.span) } }
         } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
             let onEnd = onEnd
             close()

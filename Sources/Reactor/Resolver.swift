@@ -32,12 +32,14 @@ package final class Resolver {
     }
 
     /// The addresses, the one to try first at the start; never empty.
-    package func resolve() async throws(SystemError) -> [SocketAddress] {
+    ///
+    /// - Throws: what the name servers said, and that they said nothing until `end`.
+    package func resolve(until end: Instant) async throws(SystemError) -> [SocketAddress] {
         if !addresses.isEmpty, expiry.map({ loop.now < $0 }) ?? true { return addresses }
         let query = query ?? Query(host: host, port: port, on: loop)
         self.query = query
         do throws(SystemError) {
-            let found = try await query.answer()
+            let found = try await query.answer(until: end)
             if self.query === query {
                 self.query = nil
                 addresses = found
@@ -45,7 +47,7 @@ package final class Resolver {
             }
             return found
         } catch {
-            if self.query === query { self.query = nil }
+            if self.query === query, query.isAnswered { self.query = nil }
             throw error
         }
     }
@@ -53,6 +55,9 @@ package final class Resolver {
 
 /// One question to the name servers, and who waits for the answer.
 private final class Query {
+    /// Each may have to be tried in turn, within one time for all.
+    private static let maxAddresses = 16
+
     private let loop: Loop
     private let done = Gate()
     private var outcome: Result<[SocketAddress], SystemError>?
@@ -65,18 +70,25 @@ private final class Query {
         unsafe hints.ai_family = AF_UNSPEC
         unsafe hints.ai_socktype = streamSocket
         // Released by the callback, which comes exactly once, maybe before this call returns.
+        guard let servers = unsafe loop.nameServers else {
+            outcome = .failure(
+                SystemError(call, reason: "the system names no name server (is there one in /etc/resolv.conf?)"))
+            return
+        }
         let context = unsafe Unmanaged.passRetained(self).toOpaque()
         _ = unsafe evdns_getaddrinfo(
-            loop.nameServers, host, String(port), &hints,
+            servers, host, String(port), &hints,
             { code, found, context in
                 let query = unsafe Unmanaged<Query>.fromOpaque(context!).takeRetainedValue()
                 query.loop.turn { unsafe query.answered(code, found) }
             }, context)
     }
 
-    func answer() async throws(SystemError) -> [SocketAddress] {
-        while outcome == nil { await done.wait() }
-        guard let outcome else { preconditionFailure("waited for nothing") }
+    var isAnswered: Bool { outcome != nil }
+
+    func answer(until end: Instant) async throws(SystemError) -> [SocketAddress] {
+        await done.wait(while: { outcome == nil }, until: end, on: loop)
+        guard let outcome else { throw SystemError(call, code: ETIMEDOUT) }
         return try outcome.get()
     }
 
@@ -84,7 +96,7 @@ private final class Query {
         defer { if unsafe found != nil { unsafe evutil_freeaddrinfo(found) } }
         var addresses: [SocketAddress] = []
         var next = unsafe found
-        while let entry = unsafe next {
+        while let entry = unsafe next, addresses.count < Query.maxAddresses {
             let bytes = unsafe UnsafeRawBufferPointer(
                 start: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen))
             unsafe addresses.append(SocketAddress(bytes: [UInt8](bytes)))

@@ -30,5 +30,9 @@ package final class SignalWatch {
     deinit { event.delete() }
 
     /// A reader of standard output that goes away must not end the process: the write fails, and that is all.
-    package static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+    /// Nor must a file that may not grow any more (`ulimit -f`).
+    package static func ignoreBrokenPipes() {
+        _ = signal(SIGPIPE, SIG_IGN)
+        _ = signal(SIGXFSZ, SIG_IGN)
+    }
 }

@@ -9,6 +9,9 @@ internal import Glibc
 extension Socket {
     /// Records that are made before they are offered to the kernel.
     private static let recordsAtOnce = 4
+    /// Records that are read in a turn of the loop. What fills that many costs a millisecond; a peer that sends small ones
+    /// without end must not keep the loop to itself.
+    private static let maxRecords = 256
 
     /// The names of the subject of the peer's verified certificate; nil where there is none.
     package var peerSubject: [UInt8]? { tls?.peerSubject }
@@ -26,7 +29,7 @@ extension Socket {
 
     /// Goes on with the handshake as far as what has come allows.
     func shakeHands() -> TLSSession.Progress {
-        guard let tls, fd >= 0 else { return .failed(.unfinished) }
+        guard let tls, fd >= 0, loop.mayReceive else { return .failed(.unfinished) }
         let buffer = unsafe loop.receiveBuffer
         while true {
             let progress = tls.handshake()
@@ -55,9 +58,11 @@ extension Socket {
         mayHaveInput = true
         let buffer = unsafe loop.receiveBuffer
         var receives = 0
+        var records = 0
         while fd >= 0, !hasEnded {
+            if !loop.mayReceive { return readLater() }
             if tls.hasInput {
-                guard decrypt(tls, for: handler) else { return }
+                guard decrypt(tls, for: handler, &records) else { return }
             }
             if isPaused { return }
             receives += 1
@@ -65,8 +70,11 @@ extension Socket {
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 unsafe tls.receive(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
-                guard decrypt(tls, for: handler) else { return }
-                if count < buffer.count, !untilEnd { break }
+                guard decrypt(tls, for: handler, &records) else { return }
+                if count < buffer.count, !untilEnd {
+                    checkEndSoon()
+                    break
+                }
             } else if count == 0 {
                 return end(SystemError(.truncated))
             } else if errno == EAGAIN {
@@ -78,29 +86,39 @@ extension Socket {
         mayHaveInput = false
     }
 
-    /// Tells the handler what was received. Returns false when that was not all, because it paused, or the stream ended.
-    private func decrypt(_ tls: TLSSession, for handler: any SocketHandler) -> Bool {
+    /// Tells the handler what was received. Returns false when that was not all, because it paused, the stream ended, or there
+    /// is more than one turn reads.
+    private func decrypt(_ tls: TLSSession, for handler: any SocketHandler, _ records: inout Int) -> Bool {
         // The loop's buffer is another socket's next.
         defer { tls.stash() }
         let buffer = unsafe loop.plainBuffer
         while !isPaused {
+            records += 1
+            if records > Socket.maxRecords {
+                readLater()
+                return false
+            }
             switch unsafe tls.read(into: buffer) {
             case .bytes(let count):
                 let bytes = unsafe UnsafeBufferPointer(
                     start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-                handler.received(unsafe bytes.span)
+                loop.lend { handler.received(unsafe bytes.span) }
                 guard fd >= 0, !hasEnded else { return false }
                 // The buffer holds any record: what has not been read is in the session's input. To ask once more costs as
                 // much as a small record.
                 if !tls.hasInput, !isPaused { return true }
+            case .control:
+                break
             case .needsInput:
                 // Answers of TLS itself, such as to a change of keys.
                 if tls.unsentBytes > 0 { _ = sendRecords(tls) }
                 return true
             case .ended:
+                tls.stash()
                 end(nil)
                 return false
             case .failed(let error):
+                tls.stash()
                 _ = sendRecords(tls)
                 end(SystemError(error))
                 return false
@@ -131,15 +149,16 @@ extension Socket {
 
     /// Sends records that are made. Returns whether the kernel took all of them.
     private func sendRecords(_ tls: TLSSession) -> Bool {
+        let all = tls.unsentBytes
         while tls.unsentBytes > 0 {
             let sent = unsafe tls.flush { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
             if sent >= 0 || errno == EINTR { continue }
             if errno == EAGAIN {
                 waitUntilWritable()
             } else {
-                // The reading side learns of it too, and tells the handler.
+                let hasSent = tls.unsentBytes < all
                 tls.discard()
-                unsent = WriteQueue()
+                breakOff(hasSent: hasSent)
             }
             return false
         }

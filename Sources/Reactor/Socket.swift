@@ -2,11 +2,12 @@ internal import CLibevent
 internal import Crypto
 internal import Glibc
 
-/// What happens on a socket, told to its owner on the loop's thread, inside the event's callback.
+/// What happens on a socket, told to its owner on the loop's thread.
 ///
 /// A handler closes its socket before it goes away: in its `deinit`, at the latest.
 package protocol SocketHandler: AnyObject {
-    /// Bytes arrived. They are valid during the call only.
+    /// Bytes arrived. They are borrowed during the call: it decodes them, may write and close, and has whatever becomes ready
+    /// by them go on ``Loop/afterwards(_:)``.
     func received(_ bytes: Span<UInt8>)
     /// Everything that was written has left for the kernel, after it had not at once.
     func drained()
@@ -19,7 +20,7 @@ package protocol SocketHandler: AnyObject {
 @safe package final class Socket {
     /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what
     /// is more waits until everybody else has had a turn.
-    static let maxReceives = 16
+    static let maxReceives = 4
 
     let loop: Loop
     /// The same, for what every event does: a count of references is an atomic operation.
@@ -28,8 +29,14 @@ package protocol SocketHandler: AnyObject {
     private let reading = Event()
     /// Made when the kernel first takes less than it is offered, which most sockets never see.
     private var writing: Event?
-    /// Goes on with reading in the next turn of the loop. Made when a peer first sends more than one turn takes.
-    private var rereading: Event?
+    /// Whether the loop is to call ``resume()``.
+    private var isScheduled = false
+    /// Whether the loop is to call ``checkEnd()``.
+    private var isToBeChecked = false
+    /// Whether the kernel has refused to send, as it does when the connection is broken.
+    private var isBroken = false
+    /// Whether it is broken and took not a byte of what was written last.
+    package private(set) var hasTakenNothing = false
     var unsent = WriteQueue()
     private(set) var isPaused = false
     var mayHaveInput = false
@@ -66,12 +73,16 @@ package protocol SocketHandler: AnyObject {
     /// Bytes written that the kernel has not taken yet.
     package var unsentBytes: Int { unsent.count + (tls?.unsentBytes ?? 0) }
 
+    /// Whether the other end has all that was written, as far as its kernel tells. Costs a system call.
+    package var isDelivered: Bool { unsentBytes == 0 && fd >= 0 && remora_unacknowledged(fd) == 0 }
+
     /// Begins to read and to tell `handler`.
     package func start(_ handler: any SocketHandler) {
         self.handler = handler
         if tls != nil {
             // Its events come since the handshake, and the peer may have said more behind it.
-            return readable(untilEnd: true)
+            mayHaveInput = true
+            return readSoon()
         }
         watch()
     }
@@ -104,7 +115,21 @@ package protocol SocketHandler: AnyObject {
     package func resumeReading() {
         guard isPaused else { return }
         isPaused = false
-        if mayHaveInput { readable(untilEnd: true) }
+        if mayHaveInput { readSoon() }
+    }
+
+    /// Reads when nobody has borrowed bytes.
+    private func readSoon() {
+        if isScheduled { return }
+        isScheduled = true
+        loop.afterwards(self)
+    }
+
+    /// Reads when the other sockets have had their turn.
+    func readLater() {
+        if isScheduled { return }
+        isScheduled = true
+        loop.nextTurn(self)
     }
 
     private func readable(untilEnd: Bool) {
@@ -124,13 +149,16 @@ package protocol SocketHandler: AnyObject {
         while fd >= 0, !hasEnded {
             if isPaused { return }
             receives += 1
-            if receives > Socket.maxReceives { return readLater() }
+            if receives > Socket.maxReceives || !loop.mayReceive { return readLater() }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 let bytes = unsafe UnsafeBufferPointer(
                     start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-                handler.received(unsafe bytes.span)
-                if count < buffer.count, !untilEnd { break }
+                loop.lend { handler.received(unsafe bytes.span) }
+                if count < buffer.count, !untilEnd {
+                    checkEndSoon()
+                    break
+                }
             } else if count == 0 {
                 return end(nil)
             } else if errno == EAGAIN {
@@ -142,25 +170,32 @@ package protocol SocketHandler: AnyObject {
         mayHaveInput = false
     }
 
-    func readLater() {
-        if rereading == nil {
-            let event = Event()
-            unsafe event.assign(
-                loop.base, fd: -1, events: 0,
-                callback: { _, _, context in
-                    let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
-                    socket.loop.turn { socket.readable(untilEnd: true) }
-                },
-                context: Unmanaged.passUnretained(self).toOpaque())
-            rereading = event
-        }
-        // A timer, even of no time, comes after the sockets that have become ready.
-        rereading?.add(after: .zero)
-    }
-
     func end(_ error: SystemError?) {
         hasEnded = true
         handler?.ended(error)
+    }
+
+    /// The last read did not come to the end of what there is: see ``Loop/checkEnd(of:)``.
+    func checkEndSoon() {
+        if isToBeChecked { return }
+        isToBeChecked = true
+        loop.checkEnd(of: self)
+    }
+
+    func checkEnd() {
+        isToBeChecked = false
+        guard fd >= 0, !hasEnded else { return }
+        mayHaveInput = true
+        if !isPaused { readable(untilEnd: true) }
+    }
+
+    /// The connection is broken, as the kernel says to one who writes. What the peer sent before can still be read.
+    func breakOff(hasSent: Bool) {
+        unsent = WriteQueue()
+        isBroken = true
+        hasTakenNothing = !hasSent
+        mayHaveInput = true
+        readSoon()
     }
 
     /// Asks the kernel whether the connection stands and nothing has come on it, of which the loop may not have been told
@@ -187,7 +222,7 @@ package protocol SocketHandler: AnyObject {
         guard unsent.isEmpty else { return unsent.append(bytes[...]) }
         let sent = unsafe bytes.withUnsafeBytes { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
         if sent == bytes.count { return }
-        if sent < 0, errno != EAGAIN, errno != EINTR { return }
+        if sent < 0, errno != EAGAIN, errno != EINTR { return breakOff(hasSent: false) }
         unsent.append(bytes[max(0, sent)...])
         waitUntilWritable()
     }
@@ -197,21 +232,22 @@ package protocol SocketHandler: AnyObject {
         guard fd >= 0 else { return }
         let wasEmpty = unsentBytes == 0
         for part in parts where !part.isEmpty { unsent.append(part) }
-        if wasEmpty { flush() }
+        if wasEmpty { flush(hasSent: false) }
     }
 
-    private func flush() {
+    /// - Parameter hasSent: whether the kernel has taken a part of what is to be sent.
+    private func flush(hasSent: Bool) {
         if let tls { return flush(tls) }
+        var hasSent = hasSent
         while !unsent.isEmpty {
             let sent = unsent.send(to: fd)
             if sent >= 0 {
+                hasSent = true
                 unsent.removeFirst(sent)
             } else if errno == EAGAIN {
                 return waitUntilWritable()
             } else if errno != EINTR {
-                // The reading side learns of it too, and tells the handler.
-                unsent = WriteQueue()
-                return
+                return breakOff(hasSent: hasSent)
             }
         }
     }
@@ -233,7 +269,7 @@ package protocol SocketHandler: AnyObject {
 
     private func writable() {
         guard fd >= 0 else { return }
-        flush()
+        flush(hasSent: true)
         guard unsentBytes == 0 else { return }
         if endsWhenFlushed { shutdownWriting() }
         handler?.drained()
@@ -260,13 +296,22 @@ package protocol SocketHandler: AnyObject {
         if let tls { sayGoodbye(tls) }
         reading.delete()
         writing?.delete()
-        rereading?.delete()
         _ = Glibc.close(fd)
         fd = -1
         unsent = WriteQueue()
         tls = nil
         onInput = nil
         handler = nil
+    }
+}
+
+extension Socket: Resumable {
+    package func resume() {
+        isScheduled = false
+        guard fd >= 0, !hasEnded else { return }
+        if !isPaused { readable(untilEnd: true) }
+        // A handler that reads nothing has to hear of it all the same.
+        if isBroken, isPaused, fd >= 0, !hasEnded { end(SystemError("send", code: EPIPE)) }
     }
 }
 

@@ -72,7 +72,7 @@ final class TLSAcceptor {
         let arrival = Arrival(socket, tls, on: loop)
         arrivals[ObjectIdentifier(arrival)] = arrival
         // The acceptor owns the arrivals, and they these closures.
-        arrival.deadline.onExpiry = { [unowned self, unowned arrival] in fail(arrival, .late) }
+        arrival.deadline.onExpiry = { [weak self, unowned arrival] in self?.fail(arrival, .late) }
         arrival.deadline.set(after: tls.timeout)
         socket.secure(by: TLSSession(server: tls.context)) { [unowned self, unowned arrival] in enqueue(arrival) }
     }
@@ -97,18 +97,22 @@ final class TLSAcceptor {
 
     private func goOn() {
         let start = Instant.now
+        var waiting: [Arrival] = []
+        swap(&waiting, &queue)
         var next = 0
-        repeat {
-            let arrival = queue[next]
+        while next < waiting.count, next == 0 || Instant.now - start < TLSAcceptor.share {
+            waiting[next].isQueued = false
+            step(waiting[next])
             next += 1
-            arrival.isQueued = false
-            step(arrival)
-        } while next < queue.count && Instant.now - start < TLSAcceptor.share
-        queue.removeFirst(min(next, queue.count))
+        }
+        queue = waiting[next...] + queue
         if !queue.isEmpty { nextRound.set(after: .zero) }
     }
 
-    private func step(_ arrival: Arrival) {
+    /// What it tells may let go of the listener, and with that of the acceptor.
+    private func step(_ arrival: Arrival) { withExtendedLifetime(self) { shakeHands(arrival) } }
+
+    private func shakeHands(_ arrival: Arrival) {
         guard arrivals[ObjectIdentifier(arrival)] != nil else { return }
         switch arrival.socket.shakeHands() {
         case .needsInput:
@@ -124,6 +128,7 @@ final class TLSAcceptor {
     }
 
     private func fail(_ arrival: Arrival, _ error: TLSError) {
+        guard arrivals[ObjectIdentifier(arrival)] === arrival else { return }
         arrivals[ObjectIdentifier(arrival)] = nil
         arrival.deadline.set(nil)
         arrival.tls.onRefusal(arrival.peer, error)

@@ -1,30 +1,35 @@
 // Both note before they suspend how often they were signalled. To suspend, a task passes through the loop's queue of
 // ready jobs once more: what another job signals meanwhile would be lost to a waiter that is not there yet.
 
-/// Lets one task wait until a callback or another task of the same loop has something for it.
+/// Lets tasks of one loop wait until a callback or another of its tasks has something for them.
 ///
-/// It carries no value and remembers nothing: the waiter looks at its condition in a loop.
+/// It carries no value and remembers nothing: whoever waits looks at its condition in a loop.
 @safe package final class Wakeup {
+    /// Nearly always there is one at the most, which takes no array.
     private var waiter: UnsafeContinuation<Void, Never>?
+    private var others: [UnsafeContinuation<Void, Never>] = unsafe []
     private var signals = 0
 
     package init() {}
 
-    /// Suspends until `signal`. One task may wait at a time.
+    /// Suspends until `signal`.
     package func wait() async {
         let seen = signals
         await unsafe withUnsafeContinuation { continuation in
-            unsafe precondition(waiter == nil, "a wakeup has one waiter")
             if signals != seen { return unsafe continuation.resume() }
-            unsafe waiter = continuation
+            if unsafe waiter == nil { unsafe waiter = continuation } else { unsafe others.append(continuation) }
         }
     }
 
-    /// Resumes the waiter, if there is one.
+    /// Resumes all that wait, in the order in which they came.
     package func signal() {
         signals &+= 1
         guard let waiter = unsafe waiter.take() else { return }
         unsafe waiter.resume()
+        if unsafe others.isEmpty { return }
+        let others = unsafe others
+        unsafe self.others = unsafe []
+        unsafe others.forEach { unsafe $0.resume() }
     }
 }
 

@@ -56,8 +56,10 @@ struct WriteQueue {
         // Short parts are joined: each piece becomes a record with bytes of its own.
         var joined: [UInt8] = []
         joined.reserveCapacity(min(limit, count))
-        for part in parts[firstPart...] where joined.count < limit {
-            joined.append(contentsOf: part.prefix(limit - joined.count))
+        var next = firstPart
+        while joined.count < limit, next < parts.count {
+            joined.append(contentsOf: parts[next].prefix(limit - joined.count))
+            next += 1
         }
         unsafe joined.withUnsafeBytes(body)
         removeFirst(joined.count)
@@ -76,9 +78,13 @@ struct WriteQueue {
             parts[firstPart] = []
             firstPart += 1
         }
-        // A queue that is never quite empty must not keep the places of all that went through it.
-        if count == 0 || firstPart > WriteQueue.maxParts {
-            parts.removeFirst(count == 0 ? parts.count : firstPart)
+        // A queue that is never quite empty must not keep the places of all that went through it. To move the others costs as
+        // much as there are, and half of all places are free then.
+        if count == 0 {
+            parts.removeAll(keepingCapacity: parts.count <= WriteQueue.maxParts)
+            firstPart = 0
+        } else if firstPart > WriteQueue.maxParts, firstPart > parts.count / 2 {
+            parts.removeFirst(firstPart)
             firstPart = 0
         }
     }

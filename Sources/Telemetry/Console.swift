@@ -2,6 +2,12 @@ internal import Glibc
 
 /// Words for the person who started the program, as opposed to the log.
 package enum Console {
+    /// How long somebody may take to read on. What they are told is lost then, and the program goes on.
+    private static let patience: Int32 = 2000
+    /// What a pipe takes without waiting when it says that there is room. The descriptor's flags are others' too: it is left
+    /// as it is.
+    private static let maxPart = 4096
+
     /// Writes to standard output.
     package static func say(_ text: String) { put(text, STDOUT_FILENO) }
 
@@ -12,10 +18,14 @@ package enum Console {
         let bytes = Array((text + "\n").utf8)
         var done = 0
         while done < bytes.count {
+            var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            let found = unsafe poll(&room, 1, patience)
+            if found < 0, errno == EINTR { continue }
+            if found <= 0 { return }
             let written = unsafe bytes.withUnsafeBytes {
-                unsafe write(descriptor, $0.baseAddress! + done, bytes.count - done)
+                unsafe write(descriptor, $0.baseAddress! + done, min(maxPart, bytes.count - done))
             }
-            if written <= 0, errno != EINTR { return }
+            if written <= 0, errno != EINTR, errno != EAGAIN { return }
             done += max(0, written)
         }
     }

@@ -15,13 +15,15 @@ package struct DurationHistogram: Sendable, Equatable {
 
     mutating func add(_ other: DurationHistogram) {
         for index in counts.indices { counts[index] += other.counts[index] }
-        nanoseconds += other.nanoseconds
+        nanoseconds.addAnew(other.nanoseconds)
     }
 
     /// What was counted since `earlier`, which is a copy of the same histogram.
     package func since(_ earlier: DurationHistogram) -> DurationHistogram {
         DurationHistogram(
-            counts: zip(counts, earlier.counts).map { $0 - $1 }, nanoseconds: nanoseconds - earlier.nanoseconds)
+            counts: zip(counts, earlier.counts).map { $0 - $1 },
+            // Right as well where the sum has begun anew since.
+            nanoseconds: (nanoseconds &- earlier.nanoseconds) & .max)
     }
 
     /// What a share of the durations did not exceed: the upper bound of the bucket, in nanoseconds, because no more is known.

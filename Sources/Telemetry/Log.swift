@@ -18,7 +18,14 @@ package final class Log: Sendable {
         var allDropped = 0
         var clock = TimeText()
         var isAwake = false
+        /// Whether taken lines have not been written to the last byte.
+        var isWriting = false
+        /// Whether somebody waits until everything has been written.
+        var isAwaited = false
         var format: LogLine.Format
+
+        /// Whether there is something to be written, if only how many lines were lost.
+        var isWaiting: Bool { !pending.isEmpty || dropped > 0 }
 
         mutating func append(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void) {
             clock.tick()
@@ -32,10 +39,13 @@ package final class Log: Sendable {
     private let level: Atomic<Int>
     private let descriptor: Int32
     private let state: Mutex<State>
-    private let writing = Mutex(())
+    /// Held by whoever waits for the writer: one at a time.
+    private let flushing = Mutex(())
     /// Places in the code at which something was found that cannot be, and how often.
     private let internalErrors = Mutex<[Place: Int]>([:])
     private let wakeup = Semaphore()
+    /// Signalled when everything has been written and somebody waits for that.
+    private let written = Semaphore()
 
     /// - Parameter descriptor: where to write; it is not closed.
     package init(level: LogLevel, format: LogLine.Format, descriptor: Int32 = STDOUT_FILENO) {
@@ -101,18 +111,60 @@ package final class Log: Sendable {
     /// How often ``internalError(_:fileID:line:)`` was called since the start.
     package var internalErrorCount: Int { internalErrors.withLock { $0.values.reduce(0, +) } }
 
-    /// Writes everything that waits before it returns.
-    package func flush() {
-        writing.withLock { _ in
-            put(
-                state.withLock { state in
-                    let dropped = state.dropped
-                    if dropped > 0 { state.append(.warning, "log_lines_dropped") { $0.field("count", dropped) } }
-                    state.dropped = 0
-                    var taken: [UInt8] = []
-                    swap(&taken, &state.pending)
-                    return taken
-                })
+    /// Waits until everything that waits has been written, and not for longer than `patience`: a reader that takes nothing
+    /// holds up the writer for as long as it likes, and nobody else. To be called at the end of the process, which ends the
+    /// writer wherever it is.
+    ///
+    /// - Returns: whether everything has been written.
+    @discardableResult package func flush(within patience: Duration) -> Bool {
+        flushing.withLock { _ in
+            let isDone = state.withLock { state in
+                state.isAwaited = state.isWriting || state.isWaiting
+                return !state.isAwaited
+            }
+            if isDone { return true }
+            wakeup.signal()
+            if written.wait(atMost: patience) { return true }
+            let isLate = state.withLock { state in
+                defer { state.isAwaited = false }
+                return state.isAwaited
+            }
+            // It was signalled as the time ended: nobody else is to take that for their own.
+            if !isLate { written.wait() }
+            return !isLate
+        }
+    }
+
+    /// What the thread of the log does for ever.
+    private func writeAll() {
+        while true {
+            wakeup.wait()
+            if !state.withLock({ $0.isAwaited }) { usleep(Log.gathering) }
+            repeat { put(take()) } while isAwaitedForMore()
+        }
+    }
+
+    private func take() -> [UInt8] {
+        state.withLock { state in
+            let dropped = state.dropped
+            if dropped > 0 { state.append(.warning, "log_lines_dropped") { $0.field("count", dropped) } }
+            state.dropped = 0
+            state.isAwake = false
+            state.isWriting = true
+            var taken: [UInt8] = []
+            swap(&taken, &state.pending)
+            return taken
+        }
+    }
+
+    /// What was taken has been written. Tells whoever waits for that, and returns whether they wait for more.
+    private func isAwaitedForMore() -> Bool {
+        state.withLock { state in
+            state.isWriting = false
+            guard state.isAwaited, !state.isWaiting else { return state.isAwaited }
+            state.isAwaited = false
+            written.signal()
+            return false
         }
     }
 
@@ -141,14 +193,10 @@ package final class Log: Sendable {
         let failure = unsafe pthread_create(
             &thread, nil,
             { context in
-                let log = unsafe Unmanaged<Log>.fromOpaque(context!).takeUnretainedValue()
-                while true {
-                    log.wakeup.wait()
-                    usleep(Log.gathering)
-                    log.state.withLock { $0.isAwake = false }
-                    log.flush()
-                }
+                unsafe Unmanaged<Log>.fromOpaque(context!).takeUnretainedValue().writeAll()
+                return nil
             }, context)
+        // At the start, before anybody can connect.
         precondition(failure == 0, "pthread_create failed: \(failure)")
         pthread_detach(thread)
     }
@@ -166,6 +214,18 @@ package final class Log: Sendable {
     }
 
     func wait() { while unsafe sem_wait(semaphore) != 0 {} }
+
+    /// Waits for `patience` at most. Returns whether it was signalled.
+    func wait(atMost patience: Duration) -> Bool {
+        // Looked at now and then: `sem_timedwait` goes by the clock on the wall, which may be set back.
+        let clock = ContinuousClock()
+        let end = clock.now + patience
+        while unsafe sem_trywait(semaphore) != 0 {
+            if clock.now >= end { return false }
+            usleep(1000)
+        }
+        return true
+    }
 
     func signal() { _ = unsafe sem_post(semaphore) }
 }

@@ -62,6 +62,9 @@ extension Metric {
         "remora_sessions_evicted_total", .counter, "Idle sessions closed to make room for another caller's.")
     package static let sessionsExpired = Metric(
         "remora_sessions_expired_total", .counter, "Sessions closed after sessions.idle_timeout.")
+    package static let sessionsUntold = Metric(
+        "remora_sessions_untold_total", .counter,
+        "Sessions closed without a word to the server, which ends them more slowly than callers come.")
     /// `mcp.client.session.duration`: toward the server, Remora is the client.
     package static let sessionDuration = Metric(
         "mcp_client_session_duration_seconds", .histogram, "Sessions that have ended, from handshake to end.")
@@ -89,6 +92,15 @@ extension Metric {
         "remora_listeners", .gauge, "Subscriptions (subscriptions/listen) that are served.")
     package static let keptLists = Metric("remora_list_cache_lists", .gauge, "Lists of servers that are kept.")
     package static let keptListBytes = Metric("remora_list_cache_bytes", .gauge, "Bytes of lists that are kept.")
+}
+
+// MARK: Other replicas
+
+extension Metric {
+    package static let peerRefusals = Metric(
+        "remora_peer_refusals_total", .counter,
+        "Requests between replicas that were not let in, by the replica that counts them: the one that refused (here), or "
+            + "the one that was refused or not answered (there).")
 }
 
 // MARK: The configuration
@@ -146,9 +158,9 @@ extension Metric {
     package static let all = [
         operationDuration, activeRequests, requestBodySize, responseBodySize, responses, errors, backendErrors,
         notifications, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted, sessionsExpired,
-        sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
+        sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
-        refusedQuestions, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
+        refusedQuestions, peerRefusals, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
         certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,
     ]

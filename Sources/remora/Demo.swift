@@ -25,6 +25,7 @@ enum Demo {
             server.start()
             let url = "http://\(server.address)/mcp"
             guard case .success(let configuration) = Configuration.forBackend(url: url, listen: "127.0.0.1:0") else {
+                // Nobody but this file has written it.
                 preconditionFailure("the demo's own configuration is wrong")
             }
             let log = Log(level: .warning, format: .text)
@@ -38,7 +39,7 @@ enum Demo {
             loop.spawn { await show(remora, once: once, on: loop) }
             loop.run()
             withExtendedLifetime(watches) {}
-            log.flush()
+            log.flush(within: .seconds(1))
         } catch {
             Console.complain("remora: the demo cannot start: \(error)")
             Exit.failure()
@@ -46,6 +47,7 @@ enum Demo {
     }
 
     private static var loopback: SocketAddress {
+        // It is always one.
         guard let address = SocketAddress(host: "127.0.0.1", port: 0) else { preconditionFailure() }
         return address
     }
@@ -84,7 +86,7 @@ enum Demo {
             guard
                 var writer = HTTPHeadWriter(
                     method: .post, target: Array("/mcp".utf8), host: Array("\(address)".utf8), into: &head)
-            else { preconditionFailure("the demo's own address is no host") }
+            else { preconditionFailure("the demo's own address is no host") }  // Digits, dots and a colon are one.
             for field in fields { _ = writer.field(field.name, Array(field.value.utf8)) }
             writer.field("content-length", body.count)
             writer.end(into: &head)

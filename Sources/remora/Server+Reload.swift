@@ -26,7 +26,8 @@ extension Server {
         guard case .file(let path) = source else {
             return failed(["Remora was started without a configuration file: there is nothing to read anew"])
         }
-        switch Configuration.load(path: path) {
+        // Clients are served on this loop: nothing may hold it up.
+        switch Configuration.load(path: path, mayWait: false) {
         case .failure(let errors): failed(errors.lines)
         case .success(let configuration): await take(configuration)
         }
@@ -53,6 +54,7 @@ extension Server {
             adminListener = try addresses.adminMoves ? wiring.adminAddress.map(admin.listener) : nil
         } catch {
             for shard in shards { await shard.forgetPrepared() }
+            // Only to listen there can fail.
             guard let address = new.admin.address else { preconditionFailure("a listener that is off") }
             return failed([Server.advice(error, "admin", address)])
         }

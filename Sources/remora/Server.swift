@@ -22,6 +22,12 @@ final class Server {
     var isReloading = false
     var isReloadDue = false
     private(set) var isDraining = false
+    /// When the process is to have ended, once it was asked to.
+    private var endOfShutdown = Instant.now
+
+    /// What the log has at least for its last lines, where the end has taken all of `limits.shutdown_timeout`. A reader that
+    /// takes nothing for longer does not hold up the end.
+    private static let lastWords: Duration = .milliseconds(100)
 
     var main: Loop { loops[0] }
 
@@ -46,7 +52,7 @@ final class Server {
         for loop in server.loops.dropFirst() { loop.join() }
         withExtendedLifetime(watches) {}
         server.log.write(.info, "stopped")
-        server.log.flush()
+        server.log.flush(within: max(Server.lastWords, server.endOfShutdown - .now))
     }
 
     private init(_ source: ConfigurationSource) {
@@ -73,12 +79,14 @@ final class Server {
         do throws(SystemError) {
             if let address = wiring.adminAddress { try admin.listen(on: admin.listener(on: address)) }
         } catch {
+            // Only to listen there can fail.
             guard let address = configuration.admin.address else { preconditionFailure("a listener that is off") }
             Server.fail(error, "admin", address)
         }
         do throws(SystemError) {
             peers = try wiring.peerDoor(on: loops[0], shards: shards)
         } catch {
+            // Only to listen for them can fail.
             guard let group = configuration.replicas.group else { preconditionFailure("a listener for no replicas") }
             Server.fail(error, "replicas", .tcp(host: group.address, port: group.port))
         }
@@ -92,6 +100,7 @@ final class Server {
         isDraining = true
         let timeout = wiring.configuration.limits.shutdownTimeout
         log.write(.info, "draining") { $0.field("timeout_ms", milliseconds: timeout) }
+        endOfShutdown = main.now + timeout
         main.spawn { await self.drain(timeout: timeout) }
     }
 

@@ -53,12 +53,25 @@ struct Wiring: Sendable {
     private let secrets: Secrets
     /// Nil where no configuration had a command so far, or it could not be started.
     private let warden: Warden?
+    private let descriptors: DescriptorPlan
 
     init(_ configuration: Configuration, secrets: Secrets, log: Log) {
         self.configuration = configuration
         self.secrets = secrets
         self.log = log
         warden = configuration.backends[0].isReachedByHTTP ? nil : secrets.wardens.start(log)
+        let wanted = DescriptorPlan(configuration).wanted
+        let limit = DescriptorLimit.raise(to: wanted)
+        descriptors = DescriptorPlan(configuration, limit: limit)
+        guard descriptors.clients < configuration.limits.maxConnections else { return }
+        log.write(.warning, "few_descriptors") { line in
+            line.field("limit", limit)
+            line.field("wanted", wanted)
+            line.field("max_connections", descriptors.clients)
+            line.field(
+                "advice", "raise the hard limit of open files (LimitNOFILE, ulimit -n), or lower limits.max_connections"
+            )
+        }
     }
 
     // MARK: Listening
@@ -105,7 +118,7 @@ struct Wiring: Sendable {
         let plan = plan(shards: 1)
         let listener = try Listener(
             on: loop, try listenPlace(loops: 1, first: loop), maxConnections: plan.maxConnections)
-        let replicas = Replicas(replicaSettings, index: 0, on: loop, seal: secrets.seal)
+        let replicas = Replicas(replicaSettings, index: 0, on: loop, seal: secrets.seal, log: log)
         return Parts(
             service: Service(on: loop, listener: listener, plan: plan, replicas: replicas), address: listener.address)
     }
@@ -120,9 +133,10 @@ struct Wiring: Sendable {
             let listener = try Listener(on: loop, place, maxConnections: plan.maxConnections)
             address = listener.address
             if number + 1 < loops.count { place = try listener.neighbour() }
-            let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal)
+            let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal, log: log)
             shards.append(Shard(Service(on: loop, listener: listener, plan: plan, replicas: replicas), on: loop))
         }
+        // `threads` is at least 1.
         guard let address else { preconditionFailure("a process without a loop") }
         return (shards, address)
     }
@@ -136,7 +150,7 @@ struct Wiring: Sendable {
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
                 keepAliveInterval: limits.keepAliveInterval),
             tls: listenerTLS,
-            maxConnections: max(1, limits.maxConnections / shards),
+            maxConnections: max(1, descriptors.clients / shards),
             parking: ParkingSettings(
                 parkTimeout: configuration.interaction.parkTimeout,
                 maxParked: max(1, configuration.interaction.maxParked / shards),
@@ -151,7 +165,9 @@ struct Wiring: Sendable {
             limits: SessionPool.Limits(
                 maxSessions: max(1, configuration.sessions.max / shards),
                 maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
-                idleTimeout: configuration.sessions.idleTimeout))
+                idleTimeout: configuration.sessions.idleTimeout,
+                maxSending: max(1, descriptors.sending / shards)),
+            log: log)
         return Gateway(
             settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
             affinity: secrets.affinity, key: secrets.callers, seal: secrets.seal, log: log)
@@ -228,10 +244,11 @@ struct Wiring: Sendable {
     func peerDoor(on loop: Loop, shards: [Shard]) throws(SystemError) -> PeerDoor? {
         guard let group = configuration.replicas.group else { return nil }
         guard let address = SocketAddress(host: group.address, port: group.port) else {
+            // `Configuration` makes the same of it when it reads the file.
             preconditionFailure("the configuration let an impossible address through")
         }
         let service = try PeerService(
-            on: loop, address: address, maxConnections: configuration.limits.maxConnections,
+            on: loop, address: address, maxConnections: descriptors.clients,
             maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, pass: secrets.seal,
             log: log)
         log.write(.info, "peers_listening") { line in
@@ -247,8 +264,8 @@ struct Wiring: Sendable {
             name: secrets.name,
             peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
             sharesCues: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
-            // Four signs of life, none of which came.
-            silence: max(.seconds(60), configuration.limits.keepAliveInterval * 4), head: headLimits)
+            // Two signs of life, none of which came. That it was there at the start, it has said.
+            silence: configuration.limits.keepAliveInterval * 2 + .seconds(5), head: headLimits)
     }
 
     // MARK: What an operator looks at
@@ -258,7 +275,7 @@ struct Wiring: Sendable {
             door: Door(
                 allowedOrigins: [], allowedHosts: configuration.admin.allowedHosts,
                 isLoopback: adminAddress?.isLoopback ?? true),
-            maxSessions: configuration.sessions.max, maxConnections: configuration.limits.maxConnections,
+            maxSessions: configuration.sessions.max, maxConnections: descriptors.clients,
             maxParked: configuration.interaction.maxParked, threads: configuration.threads, certificates: certificates)
     }
 
@@ -289,6 +306,7 @@ extension SocketAddress {
         case .unix(let path): self.init(unixPath: path)
         case .tcp(let host, let port):
             guard let address = SocketAddress(host: host, port: port) else {
+                // `Configuration` makes the same of it when it reads the file.
                 preconditionFailure("the configuration let an impossible address through")
             }
             self = address

@@ -117,4 +117,16 @@ import Testing
         case .failure(let errors): errors.description
         }
     }
+
+    /// A loop that serves clients reads it, and must not have to wait for the other end.
+    @Test func onlyAFileIsReadAnew() {
+        #expect(
+            Self.message(Configuration.load(path: "/dev/zero", mayWait: false))
+                == "/dev/zero: is no plain file, and only such can be read anew: start Remora with the path of a file")
+        #expect(
+            Self.message(Configuration.load(path: "/", mayWait: false))
+                == "/: cannot be read (Is a directory): give the path of the file in it")
+        let file = Self.path("conf/remora.yaml")
+        #expect(Configuration.load(path: file, mayWait: false) == Configuration.load(path: file))
+    }
 }

@@ -98,8 +98,11 @@ import Testing
             var buffer = [UInt8](repeating: 0, count: TLSSession.maxRecord)
             while true {
                 let reading = buffer.withUnsafeMutableBytes { session.read(into: $0) }
-                guard case .bytes(let count) = reading else { return (found, reading) }
-                found += buffer[..<count]
+                switch reading {
+                case .bytes(let count): found += buffer[..<count]
+                case .control: break
+                case .needsInput, .ended, .failed: return (found, reading)
+                }
             }
         }
     }

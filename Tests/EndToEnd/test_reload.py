@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -291,3 +292,21 @@ async def test_a_client_that_does_not_come_back_does_not_hold_up_the_end_for_eve
         remora.process.terminate()
         assert await remora.process.wait() == 0
         assert asyncio.get_running_loop().time() - start < 3.5
+
+
+async def test_localhost_is_one_in_any_case() -> None:
+    """It was a right address to the check, and none to the system: the reload ended the process."""
+    async with RawBackend() as raw, Remora(configuration(raw.url)) as remora:
+        await remora.reload(configuration(raw.url, listen={"address": "LOCALHOST:0"}, admin={"address": "LocalHost:0"}))
+        address = [each["address"] for each in remora.process.events() if each["event"] == "listening"][-1]
+        assert address != remora.address
+        async with Client(address) as client:
+            assert (await client.call("x")).text == "raw"
+
+
+async def test_a_pipe_in_the_place_of_the_file_holds_up_nobody() -> None:
+    async with RawBackend() as raw, Remora(configuration(raw.url)) as remora, Client(remora.address) as client:
+        remora.path.unlink()
+        os.mkfifo(remora.path)
+        assert "is no plain file" in (await remora.hangup("reload_failed"))["detail"]
+        assert (await client.call("x")).text == "raw"

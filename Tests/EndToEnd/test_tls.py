@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import socket
 import ssl
 import time
@@ -246,6 +247,39 @@ async def test_renegotiation_is_refused(authority: Authority, served: Pair) -> N
                 printed = await child.stdout.read()
             await child.wait()
             assert b"RENEGOTIATING" in printed and b"no renegotiation" in printed, printed
+            assert (await ask(remora.address, authority.client_context())).text == "raw"
+
+
+async def test_changes_of_keys_end_a_connection_that_does_nothing_else(authority: Authority, served: Pair) -> None:
+    """Each costs a derivation of keys and an answer. A peer changes its keys now and then, and says something between."""
+    async with RawBackend() as raw:
+        async with Remora(configuration(f"http://{raw.address}/mcp", listen={"tls": served.settings})) as remora:
+            command = ["openssl", "s_client", "-connect", remora.address, "-tls1_3", "-CAfile", str(authority.file)]
+            pipe = asyncio.subprocess.PIPE
+            child = await asyncio.create_subprocess_exec(
+                *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+            )
+            assert child.stdin is not None and child.stdout is not None
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    while b"Verify return code" not in await child.stdout.readline():
+                        pass
+                # While Remora reads nothing, so that they come at once.
+                remora.process.child.send_signal(signal.SIGSTOP)
+                for _ in range(100):
+                    child.stdin.write(b"K\n")
+                    # Each has to be read by itself to be taken for a command.
+                    await asyncio.sleep(0.01)
+                remora.process.child.send_signal(signal.SIGCONT)
+                async with asyncio.timeout(TIMEOUT):
+                    printed = await child.stdout.read()
+                    await child.wait()
+            finally:
+                remora.process.child.send_signal(signal.SIGCONT)
+                if child.returncode is None:
+                    child.kill()
+                    await child.wait()
+            assert printed.count(b"KEYUPDATE") > 50, printed
             assert (await ask(remora.address, authority.client_context())).text == "raw"
 
 

@@ -38,7 +38,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
         let middle = event.data.count / 2
         let encoded = SSEEncoder.event(data: [event.data[..<middle], event.data[middle...]]).flatMap { Array($0) }
         let again = Outcome([encoded[...]], maxEvent: .max)
-        precondition(again.events == [SSEEvent(data: event.data)], "an event does not come back")
+        precondition(
+            again.events == [SSEEvent(data: event.data.map { $0 == 0x0A ? 0x20 : $0 })], "an event does not come back")
     }
     return 0
 }

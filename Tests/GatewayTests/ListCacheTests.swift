@@ -164,4 +164,13 @@ import Testing
         #expect(cache.count == 2)
         #expect(ask("b", &cache, at: 11) == "b until 19")
     }
+
+    @Test func aReadingThatHasEndedEndsNothingMore() throws {
+        var cache = cache()
+        try keep("a", &cache, at: 0)
+        #expect(cache.finish(1, with: "again", size: 1, isKept: true, at: Self.at(1)) == Self.at(1))
+        cache.fail(1)
+        #expect(ask("a", &cache, at: 2) == "a until 30")
+        #expect(cache.size == 1 && cache.count == 1 && cache.readingCount == 0)
+    }
 }

@@ -149,7 +149,7 @@ import Translation
                 record.detail = "line\nbreak"
                 record.write(to: log)
             }
-            log.flush()
+            log.flush(within: .seconds(30))
             let text = String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self)
             #expect(text.contains("principal") && text.contains("resources/read"))
             #expect(!text.contains(Self.secret))

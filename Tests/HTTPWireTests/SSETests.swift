@@ -89,9 +89,9 @@ func decodeEvents(_ pieces: [[UInt8]], maxEvent: Int = 1000) -> SSETranscript {
     }
 
     @Test(arguments: [
-        ("", ""), ("a", "a"), ("a\nb", "a\nb"), ("a\r\nb\rc", "a\nb\nc"), ("\n", "\n"), ("a\r", "a\n"),
-        ("\n\r", "\n\n"),
-        (" a", " a"), (":", ":"), ("data: x\n\nid: 1", "data: x\n\nid: 1"), ("\u{FEFF}a\0", "\u{FEFF}a\0"),
+        ("", ""), ("a", "a"), ("a\nb", "a b"), ("a\r\nb\rc", "a  b c"), ("\n", " "), ("a\r", "a "),
+        ("\n\r", "  "),
+        (" a", " a"), (":", ":"), ("data: x\n\nid: 1", "data: x  id: 1"), ("\u{FEFF}a\0", "\u{FEFF}a\0"),
     ])
     func anEventComesBack(data: String, decoded: String) {
         let data = Array(data)

@@ -107,9 +107,9 @@ import Testing
         #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
         #expect(lease("a", in: &table, at: 0) == .join(1))
         table.opened(1)
-        #expect(table.release(1, at: Self.at(1)) == false)
+        #expect(table.release(1, at: Self.at(1)) == .kept)
         #expect(lease("b", in: &table, at: 2) == .wait(1), "the call that joined still uses the session")
-        #expect(table.release(1, at: Self.at(3)) == false)
+        #expect(table.release(1, at: Self.at(3)) == .kept)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .open(2, evicted: 1))])
     }
 
@@ -128,7 +128,7 @@ import Testing
         #expect(take("a", in: &table, at: 1) == .open(3, evicted: nil))
         table.opened(3)
         #expect(take("a", in: &table, at: 2) == .wait(1))
-        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == false)
+        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == .kept)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(2))])
     }
 
@@ -139,7 +139,7 @@ import Testing
         table.opened(1)
         #expect(lease("a", in: &table, at: 1) == .use(1))
         #expect(take("a", in: &table, at: 2) == .wait(1))
-        #expect(table.release(1, isExclusive: true, at: Self.at(3)) == false)
+        #expect(table.release(1, isExclusive: true, at: Self.at(3)) == .kept)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(1))], "shared calls are no hindrance")
     }
 
@@ -149,7 +149,7 @@ import Testing
         #expect(take("a", in: &table, at: 1) == .use(ids[0]))
         #expect(take("a", in: &table, at: 2) == .open(3, evicted: nil))
         table.opened(3)
-        for id in [ids[0], 3] { #expect(table.release(id, isExclusive: true, at: Self.at(3)) == false) }
+        for id in [ids[0], 3] { #expect(table.release(id, isExclusive: true, at: Self.at(3)) == .kept) }
         #expect(take("b", in: &table, at: 4) == .use(ids[1]))
         #expect(take("a", in: &table, at: 4) == .use(3))
         #expect(take("a", in: &table, at: 4) == .use(ids[0]))
@@ -164,7 +164,7 @@ import Testing
         #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
         table.opened(2)
         table.share(2)
-        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == false)
+        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == .kept)
         #expect(table.takeReady("a", at: Self.at(4)) == nil)
     }
 
@@ -174,17 +174,17 @@ import Testing
         #expect(take("a", in: &table, at: 1) == .use(shared))
         #expect(take("a", in: &table, at: 1) == .open(2, evicted: nil))
         table.opened(2)
-        #expect(table.release(2, isExclusive: true, at: Self.at(2)) == false)
+        #expect(table.release(2, isExclusive: true, at: Self.at(2)) == .kept)
         #expect(table.retire(shared) == false)
         #expect(lease("a", in: &table, at: 3) == .use(2))
-        #expect(table.release(shared, isExclusive: true, at: Self.at(4)) == false, "the first call shares it still")
-        #expect(table.release(shared, at: Self.at(4)) == true)
+        #expect(table.release(shared, isExclusive: true, at: Self.at(4)) == .kept, "the first call shares it still")
+        #expect(table.release(shared, at: Self.at(4)) == .close)
     }
 
     @Test func anIdleSessionOfAnotherKeyMakesRoomForAnExclusiveCall() throws {
         var table = table(max: 2)
         let other = try open("b", in: &table)
-        #expect(table.release(other, at: Self.at(1)) == false)
+        #expect(table.release(other, at: Self.at(1)) == .kept)
         #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
         #expect(take("a", in: &table, at: 3) == .open(3, evicted: other))
         #expect(take("a", in: &table, at: 4) == .wait(1))
@@ -197,7 +197,7 @@ import Testing
         let sessions = try ["a", "b", "c"].map { try open($0, in: &table) }
         // The order of release counts, not the order of opening.
         for (session, time) in zip([sessions[1], sessions[2], sessions[0]], [10, 11, 12] as [Int64]) {
-            #expect(table.release(session, at: Self.at(time)) == false)
+            #expect(table.release(session, at: Self.at(time)) == .kept)
         }
         #expect(lease("d", in: &table, at: 20) == .open(4, evicted: sessions[1]))
         #expect(table.count == 3)
@@ -209,7 +209,7 @@ import Testing
         var table = table(max: 2)
         let busy = try open("a", in: &table, at: 0)
         let idle = try open("b", in: &table, at: 100)
-        #expect(table.release(idle, at: Self.at(101)) == false)
+        #expect(table.release(idle, at: Self.at(101)) == .kept)
         #expect(lease("c", in: &table, at: 102) == .open(3, evicted: idle))
         #expect(lease("d", in: &table, at: 103) == .wait(1), "one is in use, one is being opened")
         #expect(lease("a", in: &table, at: 104) == .use(busy))
@@ -224,7 +224,7 @@ import Testing
             #expect(table.giveUp(ticket) == .sessions)
         }
         #expect(table.waitingCount == 0)
-        #expect(table.release(only, at: Self.at(2)) == false)
+        #expect(table.release(only, at: Self.at(2)) == .kept)
         #expect(next(in: &table, at: 2) == [])
         #expect(lease("b", in: &table, at: 3) == .open(2, evicted: only))
     }
@@ -250,10 +250,10 @@ import Testing
     @Test func anOwnerWithItsShareLosesAnIdleSessionOfItsOwn() throws {
         var table = table(max: 4, share: 2)
         let other = try open("b1", in: &table)
-        #expect(table.release(other, at: Self.at(0)) == false)
+        #expect(table.release(other, at: Self.at(0)) == .kept)
         let sessions = try ["a1", "a2"].map { try open($0, in: &table) }
-        #expect(table.release(sessions[1], at: Self.at(5)) == false)
-        #expect(table.release(sessions[0], at: Self.at(6)) == false)
+        #expect(table.release(sessions[1], at: Self.at(5)) == .kept)
+        #expect(table.release(sessions[0], at: Self.at(6)) == .kept)
         #expect(lease("a3", in: &table, at: 7) == .open(4, evicted: sessions[1]), "its oldest, though b1 is older")
         #expect(lease("b1", in: &table, at: 7) == .use(other))
     }
@@ -270,10 +270,10 @@ import Testing
                 table.opened(1)
                 #expect(table.retire(1) == false)
                 #expect(next(in: &table, at: 1) == [], "a retired session still counts")
-                #expect(table.release(1, at: Self.at(1)) == true)
+                #expect(table.release(1, at: Self.at(1)) == .close)
             default:
                 table.opened(1)
-                #expect(table.release(1, at: Self.at(1)) == false)
+                #expect(table.release(1, at: Self.at(1)) == .kept)
                 #expect(table.expire(at: Self.at(61)) == [1])
             }
             #expect(next(in: &table, at: 61) == [Granted(ticket: 1, decision: .open(2, evicted: nil))], "\(end)")
@@ -291,7 +291,7 @@ import Testing
         }
         var order: [Int] = []
         for second in 10..<16 {
-            #expect(table.release(last, at: Self.at(Int64(second))) == false)
+            #expect(table.release(last, at: Self.at(Int64(second))) == .kept)
             let granted = next(in: &table, at: Int64(second))
             guard granted.count == 1, case .open(let id, last) = granted[0].decision else {
                 throw Unexpected(what: "\(granted)")
@@ -311,9 +311,9 @@ import Testing
         #expect(lease("a2", in: &table, at: 1) == .wait(1))
         #expect(lease("c1", in: &table, at: 2) == .wait(2))
         #expect(table.retire(second) == false)
-        #expect(table.release(second, at: Self.at(3)) == true)
+        #expect(table.release(second, at: Self.at(3)) == .close)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 2, decision: .open(3, evicted: nil))])
-        #expect(table.release(first, at: Self.at(4)) == false)
+        #expect(table.release(first, at: Self.at(4)) == .kept)
         #expect(next(in: &table, at: 4) == [Granted(ticket: 1, decision: .open(4, evicted: first))])
     }
 
@@ -323,14 +323,14 @@ import Testing
         #expect(lease("b", in: &table, at: 1) == .wait(1))
         #expect(lease("c", in: &table, at: 1) == .wait(2))
         #expect(lease("b", in: &table, at: 2) == .wait(3))
-        #expect(table.release(only, at: Self.at(3)) == false)
+        #expect(table.release(only, at: Self.at(3)) == .kept)
         #expect(
             next(in: &table, at: 3) == [
                 Granted(ticket: 1, decision: .open(2, evicted: only)), Granted(ticket: 3, decision: .join(2)),
             ])
         table.opened(2)
         #expect(lease("b", in: &table, at: 4) == .use(2))
-        for _ in 0..<3 { #expect(table.release(2, at: Self.at(5)) == false) }
+        for _ in 0..<3 { #expect(table.release(2, at: Self.at(5)) == .kept) }
         #expect(next(in: &table, at: 5) == [Granted(ticket: 2, decision: .open(3, evicted: 2))])
     }
 
@@ -355,7 +355,7 @@ import Testing
             #expect(lease(key, in: &table, at: 1) == .wait(index + 1))
         }
         #expect(table.giveUp(1) == .sessions)
-        #expect(table.release(only, at: Self.at(2)) == false)
+        #expect(table.release(only, at: Self.at(2)) == .kept)
         #expect(next(in: &table, at: 2) == [Granted(ticket: 2, decision: .open(2, evicted: only))])
     }
 
@@ -364,7 +364,7 @@ import Testing
     @Test func anIdleSessionThatIsRetiredIsClosedAtOnce() throws {
         var table = table()
         let id = try open("a", in: &table)
-        #expect(table.release(id, at: Self.at(1)) == false)
+        #expect(table.release(id, at: Self.at(1)) == .kept)
         #expect(table.retire(id) == true)
         #expect(table.count == 0)
     }
@@ -380,8 +380,8 @@ import Testing
         #expect(lease("a", in: &table, at: 3) == .use(2))
         #expect(table.count == 2)
         #expect(lease("b", in: &table, at: 4) == .wait(1), "a retired session takes room until it is closed")
-        #expect(table.release(lost, at: Self.at(5)) == false)
-        #expect(table.release(lost, at: Self.at(6)) == true)
+        #expect(table.release(lost, at: Self.at(5)) == .kept)
+        #expect(table.release(lost, at: Self.at(6)) == .close)
         #expect(table.count == 1)
         #expect(lease("a", in: &table, at: 7) == .use(2), "the end of the old one leaves the new one alone")
     }
@@ -389,7 +389,7 @@ import Testing
     @Test func retiringWhatIsGoneIsHarmless() throws {
         var table = table(max: 1)
         let first = try open("a", in: &table)
-        #expect(table.release(first, at: Self.at(1)) == false)
+        #expect(table.release(first, at: Self.at(1)) == .kept)
         #expect(lease("b", in: &table, at: 2) == .open(2, evicted: first))
         #expect(table.retire(first) == false)
         #expect(table.retire(99) == false)
@@ -402,7 +402,7 @@ import Testing
         #expect(table.retire(id) == false)
         #expect(table.nextExpiry == nil)
         #expect(table.expire(at: Self.at(1_000_000)) == [])
-        #expect(table.release(id, at: Self.at(1_000_001)) == true)
+        #expect(table.release(id, at: Self.at(1_000_001)) == .close)
     }
 
     // MARK: Time
@@ -412,7 +412,7 @@ import Testing
         let id = try open("a", in: &table)
         #expect(table.nextExpiry == nil, "it is in use")
         #expect(table.expire(at: Self.at(1000)) == [])
-        #expect(table.release(id, at: Self.at(1000)) == false)
+        #expect(table.release(id, at: Self.at(1000)) == .kept)
         #expect(table.nextExpiry == Self.at(1060))
         #expect(table.expire(at: Instant(nanoseconds: Self.at(1060).nanoseconds - 1)) == [])
         #expect(table.expire(at: Self.at(1060)) == [id])
@@ -424,21 +424,121 @@ import Testing
     @Test func useMovesTheExpiryLater() throws {
         var table = table(idle: .seconds(60))
         let id = try open("a", in: &table)
-        #expect(table.release(id, at: Self.at(0)) == false)
+        #expect(table.release(id, at: Self.at(0)) == .kept)
         #expect(lease("a", in: &table, at: 59) == .use(id))
         #expect(table.expire(at: Self.at(500)) == [])
-        #expect(table.release(id, at: Self.at(500)) == false)
+        #expect(table.release(id, at: Self.at(500)) == .kept)
         #expect(table.nextExpiry == Self.at(560))
     }
 
     @Test func theNextExpiryIsThatOfTheOldest() throws {
         var table = table(max: 3, idle: .seconds(60))
         let sessions = try ["a", "b", "c"].map { try open($0, in: &table) }
-        #expect(table.release(sessions[2], at: Self.at(1)) == false)
-        #expect(table.release(sessions[0], at: Self.at(2)) == false)
-        #expect(table.release(sessions[1], at: Self.at(3)) == false)
+        #expect(table.release(sessions[2], at: Self.at(1)) == .kept)
+        #expect(table.release(sessions[0], at: Self.at(2)) == .kept)
+        #expect(table.release(sessions[1], at: Self.at(3)) == .kept)
         #expect(table.nextExpiry == Self.at(61))
         #expect(table.expire(at: Self.at(62)).sorted() == [sessions[0], sessions[2]])
         #expect(table.nextExpiry == Self.at(63))
+    }
+
+    // MARK: Sessions that take their time to end
+
+    private func processes(max: Int = 2, share: Int = .max) -> Table {
+        Table(
+            limits: Table.Limits(
+                sessions: max, sessionsPerOwner: share, waiting: 100, waitingPerOwner: 100, endingCounts: true),
+            idleTimeout: .seconds(60))
+    }
+
+    @Test func aPlaceIsFreeWhenItsSessionHasEnded() throws {
+        var table = processes(max: 1)
+        let first = try open("a", in: &table, at: 0)
+        #expect(table.release(first, at: Self.at(1)) == .kept)
+        #expect(lease("b", in: &table, at: 2) == .wait(1))
+        #expect(table.makeRoom() == first)
+        #expect(table.makeRoom() == nil)
+        #expect(next(in: &table, at: 3).isEmpty, "its process is still there")
+        #expect(table.count == 1 && table.endingCount == 1)
+        // Whoever had it waits as well.
+        #expect(lease("a", in: &table, at: 3) == .wait(2))
+        #expect(table.makeRoom() == nil)
+        table.ended(first)
+        #expect(next(in: &table, at: 4) == [Granted(ticket: 1, decision: .open(2, evicted: nil))])
+        #expect(table.count == 1 && table.endingCount == 0)
+    }
+
+    @Test func noMoreAreEndedThanAreNeeded() throws {
+        var table = processes(max: 3)
+        let all = try ["a", "b", "c"].map { try open($0, in: &table, at: 0) }
+        for id in all { #expect(table.release(id, at: Self.at(Int64(id))) == .kept) }
+        // Ten calls of one key share a session.
+        for ticket in 1...10 { #expect(lease("d", in: &table, at: 10) == .wait(ticket)) }
+        #expect(table.makeRoom() == all[0])
+        #expect(table.makeRoom() == nil)
+        // Another caller's need another, and of its own where it has its share.
+        #expect(lease("e", in: &table, at: 10) == .wait(11))
+        #expect(table.makeRoom() == all[1])
+        #expect(table.makeRoom() == nil)
+    }
+
+    @Test func whoHasItsShareWaitsForItsOwn() throws {
+        var table = processes(max: 4, share: 1)
+        let mine = try open("a1", in: &table, at: 0)
+        #expect(table.release(mine, at: Self.at(1)) == .kept)
+        #expect(lease("a2", in: &table, at: 2) == .wait(1))
+        #expect(table.makeRoom() == mine)
+        #expect(table.makeRoom() == nil)
+        #expect(next(in: &table, at: 3).isEmpty)
+        // There is room for another.
+        #expect(lease("b", in: &table, at: 3) == .open(2, evicted: nil))
+        table.ended(mine)
+        #expect(next(in: &table, at: 4) == [Granted(ticket: 1, decision: .open(3, evicted: nil))])
+    }
+
+    @Test func whatHasEndedOtherwiseHasItsPlaceToo() throws {
+        var table = processes(max: 1)
+        let lost = try open("a", in: &table, at: 0)
+        #expect(table.retire(lost) == false)
+        #expect(lease("b", in: &table, at: 1) == .wait(1))
+        #expect(table.release(lost, at: Self.at(2)) == .close)
+        #expect(next(in: &table, at: 2).isEmpty)
+        table.ended(lost)
+        #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .open(2, evicted: nil))])
+        // Of a handshake that has failed nothing is left.
+        table.failed(2)
+        #expect(table.count == 0)
+    }
+
+    // MARK: What no pool does
+
+    @Test func whatIsNotThereIsNoTrap() throws {
+        var table = table(max: 1)
+        #expect(table.release(7, at: Self.at(0)) == .unknown)
+        #expect(table.giveUp(7) == .queue)
+        table.opened(7)
+        table.failed(7)
+        table.ended(7)
+        table.share(7)
+        #expect(table.retire(7) == false)
+        let id = try open("a", in: &table, at: 0)
+        #expect(table.release(id, isExclusive: true, at: Self.at(0)) == .unknown, "it was not taken")
+        table.failed(id)
+        table.ended(id)
+        table.opened(id)
+        #expect(table.count == 1)
+        #expect(table.release(id, at: Self.at(0)) == .kept)
+        #expect(table.release(id, at: Self.at(0)) == .unknown)
+        #expect(lease("a", in: &table, at: 1) == .use(id))
+    }
+
+    @Test func whatIsLostWhileItIsBeingOpenedIsNotUsed() {
+        var table = table(max: 1)
+        #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(table.retire(1) == false)
+        table.opened(1)
+        #expect(lease("a", in: &table, at: 1) == .wait(1))
+        #expect(table.release(1, at: Self.at(2)) == .close)
+        #expect(next(in: &table, at: 2) == [Granted(ticket: 1, decision: .open(2, evicted: nil))])
     }
 }

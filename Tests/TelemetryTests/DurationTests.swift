@@ -75,4 +75,23 @@ import Testing
         #expect(since.count == 1)
         #expect(since.nanoseconds == 5 * Self.millisecond)
     }
+
+    /// Ten thousand listeners take eleven days for that.
+    @Test func aSumThatIsFullBeginsAnewAsACounterDoes() {
+        var table = DurationTable(rows: 2)
+        table.record(nanoseconds: .max, row: 0)
+        let earlier = table.histogram(row: 0)
+        table.record(nanoseconds: 10, row: 0)
+        #expect(table.histogram(row: 0).nanoseconds == 9, "one more than the largest is zero")
+        #expect(table.histogram(row: 0).count == 2)
+        #expect(table.histogram(row: 0).since(earlier).nanoseconds == 10)
+
+        table.record(nanoseconds: .max, row: 1)
+        #expect(table.total().nanoseconds == 8)
+        var loops = table
+        loops.add(table)
+        #expect(loops.histogram(row: 1).nanoseconds == .max - 1)
+        #expect(loops.total().nanoseconds == 16)
+        #expect(loops.total().count == 6)
+    }
 }

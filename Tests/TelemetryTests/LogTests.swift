@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct LogTests {
     /// A log that writes into a pipe, and what comes out at its other end.
-    private final class Tapped {
+    private final class Tapped: @unchecked Sendable {
+        // @unchecked is sound: one thread at a time reads.
         let log: Log
         private let pipe = Pipe()
 
@@ -35,7 +36,7 @@ import Testing
         let tapped = Tapped(.info)
         tapped.log.write(.info, "first") { $0.field("n", 1) }
         tapped.log.write(.warning, "second")
-        tapped.log.flush()
+        tapped.log.flush(within: .seconds(30))
         #expect(tapped.lines(2) == ["info first n=1", "warning second"])
     }
 
@@ -44,7 +45,7 @@ import Testing
         for _ in 0..<3 { tapped.log.internalError("a call without an end", fileID: "Gateway/Call.swift", line: 7) }
         tapped.log.internalError("a call without an end", fileID: "Gateway/Call.swift", line: 8)
         tapped.log.write(.info, "last")
-        tapped.log.flush()
+        tapped.log.flush(within: .seconds(30))
         let lines = tapped.lines(3)
         #expect(lines[0].contains("error internal_error what=\"a call without an end\" place=\"Gateway/Call.swift:7\""))
         #expect(lines[1].contains("place=\"Gateway/Call.swift:8\""))
@@ -68,7 +69,7 @@ import Testing
         tapped.log.write(.debug, "debug") { _ in wasBuilt = true }
         tapped.log.write(.warning, "warning")
         tapped.log.write(.error, "error")
-        tapped.log.flush()
+        tapped.log.flush(within: .seconds(30))
         #expect(tapped.lines(2) == ["warning warning", "error error"])
         #expect(!wasBuilt, "a line that is not asked for costs nothing")
     }
@@ -85,13 +86,13 @@ import Testing
                             $0.field("thread", thread)
                             $0.field("n", number)
                         }
-                        if number % 50 == 0 { log.flush() }
+                        if number % 50 == 0 { log.flush(within: .seconds(30)) }
                     }
                 }
             }
-            group.addTask { log.flush() }
+            group.addTask { log.flush(within: .seconds(30)) }
         }
-        log.flush()
+        log.flush(within: .seconds(30))
         let lines = tapped.lines(800)
         #expect(lines.count == 800)
         for thread in 0..<4 {
@@ -107,7 +108,7 @@ import Testing
         let count = 20_000
         for _ in 0..<count { tapped.log.write(.info, "line") { $0.field("value", value) } }
         // Read only now: more than the buffer and the pipe hold has been written.
-        let writer = Thread { [log = tapped.log] in log.flush() }
+        let writer = Thread { [log = tapped.log] in log.flush(within: .seconds(30)) }
         writer.start()
         var written = 0
         var dropped = 0
@@ -120,5 +121,23 @@ import Testing
         }
         #expect(dropped > 0)
         #expect(written + dropped == count)
+    }
+
+    /// The end of the process waits for the reader for as long as it was told to, whatever the writer is in the middle of.
+    @Test(.timeLimit(.minutes(1))) func aFlushDoesNotWaitForAReaderForEver() {
+        let tapped = Tapped(.info)
+        let value = String(repeating: "x", count: 250)
+        for _ in 0..<2000 { tapped.log.write(.info, "line") { $0.field("value", value) } }
+        // A pipe holds less: the writer is stuck.
+        #expect(!tapped.log.flush(within: .milliseconds(300)))
+        #expect(!tapped.log.flush(within: .zero))
+        // Nobody else is held up by it, and another format is taken over.
+        tapped.log.change(level: .warning, format: .text)
+        tapped.log.write(.warning, "later")
+        #expect(!tapped.log.flush(within: .milliseconds(10)))
+        let reader = Thread { [tapped] in while tapped.line() != "warning later" {} }
+        reader.start()
+        #expect(tapped.log.flush(within: .seconds(30)))
+        #expect(tapped.log.flush(within: .zero), "nothing waits")
     }
 }

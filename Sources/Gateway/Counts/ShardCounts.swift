@@ -5,6 +5,7 @@ package struct ShardCounts: Sendable {
     package var requests = RequestCounts()
     package var sessions = SessionCounts()
     package var parking = ParkingCounts()
+    package var peers = PeerCounts()
     /// Of each copy of the server, in the order of the configuration.
     package var backends: [BackendCounts] = []
     /// Subscriptions that are served.
@@ -22,6 +23,7 @@ package struct ShardCounts: Sendable {
         requests.add(other.requests)
         sessions.add(other.sessions)
         parking.add(other.parking)
+        peers.add(other.peers)
         for counts in other.backends { add(counts) }
         listeners += other.listeners
         lists += other.lists

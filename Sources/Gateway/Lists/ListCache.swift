@@ -74,7 +74,7 @@ struct ListCache<Key: Hashable, Value> {
     /// - Parameters:
     ///   - size: bytes of the value.
     ///   - isKept: whether it may be kept at all.
-    /// - Returns: until when it is fresh.
+    /// - Returns: until when it is fresh. A reading that has ended already changes nothing.
     mutating func finish(
         _ id: ReadingID, with value: Value, size: Int, isKept: Bool, at now: Instant
     ) -> Instant {
@@ -108,10 +108,9 @@ struct ListCache<Key: Hashable, Value> {
         for (key, entry) in entries where predicate(key, entry.value) { remove(key) }
     }
 
+    /// Nil for a reading that has ended already.
     private mutating func end(_ id: ReadingID) -> Reading? {
-        guard let reading = readings.removeValue(forKey: id) else {
-            preconditionFailure("a reading ended twice")
-        }
+        guard let reading = readings.removeValue(forKey: id) else { return nil }
         if current[reading.key] == id { current[reading.key] = nil }
         return reading
     }

@@ -119,9 +119,13 @@ final class ListReading {
         if case .page(let start) = extent { cursor = start }
         repeat {
             let answer = try await page(at: cursor, of: session)
-            guard case .result(let result) = answer.outcome else {
+            let result: JSONValue
+            switch answer.outcome {
+            case .result(let value):
+                result = value
+            case .error(let error):
                 learn(assembly, session, asOf: version)
-                return error(of: answer)
+                return .error(error, in: answer.document)
             }
             cursor = try add(result, of: answer, to: &assembly)
             if assembly.partCount == 1 { second = cursor }
@@ -177,10 +181,5 @@ final class ListReading {
     private func learn(_ assembly: ListAssembly, _ session: LegacySession, asOf version: Int) {
         guard method == .listTools, case .whole = extent else { return }
         session.learn(assembly.tools, asOf: version)
-    }
-
-    private func error(of answer: LegacyAnswer) -> ListOutcome {
-        guard case .error(let error) = answer.outcome else { preconditionFailure("a result is no error") }
-        return .error(error, in: answer.document)
     }
 }

@@ -3,6 +3,7 @@ import JSONText
 import Legacy
 import MCP
 import Reactor
+import Telemetry
 import Translation
 
 /// The server's lists, as far as one loop has read them: each is read once for all calls that may share a session, and
@@ -30,15 +31,17 @@ final class Lists {
     private let sessions: SessionPool
     private let settings: GatewaySettings
     private let seal: Seal
+    private let log: Log
     private var cache: ListCache<Key, ListSnapshot>
     private var shared: [ListCache<Key, ListSnapshot>.ReadingID: Shared] = [:]
     /// What the server called itself in the last handshake.
     private var serverInfo: ServerInfo?
 
-    init(sessions: SessionPool, settings: GatewaySettings, seal: Seal) {
+    init(sessions: SessionPool, settings: GatewaySettings, seal: Seal, log: Log) {
         self.sessions = sessions
         self.settings = settings
         self.seal = seal
+        self.log = log
         cache = ListCache(ttl: .milliseconds(settings.caching.ttlMs), limits: Lists.limits)
     }
 
@@ -153,7 +156,11 @@ final class Lists {
             // Its own task: whoever asked first may leave, and the others still wait.
             sessions.loop.spawn { await self.read(one, id) }
         }
-        guard let one = shared[id] else { preconditionFailure("nobody reads the list") }
+        guard let one = shared[id] else {
+            log.internalError("a list that nobody reads was waited for")
+            let own = reading(key.method, .whole, key.session, credentials, for: session)
+            return (await waiter.run(own), freshUntil: .now)
+        }
         one.waiters[ObjectIdentifier(waiter)] = waiter
         defer { one.waiters[ObjectIdentifier(waiter)] = nil }
         return await waiter.wait()

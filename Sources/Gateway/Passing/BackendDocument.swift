@@ -37,7 +37,7 @@ final class BackendDocument: HTTPResponseHandler {
         document.connection?.close()
         document.connection = nil
         if let failure = document.failure { throw failure }
-        guard let head = document.head else { preconditionFailure("an answer ended before it began") }
+        guard let head = document.head else { throw BackendError(.outcomeUnknown, "the answer ended before it began") }
         return (head, document.body)
     }
 

@@ -43,6 +43,8 @@ final class PassThrough: HTTPResponseHandler {
     private var isPaused = false
     private var isDraining = false
     private var outcome: Outcome?
+    /// What came of the body and was not handed on yet: what comes at once goes out at once, in however many pieces it came.
+    private var unsent: [UInt8] = []
 
     /// Whether an answer is none, but says that the other side has nothing to do with the request.
     var isRefused: (HTTPResponseHead) -> Bool = { _ in false }
@@ -88,18 +90,23 @@ final class PassThrough: HTTPResponseHandler {
     }
 
     private func send(_ message: HTTPMessage) async throws(HTTPClientError) {
-        let connection: HTTPClientConnection
-        if let idle = destination.takeIdle() {
-            connection = idle
-        } else {
-            connection = try await destination.connect()
+        client.onTaken = { self.readOn() }
+        while let idle = destination.takeIdle() {
+            if send(message, on: idle) { return }
         }
+        let connection = try await destination.connect()
         // The client may have gone meanwhile.
         guard outcome == nil else { return destination.putBack(connection) }
+        if !send(message, on: connection) { failed(.disconnected(answerBegan: false)) }
+    }
+
+    /// Returns false where nothing of it left.
+    private func send(_ message: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
         self.connection = connection
-        client.onTaken = { self.resume() }
         expectMore()
-        connection.send(message, answersTo: self)
+        if connection.trySend(message, answersTo: self) { return true }
+        self.connection = nil
+        return false
     }
 
     /// The request for the backend, with its own target and host (2025-11-25, basic/transports, "Security Warning": servers
@@ -121,6 +128,7 @@ final class PassThrough: HTTPResponseHandler {
 
     private func finish(_ outcome: Outcome) {
         guard self.outcome == nil else { return }
+        flush()
         self.outcome = outcome
         switch outcome {
         case .answered: break
@@ -145,6 +153,7 @@ final class PassThrough: HTTPResponseHandler {
     func drain() {
         isDraining = true
         guard isStream, waitsForEvents, outcome == nil else { return }
+        flush()
         connection?.close()
         client.endStream()
         finish(.answered)
@@ -176,7 +185,7 @@ final class PassThrough: HTTPResponseHandler {
         return BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
     }
 
-    private func resume() {
+    private func readOn() {
         guard isPaused else { return }
         isPaused = false
         expectMore()
@@ -209,20 +218,27 @@ final class PassThrough: HTTPResponseHandler {
     }
 
     func received(body: Span<UInt8>) {
-        var part: [UInt8] = []
-        part.append(body, 0..<body.count)
-        responseBytes += part.count
-        // An empty line ends an event.
-        isBetweenEvents = part.count > 1 && part.suffix(2).allSatisfy { $0 == UInt8(ascii: "\n") }
-        client.send([part[...]])
-        if client.unsentBytes > PassThrough.maxUnsent, !isPaused {
+        if unsent.isEmpty { destination.loop.afterwards(self) }
+        unsent.append(body, 0..<body.count)
+        responseBytes += body.count
+        if client.unsentBytes + unsent.count > PassThrough.maxUnsent, !isPaused {
             isPaused = true
             connection?.pauseReading()
         }
         expectMore()
     }
 
+    private func flush() {
+        guard !unsent.isEmpty else { return }
+        var part: [UInt8] = []
+        swap(&part, &unsent)
+        // An empty line ends an event.
+        isBetweenEvents = part.count > 1 && part.suffix(2).allSatisfy { $0 == UInt8(ascii: "\n") }
+        client.send([part[...]])
+    }
+
     func finished() {
+        flush()
         client.endStream()
         if let connection {
             // One that does not read would not notice its end.
@@ -239,4 +255,12 @@ final class PassThrough: HTTPResponseHandler {
 
     private static let challenge = Array("www-authenticate".utf8)
     private static let accessControl = Array("access-control-".utf8)
+}
+
+extension PassThrough: Resumable {
+    func resume() {
+        guard outcome == nil else { return }
+        flush()
+        if client.unsentBytes <= PassThrough.maxUnsent { readOn() }
+    }
 }

@@ -33,31 +33,36 @@ final class CueSender {
     }
 }
 
-/// The answer to a batch of cues, which says nothing.
+/// The answer to a request between replicas of which only the status matters.
 final class PeerReply: HTTPResponseHandler {
     /// A replica that takes longer has other troubles.
-    private static let patience: Duration = .seconds(2)
+    static let patience: Duration = .seconds(2)
 
     private let wakeup = Wakeup()
     private var isOver = false
+    private var status: Int?
 
-    /// Returns when the message was taken, or was not: whoever cannot be reached has no use for it.
-    static func send(_ message: HTTPMessage, to peer: PeerDestination) async {
-        guard let connection = try? await peer.connect() else { return }
+    /// Sends a request on a connection that has none.
+    ///
+    /// - Returns: the status of the answer; nil where none came, or not all of it, in ``patience``.
+    static func send(_ message: HTTPMessage, on connection: HTTPClientConnection, _ loop: Loop) async -> Int? {
         let reply = PeerReply()
-        connection.setTimeout(peer.loop.now + patience)
+        connection.setTimeout(loop.now + patience)
         connection.send(message, answersTo: reply)
         while !reply.isOver { await reply.wakeup.wait() }
-        connection.close()
+        return reply.status
     }
 
-    func received(_ head: HTTPResponseHead) {}
+    func received(_ head: HTTPResponseHead) { status = head.status }
 
     func received(body: Span<UInt8>) {}
 
     func finished() { end() }
 
-    func failed(_ error: HTTPClientError) { end() }
+    func failed(_ error: HTTPClientError) {
+        status = nil
+        end()
+    }
 
     private func end() {
         isOver = true

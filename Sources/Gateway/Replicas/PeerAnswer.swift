@@ -13,6 +13,16 @@ enum PeerAnswer {
         head.status == 410 && head.fields.first(PeerPass.field)?.equals("gone") == true
     }
 
+    /// Whether an answer to a retry is the listener's own, and not that of a call: these have a body, or a challenge.
+    static func isBare(_ head: HTTPResponseHead) -> Bool {
+        head.status >= 400 && head.bodyLength == .bytes(0) && head.fields.first("www-authenticate") == nil
+    }
+
+    /// The error of a retry that was not let in where its call is.
+    static func refused(_ status: Int) -> BackendError {
+        BackendError(.rejected(status: status), "it answered with HTTP \(status)")
+    }
+
     /// Ends the answer to a retry whose stream broke off on its way from another replica: the client is told so, rather than
     /// left to find out.
     static func lastEvent(of retry: HTTPServerRequest, _ error: BackendError) -> [UInt8]? {
@@ -24,14 +34,27 @@ enum PeerAnswer {
 }
 
 extension Refusal {
-    /// The error of a retry that reached whoever has its call, and of which no more is known; nil where nobody is left to
-    /// answer.
+    /// The error of a retry that reached whoever has its call, and of which no more is known, or that was not taken there; nil
+    /// where nobody is left to answer.
     init?(handedOver error: BackendError) {
-        guard error.kind != .cancelled else { return nil }
-        self.init(
-            status: 200, code: ErrorCode.internalError,
-            message: "The replica that has the call did not answer: \(error.detail). Your answers may or may not have "
-                + "reached the MCP server, and the call may or may not have run: check before you call again.",
-            data: Array(#"{"reason":"outcome_unknown","dispatched":true}"#.utf8), side: .remora)
+        switch error.kind {
+        case .cancelled:
+            return nil
+        case .rejected:
+            self.init(
+                status: 503, code: ErrorCode.internalError,
+                message:
+                    "The replica that has the call takes nothing from this one: \(error.detail). Your answers were "
+                    + "not delivered, and the call waits for them: send the same request again later. Who operates "
+                    + "Remora has to check replicas.keys and the clocks of all replicas.",
+                data: Array(#"{"reason":"replica_refused","dispatched":false}"#.utf8), side: .remora)
+        default:
+            self.init(
+                status: 200, code: ErrorCode.internalError,
+                message:
+                    "The replica that has the call did not answer: \(error.detail). Your answers may or may not have "
+                    + "reached the MCP server, and the call may or may not have run: check before you call again.",
+                data: Array(#"{"reason":"outcome_unknown","dispatched":true}"#.utf8), side: .remora)
+        }
     }
 }

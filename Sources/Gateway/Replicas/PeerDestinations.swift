@@ -2,8 +2,8 @@ import HTTPTransport
 import HTTPWire
 import Reactor
 
-/// Another replica, as a place to pass requests on to.
-struct PeerDestination: PassDestination {
+/// Another replica, as it is reached.
+struct PeerDestination {
     /// A replica in the same network answers in a millisecond, or not at all.
     private static let connectTimeout: Duration = .seconds(1)
 
@@ -18,10 +18,46 @@ struct PeerDestination: PassDestination {
             to: endpoint, on: loop, connectTimeout: PeerDestination.connectTimeout, limits: limits)
     }
 
+    func connect() async throws(HTTPClientError) -> HTTPClientConnection { try await connections.connect() }
+}
+
+/// Another replica, as a place to pass one request on to.
+///
+/// It is first asked something that changes nothing: whether it is there and takes what comes from here. As long as it has not
+/// said so, nothing was delivered.
+final class PeerVisit: PassDestination {
+    private let peer: PeerDestination
+    private let pass: PeerPass
+    /// Why the request was not sent, though the other was reached; nil where it was sent, or the other not reached.
+    private(set) var flaw: Flaw?
+
+    enum Flaw: Equatable {
+        /// It does not take what comes from here: the status of its answer.
+        case refused(Int)
+        /// It was reached, and gave no answer that can be one.
+        case silent
+    }
+
+    init(to peer: PeerDestination, _ pass: PeerPass) {
+        self.peer = peer
+        self.pass = pass
+    }
+
+    var loop: Loop { peer.loop }
+
     /// None is used twice: one that the other closed meanwhile would leave it open whether a retry was delivered.
     func takeIdle() -> HTTPClientConnection? { nil }
 
-    func connect() async throws(HTTPClientError) -> HTTPClientConnection { try await connections.connect() }
+    func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+        let connection = try await peer.connect()
+        // No cues: there is nothing to hear.
+        let question = PeerMessage.cues(CueBatch.text([]), to: (peer.name, pass))
+        let status = await PeerReply.send(question, on: connection, loop)
+        if status == 204, connection.isReusable { return connection }
+        connection.close()
+        flaw = status.flatMap { (400..<500).contains($0) ? .refused($0) : nil } ?? .silent
+        throw .notConnected(SystemError("replica", code: SystemError.timedOut))
+    }
 
     func putBack(_ connection: HTTPClientConnection) { connection.close() }
 }
@@ -43,8 +79,9 @@ struct SiblingDestination: PassDestination {
         } catch {
             throw .notConnected(error)
         }
+        // Nobody but this function has the end.
         guard let connection = HTTPClientConnection(here, on: loop, limits: limits) else {
-            preconditionFailure("the end of a new connection was taken")
+            throw .disconnected(answerBegan: false)
         }
         return connection
     }

@@ -1,6 +1,7 @@
 package import Crypto
 import HTTPTransport
 import HTTPWire
+import Legacy
 package import Reactor
 package import Telemetry
 
@@ -56,6 +57,7 @@ package final class PeerService {
     package var address: SocketAddress { listener.address }
 
     func start() {
+        // The service is there for as long as the process, and has the listener.
         listener.start { [unowned self] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: limits)
             connections[ObjectIdentifier(connection)] = connection
@@ -79,6 +81,7 @@ package final class PeerService {
 
     private func answerAll(on connection: HTTPServerConnection) async {
         var admitted: (task: PeerTask, body: [UInt8])?
+        // Told while this runs.
         connection.onHead = { [unowned self] head in
             admitted = admit(head)
             // Whoever has no pass is told nothing, not even what there is, and what else he sends is not kept.
@@ -116,6 +119,7 @@ package final class PeerService {
 
     private func noteRefusal() {
         refused += 1
+        if let first = shards.first { loop.spawn { await first.refusedPeer() } }
         guard loop.now >= quietUntil else { return }
         log.write(.warning, "peer_refused") { line in
             line.field("count", refused)
@@ -130,7 +134,7 @@ package final class PeerService {
         switch task {
         case .answer(let loop):
             // With fewer loops than before, none has the call; the first says so.
-            shard = shards[loop < shards.count ? loop : 0]
+            shard = shards[shards.indices.contains(loop) ? loop : 0]
         case .succeed where isDraining:
             return connection.respond(PeerAnswer.gone)
         case .succeed(let call):
@@ -143,10 +147,10 @@ package final class PeerService {
         let passage = PassThrough(
             request, to: SiblingDestination(shard: shard, loop: loop, limits: settings.head), answering: connection,
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
-        if case .failed = await passage.run(PeerMessage.retry(request, as: task, from: nil, to: nil)) {
-            // Out of descriptors, or about to stop.
-            connection.respond(HTTPResponse(status: 503, closes: true))
-        }
+        guard case .failed(let error) = await passage.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
+        else { return }
+        // Out of descriptors, so that nothing was done, or about to stop, and nobody knows.
+        connection.respond(error.kind == .unavailable ? PeerAnswer.gone : HTTPResponse(status: 503, closes: true))
     }
 }
 

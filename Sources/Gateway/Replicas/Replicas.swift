@@ -3,6 +3,7 @@ import HTTPTransport
 package import HTTPWire
 import Legacy
 package import Reactor
+package import Telemetry
 import Translation
 
 /// How a process is called among its replicas, and which others there are.
@@ -48,6 +49,8 @@ package final class Replicas {
         case answered(status: Int, bytes: Int)
         /// Whoever has the call was reached, and what became of the retry is not known. Nothing was answered.
         case unknown(BackendError)
+        /// Whoever has the call takes nothing from this replica: nothing was delivered. Nothing was answered.
+        case refused(BackendError)
         /// Nobody has the call any more, and it falls to this loop to go on with it. Nothing was answered.
         case ours
     }
@@ -61,18 +64,27 @@ package final class Replicas {
     private var shards: [Shard] = []
     private var senders: [CueSender] = []
     private let seal: Seal
+    private let log: Log
+    /// What has gone wrong between replicas.
+    var numbers = PeerCounts()
+    /// Before this, nothing more is said of what others refused.
+    private var quietUntil: Instant
+    /// Between two lines about that.
+    private static let silence: Duration = .seconds(10)
 
     /// - Parameter index: of this loop among those of the process.
-    package init(_ settings: ReplicaSettings, index: Int, on loop: Loop, seal: Seal) {
+    package init(_ settings: ReplicaSettings, index: Int, on loop: Loop, seal: Seal, log: Log) {
+        self.log = log
+        quietUntil = loop.now
         self.settings = settings
         self.index = index
         self.loop = loop
         self.seal = seal
         pass = PeerPass(seal)
         peers = Dictionary(
-            uniqueKeysWithValues: settings.peers.map {
+            settings.peers.map {
                 ($0.name, PeerDestination(name: $0.name, endpoint: $0.endpoint, on: loop, limits: settings.head))
-            })
+            }, uniquingKeysWith: { first, _ in first })
     }
 
     /// To be called once, before anything is asked of it.
@@ -83,11 +95,16 @@ package final class Replicas {
         let siblings = shards.enumerated().filter { $0.offset != index }.map { $0.element }
         senders = siblings.map { shard in CueSender(on: loop) { await shard.hear($0) } }
         guard settings.sharesCues else { return }
-        senders += peers.values.map { peer in
-            CueSender(on: loop) { [pass] in
-                await PeerReply.send(PeerMessage.cues(CueBatch.text($0), to: (peer.name, pass)), to: peer)
-            }
-        }
+        senders += peers.values.map { peer in CueSender(on: loop) { [weak self] in await self?.send($0, to: peer) } }
+    }
+
+    /// Whoever cannot be reached has no use for cues.
+    private func send(_ cues: [PeerCue], to peer: PeerDestination) async {
+        guard let connection = try? await peer.connect() else { return }
+        let message = PeerMessage.cues(CueBatch.text(cues), to: (peer.name, pass))
+        let status = await PeerReply.send(message, on: connection, loop)
+        connection.close()
+        if let status, status >= 400 { note(.refused(status), of: peer.name) }
     }
 
     /// Whether there are others to whom a request may come.
@@ -110,15 +127,14 @@ package final class Replicas {
             isOwnerHere = true
             if owner.loop != index, owner.loop < shards.count {
                 let sibling = sibling(owner.loop)
-                if let passed = await pass(retry, as: .answer(loop: owner.loop), to: sibling, nil, client) {
+                if let passed = await pass(retry, as: .answer(loop: owner.loop), to: sibling, client) {
                     return passed
                 }
             }
-        } else if let peer = peers[owner.replica] {
-            switch await pass(retry, as: .answer(loop: owner.loop), to: peer, peer.name, client) {
-            case let passed?: return passed
-            case nil: break
-            }
+        } else if let peer = peers[owner.replica],
+            let passed = await pass(retry, as: .answer(loop: owner.loop), to: peer, client)
+        {
+            return passed
         }
         return await succeed(retry, of: call, from: owner.replica, isOwnerHere, client)
     }
@@ -134,12 +150,12 @@ package final class Replicas {
             if name == settings.name {
                 let successor = Replicas.loop(of: call, among: shards.count)
                 if successor == index { return .ours }
-                if let passed = await pass(retry, as: .succeed(call), to: sibling(successor), nil, client) {
+                if let passed = await pass(retry, as: .succeed(call), to: sibling(successor), client) {
                     return passed
                 }
-            } else if let peer = peers[name],
-                let passed = await pass(retry, as: .succeed(call), to: peer, name, client)
-            {
+            } else if let peer = peers[name], let passed = await pass(retry, as: .succeed(call), to: peer, client) {
+                // One that takes nothing from here does not go on with it either.
+                if case .refused = passed { continue }
                 return passed
             }
         }
@@ -157,22 +173,60 @@ package final class Replicas {
 
     /// Nil when the other was not reached or has no such call: nothing was delivered.
     private func pass(
-        _ retry: HTTPServerRequest, as task: PeerTask, to destination: any PassDestination, _ name: String?,
-        _ client: HTTPServerConnection
+        _ retry: HTTPServerRequest, as task: PeerTask, to peer: PeerDestination, _ client: HTTPServerConnection
+    ) async -> Passed? {
+        let visit = PeerVisit(to: peer, pass)
+        let passed = await pass(retry, as: task, to: visit, client, receiver: peer.name)
+        guard let flaw = visit.flaw else { return passed }
+        note(flaw, of: peer.name)
+        if case .answered = passed { return passed }
+        guard case .refused(let status) = flaw else { return nil }
+        return .refused(PeerAnswer.refused(status))
+    }
+
+    private func pass(
+        _ retry: HTTPServerRequest, as task: PeerTask, to destination: any PassDestination,
+        _ client: HTTPServerConnection, receiver: String? = nil
     ) async -> Passed? {
         let passage = PassThrough(
             retry, to: destination, answering: client,
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
-        passage.isRefused = PeerAnswer.isGone
+        var bareStatus: Int?
+        passage.isRefused = { head in
+            if PeerAnswer.isGone(head) { return true }
+            if receiver != nil, PeerAnswer.isBare(head) { bareStatus = head.status }
+            return bareStatus != nil
+        }
         passage.lastEvent = { error in PeerAnswer.lastEvent(of: retry, error) }
-        let message = PeerMessage.retry(retry, as: task, from: client, to: name.map { ($0, pass) })
+        let message = PeerMessage.retry(retry, as: task, from: client, to: receiver.map { ($0, pass) })
         switch await passage.run(message) {
-        case .answered, .abandoned:
-            return .answered(status: passage.status ?? 499, bytes: passage.responseBytes)
-        case .cut:
+        case .answered, .abandoned, .cut:
             return .answered(status: passage.status ?? 499, bytes: passage.responseBytes)
         case .failed(let error):
-            return error.kind == .unavailable ? nil : .unknown(error)
+            guard let status = bareStatus, let receiver else {
+                return error.kind == .unavailable ? nil : .unknown(error)
+            }
+            note(.refused(status), of: receiver)
+            // It was let in before it was lost: whoever has the call may have got it.
+            if status >= 500 { return .unknown(BackendError(.noAnswer, "it answered with HTTP \(status)")) }
+            return .refused(PeerAnswer.refused(status))
+        }
+    }
+
+    /// Another replica does not take what comes from here, or gives no answer that can be one.
+    private func note(_ flaw: PeerVisit.Flaw, of peer: String) {
+        numbers.refusedThere += 1
+        guard loop.now >= quietUntil else { return }
+        quietUntil = loop.now + Replicas.silence
+        log.write(.warning, "peer_unusable") { line in
+            line.field("replica", peer)
+            switch flaw {
+            case .refused(let status):
+                line.field("status", status)
+                line.field("advice", "check replicas.keys and the clocks of all replicas")
+            case .silent:
+                line.field("advice", "it can be reached and does not answer: check whether its process runs")
+            }
         }
     }
 

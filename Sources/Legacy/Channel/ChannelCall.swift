@@ -23,6 +23,7 @@ final class ChannelCall: LegacyCall {
         deadline = Deadline(on: transport.loop)
         end = terms.end
         super.init(terms)
+        // The call has the deadline, which ends with it.
         deadline.onExpiry = { [unowned self] in timedOut() }
         expectMore()
     }
@@ -46,8 +47,10 @@ final class ChannelCall: LegacyCall {
     /// Has ``answer()`` wait until its client has taken enough.
     func lacksRoom() {
         wakeup.signal()
-        reader.take()?.news()
+        tellReader()
     }
+
+    private func tellReader() { if let reader = reader.take() { transport.loop.afterwards(reader) } }
 
     private func leave() {
         deadline.set(nil)
@@ -123,6 +126,6 @@ final class ChannelCall: LegacyCall {
         deadline.set(nil)
         wakeup.signal()
         transport.roomHasChanged()
-        reader.take()?.news()
+        tellReader()
     }
 }

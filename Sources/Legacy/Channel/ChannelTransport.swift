@@ -13,9 +13,10 @@ class ChannelTransport: SessionTransport {
     private weak var session: LegacySession?
     private var calls: [Int: ChannelCall] = [:]
     /// Messages that came and were not looked at yet.
-    private var inbox: [[UInt8]] = []
-    private var heldBytes = 0
+    private var inbox = MessageQueue()
     private var isPaused = false
+    /// What may be looked at before the loop looks at its other sockets.
+    private var turn = WorkBudget()
     /// What the server asked before it answered `initialize`, for the session.
     private var early: [[UInt8]] = []
     /// Signalled when something came, or changed that it waits for.
@@ -34,6 +35,7 @@ class ChannelTransport: SessionTransport {
 
     /// Makes the channel.
     func connect(_ credentials: Credentials) async throws(BackendError) {
+        // Both subclasses have their own.
         preconditionFailure("a channel of no kind")
     }
 
@@ -44,10 +46,12 @@ class ChannelTransport: SessionTransport {
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
+        // Both subclasses have their own.
         preconditionFailure("a channel of no kind")
     }
 
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        // Both subclasses have their own.
         preconditionFailure("a channel of no kind")
     }
 
@@ -70,7 +74,8 @@ class ChannelTransport: SessionTransport {
     final func open(_ request: [UInt8], credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
             try await connect(credentials)
-            send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [unowned self] in finish($0) }
+            send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in self?.finish($0)
+            }
             let handshake = try await handshake(credentials)
             revision = handshake.revision
             agreed(on: handshake.revision)
@@ -86,8 +91,8 @@ class ChannelTransport: SessionTransport {
 
     private func handshake(_ credentials: Credentials) async throws(BackendError) -> Handshake {
         let patience = Deadline(on: loop)
-        patience.onExpiry = { [unowned self] in
-            finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
+        patience.onExpiry = { [weak self] in
+            self?.finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
         }
         patience.set(after: limits.silence)
         defer { patience.set(nil) }
@@ -133,8 +138,7 @@ class ChannelTransport: SessionTransport {
     /// Takes what came. Beyond `limits.streamBuffer` the server has to wait.
     final func received(_ text: [UInt8]) {
         inbox.append(text)
-        heldBytes += text.count
-        if heldBytes > limits.streamBuffer, !isPaused {
+        if inbox.heldBytes > limits.streamBuffer, !isPaused {
             isPaused = true
             pauseReading()
         }
@@ -143,17 +147,23 @@ class ChannelTransport: SessionTransport {
 
     /// The next message, in the order of the wire; nil when the channel is over and all that came on it was taken.
     private func next() async -> [UInt8]? {
-        while inbox.isEmpty {
+        if turn.isSpent {
+            turn = WorkBudget()
+            await loop.nextTurn()
+        }
+        while true {
+            if let text = inbox.popFirst() {
+                turn.spend(text.count)
+                if isPaused, inbox.heldBytes <= limits.streamBuffer / 2 {
+                    isPaused = false
+                    resumeReading()
+                }
+                return text
+            }
             if ending != nil { return nil }
+            turn = WorkBudget()
             await news.wait()
         }
-        let text = inbox.removeFirst()
-        heldBytes -= text.count
-        if isPaused, heldBytes <= limits.streamBuffer / 2 {
-            isPaused = false
-            resumeReading()
-        }
-        return text
     }
 
     /// The call for whose client the server has to wait: one that reads slowly, as long as it holds up nobody else. Beside
@@ -232,7 +242,7 @@ class ChannelTransport: SessionTransport {
         ending = error
         let loss = lossOfCall(error)
         // Answers that came before the end are still good.
-        if error.kind == .unavailable { drainInbox() } else { inbox = [] }
+        if error.kind == .unavailable { drainInbox() } else { inbox = MessageQueue() }
         for call in calls.values { call.fail(with: loss) }
         tearDown()
         news.signal()
@@ -240,10 +250,9 @@ class ChannelTransport: SessionTransport {
     }
 
     private func drainInbox() {
-        let rest = inbox
-        inbox = []
-        heldBytes = 0
-        for text in rest where isMessage(text) { dispatch(text) }
+        var rest = MessageQueue()
+        swap(&rest, &inbox)
+        while let text = rest.popFirst() { if isMessage(text) { dispatch(text) } }
     }
 
     func hasPushChannel() async -> Bool { true }

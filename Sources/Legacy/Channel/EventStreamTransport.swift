@@ -87,10 +87,9 @@ final class EventStreamTransport: ChannelTransport {
         failed: @escaping (BackendError) -> Void
     ) {
         call?.wasSent = true
-        let exchange = post(text, credentials, trace)
         loop.spawn {
             do throws(BackendError) {
-                try await self.wait(for: exchange)
+                try await self.wait(for: try self.post(text, credentials, trace))
             } catch {
                 // The server may take as long to say so as the handler runs: the call's own time decides then.
                 if error.kind == .silent || error.kind == .overdue { return }
@@ -103,7 +102,7 @@ final class EventStreamTransport: ChannelTransport {
     override func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         do throws(BackendError) {
-            try await wait(for: post(text, credentials, nil))
+            try await wait(for: try post(text, credentials, nil))
         } catch {
             endIfLost(error)
             throw error
@@ -115,8 +114,10 @@ final class EventStreamTransport: ChannelTransport {
         if error.kind == .sessionLost { finish(BackendError(.unavailable, error.detail)) }
     }
 
-    private func post(_ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?) -> BackendExchange {
-        guard let postHead else { preconditionFailure("a message before the endpoint is known") }
+    private func post(
+        _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?
+    ) throws(BackendError) -> BackendExchange {
+        guard let postHead else { throw BackendError(.unavailable, "the server has named no place for messages") }
         return BackendExchange(
             postHead.message(credentials, body: body, trace: trace), by: route,
             patience: .until(.now + EventStreamTransport.postTimeout), isRepeatable: false)

@@ -157,6 +157,9 @@ final class StdioTransport: ChannelTransport {
     /// Returns when the child has ended.
     override func end() async {
         finishQuietly()
-        if let child { await child.end() }
+        await isGone()
     }
+
+    /// SIGKILL sees to it that this does not take for ever.
+    func isGone() async { if let child { await child.end() } }
 }

@@ -5,9 +5,11 @@ package import Translation
 
 /// A session with a legacy server, from its handshake to its end, whatever carries its messages.
 package final class LegacySession {
-    /// Answers to the server's requests that may be on their way at once. Each takes a connection, and a server that
-    /// asks without end must not get one for each question: beyond the limit it gets no answer.
-    private static let maxAnswers = 64
+    /// Answers to the server's requests, and notifications, that may be on their way at once. Over HTTP each takes a connection,
+    /// and a server that asks without end must not get one for each question.
+    private static let maxSending = 64
+    /// How long the end of a session waits for what is still on its way: as for its DELETE.
+    private static let sendingPatience: Duration = .seconds(2)
     /// How long a server may take for what it need not think about (`ping`, `logging/setLevel`), while a call waits.
     static let askTimeout: Duration = .seconds(5)
     /// Questions that are kept until it is known whose session it is, and then until its call is sent. No server has as many.
@@ -23,16 +25,17 @@ package final class LegacySession {
     let credentials: Credentials
     /// 1 was that of `initialize`.
     private var lastRequestID = 1
-    private var answersUnderWay = 0
+    /// Answers and notifications on their way.
+    private var sendingCount = 0
+    private let sending: SendingBudget.Share
+    /// Opened when one of them has arrived, or has not.
+    private let sent = Gate()
     /// The calls whose client wants to hear of progress, which may come on any way.
     private var calls = HeardCalls()
     private var callsInFlight = 0
     /// Cancellations that wait for the session's other calls to end.
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []
     private var hasCancelled = false
-    /// Notifications on their way that nobody waits for, but the end of the session.
-    private var notifying = 0
-    private let notified = Gate()
     let logging: SessionLogging
     private var tools = ToolDirectory()
     private(set) var isClosed = false
@@ -61,8 +64,9 @@ package final class LegacySession {
 
     private init(
         over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake, capabilities: [UInt8],
-        _ credentials: Credentials
+        _ credentials: Credentials, _ sending: SendingBudget.Share
     ) {
+        self.sending = sending
         self.capabilities = capabilities
         self.transport = transport
         loop = backend.loop
@@ -77,20 +81,23 @@ package final class LegacySession {
     /// Does the handshake: `initialize`, `notifications/initialized`, and then it listens to the server, for which it
     /// does not wait.
     ///
-    /// - Parameter credentials: header lines of the request that needs the session.
+    /// - Parameters:
+    ///   - credentials: header lines of the request that needs the session.
+    ///   - sending: of its caller.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
-        on backend: LegacyServer, capabilities: [UInt8], credentials: Credentials
+        on backend: LegacyServer, capabilities: [UInt8], credentials: Credentials, sending: SendingBudget.Share
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let request = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: Version.current)
             let (transport, handshake) = try await backend.open(request, credentials: credentials)
             let session = LegacySession(
-                over: transport, to: backend, backend.kept(handshake), capabilities: capabilities, credentials)
+                over: transport, to: backend, backend.kept(handshake), capabilities: capabilities, credentials, sending)
             do throws(BackendError) {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {
                 transport.drop()
+                await transport.isGone()
                 throw error.kind == .sessionLost ? BackendError(.unavailable, error.detail) : error
             }
             transport.listen(for: session, credentials: credentials)
@@ -115,7 +122,7 @@ package final class LegacySession {
             to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: lost.revision,
             credentials: credentials)
         let session = LegacySession(
-            over: transport, to: backend, own.handshake, capabilities: own.capabilities, credentials)
+            over: transport, to: backend, own.handshake, capabilities: own.capabilities, credentials, own.sending)
         session.lastRequestID = lost.requestID + usedRequestIDs
         let call = transport.takeUp(
             LegacyCall.Terms(
@@ -206,14 +213,33 @@ package final class LegacySession {
         return lastRequestID
     }
 
-    /// Sends a notification when nobody waits for it to arrive.
+    /// Sends a notification when nobody waits for it to arrive. One for which there is no room is not sent: the server takes
+    /// none of those before it.
     private func notifyInBackground(_ text: [UInt8], credentials: Credentials) {
-        notifying += 1
+        if sendingCount >= LegacySession.maxSending { return giveUp() }
+        sendInBackground(text, credentials: credentials)
+    }
+
+    /// Returns whether there was room for it.
+    @discardableResult private func sendInBackground(_ text: [UInt8], credentials: Credentials) -> Bool {
+        guard beginSending() else { return false }
         loop.spawn {
             try? await self.transport.notify(text, credentials: credentials)
-            self.notifying -= 1
-            self.notified.open()
+            self.endSending()
         }
+        return true
+    }
+
+    private func beginSending() -> Bool {
+        guard sendingCount < LegacySession.maxSending, sending.take() else { return false }
+        sendingCount += 1
+        return true
+    }
+
+    private func endSending() {
+        sending.giveBack()
+        sendingCount -= 1
+        sent.open()
     }
 
     /// Whether the server still answers on this session: what one asks when an answer leaves that in doubt.
@@ -223,8 +249,13 @@ package final class LegacySession {
 
     /// Sends an answer to a question, or whatever else the server has nothing to say to.
     package func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        guard beginSending() else { throw LegacySession.takesNothing }
+        defer { endSending() }
         try await transport.notify(text, credentials: credentials)
     }
+
+    private static let takesNothing = BackendError(
+        .busy, "the server has not taken those before it, and there is no room for more of them")
 
     /// Whether the server can tell something on its own account.
     package func hasPushChannel() async -> Bool { await transport.hasPushChannel() }
@@ -280,7 +311,8 @@ package final class LegacySession {
         switch message.kind {
         case .request:
             answer(
-                message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials)
+                message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials,
+                on: call)
         case .notification: hearNotification(message, on: call)
         case .response: break
         }
@@ -321,19 +353,23 @@ package final class LegacySession {
     /// Answers a request of the server: `ping` as it asks; what nobody can be asked as a client at which nobody sits, or with
     /// "method not found" where no capability was declared that would allow it.
     ///
-    /// - Parameter listener: of the call that the question is about.
-    package func answer(_ request: Envelope, for listener: (any CallListener)?, credentials: Credentials) {
+    /// - Parameters:
+    ///   - listener: of the call that the question is about.
+    ///   - call: that call, where it is known; it fails where the answer cannot be sent, since it would wait for ever.
+    package func answer(
+        _ request: Envelope, for listener: (any CallListener)?, credentials: Credentials, on call: LegacyCall? = nil
+    ) {
         guard case .request(let id, let method) = request.kind else { return }
         let rawID = request.document.raw(id)
         if request.document.string(method, equals: "ping") {
-            return reply(ServerRequest.emptyResult(id: rawID), credentials: credentials)
+            return reply(ServerRequest.emptyResult(id: rawID), credentials: credentials, on: call)
         }
         if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
             early?.append((request, credentials))
             return
         }
         if listener?.asked(request) == true { return }
-        reply(nobodysAnswer(to: request) ?? ServerRequest.methodNotFound(id: rawID), credentials: credentials)
+        reply(nobodysAnswer(to: request) ?? ServerRequest.methodNotFound(id: rawID), credentials: credentials, on: call)
         onUnansweredQuestion?()
     }
 
@@ -343,23 +379,21 @@ package final class LegacySession {
         return try? InputRequest(question, declared: InputCapabilities(document.root, in: document)).leftover
     }
 
-    private func reply(_ text: [UInt8], credentials: Credentials) {
-        guard answersUnderWay < LegacySession.maxAnswers else { return }
-        answersUnderWay += 1
-        loop.spawn {
-            try? await self.transport.notify(text, credentials: credentials)
-            self.answersUnderWay -= 1
-        }
+    private func reply(_ text: [UInt8], credentials: Credentials, on call: LegacyCall?) {
+        if sendInBackground(text, credentials: credentials) { return }
+        call?.fail(
+            with: BackendError(
+                .outcomeUnknown, "an answer did not reach the server: \(LegacySession.takesNothing.detail)"))
     }
 
     // MARK: Closing
 
     /// Ends the session on the server too.
     func close() async {
-        guard !isClosed else { return }
+        guard !isClosed else { return await transport.isGone() }
         isClosed = true
         transport.stopListening()
-        while notifying > 0 { await notified.wait() }
+        await sent.wait(while: { sendingCount > 0 }, until: loop.now + LegacySession.sendingPatience, on: loop)
         // The whole server ends where a DELETE finds that SDK at work on a cancellation.
         if hasCancelled { await Pause(on: loop).wait(LegacySession.restAfterCancellation) }
         await transport.end()

@@ -11,6 +11,10 @@ package struct SessionCounts: Sendable {
     package var failed = 0
     /// The server had lost them, or a cancellation broke them.
     package var lost = 0
+    /// Being ended on the server, or in line for that.
+    package var ending = 0
+    /// Closed without a word to the server, which took longer for the ends of others than calls came.
+    package var untold = 0
     /// Closed for another's sake.
     package var evicted = 0
     /// Closed after the idle timeout.
@@ -24,6 +28,8 @@ package struct SessionCounts: Sendable {
     package mutating func add(_ other: SessionCounts) {
         open += other.open
         opening += other.opening
+        ending += other.ending
+        untold += other.untold
         opened += other.opened
         failed += other.failed
         lost += other.lost

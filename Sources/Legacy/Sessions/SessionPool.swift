@@ -1,7 +1,7 @@
 package import Crypto
 import HTTPTransport
 package import Reactor
-import Telemetry
+package import Telemetry
 package import Translation
 
 /// A call's right to use a session. Give it back with `SessionPool.release`.
@@ -23,14 +23,18 @@ package final class SessionPool {
         package var idleTimeout: Duration
         /// How long a call may wait for a session when all are in use.
         package var queueTimeout: Duration
+        /// How many messages that are no requests may be on their way to servers at once.
+        package var maxSending: Int
 
         package init(
-            maxSessions: Int, maxPerPrincipal: Int, idleTimeout: Duration, queueTimeout: Duration = .seconds(2)
+            maxSessions: Int, maxPerPrincipal: Int, idleTimeout: Duration, queueTimeout: Duration = .seconds(2),
+            maxSending: Int
         ) {
             self.maxSessions = maxSessions
             self.maxPerPrincipal = maxPerPrincipal
             self.idleTimeout = idleTimeout
             self.queueTimeout = queueTimeout
+            self.maxSending = maxSending
         }
     }
 
@@ -38,7 +42,7 @@ package final class SessionPool {
     /// better to hear at once that there is no room. One principal may fill a quarter, so that others can wait too.
     private static let maxWaiting = 1024
     private static let maxWaitingPerPrincipal = 256
-    /// Sessions that are ended on the server at once. Each takes a connection, and a server may take its time.
+    /// Sessions that are ended on the server at once over HTTP. Each takes a connection, and a server may take its time.
     private static let maxEnding = 16
 
     /// A handshake under way, and who waits for it.
@@ -52,6 +56,8 @@ package final class SessionPool {
         case use(Table.ID)
         case join(Table.ID, Opening)
         case open(Table.ID, Opening)
+        /// Nothing: only a mistake here leads to it.
+        case none
     }
 
     /// A call that waits until there is room.
@@ -77,7 +83,8 @@ package final class SessionPool {
     private var openedAt: [Table.ID: Instant] = [:]
     private var numbers = SessionCounts()
     private let sweep: Deadline
-    /// Sessions that are still to be ended on the server.
+    /// Sessions that are still to be ended on the server: as many as there may be sessions. A server that takes longer for
+    /// their ends than callers come is not told of the rest.
     private var toEnd: [LegacySession] = []
     /// How many are being ended.
     private var ending = 0
@@ -85,6 +92,10 @@ package final class SessionPool {
     private let ended = Gate()
     /// Whether nobody is to ask for a session any more, so that none is kept for the next call.
     private var isRetired = false
+    /// Whether the process is about to stop, so that nobody gets a session any more.
+    private var isClosed = false
+    private let sending: SendingBudget
+    private let log: Log
     /// As the server called itself last.
     package private(set) var serverInfo: ServerInfo?
 
@@ -101,16 +112,20 @@ package final class SessionPool {
 
     package let loop: Loop
 
-    package init(backends: Backends, limits: Limits) {
+    package init(backends: Backends, limits: Limits, log: Log) {
         self.backends = backends
+        self.log = log
+        sending = SendingBudget(limits.maxSending)
         loop = backends.loop
         self.limits = limits
         table = Table(
             limits: Table.Limits(
                 sessions: limits.maxSessions, sessionsPerOwner: limits.maxPerPrincipal,
-                waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal),
+                waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal,
+                endingCounts: backends.startsProcesses),
             idleTimeout: limits.idleTimeout)
         sweep = Deadline(on: loop)
+        // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
     }
 
@@ -121,7 +136,8 @@ package final class SessionPool {
     package var counts: SessionCounts {
         var counts = numbers
         counts.opening = openings.count
-        counts.open = table.count - openings.count
+        counts.open = table.count - table.endingCount - openings.count
+        counts.ending = table.endingCount + toEnd.count + ending
         return counts
     }
 
@@ -139,18 +155,19 @@ package final class SessionPool {
     /// The session for `key`, if it is ready to be used.
     package func readyLease(_ key: SessionKey) -> Lease? {
         if sharesNothing { return readyExclusiveLease(key, for: nil) }
-        guard let id = table.leaseReady(key, at: loop.now) else { return nil }
-        return Lease(session: session(id), isExclusive: false, id: id)
+        guard !isClosed, let id = table.leaseReady(key, at: loop.now) else { return nil }
+        return lease(of: id, isExclusive: false)
     }
 
     /// A session for `key` that no other exclusive call has, if one is ready.
     ///
     /// - Parameter owner: who is asked what the server asks on it; nil where nobody can be.
     package func readyExclusiveLease(_ key: SessionKey, for owner: (any QuestionListener)?) -> Lease? {
-        guard let id = table.takeReady(key, at: loop.now) else { return nil }
-        let session = session(id)
-        session.claim(for: owner)
-        return Lease(session: session, isExclusive: true, id: id)
+        guard !isClosed, let id = table.takeReady(key, at: loop.now),
+            let lease = lease(of: id, isExclusive: true)
+        else { return nil }
+        lease.session.claim(for: owner)
+        return lease
     }
 
     /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made. Where there is
@@ -161,27 +178,47 @@ package final class SessionPool {
     package func lease(
         _ key: SessionKey, for owner: (any QuestionListener)? = nil, credentials: Credentials
     ) async throws(BackendError) -> Lease {
+        if isClosed { throw BackendError(.unavailable, "Remora stops") }
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
         switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
         case .wait(let ticket): grant = try await wait(ticket, of: key.principal)
         case .full(let limit): throw busy(limit)
-        case .use(let id): grant = begin(.use(id))
-        case .join(let id): grant = begin(.join(id))
-        case .open(let id, let evicted): grant = begin(.open(id, evicted: evicted))
+        case .use(let id): grant = .use(id)
+        case .join(let id): grant = join(id)
+        case .open(let id, let evicted): grant = open(id, evicting: evicted)
         }
         switch grant {
         case .use(let id):
-            let session = session(id)
-            if let owner { session.claim(for: owner) }
-            return Lease(session: session, isExclusive: isExclusive, id: id)
+            guard let lease = lease(of: id, isExclusive: isExclusive) else { break }
+            if let owner { lease.session.claim(for: owner) }
+            return lease
         case .join(let id, let opening):
             while opening.result == nil { await opening.done.wait() }
-            return Lease(session: try outcome(of: opening), isExclusive: isExclusive, id: id)
+            guard let session = try opening.result?.get() else { break }
+            return Lease(session: session, isExclusive: isExclusive, id: id)
         case .open(let id, let opening):
             let session = try await open(id, opening, for: key, owner, credentials: credentials)
             return Lease(session: session, isExclusive: isExclusive, id: id)
+        case .none:
+            break
         }
+        throw BackendError(.unavailable, "the session is not there any more")
+    }
+
+    /// A lease that the table has given; nil where the session is not there, which only a mistake here can bring about.
+    private func lease(of id: Table.ID, isExclusive: Bool) -> Lease? {
+        if let latest, latest.id == id { return Lease(session: latest.session, isExclusive: isExclusive, id: id) }
+        guard let session = sessions[id] else {
+            // The place is another's then.
+            if table.release(id, isExclusive: isExclusive, at: loop.now) == .close || table.retire(id) {
+                table.ended(id)
+            }
+            if !isClosed { log.internalError("the table of sessions knows one that is not there") }
+            return nil
+        }
+        latest = (id, session)
+        return Lease(session: session, isExclusive: isExclusive, id: id)
     }
 
     /// A lease beside the one that a call has, for what is to be done before the call can be sent; nil where that is better
@@ -193,25 +230,24 @@ package final class SessionPool {
         return Lease(session: session, isExclusive: false, id: id)
     }
 
-    /// Does at once what a decision asks for, so that the next one meets what it expects.
-    private func begin(_ decision: Table.Decision) -> Grant {
-        switch decision {
-        case .use(let id):
-            return .use(id)
-        case .join(let id):
-            guard let opening = openings[id] else { preconditionFailure("nobody opens the session") }
-            return .join(id, opening)
-        case .open(let id, let evicted):
-            if let evicted {
-                numbers.evicted += 1
-                close(evicted)
-            }
-            let opening = Opening()
-            openings[id] = opening
-            return .open(id, opening)
-        case .wait, .full:
-            preconditionFailure("a call that has to wait was let")
+    // What a decision asks for is done at once, so that the next one meets what it expects.
+
+    private func join(_ id: Table.ID) -> Grant {
+        guard let opening = openings[id] else {
+            log.internalError("a session that is being opened has nobody who opens it")
+            return .none
         }
+        return .join(id, opening)
+    }
+
+    private func open(_ id: Table.ID, evicting evicted: Table.ID?) -> Grant {
+        if let evicted {
+            numbers.evicted += 1
+            close(evicted)
+        }
+        let opening = Opening()
+        openings[id] = opening
+        return .open(id, opening)
     }
 
     // MARK: Sessions of others
@@ -252,7 +288,9 @@ package final class SessionPool {
     private func wait(_ ticket: Table.Ticket, of principal: KeyedHash) async throws(BackendError) -> Grant {
         let call = Waiting()
         waiting[ticket] = call
-        spared(by: principal)
+        // Makes room for it, where an idle session takes its time to end; else by one that can be spared.
+        letNext()
+        if call.grant == nil { spared(by: principal) }
         let patience = Deadline(on: loop)
         patience.onExpiry = {
             call.hasLostPatience = true
@@ -270,13 +308,28 @@ package final class SessionPool {
         }
     }
 
-    /// Lets those go on who wait for what there is now.
+    /// Lets those go on who wait for what there is now, and makes room for the others.
     private func letNext() {
         if waiting.isEmpty { return }
         while let (ticket, decision) = table.next(at: loop.now) {
-            guard let call = waiting[ticket] else { preconditionFailure("nobody waits with this ticket") }
-            call.grant = begin(decision)
+            let grant: Grant
+            switch decision {
+            case .use(let id): grant = .use(id)
+            case .join(let id): grant = join(id)
+            case .open(let id, let evicted): grant = open(id, evicting: evicted)
+            case .wait, .full: grant = .none
+            }
+            // Whoever waits takes its ticket out of both when it goes.
+            guard let call = waiting[ticket] else {
+                log.internalError("a call that waits for a session is not there")
+                continue
+            }
+            call.grant = grant
             call.wakeup.signal()
+        }
+        while let idle = table.makeRoom() {
+            numbers.evicted += 1
+            close(idle)
         }
     }
 
@@ -300,7 +353,11 @@ package final class SessionPool {
     package func release(_ lease: Lease) {
         let now = loop.now
         if lease.isExclusive { lease.session.claim(for: nil) }
-        if table.release(lease.id, isExclusive: lease.isExclusive, at: now) { close(lease.id) }
+        switch table.release(lease.id, isExclusive: lease.isExclusive, at: now) {
+        case .kept: break
+        case .close: close(lease.id)
+        case .unknown: log.internalError("a lease was given back twice")
+        }
         if isRetired { return giveUp(lease.id) }
         letNext()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.
@@ -335,18 +392,6 @@ package final class SessionPool {
             session.forget()
         }
         giveUp(id)
-    }
-
-    private func session(_ id: Table.ID) -> LegacySession {
-        if let latest, latest.id == id { return latest.session }
-        guard let session = sessions[id] else { preconditionFailure("the table knows a session that is not there") }
-        latest = (id, session)
-        return session
-    }
-
-    private func outcome(of opening: Opening) throws(BackendError) -> LegacySession {
-        guard let result = opening.result else { preconditionFailure("a handshake ended without a result") }
-        return try result.get()
     }
 
     // MARK: Opening
@@ -398,10 +443,13 @@ package final class SessionPool {
         let patience = loop.now + backends.limits.connect
         var tried: Set<BackendChoice.Index> = []
         while true {
-            guard let index = backends.enter(except: tried) else { preconditionFailure("more tried than there are") }
+            guard let index = backends.enter(except: tried) else {
+                throw BackendError(.unavailable, "no copy of the server gives a session")
+            }
             do throws(BackendError) {
                 let session = try await LegacySession.open(
-                    on: backends.all[index], capabilities: key.capabilities, credentials: credentials)
+                    on: backends.all[index], capabilities: key.capabilities, credentials: credentials,
+                    sending: sending.share(of: key.principal))
                 backends.served(index)
                 places[id] = index
                 return session
@@ -420,17 +468,37 @@ package final class SessionPool {
 
     private func close(_ id: Table.ID) {
         noteEnd(of: id)
-        guard let session = sessions.removeValue(forKey: id) else { return }
+        guard let session = sessions.removeValue(forKey: id) else { return placeIsFree(id) }
         if latest?.id == id { latest = nil }
         if let place = places.removeValue(forKey: id) { backends.leave(place) }
         if let start = openedAt.removeValue(forKey: id) {
             numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds))
         }
-        end(session)
+        guard backends.startsProcesses else { return end(session) }
+        // Each has a place until its process has ended, so there are no more of them than places.
+        loop.spawn {
+            await session.close()
+            self.placeIsFree(id)
+        }
     }
 
-    /// Has the server end a session, in turn.
+    /// The session is gone, and another may be where it was.
+    private func placeIsFree(_ id: Table.ID) {
+        table.ended(id)
+        letNext()
+        ended.open()
+    }
+
+    /// Has the server end a session, in turn. Where too many are in line, it is not told.
     private func end(_ session: LegacySession) {
+        guard toEnd.count < limits.maxSessions else {
+            numbers.untold += 1
+            return session.forget()
+        }
+        endInTurn(session)
+    }
+
+    private func endInTurn(_ session: LegacySession) {
         toEnd.append(session)
         guard ending < SessionPool.maxEnding else { return }
         ending += 1
@@ -472,11 +540,23 @@ package final class SessionPool {
     /// - Parameter end: when to leave those alone that are left.
     package func closeAll(until end: Instant) async {
         sweep.set(nil)
+        isClosed = true
         let all = sessions.values
         sessions = [:]
         latest = nil
-        for session in all { self.end(session) }
-        await ended.wait(while: { ending > 0 }, until: end, on: loop)
+        for session in all {
+            guard backends.startsProcesses else {
+                endInTurn(session)
+                continue
+            }
+            ending += 1
+            loop.spawn {
+                await session.close()
+                self.ending -= 1
+                self.ended.open()
+            }
+        }
+        await ended.wait(while: { ending > 0 || table.endingCount > 0 }, until: end, on: loop)
         backends.stop()
     }
 }

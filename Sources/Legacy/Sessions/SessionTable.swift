@@ -5,7 +5,8 @@ package import Reactor
 /// Of the sessions of a key, one is shared: any number of calls use it at once. A call that is *exclusive*, because the server
 /// may ask its client something, has a session that no other exclusive call uses meanwhile, so a key may have several. Shared
 /// calls use one that an exclusive call has as well: they ask for nothing, and another session for each list would be a waste.
-/// Sessions that are retired (lost, or cancelled to death) live on here until the last call that uses them has ended.
+/// Sessions that are retired (lost, or cancelled to death) live on here until the last call that uses them has ended. Where a
+/// session is a process, it lives on until that has ended: it takes its place for as long as it is there.
 ///
 /// Every key has an owner, who may have a share of all sessions and no more. Calls for which there is no room wait: those of
 /// one owner in the order in which they came, and the owners in turns, so that nobody waits longer because another one
@@ -24,12 +25,17 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         /// How many calls may wait, and how many of one owner.
         package var waiting: Int
         package var waitingPerOwner: Int
+        /// Whether a session has its place until its end is over, which ``ended(_:)`` tells.
+        package var endingCounts: Bool
 
-        package init(sessions: Int, sessionsPerOwner: Int, waiting: Int, waitingPerOwner: Int) {
+        package init(
+            sessions: Int, sessionsPerOwner: Int, waiting: Int, waitingPerOwner: Int, endingCounts: Bool = false
+        ) {
             self.sessions = sessions
             self.sessionsPerOwner = sessionsPerOwner
             self.waiting = waiting
             self.waitingPerOwner = waitingPerOwner
+            self.endingCounts = endingCounts
         }
     }
 
@@ -50,7 +56,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         case join(ID)
         /// Open it; first close the one that was evicted to make room, if any.
         case open(ID, evicted: ID?)
-        /// There is no room: wait until `next` names this ticket, or `giveUp`.
+        /// There is no room: wait until `next` names this ticket, or `giveUp`. See ``makeRoom()``.
         case wait(Ticket)
         /// There is no room, not even to wait.
         case full(Limit)
@@ -63,6 +69,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         case ready
         /// Not for new calls. Leads to the record's end with its last use.
         case retired
+        /// Closed, and not gone yet. Leads to the record's end.
+        case ending
     }
 
     /// A class, so that a call that uses one copies nothing of it.
@@ -71,6 +79,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         let key: Key
         let owner: Owner
         var state = State.opening
+        /// Whether its handshake succeeded.
+        var hasOpened = false
         /// Calls that hold a lease on it, or will when it has opened.
         var uses = 1
         /// Whether one of them is exclusive.
@@ -121,8 +131,9 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// The one of these that was given back last, which is not in ``free``: it is nearly always what is taken next, and to
     /// look a key up costs several times what else is done.
     private var hand: (key: Key, id: ID)?
-    /// How many sessions each owner has.
+    /// How many sessions each owner has, and how many of them are ending.
     private var held: [Owner: Int] = [:]
+    private var heldEnding: [Owner: Int] = [:]
     private var lastID = 0
     /// What ``leaseReady(_:at:)`` found last, which it nearly always finds next, and ``release(_:isExclusive:at:)`` as well: most
     /// loops serve one key. One that is gone is retired.
@@ -141,7 +152,10 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         self.idleTimeout = idleTimeout
     }
 
+    /// How many sessions have a place.
     package var count: Int { records.count }
+    /// How many of them are closed, and not gone yet.
+    package private(set) var endingCount = 0
     /// How many calls wait.
     package var waitingCount: Int { owners.count }
 
@@ -158,9 +172,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// The same for an exclusive call.
     package mutating func takeReady(_ key: Key, at now: Instant) -> ID? {
-        guard let id = popFree(key), let record = records[id] else { return nil }
-        let isReady = record.use(at: now)
-        precondition(isReady, "a session that is not ready was free")
+        // What is free is ready: `letTake` sees to that, and whatever makes a session anything else to `letNoneTake`.
+        guard let id = popFree(key), let record = records[id], record.use(at: now) else { return nil }
         record.isTaken = true
         return id
     }
@@ -207,6 +220,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         switch room(for: owner) {
         case .free:
             return .open(add(key, of: owner, isExclusive, at: now), evicted: nil)
+        case .evicting where limits.endingCounts:
+            return nil
         case .evicting(let idle):
             remove(idle)
             return .open(add(key, of: owner, isExclusive, at: now), evicted: idle)
@@ -238,9 +253,12 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// What calls wait for that a session would help which this owner has, or which anybody has; nil where none waits so.
     package func shortage(of owner: Owner) -> Limit? {
         if waitingCount == 0 { return nil }
-        if queues[owner] != nil, held[owner, default: 0] >= limits.sessionsPerOwner { return .share }
+        // What is ending already makes room for as many.
+        if held[owner, default: 0] >= limits.sessionsPerOwner, heldEnding[owner, default: 0] < wanted(by: owner) {
+            return .share
+        }
         guard records.count >= limits.sessions else { return nil }
-        return turns.contains { held[$0, default: 0] < limits.sessionsPerOwner } ? .sessions : nil
+        return endingCount < turns.reduce(0, { $0 + wantedInShare(by: $1) }) ? .sessions : nil
     }
 
     private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool) -> Decision {
@@ -268,7 +286,11 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         }
         for (index, owner) in turns.enumerated() {
             guard let first = queues[owner]?.first else { continue }
-            if case .none = room(for: owner) { continue }
+            switch room(for: owner) {
+            case .none: continue
+            case .evicting where limits.endingCounts: continue
+            case .free, .evicting: break
+            }
             turns.remove(at: index)
             turns.append(owner)
             return take(first, of: owner, at: now)
@@ -283,9 +305,42 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return decide(waiting.key, of: owner, waiting.isExclusive, at: now).map { (waiting.ticket, $0) }
     }
 
+    /// Takes out an idle session for the sake of calls that wait; close it. Its place is free once it has ended. To be called
+    /// after ``next(at:)`` until it returns nil.
+    ///
+    /// No more are taken out than there are sessions to be opened.
+    package mutating func makeRoom() -> ID? {
+        guard limits.endingCounts, waitingCount > 0 else { return nil }
+        for owner in turns where held[owner, default: 0] >= limits.sessionsPerOwner {
+            guard heldEnding[owner, default: 0] < wanted(by: owner),
+                let idle = leastRecentlyUsed(where: { $0.owner == owner })
+            else { continue }
+            remove(idle)
+            return idle
+        }
+        guard records.count >= limits.sessions, let idle = leastRecentlyUsed(where: { _ in true }),
+            endingCount < turns.reduce(0, { $0 + wantedInShare(by: $1) })
+        else { return nil }
+        remove(idle)
+        return idle
+    }
+
+    /// How many sessions would serve all calls of an owner that wait: one for each exclusive call, and one for the others of a
+    /// key.
+    private func wanted(by owner: Owner) -> Int {
+        guard let queue = queues[owner] else { return 0 }
+        return queue.count { $0.isExclusive } + Set(queue.lazy.filter { !$0.isExclusive }.map(\.key)).count
+    }
+
+    /// How many of these its share has places for.
+    private func wantedInShare(by owner: Owner) -> Int {
+        let held = held[owner, default: 0] - heldEnding[owner, default: 0]
+        return min(wanted(by: owner), max(0, limits.sessionsPerOwner - held))
+    }
+
     /// A call has waited for long enough, and goes. Returns what it has waited for.
     package mutating func giveUp(_ ticket: Ticket) -> Limit {
-        guard let owner = owners[ticket] else { preconditionFailure("a call gave up that does not wait") }
+        guard let owner = owners[ticket] else { return .queue }
         dequeue(ticket)
         guard case .none(let limit) = room(for: owner) else { return .sessions }
         return limit
@@ -303,32 +358,44 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     /// The handshake of a session succeeded: all that joined hold a lease on it now.
     package mutating func opened(_ id: ID) {
-        guard let record = records[id] else { return }
-        record.state = .ready
+        guard let record = records[id], !record.hasOpened, record.state != .ending else { return }
+        record.hasOpened = true
+        if record.state == .opening { record.state = .ready }
         letTake(record)
     }
 
-    /// The handshake failed: the session does not exist, and nobody holds a lease on it.
-    package mutating func failed(_ id: ID) { remove(id) }
+    /// The handshake failed: the session does not exist, and nobody holds a lease on it. Harmless for one that does.
+    package mutating func failed(_ id: ID) {
+        guard let record = records[id], !record.hasOpened else { return }
+        remove(id)
+        ended(id)
+    }
 
-    /// A call is over. Returns whether the session is to be closed now.
-    package mutating func release(_ id: ID, isExclusive: Bool = false, at now: Instant) -> Bool {
+    /// What became of a lease that was given back.
+    package enum Released: Equatable {
+        case kept
+        /// It was the last on a retired session, which is to be closed now.
+        case close
+        /// There was no such lease.
+        case unknown
+    }
+
+    /// A call is over.
+    package mutating func release(_ id: ID, isExclusive: Bool = false, at now: Instant) -> Released {
         let known = if let latest, latest.id == id { latest } else { records[id] }
-        guard let record = known else { preconditionFailure("a lease was released twice") }
+        guard let record = known, record.uses > 0, record.isTaken || !isExclusive else { return .unknown }
         record.uses -= 1
         record.lastUsed = now
         if isExclusive {
-            precondition(record.isTaken, "a lease was released twice")
             record.isTaken = false
             letTake(record)
         }
-        precondition(record.uses >= 0, "a lease was released twice")
-        guard record.state == .retired, record.uses == 0 else { return false }
+        guard record.state == .retired, record.uses == 0 else { return .kept }
         remove(id)
-        return true
+        return .close
     }
 
-    /// Lets an exclusive call have a session that none has, if it can be had.
+    /// Lets an exclusive call have a session that none has, if it can be had. Called once for each time that it becomes so.
     private mutating func letTake(_ record: Record) {
         guard record.state == .ready, !record.isTaken, !record.isShared else { return }
         if let hand { free[hand.key, default: []].append(hand.id) }
@@ -355,7 +422,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// The session is not to be used by further calls. Harmless when it is retired or gone. Returns whether it is to be
     /// closed now.
     package mutating func retire(_ id: ID) -> Bool {
-        guard let record = records[id] else { return false }
+        guard let record = records[id], record.state != .ending else { return false }
         record.state = .retired
         letNoneTake(id, of: record.key)
         replace(id, of: record.key)
@@ -385,13 +452,29 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return oldest?.id
     }
 
+    /// The session is to be closed: no call has it, and none gets it any more.
     private mutating func remove(_ id: ID) {
-        guard let record = records.removeValue(forKey: id) else { return }
-        record.state = .retired
+        guard let record = records[id], record.state != .ending else { return }
+        record.state = .ending
+        endingCount += 1
+        heldEnding[record.owner, default: 0] += 1
         letNoneTake(id, of: record.key)
         replace(id, of: record.key)
-        let rest = held[record.owner, default: 1] - 1
-        held[record.owner] = rest == 0 ? nil : rest
+        if !limits.endingCounts { ended(id) }
+    }
+
+    /// A session that was to be closed is gone, and its place is free. Harmless for any other.
+    package mutating func ended(_ id: ID) {
+        guard let record = records[id], record.state == .ending else { return }
+        records[id] = nil
+        endingCount -= 1
+        SessionTable.lower(&heldEnding, record.owner)
+        SessionTable.lower(&held, record.owner)
+    }
+
+    private static func lower(_ counts: inout [Owner: Int], _ owner: Owner) {
+        let rest = counts[owner, default: 1] - 1
+        counts[owner] = rest == 0 ? nil : rest
     }
 
     /// Shared calls use another session of the key than this one, if there is one that nobody has.

@@ -11,6 +11,9 @@ final class BackendExchange: HTTPResponseHandler {
     private static let afterlife = Interval(.seconds(1))
     /// How long an answer may take that nobody wants any more, on a connection that must not be closed for that.
     private static let remainder = Interval(.seconds(5))
+    /// Messages that are given out in a turn of the loop. A server that sends small ones without end must not keep it to
+    /// itself.
+    private static let maxMessages = 64
 
     /// How long an exchange may take.
     enum Patience {
@@ -48,8 +51,9 @@ final class BackendExchange: HTTPResponseHandler {
     private(set) var errorText: [UInt8] = []
     private var events: SSEDecoder
     private var messages = MessageQueue()
-    /// Bytes of `messages`.
-    private var heldBytes = 0
+    /// Messages that were given out in the turn of the loop that began at `turn`.
+    private var given = 0
+    private var turn = Instant(nanoseconds: 0)
     private var isPaused = false
     /// Whether a message came.
     private(set) var hasDelivered = false
@@ -71,12 +75,11 @@ final class BackendExchange: HTTPResponseHandler {
         self.route = route
         self.patience = patience
         events = SSEDecoder(maxEvent: route.backend.limits.maxMessage)
-        if let idle = route.takeIdle() {
+        while let idle = route.takeIdle() {
             if isRepeatable { spare = request }
-            send(request, on: idle)
-        } else {
-            backend.loop.spawn { await self.connect(request) }
+            if send(request, on: idle) { return }
         }
+        backend.loop.spawn { await self.connect(request) }
     }
 
     private var backend: Backend { route.backend }
@@ -85,16 +88,22 @@ final class BackendExchange: HTTPResponseHandler {
         do throws(BackendError) {
             let connection = try await route.connect()
             if hasEnded { return route.putBack(connection) }
-            send(request, on: connection)
+            if !send(request, on: connection) {
+                end(BackendError(.unavailable, "the server closes connections as soon as they are made"))
+            }
         } catch {
             if !hasEnded { end(error) }
         }
     }
 
-    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection) {
+    /// Returns false where nothing of it left.
+    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
         self.connection = connection
         expectMore()
-        connection.send(request, answersTo: self)
+        if connection.trySend(request, answersTo: self) { return true }
+        self.connection = nil
+        route.lost()
+        return false
     }
 
     // MARK: Reading
@@ -102,7 +111,8 @@ final class BackendExchange: HTTPResponseHandler {
     /// The head of the answer.
     func head() async throws(BackendError) -> HTTPResponseHead {
         try await begun()
-        guard let responseHead else { preconditionFailure("the head of an answer was asked for too late") }
+        // It is there until a reader takes over, which asks for no head.
+        guard let responseHead else { throw BackendError(.outcomeUnknown, "the head of the answer is gone") }
         return responseHead
     }
 
@@ -120,6 +130,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// The next message; nil when the answer has ended.
     func next() async throws(BackendError) -> [UInt8]? {
         while true {
+            if !mayGive { await backend.loop.nextTurn() }
             if let message = takeMessage() { return message }
             if let failure { throw failure }
             if hasEnded { return nil }
@@ -127,8 +138,14 @@ final class BackendExchange: HTTPResponseHandler {
         }
     }
 
-    /// The next message, if it is there.
-    func ready() -> [UInt8]? { takeMessage() }
+    /// The next message, if it is there and may be given out in this turn of the loop: ``next()`` waits for the next one.
+    func ready() -> [UInt8]? { mayGive ? takeMessage() : nil }
+
+    private var mayGive: Bool {
+        let now = backend.loop.now
+        if turn != now { (turn, given) = (now, 0) }
+        return given < BackendExchange.maxMessages
+    }
 
     /// Whether nothing has come yet of which a reader could make something.
     private var isWaiting: Bool {
@@ -150,16 +167,16 @@ final class BackendExchange: HTTPResponseHandler {
         return wakeup
     }
 
-    /// Something has come. The last that is done with it: a reader may be through with the exchange then.
+    /// Something has come.
     private func signal() {
         wakeup?.signal()
-        if !isWaiting { reader.take()?.news() }
+        if !isWaiting, let reader = reader.take() { backend.loop.afterwards(reader) }
     }
 
     private func takeMessage() -> [UInt8]? {
         guard let message = messages.popFirst() else { return nil }
-        heldBytes -= message.count
-        if isPaused, heldBytes <= backend.limits.streamBuffer / 2 {
+        given += 1
+        if isPaused, messages.heldBytes <= backend.limits.streamBuffer / 2 {
             isPaused = false
             expectMore()
             connection?.resumeReading()
@@ -304,7 +321,9 @@ final class BackendExchange: HTTPResponseHandler {
     /// fault of its own.
     private func keep(_ message: [UInt8]) {
         add(message)
-        guard heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else { return }
+        guard messages.heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else {
+            return
+        }
         isPaused = true
         connection?.pauseReading()
         if !isSuspended { connection?.setTimeout(end) }
@@ -313,7 +332,6 @@ final class BackendExchange: HTTPResponseHandler {
     private func add(_ message: [UInt8]) {
         hasDelivered = true
         messages.append(message)
-        heldBytes += message.count
     }
 
     func finished() {

@@ -21,6 +21,10 @@ final class StreamableHTTP: SessionTransport {
     private let route: SessionRoute
     /// The head of every call.
     private var postHead: RequestHead
+    /// Answers to pings on their way, before there is a session that would count them.
+    private var pongs = 0
+    /// More are not sent: each takes a connection, and a server that has not taken these waits for none.
+    private static let maxPongs = 4
     /// What the server asked in its answer to `initialize`.
     private var early: [[UInt8]] = []
     private var pushStream: PushStream?
@@ -78,8 +82,13 @@ final class StreamableHTTP: SessionTransport {
             guard case .request(let id, let method) = message.kind else { continue }
             if message.document.string(method, equals: "ping") {
                 // The one thing that a server may ask before the handshake is over, and it may wait for the answer.
+                guard pongs < StreamableHTTP.maxPongs else { continue }
+                pongs += 1
                 let answer = ServerRequest.emptyResult(id: message.document.raw(id))
-                backend.loop.spawn { [credentials] in try? await self.notify(answer, credentials: credentials) }
+                backend.loop.spawn { [credentials] in
+                    try? await self.notify(answer, credentials: credentials)
+                    self.pongs -= 1
+                }
             } else if early.count < LegacySession.maxEarlyQuestions {
                 early.append(text)
             }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,13 @@ class Tap:
         self,
         upstream: str,
         *,
-        socket: Path | None = None,
+        path: Path | None = None,
         listen_tls: ssl.SSLContext | None = None,
         connect_tls: ssl.SSLContext | None = None,
+        buffer: int | None = None,
     ) -> None:
-        self.upstream, self._socket = upstream, socket
+        """With `buffer`, no more than about as many bytes wait in each direction."""
+        self.upstream, self._path, self._buffer = upstream, path, buffer
         self._listen_tls, self._connect_tls = listen_tls, connect_tls
         self.address = ""
         self.recordings: list[Recording] = []
@@ -63,12 +66,15 @@ class Tap:
         return self.upstream
 
     async def __aenter__(self) -> Tap:
-        if self._socket is not None:
-            self._server = await asyncio.start_unix_server(self._connected, self._socket)
-            self.address = f"unix:{self._socket}"
+        if self._path is not None:
+            self._server = await asyncio.start_unix_server(self._connected, self._path)
+            self.address = f"unix:{self._path}"
         else:
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._listen_tls)
             self.address = "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+            if self._buffer is not None:
+                # Those that it accepts have it too.
+                self._server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -89,6 +95,8 @@ class Tap:
         try:
             up_reader, up_writer = await connect(self.next_upstream(), **({"ssl": self._connect_tls} if self._connect_tls else {}))
             writers.append(up_writer)
+            if self._buffer is not None:
+                up_writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._copy(reader, up_writer, recording, "client"))
                 group.create_task(self._copy(up_reader, writer, recording, "server"))

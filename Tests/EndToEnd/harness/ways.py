@@ -49,7 +49,7 @@ class Unix(Way):
         self.changes = {"listen": {"address": f"unix:{directory}/remora.sock"}}
 
     def back(self, server: str) -> Tap:
-        return Tap(server, socket=self._directory / "server.sock")
+        return Tap(server, path=self._directory / "server.sock")
 
     def url(self, back: str) -> str:
         return f"{back}:/mcp"

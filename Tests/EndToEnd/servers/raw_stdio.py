@@ -80,6 +80,10 @@ def call(id: Any, name: str, arguments: dict[str, Any], meta: dict[str, Any]) ->
             for number in range(arguments["count"]):
                 params = {"progressToken": meta.get("progressToken"), "progress": number + 1}
                 say({"method": "notifications/progress", "params": {**params, "message": "z" * arguments.get("size", 0)}})
+        case "bytes":  # More than a client that does not read takes, and then lines of one byte.
+            params = {"progressToken": meta.get("progressToken"), "progress": 1, "message": "z" * arguments["size"]}
+            say({"method": "notifications/progress", "params": params})
+            out.write(b"x\n" * arguments["lines"])
         case "logs":
             for number in range(arguments["count"]):
                 say({"method": "notifications/message", "params": {"level": "info", "data": "z" * arguments["size"]}})

@@ -1,0 +1,56 @@
+import Crypto
+
+/// How many messages that are no requests (answers to questions, notifications) may be on their way to the servers of one loop.
+///
+/// Over HTTP each has a connection until the server has taken it, and a server may take none for as long as it likes. So there
+/// is a limit for all, a quarter of it for one caller, and one for each session (``LegacySession``): whoever meets it loses a
+/// call, and everybody else keeps their connections.
+final class SendingBudget {
+    private let limit: Int
+    private var underWay = 0
+
+    /// - Parameter limit: of messages of all callers.
+    init(_ limit: Int) { self.limit = limit }
+
+    /// What a session of this caller may have of it. All sessions of a caller have it together for as long as one of them is
+    /// there.
+    func share(of owner: KeyedHash) -> Share {
+        if let share = shares[owner]?.share { return share }
+        // Callers come and go: who has no session any more is forgotten before the table grows.
+        if shares.count >= 2 * sharesAtLastLook {
+            shares = shares.filter { $0.value.share != nil }
+            sharesAtLastLook = max(SendingBudget.fewShares, shares.count)
+        }
+        let share = Share(of: self)
+        shares[owner] = WeakShare(share: share)
+        return share
+    }
+
+    private static let fewShares = 64
+    private struct WeakShare {
+        weak var share: Share?
+    }
+    private var shares: [KeyedHash: WeakShare] = [:]
+    private var sharesAtLastLook = SendingBudget.fewShares
+
+    /// The part of one caller.
+    final class Share {
+        private let budget: SendingBudget
+        private var underWay = 0
+
+        fileprivate init(of budget: SendingBudget) { self.budget = budget }
+
+        /// Room for one more; false where there is none. To be followed by one ``giveBack()``.
+        func take() -> Bool {
+            guard budget.underWay < budget.limit, underWay < max(1, budget.limit / 4) else { return false }
+            budget.underWay += 1
+            underWay += 1
+            return true
+        }
+
+        func giveBack() {
+            budget.underWay -= 1
+            underWay -= 1
+        }
+    }
+}
