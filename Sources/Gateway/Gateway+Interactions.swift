@@ -16,10 +16,11 @@ extension Gateway {
         switch admit(request, isHandedOver: true, by: responder, record) {
         case .answered:
             break
-        case .request(let admitted, let caller) where interactions.concern(admitted) != nil:
-            await interact(admitted, request, as: task, from: caller, by: responder, record)
-        case .legacy, .request:
+        case .legacy:
             giveAway(by: responder, record)
+        case .request(let admitted, let caller):
+            guard let capabilities = interactions.concern(admitted) else { return giveAway(by: responder, record) }
+            await interact(admitted, capabilities, request, as: task, from: caller, by: responder, record)
         }
     }
 
@@ -36,14 +37,13 @@ extension Gateway {
 
     /// Serves a request for a call during which the server may ask.
     ///
-    /// - Parameter task: what another loop or replica wants done with it; nil where its client brought it.
+    /// - Parameters:
+    ///   - capabilities: what the client can be asked, as of ``Interactions/concern(_:)``.
+    ///   - task: what another loop or replica wants done with it; nil where its client brought it.
     func interact(
-        _ admitted: ModernRequest, _ request: HTTPServerRequest, as task: PeerTask?, from caller: Caller,
-        by responder: Responder, _ record: RequestRecord
+        _ admitted: ModernRequest, _ capabilities: Interactions.Capabilities, _ request: HTTPServerRequest,
+        as task: PeerTask?, from caller: Caller, by responder: Responder, _ record: RequestRecord
     ) async {
-        guard let capabilities = interactions.concern(admitted) else {
-            preconditionFailure("a call that shares sessions")
-        }
         let id = Array(admitted.rawID)
         let place = interactions.place(of: admitted, from: caller)
         if case .refused(let refusal) = place { return refuse(refusal, id: id, by: responder, record) }
@@ -83,9 +83,8 @@ extension Gateway {
         refuse(refusal, id: id, by: responder, record)
     }
 
-    /// Answers the request that a call was begun with, which has its outcome.
-    func conclude(_ leg: CallLeg) {
-        guard let outcome = leg.outcome else { preconditionFailure("a leg ended without an outcome") }
+    /// Answers the request that a call was begun with.
+    func conclude(_ leg: CallLeg, _ outcome: Exchange.Outcome) {
         // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
         if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
             sessions.loop.spawn {

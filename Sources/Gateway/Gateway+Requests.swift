@@ -69,8 +69,8 @@ extension Gateway {
             if admitted.method == .listen {
                 return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
             }
-            if interactions.concern(admitted) != nil {
-                await interact(admitted, request, as: nil, from: caller, by: responder, record)
+            if let capabilities = interactions.concern(admitted) {
+                await interact(admitted, capabilities, request, as: nil, from: caller, by: responder, record)
             } else {
                 await run(begin(admitted, of: request, from: caller, by: responder, record))
             }

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.modern import Client, call
+from harness.modern import Client, call, request
 from harness.processes import Process, binary
 from harness.remora import Remora, configuration
 from harness.soak import size, tell
@@ -18,6 +18,11 @@ LIMIT = 12 * 1024
 """Bytes of resident memory for each parked call, near twice what it takes: what is kept by mistake is kept for minutes."""
 ELICITING = {"elicitation": {"form": {}}}
 
+
+ABANDONED = size(400, 10_000)
+"""Calls of one caller who never comes back."""
+KEPT = 32 * 1024 * 1024
+"""Bytes of memory that all of these may leave behind: the calls that still wait, the processes and buffers that they went through."""
 
 CLIENTS, CALLS = size(50, 200), size(500, 10_000)
 """Clients at once, and calls of all of them."""
@@ -118,3 +123,50 @@ async def test_many_clients_that_are_asked_twice() -> None:
         await server.stop()
     assert failures == []
     tell(f"{CLIENTS} clients, {CALLS} calls that asked twice: 0 failures, in {took:.1f} s")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("threads", [1, 4])
+async def test_calls_that_are_abandoned_are_in_nobodys_way(threads: int) -> None:
+    """Neither in that of others, nor in that of the same caller."""
+
+    async def go_on(address: str, name: str | None, times: list[float]) -> None:
+        options = {"Authorization": f"Bearer {name}"} if name else {}
+        async with Client(address) as client:
+            while not done.is_set():
+                for message in (request("server/discover"), call("echo", {"text": "hi"})):
+                    start = time.monotonic()
+                    answer = await client.send(message, timeout=60, **options)
+                    times.append(time.monotonic() - start)
+                    assert answer.status == 200 and "result" in answer.json, answer
+                await asyncio.sleep(0.005)
+
+    async def abandon(client: Client, number: int) -> None:
+        asked = await client.send(call("ask", {"n": number}, id=number, clientCapabilities=ELICITING), timeout=60)
+        assert list(asked.result["inputRequests"]) == ["elicitation-1"], asked
+
+    def slowest(times: list[float]) -> str:
+        times = sorted(times)
+        return f"median {times[len(times) // 2] * 1e3:.1f} ms, p99 {times[len(times) * 99 // 100] * 1e3:.1f} ms of {len(times)}"
+
+    done = asyncio.Event()
+    async with await demo() as server:
+        address = (await server.event("listening"))["address"]
+        text = configuration(f"http://{address}/mcp", threads=threads, log={"level": "info"})
+        async with Remora(text) as remora:
+            same: list[float] = []
+            other: list[float] = []
+            tasks = [asyncio.create_task(go_on(remora.address, *each)) for each in ((None, same), ("other", other))]
+            # What it takes once is not counted.
+            await each(remora.address, 200, abandon)
+            before = remora.resident()
+            await each(remora.address, ABANDONED, abandon)
+            left = remora.resident() - before
+            done.set()
+            for task in tasks:
+                await task
+        await server.stop()
+    tell(
+        f"{ABANDONED} calls abandoned, {threads} threads: {left >> 10} KiB are left; meanwhile the same caller was answered in "
+        f"{slowest(same)}, another in {slowest(other)}")
+    assert left < KEPT

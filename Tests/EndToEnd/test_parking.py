@@ -696,34 +696,96 @@ async def test_silence_while_the_client_thinks_is_no_fault() -> None:
 
 
 async def test_places_for_parked_calls() -> None:
+    """Who has no place left gets that of his own call which waits for the longest, and nobody takes one of somebody with less."""
+
     async def polite(running: Running) -> None:
         await running.ask(0)
         answer = await running.answer(0)
         await running.finish(str(answer.get("error", answer.get("result"))))
 
     limits = {"max_parked": 3, "max_parked_per_principal": 2}
-    async with asking(polite, interaction=limits) as (_, running):
-        asked = [await send(running, principal="a") for _ in range(2)]
-        assert [keys(each) for each in asked] == [["elicitation-1"]] * 2
-        full = await send(running, principal="a")
-        assert "-32603" in full.text and "Too many questions" in full.text
+    async with asking(polite, interaction=limits) as (server, running):
+        asked = [await send(running, principal="a") for _ in range(3)]
+        assert [keys(each) for each in asked] == [["elicitation-1"]] * 3
+        await server.until(lambda server: len(server.cancelled) == 1)
+        lost = await send(running, principal="a", before=asked[0], answers={"elicitation-1": YES})
+        assert lost.result["isError"] and "interaction was lost" in lost.text
         other = await send(running, principal="b")
         assert keys(other) == ["elicitation-1"]
-        assert "-32603" in (await send(running, principal="c")).text
-        # One that is done makes room, though its response is still kept.
-        assert (await send(running, principal="a", before=asked[0], answers={"elicitation-1": YES})).text
+        assert keys(await send(running, principal="c")) == ["elicitation-1"]
+        await server.until(lambda server: len(server.cancelled) == 2)
+        # One that is done makes room before, though its response is still kept.
+        assert "accept" in (await send(running, principal="a", before=asked[2], answers={"elicitation-1": YES})).text
         assert keys(await send(running, principal="a")) == ["elicitation-1"]
+        assert len(server.cancelled) == 2
 
 
-async def test_sessions_that_are_parked_are_in_use() -> None:
-    async with asking(one_question, sessions={"max": 2, "max_per_principal": 2}) as (_, running):
+async def test_questions_are_refused_when_every_place_is_waited_for() -> None:
+    gate = asyncio.Event()
+
+    async def slow(running: Running) -> None:
+        await running.ask(0)
+        answer = await running.answer(0)
+        if "result" in answer:
+            await gate.wait()
+        await running.finish(str(answer.get("error", answer.get("result"))))
+
+    async with asking(slow, interaction={"max_parked": 2, "max_parked_per_principal": 1}) as (server, running):
+        asked = await send(running, principal="a")
+        waiting = asyncio.create_task(send(running, principal="a", before=asked, answers={"elicitation-1": YES}))
+        await server.until(lambda server: server.replies)
+        full = await send(running, principal="a")
+        assert "-32603" in full.text and "Too many questions" in full.text
+        assert keys(await send(running, principal="b")) == ["elicitation-1"]
+        gate.set()
+        assert "accept" in (await waiting).text
+
+
+async def test_so_many_may_wait_for_one_call() -> None:
+    gate = asyncio.Event()
+
+    async def slow(running: Running) -> None:
+        await running.ask(0)
+        await running.answer(0)
+        await gate.wait()
+        await running.finish("done")
+
+    async with asking(slow) as (server, running):
+        asked = await send(running)
+        retries = [asyncio.create_task(send(running, before=asked, answers={"elicitation-1": YES})) for _ in range(70)]
+        done, waiting = await asyncio.wait(retries, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 6:
+            more, waiting = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+            assert more, "nobody is refused"
+            done |= more
+        refused = [each.result() for each in done]
+        assert [(each.status, each.error["data"]["reason"]) for each in refused] == [(503, "busy")] * 6
+        gate.set()
+        assert [each.text for each in await asyncio.gather(*waiting)] == ["done"] * 64
+        assert len(server.replies) == 1
+
+
+async def test_sessions_that_are_waited_for_are_in_use() -> None:
+    gate = asyncio.Event()
+
+    async def slow(running: Running) -> None:
+        await running.ask(0)
+        await running.answer(0)
+        await gate.wait()
+        await running.finish("done")
+
+    async with asking(slow, sessions={"max": 2, "max_per_principal": 2}) as (server, running):
         asked = [await send(running) for _ in range(2)]
+        retries = [
+            asyncio.create_task(send(running, before=each, answers={"elicitation-1": YES})) for each in asked]
+        await server.until(lambda server: len(server.replies) == 2)
         busy = await send(running)
         assert (busy.status, busy.error["data"]["reason"]) == (503, "busy")
         waiting = asyncio.create_task(send(running))
         await asyncio.sleep(0.2)
-        assert (await send(running, before=asked[0], answers={"elicitation-1": YES})).text
+        gate.set()
         assert keys(await waiting) == ["elicitation-1"]
+        assert [(await each).text for each in retries] == ["done"] * 2
 
 
 async def test_lists_do_not_wait_for_parked_calls() -> None:

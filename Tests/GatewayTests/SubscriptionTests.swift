@@ -40,6 +40,15 @@ import Testing
         var book = SubscriptionBook()
         book.add(1, to: filter(listenedTo))
         #expect(book.listeners(to: .resourceUpdated(uri(updated))).isEmpty != isBelow)
+        book.remove(1, from: filter(listenedTo))
+        #expect(book.isEmpty && book.listeners(to: .resourceUpdated(uri(updated))).isEmpty)
+    }
+
+    @Test func aPathIsBelowSoManyAndNoMore() {
+        var book = SubscriptionBook()
+        for depth in 1...100 { book.add(depth, to: filter(String(repeating: "a/", count: depth))) }
+        let deep = String(repeating: "a/", count: 200)
+        #expect(book.listeners(to: .resourceUpdated(uri(deep))).count == 64)
     }
 
     /// Who hears of an update by the rule alone: the URI itself, and what ends at one of its slashes, before or behind it.
@@ -144,39 +153,54 @@ import Testing
 
     @Test func theServerIsAskedOnce() {
         var resources = ResourceSubscriptions()
-        let first = (0..<2).map { _ in resources.join(uri) }
+        let first = (1...2).map { resources.join(uri, $0) }
         #expect(first == [.ask, .wait])
-        #expect(resources.isPending(uri))
+        #expect(resources.isPending(uri, for: 1) && resources.isPending(uri, for: 2))
         resources.settled(uri, isHonoured: true)
-        let then = resources.join(uri)
+        let then = resources.join(uri, 3)
         #expect(then == .honoured)
         #expect(resources.all == [uri])
     }
 
     @Test func aRefusalIsNotForEver() {
         var resources = ResourceSubscriptions()
-        let first = (0..<2).map { _ in resources.join(uri) }
+        let first = (1...2).map { resources.join(uri, $0) }
         #expect(first == [.ask, .wait])
         resources.settled(uri, isHonoured: false)
-        #expect(!resources.isHonoured(uri) && !resources.isPending(uri) && resources.isEmpty)
-        let then = resources.join(uri)
+        #expect(!resources.isHonoured(uri, for: 1) && !resources.isPending(uri, for: 2) && resources.isEmpty)
+        let then = resources.join(uri, 3)
         #expect(then == .ask)
+    }
+
+    /// Who was refused has not joined those who ask again before he has looked.
+    @Test func whoWasRefusedIsNotAmongThoseWhoAskAgain() {
+        var resources = ResourceSubscriptions()
+        let joined = [1, 2].map { resources.join(uri, $0) }
+        resources.settled(uri, isHonoured: false)
+        let again = resources.join(uri, 3)
+        #expect(joined == [.ask, .wait] && again == .ask)
+        #expect(!resources.isPending(uri, for: 2) && resources.isPending(uri, for: 3))
+        resources.settled(uri, isHonoured: true)
+        #expect(!resources.isHonoured(uri, for: 2) && resources.isHonoured(uri, for: 3))
+        for listener in [2, 3, 3, 2] { resources.leave(uri, listener, at: start) }
+        let expired = resources.expire(at: start + ResourceSubscriptions.linger)
+        #expect(expired == [uri] && resources.isEmpty)
     }
 
     @Test func itOutlivesItsLastListenerALittle() {
         var resources = ResourceSubscriptions()
-        _ = resources.join(uri)
+        _ = resources.join(uri, 1)
         resources.settled(uri, isHonoured: true)
-        _ = resources.join(uri)
-        resources.leave(uri, at: start)
+        _ = resources.join(uri, 2)
+        resources.leave(uri, 1, at: start)
         #expect(resources.nextExpiry == nil)
-        resources.leave(uri, at: start)
+        resources.leave(uri, 2, at: start)
         #expect(resources.nextExpiry == start + ResourceSubscriptions.linger)
         #expect(resources.all.isEmpty)
         let early = resources.expire(at: start + .seconds(4))
-        let back = resources.join(uri)
+        let back = resources.join(uri, 3)
         #expect(early.isEmpty && back == .honoured && resources.nextExpiry == nil)
-        resources.leave(uri, at: start + .seconds(6))
+        resources.leave(uri, 3, at: start + .seconds(6))
         let expired = resources.expire(at: start + .seconds(11))
         #expect(expired == [uri] && resources.isEmpty)
     }

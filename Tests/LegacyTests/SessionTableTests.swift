@@ -48,6 +48,27 @@ import Testing
 
     private struct Unexpected: Error { let what: String }
 
+    // MARK: What calls wait for
+
+    @Test func aShortageIsOfAShareOrOfAll() throws {
+        var table = table(max: 3, share: 2)
+        _ = try open("a", in: &table)
+        _ = try open("a2", in: &table)
+        #expect(table.shortage(of: "a") == nil)
+        #expect(lease("a3", in: &table, at: 1) == .wait(1))
+        #expect(table.shortage(of: "a") == .share)
+        // What another gives back is of no use to it.
+        #expect(table.shortage(of: "b") == nil)
+        _ = try open("b", in: &table)
+        #expect(table.shortage(of: "b") == nil)
+        #expect(lease("c", in: &table, at: 1) == .wait(2))
+        #expect(table.shortage(of: "b") == .sessions)
+        #expect(table.shortage(of: "a") == .share)
+        _ = table.giveUp(2)
+        _ = table.giveUp(1)
+        #expect(table.shortage(of: "a") == nil)
+    }
+
     // MARK: One session a key
 
     @Test func manyThatAskAtOnceCauseOneHandshake() {

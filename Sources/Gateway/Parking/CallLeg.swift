@@ -30,7 +30,8 @@ final class CallLeg: Answerer {
     var call: InteractiveCall?
     /// Who answers it, where nobody waits for its outcome in a task.
     var gateway: Gateway?
-    private var hasLeft = false
+    /// Whether its client went away: before it was part of a call, perhaps.
+    private(set) var hasLeft = false
 
     init(
         _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, to responder: Responder,
@@ -62,7 +63,9 @@ final class CallLeg: Answerer {
         self.outcome = outcome
         call = nil
         finished?.signal()
-        gateway.take()?.conclude(self)
+        // The call need not wait for this client any more.
+        responder.wake()
+        gateway.take()?.conclude(self, outcome)
     }
 
     /// The client went away.
@@ -72,6 +75,9 @@ final class CallLeg: Answerer {
         call?.left(self)
         finish(.failed(.clientLeft))
     }
+
+    /// Waits until its client has taken what was sent, or gets nothing more.
+    func room() async { while outcome == nil, responder.hasUnsent { await responder.change() } }
 
     /// The server says something about the call.
     func hear(_ heard: Heard) {

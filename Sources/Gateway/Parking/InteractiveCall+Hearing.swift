@@ -1,3 +1,4 @@
+import JSONText
 import Legacy
 import MCP
 import Reactor
@@ -5,6 +6,9 @@ import Translation
 
 /// What the server says before its answer, on whichever stream.
 extension InteractiveCall: QuestionListener {
+    /// Of the questions that are kept until the call is ready: as many as may be open.
+    private static let maxEarlyBytes = 4 << 20
+
     func heard(_ notification: Envelope, _ kind: ServerNotification) {
         wasTold = true
         let heard = Heard(message: notification, kind: kind)
@@ -21,16 +25,20 @@ extension InteractiveCall: QuestionListener {
     }
 
     func room() async {
-        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.responder.room() }
+        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.room() }
     }
 
     func asked(_ question: Envelope) -> Bool {
         guard isReady else {
-            guard early.count < LegacySession.maxEarlyQuestions else { return false }
+            let bytes = early.reduce(question.document.bytes.count) { $0 + $1.document.bytes.count }
+            guard early.count < LegacySession.maxEarlyQuestions, bytes <= InteractiveCall.maxEarlyBytes else {
+                return false
+            }
             early.append(question)
             return true
         }
         decide()
+        guard machine != nil else { return false }
         wasTold = true
         step { $0.asked(question, at: sessions.loop.now) { context.calls.take(self, for: key.principal) } }
         return true

@@ -4,41 +4,57 @@ import JSONText
 import Legacy
 import MCP
 import Reactor
+import Telemetry
 import Translation
 
 /// From the request that began the call to the server's answer: a session, what has to be known before, the sending, and once more
 /// where that can do no harm.
 extension InteractiveCall {
     func run() async {
-        do throws(BackendError) {
-            if let refusal = try await prepare() { return settle(.refused(refusal)) }
-        } catch {
-            return settle { self.outcome(error, for: $0) }
+        while !legs.isEmpty {
+            wasDeserted = false
+            do throws(BackendError) {
+                if let refusal = try await prepare() { return settle(.refused(refusal)) }
+                if let predecessor, let lease {
+                    if await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
+                    try checkWaiting()
+                    context.cancelRun(of: predecessor.state, for: caller)
+                }
+                return start()
+            } catch {
+                // Whoever came meanwhile has not left.
+                guard wasDeserted, !legs.isEmpty else { return settle { self.outcome(error, for: $0) } }
+                release()
+            }
         }
-        guard let lease, let leg = legs.first else { return settle(.failed(.clientLeft)) }
-        if let predecessor {
-            if await takeUp(predecessor.state, predecessor.given, like: lease.session) { return }
-            context.cancelRun(of: predecessor.state, for: caller)
-        }
-        guard mayRun(on: lease.session) else {
+        settle(.failed(.clientLeft))
+    }
+
+    /// The session is there, and everything is known: asks what the server asked meanwhile, or sends the call.
+    private func start() {
+        guard let session, let leg = legs.first else { return settle(.failed(.clientLeft)) }
+        guard mayRun(on: session) else {
             context.calls.numbers.lost += legs.count
             return settle { .lost($0.request, sessions.serverInfo) }
         }
-        let (revision, times) = (lease.session.handshake.revision, ParkingTimes(park: parkTimeout))
-        if let predecessor {
+        let (revision, times) = (session.handshake.revision, ParkingTimes(park: parkTimeout))
+        if machine == nil, let predecessor {
             machine = Machine(
                 successor: legs.map(\.machineLeg), round: Int(predecessor.state.round), predecessor.given,
-                revision: revision, times: times)
-        } else if !early.isEmpty {
+                revision: revision, times: times, at: sessions.loop.now)
+        } else if machine == nil, !early.isEmpty {
             machine = Machine(leg.machineLeg, phase: .predispatch, revision: revision, times: times)
         }
         isReady = true
         let questions = early
         early = []
-        for question in questions { _ = asked(question) }
+        if !questions.isEmpty { machine?.notSent() }
+        for question in questions where !asked(question) {
+            session.answer(question, for: nil, credentials: caller.credentials)
+        }
         guard machine?.open.isEmpty ?? true else { return }
         machine?.sent()
-        expect(send(on: lease.session))
+        send()
     }
 
     /// Goes on with the run that whoever is gone began, where its server lets the stream be taken up; false when it does not,
@@ -60,8 +76,10 @@ extension InteractiveCall {
         let now = sessions.loop.now
         machine = Machine(
             takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
-            times: ParkingTimes(park: parkTimeout), at: now)
+            times: ParkingTimes(park: parkTimeout), isAwaited: !legs.isEmpty, at: now)
         for leg in legs { step { $0.retried(leg.machineLeg, responses, at: now) } }
+        // Its client may have left by now; who sends the retry again finds it.
+        if legs.isEmpty { step { $0.tick(at: now) } }
         expect(call)
         return true
     }
@@ -90,7 +108,7 @@ extension InteractiveCall {
     /// Gets a session and whatever has to be known before the call is sent. Nothing of the client's call has been sent when
     /// this returns.
     private func prepare() async throws(BackendError) -> Refusal? {
-        guard let request else { preconditionFailure("a call is prepared again without its request") }
+        guard let request else { throw withoutRequest() }
         let session = try await lease().session
         if let refusal = SessionRules.refusal(of: request, on: session) { return refusal }
         // What the server asks on the GET stream before that is there is lost, and its call hangs for ever.
@@ -136,7 +154,7 @@ extension InteractiveCall {
     }
 
     /// The call ends before it was sent.
-    private func settle(_ outcome: Exchange.Outcome) { settle { _ in outcome } }
+    func settle(_ outcome: Exchange.Outcome) { settle { _ in outcome } }
 
     private func settle(_ outcome: (CallLeg) -> Exchange.Outcome) {
         let waiting = legs
@@ -146,31 +164,50 @@ extension InteractiveCall {
         if predecessor != nil { context.calls.forget(id) }
     }
 
-    func send(on session: LegacySession) -> LegacyCall {
-        guard let request else { preconditionFailure("a call is sent while its client has the request") }
+    func send() {
+        guard let session, let request else { return ended(withoutRequest()) }
         let call = session.call(
             request, credentials: caller.callFields, until: end, wantsProgress: true, listener: self)
         self.call = call
         isSuspended = false
         wasTold = false
-        return call
+        expect(call)
+    }
+
+    /// The client has the request, or nobody is left who does.
+    private func withoutRequest() -> BackendError {
+        context.log.internalError("a call is to be sent without its request or its session")
+        return BackendError(.unavailable, "Remora lost the request")
     }
 
     /// Sends the call, once more after the user has been to a page.
     func dispatch() async {
         attempts = Attempts()
         // What was asked before the call is known before it runs.
-        while replying > 0 {
-            let replied = replied ?? Wakeup()
-            self.replied = replied
-            await replied.wait()
-        }
-        replied = nil
+        while replying > 0 { await replied.wait() }
         guard machine?.isWanted != false else { return ended(.clientLeft) }
-        if session == nil {
-            do throws(BackendError) { try await renewSession() } catch { return ended(error) }
+        if session == nil { return await sendAnew() }
+        if legs.isEmpty { machine?.notSent() } else { send() }
+    }
+
+    /// Sends the call on another session.
+    private func sendAnew() async {
+        // What that one asks before the call is sent is asked before.
+        isReady = false
+        do throws(BackendError) {
+            let session = try await lease().session
+            if !session.knowsPushChannel { _ = await session.hasPushChannel() }
+            try checkWaiting()
+        } catch {
+            isReady = true
+            // A retry may come yet, and brings the call again.
+            if error.kind == .cancelled, legs.isEmpty, let machine, machine.isWanted, machine.round > 0 {
+                self.machine?.notSent()
+                return
+            }
+            return ended(attempts.told(error))
         }
-        if let session { expect(send(on: session)) }
+        start()
     }
 
     /// Waits for what becomes of a call that was sent. It may wait for its client for minutes, and a task would hold its frames
@@ -206,17 +243,10 @@ extension InteractiveCall {
             if error.kind == .sessionLost { sessions.retire(lease) }
             if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
             release()
-            try await renewSession()
         } catch {
             return ended(attempts.told(error))
         }
-        if let session { expect(send(on: session)) }
-    }
-
-    private func renewSession() async throws(BackendError) {
-        let session = try await lease().session
-        if !session.knowsPushChannel { _ = await session.hasPushChannel() }
-        try checkWaiting()
+        await sendAnew()
     }
 
     /// What the client can be asked.

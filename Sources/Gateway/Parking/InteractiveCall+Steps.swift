@@ -12,15 +12,34 @@ extension InteractiveCall {
     /// ever; those that do not go on at once.
     private static let sessionlessSilence: Duration = .seconds(10)
 
+    /// Tells the machine of an event, and does what it says. What comes of that for the machine is done afterwards, in the order
+    /// in which it was decided.
     func step(_ event: (inout Machine) -> [Machine.Action]) {
-        guard machine != nil else { return }
-        let wasDone = isDone
-        for action in event(&machine!) { perform(action) }
-        if isDone, !wasDone {
-            context.calls.numbers.finished += 1
-            context.calls.done(id, size: responseSize)
+        guard var machine = machine.take() else { return }
+        let wasDone = machine.isDone
+        decided += event(&machine)
+        let isDone = machine.isDone
+        self.machine = machine
+        if isDone { request = nil }
+        if isDone, !wasDone { context.calls.numbers.finished += 1 }
+        if !isActing {
+            isActing = true
+            while !decided.isEmpty {
+                let actions = decided
+                decided = []
+                for action in actions { perform(action) }
+            }
+            isActing = false
         }
+        if isDone, !wasDone { context.calls.done(id, size: responseSize) }
         adjust()
+    }
+
+    /// Gives up its place and its session for another call, unless somebody waits for it.
+    func makeRoom() {
+        context.spare(self, false)
+        isMakingRoom = true
+        step { $0.makeRoom() }
     }
 
     private func perform(_ action: Machine.Action) {
@@ -31,9 +50,7 @@ extension InteractiveCall {
         case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
         case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
         case .cancel: abandon()
-        case .dispatch:
-            if let leg = legs.first { request = leg.request }
-            sessions.loop.spawn { await self.dispatch() }
+        case .dispatch: sessions.loop.spawn { await self.dispatch() }
         case .release: release()
         case .discardSession:
             isSpoilt = true
@@ -56,6 +73,8 @@ extension InteractiveCall {
         } else {
             deadline?.set(nil)
         }
+        context.calls.spare(id, machine.isSpare)
+        context.spare(self, machine.isSpare && lease != nil)
         let now = sessions.loop.now
         if legs.isEmpty {
             if parkedSince == nil { parkedSince = now }
@@ -75,6 +94,7 @@ extension InteractiveCall {
 
     private func makeDeadline() -> Deadline {
         let deadline = Deadline(on: sessions.loop)
+        // It is this object's own, and fires no more when that is gone.
         deadline.onExpiry = { [unowned self] in step { $0.tick(at: sessions.loop.now) } }
         self.deadline = deadline
         return deadline
@@ -91,7 +111,7 @@ extension InteractiveCall {
                 call?.fail(with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
             }
             self.replying -= 1
-            self.replied?.signal()
+            self.replied.open()
         }
     }
 
@@ -103,31 +123,31 @@ extension InteractiveCall {
             line.field("method", method.name)
             line.field("principal", key.principal.short)
             line.field("rounds", machine.round)
+            line.field("reason", isMakingRoom ? "room_needed" : "nobody_came_back")
         }
     }
 
     /// Gives the session back.
     func release() {
-        if let adopted = adopted.take() {
+        let (adopted, lease) = (adopted.take(), lease.take())
+        if isSpoilt, adopted != nil || lease != nil {
+            call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
+        }
+        if let adopted {
             adopted.claim(for: nil)
             sessions.drop(adopted)
         }
-        guard let lease = lease.take() else { return }
+        guard let lease else { return }
         for question in early { lease.session.answer(question, for: nil, credentials: caller.credentials) }
         early = []
-        if isSpoilt {
-            call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
-            sessions.giveUp(lease)
-        }
+        if isSpoilt { sessions.giveUp(lease) }
         sessions.release(lease)
     }
-
-    /// The response is not kept any longer.
-    func forget() { deadline?.set(nil) }
 
     /// Ends the call: the process is about to stop.
     func stop() {
         deadline?.set(nil)
+        context.spare(self, false)
         call?.cancel(BackendError(.cancelled, "Remora stops"))
         isSpoilt = true
         release()
@@ -136,11 +156,14 @@ extension InteractiveCall {
     // MARK: Answering
 
     private func ask(_ waiting: [Machine.Leg], _ questions: [Machine.Question], _ round: Int) {
-        guard let serverInfo = session?.handshake.serverInfo, let machine else { return }
+        if let request = request.take() { digest = RequestState.digest(of: request) }
+        guard let machine, !digest.isEmpty, let serverInfo = session?.handshake.serverInfo ?? sessions.serverInfo else {
+            context.log.internalError("a client is to be asked by no server, or of no request")
+            return waiting.forEach { finish($0.id) { .lost($0.request, nil) } }
+        }
         context.calls.numbers.rounds += 1
         context.calls.numbers.questions += questions.count
         wasTold = true
-        if let request = request.take() { digest = RequestState.digest(of: request) }
         let state = context.sealed(RequestState(of: self, machine), for: caller)
         for leg in waiting {
             self.leg(leg.id)?.questions = questions.count

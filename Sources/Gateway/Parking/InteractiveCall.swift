@@ -18,6 +18,9 @@ import Translation
 final class InteractiveCall {
     typealias Machine = ParkedCall<Ending>
 
+    /// Requests that may wait for one call. Published clients send a retry once, and once more when a connection breaks.
+    private static let maxLegs = 64
+
     private(set) lazy var id = CallID(random: SecureRandom.bytes)
     let method: Method
     let key: SessionKey
@@ -26,6 +29,9 @@ final class InteractiveCall {
     let predecessor: (state: RequestState, given: GivenAnswers)?
     /// Nil until there is something to decide.
     var machine: Machine?
+    /// What the machine has decided and is not done yet, and whether it is being done.
+    var decided: [Machine.Action] = []
+    var isActing = false
 
     // MARK: Who waits
 
@@ -48,6 +54,8 @@ final class InteractiveCall {
     var adopted: LegacySession?
     /// The one in which the call is.
     var session: LegacySession? { adopted ?? lease?.session }
+    /// Whether another call needs its place or its session.
+    var isMakingRoom = false
     /// Whether the session is not fit for another call.
     var isSpoilt = false
     /// What the server gets. Nil from the first question on: who comes back brings it again, and it may be long.
@@ -58,6 +66,8 @@ final class InteractiveCall {
     var early: [Envelope] = []
     /// Whether it was sent, or could have been if the server had not asked before.
     var isReady = false
+    /// Whether there was a moment at which nobody waited for it, before it was ready.
+    var wasDeserted = false
     var call: LegacyCall?
     var attempts = Attempts()
     /// Bytes of the server's answer.
@@ -68,7 +78,7 @@ final class InteractiveCall {
     var isSuspended = false
     /// Answers on their way to the server, and who waits for the last of them.
     var replying = 0
-    var replied: Wakeup?
+    lazy var replied = Gate()
     var deadline: Deadline?
 
     /// - Parameter predecessor: of a retry whose call is lost; nil for a new call.
@@ -98,8 +108,9 @@ final class InteractiveCall {
 
     // MARK: Requests of the client
 
-    /// Begins the call with the request that it was made of.
+    /// Begins the call with the request that it was made of. Nothing begins where the client of that has gone already.
     func begin(_ leg: CallLeg) {
+        guard !leg.hasLeft else { return settle(.failed(.clientLeft)) }
         attach(leg)
         if predecessor == nil, startAtOnce() { return }
         sessions.loop.spawn { await self.run() }
@@ -116,7 +127,7 @@ final class InteractiveCall {
         }
         self.lease = lease
         isReady = true
-        expect(send(on: lease.session))
+        send()
         return true
     }
 
@@ -136,7 +147,9 @@ final class InteractiveCall {
         } catch {
             return leg.finish(.refused(.wrongAnswer(error)))
         }
+        guard legs.count < InteractiveCall.maxLegs else { return leg.finish(.refused(.tooManyRetries)) }
         attach(leg)
+        if machine?.phase != .dispatched { request = leg.request }
         if hasPeers { keepAnswers(of: leg.request) }
         self.caller = caller
         end = leg.end
@@ -144,6 +157,8 @@ final class InteractiveCall {
             sessions.loop.spawn { await session.log(from: level, credentials: caller.credentials) }
         }
         step { $0.retried(leg.machineLeg, responses, at: sessions.loop.now) }
+        // It left before it came here: the same as a moment later. Its answers are delivered, and who sends it again joins.
+        if leg.hasLeft { left(leg) }
     }
 
     private func attach(_ leg: CallLeg) {
@@ -153,26 +168,27 @@ final class InteractiveCall {
 
     /// The client of a leg went away.
     func left(_ leg: CallLeg) {
-        guard isReady else {
-            legs.removeAll { $0 === leg }
-            waiter?.cancel()
-            return release()
-        }
-        decide()
+        if isReady { decide() }
         legs.removeAll { $0 === leg }
         step { $0.left(leg.id, at: sessions.loop.now) }
+        guard !isReady, legs.isEmpty else { return }
+        // Whoever prepares the call finds out that nobody waits for it.
+        wasDeserted = true
+        waiter?.cancel()
     }
 
     private func keepAnswers(of retry: ModernRequest) {
         let document = retry.document
         guard let responses = document.value("inputResponses", of: retry.params) else { return }
-        for question in machine?.open ?? [] where question.isAsked {
-            guard let member = document.members(of: responses).first(where: { document.name(of: $0) == question.key })
-            else { continue }
+        let asked = (machine?.open ?? []).filter(\.isAsked).map { ($0.key, $0.request) }
+        let questions = Dictionary(asked) { first, _ in first }
+        for member in document.members(of: responses) {
+            let key = document.name(of: member)
+            guard let question = questions[key] else { continue }
             answers.append(
                 RequestState.Answer(
-                    key: Array(question.key.utf8), text: Array(document.raw(member.value)),
-                    question: RequestState.digest(of: question.request)))
+                    key: Array(key.utf8), text: Array(document.raw(member.value)),
+                    question: RequestState.digest(of: question)))
         }
         // More than a state takes: without them, the rest is worth nothing.
         if !RequestState.canHold(answers) { answers = [] }

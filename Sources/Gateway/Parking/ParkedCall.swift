@@ -17,12 +17,12 @@ struct ParkedCall<Response: Sendable>: Sendable {
         /// response), `abandoned` (the last leg stays away), `forgotten` (the response, and nobody can come back for it).
         case running(Wait)
         /// A question came, and others may come with it.
-        /// To `parked` (the client is asked), `running` (the server takes them back, or no leg is left to ask), `done` and
+        /// To `parked` (the client is asked, or no leg is left to ask), `running` (the server takes them back), `done` and
         /// `forgotten` (the response wins), `abandoned` (the last leg goes).
         case gathering(quiet: Instant, end: Instant)
-        /// The client has the questions, and no leg waits.
+        /// No leg waits: the client has the questions, or nobody was left to go on for.
         /// To `running` or `gathering` (a retry), `done` (the response), `abandoned` (nobody comes back), `forgotten` (nobody
-        /// does, and nothing runs).
+        /// does, and nothing runs; or the call makes room).
         case parked(until: Instant)
         /// The response is kept for a client that did not get it.
         /// To `forgotten`.
@@ -55,7 +55,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
     private var state = State.running(.response)
     private(set) var phase: CallPhase
     private(set) var round = 0
-    private var legs: [Leg]
+    /// While there is none, the call is parked or at its end, or `graceEnd` is set: it never waits for nobody without a
+    /// deadline.
+    private(set) var legs: [Leg]
     /// Of the leg that came last.
     private var lastCapabilities: InputCapabilities
     /// When a call is given up whose last leg went away.
@@ -90,22 +92,30 @@ struct ParkedCall<Response: Sendable>: Sendable {
     /// Another run of a call that is lost, which has its place already.
     ///
     /// - Parameters:
-    ///   - legs: every retry that waits for it; at least one.
+    ///   - legs: every retry that waits for it; without one it waits for the next.
     ///   - round: how often the client was asked before.
-    init(successor legs: [Leg], round: Int, _ given: GivenAnswers, revision: Revision, times: ParkingTimes) {
-        self.init(legs[0], phase: .predispatch, revision: revision, times: times)
+    init(
+        successor legs: [Leg], round: Int, _ given: GivenAnswers, revision: Revision, times: ParkingTimes,
+        at now: Instant
+    ) {
+        phase = .predispatch
         self.legs = legs
+        lastCapabilities = legs.last?.capabilities ?? []
+        self.revision = revision
+        self.times = times
         self.round = round
         hasPlace = true
         self.given = given
+        if legs.isEmpty { state = .parked(until: now + times.grace) }
         for key in given.keys { keys.take(key) }
     }
 
-    /// A call whose run another replica began, and that is taken up where it was: its client has these questions, and a retry
-    /// is about to come.
+    /// A call whose run another replica began, and that is taken up where it was: its client has these questions.
+    ///
+    /// - Parameter isAwaited: whether its retry is about to come, and has not broken off.
     init(
         takenUp open: [Question], round: Int, keys taken: [String], revision: Revision, times: ParkingTimes,
-        at now: Instant
+        isAwaited: Bool = true, at now: Instant
     ) {
         phase = .dispatched
         legs = []
@@ -115,7 +125,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         self.open = open
         self.round = round
         hasPlace = true
-        state = .parked(until: now + times.park)
+        state = .parked(until: now + (isAwaited ? times.park : times.grace))
         for key in taken { keys.take(key) }
     }
 
@@ -130,6 +140,14 @@ struct ParkedCall<Response: Sendable>: Sendable {
         switch state {
         case .running, .gathering, .parked: true
         case .done, .abandoned, .forgotten: false
+        }
+    }
+
+    /// Whether nobody waits for the call, so that its place and its session are the first to go where another call needs one.
+    var isSpare: Bool {
+        switch state {
+        case .parked, .abandoned: true
+        case .running, .gathering, .done, .forgotten: false
         }
     }
 
@@ -153,6 +171,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
     /// The handshake came to its end without a question, and the call was sent.
     mutating func sent() { phase = .dispatched }
 
+    /// The call was not sent after all: it is, once its session has nothing to ask and a leg is there to bring it.
+    mutating func notSent() { if isWanted { phase = .predispatch } }
+
     // MARK: The server
 
     /// The server asks.
@@ -160,7 +181,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
     /// - Parameter takePlace: called with the first question; false when too many calls are parked. Whoever has given a
     ///   place takes it back with `forget`.
     mutating func asked(_ message: Envelope, at now: Instant, takePlace: () -> Bool) -> [Action] {
-        guard case .request(let id, _) = message.kind else { preconditionFailure("no question") }
+        guard case .request(let id, _) = message.kind else { return [] }
         let legacyID = Array(message.document.raw(id))
         // A stream that is taken up again may bring a question once more.
         if settled.contains(legacyID) || open.contains(where: { $0.request.legacyID == legacyID }) { return [] }
@@ -205,7 +226,10 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     private func hasRoom(for question: InputRequest) -> Bool {
         let bytes = open.reduce(question.text.count) { $0 + $1.request.text.count }
-        return open.count < Self.maxOpen && settled.count + open.count < Self.maxQuestions && bytes <= Self.maxBytes
+        // Pages that are open in a browser are kept to be asked for again.
+        let visiting = browsers.reduce(0) { $0 + $1.text.count }
+        return open.count < Self.maxOpen && settled.count + open.count < Self.maxQuestions
+            && bytes + visiting <= Self.maxBytes
     }
 
     private mutating func settle(_ legacyID: [UInt8]) {
@@ -218,7 +242,8 @@ struct ParkedCall<Response: Sendable>: Sendable {
         guard let index = open.firstIndex(where: { $0.request.legacyID == legacyID && !$0.isReminder }) else {
             return []
         }
-        open.remove(at: index)
+        let question = open.remove(at: index)
+        forgetVisit(question.request.kind)
         settle(legacyID)
         guard case .gathering = state, open.isEmpty else { return [] }
         return goOn(at: now)
@@ -233,8 +258,18 @@ struct ParkedCall<Response: Sendable>: Sendable {
         guard browsers.contains(where: { $0.kind == kind }) else { return [] }
         browsers.removeAll { $0.kind == kind }
         open.removeAll { $0.isReminder && $0.request.kind == kind }
-        guard case .running(.browser) = state, browsers.isEmpty else { return [] }
-        return goOn(at: now)
+        switch state {
+        case .running(.browser) where browsers.isEmpty: return goOn(at: now)
+        // It was the last that the client was to be asked.
+        case .gathering where open.isEmpty: return goOn(at: now)
+        case .running, .gathering, .parked, .done, .abandoned, .forgotten: return []
+        }
+    }
+
+    /// Pages that were over before are remembered for as long as somebody may still say that he opened them.
+    private mutating func forgetVisit(_ kind: InputRequest.Kind) {
+        if visited.isEmpty || open.contains(where: { $0.request.kind == kind }) { return }
+        visited.removeAll { $0 == kind }
     }
 
     /// The server says something about the call.
@@ -269,9 +304,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
     private mutating func finish(_ outcome: Outcome, at now: Instant) -> [Action] {
         let waiting = legs
         legs = []
-        open = []
-        browsers = []
-        graceEnd = nil
+        letGo()
         let answers: [Action] = waiting.isEmpty ? [] : [.finish(waiting, outcome)]
         guard round > 0 else {
             // No requestState was given out: nobody can come back.
@@ -280,6 +313,15 @@ struct ParkedCall<Response: Sendable>: Sendable {
         }
         state = .done(outcome, until: now + times.park)
         return answers
+    }
+
+    /// Nothing is asked any more.
+    private mutating func letGo() {
+        open = []
+        browsers = []
+        visited = []
+        graceEnd = nil
+        given = nil
     }
 
     /// The server did not run the call (`-32042`): the user has to go to these pages first, and the session is kept.
@@ -296,15 +338,17 @@ struct ParkedCall<Response: Sendable>: Sendable {
             break
         }
         if !hasPlace { hasPlace = takePlace() }
-        guard hasPlace else {
+        guard hasPlace, pages.reduce(0, { $0 + $1.text.count }) <= Self.maxBytes else {
             let waiting = legs
             legs = []
+            letGo()
             state = .forgotten
             return [.release] + waiting.map { .reject($0, .full) } + [.forget]
         }
         phase = .replay
         graceEnd = nil
         browsers = []
+        visited = []
         open = pages.map { Question(key: keys.key(for: $0), request: $0) }
         if !legs.isEmpty { return ask(at: now) }
         if case .parked = state { return [] }
@@ -357,6 +401,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         if case .url = question.request.kind, answer.isAccepted, !visited.contains(question.request.kind) {
             browsers.append(question.request)
         }
+        forgetVisit(question.request.kind)
         guard let id = question.request.legacyID, let reply = answer.reply else { return [] }
         settle(id)
         return [.reply(reply)]
@@ -368,8 +413,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         legs.remove(at: index)
         guard legs.isEmpty else { return [] }
         guard browsers.isEmpty else {
-            // Whoever is busy in a browser comes back when he likes.
-            state = .parked(until: now + times.park)
+            park(at: now)
             return []
         }
         // To close the first request is to cancel it (basic/patterns/cancellation); a retry may be sent again.
@@ -391,11 +435,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
         if let end = graceEnd, end <= now { return abandon(at: now) }
         switch state {
         case .gathering:
-            guard legs.isEmpty else { return ask(at: now) }
-            state = .running(.response)
-            return []
+            return open.isEmpty ? goOn(at: now) : ask(at: now)
         case .running(.browser):
-            return phase == .dispatched ? remind(at: now) : dispatch()
+            return phase == .dispatched ? remind(at: now) : dispatch(at: now)
         case .parked:
             return abandon(at: now)
         case .done:
@@ -420,8 +462,10 @@ struct ParkedCall<Response: Sendable>: Sendable {
             return []
         }
         if browsers.isEmpty {
-            if phase != .dispatched { return dispatch() }
+            if phase != .dispatched { return dispatch(at: now) }
             state = .running(.response)
+        } else if legs.isEmpty {
+            park(at: now)
         } else if case .running(.browser) = state {
             // Whoever joins does not make the others wait longer.
         } else {
@@ -430,7 +474,18 @@ struct ParkedCall<Response: Sendable>: Sendable {
         return []
     }
 
+    /// No leg is there to go on for: the next retry does.
+    private mutating func park(at now: Instant) {
+        // Whoever is busy in a browser comes back when he likes.
+        if !browsers.isEmpty { graceEnd = nil }
+        state = .parked(until: now + times.park)
+    }
+
     private mutating func ask(at now: Instant) -> [Action] {
+        guard !legs.isEmpty else {
+            park(at: now)
+            return []
+        }
         round += 1
         for index in open.indices { open[index].isAsked = true }
         let waiting = legs
@@ -446,21 +501,51 @@ struct ParkedCall<Response: Sendable>: Sendable {
         return ask(at: now)
     }
 
-    private mutating func dispatch() -> [Action] {
+    /// Has the call sent. It is a leg that brings it.
+    private mutating func dispatch(at now: Instant) -> [Action] {
+        guard !legs.isEmpty else {
+            park(at: now)
+            return []
+        }
         phase = .dispatched
         browsers = []
         state = .running(.response)
         return [.dispatch]
     }
 
+    /// Another call needs its place or its session. Nothing happens where a leg waits.
+    mutating func makeRoom() -> [Action] {
+        switch state {
+        case .parked:
+            guard phase == .dispatched else { return giveUp() }
+            letGo()
+            state = .forgotten
+            return [.cancel, .discardSession, .forget]
+        case .abandoned:
+            letGo()
+            state = .forgotten
+            return [.discardSession, .forget]
+        case .done:
+            state = .forgotten
+            return [.forget]
+        case .running, .gathering, .forgotten:
+            return []
+        }
+    }
+
+    /// Nothing runs that could be cancelled.
+    private mutating func giveUp() -> [Action] {
+        let leftovers = answerLeftovers()
+        letGo()
+        state = .forgotten
+        return leftovers + [.release, .forget]
+    }
+
     private mutating func abandon(at now: Instant) -> [Action] {
         graceEnd = nil
         legs = []
-        guard phase == .dispatched else {
-            // Nothing runs that could be cancelled.
-            state = .forgotten
-            return answerLeftovers() + [.release, .forget]
-        }
+        guard phase == .dispatched else { return giveUp() }
+        browsers = []
         open.removeAll { $0.isReminder || $0.request.legacyID == nil }
         state = .abandoned(
             leftovers: open.isEmpty ? nil : now + times.leftovers, end: now + times.cancellation)

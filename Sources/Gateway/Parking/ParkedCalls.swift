@@ -29,7 +29,7 @@ package final class ParkedCalls {
     /// What was counted so far.
     package var counts: ParkingCounts {
         var counts = numbers
-        counts.kept = calls.values.count { $0.isDone }
+        counts.kept = places.keptCount
         counts.parked = calls.count - counts.kept
         return counts
     }
@@ -49,8 +49,8 @@ package final class ParkedCalls {
             numbers.full += 1
             return false
         case .taken(let evicted):
-            if let evicted { calls.removeValue(forKey: evicted)?.forget() }
             calls[call.id] = call
+            if let evicted { evict(evicted) }
             return true
         }
     }
@@ -58,9 +58,15 @@ package final class ParkedCalls {
     /// The response of the call is there, of so many bytes.
     func done(_ id: CallID, size: Int) {
         guard calls[id] != nil else { return }
-        for evicted in places.done(id, size: size) { calls.removeValue(forKey: evicted)?.forget() }
+        for evicted in places.done(id, size: size) { evict(evicted) }
         emptied.signal()
     }
+
+    /// Whether nobody waits for the call.
+    func spare(_ id: CallID, _ isSpare: Bool) { places.spare(id, isSpare) }
+
+    /// The call has lost its place to another.
+    private func evict(_ id: CallID) { calls.removeValue(forKey: id)?.makeRoom() }
 
     /// Nothing will come of the call any more.
     func forget(_ id: CallID) {
@@ -73,7 +79,7 @@ package final class ParkedCalls {
 
     /// Waits while a client may still come back for a call that is not at its end, and not beyond `end`.
     func settle(until end: Instant, on loop: Loop) async {
-        await emptied.wait(while: { calls.values.contains { !$0.isDone } }, until: end, on: loop)
+        await emptied.wait(while: { calls.count > places.keptCount }, until: end, on: loop)
     }
 
     /// Cancels every call: the process is about to stop.

@@ -1,22 +1,22 @@
 import Crypto
 
 /// Which calls are parked or kept, and how many may be: in all, because each costs memory and a session, and for each
-/// principal, so that one cannot take the places of all others.
+/// principal, so that one cannot take the places of all others. Where there is no place, what nobody may come back for goes
+/// first, and then whoever has waited for his client for the longest.
 struct ParkingPlaces {
     /// Bytes of all responses that are kept. One may have as many as `limits.max_response` allows, and most are kept for a
     /// client that has got it.
     static let maxKeptBytes = 32 << 20
 
     enum Taking: Equatable {
-        /// `evicted`: whose kept response has to go for it.
+        /// `evicted`: whose place it was until now.
         case taken(evicted: CallID?)
+        /// Every call that has a place goes on, and somebody waits for it.
         case full
     }
 
     private struct Place {
         let principal: KeyedHash
-        /// When it was done, in the order of all; nil until then.
-        var done: Int?
         /// Bytes of its response.
         var size = 0
     }
@@ -25,7 +25,10 @@ struct ParkingPlaces {
     private var maxPerPrincipal: Int
     private var places: [CallID: Place] = [:]
     private var perPrincipal: [KeyedHash: Int] = [:]
-    private var count = 0
+    /// Those that nobody waits for.
+    private var spare = Spares<KeyedHash, CallID>()
+    /// Those whose response is only kept.
+    private var done = Spares<KeyedHash, CallID>()
     private var keptBytes = 0
 
     init(max: Int, maxPerPrincipal: Int) {
@@ -39,15 +42,21 @@ struct ParkingPlaces {
         self.maxPerPrincipal = maxPerPrincipal
     }
 
-    /// A place for a call that waits for its client. A response that is only kept makes room: most clients got theirs.
+    /// How many are only kept.
+    var keptCount: Int { done.count }
+
+    /// A place for a call whose client is about to be asked. A response that is only kept makes room for it, since most clients
+    /// got theirs, and so does the call that has been parked for the longest.
     mutating func take(_ call: CallID, for principal: KeyedHash) -> Taking {
+        if places[call] != nil { return .taken(evicted: nil) }
+        let held = perPrincipal[principal, default: 0]
         var evicted: CallID?
-        if perPrincipal[principal, default: 0] >= maxPerPrincipal {
-            guard let oldest = oldestDone(of: principal) else { return .full }
-            evicted = oldest
+        if held >= maxPerPrincipal {
+            guard let spare = done.longest(of: principal) ?? spare.longest(of: principal) else { return .full }
+            evicted = spare
         } else if places.count >= max {
-            guard let oldest = oldestDone(of: nil) else { return .full }
-            evicted = oldest
+            guard let spare = done.longestOfTheLargest ?? longestParked(for: principal, held) else { return .full }
+            evicted = spare
         }
         if let evicted { leave(evicted) }
         places[call] = Place(principal: principal)
@@ -55,26 +64,36 @@ struct ParkingPlaces {
         return .taken(evicted: evicted)
     }
 
-    /// - Parameter principal: nil for any.
-    private func oldestDone(of principal: KeyedHash?) -> CallID? {
-        places.filter { $0.value.done != nil && (principal == nil || $0.value.principal == principal) }
-            .min { $0.value.done ?? 0 < $1.value.done ?? 0 }?.key
+    /// Nobody loses a place to one who has more.
+    private func longestParked(for principal: KeyedHash, _ held: Int) -> CallID? {
+        if let longest = spare.longestOfTheLargest, let owner = places[longest]?.principal,
+            perPrincipal[owner, default: 0] >= held
+        {
+            return longest
+        }
+        return spare.longest(of: principal)
+    }
+
+    /// Whether nobody waits for the call, so that it can be spared. Does nothing where it has no place.
+    mutating func spare(_ call: CallID, _ isSpare: Bool) {
+        guard let place = places[call] else { return }
+        if isSpare { spare.insert(call, of: place.principal) } else { spare.remove(call) }
     }
 
     /// The response of the call is there.
     ///
     /// - Parameter size: bytes of it.
-    /// - Returns: whose responses have to go for it, the oldest first. It is kept itself, however large.
+    /// - Returns: whose responses have to go for it, the oldest of whoever has the most first. It is kept itself, however large.
     mutating func done(_ call: CallID, size: Int) -> [CallID] {
-        guard places[call] != nil else { return [] }
+        guard let place = places[call], !done.contains(call) else { return [] }
         var evicted: [CallID] = []
         keptBytes += size
-        while keptBytes > ParkingPlaces.maxKeptBytes, let oldest = oldestDone(of: nil) {
+        while keptBytes > ParkingPlaces.maxKeptBytes, let oldest = done.longestOfTheLargest {
             evicted.append(oldest)
             leave(oldest)
         }
-        count += 1
-        places[call]?.done = count
+        spare.remove(call)
+        done.insert(call, of: place.principal)
         places[call]?.size = size
         return evicted
     }
@@ -82,6 +101,8 @@ struct ParkingPlaces {
     /// Nothing of the call is kept any more. Does nothing when it has no place.
     mutating func leave(_ call: CallID) {
         guard let place = places.removeValue(forKey: call) else { return }
+        spare.remove(call)
+        done.remove(call)
         keptBytes -= place.size
         guard let held = perPrincipal[place.principal] else { return }
         perPrincipal[place.principal] = held > 1 ? held - 1 : nil

@@ -37,6 +37,13 @@ extension Refusal {
     static let declinedText =
         "The call was not run: the user declined to open a page that the server needs visited first."
 
+    static let tooManyRetries = Refusal(
+        status: 503, code: ErrorCode.internalError,
+        message: "Too many requests wait for this call already. The answers of this one were not delivered. "
+            + "Wait for one of the others, or send it again later.",
+        data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
+        fields: [("retry-after", Array("2".utf8))], side: .remora)
+
     static let tooManyParked = Refusal(
         status: 503, code: ErrorCode.internalError,
         message: "Too many calls wait for answers of their clients. Nothing was run. Try again later, "

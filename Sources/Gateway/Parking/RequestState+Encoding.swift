@@ -34,6 +34,7 @@ extension RequestState {
 
     /// Without its resumption where that exceeds a limit.
     func encoded() -> [UInt8] {
+        // No peer can change these lengths: of two hashes, and of a name from the configuration.
         precondition(principal.count <= Limit.principal && owner.count <= Limit.owner)
         precondition(request.count == SHA256.size)
         var out = Writer()

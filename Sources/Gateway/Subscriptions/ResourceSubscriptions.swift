@@ -1,8 +1,11 @@
 import Reactor
 
-/// Which resources one session is subscribed to on the server, and for how many listeners. Decides when the server is
-/// asked; without I/O and clock.
+/// Which resources one session is subscribed to on the server, and for which listeners. Decides when the server is asked;
+/// without I/O and clock.
 struct ResourceSubscriptions {
+    /// A listener's number.
+    typealias Listener = Int
+
     /// How long a subscription outlives its last listener: a client that reconnects finds it.
     static let linger: Duration = .seconds(5)
 
@@ -16,7 +19,7 @@ struct ResourceSubscriptions {
     }
 
     private struct Record {
-        var listeners: Int
+        var listeners: Set<Listener>
         var isHonoured = false
         /// When the last listener left.
         var idleSince: Instant?
@@ -24,19 +27,19 @@ struct ResourceSubscriptions {
 
     private var records: [[UInt8]: Record] = [:]
 
-    /// A listener wants to hear of a resource. Followed by one `leave`, unless `settled` says that the server refused.
-    mutating func join(_ uri: [UInt8]) -> Decision {
-        guard var record = records[uri] else {
-            records[uri] = Record(listeners: 1)
+    /// A listener wants to hear of a resource, until it leaves.
+    mutating func join(_ uri: [UInt8], _ listener: Listener) -> Decision {
+        guard let isHonoured = records[uri]?.isHonoured else {
+            records[uri] = Record(listeners: [listener])
             return .ask
         }
-        record.listeners += 1
-        record.idleSince = nil
-        records[uri] = record
-        return record.isHonoured ? .honoured : .wait
+        records[uri]?.listeners.insert(listener)
+        records[uri]?.idleSince = nil
+        return isHonoured ? .honoured : .wait
     }
 
-    /// The server's answer. After a refusal nobody listens, and the next one who wants to asks again.
+    /// The server's answer. After a refusal nobody listens, and the next one who wants to asks again: what the server says then is
+    /// not for those who were refused.
     mutating func settled(_ uri: [UInt8], isHonoured: Bool) {
         if isHonoured { records[uri]?.isHonoured = true } else { records[uri] = nil }
     }
@@ -44,19 +47,22 @@ struct ResourceSubscriptions {
     /// Whether nothing is subscribed to, nor will be.
     var isEmpty: Bool { records.isEmpty }
 
-    /// Whether the server is being asked.
-    func isPending(_ uri: [UInt8]) -> Bool { records[uri].map { !$0.isHonoured } ?? false }
+    /// Whether the server is being asked for this listener.
+    func isPending(_ uri: [UInt8], for listener: Listener) -> Bool {
+        guard let record = records[uri], !record.isHonoured else { return false }
+        return record.listeners.contains(listener)
+    }
 
-    /// Whether the server tells of changes of this resource.
-    func isHonoured(_ uri: [UInt8]) -> Bool { records[uri]?.isHonoured == true }
+    /// Whether the server tells this listener of changes of the resource.
+    func isHonoured(_ uri: [UInt8], for listener: Listener) -> Bool {
+        guard let record = records[uri], record.isHonoured else { return false }
+        return record.listeners.contains(listener)
+    }
 
-    /// A listener has left.
-    mutating func leave(_ uri: [UInt8], at now: Instant) {
-        guard var record = records[uri] else { return }
-        record.listeners -= 1
-        precondition(record.listeners >= 0, "a listener left twice")
-        if record.listeners == 0 { record.idleSince = now }
-        records[uri] = record
+    /// A listener has left. Harmless for one that does not listen.
+    mutating func leave(_ uri: [UInt8], _ listener: Listener, at now: Instant) {
+        guard records[uri]?.listeners.remove(listener) != nil, records[uri]?.listeners.isEmpty == true else { return }
+        records[uri]?.idleSince = now
     }
 
     /// Takes out what nobody has listened to for a while: unsubscribe from it.
@@ -73,5 +79,5 @@ struct ResourceSubscriptions {
     }
 
     /// Everything that a new session has to be subscribed to.
-    var all: [[UInt8]] { records.filter { $0.value.isHonoured && $0.value.listeners > 0 }.map(\.key) }
+    var all: [[UInt8]] { records.filter { $0.value.isHonoured && !$0.value.listeners.isEmpty }.map(\.key) }
 }

@@ -14,6 +14,8 @@ final class Subscription: Answerer {
     private var honoured = SubscriptionFilter()
     private var isAcknowledged = false
     private var pending: [Cue] = []
+    /// The same, to be looked up.
+    private var isPending: Set<Cue> = []
     private var completion: [UInt8]?
     private(set) var isEnded = false
     /// How many cues were sent.
@@ -41,18 +43,21 @@ final class Subscription: Answerer {
     }
 
     private func keep(_ cue: Cue) {
-        if pending.contains(cue) { return }
-        guard case .resourceUpdated = cue, pending.count >= honoured.resources.count + Subscription.maxNested else {
-            return pending.append(cue)
+        guard isPending.insert(cue).inserted else { return }
+        pending.append(cue)
+        guard case .resourceUpdated = cue, pending.count > honoured.resources.count + Subscription.maxNested else {
+            return
         }
         // Too many different ones: the client reads again whatever it listens to.
         pending.removeAll { if case .resourceUpdated = $0 { true } else { false } }
         pending += honoured.resources.map { .resourceUpdated($0) }
+        isPending = Set(pending)
     }
 
     private func sendPending() {
         while let cue = pending.first, !responder.hasUnsent {
             pending.removeFirst()
+            isPending.remove(cue)
             cues += 1
             responder.send(cue.text.message(to: id))
         }

@@ -25,7 +25,14 @@ struct SubscriptionBook {
 
     /// Merges URIs, in their order, into the others.
     private mutating func insert(_ new: [[UInt8]]) {
-        guard !new.isEmpty else { return }
+        // Of few, each finds its place by itself.
+        if new.count <= 16 {
+            for uri in new {
+                let index = sorted.partition(at: uri)
+                if index == sorted.count || sorted[index] != uri { sorted.insert(uri, at: index) }
+            }
+            return
+        }
         var merged: [[UInt8]] = []
         merged.reserveCapacity(sorted.count + new.count)
         var left = sorted[...]

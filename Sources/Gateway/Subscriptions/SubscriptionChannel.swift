@@ -13,6 +13,8 @@ final class SubscriptionChannel {
     private static let retryDelays: ClosedRange<Duration> = .milliseconds(250) ... .seconds(1)
     /// Sessions that may be lost one after the other while a listener joins. A server that loses each at once is no use.
     private static let maxAttempts = 3
+    /// The least between two looks at what nobody listens to any more: each looks at all that there is.
+    private static let minExpiry: Duration = .seconds(1)
 
     private let key: SessionKey
     private let credentials: Credentials
@@ -21,13 +23,15 @@ final class SubscriptionChannel {
     /// Of the last session.
     private var serverInfo: ServerInfo?
     private var isRenewing = false
-    private var isClosed = false
+    /// Whether it tells nobody anything any more.
+    private(set) var isClosed = false
     private var listeners: [SubscriptionBook.ID: Subscription] = [:]
     private var lastID = 0
     private var joining = 0
     private var book = SubscriptionBook()
     private var resources = ResourceSubscriptions()
-    private let asked = Gate()
+    /// What the server is being asked, and who waits for its answer.
+    private var asking: [[UInt8]: Gate] = [:]
     private var window = CueWindow()
     private let windowTimer: Deadline
     private let linger: Deadline
@@ -43,6 +47,7 @@ final class SubscriptionChannel {
         self.sessions = sessions
         windowTimer = Deadline(on: sessions.loop)
         linger = Deadline(on: sessions.loop)
+        // The timers are this object's own, and fire no more when it is gone.
         windowTimer.onExpiry = { [unowned self] in closeWindows() }
         linger.onExpiry = { [unowned self] in expire() }
     }
@@ -66,14 +71,21 @@ final class SubscriptionChannel {
     {
         joining += 1
         defer { joining -= 1 }
-        let offer = try await offer(for: filter)
+        let offer: SubscriptionFilter
+        do throws(BackendError) {
+            offer = try await self.offer(for: filter)
+        } catch {
+            if joining == 1 { endIfUnused() }
+            throw error
+        }
         lastID += 1
         var membership = Membership(id: lastID, filter: offer)
         listeners[membership.id] = subscription
         book.add(membership.id, to: offer)
         membership.filter.resources = []
         for uri in offer.resources {
-            if await isSubscribed(to: uri) {
+            // Nothing is asked for whoever has gone meanwhile.
+            if !subscription.isEnded, await isSubscribed(to: uri, membership.id) {
                 membership.filter.resources.append(uri)
             } else {
                 book.remove(membership.id, from: uri)
@@ -88,7 +100,7 @@ final class SubscriptionChannel {
         guard listeners.removeValue(forKey: membership.id) != nil else { return }
         book.remove(membership.id, from: membership.filter)
         let now = sessions.loop.now
-        for uri in membership.filter.resources { resources.leave(uri, at: now) }
+        for uri in membership.filter.resources { resources.leave(uri, membership.id, at: now) }
         if !linger.isSet { linger.set(now + ResourceSubscriptions.linger) }
     }
 
@@ -116,17 +128,20 @@ final class SubscriptionChannel {
     }
 
     /// Subscribes on the server, unless that was done for another listener.
-    private func isSubscribed(to uri: [UInt8]) async -> Bool {
-        switch resources.join(uri) {
+    private func isSubscribed(to uri: [UInt8], _ listener: SubscriptionBook.ID) async -> Bool {
+        switch resources.join(uri, listener) {
         case .honoured: break
         case .wait:
-            while resources.isPending(uri) { await asked.wait() }
+            while resources.isPending(uri, for: listener), let gate = asking[uri] { await gate.wait() }
         case .ask:
+            let gate = Gate()
+            asking[uri] = gate
             let isHonoured = await subscribe(to: uri)
             resources.settled(uri, isHonoured: isHonoured)
-            asked.open()
+            asking[uri] = nil
+            gate.open()
         }
-        return resources.isHonoured(uri)
+        return resources.isHonoured(uri, for: listener)
     }
 
     /// Whether the server agrees. A session that is lost meanwhile says nothing: the next one is asked.
@@ -143,19 +158,21 @@ final class SubscriptionChannel {
 
     /// The server told something on a session of this key.
     func heard(_ cue: Cue) {
-        if listeners.isEmpty { return }
-        if window.admits(cue, at: sessions.loop.now) { tell(cue) }
+        // What nobody listens to is not remembered.
+        let ids = book.listeners(to: cue)
+        if ids.isEmpty { return }
+        if window.admits(cue, at: sessions.loop.now) { tell(cue, to: ids) }
         if !windowTimer.isSet { windowTimer.set(window.nextEnd) }
     }
 
     private func closeWindows() {
-        for cue in window.close(at: sessions.loop.now) { tell(cue) }
+        for cue in window.close(at: sessions.loop.now) { tell(cue, to: book.listeners(to: cue)) }
         windowTimer.set(window.nextEnd)
     }
 
-    private func tell(_ cue: Cue) {
+    private func tell(_ cue: Cue, to ids: Set<SubscriptionBook.ID>) {
         let text = cue.text
-        for id in book.listeners(to: cue) { listeners[id]?.tell(cue, text) }
+        for id in ids { listeners[id]?.tell(cue, text) }
     }
 
     /// The server could not be heard for a while: whatever changed then, nobody was told.
@@ -226,14 +243,18 @@ final class SubscriptionChannel {
         if let session = lease?.session {
             for uri in expired { session.unsubscribe(from: uri, credentials: credentials) }
         }
-        if listeners.isEmpty, joining == 0, !isRenewing, resources.isEmpty {
-            giveBack()
-            onEmpty?()
-        } else if listeners.isEmpty {
-            linger.set(resources.nextExpiry ?? sessions.loop.now + ResourceSubscriptions.linger)
-        } else {
-            linger.set(resources.nextExpiry)
-        }
+        let now = sessions.loop.now
+        let next = resources.nextExpiry.map { max($0, now + SubscriptionChannel.minExpiry) }
+        if joining == 0, endIfUnused() { return }
+        linger.set(listeners.isEmpty ? next ?? now + ResourceSubscriptions.linger : next)
+    }
+
+    /// Gives the session back, where nobody listens to anything. To be called when nobody is about to, either.
+    @discardableResult private func endIfUnused() -> Bool {
+        guard listeners.isEmpty, !isRenewing, resources.isEmpty else { return false }
+        giveBack()
+        onEmpty?()
+        return true
     }
 
     /// Ends every subscription, with the result that says that it was on purpose.

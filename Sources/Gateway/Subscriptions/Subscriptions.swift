@@ -43,6 +43,7 @@ final class Subscriptions {
 
     /// Begins to serve `subscriptions/listen`.
     func begin(_ request: ModernRequest, from caller: Caller, _ subscription: Subscription) async -> Beginning {
+        if subscription.isEnded { return .failed(.clientLeft) }
         guard request.rawID.count <= Subscriptions.maxID else {
             return .refused(
                 .invalidParams("The id of subscriptions/listen must have at most \(Subscriptions.maxID) bytes."))
@@ -62,7 +63,7 @@ final class Subscriptions {
         do throws(BackendError) {
             let membership = try await channel.join(subscription, wanting: filter)
             if !subscription.isEnded { subscription.acknowledge(membership.filter) }
-            if isDraining { channel.endAll() }
+            if isDraining || channel.isClosed { channel.endAll() }
             return .begun(Place(channel: channel, membership: membership))
         } catch {
             return .failed(error)
@@ -72,6 +73,7 @@ final class Subscriptions {
     private func channel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
         if let channel = channels[key] { return channel }
         let channel = SubscriptionChannel(for: key, credentials: credentials, sessions: sessions)
+        // It is the channel itself that calls it.
         channel.onEmpty = { [weak self, unowned channel] in
             if let self, channels[key] === channel { channels[key] = nil }
         }

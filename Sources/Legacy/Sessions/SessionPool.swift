@@ -103,6 +103,10 @@ package final class SessionPool {
     /// handshake, or calls itself otherwise.
     package var onDoubt: (() -> Void)?
 
+    /// Called when a call has to wait for a session: with whose share is used up, or nil where all sessions are in use. Whoever
+    /// has one that can be spared gives it up.
+    package var onPressure: ((KeyedHash?) -> Void)?
+
     /// Called when something has happened to a session.
     package var onEvent: ((SessionEvent) -> Void)?
 
@@ -178,7 +182,7 @@ package final class SessionPool {
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
         switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
-        case .wait(let ticket): grant = try await wait(ticket)
+        case .wait(let ticket): grant = try await wait(ticket, of: key.principal)
         case .full(let limit): throw busy(limit)
         case .use(let id): grant = .use(id)
         case .join(let id): grant = join(id)
@@ -269,11 +273,24 @@ package final class SessionPool {
 
     // MARK: Waiting
 
-    private func wait(_ ticket: Table.Ticket) async throws(BackendError) -> Grant {
+    /// Whether any call waits for a session.
+    package var hasWaiting: Bool { !waiting.isEmpty }
+
+    /// A session of this principal can be spared: a call may wait for it.
+    package func spared(by principal: KeyedHash) {
+        switch table.shortage(of: principal) {
+        case .share: onPressure?(principal)
+        case .sessions: onPressure?(nil)
+        case .queue, nil: break
+        }
+    }
+
+    private func wait(_ ticket: Table.Ticket, of principal: KeyedHash) async throws(BackendError) -> Grant {
         let call = Waiting()
         waiting[ticket] = call
-        // Makes room for it, where an idle session takes its time to end.
+        // Makes room for it, where an idle session takes its time to end; else by one that can be spared.
         letNext()
+        if call.grant == nil { spared(by: principal) }
         let patience = Deadline(on: loop)
         patience.onExpiry = {
             call.hasLostPatience = true

@@ -250,6 +250,17 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
 
     // MARK: Waiting
 
+    /// What calls wait for that a session would help which this owner has, or which anybody has; nil where none waits so.
+    package func shortage(of owner: Owner) -> Limit? {
+        if waitingCount == 0 { return nil }
+        // What is ending already makes room for as many.
+        if held[owner, default: 0] >= limits.sessionsPerOwner, heldEnding[owner, default: 0] < wanted(by: owner) {
+            return .share
+        }
+        guard records.count >= limits.sessions else { return nil }
+        return endingCount < turns.reduce(0, { $0 + wantedInShare(by: $1) }) ? .sessions : nil
+    }
+
     private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool) -> Decision {
         let own = queues[owner]?.count ?? 0
         guard waitingCount < limits.waiting, own < limits.waitingPerOwner else { return .full(.queue) }

@@ -88,6 +88,12 @@ struct ParkedCallStage {
 
     mutating func isSent() { call.sent() }
 
+    mutating func isNotSent() { call.notSent() }
+
+    mutating func makesRoom() -> [String] { words(call.makeRoom()) }
+
+    var isSpare: Bool { call.isSpare }
+
     mutating func withdraws(_ id: String) -> [String] { words(call.withdrawn(Array(id.utf8), at: now)) }
 
     mutating func completes(_ elicitation: String) -> [String] {

@@ -93,6 +93,81 @@ private typealias Stage = ParkedCallStage
         #expect(stage.answers() == ["release", "finish 10: done"])
     }
 
+    // MARK: Nobody is left
+
+    /// It is a retry that brings the call.
+    @Test func aCallThatWasNotSentWaitsForSomebodyWhoBringsIt() throws {
+        var stage = try ParkedCallStage(phase: .predispatch)
+        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(try stage.asks(Stage.roots("1")) == [])
+        #expect(stage.waits(ms: 30) == ["ask 1: elicitation-1 roots-2 (1)"])
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(stage.leaves(2) == [])
+        #expect(stage.withdraws("1") == [])
+        #expect(stage.phase == .predispatch && stage.deadline == .seconds(2))
+        #expect(stage.waits(ms: 100) == [])
+        #expect(try stage.retries("{}") == ["dispatch"])
+        #expect(stage.answers() == ["release", "finish 3: done"])
+    }
+
+    @Test func aCallThatWasNotSentIsGivenUpWhenNobodyBringsIt() throws {
+        var stage = try ParkedCallStage(phase: .predispatch)
+        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(try stage.asks(Stage.roots("1")) == [])
+        #expect(stage.waits(ms: 30).count == 1)
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(stage.leaves(2) == [])
+        #expect(stage.withdraws("1") == [])
+        #expect(stage.waits(seconds: 2) == ["release", "forget"])
+        #expect(try stage.retries("{}") == ["reject 3: lost"])
+    }
+
+    @Test func aCallThatCouldNotBeSentAgainIsBroughtByTheNextRetry() throws {
+        var stage = try Stage.parked()
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(stage.leaves(2) == [])
+        stage.isNotSent()
+        #expect(try stage.retries("{}") == ["dispatch"])
+        #expect(stage.phase == .dispatched)
+    }
+
+    // MARK: Making room
+
+    @Test func aParkedCallMakesRoomAtOnce() throws {
+        var stage = try Stage()
+        #expect(!stage.isSpare && stage.makesRoom() == [])
+        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(!stage.isSpare && stage.makesRoom() == [])
+        #expect(stage.waits(ms: 30).count == 1)
+        #expect(stage.isSpare)
+        #expect(stage.makesRoom() == ["cancel", "discard", "forget"])
+        #expect(stage.makesRoom() == [] && stage.deadline == nil)
+        #expect(stage.answers() == [])
+        #expect(try stage.retries(Self.accepted) == ["reject 2: lost"])
+    }
+
+    @Test func whatIsGivenUpAndStillRunsMakesRoomToo() throws {
+        var stage = try Stage()
+        #expect(stage.leaves(1) == ["cancel"])
+        #expect(stage.isSpare)
+        #expect(stage.makesRoom() == ["discard", "forget"])
+        #expect(stage.deadline == nil)
+    }
+
+    @Test func whatWasNotSentLeavesItsSessionInOrder() throws {
+        var stage = try ParkedCallStage(phase: .predispatch)
+        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(stage.waits(ms: 30).count == 1)
+        #expect(stage.makesRoom() == [Self.cancelled, "release", "forget"])
+    }
+
+    @Test func aResponseThatIsKeptMakesRoom() throws {
+        var stage = try Stage.parked()
+        #expect(stage.answers() == ["release"])
+        #expect(!stage.isSpare && stage.makesRoom() == ["forget"])
+        #expect(stage.makesRoom() == [] && stage.deadline == nil)
+    }
+
     // MARK: Capabilities
 
     @Test func whatTheClientCannotBeAskedIsRefusedAndNamedWhenTheCallFails() throws {
@@ -319,6 +394,19 @@ private typealias Stage = ParkedCallStage
             ])
         #expect(stage.deadline == .seconds(25))
         return stage
+    }
+
+    /// A result never asks nothing.
+    @Test func aPageThatIsDoneAsItIsToBeAskedForAgainIsNot() throws {
+        var stage = try Stage()
+        #expect(try stage.asks(Stage.page("0")) == [])
+        #expect(stage.waits(ms: 30) == ["ask 1: elicitation-1 (1)"])
+        #expect(try stage.retries(#"{"elicitation-1":{"action":"accept"}}"#).count == 1)
+        #expect(stage.waits(seconds: 25) == ["ask 2: elicitation-2 (2)"])
+        #expect(try stage.retries("{}") == [])
+        #expect(stage.completes("e") == [])
+        #expect(stage.waits(ms: 30) == [] && stage.deadline == nil)
+        #expect(stage.answers() == ["release", "finish 3: done"])
     }
 
     @Test func aUserInABrowserIsRemindedUnderFreshKeys() throws {

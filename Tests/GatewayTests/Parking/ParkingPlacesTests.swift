@@ -22,6 +22,36 @@ import Testing
         #expect(places.take(call(5), for: principal("a")) == .full)
     }
 
+    @Test func theLongestParkedMakesRoom() {
+        var places = ParkingPlaces(max: 4, maxPerPrincipal: 3)
+        for (number, name): (UInt8, String) in [(1, "a"), (2, "a"), (3, "b"), (4, "a")] {
+            #expect(places.take(call(number), for: principal(name)) == .taken(evicted: nil))
+        }
+        // As long as somebody waits for all of them, none does.
+        #expect(places.take(call(5), for: principal("a")) == .full)
+        for number: UInt8 in [2, 4, 3] { places.spare(call(number), true) }
+        // Of its own, where its share is used up; else of whoever has the most, and never of one who has less.
+        #expect(places.take(call(5), for: principal("a")) == .taken(evicted: call(2)))
+        #expect(places.take(call(6), for: principal("c")) == .taken(evicted: call(3)))
+        places.spare(call(4), false)
+        #expect(places.take(call(7), for: principal("c")) == .full)
+        places.spare(call(4), true)
+        #expect(places.take(call(7), for: principal("c")) == .taken(evicted: call(4)))
+        places.spare(call(6), true)
+        #expect(places.take(call(7), for: principal("c")) == .taken(evicted: nil))
+        #expect(places.take(call(8), for: principal("a")) == .taken(evicted: call(6)))
+    }
+
+    @Test func whoHasMoreTakesNothingFromWhoHasLess() {
+        var places = ParkingPlaces(max: 3, maxPerPrincipal: 3)
+        for (number, name): (UInt8, String) in [(1, "a"), (2, "a"), (3, "b")] {
+            #expect(places.take(call(number), for: principal(name)) == .taken(evicted: nil))
+        }
+        places.spare(call(3), true)
+        #expect(places.take(call(4), for: principal("a")) == .full)
+        #expect(places.take(call(4), for: principal("b")) == .taken(evicted: call(3)))
+    }
+
     @Test func thereAreSoManyInAll() {
         var places = ParkingPlaces(max: 2, maxPerPrincipal: 2)
         #expect(places.take(call(1), for: principal("a")) == .taken(evicted: nil))

@@ -60,7 +60,7 @@ import Translation
     private static func successor(_ given: GivenAnswers) -> Call {
         var call = Call(
             successor: [1, 2].map { Call.Leg(id: $0, capabilities: everything) }, round: 2, given,
-            revision: .v2025_11_25, times: ParkingTimes())
+            revision: .v2025_11_25, times: ParkingTimes(), at: now)
         call.sent()
         return call
     }

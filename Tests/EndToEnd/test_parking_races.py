@@ -1,0 +1,383 @@
+"""What happens to calls that wait for their clients at the same moment: each order of events ends in an answer, and Remora goes
+on whatever it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from harness.http1 import Connection, read_head
+from harness.listener import Listener
+from harness.modern import Answer, Client, call, encode, request
+from harness.remora import Remora, configuration
+from servers.asking import PAGE, Asking, Running
+from servers.raw import Exchange
+from servers.wires import FORMS, Wire, Wires, text
+from test_opening import QUESTIONS, ROOTS, Greeting
+
+EVERYTHING = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
+YES = {"action": "accept", "content": {}}
+FORM = {"message": "name?", "requestedSchema": {"type": "object", "properties": {}}}
+ACCEPT = {"action": "accept"}
+
+
+def ask(name: str = "x", *, method: str = "tools/call", id: Any = 1, **arguments: Any) -> dict[str, Any]:
+    params = {"name": name, "arguments": arguments}
+    return request(method, params, id=id, clientCapabilities=EVERYTHING)
+
+
+def retry(message: dict[str, Any], asked: Answer, answers: dict[str, Any]) -> dict[str, Any]:
+    state = {"inputResponses": answers, "requestState": asked.result["requestState"]}
+    return {**message, "id": "again", "params": {**state, **message["params"]}}
+
+
+async def send(remora: Remora, message: dict[str, Any], **options: Any) -> Answer:
+    async with Client(remora.address) as client:
+        return await client.send(message, timeout=60, **options)
+
+
+async def begin(remora: Remora, message: dict[str, Any]) -> Connection:
+    """Sends a request whose client goes before its answer."""
+    connection = await Connection.open(remora.address)
+    await connection.send(encode(message, host=remora.address))
+    return connection
+
+
+def lost(answer: Answer) -> bool:
+    return "interaction was lost" in (answer.text if "result" in answer.json else answer.error["message"])
+
+
+# MARK: A call that is taken up, and whose client leaves meanwhile
+
+
+class Resuming(Asking):
+    """Gives its questions ids. It holds a GET with `Last-Event-ID` of a call until the gate opens, and then refuses it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(self._ask, **options)
+        self.resumptions = 0
+        self.gate = asyncio.Event()
+        self.answered = asyncio.Event()
+        self.calls = 0
+
+    async def _ask(self, running: Running) -> None:
+        self.calls += 1
+        await running.send({"id": 0, "method": "elicitation/create", "params": FORM}, id=f"event-{self.calls}")
+        await self.until(lambda _: running.exchange.message["id"] in self.cancelled or 0 in self.answers(running.exchange.session))
+        if 0 in self.answers(running.exchange.session):
+            self.forget(running.exchange.session, 0)
+            self.answered.set()
+            if self.calls == 1:
+                await running.cancelled()
+        result = text("done") if running.exchange.method == "tools/call" else {"messages": []}
+        await running.send({"id": running.exchange.message["id"], "result": result}, id=f"end-{self.calls}")
+        await running.exchange.chunk(b"")
+
+    async def dispatch(self, exchange: Exchange) -> bool:
+        if exchange.request.method == "GET" and exchange.request.header("last-event-id"):
+            self.resumptions += 1
+            async with self.changed:
+                self.changed.notify_all()
+            await self.gate.wait()
+            await exchange.reply(405)
+            return True
+        return await super().dispatch(exchange)
+
+
+READ_ONLY = b'{"tools":[{"name":"x","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true}}]}'
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("method", ["prompts/get", "tools/call"])
+async def test_a_client_that_leaves_while_its_lost_call_is_taken_up(method: str, threads: int) -> None:
+    """The server refuses, and nobody is left to run the call for."""
+    async with Resuming(results={"tools/list": READ_ONLY}) as server:
+        async with Remora(configuration(server.url, threads=threads)) as remora:
+            message = ask(method=method)
+            asked = await send(remora, message)
+            again = retry(message, asked, {"elicitation-1": YES})
+            # The retry breaks off, and the call is given up and forgotten.
+            connection = await begin(remora, again)
+            await server.answered.wait()
+            connection.abort()
+            await server.until(lambda server: server.cancelled, timeout=30)
+            # It is taken up from what the client carries, and its client leaves.
+            while server.resumptions == 0:
+                connection = await begin(remora, again)
+                await asyncio.sleep(0.1)
+                connection.abort()
+            await asyncio.sleep(0.2)
+            server.gate.set()
+            # Whoever sends it again has the answer.
+            done = await send(remora, again)
+            assert "result" in done.json, done
+            assert not server.failures, server.failures
+
+
+# MARK: Questions of a handshake
+
+
+class Opening:
+    """A server that asks twice with its answer to `initialize`, on whichever way."""
+
+    @asynccontextmanager
+    async def of(self, form: str) -> AsyncIterator[Opening]:
+        self.form = form
+        if form == "http":
+            async with Greeting("roots/list", "elicitation/create") as self.http:
+                self.backend: Any = {"url": self.http.url}
+                yield self
+        else:
+            async with Wires(form, self._script) as self.wires:
+                self.backend = self.wires.backend
+                yield self
+
+    @staticmethod
+    def _script(wire: Wire, message: dict[str, Any]) -> bool:
+        if message.get("method") != "initialize":
+            return False
+        for id, method in enumerate(["roots/list", "elicitation/create"]):
+            wire.ask(id, method, **QUESTIONS[method])
+        return False
+
+    async def answered(self, session: int) -> None:
+        """The answer to the first question has come in so many sessions."""
+        if self.form == "http":
+            await self.http.until(lambda server: sum(b'"id":0,"result"' in each.body for each in server.requests) > session)
+        else:
+            await self.wires.until(lambda server: sum(0 in wire.answers() for wire in server.wires) > session)
+
+    async def withdraw(self) -> None:
+        """Takes the second question back in each session."""
+        cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+        if self.form == "http":
+            for stream in list(self.http.streams.values()):
+                await stream.chunk(b"data: " + json.dumps(cancelled).encode() + b"\n\n")
+        else:
+            for wire in self.wires.wires:
+                wire.tell("cancelled", requestId=1)
+
+    @property
+    def calls(self) -> int:
+        return (self.http if self.form == "http" else self.wires).methods["tools/call"]
+
+
+@pytest.mark.parametrize("form", ["http", *FORMS])
+async def test_the_last_question_of_a_handshake_is_withdrawn_when_nobody_is_left(form: str) -> None:
+    """What the server asks before the call can be sent is asked first; then there is nobody who brings the call."""
+    async with Opening().of(form) as server, Remora(configuration(server.backend)) as remora:
+        for attempt in range(6):
+            message = ask(id=attempt)
+            principal = {"Authorization": f"Bearer {attempt}"}
+            asked = await send(remora, message, **principal)
+            assert sorted(asked.result["inputRequests"]) == ["elicitation-2", "roots-1"]
+            again = retry(message, asked, {"roots-1": ROOTS})
+            connection = await Connection.open(remora.address)
+            await connection.send(encode(again, host=remora.address, **principal))
+            await server.answered(attempt)
+            connection.abort()
+            await asyncio.sleep(0.003)
+            await server.withdraw()
+            # Who comes back within two seconds has the call run, once.
+            before = server.calls
+            done = await send(remora, again, **principal)
+            assert done.text == "raw", done
+            assert server.calls == before + 1
+
+
+# MARK: Pages
+
+
+@pytest.mark.timeout(90)
+async def test_a_page_is_done_just_as_it_is_to_be_asked_for_again() -> None:
+    """A retry without the key has the page asked for once more, unless the server says within that moment that it is done."""
+    count = 12
+
+    async def visit(running: Running) -> None:
+        page = running.arguments["page"]
+        await running.ask(0, **{**PAGE, "elicitationId": page})
+        await running.answer(0)
+        await gates[page].wait()
+        await running.tell("elicitation/complete", get=True, elicitationId=page)
+        await asyncio.sleep(0.3)
+        await running.finish(f"visited {page}")
+
+    gates = {f"p{number}": asyncio.Event() for number in range(count)}
+
+    async def one(remora: Remora, number: int) -> None:
+        page = f"p{number}"
+        principal = {"Authorization": f"Bearer {number}"}
+        message = ask(page=page)
+        asked = await send(remora, message, **principal)
+        reminded = await send(remora, retry(message, asked, {"elicitation-1": ACCEPT}), **principal)
+        assert list(reminded.result["inputRequests"]) == ["elicitation-2"]
+        waiting = asyncio.create_task(send(remora, retry(message, reminded, {}), **principal))
+        await asyncio.sleep(0.003 * number)
+        gates[page].set()
+        done = await waiting
+        if "inputRequests" in done.result:  # It came too late.
+            assert list(done.result["inputRequests"]), "nobody is asked nothing"
+            done = await send(remora, retry(message, done, {}), **principal)
+        assert done.text == f"visited {page}"
+
+    async with Asking(visit) as server, Remora(configuration(server.url)) as remora:
+        await asyncio.gather(*(one(remora, number) for number in range(count)))
+
+
+# MARK: Retries of clients that have gone already
+
+
+def asking_once(wire: Wire, message: dict[str, Any]) -> bool:
+    """Asks during each call, and answers it when it was told an answer and then let go."""
+    match message.get("method"):
+        case "tools/call":
+            wire.ask(f"q{message['id']}", "elicitation/create", **FORM)
+            return True
+        case "notifications/cancelled":
+            wire.say({"id": message["params"]["requestId"], "error": {"code": 0, "message": "Request cancelled"}})
+            return True
+    return False
+
+
+async def sent_by_who_is_gone(remora: Remora, message: dict[str, Any], *, half: bool) -> Connection:
+    """A request and the end of its connection, which have both come before either is read."""
+    connection = await Connection.open(remora.address)
+    remora.process.child.send_signal(signal.SIGSTOP)
+    await connection.send(encode(message, host=remora.address))
+    if half:
+        connection.writer.write_eof()
+    else:
+        await connection.close()
+    remora.process.child.send_signal(signal.SIGCONT)
+    return connection
+
+
+@pytest.mark.parametrize("half", [True, False], ids=["half-close", "close"])
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_retry_whose_client_is_gone_when_it_is_served_gives_the_call_up(form: str, half: bool) -> None:
+    """The same as if it had left a moment later."""
+    async with Wires(form, asking_once) as server, Remora(configuration(server.backend)) as remora:
+        message = ask()
+        asked = await send(remora, message)
+        again = retry(message, asked, {"elicitation-1": YES})
+        connection = await sent_by_who_is_gone(remora, again, half=half)
+        ((wire, called),) = server.requests("tools/call")
+        await server.until(lambda _: wire.cancelled() == [called["id"]])
+        assert wire.answers()[f"q{called['id']}"]["result"] == YES
+        assert lost(await send(remora, again))
+        connection.abort()
+
+
+@pytest.mark.parametrize("half", [True, False], ids=["half-close", "close"])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_retry_whose_client_was_gone_may_be_sent_again(form: str, threads: int, half: bool) -> None:
+    """Its answers are delivered once, by whichever of the two."""
+    async with Wires(form, asking_once) as server:
+        async with Remora(configuration(server.backend, threads=threads)) as remora:
+            message = ask()
+            asked = await send(remora, message)
+            again = retry(message, asked, {"elicitation-1": YES})
+            connection = await sent_by_who_is_gone(remora, again, half=half)
+            waiting = asyncio.create_task(send(remora, again))
+            ((wire, called),) = server.requests("tools/call")
+            question = f"q{called['id']}"
+            await server.until(lambda _: question in wire.answers())
+            await asyncio.sleep(2.5)
+            assert wire.cancelled() == []
+            wire.say({"id": called["id"], "result": text("done")})
+            assert (await waiting).text == "done"
+            assert sum(each.get("id") == question for each in wire.heard) == 1
+            assert server.methods["tools/call"] == 1
+            connection.abort()
+
+
+# MARK: Slow readers
+
+
+@pytest.mark.parametrize("next_one", ["listens", "calls"])
+async def test_a_client_that_takes_nothing_is_asked(next_one: str) -> None:
+    """Its request is answered by that: the call waits for its client no more, and the connection serves the next request."""
+    asked = asyncio.Event()
+
+    async def chatty(running: Running) -> None:
+        if running.params["name"] == "x":
+            return await running.finish("raw")
+        params = {"progressToken": running.token, "message": "z" * 60_000}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.5):
+                for step in range(1, 2000):
+                    await running.tell("progress", progress=step, **params)
+        await running.ask(0, get=True)
+        asked.set()
+        await running.answer(0)
+        await running.finish("done")
+
+    async with Asking(chatty) as server, Remora(configuration(server.url)) as remora:
+        message = request("tools/call", {"name": "chatty", "arguments": {}}, clientCapabilities=EVERYTHING, progressToken=1)
+        message["params"]["_meta"]["progressToken"] = 1
+        async with await Connection.open(remora.address) as connection:
+            await connection.send(encode(message, host=remora.address))
+            await asyncio.wait_for(asked.wait(), 20)
+            await asyncio.sleep(0.3)
+            found = Answer(await connection.receive())
+            assert list(found.result["inputRequests"]) == ["elicitation-1"] and len(found.messages) > 50
+            if next_one == "listens":
+                listen = request("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+                await connection.send(encode(listen, host=remora.address))
+                head = await read_head(connection.reader)
+                assert head is not None and head.status == 200
+            else:
+                assert Answer(await connection.exchange(encode(call("x"), host=remora.address))).text == "raw"
+            done = await send(remora, retry(message, found, {"elicitation-1": YES}))
+            assert done.text == "done"
+
+
+# MARK: Listeners
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_resource_is_refused_while_others_wait_for_the_same(form: str) -> None:
+    """Who waited with the one who was refused is refused too, and not counted among those who ask again."""
+    asked: dict[str, list[tuple[Wire, Any]]] = {}
+
+    def script(wire: Wire, message: dict[str, Any]) -> bool:
+        if message.get("method") != "resources/subscribe":
+            return False
+        asked.setdefault(message["params"]["uri"], []).append((wire, message["id"]))
+        return True
+
+    async with Wires(form, script) as server, Remora(configuration(server.backend)) as remora:
+
+        async def listen(*uris: str) -> Listener:
+            return await Listener(remora.address, resourceSubscriptions=list(uris)).__aenter__()
+
+        async def has_asked(uri: str, times: int = 1) -> tuple[Wire, Any]:
+            await server.until(lambda _: len(asked.get(uri, [])) == times)
+            return asked[uri][-1]
+
+        first = asyncio.create_task(listen("u1"))
+        wire, of_first = await has_asked("u1")
+        second = asyncio.create_task(listen("y", "u1"))
+        third = asyncio.create_task(listen("x", "u1"))
+        _, of_third = await has_asked("x")
+        _, of_second = await has_asked("y")
+        wire.say({"id": of_second, "result": {}})
+        wire.say(
+            {"id": of_first, "error": {"code": -32002, "message": "no such resource"}}, {"id": of_third, "result": {}})
+        _, once_more = await has_asked("u1", 2)
+        wire.say({"id": once_more, "result": {}})
+        listeners = [await each for each in (first, second, third)]
+        assert listeners[0].honoured.get("resourceSubscriptions", []) == []
+        assert listeners[2].honoured["resourceSubscriptions"] == ["x", "u1"]
+        assert listeners[1].honoured["resourceSubscriptions"][0] == "y"
+        for listener in listeners:
+            await listener.__aexit__()
+        assert (await send(remora, call("x"))).text == "raw"

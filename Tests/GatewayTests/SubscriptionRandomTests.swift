@@ -1,0 +1,230 @@
+import Reactor
+import Testing
+import Translation
+
+@testable import Gateway
+
+/// Whatever listeners and servers do, in whatever order.
+@Suite struct SubscriptionRandomTests {
+    private static func run(_ seed: UInt64) throws(Violation) -> Int {
+        var drive = SubscriptionDrive(seed: seed)
+        return try drive.run()
+    }
+
+    @Test func eachHearsOfWhatTheServerHonouredAndOfNothingElse() { RandomSteps.drive("subscriptions", Self.run) }
+}
+
+/// Listeners that join resources one after the other and leave, as those of one channel, beside a plain model of who has to hear
+/// of what.
+private struct SubscriptionDrive {
+    private enum Turn: Equatable {
+        case idle
+        /// It has the server asked.
+        case asks(Int, question: Int)
+        /// Another one does.
+        case waits(Int, question: Int)
+        case listens
+    }
+
+    private struct Listener {
+        var turn = Turn.idle
+        var toJoin: [Int] = []
+        var honoured: Set<Int> = []
+
+        /// Whether it hears of it: from the beginning on, until it is refused.
+        func wants(_ uri: Int) -> Bool {
+            switch turn {
+            case .asks(uri, _), .waits(uri, _): true
+            default: honoured.contains(uri) || toJoin.contains(uri)
+            }
+        }
+    }
+
+    private static let uris: [[UInt8]] = ["a:/", "a:/x", "a:/x/", "a:/x/y"].map { Array($0.utf8) }
+    /// Which of them are above or the same, for each.
+    private static let above: [[Int]] = [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+
+    private var random: SplitMix
+    private var now = Instant(nanoseconds: 1_000_000_000)
+    private var resources = ResourceSubscriptions()
+    private var book = SubscriptionBook()
+    private var window = CueWindow()
+    private var listeners: [Int: Listener] = [:]
+    private var lastListener = 0
+    /// The question that the server has, of each resource, and what it said to all so far.
+    private var open: [Int: Int] = [:]
+    private var outcomes: [Int: Bool] = [:]
+    private var lastQuestion = 0
+    /// Since when nobody listens to what the server honours; nil while somebody does.
+    private var honoured: [Int: Instant?] = [:]
+    private var missed: Set<Cue> = []
+    private var events = 0
+
+    init(seed: UInt64) { random = SplitMix(state: seed) }
+
+    mutating func run() throws(Violation) -> Int {
+        for _ in 0..<(20 + random.below(100)) { try event() }
+        // The server answers everything, everybody leaves, and time passes.
+        while let uri = open.keys.first { try settle(uri, random.below(2) == 0) }
+        for id in listeners.keys.sorted() {
+            while listeners[id] != nil {
+                if case .asks(let uri, _) = listeners[id]?.turn { try settle(uri, true) }
+                try goOn(id, mayLeave: true)
+            }
+        }
+        now = now + ResourceSubscriptions.linger
+        try expire()
+        guard resources.isEmpty, book.isEmpty, resources.nextExpiry == nil else {
+            throw Violation(what: "something is left over")
+        }
+        now = now + .seconds(1)
+        _ = window.close(at: now)
+        now = now + .seconds(1)
+        _ = window.close(at: now)
+        guard window.nextEnd == nil else { throw Violation(what: "a window stays open") }
+        return events
+    }
+
+    private mutating func event() throws(Violation) {
+        events += 1
+        switch random.below(10) {
+        case 0 where listeners.count < 6:
+            lastListener += 1
+            var listener = Listener()
+            listener.toJoin = (0..<4).filter { _ in random.below(2) == 0 }
+            listeners[lastListener] = listener
+            book.add(lastListener, to: filter(listener.toJoin))
+        case 1...5:
+            let ids = listeners.keys.sorted()
+            guard !ids.isEmpty else { return }
+            try goOn(ids[random.below(ids.count)], mayLeave: random.below(3) == 0)
+        case 6, 7:
+            let uris = open.keys.sorted()
+            guard !uris.isEmpty else { return }
+            try settle(uris[random.below(uris.count)], random.below(3) > 0)
+        case 8:
+            now = now + .milliseconds(random.below(2000))
+            try expire()
+        default:
+            try hear(random.below(4))
+        }
+        try check()
+    }
+
+    private func filter(_ uris: [Int]) -> SubscriptionFilter {
+        var filter = SubscriptionFilter()
+        filter.resources = uris.map { Self.uris[$0] }
+        return filter
+    }
+
+    /// What a listener's task does when it runs.
+    private mutating func goOn(_ id: Int, mayLeave: Bool) throws(Violation) {
+        guard var listener = listeners[id] else { return }
+        switch listener.turn {
+        case .asks: return
+        case .idle:
+            guard let uri = listener.toJoin.first else {
+                listener.turn = .listens
+                break
+            }
+            listener.toJoin.removeFirst()
+            switch resources.join(Self.uris[uri], id) {
+            case .ask:
+                guard open[uri] == nil, honoured[uri] == nil else { throw Violation(what: "the server is asked twice") }
+                lastQuestion += 1
+                open[uri] = lastQuestion
+                listener.turn = .asks(uri, question: lastQuestion)
+            case .wait:
+                guard let question = open[uri] else { throw Violation(what: "\(id) waits for nothing") }
+                listener.turn = .waits(uri, question: question)
+            case .honoured:
+                guard honoured[uri] != nil else { throw Violation(what: "honoured without the server") }
+                honoured[uri] = .some(nil)
+                listener.honoured.insert(uri)
+            }
+        case .waits(let uri, let question):
+            let isPending = resources.isPending(Self.uris[uri], for: id)
+            guard isPending == (outcomes[question] == nil) else {
+                throw Violation(what: "\(id) waits for another's question")
+            }
+            if !isPending { try learn(uri, question, id, &listener) }
+        case .listens:
+            guard mayLeave else { return }
+            book.remove(id, from: filter(listener.honoured.sorted()))
+            for uri in listener.honoured.sorted() {
+                resources.leave(Self.uris[uri], id, at: now)
+                // Twice is as good as once.
+                if random.below(4) == 0 { resources.leave(Self.uris[uri], id, at: now) }
+            }
+            listeners[id] = nil
+            for uri in listener.honoured where !listeners.values.contains(where: { isFor($0, uri) }) {
+                honoured[uri] = .some(now)
+            }
+            return
+        }
+        listeners[id] = listener
+    }
+
+    /// Whether a listener is among those for whom the server honours a resource, or will be when it has looked.
+    private func isFor(_ listener: Listener, _ uri: Int) -> Bool {
+        if case .waits(uri, let question) = listener.turn { return outcomes[question] != false }
+        return listener.honoured.contains(uri)
+    }
+
+    private mutating func learn(_ uri: Int, _ question: Int, _ id: Int, _ listener: inout Listener) throws(Violation) {
+        guard let outcome = outcomes[question], resources.isHonoured(Self.uris[uri], for: id) == outcome else {
+            throw Violation(what: "\(id) has the answer to another's question")
+        }
+        if outcome { listener.honoured.insert(uri) } else { book.remove(id, from: Self.uris[uri]) }
+        listener.turn = .idle
+    }
+
+    private mutating func settle(_ uri: Int, _ isHonoured: Bool) throws(Violation) {
+        guard let question = open.removeValue(forKey: uri) else { return }
+        resources.settled(Self.uris[uri], isHonoured: isHonoured)
+        outcomes[question] = isHonoured
+        if isHonoured { honoured[uri] = .some(nil) }
+        guard let asker = listeners.first(where: { $0.value.turn == .asks(uri, question: question) })?.key,
+            var listener = listeners[asker]
+        else { throw Violation(what: "nobody has asked") }
+        try learn(uri, question, asker, &listener)
+        listeners[asker] = listener
+    }
+
+    private mutating func expire() throws(Violation) {
+        let due = honoured.filter { $0.value.map { $0 + ResourceSubscriptions.linger <= now } ?? false }.keys
+        let expired = resources.expire(at: now)
+        guard Set(expired) == Set(due.map { Self.uris[$0] }) else {
+            throw Violation(what: "\(expired.count) expire instead of \(due.count)")
+        }
+        for uri in due { honoured[uri] = nil }
+    }
+
+    /// The server tells of a change.
+    private mutating func hear(_ uri: Int) throws(Violation) {
+        let cue = Cue.resourceUpdated(Self.uris[uri])
+        let wanted = listeners.filter { _, listener in Self.above[uri].contains { listener.wants($0) } }
+        guard book.listeners(to: cue) == Set(wanted.keys) else {
+            throw Violation(what: "others hear of a change than want to")
+        }
+        for cue in window.close(at: now) { missed.remove(cue) }
+        if window.admits(cue, at: now) { missed.remove(cue) } else { missed.insert(cue) }
+        guard missed.isEmpty || window.nextEnd != nil else { throw Violation(what: "a cue is forgotten") }
+    }
+
+    private func check() throws(Violation) {
+        let live = honoured.filter { $0.value == nil }.keys
+        guard Set(resources.all) == Set(live.map { Self.uris[$0] }) else {
+            throw Violation(what: "what is to be subscribed to")
+        }
+        for (id, listener) in listeners {
+            for uri in listener.honoured where !resources.isHonoured(Self.uris[uri], for: id) {
+                throw Violation(what: "\(id) does not hear of what was honoured")
+            }
+        }
+        let idle = honoured.values.compactMap(\.self).min()
+        guard resources.nextExpiry == idle.map({ $0 + ResourceSubscriptions.linger }) else {
+            throw Violation(what: "the next expiry")
+        }
+    }
+}
