@@ -101,6 +101,8 @@ package final class HTTPServerConnection: SocketHandler {
     private var watchesSilence = false
     /// Whether the stream that is being sent goes in chunks.
     private var isChunked = false
+    /// Bytes that are still due of a stream whose length was said; nil where it was not.
+    private var due: Int?
     /// The head of a stream whose first bytes are about to come: they leave together.
     private var streamHead: [UInt8] = []
     private var unsentAtLastLook = 0
@@ -421,6 +423,7 @@ package final class HTTPServerConnection: SocketHandler {
             }
         if length == .untilClose { keepAlive = false }
         isChunked = length == .chunked
+        due = if case .bytes(let count) = length { count } else { nil }
         complete(response).appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
         if case .bytes(1...) = length { return }
         flushStreamHead()
@@ -442,6 +445,7 @@ package final class HTTPServerConnection: SocketHandler {
             all.append(end[...])
         } else {
             all += parts
+            if let due { self.due = due - parts.reduce(0) { $0 + $1.count } }
         }
         socket.write(all)
         expectAnswer()
@@ -455,6 +459,11 @@ package final class HTTPServerConnection: SocketHandler {
             var end = [UInt8]()
             HTTPChunk.appendLast(to: &end)
             socket.write(end)
+        }
+        // A length that was said and not kept: what follows on the connection would count as the rest (RFC 9112 §6.3).
+        if let due, due != 0, !isHead {
+            close()
+            return disconnected()
         }
         answered()
         if !keepAlive { finishWriting() }

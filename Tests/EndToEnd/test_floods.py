@@ -217,7 +217,8 @@ class OldNagging(OldServer):
 @pytest.mark.parametrize("way", ["http", "sse"])
 @pytest.mark.parametrize("method", ["elicitation/create", "ping"])
 async def test_a_server_that_asks_without_end_and_takes_no_answer(way: str, can: dict[str, Any], method: str) -> None:
-    """Its own call fails, and the answers to it leave connections for everybody else."""
+    """The answers to it leave connections for everybody else. Its own call fails where it waits for an answer that cannot be
+    sent; a ping is no question."""
     server: Nagging | OldNagging = Nagging(method) if way == "http" else OldNagging(method)
     async with server:
         place = {"url": f"http://{server.address}/mcp"}
@@ -231,7 +232,7 @@ async def test_a_server_that_asks_without_end_and_takes_no_answer(way: str, can:
                 async with Client(remora.address) as own:
                     message = call("nag", clientCapabilities=can)
                     with contextlib.suppress(TimeoutError):
-                        return await own.send(message, timeout=8, Authorization=f"Bearer {number}")
+                        return await own.send(message, timeout=20, Authorization=f"Bearer {number}")
                 return None
 
             async with asyncio.TaskGroup() as group:
@@ -245,7 +246,7 @@ async def test_a_server_that_asks_without_end_and_takes_no_answer(way: str, can:
                         assert beside.status == 200 and beside.text == "raw", beside
                     await asyncio.sleep(0.05)
             assert most < 800, f"{most} descriptors for 20 calls"
-            if way == "http":
+            if way == "http" and method != "ping":
                 # Whoever was asked nothing hears that the server could not be answered.
                 assert all(task.result() is not None for task in nagged)
 

@@ -119,6 +119,7 @@ class ChannelTransport: SessionTransport {
 
     final func listen(for session: LegacySession, credentials: Credentials) {
         self.session = session
+        if ending != nil { return session.lost() }
         for text in early { session.hear(text) }
         early = []
         loop.spawn {

@@ -40,6 +40,8 @@ package final class LegacySession {
     let logging: SessionLogging
     private var tools = ToolDirectory()
     private(set) var isClosed = false
+    /// Whether it has noticed that the server has lost it.
+    private(set) var isLost = false
 
     /// Called when the session itself notices that the server has lost it.
     var onLoss: (() -> Void)?
@@ -107,6 +109,11 @@ package final class LegacySession {
                 throw error.kind == .sessionLost ? BackendError(.unavailable, error.detail) : error
             }
             transport.listen(for: session, credentials: credentials)
+            // Its channel may have ended while the notification was on its way.
+            if session.isLost {
+                transport.drop()
+                throw BackendError(.unavailable, "the server ended the session as soon as it was made")
+            }
             return session
         } catch {
             throw error.beforeDispatch(of: "initialize")
@@ -367,7 +374,9 @@ package final class LegacySession {
         guard case .request(let id, let method) = request.kind else { return }
         let rawID = request.document.raw(id)
         if request.document.string(method, equals: "ping") {
-            return reply(ServerRequest.emptyResult(id: rawID), credentials: credentials, on: call)
+            // Where there is no room for it, the call goes on: a server that sends so many does not wait for each.
+            sendInBackground(ServerRequest.emptyResult(id: rawID), credentials: credentials)
+            return
         }
         if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
             early?.append((request, credentials))
@@ -405,7 +414,10 @@ package final class LegacySession {
     }
 
     /// The transport found the session gone.
-    func lost() { onLoss?() }
+    func lost() {
+        isLost = true
+        onLoss?()
+    }
 
     /// No further call is to use the session, though the server may still know it.
     func giveUp() { onGivenUp?() }

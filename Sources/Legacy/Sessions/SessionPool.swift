@@ -423,6 +423,8 @@ package final class SessionPool {
             table.opened(id)
             opening.result = .success(session)
             session.claim(for: owner)
+            // It could tell nobody before.
+            if session.isLost { retire(id) }
             return session
         } catch {
             if error.kind == .unavailable { onDoubt?() }
