@@ -118,7 +118,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// body read.
     package var onHead: ((HTTPRequestHead) -> HTTPResponse?)?
 
-    /// Offered each request as soon as all of it has come. Returns whether it is taken: it is answered as one that came out
+    /// Offered each request when all of it has come and the bytes are not borrowed any more. Returns whether it is taken: it is answered as one that came out
     /// of ``next()``, and ``served()`` says when it is over, which it must not be before this returns.
     package var onRequest: ((HTTPServerRequest) -> Bool)?
 

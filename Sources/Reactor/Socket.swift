@@ -89,8 +89,9 @@ package protocol SocketHandler: AnyObject {
 
     /// Has the loop tell of input.
     func watch() {
-        // Edge-triggered with `EV_CLOSED` (`EPOLLRDHUP`): a short read then proves that the socket is empty, because
-        // an end of the stream is announced by itself. That saves the `recv` that would return `EAGAIN`.
+        // Edge-triggered with `EV_CLOSED` (`EPOLLRDHUP`): a short read then proves that nothing more is to be read, because
+        // an end of the stream is announced by itself. That saves the `recv` that would return `EAGAIN`. An error is not
+        // announced so: `Loop.checkEnd(of:)` has it looked for.
         unsafe reading.assign(
             loop.base, fd: fd, events: EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
             callback: { _, what, context in

@@ -2,8 +2,8 @@ import Configuration
 
 /// How the descriptors that the process may have are shared out, so that no part of it can take those of another.
 ///
-/// What is needed for the rest comes first; clients get what is left. Who finds none then waits in the kernel's backlog, and
-/// who was let in finds a connection to the server.
+/// What is needed for the rest comes first; clients get what is left. A client that finds none waits in the kernel's backlog,
+/// and one that was let in finds a connection to the server.
 struct DescriptorPlan: Equatable {
     /// Answers and notifications on their way to servers: each has a connection until the server has taken it.
     static let sending = 512
@@ -13,7 +13,8 @@ struct DescriptorPlan: Equatable {
     private static let child = 4
     /// As `AdminService` has them.
     private static let admin = 64
-    /// Idle connections to the server are closed where there is no room, so that they need none of their own.
+    /// Sessions that are being deleted have connections too. An idle connection to the server was counted with the call that it
+    /// was made for, and lives for 3 s: it has none of its own here.
     private static let ofLoop = 8 + 16
     /// Less than this makes no sense, whatever the limit.
     private static let fewest = 16
