@@ -169,6 +169,7 @@ extension InteractiveCall {
         let call = session.call(
             request, credentials: caller.callFields, until: end, wantsProgress: true, listener: self)
         self.call = call
+        isToBeSent = false
         isSuspended = false
         wasTold = false
         expect(call)

@@ -50,7 +50,9 @@ extension InteractiveCall {
         case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
         case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
         case .cancel: abandon()
-        case .dispatch: sessions.loop.spawn { await self.dispatch() }
+        case .dispatch:
+            isToBeSent = true
+            sessions.loop.spawn { await self.dispatch() }
         case .release: release()
         case .discardSession:
             isSpoilt = true

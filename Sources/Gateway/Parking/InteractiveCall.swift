@@ -68,6 +68,8 @@ final class InteractiveCall {
     var isReady = false
     /// Whether there was a moment at which nobody waited for it, before it was ready.
     var wasDeserted = false
+    /// Whether it is to be sent, and waits for something before that.
+    var isToBeSent = false
     var call: LegacyCall?
     var attempts = Attempts()
     /// Bytes of the server's answer.
@@ -149,7 +151,7 @@ final class InteractiveCall {
         }
         guard legs.count < InteractiveCall.maxLegs else { return leg.finish(.refused(.tooManyRetries)) }
         attach(leg)
-        if machine?.phase != .dispatched { request = leg.request }
+        if machine?.phase != .dispatched || isToBeSent { request = leg.request }
         if hasPeers { keepAnswers(of: leg.request) }
         self.caller = caller
         end = leg.end

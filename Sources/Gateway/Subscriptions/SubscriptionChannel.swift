@@ -188,6 +188,11 @@ final class SubscriptionChannel {
             sessions.release(new)
             return lease.session
         }
+        // It may have been lost since it was given out.
+        guard !new.session.isClosed else {
+            sessions.release(new)
+            throw BackendError(.unavailable, "the server ended the session as soon as it was made")
+        }
         lease = new
         new.session.isWatched = true
         return new.session
@@ -211,7 +216,8 @@ final class SubscriptionChannel {
             do throws(BackendError) {
                 let session = try await session()
                 for uri in resources.all { _ = await session.subscribe(to: uri, credentials: credentials) }
-                return missed()
+                // It may have been lost meanwhile.
+                if lease?.session === session { return missed() }
             } catch {
                 // The caller's rights have ended; whoever listens may come back with better ones.
                 if case .unauthorized = error.kind { return endAll() }

@@ -39,7 +39,8 @@ package final class LegacySession {
     private var hasCancelled = false
     let logging: SessionLogging
     private var tools = ToolDirectory()
-    private(set) var isClosed = false
+    /// Whether it serves no further call.
+    package private(set) var isClosed = false
     /// Whether it has noticed that the server has lost it.
     private(set) var isLost = false
 
@@ -228,8 +229,7 @@ package final class LegacySession {
     /// Sends a notification when nobody waits for it to arrive. One for which there is no room is not sent: the server takes
     /// none of those before it.
     private func notifyInBackground(_ text: [UInt8], credentials: Credentials) {
-        if sendingCount >= LegacySession.maxSending { return giveUp() }
-        sendInBackground(text, credentials: credentials)
+        if !sendInBackground(text, credentials: credentials) { giveUp() }
     }
 
     /// Returns whether there was room for it.
