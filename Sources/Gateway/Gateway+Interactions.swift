@@ -91,6 +91,7 @@ extension Gateway {
                 if outcome.wasNeverSent, await self.bypass.hasTurnedModern(leg.source.head),
                     !leg.responder.isStreaming
                 {
+                    leg.responder.leave()
                     await self.bypass.pass(leg.source, on: leg.responder.connection, leg.record, isModern: true)
                 } else {
                     self.conclude(outcome, of: leg)

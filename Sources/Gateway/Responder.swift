@@ -59,6 +59,7 @@ final class Responder {
     /// Nobody here makes the answer any more.
     func leave() {
         answerer = nil
+        connection.ignoreSilence()
         // Whoever waits for room for it waits in vain.
         answers &+= 1
         emptied.signal()
@@ -108,6 +109,8 @@ final class Responder {
     }
 
     private func keepAlive() {
+        // Somebody else makes the answer.
+        guard answerer != nil else { return }
         beginStream()
         connection.send([SSEEncoder.keepAlive[...]])
     }

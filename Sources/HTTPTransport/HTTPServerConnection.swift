@@ -97,6 +97,8 @@ package final class HTTPServerConnection: SocketHandler {
     private var isChunkable = true
     /// Whether all of the last answer is written.
     private var isAnswered = true
+    /// Whether the head of the answer that is due is written.
+    private var hasBegun = false
     /// Whether whoever makes the answer wants to know when it is silent.
     private var watchesSilence = false
     /// Whether the stream that is being sent goes in chunks.
@@ -190,6 +192,7 @@ package final class HTTPServerConnection: SocketHandler {
     private func beginServing() {
         phase = .serving
         isAnswered = false
+        hasBegun = false
         watchesSilence = false
         deadline.set(nil)
         if !answerFields.isEmpty { answerFields = [] }
@@ -389,7 +392,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Answers the request that `next` gave last.
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
-        guard phase == .serving else { return }
+        guard phase == .serving, beginAnswer() else { return }
         answered()
         if response.closes || isDraining { keepAlive = false }
         let response = complete(response)
@@ -414,7 +417,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// - Parameter length: `none` and `bytes` where they are known; the parts must then be just as long. Anything else goes
     ///   in chunks, or to a client of HTTP/1.0 until the connection ends.
     package func beginStream(_ response: HTTPResponse, length: HTTPBodyLength = .chunked) {
-        guard phase == .serving else { return }
+        guard phase == .serving, beginAnswer() else { return }
         if response.closes || isDraining { keepAlive = false }
         let length: HTTPBodyLength =
             switch length {
@@ -427,6 +430,18 @@ package final class HTTPServerConnection: SocketHandler {
         complete(response).appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
         if case .bytes(1...) = length { return }
         flushStreamHead()
+    }
+
+    /// Returns false, and cuts the connection, where the answer has begun: a second head would be taken for a part of it, and
+    /// every answer after it for another's.
+    private func beginAnswer() -> Bool {
+        if hasBegun {
+            close()
+            disconnected()
+            return false
+        }
+        hasBegun = true
+        return true
     }
 
     /// Sends a part of the stream, which must not be empty. It may itself be given in parts.
@@ -569,6 +584,9 @@ package final class HTTPServerConnection: SocketHandler {
         watchesSilence = true
         expectAnswer()
     }
+
+    /// Has it called no more during this answer.
+    package func ignoreSilence() { watchesSilence = false }
 
     /// Sets the time for the next look at the answer that is due.
     private func expectAnswer() {

@@ -1,12 +1,16 @@
 /// The ids of requests to one server, of all sessions that a loop has with it.
 ///
 /// No two sessions use the same: an answer that comes twice or late, on a connection that another session has by then, is
-/// nobody's.
+/// nobody's. Each count begins somewhere else, so that those of loops, replicas and configurations meet by chance only. All
+/// fit into 31 bits, which is what some servers read.
 final class RequestIDs {
-    private var last = 0
+    private static let last = Int(Int32.max)
+    private var next: Int
 
-    func next() -> Int {
-        last &+= 1
-        return last
+    init() { next = Int.random(in: 1...RequestIDs.last) }
+
+    func take() -> Int {
+        defer { next = next == RequestIDs.last ? 1 : next + 1 }
+        return next
     }
 }

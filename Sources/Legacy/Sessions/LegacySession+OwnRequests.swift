@@ -27,6 +27,8 @@ extension LegacySession {
     /// - Parameter uri: in UTF-8.
     /// - Returns: whether the server agreed.
     package func subscribe(to uri: [UInt8], credentials: Credentials) async -> Bool {
+        // Requests on two connections have no order.
+        while let unsubscribed = unsubscribing[uri] { await unsubscribed.wait() }
         let call = call(
             { ServerRequest.subscribe(to: uri, id: $0) }, credentials: credentials,
             until: .now + LegacySession.askTimeout)
@@ -39,7 +41,13 @@ extension LegacySession {
         let call = call(
             { ServerRequest.unsubscribe(from: uri, id: $0) }, credentials: credentials,
             until: .now + LegacySession.askTimeout)
-        loop.spawn { _ = try? await call.answer() }
+        let answered = Wakeup()
+        unsubscribing[uri] = answered
+        loop.spawn {
+            _ = try? await call.answer()
+            if self.unsubscribing[uri] === answered { self.unsubscribing[uri] = nil }
+            answered.signal()
+        }
     }
 
     /// Asks for a sign of life, on a channel that all requests share.

@@ -24,8 +24,6 @@ package final class LegacySession {
     /// Of the request that opened the session; for what the session does on its own account.
     let credentials: Credentials
     private let requestIDs: RequestIDs
-    /// Added to them in a session that another process opened, which has given out ids of its own.
-    private var firstRequestID = 0
     /// Answers and notifications on their way.
     private var sendingCount = 0
     private let sending: SendingBudget.Share
@@ -38,6 +36,8 @@ package final class LegacySession {
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []
     private var hasCancelled = false
     let logging: SessionLogging
+    /// Resources of which the server is being asked not to tell any more.
+    var unsubscribing: [[UInt8]: Wakeup] = [:]
     private var tools = ToolDirectory()
     /// Whether it serves no further call.
     package private(set) var isClosed = false
@@ -96,7 +96,7 @@ package final class LegacySession {
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let ids = backend.requestIDs
-            let id = ids.next()
+            let id = ids.take()
             let request = Handshake.request(id: id, capabilities: capabilities, remoraVersion: Version.current)
             let (transport, handshake) = try await backend.open(request, id: id, credentials: credentials)
             let session = LegacySession(
@@ -121,9 +121,6 @@ package final class LegacySession {
         }
     }
 
-    /// Ids that the lost process gave out are not given out again in its session: a call has but a few.
-    private static let usedRequestIDs = 1_000_000
-
     /// Takes up a call of another process, and the session with it; nil where the server does not let it (2025-11-25,
     /// basic/transports, "Resumability and Redelivery").
     ///
@@ -139,7 +136,6 @@ package final class LegacySession {
             over: transport, to: backend, own.handshake, backend.requestIDs, capabilities: own.capabilities,
             credentials,
             own.sending)
-        session.firstRequestID = lost.requestID &+ usedRequestIDs
         let call = transport.takeUp(
             LegacyCall.Terms(
                 id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
@@ -224,7 +220,7 @@ package final class LegacySession {
         postponed = []
     }
 
-    func nextRequestID() -> Int { firstRequestID &+ requestIDs.next() }
+    func nextRequestID() -> Int { requestIDs.take() }
 
     /// Sends a notification when nobody waits for it to arrive. One for which there is no room is not sent: the server takes
     /// none of those before it.
