@@ -188,6 +188,11 @@ final class SubscriptionChannel {
             sessions.release(new)
             return lease.session
         }
+        // Nobody would give it back any more.
+        guard !isClosed else {
+            sessions.release(new)
+            throw BackendError(.unavailable, "Remora takes over another configuration, or stops: listen again")
+        }
         // It may have been lost since it was given out.
         guard !new.session.isClosed else {
             sessions.release(new)
