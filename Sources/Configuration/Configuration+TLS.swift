@@ -93,6 +93,7 @@ extension Section {
         case .certificate: refuse("certificate", problem.reason)
         case .key: refuse("key", problem.reason)
         case .authority: refuse(authorities, problem.reason)
+        case .library: refuse(problem.reason)
         }
     }
 }

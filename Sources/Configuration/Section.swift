@@ -116,6 +116,9 @@ struct Section {
         report.add("\(name(key)) \(requirement)", at: place)
     }
 
+    /// Reports what is wrong with the section as a whole.
+    func refuse(_ requirement: String) { report.add("\(path) \(requirement)", at: origin) }
+
     /// Whether nothing was wrong with what was read so far.
     var isFaultless: Bool { report.count == countBefore }
 

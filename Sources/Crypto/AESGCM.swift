@@ -13,6 +13,7 @@ enum AESGCM {
     static func seal(_ text: [UInt8], key: [UInt8], nonce: [UInt8], context: [UInt8]) -> [UInt8] {
         let cipher = CipherContext(.encrypt, key: key, nonce: nonce, context: context)
         var sealed = cipher.update(text)
+        // Encryption compares nothing: OpenSSL fails here for want of memory only.
         precondition(cipher.finish(), "OpenSSL could not encrypt")
         sealed += cipher.tag
         return sealed
@@ -41,16 +42,20 @@ enum AESGCM {
     private let pointer: OpaquePointer
 
     init(_ direction: Direction, key: [UInt8], nonce: [UInt8], context: [UInt8]) {
+        // Keys are digests of SHA-256, and who opens a text has cut a nonce of this size from it, whatever came.
         precondition(key.count == AESGCM.keySize && nonce.count == AESGCM.nonceSize)
         guard let pointer = unsafe EVP_CIPHER_CTX_new() else {
+            // Memory is all that it needs.
             preconditionFailure("EVP_CIPHER_CTX_new: out of memory")
         }
         unsafe self.pointer = pointer
         // 12 bytes are the size of a nonce that OpenSSL assumes.
         let isReady = unsafe EVP_CipherInit_ex(pointer, EVP_aes_256_gcm(), nil, key, nonce, direction.rawValue)
+        // OpenSSL 3 has it, unless the system's own openssl.cnf takes it away: nothing that a peer sends plays a part.
         precondition(isReady == 1, "OpenSSL has no AES-256-GCM")
         var count: Int32 = 0
         let isTaken = unsafe EVP_CipherUpdate(pointer, nil, &count, context, Int32(context.count))
+        // The context is of constants and the configuration, and of few bytes.
         precondition(isTaken == 1, "OpenSSL refused the context of a cipher")
     }
 
@@ -63,6 +68,7 @@ enum AESGCM {
         var output = [UInt8](repeating: 0, count: input.count)
         var count: Int32 = 0
         let isDone = unsafe EVP_CipherUpdate(pointer, &output, &count, input, Int32(input.count))
+        // A stream cipher takes any bytes, and texts have a bound far below 2 GiB.
         precondition(isDone == 1 && Int(count) == input.count, "OpenSSL could not run a cipher")
         return output
     }
@@ -70,6 +76,7 @@ enum AESGCM {
     func expect(tag: [UInt8]) {
         var tag = tag
         let isTaken = unsafe EVP_CIPHER_CTX_ctrl(pointer, EVP_CTRL_AEAD_SET_TAG, Int32(tag.count), &tag)
+        // The tag is of the one size that it takes, whatever its bytes are.
         precondition(isTaken == 1, "OpenSSL refused the tag of a cipher")
     }
 
@@ -84,6 +91,7 @@ enum AESGCM {
     var tag: [UInt8] {
         var tag = [UInt8](repeating: 0, count: AESGCM.tagSize)
         let isGiven = unsafe EVP_CIPHER_CTX_ctrl(pointer, EVP_CTRL_AEAD_GET_TAG, Int32(tag.count), &tag)
+        // An encryption that was finished has one.
         precondition(isGiven == 1, "OpenSSL gave no tag")
         return tag
     }

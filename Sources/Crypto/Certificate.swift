@@ -8,10 +8,12 @@ package struct TLSProblem: Error, Equatable {
         case key
         /// The certificates of authorities.
         case authority
+        /// None of them, but OpenSSL itself.
+        case library
     }
 
     package let part: Part
-    /// A phrase that goes on after the name of the file. It never holds anything of a key.
+    /// A phrase that goes on after the name of the file, or of TLS as a whole. It never holds anything of a key.
     package let reason: String
 
     init(_ part: Part, _ reason: String) {
@@ -137,6 +139,7 @@ package struct TLSProblem: Error, Equatable {
         unsafe text = .allocate(byteCount: bytes.count, alignment: 1)
         unsafe text.copyBytes(from: bytes)
         guard let bio = unsafe BIO_new_mem_buf(text.baseAddress, Int32(bytes.count)) else {
+            // Memory is all that it needs: an empty file is a text too, and a file is at most 1 MiB.
             preconditionFailure("BIO_new_mem_buf: out of memory")
         }
         unsafe pointer = bio

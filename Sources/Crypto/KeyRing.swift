@@ -27,8 +27,9 @@ package struct KeyRing: Sendable {
 
     /// - Parameter keys: at least one, each of ``keySize`` random bytes that nobody else knows.
     package init(_ keys: [[UInt8]]) {
-        // Of the configuration, which has checked both.
+        // The configuration makes no ring without keys.
         precondition(!keys.isEmpty, "a ring without keys can seal nothing")
+        // A file with a key of another size is refused.
         precondition(keys.allSatisfy { $0.count == KeyRing.keySize }, "a key has \(KeyRing.keySize) bytes")
         self.keys = keys.map { Key($0) }
     }

@@ -9,6 +9,7 @@ package enum SHA256 {
         var digest = [UInt8](repeating: 0, count: size)
         var length: UInt32 = 0
         let done = unsafe EVP_Digest(bytes, bytes.count, &digest, &length, EVP_sha256(), nil)
+        // Every text has a digest. OpenSSL 3 has SHA-256, unless the system's own openssl.cnf takes it away.
         precondition(done == 1 && length == size, "OpenSSL could not compute SHA-256")
         return digest
     }
@@ -18,6 +19,7 @@ package enum SHA256 {
         var code = [UInt8](repeating: 0, count: size)
         var length: UInt32 = 0
         let done = unsafe HMAC(EVP_sha256(), key, Int32(key.count), message, message.count, &code, &length)
+        // The same of HMAC: keys have 32 bytes, whatever the message.
         precondition(unsafe done != nil && length == size, "OpenSSL could not compute HMAC-SHA-256")
         return code
     }

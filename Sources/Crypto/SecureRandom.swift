@@ -10,6 +10,7 @@ package enum SecureRandom {
         precondition(count <= 256, "more random bytes than the kernel gives at once")
         var bytes = [UInt8](repeating: 0, count: count)
         let failure = unsafe getentropy(&bytes, count)
+        // Of so few bytes it fails only where the kernel lacks the call (getentropy(3)), so from the start.
         precondition(failure == 0, "the kernel has no randomness: the system cannot be used safely")
         return bytes
     }

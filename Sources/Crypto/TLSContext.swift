@@ -23,15 +23,17 @@ internal import COpenSSL
         }
     }
 
-    private init(isServer: Bool) {
+    /// The system's own configuration of OpenSSL, which it reads when it is first used, may leave it without TLS.
+    private init(isServer: Bool) throws(TLSProblem) {
         OpenSSLQueue.clear()
         guard let pointer = unsafe SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method()) else {
-            preconditionFailure("SSL_CTX_new: out of memory")
+            throw TLSContext.noTLS
         }
         unsafe self.pointer = pointer
         self.isServer = isServer
-        let isSet = unsafe remora_SSL_CTX_set_min_proto_version(pointer, TLS1_2_VERSION)
-        precondition(isSet == 1, "OpenSSL has no TLS 1.2")
+        guard unsafe remora_SSL_CTX_set_min_proto_version(pointer, TLS1_2_VERSION) == 1 else {
+            throw TLSContext.noTLS
+        }
         let options = remora_SSL_OP_NO_RENEGOTIATION | remora_SSL_OP_NO_COMPRESSION
         _ = unsafe SSL_CTX_set_options(pointer, options)
         // An idle connection holds no buffers: 34 KB, for each of thousands.
@@ -42,16 +44,21 @@ internal import COpenSSL
 
     deinit { unsafe SSL_CTX_free(pointer) }
 
+    private static var noTLS: TLSProblem {
+        TLSProblem(
+            .library,
+            "cannot be used: OpenSSL has no TLS here (\(OpenSSLQueue.takeWords())); is its own openssl.cnf right?")
+    }
+
     /// For a listener.
     ///
     /// - Parameter clientCA: the authorities, in PEM, one of which must have issued a client's certificate; nil: clients are
     ///   asked for none.
     package static func server(_ identity: Identity, clientCA: [UInt8]?) throws(TLSProblem) -> TLSContext {
-        let context = TLSContext(isServer: true)
+        let context = try TLSContext(isServer: true)
         try context.use(identity)
         // In TLS 1.2, those with forward secrecy and authenticated encryption (RFC 9325 §4.2).
-        let isSet = unsafe SSL_CTX_set_cipher_list(context.pointer, "ECDHE+AESGCM:ECDHE+CHACHA20")
-        precondition(isSet == 1, "OpenSSL has none of the cipher suites")
+        guard unsafe SSL_CTX_set_cipher_list(context.pointer, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 else { throw noTLS }
         // RFC 7301 §3.2: a client that offers other protocols only is refused.
         unsafe SSL_CTX_set_alpn_select_cb(context.pointer, ApplicationProtocol.select, nil)
         // A client comes back with a ticket: nothing is kept here.
@@ -66,18 +73,16 @@ internal import COpenSSL
     ///   - authorities: in PEM, one of which must have issued the server's certificate; nil: those that the system trusts.
     ///   - identity: what it is shown if it asks.
     package static func client(authorities: [UInt8]?, _ identity: Identity?) throws(TLSProblem) -> TLSContext {
-        let context = TLSContext(isServer: false)
+        let context = try TLSContext(isServer: false)
         unsafe SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
         if let authorities {
-            for each in try timely(authorities) { context.trust(each) }
+            for each in try timely(authorities) { try context.trust(each) }
         } else {
-            let isSet = unsafe SSL_CTX_set_default_verify_paths(context.pointer)
-            precondition(isSet == 1, "OpenSSL does not know where the system's authorities are")
+            guard unsafe SSL_CTX_set_default_verify_paths(context.pointer) == 1 else { throw noTLS }
         }
         if let identity { try context.use(identity) }
         let offer = ApplicationProtocol.wire
-        let failure = unsafe SSL_CTX_set_alpn_protos(context.pointer, offer, UInt32(offer.count))
-        precondition(failure == 0, "OpenSSL could not offer a protocol")
+        guard unsafe SSL_CTX_set_alpn_protos(context.pointer, offer, UInt32(offer.count)) == 0 else { throw noTLS }
         let mode = SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
         unsafe remora_SSL_CTX_set_session_cache_mode(context.pointer, Int(mode))
         unsafe SSL_CTX_sess_set_new_cb(context.pointer, TLSSession.gotTicket)
@@ -108,7 +113,7 @@ internal import COpenSSL
 
     private func demandCertificate(by authorities: [UInt8]) throws(TLSProblem) {
         for each in try TLSContext.timely(authorities) {
-            trust(each)
+            try trust(each)
             // Named to clients, which choose a certificate by it.
             _ = unsafe SSL_CTX_add_client_CA(pointer, each.pointer)
         }
@@ -126,9 +131,10 @@ internal import COpenSSL
         return all
     }
 
-    private func trust(_ authority: Certificate) {
-        let isAdded = unsafe X509_STORE_add_cert(SSL_CTX_get_cert_store(pointer), authority.pointer)
-        precondition(isAdded == 1, "X509_STORE_add_cert: out of memory")
+    private func trust(_ authority: Certificate) throws(TLSProblem) {
+        guard unsafe X509_STORE_add_cert(SSL_CTX_get_cert_store(pointer), authority.pointer) == 1 else {
+            throw TLSProblem(.authority, "is not accepted: \(OpenSSLQueue.takeWords())")
+        }
     }
 }
 

@@ -78,8 +78,10 @@ internal import COpenSSL
     private init(_ context: TLSContext, tickets: TLSTickets?) {
         self.context = context
         self.tickets = tickets
+        // Memory is all that it needs: nothing of the peer has been read.
         guard let ssl = unsafe SSL_new(context.pointer) else { preconditionFailure("SSL_new: out of memory") }
         unsafe self.ssl = ssl
+        // Memory is all that it needs.
         guard let carrier = unsafe BIO_new(TLSCarrier.method) else { preconditionFailure("BIO_new: out of memory") }
         // Neither is used after `deinit`, which frees both: no retain is needed.
         unsafe BIO_set_data(carrier, Unmanaged.passUnretained(self).toOpaque())
@@ -260,6 +262,7 @@ private enum TLSCarrier {
     nonisolated(unsafe) static let method: OpaquePointer = {
         let kind = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK
         guard let method = unsafe BIO_meth_new(kind, "remora") else {
+            // Made once in a process, and memory is all that it needs.
             preconditionFailure("BIO_meth_new: out of memory")
         }
         unsafe BIO_meth_set_read(method) { bio, buffer, count in

@@ -17,7 +17,7 @@ final class DemoSession {
     private var cancelled: Set<[UInt8]> = []
     private var pushConnection: HTTPServerConnection?
     /// Opened when a question is answered, a client leaves or the session ends.
-    private let changed = Gate()
+    private let changed = Wakeup()
     private var hasEnded = false
 
     private final class Question {
@@ -54,7 +54,7 @@ final class DemoSession {
             let question = questions.removeValue(forKey: Int(number))
         else { return }
         question.answer = message
-        changed.open()
+        changed.signal()
     }
 
     // MARK: The GET stream
@@ -66,7 +66,7 @@ final class DemoSession {
         var hasLeft = false
         connection.onDisconnect = { [changed] in
             hasLeft = true
-            changed.open()
+            changed.signal()
         }
         connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
         while !hasLeft, !hasEnded { await changed.wait() }
@@ -76,7 +76,7 @@ final class DemoSession {
 
     func end() {
         hasEnded = true
-        changed.open()
+        changed.signal()
     }
 
     // MARK: Tools
@@ -153,7 +153,7 @@ final class DemoSession {
         let question = Question()
         questions[id] = question
         defer { questions[id] = nil }
-        reply.whenClientLeaves { [changed] in changed.open() }
+        reply.whenClientLeaves { [changed] in changed.signal() }
         reply.send(DemoCatalog.question(id: id))
         while question.answer == nil, !hasEnded, !reply.hasClientLeft { await changed.wait() }
         guard let answer = question.answer, case .response(_, .result(let result)) = answer.kind,

@@ -20,6 +20,7 @@ package struct HTTPLimits: Sendable, Equatable {
     func check() {
         // Of the configuration, which has checked them.
         precondition((16...1 << 30).contains(maxHead) && (2...1 << 30).contains(maxTrailer), "a limit out of range")
+        // The defaults: nothing sets others.
         precondition((0...1 << 20).contains(maxFields) && (1...1 << 20).contains(maxChunkLine), "a limit out of range")
     }
 }

@@ -84,7 +84,7 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
     private let warden: Warden?
     private let handle: Int32
     private let dying = Event()
-    private let gone = Gate()
+    private let gone = Wakeup()
     /// Holds itself until it has ended: somebody has to bury it.
     private var whileRunning: ChildProcess?
 
@@ -200,7 +200,7 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
         exit = status & 0x7F == 0 ? .status(status >> 8 & 0xFF) : .signal(status & 0x7F)
         dying.delete()
         close(handle)
-        gone.open()
+        gone.signal()
         loop.spawn { [id, loop] in await ChildProcess.buryGroup(id, on: loop) }
         whileRunning = nil
     }

@@ -12,6 +12,7 @@ let EV_ET = Int16(CLibevent.EV_ET)
     let pointer: OpaquePointer
 
     init() {
+        // At the start, before anybody can connect.
         guard let config = unsafe event_config_new() else { preconditionFailure("event_config_new: out of memory") }
         defer { unsafe event_config_free(config) }
         // Changes between two `epoll_wait` are merged: a short-lived change of interest costs no system call.
@@ -19,6 +20,7 @@ let EV_ET = Int16(CLibevent.EV_ET)
         unsafe event_config_set_flag(config, Int32(EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST.rawValue))
         unsafe event_config_set_flag(config, Int32(EVENT_BASE_FLAG_NOLOCK.rawValue))
         guard let base = unsafe event_base_new_with_config(config) else {
+            // At the start, before anybody can connect.
             preconditionFailure("libevent found no way to wait for events on this system")
         }
         unsafe pointer = base
@@ -47,6 +49,7 @@ typealias EventCallback = @convention(c) (Int32, Int16, UnsafeMutableRawPointer?
     ) {
         self.base = base
         let failure = unsafe event_assign(pointer, base.pointer, fd, events, callback, context)
+        // It refuses combinations of kinds only, and kinds are constants.
         precondition(failure == 0, "event_assign refused the event")
     }
 

@@ -143,6 +143,7 @@ package final class Listener {
     /// To be called once for each connection when it is over.
     package func connectionClosed() {
         openConnections -= 1
+        // Each connection has one task, or one handshake, which says so at its end.
         precondition(openConnections >= 0, "a connection was closed twice")
         if openConnections == maxConnections - 1 { resume() }
     }

@@ -62,6 +62,7 @@ package protocol Resumable: AnyObject {
         base = EventBase()
         unsafe receiveBuffer = .allocate(byteCount: Loop.receiveBufferSize, alignment: 64)
         wakeup = remora_eventfd()
+        // At the start, before anybody can connect.
         precondition(wakeup >= 0, "eventfd failed: the process is out of file descriptors at its start")
         wakeupEvent = Event()
         // The loop outlives its events: `Unmanaged` needs no retain here.
@@ -119,6 +120,7 @@ package protocol Resumable: AnyObject {
                 unsafe Unmanaged<Loop>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, context)
+        // At the start, before anybody can connect.
         precondition(failure == 0, "pthread_create failed: \(failure)")
         // From here on the caller is a stranger to the loop, even if the new thread has not come so far yet.
         owner.store(id, ordering: .relaxed)
@@ -309,6 +311,7 @@ package protocol Resumable: AnyObject {
 
     package func assertOnLoop() { assert(isOnLoop, "this belongs to another loop") }
 
+    // The runtime asks where code claims by `assumeIsolated` to be on the loop; nothing in Remora does.
     package func checkIsolated() { precondition(isOnLoop, "this belongs to another loop") }
 
     package func isIsolatingCurrentContext() -> Bool? { isOnLoop }

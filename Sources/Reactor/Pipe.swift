@@ -43,7 +43,7 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     private let loop: Loop
     private var fd: Int32
     private let reading = Event()
-    private let closed = Gate()
+    private let closed = Wakeup()
     private var isPaused = false
 
     /// Bytes came. They are borrowed during the call: see ``SocketHandler/received(_:)``. It may close the reader.
@@ -113,7 +113,7 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     package func close() {
         guard fd >= 0 else { return }
         reading.delete()
-        closed.open()
+        closed.signal()
         _ = Glibc.close(fd)
         fd = -1
         onBytes = nil

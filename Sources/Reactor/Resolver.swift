@@ -59,7 +59,7 @@ private final class Query {
     private static let maxAddresses = 16
 
     private let loop: Loop
-    private let done = Gate()
+    private let done = Wakeup()
     private var outcome: Result<[SocketAddress], SystemError>?
     private let call: String
 
@@ -108,6 +108,6 @@ private final class Query {
             let reason = unsafe evutil_gai_strerror(code).map { unsafe String(cString: $0) }
             outcome = .failure(SystemError(call, reason: reason ?? "no address"))
         }
-        done.open()
+        done.signal()
     }
 }

@@ -24,6 +24,7 @@ package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
     /// - Parameter path: of at most ``maxPath`` bytes, none of them zero.
     package init(unixPath path: String) {
         let name = Array(path.utf8)
+        // A path of the configuration, which has looked at its length and at its characters.
         precondition(!name.isEmpty && name.count <= SocketAddress.maxPath && !name.contains(0), "no path of a socket")
         let family = sa_family_t(AF_UNIX)
         bytes = unsafe withUnsafeBytes(of: family) { unsafe [UInt8]($0) } + name + [0]

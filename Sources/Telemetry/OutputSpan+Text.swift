@@ -8,6 +8,7 @@ extension OutputSpan<UInt8> {
 
     @inline(__always)
     mutating func append(_ bytes: borrowing Span<UInt8>) {
+        // A line makes room for what each of its bytes can become at the most, and cuts long values first.
         precondition(bytes.count <= freeCapacity, "a line of the log grew beyond its room")
         unsafe withUnsafeMutableBufferPointer { buffer, count in
             let room = unsafe UnsafeMutableBufferPointer(rebasing: buffer[count...])

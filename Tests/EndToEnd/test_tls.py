@@ -25,6 +25,7 @@ from harness.certificates import DAY, NOW, Authority, Pair
 from harness.http1 import TIMEOUT, Connection, Truncated
 from harness.lab import AnyLab
 from harness.modern import VERSION, Answer, call, encode
+from harness.processes import Process, binary
 from harness.remora import Remora, check, configuration
 from harness.stack import Stack, settles, stack
 from harness.tap import Tap
@@ -643,6 +644,25 @@ async def test_a_key_that_cannot_be_read(served: Pair, tmp_path: Path) -> None:
     key.symlink_to(key)  # What root cannot read either.
     status, printed = await check(configuration(BACKEND, listen={"tls": served.settings | {"key": str(key)}}))
     assert status == 64 and "must be a file that Remora can read (Too many levels of symbolic links)" in printed
+
+
+async def test_an_openssl_without_tls_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    """TLS that a reload brings is OpenSSL's first use, and its own configuration is read then."""
+    library = tmp_path / "openssl.cnf"
+    library.write_text("openssl_conf = init\n[init]\nproviders = all\n[all]\nbase = one\n[one]\nactivate = 1\n")
+    file = tmp_path / "remora.yaml"
+    async with RawBackend() as raw:
+        file.write_text(configuration(raw.url))
+        command = [binary("remora"), "-c", str(file)]
+        async with await Process.start(*command, env={"OPENSSL_CONF": str(library)}) as process:
+            address = (await process.event("listening"))["address"]
+            file.write_text(configuration("https://127.0.0.1:9/mcp"))
+            process.child.send_signal(signal.SIGHUP)
+            failure = await process.event("reload_failed")
+            assert "backends[0].tls cannot be used: OpenSSL has no TLS here (" in failure["detail"], failure
+            async with await Connection.open(address) as connection:
+                assert Answer(await connection.exchange(encode(call("x"), host=address))).text == "raw"
+            assert await process.stop() == 0
 
 
 # MARK: Reload

@@ -44,13 +44,6 @@ import Testing
         #expect(book.isEmpty && book.listeners(to: .resourceUpdated(uri(updated))).isEmpty)
     }
 
-    @Test func aPathIsBelowSoManyAndNoMore() {
-        var book = SubscriptionBook()
-        for depth in 1...100 { book.add(depth, to: filter(String(repeating: "a/", count: depth))) }
-        let deep = String(repeating: "a/", count: 200)
-        #expect(book.listeners(to: .resourceUpdated(uri(deep))).count == 64)
-    }
-
     /// Who hears of an update by the rule alone: the URI itself, and what ends at one of its slashes, before or behind it.
     private func listeners(to updated: [UInt8], among listening: [Int: [[UInt8]]]) -> Set<Int> {
         let slash = UInt8(ascii: "/")

@@ -11,7 +11,7 @@ final class Reader: HTTPResponseHandler {
     private(set) var body: [UInt8] = []
     /// How it ended, in words; nil while it has not.
     private(set) var end: String?
-    private let changed = Gate()
+    private let changed = Wakeup()
     private let loop: Loop
 
     init(on loop: Loop) { self.loop = loop }
@@ -19,13 +19,13 @@ final class Reader: HTTPResponseHandler {
     func received(_ head: HTTPResponseHead) {
         #expect(status == nil && end == nil)
         status = head.status
-        changed.open()
+        changed.signal()
     }
 
     func received(body: Span<UInt8>) {
         #expect(status != nil && end == nil)
         self.body += body.withUnsafeBufferPointer { Array($0) }
-        changed.open()
+        changed.signal()
     }
 
     func finished() { finish("finished") }
@@ -42,7 +42,7 @@ final class Reader: HTTPResponseHandler {
     private func finish(_ how: String) {
         #expect(end == nil, "told twice")
         end = how
-        changed.open()
+        changed.signal()
     }
 
     func untilEnd() async throws -> String {

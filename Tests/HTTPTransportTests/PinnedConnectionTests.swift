@@ -21,7 +21,7 @@ import Testing
         private(set) var got: [(number: Int, connection: HTTPClientConnection?)] = []
         private(set) var ends = 0
         private(set) var rests = 0
-        private let changed = Gate()
+        private let changed = Wakeup()
 
         init(on loop: Loop) throws {
             self.loop = loop
@@ -29,11 +29,11 @@ import Testing
             pin = PinnedConnection(on: loop)
             pin.onEnd = { [unowned self] in
                 ends += 1
-                changed.open()
+                changed.signal()
             }
             pin.onRest = { [unowned self] in
                 rests += 1
-                changed.open()
+                changed.signal()
             }
         }
 
@@ -48,7 +48,7 @@ import Testing
             loop.spawn {
                 let connection = try? await self.take()
                 self.got.append((number, connection))
-                self.changed.open()
+                self.changed.signal()
             }
         }
 

@@ -19,7 +19,7 @@ final class EchoServer {
     var onRequest: ((HTTPServerRequest, HTTPServerConnection) async -> Void)?
     private let loop: Loop
     private let limits: HTTPServerConnection.Limits
-    private let changed = Gate()
+    private let changed = Wakeup()
 
     init(on loop: Loop, limits: HTTPServerConnection.Limits = .test()) throws {
         guard let any = SocketAddress(host: "127.0.0.1", port: 0) else { preconditionFailure("no address") }
@@ -41,14 +41,14 @@ final class EchoServer {
             switch arrival {
             case .closed:
                 ended += 1
-                return changed.open()
+                return changed.signal()
             case .flawed(let flaw):
                 note(flawed: flaw)
                 connection.respond(HTTPResponse(status: 400, closes: true))
             case .request(let request):
                 arrivals.append(
                     "\(request.head.targetString) \(String(decoding: request.body.prefix(100), as: UTF8.self))")
-                changed.open()
+                changed.signal()
                 if let onRequest {
                     await onRequest(request, connection)
                 } else {
@@ -66,7 +66,7 @@ final class EchoServer {
         case .bodyTooLarge: arrivals.append("body too large")
         case .timedOut: arrivals.append("timed out")
         }
-        changed.open()
+        changed.signal()
     }
 
     func until(_ what: String, _ condition: () -> Bool) async throws {
@@ -148,12 +148,12 @@ extension HTTPServerConnection.Limits {
     @Test func whoLeavesWhileItsRequestIsTakenIsTold() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
-            let taken = Gate()
+            let taken = Wakeup()
             var isTaken = false
             var isGone = false
             server.take = { _, connection in
                 isTaken = true
-                taken.open()
+                taken.signal()
                 connection.onDisconnect = {
                     isGone = true
                     connection.served()
@@ -184,7 +184,7 @@ extension HTTPServerConnection.Limits {
     @Test func aPipelinerHasToWait() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop, limits: .test(maxBody: 30_000_000))
-            let release = Gate()
+            let release = Wakeup()
             server.onRequest = { request, connection in
                 if request.head.targetString == "/first" { await release.wait() }
                 connection.respond(HTTPResponse(status: 204))
@@ -199,7 +199,7 @@ extension HTTPServerConnection.Limits {
             await pause(.milliseconds(100), on: loop)
             #expect(unsent > 1_000_000, "the server took what it had no room for")
             #expect(client.socket.unsentBytes == unsent, "the server goes on reading")
-            release.open()
+            release.signal()
             try await server.until("the second") { server.arrivals.count == 2 }
             #expect(client.socket.unsentBytes == 0)
         }
@@ -438,10 +438,10 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop)
             var taken = 0
             server.onRequest = { _, connection in
-                let done = Gate()
+                let done = Wakeup()
                 connection.onTaken = {
                     taken += 1
-                    done.open()
+                    done.signal()
                 }
                 connection.beginStream(HTTPResponse(status: 200), length: .bytes(8_000_000))
                 connection.send([[UInt8](repeating: 1, count: 8_000_000)[...]])
@@ -463,12 +463,12 @@ extension HTTPServerConnection.Limits {
     @Test func whoTakesNothingOfAStreamIsGivenUp() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop, limits: .test(idle: .milliseconds(60)))
-            let gone = Gate()
+            let gone = Wakeup()
             var isGone = false
             server.onRequest = { _, connection in
                 connection.onDisconnect = {
                     isGone = true
-                    gone.open()
+                    gone.signal()
                 }
                 connection.beginStream(HTTPResponse(status: 200))
                 connection.send([[UInt8](repeating: 1, count: 8_000_000)[...]])
@@ -484,7 +484,7 @@ extension HTTPServerConnection.Limits {
     @Test func aStreamThatBeganBeforeTheEndKeepsItsPromise() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
-            let release = Gate()
+            let release = Wakeup()
             server.onRequest = { request, connection in
                 guard request.head.targetString == "/stream" else {
                     return connection.respond(HTTPResponse(status: 200))
@@ -497,7 +497,7 @@ extension HTTPServerConnection.Limits {
             client.write(Self.post("/stream", ""))
             try await server.until("the request") { server.arrivals.count == 1 }
             server.connections[0].drain()
-            release.open()
+            release.signal()
             // The next request may be on its way already: it is answered, and told that it is the last.
             client.write(Self.post("/next", ""))
             try await client.until("the end") { $0.hasEnded }
@@ -523,12 +523,12 @@ extension HTTPServerConnection.Limits {
     @Test func aClientThatGoesIsTold() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
-            let gone = Gate()
+            let gone = Wakeup()
             var told = 0
             server.onRequest = { _, connection in
                 connection.onDisconnect = {
                     told += 1
-                    gone.open()
+                    gone.signal()
                 }
                 await gone.wait()
                 connection.respond(HTTPResponse(status: 200))
@@ -551,7 +551,7 @@ extension HTTPServerConnection.Limits {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
             var told = 0
-            let release = Gate()
+            let release = Wakeup()
             server.onRequest = { _, connection in
                 await release.wait()
                 connection.onDisconnect = { told += 1 }
@@ -562,7 +562,7 @@ extension HTTPServerConnection.Limits {
             client.socket.shutdownWriting()
             try await server.until("the request") { server.arrivals.count == 1 }
             await pause(.milliseconds(10), on: loop)
-            release.open()
+            release.signal()
             try await client.until("the end") { $0.hasEnded }
             #expect(told == 1, "told at once when it is asked for late")
             #expect(client.text.hasPrefix("HTTP/1.1 202 "))
@@ -601,7 +601,7 @@ extension HTTPServerConnection.Limits {
     @Test func drainingClosesTheIdleAndFinishesTheBusy() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
-            let release = Gate()
+            let release = Wakeup()
             server.onRequest = { _, connection in
                 await release.wait()
                 connection.respond(HTTPResponse(status: 200))
@@ -611,13 +611,13 @@ extension HTTPServerConnection.Limits {
             try await server.until("the request") { server.arrivals.count == 1 }
             let idle = try await server.client()
             // Accepted after the one before.
-            try await eventually("accepted", on: loop, Gate(), within: .milliseconds(50)) {
+            try await eventually("accepted", on: loop, Wakeup(), within: .milliseconds(50)) {
                 server.connections.count == 2
             }
             for connection in server.connections { connection.drain() }
             try await idle.until("the end") { $0.hasEnded }
             #expect(idle.bytes.isEmpty && !busy.hasEnded)
-            release.open()
+            release.signal()
             try await busy.until("the end") { $0.hasEnded }
             #expect(busy.text == "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         }

@@ -58,7 +58,7 @@ import Testing
     @Test func aBadNameIsAnErrorThatNamesIt() async throws {
         try await withLoop { loop in
             let resolver = Resolver(host: "no-such-host.invalid", port: 1, on: loop)
-            let gate = Gate()
+            let wakeup = Wakeup()
             var failures: [String] = []
             for _ in 0..<2 {
                 loop.spawn {
@@ -67,10 +67,10 @@ import Testing
                     } catch {
                         failures.append(error.description)
                     }
-                    gate.open()
+                    wakeup.signal()
                 }
             }
-            try await eventually("two failures", on: loop, gate, within: .seconds(40)) { failures.count == 2 }
+            try await eventually("two failures", on: loop, wakeup, within: .seconds(40)) { failures.count == 2 }
             #expect(failures.allSatisfy { $0.contains("no-such-host.invalid") })
         }
     }

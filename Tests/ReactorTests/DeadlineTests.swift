@@ -8,14 +8,14 @@ import Testing
     private final class Probe {
         let start = Instant.now
         let deadline: Deadline
-        let gate = Gate()
+        let wakeup = Wakeup()
         var expiries: [Duration] = []
 
         init(on loop: Loop) {
             deadline = Deadline(on: loop)
             deadline.onExpiry = { [unowned self] in
                 expiries.append(.now - start)
-                gate.open()
+                wakeup.signal()
             }
         }
 
@@ -37,7 +37,7 @@ import Testing
             let probe = Probe(on: loop)
             for delay in delays { probe.set(delay) }
             #expect(probe.deadline.isSet)
-            try await eventually("expiry", on: loop, probe.gate) { !probe.expiries.isEmpty }
+            try await eventually("expiry", on: loop, probe.wakeup) { !probe.expiries.isEmpty }
             #expect(!probe.deadline.isSet)
             await pause(.milliseconds(30), on: loop)
             return probe.expiries
@@ -64,23 +64,23 @@ import Testing
 
     @Test func itCanBeSetAgainInItsCallbackAndDropped() async throws {
         try await withLoop { loop in
-            let gate = Gate()
+            let wakeup = Wakeup()
             var count = 0
             var deadline: Deadline? = Deadline(on: loop)
             deadline?.onExpiry = {
                 count += 1
                 if count < 3 { deadline?.set(after: .milliseconds(1)) } else { deadline = nil }
-                gate.open()
+                wakeup.signal()
             }
             deadline?.set(after: .milliseconds(1))
-            try await eventually("three times", on: loop, gate) { count == 3 }
+            try await eventually("three times", on: loop, wakeup) { count == 3 }
             #expect(deadline == nil)
         }
     }
 
     @Test func eachOfManyExpiresOnceAndNotTooEarly() async throws {
         let expired = try await withLoop { loop in
-            let gate = Gate()
+            let wakeup = Wakeup()
             var expired: [Int] = []
             let start = Instant.now
             let deadlines = (0..<50).map { number in
@@ -88,12 +88,12 @@ import Testing
                 deadline.onExpiry = {
                     #expect(.now - start >= .milliseconds(number))
                     expired.append(number)
-                    gate.open()
+                    wakeup.signal()
                 }
                 return deadline
             }
             for number in deadlines.indices.shuffled() { deadlines[number].set(start + .milliseconds(number)) }
-            try await eventually("fifty", on: loop, gate) { expired.count == 50 }
+            try await eventually("fifty", on: loop, wakeup) { expired.count == 50 }
             return expired
         }
         #expect(expired.sorted() == Array(0..<50))

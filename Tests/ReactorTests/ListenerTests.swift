@@ -17,8 +17,8 @@ import Testing
             var clients: [Peer] = []
             for _ in 0..<20 { clients.append(try await Peer.connect(to: listener.address, on: loop)) }
             var served: [Peer] = []
-            let changed = Gate()
-            listener.onFinished = { changed.open() }
+            let changed = Wakeup()
+            listener.onFinished = { changed.signal() }
             listener.start { served.append(Peer($0, on: loop)) }
             listener.finish()
             try await eventually("the end", on: loop, changed) { listener.isClosed }
@@ -32,8 +32,8 @@ import Testing
         try await withLoop { loop in
             let listener = try Self.listener(on: loop)
             listener.start { _ in Issue.record("nobody was to be let in") }
-            let changed = Gate()
-            listener.onFinished = { changed.open() }
+            let changed = Wakeup()
+            listener.onFinished = { changed.signal() }
             listener.finish()
             await #expect(throws: SystemError.self) {
                 _ = try await Socket.connect(to: listener.address, on: loop, timeout: .milliseconds(20))
@@ -52,11 +52,11 @@ import Testing
             var clients: [Peer] = []
             for _ in 0..<5 { clients.append(try await Peer.connect(to: listener.address, on: loop)) }
             var served: [Peer] = []
-            let changed = Gate()
-            listener.onFinished = { changed.open() }
+            let changed = Wakeup()
+            listener.onFinished = { changed.signal() }
             listener.start {
                 served.append(Peer($0, on: loop))
-                changed.open()
+                changed.signal()
             }
             listener.finish()
             try await eventually("the first", on: loop, changed) { served.count == 2 }
@@ -79,10 +79,10 @@ import Testing
             var clients: [Peer] = []
             for _ in 0..<3 { clients.append(try await Peer.connect(to: listener.address, on: loop)) }
             var served: [Peer] = []
-            let changed = Gate()
+            let changed = Wakeup()
             listener.start {
                 served.append(Peer($0, on: loop))
-                changed.open()
+                changed.signal()
             }
             try await eventually("the first", on: loop, changed) { served.count == 1 }
             await pause(.milliseconds(20), on: loop)

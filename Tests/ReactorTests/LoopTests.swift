@@ -96,51 +96,42 @@ import Testing
 
     @Test func spawnedTasksRunInOrderAfterTheirStarter() async throws {
         let order = try await withLoop { loop in
-            let gate = Gate()
+            let wakeup = Wakeup()
             final class Order { var steps: [Int] = [] }
             let order = Order()
             for step in 1...3 {
                 loop.spawn {
                     order.steps.append(step)
-                    gate.open()
+                    wakeup.signal()
                 }
             }
             order.steps.append(0)
-            try await eventually("three tasks", on: loop, gate) { order.steps.count == 4 }
+            try await eventually("three tasks", on: loop, wakeup) { order.steps.count == 4 }
             return order.steps
         }
         #expect(order == [0, 1, 2, 3])
     }
 
-    @Test func aGateResumesAllAndAWakeupOne() async throws {
+    @Test func aWakeupResumesAllInTheirOrderAndRemembersNothing() async throws {
         try await withLoop { loop in
-            final class Count { var value = 0 }
-            let count = Count()
-            let gate = Gate()
-            let done = Gate()
-            for _ in 0..<5 {
+            final class Order { var numbers: [Int] = [] }
+            let order = Order()
+            let wakeup = Wakeup()
+            let done = Wakeup()
+            // Who waits after the signal waits for the next.
+            wakeup.signal()
+            for number in 1...5 {
                 loop.spawn {
-                    await gate.wait()
-                    count.value += 1
-                    done.open()
+                    await wakeup.wait()
+                    order.numbers.append(number)
+                    done.signal()
                 }
             }
             await pause(.milliseconds(1), on: loop)
-            #expect(count.value == 0)
-            gate.open()
-            try await eventually("five", on: loop, done) { count.value == 5 }
-            // Neither remembers: who waits after the signal waits for the next.
-            let wakeup = Wakeup()
+            #expect(order.numbers == [])
             wakeup.signal()
-            loop.spawn {
-                await wakeup.wait()
-                count.value += 1
-                done.open()
-            }
-            await pause(.milliseconds(1), on: loop)
-            #expect(count.value == 5)
-            wakeup.signal()
-            try await eventually("the wakeup", on: loop, done) { count.value == 6 }
+            try await eventually("five", on: loop, done) { order.numbers.count == 5 }
+            #expect(order.numbers == [1, 2, 3, 4, 5])
         }
     }
 }

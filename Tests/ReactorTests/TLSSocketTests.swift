@@ -38,12 +38,12 @@ import Testing
             #expect(reasons.all.last?.reason == "plain HTTP came where TLS is spoken")
             let left = try await Peer.connect(to: host.address, on: loop)
             left.socket.close()
-            let changed = Gate()
+            let changed = Wakeup()
             try await eventually("a third", on: loop, changed, within: .seconds(5)) {
                 if reasons.all.count < 3 {
                     loop.spawn {
                         await pause(.milliseconds(5), on: loop)
-                        changed.open()
+                        changed.signal()
                     }
                 }
                 return reasons.all.count == 3
@@ -59,10 +59,10 @@ import Testing
             let half = try await Socket.connect(to: host.address, on: loop, timeout: .seconds(5))
             await pause(.milliseconds(20), on: loop)
             var isFinished = false
-            let changed = Gate()
+            let changed = Wakeup()
             host.listener.onFinished = {
                 isFinished = true
-                changed.open()
+                changed.signal()
             }
             host.listener.finish()
             await pause(.milliseconds(150), on: loop)

@@ -27,30 +27,30 @@ package func withLoop<Value: Sendable>(
     return try result.get()
 }
 
-/// Waits on a loop until `condition` holds. It is looked at whenever `gate` opens.
+/// Waits on a loop until `condition` holds. It is looked at after each signal of `wakeup`.
 package func eventually(
-    _ what: String, on loop: Loop, _ gate: Gate, within limit: Duration = .seconds(10), _ condition: () -> Bool
+    _ what: String, on loop: Loop, _ wakeup: Wakeup, within limit: Duration = .seconds(10), _ condition: () -> Bool
 ) async throws {
     var isOver = false
     let deadline = Deadline(on: loop)
     deadline.onExpiry = {
         isOver = true
-        gate.open()
+        wakeup.signal()
     }
     deadline.set(after: limit)
     defer { deadline.set(nil) }
     while !condition() {
         if isOver { throw TimedOut(what: what) }
-        await gate.wait()
+        await wakeup.wait()
     }
 }
 
 /// Waits for a time. For what must not happen meanwhile, and never for what must.
 package func pause(_ duration: Duration, on loop: Loop) async {
-    let gate = Gate()
+    let wakeup = Wakeup()
     let deadline = Deadline(on: loop)
-    deadline.onExpiry = { gate.open() }
+    deadline.onExpiry = { wakeup.signal() }
     deadline.set(after: duration)
-    await gate.wait()
+    await wakeup.wait()
     deadline.set(nil)
 }

@@ -10,7 +10,7 @@ package final class Peer: SocketHandler {
     /// Called with what has arrived, before it is kept.
     package var onReceive: ((Peer, [UInt8]) -> Void)?
     private let loop: Loop
-    private let changed = Gate()
+    private let changed = Wakeup()
 
     package init(_ socket: Socket, on loop: Loop) {
         self.socket = socket
@@ -43,18 +43,18 @@ package final class Peer: SocketHandler {
         let part = bytes.withUnsafeBufferPointer { Array($0) }
         onReceive?(self, part)
         self.bytes += part
-        changed.open()
+        changed.signal()
     }
 
     package func drained() {
         drains += 1
-        changed.open()
+        changed.signal()
     }
 
     package func ended(_ error: SystemError?) {
         hasEnded = true
         self.error = error
-        changed.open()
+        changed.signal()
     }
 }
 
@@ -63,7 +63,7 @@ package final class Host {
     package let listener: Listener
     package private(set) var peers: [Peer] = []
     private let loop: Loop
-    private let accepted = Gate()
+    private let accepted = Wakeup()
 
     /// - Parameter tls: how it is spoken there; nil for no TLS.
     package init(
@@ -78,7 +78,7 @@ package final class Host {
             let peer = Peer(socket, on: loop)
             peers.append(peer)
             onAccept(peer)
-            accepted.open()
+            accepted.signal()
         }
     }
 

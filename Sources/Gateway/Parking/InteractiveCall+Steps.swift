@@ -113,7 +113,7 @@ extension InteractiveCall {
                 call?.fail(with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
             }
             self.replying -= 1
-            self.replied.open()
+            self.replied.signal()
         }
     }
 

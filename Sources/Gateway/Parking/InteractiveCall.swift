@@ -80,7 +80,7 @@ final class InteractiveCall {
     var isSuspended = false
     /// Answers on their way to the server, and who waits for the last of them.
     var replying = 0
-    lazy var replied = Gate()
+    lazy var replied = Wakeup()
     var deadline: Deadline?
 
     /// - Parameter predecessor: of a retry whose call is lost; nil for a new call.

@@ -36,6 +36,7 @@ extension RequestState {
     func encoded() -> [UInt8] {
         // No peer can change these lengths: of two hashes, and of a name from the configuration.
         precondition(principal.count <= Limit.principal && owner.count <= Limit.owner)
+        // A digest, without which no client is asked.
         precondition(request.count == SHA256.size)
         var out = Writer()
         out.integer(RequestState.version)

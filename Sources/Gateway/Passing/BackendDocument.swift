@@ -49,7 +49,10 @@ final class BackendDocument: HTTPResponseHandler {
             guard
                 var writer = HTTPHeadWriter(
                     method: .get, target: Array(target.utf8), host: backend.host, into: &output)
-            else { preconditionFailure("a path that was checked has a character that it cannot have") }
+            else {
+                // Paths are constants and the configuration's; behind them a client's letters, digits and -._~/.
+                preconditionFailure("a path that was checked has a character that it cannot have")
+            }
             writer.field("accept", "application/json")
             writer.end(into: &output)
         }

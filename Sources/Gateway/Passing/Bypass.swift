@@ -168,6 +168,7 @@ final class Bypass {
         let home = request.head.fields.first(Header.sessionID).flatMap { place(of: Array($0.bytes)) }
         while true {
             if let home { backends.enter(home) }
+            // The first round excludes none, and the next one is begun only where one is left.
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
             let backend = backends.overHTTP[index]
             let outcome = await pass(request, to: backend, target(backend), connection, record)

@@ -97,7 +97,10 @@ enum EraProbe {
     ) -> HTTPHeadWriter {
         guard
             var writer = HTTPHeadWriter(method: method, target: backend.target, host: backend.host, into: &output)
-        else { preconditionFailure("the configuration let an impossible URL through") }
+        else {
+            // The characters that the configuration lets into a URL are among those that a head may have.
+            preconditionFailure("the configuration let an impossible URL through")
+        }
         for line in credentials.lines { writer.field(line.name, line.value) }
         return writer
     }

@@ -11,7 +11,7 @@ final class EraWatch {
     private let memory: LoopMemory
     private let log: Log
     private var table: EraTable
-    private let ended = Gate()
+    private let ended = Wakeup()
 
     /// Called when the backend turns out to speak 2026-07-28 from now on.
     var onModern: (() -> Void)?
@@ -73,7 +73,7 @@ final class EraWatch {
             let evidence = await EraProbe.ask(self.backends.any(), credentials: credentials)
             if let era = self.table.ended(evidence, at: .now) { self.turn(to: era) }
             self.remember()
-            self.ended.open()
+            self.ended.signal()
         }
     }
 

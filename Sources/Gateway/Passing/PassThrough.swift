@@ -118,6 +118,7 @@ final class PassThrough: HTTPResponseHandler {
         }
         return HTTPMessage(request.body, headSize: 512) { output in
             guard var writer = HTTPHeadWriter(method: head.method, target: target, host: host, into: &output) else {
+                // The decoder of the request has let no other character into a query, and methods without a name are refused.
                 preconditionFailure("a target or a host that was checked has a character that it cannot have")
             }
             for field in fields { writer.field(field.name, field.value) }

@@ -31,7 +31,7 @@ final class SubscriptionChannel {
     private var book = SubscriptionBook()
     private var resources = ResourceSubscriptions()
     /// What the server is being asked, and who waits for its answer.
-    private var asking: [[UInt8]: Gate] = [:]
+    private var asking: [[UInt8]: Wakeup] = [:]
     private var window = CueWindow()
     private let windowTimer: Deadline
     private let linger: Deadline
@@ -132,14 +132,14 @@ final class SubscriptionChannel {
         switch resources.join(uri, listener) {
         case .honoured: break
         case .wait:
-            while resources.isPending(uri, for: listener), let gate = asking[uri] { await gate.wait() }
+            while resources.isPending(uri, for: listener), let wakeup = asking[uri] { await wakeup.wait() }
         case .ask:
-            let gate = Gate()
-            asking[uri] = gate
+            let wakeup = Wakeup()
+            asking[uri] = wakeup
             let isHonoured = await subscribe(to: uri)
             resources.settled(uri, isHonoured: isHonoured)
             asking[uri] = nil
-            gate.open()
+            wakeup.signal()
         }
         return resources.isHonoured(uri, for: listener)
     }

@@ -36,7 +36,7 @@ final class BackendHealth {
     private(set) var failed = 0
     /// How the last attempt to connect ended, and when; nil before the first.
     private(set) var last: ConnectionCounts.Attempt?
-    var checking: Gate?
+    var checking: Wakeup?
 
     func connected(at now: Instant) {
         made += 1
@@ -61,19 +61,19 @@ extension LegacyServer {
     package func checkReachability(patience: Duration) async -> Bool {
         if let last = health.last, loop.now - last.at < LegacyServer.freshness { return last.succeeded }
         if isReached { return true }
-        let gate = health.checking ?? beginCheck()
-        await gate.wait(while: { health.checking === gate }, until: loop.now + patience, on: loop)
-        return health.checking !== gate && health.last?.succeeded == true
+        let wakeup = health.checking ?? beginCheck()
+        await wakeup.wait(while: { health.checking === wakeup }, until: loop.now + patience, on: loop)
+        return health.checking !== wakeup && health.last?.succeeded == true
     }
 
-    private func beginCheck() -> Gate {
-        let gate = Gate()
-        health.checking = gate
+    private func beginCheck() -> Wakeup {
+        let wakeup = Wakeup()
+        health.checking = wakeup
         loop.spawn {
             await self.tryToReach()
             self.health.checking = nil
-            gate.open()
+            wakeup.signal()
         }
-        return gate
+        return wakeup
     }
 }

@@ -28,7 +28,7 @@ package final class LegacySession {
     private var sendingCount = 0
     private let sending: SendingBudget.Share
     /// Opened when one of them has arrived, or has not.
-    private let sent = Gate()
+    private let sent = Wakeup()
     /// The calls whose client wants to hear of progress, which may come on any way.
     private var calls = HeardCalls()
     private var callsInFlight = 0
@@ -247,7 +247,7 @@ package final class LegacySession {
     private func endSending() {
         sending.giveBack()
         sendingCount -= 1
-        sent.open()
+        sent.signal()
     }
 
     /// Whether the server still answers on this session: what one asks when an answer leaves that in doubt.

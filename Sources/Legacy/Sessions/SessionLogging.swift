@@ -6,7 +6,7 @@ import Reactor
 final class SessionLogging {
     private let isOffered: Bool
     private var level: LoggingLevel?
-    private var changing: Gate?
+    private var changing: Wakeup?
 
     init(isOffered: Bool) { self.isOffered = isOffered }
 
@@ -19,10 +19,10 @@ final class SessionLogging {
         if !isOffered { return }
         if let current = self.level, current <= level { return }
         self.level = level
-        let gate = Gate()
-        changing = gate
+        let wakeup = Wakeup()
+        changing = wakeup
         await ask(level)
         changing = nil
-        gate.open()
+        wakeup.signal()
     }
 }

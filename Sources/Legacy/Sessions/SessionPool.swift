@@ -47,7 +47,7 @@ package final class SessionPool {
 
     /// A handshake under way, and who waits for it.
     private final class Opening {
-        let done = Gate()
+        let done = Wakeup()
         var result: Result<LegacySession, BackendError>?
     }
 
@@ -89,7 +89,7 @@ package final class SessionPool {
     /// How many are being ended.
     private var ending = 0
     /// Opened when one has been, or could not be opened.
-    private let ended = Gate()
+    private let ended = Wakeup()
     /// Whether nobody is to ask for a session any more, so that none is kept for the next call.
     private var isRetired = false
     /// Whether the process is about to stop, so that nobody gets a session any more.
@@ -402,7 +402,7 @@ package final class SessionPool {
     ) async throws(BackendError) -> LegacySession {
         defer {
             openings[id] = nil
-            opening.done.open()
+            opening.done.signal()
         }
         do throws(BackendError) {
             let session = try await openSomewhere(id, key, credentials)
@@ -431,7 +431,7 @@ package final class SessionPool {
             table.failed(id)
             numbers.failed += 1
             opening.result = .failure(error)
-            ended.open()
+            ended.signal()
             letNext()
             throw error
         }
@@ -488,7 +488,7 @@ package final class SessionPool {
     private func placeIsFree(_ id: Table.ID) {
         table.ended(id)
         letNext()
-        ended.open()
+        ended.signal()
     }
 
     /// Has the server end a session, in turn. Where too many are in line, it is not told.
@@ -507,7 +507,7 @@ package final class SessionPool {
         loop.spawn {
             while let next = self.toEnd.popLast() { await next.close() }
             self.ending -= 1
-            self.ended.open()
+            self.ended.signal()
         }
     }
 
@@ -555,7 +555,7 @@ package final class SessionPool {
             loop.spawn {
                 await session.close()
                 self.ending -= 1
-                self.ended.open()
+                self.ended.signal()
             }
         }
         await ended.wait(while: { ending > 0 || table.endingCount > 0 }, until: end, on: loop)

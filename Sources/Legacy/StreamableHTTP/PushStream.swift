@@ -30,7 +30,7 @@ final class PushStream {
     private var wasOpen = false
     /// Whether the server has such a stream; nil until that is known.
     private var verdict: Bool?
-    private let decided = Gate()
+    private let decided = Wakeup()
 
     init(session: LegacySession, transport: StreamableHTTP, route: SessionRoute, credentials: Credentials) {
         self.session = session
@@ -84,7 +84,7 @@ final class PushStream {
 
     private func decide(_ isOffered: Bool) {
         verdict = isOffered
-        decided.open()
+        decided.signal()
     }
 
     private enum Outcome {

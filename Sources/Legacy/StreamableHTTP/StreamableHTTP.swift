@@ -28,7 +28,7 @@ final class StreamableHTTP: SessionTransport {
     /// What the server asked in its answer to `initialize`.
     private var early: [[UInt8]] = []
     private var pushStream: PushStream?
-    private var pinging: Gate?
+    private var pinging: Wakeup?
     private var wasAlive = true
 
     init(to backend: Backend, credentials: Credentials) {
@@ -178,11 +178,11 @@ final class StreamableHTTP: SessionTransport {
             await pinging.wait()
             return wasAlive
         }
-        let gate = Gate()
-        pinging = gate
+        let wakeup = Wakeup()
+        pinging = wakeup
         wasAlive = await ping(session, credentials)
         pinging = nil
-        gate.open()
+        wakeup.signal()
         return wasAlive
     }
 
