@@ -9,6 +9,7 @@
 #include <event2/util.h>
 
 #include <linux/filter.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -91,6 +92,18 @@ static inline int remora_become(const struct remora_child *child, pid_t parent, 
 
 // Starts a child. Returns its id, or -1 with `errno` and the step that failed. The calling thread waits until the child
 // has become the program, some 100 us; its memory is not copied.
+// poll.h has it with _GNU_SOURCE only.
+#ifndef POLLRDHUP
+#define POLLRDHUP 0x2000
+#endif
+// Whether the other end of a connection has gone, whatever there is to be read before that: 1 where it sends no more, 2 where
+// the connection is broken.
+static inline int remora_end(int fd) {
+    struct pollfd look = {.fd = fd, .events = POLLRDHUP};
+    if (poll(&look, 1, 0) <= 0) return 0;
+    if (look.revents & (POLLERR | POLLHUP | POLLNVAL)) return 2;
+    return look.revents & POLLRDHUP ? 1 : 0;
+}
 // Bytes that the kernel has taken and the peer's has not acknowledged; of a Unix socket, that the peer has not read.
 static inline int remora_unacknowledged(int fd) {
     int count = 0;

@@ -288,7 +288,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     private func keep(_ bytes: Span<UInt8>, from offset: Int) {
         unread.append(bytes, offset..<bytes.count)
-        if unread.count - unreadStart >= HTTPServerConnection.maxUnread { socket.pauseReading() }
+        if unread.count - unreadStart >= HTTPServerConnection.maxUnread { socket.pauseReading(hearingEnd: true) }
     }
 
     /// Reads of one request what there is of it. Returns where the next one begins, or what is not read for another reason.

@@ -61,10 +61,11 @@ extension Socket {
         var records = 0
         while fd >= 0, !hasEnded {
             if !loop.mayReceive { return readLater() }
+            if isPaused { return lookForEnd() }
             if tls.hasInput {
                 guard decrypt(tls, for: handler, &records) else { return }
             }
-            if isPaused { return }
+            if isPaused { return lookForEnd() }
             receives += 1
             if receives > Socket.maxReceives { return readLater() }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)

@@ -39,6 +39,8 @@ package protocol SocketHandler: AnyObject {
     package private(set) var hasTakenNothing = false
     var unsent = WriteQueue()
     private(set) var isPaused = false
+    /// Whether the handler wants to hear of the end while it reads nothing.
+    private var hearsEnd = false
     var mayHaveInput = false
     private(set) var hasEnded = false
     /// What encrypts and decrypts; nil where the connection is plain. See `Socket+TLS.swift`.
@@ -110,7 +112,15 @@ package protocol SocketHandler: AnyObject {
     // MARK: Reading
 
     /// Stops reading, so that the kernel's window closes and the peer has to wait.
-    package func pauseReading() { isPaused = true }
+    ///
+    /// - Parameter hearingEnd: whether the handler is to be told that the peer has gone, though what the peer sent before is not
+    ///   read then.
+    package func pauseReading(hearingEnd: Bool = false) {
+        isPaused = true
+        hearsEnd = hearingEnd
+        // The end may have come with what is read now.
+        if hearingEnd { checkEndSoon() }
+    }
 
     /// Reads again, first what arrived meanwhile.
     package func resumeReading() {
@@ -148,7 +158,7 @@ package protocol SocketHandler: AnyObject {
         let buffer = unsafe runningLoop._withUnsafeGuaranteedRef { unsafe $0.receiveBuffer }
         var receives = 0
         while fd >= 0, !hasEnded {
-            if isPaused { return }
+            if isPaused { return lookForEnd() }
             receives += 1
             if receives > Socket.maxReceives || !loop.mayReceive { return readLater() }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
@@ -187,7 +197,17 @@ package protocol SocketHandler: AnyObject {
         isToBeChecked = false
         guard fd >= 0, !hasEnded else { return }
         mayHaveInput = true
-        if !isPaused { readable(untilEnd: true) }
+        readable(untilEnd: true)
+    }
+
+    /// Whether the peer has gone, for a handler that reads nothing.
+    func lookForEnd() {
+        guard hearsEnd, fd >= 0, !hasEnded else { return }
+        switch remora_end(fd) {
+        case 0: break
+        case 1: end(nil)
+        default: end(SystemError("recv", code: ECONNRESET))
+        }
     }
 
     /// The connection is broken, as the kernel says to one who writes. What the peer sent before can still be read.

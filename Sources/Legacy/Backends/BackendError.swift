@@ -30,10 +30,15 @@ package struct BackendError: Error, Sendable {
     package let kind: Kind
     /// What was seen, for a person; it never holds a credential or a session id.
     package let detail: String
+    /// Whether a server that is well said no to what this caller asked of it: another's request may fare better.
+    let isRefusal: Bool
 
-    package init(_ kind: Kind, _ detail: String) {
+    package init(_ kind: Kind, _ detail: String) { self.init(kind, detail, isRefusal: false) }
+
+    init(_ kind: Kind, _ detail: String, isRefusal: Bool) {
         self.kind = kind
         self.detail = detail
+        self.isRefusal = isRefusal
     }
 
     private static let challengeField = Array("www-authenticate".utf8)
@@ -59,7 +64,7 @@ package struct BackendError: Error, Sendable {
     package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
         case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
-        case .rejected: BackendError(.unavailable, detail)
+        case .rejected(let status): BackendError(.unavailable, detail, isRefusal: status == 400)
         case .outcomeUnknown, .noAnswer, .silent, .overdue: BackendError(.unavailable, "\(request): \(detail)")
         }
     }

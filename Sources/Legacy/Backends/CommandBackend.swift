@@ -40,6 +40,10 @@ package final class CommandBackend: LegacyServer {
             pause = CommandBackend.pauses.lowerBound
             attempted(true)
             return (transport, handshake)
+        } catch where error.isRefusal {
+            attempted(true)
+            await transport.isGone()
+            throw error
         } catch {
             attempted(false)
             // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.

@@ -12,7 +12,7 @@ extension Handshake {
         let number = id.flatMap { message.document.integer($0) }
         if let number, number != Int64(request) { return nil }
         guard case .result(let result) = outcome, number != nil else {
-            throw BackendError(.unavailable, "the server refused initialize")
+            throw BackendError(.unavailable, "the server refused initialize", isRefusal: true)
         }
         do throws(Handshake.Flaw) {
             return try Handshake(result, in: message.document)

@@ -458,7 +458,7 @@ package final class SessionPool {
             } catch {
                 backends.leave(index)
                 guard error.kind == .unavailable else { throw error }
-                backends.failed(index)
+                if !error.isRefusal { backends.failed(index) }
                 tried.insert(index)
                 if tried.count == backends.all.count { throw error }
                 if loop.now > patience, !backends.all[index].hasAlternative() { throw error }

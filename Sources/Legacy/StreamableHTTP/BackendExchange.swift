@@ -257,7 +257,7 @@ final class BackendExchange: HTTPResponseHandler {
         let endOfSilence = backend.loop.now + (silence ?? backend.silence)
         switch patience {
         case .until(let end): connection?.setTimeout(isPaused ? end : min(end, endOfSilence))
-        case .endless: connection?.setTimeout(status == 0 ? endOfSilence : nil)
+        case .endless: connection?.setTimeout(isSuccess ? nil : endOfSilence)
         }
     }
 
