@@ -35,16 +35,20 @@ while data := os.read(0, 65536):
 class Wire:
     """One session."""
 
-    def __init__(self, number: int, write: Callable[[bytes], None], ends: bytes, begins: bytes) -> None:
+    def __init__(self, number: int, writer: asyncio.StreamWriter, ends: bytes, begins: bytes) -> None:
         self.number = number
         self.heard: list[dict[str, Any]] = []
         """What came, but for what the server answers by itself."""
-        self._write, self._begins, self._ends = write, begins, ends
+        self._writer, self._begins, self._ends = writer, begins, ends
 
     def say(self, *messages: dict[str, Any]) -> None:
         """In one write."""
         texts = [json.dumps({"jsonrpc": "2.0", **message}).encode() for message in messages]
-        self._write(b"".join(self._begins + text + self._ends for text in texts))
+        self._writer.write(b"".join(self._begins + text + self._ends for text in texts))
+
+    def end(self) -> None:
+        """The process, or the stream, and the session with it."""
+        self._writer.close()
 
     def ask(self, id: Any, method: str, **params: Any) -> None:
         self.say({"id": id, "method": method, "params": params})
@@ -108,7 +112,7 @@ class Wires:
             writer.close()
 
     def _wire(self, writer: asyncio.StreamWriter, begins: bytes, ends: bytes) -> Wire:
-        wire = Wire(len(self.wires), writer.write, ends, begins)
+        wire = Wire(len(self.wires), writer, ends, begins)
         self.wires.append(wire)
         return wire
 
