@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import struct
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,3 +143,38 @@ async def test_an_answer_and_a_reset(form: str) -> None:
                 answer = await client.call("x", id=number)
                 assert answer.status == 200 and answer.text == "raw", answer
         await settles(lambda: len(server._writers), 1)
+
+
+@pytest.mark.parametrize("behind", [100, 200_000], ids=["little", "more than is read"])
+async def test_a_client_that_leaves_behind_pipelined_bytes(behind: int) -> None:
+    """Its call is cancelled at once, though Remora reads no more of what it sends."""
+    begun = asyncio.Event()
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call":
+            return False
+        begun.set()
+        await asyncio.Event().wait()
+        return True
+
+    async with RawBackend(script) as server, Remora(configuration(server.url)) as remora:
+        host, port = remora.address.rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(encode(call("x"), host=remora.address))
+            async with asyncio.timeout(10):
+                await begun.wait()
+            client.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                client.send(b"G" * behind)
+            # Remora has taken what it takes of that: it is in the middle of a request.
+            async with asyncio.timeout(10):
+                while unsent(client) and behind < 200_000:
+                    await asyncio.sleep(0.01)
+            reset(client)
+        await server.until(lambda raw: raw.methods["notifications/cancelled"] == 1, timeout=5)
+
+
+def unsent(connection: socket.socket) -> int:
+    """Bytes that the other side's kernel has not taken."""
+    count = fcntl.ioctl(connection, termios.TIOCOUTQ, struct.pack("i", 0))
+    return int(struct.unpack("i", count)[0])

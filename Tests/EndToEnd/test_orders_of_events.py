@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -302,3 +303,57 @@ async def test_no_two_requests_have_the_same_id(of: str) -> None:
         ids = [each["id"] for each in messages if "id" in each]
         assert len(set(ids)) == len(ids), ids
         assert all(type(id) is int and 0 < id < 1 << 31 for id in ids), ids
+
+
+async def test_a_refusal_of_the_stream_whose_body_never_comes() -> None:
+    """The head says that the session is lost. Whoever listens hears of what is told on the next one."""
+    gets = 0
+
+    async def script(exchange: Exchange) -> bool:
+        nonlocal gets
+        if exchange.request.method != "GET":
+            return False
+        gets += 1
+        if gets == 1:
+            await exchange.stream_head()
+            await exchange.chunk(b"")
+        elif gets == 2:
+            exchange.writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\n")
+            await exchange.writer.drain()
+        else:
+            return False
+        return True
+
+    limits = {"backend_idle_timeout": "1s", "request_timeout": "3s"}
+    async with PushBackend(script) as server, Remora(configuration(server.url, limits=limits)) as remora:
+        async with await Connection.open(remora.address) as connection:
+            await connection.send(encode(listening(toolsListChanged=True), host=remora.address))
+            await server.until(lambda raw: gets >= 3, timeout=10)
+            await server.until(lambda raw: raw.methods["initialize"] == 2, timeout=10)
+
+
+PICKY = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" not in message:
+        continue
+    answer = {"result": {"content": [], "tools": []}}
+    if message["method"] == "initialize":
+        capabilities = message["params"]["capabilities"]
+        answer = {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "picky", "version": "1"}}}
+        if capabilities:
+            answer = {"error": {"code": -32602, "message": "Invalid request parameters"}}
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **answer}), flush=True)
+"""
+
+
+async def test_a_caller_whose_capabilities_a_command_refuses() -> None:
+    """It is that caller's own: the command is started for others at once."""
+    async with Remora(configuration({"command": [sys.executable, "-S", "-c", PICKY]})) as remora, Client(remora.address) as client:
+        for number in range(3):
+            refused = await client.send(call("x", clientCapabilities={"elicitation": {}}), Authorization="Bearer bad")
+            assert refused.status == 503 and "refused initialize" in refused.error["message"], refused
+            assert (await client.call("x", Authorization="Bearer good")).status == 200
+            # Without a session that is there.
+            assert (await client.call("x", Authorization=f"Bearer {number}")).status == 200
