@@ -53,7 +53,7 @@ package protocol Resumable: AnyObject {
     /// Sockets whose last read can have left an error behind. See ``checkEnd(of:)``.
     private var unchecked: [Socket] = []
     private let checkEvent = Event()
-    private static let checkInterval: Duration = .milliseconds(250)
+    private static let checkInterval: Duration = .seconds(1)
     private let thread = Mutex<pthread_t?>(nil)
     private let owner = Atomic<pthread_t>(pthread_self())
     private var isStopping = false
@@ -266,10 +266,10 @@ package protocol Resumable: AnyObject {
 
     // MARK: Ends
 
-    /// Has a socket looked at once more within ``checkInterval``, for the end that an error is.
+    /// Has a socket looked at once more when it has been still for ``checkInterval``, for the end that an error is.
     ///
     /// libevent reports an error as input alone, and a read that did not fill its buffer does not come to it. To read until
-    /// nothing is left would cost a system call for each message; this costs a few for each socket and second.
+    /// nothing is left would cost a system call for each message; this costs one for each time that a socket falls still.
     func checkEnd(of socket: Socket) {
         if unchecked.isEmpty { checkEvent.add(after: Loop.checkInterval) }
         unchecked.append(socket)
@@ -278,7 +278,9 @@ package protocol Resumable: AnyObject {
     private func checkEnds() {
         var sockets: [Socket] = []
         swap(&sockets, &unchecked)
-        for socket in sockets { socket.checkEnd() }
+        let before = Instant(nanoseconds: now.nanoseconds - Loop.checkInterval.nanoseconds)
+        // What has come since proves that there was no error before it.
+        for socket in sockets { if socket.lastRead <= before { socket.checkEnd() } else { checkEnd(of: socket) } }
     }
 
     /// Where TLS decrypts a record, for all sockets as well.

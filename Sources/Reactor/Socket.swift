@@ -33,6 +33,8 @@ package protocol SocketHandler: AnyObject {
     private var isScheduled = false
     /// Whether the loop is to call ``checkEnd()``.
     private var isToBeChecked = false
+    /// When something was received last, and perhaps an error left behind it.
+    private(set) var lastRead = Instant(nanoseconds: 0)
     /// Whether the kernel has refused to send, as it does when the connection is broken.
     private var isBroken = false
     /// Whether it is broken and took not a byte of what was written last.
@@ -188,6 +190,7 @@ package protocol SocketHandler: AnyObject {
 
     /// The last read did not come to the end of what there is: see ``Loop/checkEnd(of:)``.
     func checkEndSoon() {
+        lastRead = loop.now
         if isToBeChecked { return }
         isToBeChecked = true
         loop.checkEnd(of: self)

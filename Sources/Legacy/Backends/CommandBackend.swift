@@ -40,7 +40,7 @@ package final class CommandBackend: LegacyServer {
             pause = CommandBackend.pauses.lowerBound
             attempted(true)
             return (transport, handshake)
-        } catch where error.isRefusal {
+        } catch  where error.isRefusal {
             attempted(true)
             await transport.isGone()
             throw error
