@@ -78,25 +78,31 @@ package final class HTTPClientConnection: SocketHandler {
 
     /// Sends a request and tells `handler` of the answer.
     package func send(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
-        if !trySend(request, answersTo: handler) { handler.failed(.disconnected(answerBegan: false)) }
+        // Where the connection is broken, what the server said before it broke it off is read, and tells why.
+        _ = begin(request, answersTo: handler)
     }
 
     /// Sends a request and tells `handler` of the answer, unless the connection turns out to be broken before a byte of the
     /// request has left: it is closed then, nothing is told, and the request can be sent on another.
     package func trySend(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) -> Bool {
+        guard begin(request, answersTo: handler), socket.hasTakenNothing else { return true }
+        close()
+        return false
+    }
+
+    /// Returns whether the socket got it.
+    private func begin(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) -> Bool {
         // Whoever sends has taken the connection out of where those wait that are reusable.
         precondition(self.handler == nil, "a connection carries one request at a time")
         guard socket.isOpen else {
             handler.failed(refusal.map { .notConnected($0) } ?? .disconnected(answerBegan: false))
-            return true
+            return false
         }
         self.handler = handler
         answerBegan = false
         isLarge = request.isLarge
         request.send(on: socket)
-        guard socket.hasTakenNothing else { return true }
-        close()
-        return false
+        return true
     }
 
     /// The moment at which the request that is under way fails; nil for never. Moving it is cheap.

@@ -9,6 +9,9 @@ final class RequestIDs {
 
     init() { next = Int.random(in: 1...RequestIDs.last) }
 
+    /// For a session that shares nothing with others.
+    init(from first: Int) { next = first }
+
     func take() -> Int {
         defer { next = next == RequestIDs.last ? 1 : next + 1 }
         return next

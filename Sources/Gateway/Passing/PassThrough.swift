@@ -97,7 +97,9 @@ final class PassThrough: HTTPResponseHandler {
         let connection = try await destination.connect()
         // The client may have gone meanwhile.
         guard outcome == nil else { return destination.putBack(connection) }
-        if !send(message, on: connection) { failed(.disconnected(answerBegan: false)) }
+        self.connection = connection
+        expectMore()
+        connection.send(message, answersTo: self)
     }
 
     /// Returns false where nothing of it left.

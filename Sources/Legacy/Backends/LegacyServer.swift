@@ -38,7 +38,7 @@ package class LegacyServer {
     }
 
     /// The ids of a session's requests. Those of a server that is not reached over connections are the session's own.
-    var requestIDs: RequestIDs { RequestIDs() }
+    var requestIDs: RequestIDs { RequestIDs(from: 1) }
 
     /// The same handshake, kept once for all sessions that the server opens with the same words: it may be long, and most say
     /// the same to all.

@@ -88,9 +88,9 @@ final class BackendExchange: HTTPResponseHandler {
         do throws(BackendError) {
             let connection = try await route.connect()
             if hasEnded { return route.putBack(connection) }
-            if !send(request, on: connection) {
-                end(BackendError(.unavailable, "the server closes connections as soon as they are made"))
-            }
+            self.connection = connection
+            expectMore()
+            connection.send(request, answersTo: self)
         } catch {
             if !hasEnded { end(error) }
         }
