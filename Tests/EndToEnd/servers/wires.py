@@ -46,6 +46,10 @@ class Wire:
         texts = [json.dumps({"jsonrpc": "2.0", **message}).encode() for message in messages]
         self._writer.write(b"".join(self._begins + text + self._ends for text in texts))
 
+    def write(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._writer.write(data)
+
     def end(self) -> None:
         """The process, or the stream, and the session with it."""
         self._writer.close()
@@ -129,8 +133,12 @@ class Wires:
                 writer.write(b"event: endpoint\ndata: /messages?%d\n\n" % wire.number)
                 await reader.read()
                 return
+            number = request.target.rpartition("?")[2]
+            if not number.isdigit():  # The stream's own path.
+                writer.write(b"HTTP/1.1 405 X\r\nContent-Length: 0\r\n\r\n")
+                continue
             writer.write(b"HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n")
-            await self._hear(self.wires[int(request.target.rpartition("?")[2])], json.loads(request.body))
+            await self._hear(self.wires[int(number)], json.loads(request.body))
 
     async def _hear(self, wire: Wire, message: dict[str, Any]) -> None:
         self.methods[message.get("method", "")] += 1
