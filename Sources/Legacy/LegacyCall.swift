@@ -8,6 +8,10 @@ import Translation
 package struct LegacyAnswer: Sendable {
     package let document: JSONDocument
     package let outcome: Envelope.Outcome
+
+    /// The error of a call whose response is ``Envelope/Kind/unclear(id:)``.
+    static let unclear = BackendError(
+        .outcomeUnknown, "the server's answer has two outcomes or none, or is not JSON-RPC")
 }
 
 /// Who waits for the answer to a call without a task: a task has frames, and for what nearly every call does, which is to

@@ -199,7 +199,7 @@ struct Wiring: Sendable {
                 at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
                 tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
                 target: url.target, transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
-                limits: backendLimits)
+                limits: backendLimits, log: log)
         case .command(let command):
             return CommandBackend(
                 running: ChildCommand(

@@ -84,7 +84,7 @@ struct AdmissionRules {
             }
         }
         switch envelope.kind {
-        case .response:
+        case .response, .unclear:
             throw .response
         case .notification:
             return .notification

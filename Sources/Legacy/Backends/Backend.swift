@@ -1,6 +1,7 @@
 package import HTTPTransport
 package import HTTPWire
 package import Reactor
+package import Telemetry
 import Translation
 
 /// A legacy server that is reached over HTTP, or one of its copies.
@@ -64,7 +65,8 @@ package final class Backend: LegacyServer {
     ///   - pinsConnections: with Streamable HTTP only.
     package init(
         at endpoint: Endpoint, label: String, tls: ServerTLS? = nil, hostField: String, target: String,
-        transport: Transport? = nil, pinsConnections: Bool = false, on loop: Loop, limits: Limits
+        transport: Transport? = nil, pinsConnections: Bool = false, on loop: Loop, limits: Limits,
+        log: Log
     ) {
         silence = Interval(limits.silence)
         self.host = Array(hostField.utf8)
@@ -74,7 +76,7 @@ package final class Backend: LegacyServer {
         self.pinsConnections = pinsConnections
         connections = HTTPConnectionPool(
             to: endpoint, tls: tls, on: loop, connectTimeout: limits.connect, limits: limits.head)
-        super.init(name: Array("\(endpoint) \(target)".utf8), label: label, on: loop, limits: limits)
+        super.init(name: Array("\(endpoint) \(target)".utf8), label: label, on: loop, limits: limits, log: log)
     }
 
     /// Its sessions share connections.

@@ -9,7 +9,6 @@ package final class CommandBackend: LegacyServer {
 
     private let command: ChildCommand
     private let warden: Warden?
-    private let log: Log
     private var pause = CommandBackend.pauses.lowerBound
     /// Before this there is no new start.
     private var earliest: Instant?
@@ -21,8 +20,9 @@ package final class CommandBackend: LegacyServer {
     ) {
         self.command = command
         self.warden = warden
-        self.log = log
-        super.init(name: Array(command.arguments.joined(separator: " ").utf8), label: label, on: loop, limits: limits)
+        super.init(
+            name: Array(command.arguments.joined(separator: " ").utf8), label: label, on: loop, limits: limits, log: log
+        )
     }
 
     override func open(
@@ -33,7 +33,7 @@ package final class CommandBackend: LegacyServer {
                 .unavailable,
                 "\(command.name) led to no session, and is started again in a while; its output is in the log")
         }
-        let transport = StdioTransport(to: self, log: log)
+        let transport = StdioTransport(to: self)
         do throws(BackendError) {
             let handshake = try await transport.open(request, id: id, credentials: credentials)
             earliest = nil

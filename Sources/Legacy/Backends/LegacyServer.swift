@@ -1,4 +1,5 @@
 package import Reactor
+import Telemetry
 import Translation
 
 /// A legacy server, or one of its copies, as one loop reaches it: where sessions are opened. How, is the part of its subclasses: `Backend` over HTTP,
@@ -10,6 +11,7 @@ package class LegacyServer {
     package let name: [UInt8]
     /// What it is called where it is shown; no two copies have the same.
     package let label: String
+    let log: Log
     let health = BackendHealth()
     /// Called when an attempt to reach it has ended.
     var onAttempt: ((_ succeeded: Bool) -> Void)?
@@ -18,12 +20,28 @@ package class LegacyServer {
     /// That of the last session.
     private var handshake: Handshake?
 
-    init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits) {
+    init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits, log: Log) {
+        self.log = log
         self.name = name
         self.label = label
         self.loop = loop
         self.limits = limits
     }
+
+    /// Notes that something the server sent is passed over. Nothing of it goes into the log: it may be a caller's alone.
+    ///
+    /// - Parameter type: of the event that it came in, in the server's words; nil where it is none, or a message.
+    final func passesOver(_ bytes: Int, because why: StaticString, type: [UInt8]? = nil) {
+        log.write(.debug, "server_message_ignored") { entry in
+            entry.field("backend", label)
+            entry.field("why", why)
+            entry.field("bytes", bytes)
+            if let type { entry.field("type", String(decoding: type.prefix(LegacyServer.maxType), as: UTF8.self)) }
+        }
+    }
+
+    /// Bytes of the type of an event that go into the log.
+    private static let maxType = 32
 
     /// Opens a session, as far as the transport goes: sends `initialize`, and returns what the server agreed to.
     ///

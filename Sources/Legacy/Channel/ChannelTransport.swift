@@ -10,6 +10,7 @@ import Translation
 class ChannelTransport: SessionTransport {
     let loop: Loop
     let limits: Backend.Limits
+    private let peer: LegacyServer
     private weak var session: LegacySession?
     private var calls: [Int: ChannelCall] = [:]
     /// Messages that came and were not looked at yet.
@@ -26,9 +27,10 @@ class ChannelTransport: SessionTransport {
     /// Why the channel is over; nil while it is open.
     private(set) var ending: BackendError?
 
-    init(on loop: Loop, limits: Backend.Limits) {
-        self.loop = loop
-        self.limits = limits
+    init(to server: LegacyServer) {
+        peer = server
+        loop = server.loop
+        limits = server.limits
     }
 
     // MARK: What the subclasses do
@@ -61,8 +63,10 @@ class ChannelTransport: SessionTransport {
     /// The channel is over: give back what is held for it. Called once.
     func tearDown() {}
 
-    /// Text came that cannot be a message.
-    func heardStrayText(_ text: [UInt8]) {}
+    /// Text came that is no message, or a part of it is none.
+    func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
+        peer.passesOver(text.count, because: flaw.words)
+    }
 
     /// How the end of the channel is told to the calls that were in it.
     func lossOfCall(_ error: BackendError) -> BackendError {
@@ -91,28 +95,27 @@ class ChannelTransport: SessionTransport {
 
     private func handshake(_ id: Int, _ credentials: Credentials) async throws(BackendError) -> Handshake {
         let patience = Deadline(on: loop)
+        var flaw: ServerMessages.Flaw?
         patience.onExpiry = { [weak self] in
-            self?.finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
+            let hint = flaw.map { "; something that it sent is \($0.words)" } ?? ""
+            self?.finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout\(hint)"))
         }
         patience.set(after: limits.silence)
         defer { patience.set(nil) }
         while true {
             guard let text = await next() else { throw ending ?? BackendError(.unavailable, "the session has ended") }
-            guard isMessage(text) else {
-                heardStrayText(text)
-                continue
-            }
-            guard let message = try? Envelope(JSONDocument(text, maxDepth: limits.maxDepth)) else {
-                throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
-            }
-            if let handshake = try Handshake.from(message, answering: id) { return handshake }
-            // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
-            // basic/lifecycle, "Initialization").
-            guard case .request(let id, let method) = message.kind else { continue }
-            if message.document.string(method, equals: "ping") {
-                try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
-            } else if early.count < LegacySession.maxEarlyQuestions {
-                early.append(text)
+            let messages = read(text)
+            flaw = messages.flaw ?? flaw
+            for message in messages {
+                if let handshake = try Handshake.from(message, answering: id) { return handshake }
+                // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
+                // basic/lifecycle, "Initialization").
+                guard case .request(let id, let method) = message.kind else { continue }
+                if message.document.string(method, equals: "ping") {
+                    try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
+                } else if early.count < LegacySession.maxEarlyQuestions {
+                    early.append(message.document.bytes)
+                }
             }
         }
     }
@@ -174,26 +177,36 @@ class ChannelTransport: SessionTransport {
         return call
     }
 
-    private func isMessage(_ text: [UInt8]) -> Bool {
-        let first = text.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: "\r") }
-        return first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
+    private func read(_ text: [UInt8]) -> ServerMessages {
+        let messages = ServerMessages(text, revision: revision, maxDepth: limits.maxDepth)
+        if let flaw = messages.flaw { passOver(text, because: flaw) }
+        return messages
     }
 
     private func dispatch(_ text: [UInt8]) {
         guard let session else { return }
-        // Programs print things. What begins like a message and is none is something else: an answer may be lost in it.
-        guard isMessage(text) else { return heardStrayText(text) }
-        guard let messages = try? session.read(text) else {
-            return finish(BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC"))
-        }
-        for message in messages {
-            guard case .response(let id, let outcome) = message.kind else {
-                session.hear(message, on: nil)
-                continue
+        for message in read(text) {
+            switch message.kind {
+            case .response(_, let outcome):
+                call(answeredBy: message)?.answered(LegacyAnswer(document: message.document, outcome: outcome))
+            case .unclear: call(answeredBy: message)?.fail(with: LegacyAnswer.unclear)
+            case .request where isEcho(message): passOver(text, because: .ambiguous)
+            case .request, .notification: session.hear(message, on: nil)
             }
-            guard let id, let number = message.document.integer(id), let call = calls[Int(number)] else { continue }
-            call.answered(LegacyAnswer(document: message.document, outcome: outcome))
         }
+    }
+
+    private func call(answeredBy message: Envelope) -> ChannelCall? {
+        message.answeredRequest.flatMap { calls[Int($0)] }
+    }
+
+    /// Whether it is a request of ours that comes back, as a terminal between has it: an answer would come back, too, as the
+    /// response.
+    private func isEcho(_ message: Envelope) -> Bool {
+        guard case .request(let id, let method) = message.kind, let number = message.document.integer(id),
+            calls[Int(number)] != nil
+        else { return false }
+        return Method(method, in: message.document) != nil
     }
 
     // MARK: Calls
@@ -253,7 +266,7 @@ class ChannelTransport: SessionTransport {
     private func drainInbox() {
         var rest = MessageQueue()
         swap(&rest, &inbox)
-        while let text = rest.popFirst() { if isMessage(text) { dispatch(text) } }
+        while let text = rest.popFirst() { dispatch(text) }
     }
 
     func hasPushChannel() async -> Bool { true }

@@ -25,7 +25,7 @@ final class EventStreamTransport: ChannelTransport {
         self.backend = backend
         route = SessionRoute(to: backend)
         events = SSEDecoder(maxEvent: backend.limits.maxMessage)
-        super.init(on: backend.loop, limits: backend.limits)
+        super.init(to: backend)
     }
 
     /// Whether it means that there is no such stream, rather than one with which something is wrong.
@@ -159,6 +159,7 @@ extension EventStreamTransport: HTTPResponseHandler {
                     (400..<500).contains(head.status) ? .rejected(status: head.status) : .unavailable,
                     "the server answered GET with HTTP \(head.status) (is backends[].url its event stream?)"))
         }
+        if let error = head.codingError { return finish(error) }
         if head.fields.first("content-type")?.isMediaType("text/event-stream") != true {
             finish(BackendError(.outcomeUnknown, "the server answered GET with something else than an event stream"))
         }
@@ -171,8 +172,8 @@ extension EventStreamTransport: HTTPResponseHandler {
                 if event.type.map({ $0.elementsEqual("endpoint".utf8) }) == true {
                     // Only the first says where; another would move an open session.
                     if endpoint == nil { take(endpoint: event.data) }
-                } else if event.type == nil, !event.data.isEmpty, endpoint != nil {
-                    received(event.data)
+                } else if endpoint != nil, let text = event.message(of: backend) {
+                    received(text)
                 }
             }
         } catch {

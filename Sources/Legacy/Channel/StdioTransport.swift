@@ -20,7 +20,6 @@ final class StdioTransport: ChannelTransport {
     }
 
     private let server: CommandBackend
-    private let log: Log
     private var child: ChildProcess?
     private var lines: LineDecoder
     private var output: ChildOutput?
@@ -28,11 +27,10 @@ final class StdioTransport: ChannelTransport {
     private var outbox: [Outgoing] = []
     private var waitingNotifications = 0
 
-    init(to server: CommandBackend, log: Log) {
+    init(to server: CommandBackend) {
         self.server = server
-        self.log = log
         lines = LineDecoder(maxLine: server.limits.maxMessage)
-        super.init(on: server.loop, limits: server.limits)
+        super.init(to: server)
     }
 
     // MARK: Opening
@@ -40,7 +38,7 @@ final class StdioTransport: ChannelTransport {
     override func connect(_ credentials: Credentials) async throws(BackendError) {
         let child = try server.start()
         self.child = child
-        let output = ChildOutput(of: child.id, on: loop, log: log)
+        let output = ChildOutput(of: child.id, on: loop, log: server.log)
         self.output = output
         child.errors.onBytes = { output.received($0) }
         child.errors.onEnd = { output.ended() }
@@ -71,7 +69,13 @@ final class StdioTransport: ChannelTransport {
         }
     }
 
-    override func heardStrayText(_ text: [UInt8]) { output?.stray(text) }
+    /// What is no message is what the program prints for people.
+    override func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
+        switch flaw {
+        case .noJSON, .noMessage: output?.stray(text)
+        case .ambiguous: super.passOver(text, because: flaw)
+        }
+    }
 
     override func pauseReading() { child?.output.pause() }
 

@@ -8,10 +8,15 @@ extension Handshake {
     /// - Parameter request: the id of `initialize`.
     /// - Throws: for an answer that says no, or that cannot be worked with.
     static func from(_ message: Envelope, answering request: Int) throws(BackendError) -> Handshake? {
-        guard case .response(let id, let outcome) = message.kind else { return nil }
-        let number = id.flatMap { message.document.integer($0) }
+        let number = message.answeredRequest
         if let number, number != Int64(request) { return nil }
-        guard case .result(let result) = outcome, number != nil else {
+        if case .unclear = message.kind, number != nil {
+            throw BackendError(.unavailable, "the answer to initialize has two outcomes or none, or is not JSON-RPC")
+        }
+        guard case .response(_, let outcome) = message.kind else { return nil }
+        // Whose result one without an id is, is not known. Nothing else than initialize can have failed.
+        if case .result = outcome, number == nil { return nil }
+        guard case .result(let result) = outcome else {
             throw BackendError(.unavailable, "the server refused initialize", isRefusal: true)
         }
         do throws(Handshake.Flaw) {

@@ -19,7 +19,7 @@ package final class LegacySession {
 
     private let transport: any SessionTransport
     let loop: Loop
-    private let maxDepth: Int
+    private let server: LegacyServer
     package let handshake: Handshake
     /// Of the request that opened the session; for what the session does on its own account.
     let credentials: Credentials
@@ -76,7 +76,7 @@ package final class LegacySession {
         self.transport = transport
         requestIDs = ids
         loop = backend.loop
-        maxDepth = backend.limits.maxDepth
+        server = backend
         self.handshake = handshake
         self.credentials = credentials
         logging = SessionLogging(isOffered: handshake.offers(.logging))
@@ -299,16 +299,14 @@ package final class LegacySession {
     // MARK: What the server says
 
     /// The messages in what the server sent at once.
-    func read(_ text: [UInt8]) throws -> BackendMessages {
-        try BackendMessages(text, revision: handshake.revision, maxDepth: maxDepth)
+    func read(_ text: [UInt8]) -> ServerMessages {
+        let messages = ServerMessages(text, revision: handshake.revision, maxDepth: server.limits.maxDepth)
+        if let flaw = messages.flaw { server.passesOver(text.count, because: flaw.words) }
+        return messages
     }
 
     /// What came on no request's account.
-    func hear(_ text: [UInt8]) {
-        // What is no message here belongs to nobody's call, and is dropped.
-        guard let messages = try? read(text) else { return }
-        for message in messages { hear(message, on: nil) }
-    }
+    func hear(_ text: [UInt8]) { for message in read(text) { hear(message, on: nil) } }
 
     /// A notification or a request of the server. A response is dropped: nobody waits for it here.
     ///
@@ -322,7 +320,7 @@ package final class LegacySession {
                 message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials,
                 on: call)
         case .notification: hearNotification(message, on: call)
-        case .response: break
+        case .response, .unclear: break
         }
     }
 
@@ -345,8 +343,10 @@ package final class LegacySession {
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated:
             if kind == .toolsListChanged { tools.invalidate() }
             if let cue = Cue(kind) { onCue?(cue) }
-        case .notForClients, .malformed:
-            break
+        case .notForClients: break
+        case .malformed:
+            server.passesOver(
+                notification.document.bytes.count, because: "a notification without what its method demands")
         }
     }
 

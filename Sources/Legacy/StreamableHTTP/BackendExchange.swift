@@ -282,6 +282,7 @@ final class BackendExchange: HTTPResponseHandler {
         } else if type?.isMediaType("text/event-stream") == true {
             content = .events
         }
+        if content != .other, let error = head.codingError { return cut(error) }
         expectMore()
         signal()
     }
@@ -306,8 +307,7 @@ final class BackendExchange: HTTPResponseHandler {
         var offset = 0
         do throws(SSEDecodeError) {
             while let event = try events.next(body, from: &offset) {
-                // An event without data only says its id.
-                if !event.data.isEmpty { keep(event.data) }
+                if let text = event.message(of: backend) { keep(text) }
             }
         } catch {
             return tooLarge()

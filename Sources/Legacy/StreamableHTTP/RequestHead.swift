@@ -29,6 +29,8 @@ struct RequestHead {
         }
         // Both types, spelled out: the Python SDK refuses `*/*`.
         writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
+        // Without it any coding is fine (RFC 9110 §12.5.3), and nothing here undoes one.
+        writer.field("accept-encoding", "identity")
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
         if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
         if method == .post { writer.field("content-type", "application/json") }

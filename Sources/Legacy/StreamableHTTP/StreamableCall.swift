@@ -15,6 +15,8 @@ final class StreamableCall: LegacyCall {
     /// Whether the server waits for an answer of the client, so that nothing is expected of it.
     private var isSuspended = false
     private var silence: Duration?
+    /// Why something in the answer was passed over.
+    private var flaw: ServerMessages.Flaw?
     /// The least between two attempts to take up a stream on which nothing is expected.
     private static let suspendedDelay: Duration = .seconds(1)
 
@@ -60,7 +62,8 @@ final class StreamableCall: LegacyCall {
         while true {
             if let listener = terms.listener, !listener.hasRoom { await listener.room() }
             guard let text = try await exchange.next() else {
-                throw BackendError(.noAnswer, "the server ended its answer without a response")
+                let hint = flaw.map { "; something in it is \($0.words)" } ?? ""
+                throw BackendError(.noAnswer, "the server ended its answer without a response\(hint)")
             }
             if let answer = try answer(in: text) { return answer }
         }
@@ -102,21 +105,34 @@ final class StreamableCall: LegacyCall {
     }
 
     /// The answer, if it is among what the server sent at once; the rest is served.
+    ///
+    /// - Throws: for an answer that cannot be read, and for a document that holds another's: that is all that comes.
     private func answer(in text: [UInt8]) throws(BackendError) -> LegacyAnswer? {
+        var messages = terms.session.read(text)
         var answer: LegacyAnswer?
-        var messages = try messages(in: text)
+        var isAnothers = false
         while let message = messages.next() {
-            if case .response(let id, let outcome) = message.kind {
-                if let id, message.document.integer(id) == Int64(self.id) {
-                    answer = LegacyAnswer(document: message.document, outcome: outcome)
-                } else if !exchange.isStream {
-                    throw BackendError(.outcomeUnknown, "the server answered another request than it was asked")
+            switch message.kind {
+            case .response(let id, let outcome):
+                if message.answeredRequest == Int64(self.id) || (id == nil && outcome.isError) {
+                    answer = answer ?? LegacyAnswer(document: message.document, outcome: outcome)
+                } else {
+                    isAnothers = true
                 }
-            } else {
+            case .unclear:
+                if message.answeredRequest == Int64(self.id) { throw LegacyAnswer.unclear }
+                isAnothers = true
+            case .request, .notification:
                 terms.session.hear(message, on: self, credentials: terms.credentials)
             }
         }
-        return answer
+        if answer == nil, let problem = messages.flaw { flaw = problem }
+        if answer != nil || exchange.isStream { return answer }
+        if let flaw { throw BackendError(.outcomeUnknown, "the server's answer is \(flaw.words)") }
+        if isAnothers {
+            throw BackendError(.outcomeUnknown, "the server answered another request than it was asked")
+        }
+        return nil
     }
 
     override func hear(_ notification: Envelope, _ kind: ServerNotification) {
@@ -142,14 +158,6 @@ final class StreamableCall: LegacyCall {
             return BackendError(.sessionLost, "the server answered with HTTP \(head.status), and to ping neither")
         }
         return BackendError(.rejected(status: head.status), "the server answered with HTTP \(head.status)")
-    }
-
-    private func messages(in text: [UInt8]) throws(BackendError) -> BackendMessages {
-        do {
-            return try terms.session.read(text)
-        } catch {
-            throw BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC")
-        }
     }
 
     override func suspend() {

@@ -75,25 +75,35 @@ final class StreamableHTTP: SessionTransport {
 
     private func handshake(from exchange: BackendExchange, _ id: Int) async throws(BackendError) -> Handshake {
         while let text = try await exchange.next() {
-            guard let message = try? Envelope(JSONDocument(text, maxDepth: backend.limits.maxDepth)) else {
-                throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
+            let messages = ServerMessages(text, revision: nil, maxDepth: backend.limits.maxDepth)
+            for message in messages {
+                if let handshake = try Handshake.from(message, answering: id) { return handshake }
+                answerEarly(message)
             }
-            if let handshake = try Handshake.from(message, answering: id) { return handshake }
-            guard case .request(let id, let method) = message.kind else { continue }
-            if message.document.string(method, equals: "ping") {
-                // The one thing that a server may ask before the handshake is over, and it may wait for the answer.
-                guard pongs < StreamableHTTP.maxPongs else { continue }
-                pongs += 1
-                let answer = ServerRequest.emptyResult(id: message.document.raw(id))
-                backend.loop.spawn { [credentials] in
-                    try? await self.notify(answer, credentials: credentials)
-                    self.pongs -= 1
-                }
-            } else if early.count < LegacySession.maxEarlyQuestions {
-                early.append(text)
+            guard let flaw = messages.flaw else { continue }
+            guard exchange.isStream else {
+                throw BackendError(.unavailable, "the answer to initialize is \(flaw.words)")
             }
+            backend.passesOver(text.count, because: flaw.words)
         }
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
+    }
+
+    /// What a server asks before the handshake is over.
+    private func answerEarly(_ message: Envelope) {
+        guard case .request(let id, let method) = message.kind else { return }
+        if message.document.string(method, equals: "ping") {
+            // The one thing that it may ask, and it may wait for the answer.
+            guard pongs < StreamableHTTP.maxPongs else { return }
+            pongs += 1
+            let answer = ServerRequest.emptyResult(id: message.document.raw(id))
+            backend.loop.spawn { [credentials] in
+                try? await self.notify(answer, credentials: credentials)
+                self.pongs -= 1
+            }
+        } else if early.count < LegacySession.maxEarlyQuestions {
+            early.append(message.document.bytes)
+        }
     }
 
     private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
