@@ -159,7 +159,7 @@ extension EventStreamTransport: HTTPResponseHandler {
                     (400..<500).contains(head.status) ? .rejected(status: head.status) : .unavailable,
                     "the server answered GET with HTTP \(head.status) (is backends[].url its event stream?)"))
         }
-        if let error = head.codingError { return finish(error) }
+        if let error = head.codingError { return finish(BackendError(.unavailable, error.detail)) }
         if head.fields.first("content-type")?.isMediaType("text/event-stream") != true {
             finish(BackendError(.outcomeUnknown, "the server answered GET with something else than an event stream"))
         }
