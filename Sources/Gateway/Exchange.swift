@@ -141,7 +141,7 @@ final class Exchange: Answerer {
             let lease =
                 if let begun = self.lease.take() {
                     begun
-                } else if let ready = sessions.readyLease(key) {
+                } else if attempts.session == nil, let ready = sessions.readyLease(key) {
                     ready
                 } else {
                     try await lease(after: attempts)
@@ -152,6 +152,7 @@ final class Exchange: Answerer {
             } catch {
                 if error.kind == .sessionLost { sessions.retire(lease) }
                 if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+                attempts.session = lease.session
                 try attempts.failed(error, mayRepeat: mayRepeat(on: lease.session))
             }
         }
@@ -159,7 +160,7 @@ final class Exchange: Answerer {
 
     private func lease(after attempts: Attempts) async throws(BackendError) -> Lease {
         do throws(BackendError) {
-            return try await sessions.lease(key, credentials: caller.credentials)
+            return try await sessions.lease(key, after: attempts.session, credentials: caller.credentials)
         } catch {
             throw attempts.told(error)
         }

@@ -42,9 +42,41 @@ package class LegacyCall {
     package final var id: Int { terms.id }
 
     /// Waits until the call has ended, once. What else comes on its account is served on the way.
-    package func answer() async throws(BackendError) -> LegacyAnswer {
+    ///
+    /// Where what came leaves it open whether the session lives, the server is asked first, for 5 s at most.
+    package final func answer() async throws(BackendError) -> LegacyAnswer {
+        switch try await reply() {
+        case .answer(let answer):
+            return answer
+        case .doubted(let doubt, let otherwise):
+            if await terms.session.isLost(doubt, terms.credentials) { throw .sessionGone }
+            return try otherwise.get()
+        }
+    }
+
+    /// The same, without asking the server about the session.
+    func reply() async throws(BackendError) -> CallReply {
         // Both subclasses have their own.
         preconditionFailure("a call without a transport")
+    }
+
+    /// The response in a body whose status or type is not that of messages. An error in an answer that is one is about this
+    /// request, whatever its id says: servers that did not get to the id of the request have none, or some word.
+    ///
+    /// - Parameter status: of the HTTP answer.
+    final func reply(inBody body: [UInt8], _ status: Int) throws(BackendError) -> CallReply? {
+        guard let messages = try? terms.session.read(body) else { return nil }
+        for message in messages {
+            guard case .response(let id, let outcome) = message.kind else { continue }
+            let isOwn = id.flatMap { message.document.integer($0) } == Int64(self.id)
+            if !isOwn {
+                guard case .error = outcome, id == nil || status >= 400 else { continue }
+            }
+            let answer = LegacyAnswer(document: message.document, outcome: outcome)
+            guard terms.session.isKept else { return .answer(answer) }
+            return try CallReply(answer, status: status, isOwn: isOwn)
+        }
+        return nil
     }
 
     // MARK: Without a task
@@ -63,6 +95,12 @@ package class LegacyCall {
     func hear(_ notification: Envelope, _ kind: ServerNotification) {
         terms.listener?.heard(notification, kind)
     }
+
+    /// Its response, as a message that came another way.
+    func answered(elsewhere message: [UInt8]) {}
+
+    /// There is no other way any more on which its response could come.
+    func cannotBeAnsweredElsewhere() {}
 
     /// Whether the server can have seen anything of it.
     var mayHaveBeenSeen: Bool { true }

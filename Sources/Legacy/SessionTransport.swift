@@ -48,8 +48,8 @@ protocol SessionTransport: AnyObject {
     /// Whether the server keeps a session, so that it knows what an answer is to.
     var isKept: Bool { get }
 
-    /// Whether the server still serves the session: what one asks when an answer leaves that in doubt.
-    func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool
+    /// Whether what carries the messages has ended, and the session with it.
+    var isOver: Bool { get }
 
     /// Listens no longer to what belongs to no request.
     func stopListening()

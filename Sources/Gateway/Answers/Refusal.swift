@@ -196,6 +196,12 @@ extension Refusal {
                 status: 200, reason: "backend_rejected", dispatched: true,
                 message: "The MCP server rejected the request: \(detail). It was most likely not run; "
                     + "the server's log says why.")
+        case .rateLimited(let retryAfter):
+            self.init(
+                status: 503, reason: "rate_limited", dispatched: false,
+                message: "The MCP server is rate limited: \(detail). Nothing was run. "
+                    + "Try again when it lets you, as Retry-After says.")
+            fields = [("retry-after", retryAfter ?? Array("1".utf8))]
         case .silent:
             self.init(
                 status: 200, reason: "idle_timeout", dispatched: true,

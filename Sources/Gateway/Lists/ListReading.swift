@@ -81,18 +81,22 @@ final class ListReading {
         while true {
             do throws(BackendError) {
                 try checkCancellation()
-                return try await readOnLease()
+                return try await readOnLease(&attempts)
             } catch {
                 try attempts.failed(error, mayRepeat: true)
             }
         }
     }
 
-    private func readOnLease() async throws(BackendError) -> ListOutcome {
+    private func readOnLease(_ attempts: inout Attempts) async throws(BackendError) -> ListOutcome {
         // Once only: the second attempt is made because there was something about the session.
         let beside = session.take().flatMap { sessions.lease(beside: $0) }
-        let lease = if let beside { beside } else { try await sessions.lease(key, credentials: credentials) }
+        let lease =
+            if let beside { beside } else {
+                try await sessions.lease(key, after: attempts.session, credentials: credentials)
+            }
         defer { sessions.release(lease) }
+        attempts.session = lease.session
         do throws(BackendError) {
             return try await read(from: lease.session)
         } catch {

@@ -69,7 +69,7 @@ extension BackendError {
     fileprivate var losesInteraction: Bool {
         switch kind {
         case .noAnswer, .outcomeUnknown, .sessionLost, .unavailable, .rejected: true
-        case .unauthorized, .busy, .silent, .overdue, .cancelled: false
+        case .unauthorized, .rateLimited, .busy, .silent, .overdue, .cancelled: false
         }
     }
 }

@@ -139,8 +139,8 @@ extension InteractiveCall {
     /// A session for this call alone. It is held until `release`.
     private func lease() async throws(BackendError) -> Lease {
         let lease =
-            if let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
-                try await sessions.lease(key, for: self, credentials: caller.credentials)
+            if attempts.session == nil, let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
+                try await sessions.lease(key, for: self, after: attempts.session, credentials: caller.credentials)
             }
         self.lease = lease
         try checkWaiting()
@@ -243,6 +243,7 @@ extension InteractiveCall {
             try attempts.failed(error, mayRepeat: mayRepeat)
             if error.kind == .sessionLost { sessions.retire(lease) }
             if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+            attempts.session = lease.session
             release()
         } catch {
             return ended(attempts.told(error))

@@ -15,6 +15,10 @@ package struct BackendError: Error, Sendable {
         case unauthorized(status: Int, challenges: [[UInt8]])
         /// The backend refused the request with another 4xx.
         case rejected(status: Int)
+        /// The backend takes no more requests for now (429); no handler ran.
+        ///
+        /// - Parameter retryAfter: as it said when it does (`Retry-After`, RFC 9110 §10.2.3); nil where it did not.
+        case rateLimited(retryAfter: [UInt8]?)
         /// The session is gone on the server; no handler ran.
         case sessionLost
         /// Every session is in use.
@@ -51,10 +55,31 @@ package struct BackendError: Error, Sendable {
             .unauthorized(status: head.status, challenges: challenges), "the server answered with HTTP \(head.status)")
     }
 
+    /// Whether an answer is a matter of credentials, whatever its body says.
+    static func asksForCredentials(_ head: HTTPResponseHead) -> Bool {
+        head.status == 401 || head.status == 403 && head.fields.first("www-authenticate") != nil
+    }
+
+    private static let retryField = Array("retry-after".utf8)
+    /// Seconds, or a date of 29 characters (RFC 9110 §5.6.7). It goes into a head as it is.
+    private static let maxRetryAfter = 40
+
+    /// The error of an answer that says that there were too many requests (RFC 6585 §4); nil for any other answer.
+    static func rateLimited(_ head: HTTPResponseHead) -> BackendError? {
+        guard head.status == 429 else { return nil }
+        let value = head.fields.lines(named: retryField).first.map { Array($0.value.bytes) }
+        let isUsable = value.map { !$0.isEmpty && $0.count <= maxRetryAfter && $0.allSatisfy { (0x20...0x7E).contains($0) } }
+        return BackendError(
+            .rateLimited(retryAfter: isUsable == true ? value : nil), "the server answered with HTTP 429")
+    }
+
+    /// The server no longer knows the session.
+    static let sessionGone = BackendError(.sessionLost, "the server no longer knows the session")
+
     /// Whether it says that no handler has run.
     package var isBeforeDispatch: Bool {
         switch kind {
-        case .unavailable, .unauthorized, .sessionLost, .busy: true
+        case .unavailable, .unauthorized, .sessionLost, .busy, .rateLimited: true
         case .noAnswer, .outcomeUnknown, .rejected, .silent, .overdue, .cancelled: false
         }
     }
@@ -63,7 +88,7 @@ package struct BackendError: Error, Sendable {
     /// handler of the call ran. What the client or the pool has to know by its kind stays as it is.
     package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
-        case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
+        case .unavailable, .unauthorized, .sessionLost, .busy, .rateLimited, .cancelled: self
         case .rejected(let status): BackendError(.unavailable, detail, isRefusal: status == 400)
         case .outcomeUnknown, .noAnswer, .silent, .overdue: BackendError(.unavailable, "\(request): \(detail)")
         }

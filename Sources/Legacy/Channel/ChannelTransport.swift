@@ -229,9 +229,9 @@ class ChannelTransport: SessionTransport {
         guard !isProbing, ending == nil, let session else { return }
         isProbing = true
         loop.spawn {
-            let answer = try? await session.ping().answer()
+            let life = await session.ask(.ping, session.credentials)
             self.isProbing = false
-            if answer == nil { session.giveUp() }
+            if life != .alive { session.giveUp() }
         }
     }
 
@@ -265,7 +265,7 @@ class ChannelTransport: SessionTransport {
 
     final var isKept: Bool { true }
 
-    final func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool { ending == nil }
+    final var isOver: Bool { ending != nil }
 
     final func stopListening() {}
 

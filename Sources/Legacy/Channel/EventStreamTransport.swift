@@ -89,7 +89,7 @@ final class EventStreamTransport: ChannelTransport {
         call?.wasSent = true
         loop.spawn {
             do throws(BackendError) {
-                try await self.wait(for: try self.post(text, credentials, trace))
+                try await self.wait(for: try self.post(text, credentials, trace), call)
             } catch {
                 // The server may take as long to say so as the handler runs: the call's own time decides then.
                 if error.kind == .silent || error.kind == .overdue { return }
@@ -124,16 +124,38 @@ final class EventStreamTransport: ChannelTransport {
     }
 
     /// Waits until the server has taken a message.
-    private func wait(for exchange: BackendExchange) async throws(BackendError) {
+    ///
+    /// - Parameter call: that of the message, where it is a request: some servers answer where they are asked, and not on the
+    ///   stream.
+    private func wait(for exchange: BackendExchange, _ call: ChannelCall? = nil) async throws(BackendError) {
         defer { exchange.abandon() }
         let head = try await exchange.head()
-        if (200..<300).contains(head.status) { return }
-        if SessionLoss.isLoss(head, text: await exchange.errorBody()) {
-            throw BackendError(.sessionLost, "the server no longer knows the session")
+        if (200..<300).contains(head.status) {
+            guard let call, exchange.isSuccess else { return }
+            while let text = try? await exchange.next() {
+                if let reply = try call.reply(inBody: text, head.status) { return call.replied(reply) }
+            }
+            return
         }
-        if let refusal = BackendError.unauthorized(head) { throw refusal }
-        let detail = "the server answered with HTTP \(head.status)"
-        throw BackendError((400..<500).contains(head.status) ? .rejected(status: head.status) : .outcomeUnknown, detail)
+        if let refusal = BackendError.rateLimited(head) { throw refusal }
+        let body = await exchange.body()
+        if !BackendError.asksForCredentials(head), let call, let reply = try call.reply(inBody: body, head.status) {
+            return call.replied(reply)
+        }
+        let error = BackendError.unauthorized(head) ?? EventStreamTransport.error(head.status)
+        switch SessionLoss.verdict(head, body[...]) {
+        case .none: throw error
+        case .proof: throw .sessionGone
+        case .doubt(let doubt):
+            guard let call else { throw error }
+            call.replied(.doubted(doubt, otherwise: .failure(error)))
+        }
+    }
+
+    private static func error(_ status: Int) -> BackendError {
+        BackendError(
+            (400..<500).contains(status) ? .rejected(status: status) : .outcomeUnknown,
+            "the server answered with HTTP \(status)")
     }
 
     // MARK: The channel

@@ -49,9 +49,4 @@ extension LegacySession {
             answered.signal()
         }
     }
-
-    /// Asks for a sign of life, on a channel that all requests share.
-    func ping() -> LegacyCall {
-        call({ ServerRequest.ping(id: $0) }, credentials: credentials, until: .now + LegacySession.askTimeout)
-    }
 }

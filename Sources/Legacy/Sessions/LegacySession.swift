@@ -29,8 +29,8 @@ package final class LegacySession {
     private let sending: SendingBudget.Share
     /// Opened when one of them has arrived, or has not.
     private let sent = Wakeup()
-    /// The calls whose client wants to hear of progress, which may come on any way.
-    private var calls = HeardCalls()
+    /// What is about them may come on any way.
+    private var calls = OpenCalls()
     private var callsInFlight = 0
     /// Cancellations that wait for the session's other calls to end.
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []
@@ -43,6 +43,10 @@ package final class LegacySession {
     package private(set) var isClosed = false
     /// Whether it has noticed that the server has lost it.
     private(set) var isLost = false
+    /// What the server is being asked, to know whether it has lost it.
+    var probes: [SessionProbe.Question: SessionProbe] = [:]
+    /// The number of the last session of its pool that was there when this one was found to be lost; nil while it is not.
+    var loss: Int?
 
     /// Called when the session itself notices that the server has lost it.
     var onLoss: (() -> Void)?
@@ -174,7 +178,7 @@ package final class LegacySession {
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: listener),
             trace: request.trace)
         callsInFlight += 1
-        if wantsProgress || request.wantsProgress { calls.insert(call) }
+        calls.insert(call)
         return call
     }
 
@@ -185,6 +189,7 @@ package final class LegacySession {
             SplicedText(text(id)),
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: nil), trace: nil)
         callsInFlight += 1
+        calls.insert(call)
         return call
     }
 
@@ -250,10 +255,8 @@ package final class LegacySession {
         sent.signal()
     }
 
-    /// Whether the server still answers on this session: what one asks when an answer leaves that in doubt.
-    func isAlive(_ credentials: Credentials) async -> Bool {
-        await transport.isAlive(self, credentials: credentials)
-    }
+    /// Whether what carries the session has ended.
+    var isOver: Bool { transport.isOver }
 
     /// Sends an answer to a question, or whatever else the server has nothing to say to.
     package func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
@@ -310,7 +313,7 @@ package final class LegacySession {
         for message in messages { hear(message, on: nil) }
     }
 
-    /// A notification or a request of the server. A response is dropped: nobody waits for it here.
+    /// A message of the server that is not the response to `call`.
     ///
     /// - Parameters:
     ///   - call: the one on whose account it came; nil if that cannot be told by the way it came.
@@ -322,9 +325,15 @@ package final class LegacySession {
                 message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials,
                 on: call)
         case .notification: hearNotification(message, on: call)
-        case .response: break
+        case .response(let id, _):
+            // A server may answer on whichever stream of the session is open. The id says to whom.
+            guard let id, let number = message.document.integer(id), let waiting = calls[Int(number)] else { return }
+            if waiting !== call { waiting.answered(elsewhere: message.document.bytes) }
         }
     }
+
+    /// Nothing comes any more but in answers to requests.
+    func cannotBeHeard() { for call in calls.all { call.cannotBeAnsweredElsewhere() } }
 
     private func hearNotification(_ notification: Envelope, on call: LegacyCall?) {
         let kind = ServerNotification(notification)

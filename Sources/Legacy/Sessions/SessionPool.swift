@@ -173,15 +173,20 @@ package final class SessionPool {
     /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made. Where there is
     /// no room, the call waits, in an order that is fair to all principals.
     ///
-    /// - Parameter owner: who is asked what the server asks on it, which no other exclusive call has then; nil for a call
-    ///   during which nobody can be.
+    /// - Parameters:
+    ///   - owner: who is asked what the server asks on it, which no other exclusive call has then; nil for a call
+    ///     during which nobody can be.
+    ///   - previous: the session that the call had before. Where that is lost, only one will do that was opened since: the
+    ///     server may have lost with it all that were there.
     package func lease(
-        _ key: SessionKey, for owner: (any QuestionListener)? = nil, credentials: Credentials
+        _ key: SessionKey, for owner: (any QuestionListener)? = nil, after previous: LegacySession? = nil,
+        credentials: Credentials
     ) async throws(BackendError) -> Lease {
         if isClosed { throw BackendError(.unavailable, "Remora stops") }
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
-        switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
+        let after = previous?.loss ?? 0
+        switch table.lease(key, of: key.principal, isExclusive: isExclusive, after: after, at: .now) {
         case .wait(let ticket): grant = try await wait(ticket, of: key.principal)
         case .full(let limit): throw busy(limit)
         case .use(let id): grant = .use(id)
@@ -372,7 +377,9 @@ package final class SessionPool {
 
     /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
     package func check(_ lease: Lease, _ credentials: Credentials) {
-        loop.spawn { if await !lease.session.isAlive(credentials) { self.retire(lease.id) } }
+        loop.spawn {
+            if await lease.session.life(by: .ping, credentials) != .alive { self.retire(lease.id) }
+        }
     }
 
     /// No session serves a further call; those that are in use are closed after their last one.
@@ -389,6 +396,7 @@ package final class SessionPool {
         onDoubt?()
         if let session = sessions[id], !session.isClosed {
             numbers.lost += 1
+            session.loss = table.latestID
             session.forget()
         }
         giveUp(id)

@@ -112,6 +112,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         let ticket: Ticket
         let key: Key
         let isExclusive: Bool
+        let after: ID
     }
 
     private enum Room {
@@ -173,7 +174,12 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// The same for an exclusive call.
     package mutating func takeReady(_ key: Key, at now: Instant) -> ID? {
         // What is free is ready: `letTake` sees to that, and whatever makes a session anything else to `letNoneTake`.
-        guard let id = popFree(key), let record = records[id], record.use(at: now) else { return nil }
+        guard let id = popFree(key) else { return nil }
+        return takeFree(id, at: now)
+    }
+
+    private mutating func takeFree(_ id: ID, at now: Instant) -> ID? {
+        guard let record = records[id], record.use(at: now) else { return nil }
         record.isTaken = true
         return id
     }
@@ -189,10 +195,20 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     }
 
     /// One that an exclusive call may take, if there is one.
-    private func firstFree(_ key: Key) -> ID? {
-        if let hand, hand.key == key { return hand.id }
-        return free[key]?.last
+    ///
+    /// - Parameter after: with a greater number than this.
+    private func firstFree(_ key: Key, after: ID = 0) -> ID? {
+        if let hand, hand.key == key, hand.id > after { return hand.id }
+        return free[key]?.last { $0 > after }
     }
+
+    /// The one that shared calls use.
+    ///
+    /// - Parameter after: if it has a greater number than this.
+    private func current(_ key: Key, after: ID) -> ID? { current[key].flatMap { $0 > after ? $0 : nil } }
+
+    /// The number of the last session that there was.
+    package var latestID: ID { lastID }
 
     /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`
     /// for all that wait.
@@ -200,19 +216,26 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// - Parameters:
     ///   - owner: the same for equal keys.
     ///   - isExclusive: whether it wants it for as long as it lasts, as ``release(_:isExclusive:at:)`` has to know.
+    ///   - after: only a session with a greater number than this will do: the others were there when one was found to be lost
+    ///     that the call had. 0 where any will do.
     package mutating func lease(
-        _ key: Key, of owner: Owner, isExclusive: Bool = false, at now: Instant
+        _ key: Key, of owner: Owner, isExclusive: Bool = false, after: ID = 0, at now: Instant
     ) -> Decision {
         // Nobody is overtaken: as soon as there is room, `next` gives it to those who wait, and who still waits then has no
         // room that this one could have.
-        decide(key, of: owner, isExclusive, at: now) ?? enqueue(key, of: owner, isExclusive)
+        decide(key, of: owner, isExclusive, after, at: now) ?? enqueue(key, of: owner, isExclusive, after)
     }
 
     /// What can be done for a call at once; nil when it has to wait.
-    private mutating func decide(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> Decision? {
+    private mutating func decide(
+        _ key: Key, of owner: Owner, _ isExclusive: Bool, _ after: ID, at now: Instant
+    ) -> Decision? {
         if isExclusive {
-            if let id = takeReady(key, at: now) { return .use(id) }
-        } else if let id = current[key], let record = records[id] {
+            if let free = firstFree(key, after: after) {
+                letNoneTake(free, of: key)
+                if let id = takeFree(free, at: now) { return .use(id) }
+            }
+        } else if let id = current(key, after: after), let record = records[id] {
             record.uses += 1
             record.lastUsed = now
             return record.state == .opening ? .join(id) : .use(id)
@@ -243,7 +266,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private mutating func add(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> ID {
         lastID += 1
         records[lastID] = Record(lastID, key: key, owner: owner, isTaken: isExclusive, lastUsed: now)
-        if current[key] == nil { current[key] = lastID }
+        // A shared call that opens one where there is one has found the others of that time lost.
+        if current[key] == nil || !isExclusive { current[key] = lastID }
         held[owner, default: 0] += 1
         return lastID
     }
@@ -261,11 +285,12 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         return endingCount < turns.reduce(0, { $0 + wantedInShare(by: $1) }) ? .sessions : nil
     }
 
-    private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool) -> Decision {
+    private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool, _ after: ID) -> Decision {
         let own = queues[owner]?.count ?? 0
         guard waitingCount < limits.waiting, own < limits.waitingPerOwner else { return .full(.queue) }
         lastTicket += 1
-        queues[owner, default: []].append(Waiting(ticket: lastTicket, key: key, isExclusive: isExclusive))
+        queues[owner, default: []].append(
+            Waiting(ticket: lastTicket, key: key, isExclusive: isExclusive, after: after))
         owners[lastTicket] = owner
         if own == 0 { turns.append(owner) }
         return .wait(lastTicket)
@@ -279,7 +304,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         for owner in turns {
             guard
                 let served = queues[owner]?.first(where: {
-                    ($0.isExclusive ? firstFree($0.key) : current[$0.key]) != nil
+                    ($0.isExclusive ? firstFree($0.key, after: $0.after) : current($0.key, after: $0.after)) != nil
                 })
             else { continue }
             return take(served, of: owner, at: now)
@@ -302,7 +327,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         _ waiting: Waiting, of owner: Owner, at now: Instant
     ) -> (ticket: Ticket, decision: Decision)? {
         dequeue(waiting.ticket)
-        return decide(waiting.key, of: owner, waiting.isExclusive, at: now).map { (waiting.ticket, $0) }
+        return decide(waiting.key, of: owner, waiting.isExclusive, waiting.after, at: now)
+            .map { (waiting.ticket, $0) }
     }
 
     /// Takes out an idle session for the sake of calls that wait; close it. Its place is free once it has ended. To be called

@@ -28,8 +28,6 @@ final class StreamableHTTP: SessionTransport {
     /// What the server asked in its answer to `initialize`.
     private var early: [[UInt8]] = []
     private var pushStream: PushStream?
-    private var pinging: Wakeup?
-    private var wasAlive = true
 
     init(to backend: Backend, credentials: Credentials) {
         self.backend = backend
@@ -64,7 +62,7 @@ final class StreamableHTTP: SessionTransport {
             request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
         defer { exchange.abandon() }
         let response = try await exchange.head()
-        guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
+        guard (200..<300).contains(response.status) else { throw StreamableHTTP.handshakeError(response) }
         sessionID = try StreamableHTTP.sessionID(in: response)
         postHead = head(.post)
         let handshake = try await handshake(from: exchange, id)
@@ -97,7 +95,7 @@ final class StreamableHTTP: SessionTransport {
     }
 
     private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
-        if let refusal = BackendError.unauthorized(response) { return refusal }
+        if let refusal = BackendError.unauthorized(response) ?? BackendError.rateLimited(response) { return refusal }
         return BackendError(
             (400..<500).contains(response.status) ? .rejected(status: response.status) : .unavailable,
             "the server answered initialize with HTTP \(response.status) (is backends[].url its endpoint?)")
@@ -126,7 +124,8 @@ final class StreamableHTTP: SessionTransport {
         defer { exchange.abandon() }
         let head = try await exchange.head()
         guard (200..<300).contains(head.status) else {
-            throw BackendError(.unavailable, "the server answered a notification with HTTP \(head.status)")
+            throw BackendError.rateLimited(head)
+                ?? BackendError(.unavailable, "the server answered a notification with HTTP \(head.status)")
         }
     }
 
@@ -164,44 +163,6 @@ final class StreamableHTTP: SessionTransport {
         return BackendError(.sessionLost, error.detail)
     }
 
-    /// Whether an answer that is no success says that the server has lost the session.
-    func isLoss(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Bool {
-        guard sessionID != nil else { return false }
-        return SessionLoss.isLoss(head, text: await exchange.errorBody())
-    }
-
-    /// However many ask at once, one `ping` is sent.
-    func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool {
-        if route.pin?.isOver == true { return false }
-        guard sessionID != nil else { return true }
-        if let pinging {
-            await pinging.wait()
-            return wasAlive
-        }
-        let wakeup = Wakeup()
-        pinging = wakeup
-        wasAlive = await ping(session, credentials)
-        pinging = nil
-        wakeup.signal()
-        return wasAlive
-    }
-
-    private func ping(_ session: LegacySession, _ credentials: Credentials) async -> Bool {
-        let exchange = post(
-            ServerRequest.ping(id: session.nextRequestID()), credentials: credentials,
-            until: .now + LegacySession.askTimeout, isRepeatable: false)
-        defer { exchange.abandon() }
-        do throws(BackendError) {
-            try await exchange.begun()
-            guard exchange.isSuccess else { return false }
-            // Whatever it says to it, it says it on this session.
-            return try await exchange.next() != nil
-        } catch {
-            // A server that cannot be reached may be back, with the session or without: the next call will tell.
-            return error.kind == .unavailable
-        }
-    }
-
     // MARK: The GET stream
 
     func listen(for session: LegacySession, credentials: Credentials) {
@@ -228,9 +189,9 @@ final class StreamableHTTP: SessionTransport {
         pin.onRest = { [weak self, weak session, loop = backend.loop] in
             guard let self, let session else { return }
             loop.spawn {
-                let isAlive = await self.ping(session, credentials)
+                let life = await session.ask(.ping, credentials)
                 // A server that keeps no session has none to lose, whatever it thinks of `ping`.
-                if !isAlive, self.isKept { session.lost() }
+                if life != .alive, self.isKept { session.lost() }
             }
         }
     }
@@ -239,6 +200,11 @@ final class StreamableHTTP: SessionTransport {
     func hasPushChannel() async -> Bool { await pushStream?.isOffered() ?? false }
 
     var knowsPushChannel: Bool { pushStream?.isDecided ?? true }
+
+    /// Whether the GET stream is there, or may be soon, so that a response can come on it.
+    var mayPushAnswers: Bool { pushStream?.mayBring == true }
+
+    var isOver: Bool { route.pin?.isOver == true }
 
     var isKept: Bool { sessionID != nil }
 

@@ -1,6 +1,5 @@
-/// The calls of a session whose clients want to hear of progress, by their ids. Mostly there is one at a time, which takes no
-/// table.
-struct HeardCalls {
+/// The calls of a session that have not ended, by their ids. Mostly there is one at a time, which takes no table.
+struct OpenCalls {
     private var one: LegacyCall?
     private var others: [Int: LegacyCall] = [:]
 
@@ -18,4 +17,7 @@ struct HeardCalls {
             others[call.id] = nil
         }
     }
+
+    /// All of them.
+    var all: [LegacyCall] { (one.map { [$0] } ?? []) + others.values }
 }
