@@ -61,7 +61,7 @@ private struct History {
     private(set) var hasFailed = false
     private let limits: SessionTable<Int, Int>.Limits
     /// Tickets of calls for which there was no room, in their order.
-    private var queue: [(ticket: Int, key: Int, isExclusive: Bool)] = []
+    private var queue: [(ticket: Int, key: Int, isExclusive: Bool, after: Int)] = []
     private var lastTicket = 0
     private var random: SplitMix
     private var now = Instant(nanoseconds: 0)
@@ -71,6 +71,10 @@ private struct History {
     private var calls: [Call] = []
     private var waiting: [Call] = []
     private var retired: Set<Int> = []
+    /// The last numbers that there were when sessions were found to be lost.
+    private var losses: [Int] = []
+    /// Sessions in the place of which shared calls had another opened, since those of their time may be lost.
+    private var replaced: Set<Int> = []
     /// Sessions that asked when nobody could answer.
     private var shared: Set<Int> = []
 
@@ -155,21 +159,22 @@ private struct History {
 
     private mutating func lease(_ key: Int) {
         let isExclusive = key >= Self.firstAsked && Bool.random(using: &random)
-        let decision = table.lease(key, of: owner(of: key), isExclusive: isExclusive, at: now)
+        let after = Int.random(in: 0..<4, using: &random) == 0 ? losses.randomElement(using: &random) ?? 0 : 0
+        let decision = table.lease(key, of: owner(of: key), isExclusive: isExclusive, after: after, at: now)
         let own = queue.count { owner(of: $0.key) == owner(of: key) }
         switch decision {
         case .wait(let ticket):
             #expect(ticket > lastTicket, "a ticket was used twice")
             lastTicket = ticket
             #expect(queue.count < limits.waiting && own < limits.waitingPerOwner)
-            queue.append((ticket, key, isExclusive))
+            queue.append((ticket, key, isExclusive, after))
             checkNoRoom(for: key)
         case .full(let limit):
             #expect(limit == .queue)
             #expect(queue.count == limits.waiting || own == limits.waitingPerOwner)
             checkNoRoom(for: key)
         case .use, .join, .open:
-            take(decision, for: key, isExclusive)
+            take(decision, for: key, isExclusive, after: after)
         }
     }
 
@@ -179,12 +184,12 @@ private struct History {
                 Issue.record("a call was let that does not wait")
                 return
             }
-            let (_, key, isExclusive) = queue.remove(at: index)
+            let (_, key, isExclusive, after) = queue.remove(at: index)
             if case .open = decision {
                 let isOvertaken = queue[..<index].contains { owner(of: $0.key) == owner(of: key) }
                 #expect(!isOvertaken, "an earlier call of the same owner still waits")
             }
-            take(decision, for: key, isExclusive)
+            take(decision, for: key, isExclusive, after: after)
         }
         while let idle = table.makeRoom() {
             let owner = keys[idle].map(owner) ?? -1
@@ -224,14 +229,19 @@ private struct History {
 
     private func held(by owner: Int) -> [Int] { open.filter { keys[$0].map(self.owner) == owner } }
 
-    private mutating func take(_ decision: SessionTable<Int, Int>.Decision, for key: Int, _ isExclusive: Bool) {
+    /// - Parameter after: the last session that was there when the call lost the one that it had; 0 for any other call.
+    private mutating func take(
+        _ decision: SessionTable<Int, Int>.Decision, for key: Int, _ isExclusive: Bool, after: Int = 0
+    ) {
         switch decision {
         case .use(let id):
+            expect(id > after, "a session that is older than the loss")
             #expect(open.contains(id) && opening[id] == nil && !retired.contains(id))
             calls.append(Call(id: id, key: key, isExclusive: isExclusive))
             if isExclusive { #expect(!shared.contains(id), "a session that is for shared calls only") }
             #expect(calls.allSatisfy { $0.id != id || $0.key == key }, "two keys on one session")
         case .join(let id):
+            expect(id > after, "a session that is older than the loss")
             #expect(opening[id] == key && !isExclusive)
             waiting.append(Call(id: id, key: key, isExclusive: isExclusive))
         case .open(let id, let evicted):
@@ -244,6 +254,7 @@ private struct History {
             }
             #expect(open.insert(id).inserted, "a number was used twice")
             keys[id] = key
+            if after > 0, !isExclusive { replaced.formUnion(keys.filter { $0.value == key && $0.key <= after }.keys) }
             opening[id] = key
             waiting.append(Call(id: id, key: key, isExclusive: isExclusive))
             #expect(held(by: owner(of: key)).count <= limits.sessionsPerOwner)
@@ -281,6 +292,7 @@ private struct History {
         let isToClose = table.retire(id)
         #expect(isToClose == isIdle)
         retired.insert(id)
+        losses.append(table.latestID)
         if isToClose { close(id) }
     }
 
@@ -312,7 +324,8 @@ private struct History {
         let current =
             calls.filter { !retired.contains($0.id) }
             + opening.filter { !retired.contains($0.key) }.map { Call(id: $0.key, key: $0.value, isExclusive: false) }
-        let sessions = Dictionary(grouping: current.filter { $0.key < Self.firstAsked }, by: \.key)
+        let shared = current.filter { $0.key < Self.firstAsked && !replaced.contains($0.id) }
+        let sessions = Dictionary(grouping: shared, by: \.key)
             .mapValues { Set($0.map(\.id)) }
         let taken = calls.filter(\.isExclusive).map(\.id)
         #expect(Set(taken).count == taken.count, "two exclusive calls on one session after step \(step)")

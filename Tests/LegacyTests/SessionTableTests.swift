@@ -405,6 +405,42 @@ import Testing
         #expect(table.release(id, at: Self.at(1_000_001)) == .close)
     }
 
+    // MARK: Sessions that may be lost with another
+
+    @Test func aCallThatLostItsSessionGetsANewerOne() throws {
+        var table = table(max: 10)
+        for id in 1...3 {
+            #expect(table.lease("a", of: "a", isExclusive: true, at: Self.at(0)) == .open(id, evicted: nil))
+            table.opened(id)
+        }
+        for id in 2...3 { #expect(table.release(id, isExclusive: true, at: Self.at(1)) == .kept) }
+        let loss = table.latestID
+        #expect(table.retire(1) == false)
+        #expect(table.release(1, isExclusive: true, at: Self.at(1)) == .close)
+        #expect(
+            table.lease("a", of: "a", isExclusive: true, after: loss, at: Self.at(2)) == .open(4, evicted: nil))
+        table.opened(4)
+        // What serves another call as well.
+        #expect(table.release(4, isExclusive: true, at: Self.at(3)) == .kept)
+        #expect(table.lease("a", of: "a", isExclusive: true, after: loss, at: Self.at(3)) == .use(4))
+        // Calls that have lost nothing use what there is.
+        #expect(table.lease("a", of: "a", isExclusive: true, at: Self.at(4)) != .open(5, evicted: nil))
+        // So does one that asks for nothing, once it has lost its own.
+        #expect(table.lease("a", of: "a", after: loss, at: Self.at(4)) == .open(5, evicted: nil))
+        #expect(table.lease("a", of: "a", after: loss, at: Self.at(4)) == .join(5))
+    }
+
+    @Test func aCallThatWaitsForANewerSessionGetsNoOther() throws {
+        var table = table(max: 1)
+        let old = try open("a", in: &table)
+        #expect(table.lease("a", of: "a", after: table.latestID, at: Self.at(1)) == .wait(1))
+        #expect(lease("a", in: &table, at: 1) == .use(old))
+        #expect(next(in: &table, at: 1).isEmpty)
+        #expect(table.release(old, at: Self.at(2)) == .kept)
+        #expect(table.release(old, at: Self.at(2)) == .kept)
+        #expect(next(in: &table, at: 2) == [Granted(ticket: 1, decision: .open(2, evicted: old))])
+    }
+
     // MARK: Time
 
     @Test func anIdleSessionExpiresAtItsTimeAndNotBefore() throws {

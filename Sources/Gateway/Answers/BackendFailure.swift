@@ -2,7 +2,8 @@ import Legacy
 
 /// The kind of a `BackendError`, as metrics count it.
 package enum BackendFailure: Int, CaseIterable, Sendable {
-    case unavailable, noAnswer, outcomeUnknown, unauthorized, rejected, rateLimited, sessionLost, busy, silent, overdue, cancelled
+    case unavailable, noAnswer, outcomeUnknown, unauthorized, rejected, rateLimited, sessionLost, busy, silent, overdue,
+        cancelled
 
     init(_ kind: BackendError.Kind) {
         self =

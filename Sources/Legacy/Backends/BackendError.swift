@@ -68,7 +68,9 @@ package struct BackendError: Error, Sendable {
     static func rateLimited(_ head: HTTPResponseHead) -> BackendError? {
         guard head.status == 429 else { return nil }
         let value = head.fields.lines(named: retryField).first.map { Array($0.value.bytes) }
-        let isUsable = value.map { !$0.isEmpty && $0.count <= maxRetryAfter && $0.allSatisfy { (0x20...0x7E).contains($0) } }
+        let isUsable = value.map {
+            !$0.isEmpty && $0.count <= maxRetryAfter && $0.allSatisfy { (0x20...0x7E).contains($0) }
+        }
         return BackendError(
             .rateLimited(retryAfter: isUsable == true ? value : nil), "the server answered with HTTP 429")
     }

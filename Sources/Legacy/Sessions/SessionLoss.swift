@@ -86,9 +86,6 @@ enum SessionLoss {
         String(decoding: text.prefix(maxText), as: UTF8.self).lowercased()
     }
 
-    /// Whether a body speaks of sessions or handshakes at all.
-    static func speaksOfSessions(_ body: [UInt8]) -> Bool { speaksOfSessions(lowercase(body[...])) }
-
     private static func speaksOfSessions(_ text: String) -> Bool {
         text.contains("session") || SessionDoubt.speaksOfHandshakes(text)
     }

@@ -191,13 +191,13 @@ final class PushStream {
         let body = await exchange.body()
         guard let session, transport?.isKept == true else { return head.status >= 500 ? .failed : .notOffered }
         switch SessionLoss.verdict(head, body[...]) {
-        // Frameworks answer so where no route is. A session that was made just now is there.
         case .proof where wasOpen: return .gone
         case .doubt(let doubt) where wasOpen:
             return await session.isLost(doubt, credentials) ? .gone : .failed
-        case .proof where SessionLoss.speaksOfSessions(body):
+        case .proof:
+            // Frameworks answer so where no route is, and the session may live all the same.
             return await session.life(by: .ping, credentials) == .lost ? .gone : .notOffered
-        case .none, .doubt, .proof: break
+        case .none, .doubt: break
         }
         if head.status >= 500, head.status != 501 { return .failed }
         // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.

@@ -164,7 +164,9 @@ final class StreamableCall: LegacyCall {
         if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
         let head = try await exchange.head()
         if let refusal = BackendError.rateLimited(head) { throw refusal }
-        if !BackendError.asksForCredentials(head), let reply = try self.reply(inBody: body, head.status) { return reply }
+        if !BackendError.asksForCredentials(head), let reply = try self.reply(inBody: body, head.status) {
+            return reply
+        }
         let error = BackendError.unauthorized(head) ?? StreamableCall.error(head.status)
         guard transport.isKept else { throw error }
         switch SessionLoss.verdict(head, body[...]) {
