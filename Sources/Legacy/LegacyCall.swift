@@ -35,6 +35,8 @@ package class LegacyCall {
     }
 
     let terms: Terms
+    /// Whether the server said anything of it before the answer.
+    final var wasHeardOf = false
 
     init(_ terms: Terms) { self.terms = terms }
 
@@ -49,7 +51,12 @@ package class LegacyCall {
         case .answer(let answer):
             return answer
         case .doubted(let doubt, let otherwise):
-            if await terms.session.isLost(doubt, terms.credentials) { throw .sessionGone }
+            // Of what was heard, something ran, in a session that was there.
+            if wasHeardOf { return try otherwise.get() }
+            if await terms.session.isLost(doubt, terms.credentials) {
+                if doubt.nothingRan { throw .sessionGone }
+                terms.session.lost()
+            }
             return try otherwise.get()
         }
     }
@@ -93,6 +100,7 @@ package class LegacyCall {
 
     /// A notification about this call, on whichever way it came.
     func hear(_ notification: Envelope, _ kind: ServerNotification) {
+        wasHeardOf = true
         terms.listener?.heard(notification, kind)
     }
 

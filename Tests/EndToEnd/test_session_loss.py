@@ -299,6 +299,45 @@ async def test_a_get_stream_that_outlives_its_session() -> None:
         assert raw.methods["initialize"] == 2
 
 
+@pytest.mark.parametrize(("status", "text"), [(500, "sqlalchemy: this session is in a bad state"), (200, "the session broke")])
+async def test_a_tool_that_broke_the_server_does_not_run_again(status: int, text: str) -> None:
+    """It speaks of some session, and those of the protocol are gone with it: the error is told, and the next call is served."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "bad":
+            return False
+        raw.sessions.clear()
+        await exchange.reply(status, exchange.error(-32603, text))
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        answer = await running.client.call("bad")
+        assert (answer.status, answer.error["message"]) == (200, text)
+        assert (await running.client.call("x")).text == "raw"
+        assert (raw.methods["tools/call"], raw.methods["initialize"]) == (2, 2)
+
+
+@pytest.mark.parametrize("code", [-32002, -32001])
+async def test_a_call_that_was_heard_of_does_not_run_again(code: int) -> None:
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "bad":
+            return False
+        raw.sessions.clear()
+        token = exchange.message["params"]["_meta"]["progressToken"]
+        told = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}}
+        await exchange.sse(json.dumps(told).encode(), exchange.error(code, "Session not found"))
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        message = call("bad")
+        message["params"]["_meta"]["progressToken"] = "p"
+        answer = await running.client.send(message)
+        assert answer.error["message"] == "Session not found", answer
+        assert raw.methods["tools/call"] == 1
+        assert (await running.client.call("x")).text == "raw"
+        assert raw.methods["tools/call"] in (2, 3)
+
+
 async def test_a_call_is_not_sent_again() -> None:
     async def script(exchange: Exchange) -> bool:
         if exchange.method == "tools/call":

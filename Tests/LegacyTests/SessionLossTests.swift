@@ -109,6 +109,23 @@ import Testing
         }
     }
 
+    /// Where the session is lost, what is sent again has not run.
+    @Test(
+        arguments: [
+            (400, "Bad Request", true), (403, "unknown session", true), (404, "<html></html>", true),
+            (503, "session limit reached", true), (500, "Invalid session ID", true), (200, "Session not found", true),
+            (500, "sqlalchemy: this session is in a bad state", false), (502, "session", false),
+            (200, "<html>your session</html>", false),
+        ] as [(Int, String, Bool)])
+    func onlyWhatDidNotRunIsSentAgain(status: Int, text: String, expected: Bool) {
+        let verdict = SessionLoss.verdict(status: status, hasChallenge: false, Array(text.utf8)[...])
+        guard case .doubt(let doubt) = verdict else {
+            Issue.record("no doubt: \(verdict)")
+            return
+        }
+        #expect(doubt.nothingRan == expected)
+    }
+
     @Test func textsOfAnyBytesAreLookedAt() throws {
         let head = try head("400 Bad Request", "")
         #expect(SessionLoss.verdict(head, [0xFF, 0x00, 0xC3]) != .proof)

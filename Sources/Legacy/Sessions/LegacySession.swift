@@ -383,6 +383,7 @@ package final class LegacySession {
             sendInBackground(ServerRequest.emptyResult(id: rawID), credentials: credentials)
             return
         }
+        call?.wasHeardOf = true
         if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
             early?.append((request, credentials))
             return

@@ -2,13 +2,25 @@
 struct SessionDoubt: Equatable {
     /// What it is asked.
     let question: SessionProbe.Question
-    /// Whether the answer already says that no handler ran, so that no answer to the question either is taken for a loss.
+    /// Whether no handler ran if the session is lost, so that the request can be sent again.
+    let nothingRan: Bool
+    /// Whether no answer to the question either is taken for a loss.
     let silenceIsLoss: Bool
 
-    /// - Parameter text: of the answer, in lower case.
-    init(about text: String, silenceIsLoss: Bool = false) {
+    /// What is said of a session of the protocol rather than one that a tool has, in lower case.
+    private static let plainWords = [
+        "session not found", "could not find session", "no valid session", "invalid session", "unknown session",
+        "missing session", "no such session", "session expired", "session has expired", "session terminated",
+        "session has been terminated", "session does not exist", "not initialized", "before initialization",
+    ]
+
+    /// - Parameters:
+    ///   - text: of the answer, in lower case.
+    ///   - isRefusal: whether it refuses the request by its status.
+    init(about text: String, isRefusal: Bool = false, silenceIsLoss: Bool = false) {
         // A server may answer `ping` before any handshake (2025-11-25, basic/lifecycle, "Initialization").
         question = SessionDoubt.speaksOfHandshakes(text) ? .list : .ping
+        nothingRan = isRefusal || SessionDoubt.plainWords.contains { text.contains($0) }
         self.silenceIsLoss = silenceIsLoss
     }
 

@@ -51,7 +51,7 @@ enum SessionLoss {
             if let code, codesOfLoss.contains(code), proofsOfErrors.contains(where: { message.hasPrefix($0) }) {
                 return .proof
             }
-            return .doubt(SessionDoubt(about: text))
+            return .doubt(SessionDoubt(about: text, isRefusal: true))
         }
         return speaksOfSessions(text) ? .doubt(SessionDoubt(about: text)) : .none
     }
@@ -68,17 +68,20 @@ enum SessionLoss {
         case 401, 403:
             if hasChallenge { return .none }
             if isDialect { return .proof }
-            return status == 403 && speaksOfSessions(text) ? .doubt(SessionDoubt(about: text)) : .none
+            guard status == 403, speaksOfSessions(text) else { return .none }
+            return .doubt(SessionDoubt(about: text, isRefusal: true))
         case 404, 410:
             // What says nothing else is the specification's way.
             if text.allSatisfy(\.isWhitespace) || speaksOfSessions(text) { return .proof }
-            return .doubt(SessionDoubt(about: text, silenceIsLoss: true))
+            return .doubt(SessionDoubt(about: text, isRefusal: true, silenceIsLoss: true))
         case 429: return .none
         case 400..<500:
             // It may mean the request or the session. A handler ran in neither case.
-            return isDialect ? .proof : .doubt(SessionDoubt(about: text, silenceIsLoss: true))
+            return isDialect ? .proof : .doubt(SessionDoubt(about: text, isRefusal: true, silenceIsLoss: true))
         default:
-            return speaksOfSessions(text) ? .doubt(SessionDoubt(about: text)) : .none
+            guard speaksOfSessions(text) else { return .none }
+            // The Python SDK at its limit of sessions, and balancers whose replica has gone.
+            return .doubt(SessionDoubt(about: text, isRefusal: status == 503))
         }
     }
 
