@@ -317,7 +317,7 @@ async def test_a_tool_that_broke_the_server_does_not_run_again(status: int, text
         assert (raw.methods["tools/call"], raw.methods["initialize"]) == (2, 2)
 
 
-@pytest.mark.parametrize("code", [-32002, -32001])
+@pytest.mark.parametrize("code", [-32001, -32005])
 async def test_a_call_that_was_heard_of_does_not_run_again(code: int) -> None:
     async def script(exchange: Exchange) -> bool:
         if exchange.method != "tools/call" or exchange.message["params"]["name"] != "bad":

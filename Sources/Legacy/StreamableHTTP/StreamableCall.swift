@@ -196,20 +196,19 @@ final class StreamableCall: LegacyCall {
     /// is worth waiting for.
     private func expectElsewhere() -> Bool {
         guard transport.mayPushAnswers, exchange.resumption == nil, exchange.expectElsewhere() else { return false }
-        if isSuspended { exchange.suspend() }
-        // A session that is broken says nothing to anything, for as long as it is asked.
         if end > terms.session.loop.now + LegacySession.askTimeout {
             terms.session.loop.spawn { await self.endIfBroken(self.exchange) }
         }
         return true
     }
 
+    /// A session that is broken says nothing to anything, for as long as it is asked. One that says 202 has taken the request,
+    /// and may get to a `ping` after it only.
     private func endIfBroken(_ exchange: BackendExchange) async {
         await Pause(on: terms.session.loop).wait(LegacySession.askTimeout)
-        guard exchange.isExpectedElsewhere,
-            await terms.session.life(by: .ping, terms.credentials) != .alive
-        else { return }
-        exchange.expectElsewhereNoLonger()
+        guard exchange.isExpectedElsewhere else { return }
+        let life = await terms.session.life(by: .ping, terms.credentials)
+        if life == .lost || life == .silent && exchange.status != 202 { exchange.expectElsewhereNoLonger() }
     }
 
     // MARK: Underway
