@@ -46,6 +46,8 @@ extension LegacySession {
         } catch {
             switch error.kind {
             case .sessionLost: return .lost
+            // A channel on which nothing is taken is as good as over.
+            case .unavailable where sessionID == nil: return .silent
             // A server that cannot be reached, or not by this caller, or not now, may have the session all the same: the
             // next call will tell.
             case .unavailable, .unauthorized, .rateLimited: return .alive
