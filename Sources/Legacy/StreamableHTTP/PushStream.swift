@@ -185,7 +185,7 @@ final class PushStream {
 
     private func refusal(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
         // A page, a document, or nothing: whatever is there, it is no stream.
-        if (200..<300).contains(head.status) { return .notOffered }
+        if (200..<300).contains(head.status) || head.status == 405 || head.status == 501 { return .notOffered }
         // Later, perhaps.
         if [408, 425, 429].contains(head.status) { return .failed }
         let body = await exchange.body()
@@ -199,7 +199,7 @@ final class PushStream {
             return await session.life(by: .ping, credentials) == .lost ? .gone : .notOffered
         case .none, .doubt: break
         }
-        if head.status >= 500, head.status != 501 { return .failed }
+        if head.status >= 500 { return .failed }
         // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.
         return wasOpen && (head.status == 401 || head.status == 403) ? .gone : .notOffered
     }
