@@ -87,4 +87,15 @@ package enum Method: Int, Sendable, CaseIterable {
 /// `logging/setLevel`.
 package enum ServerCapability: String, Sendable, CaseIterable {
     case tools, prompts, resources, completions, logging
+
+    /// Its name on the wire.
+    package var name: StaticString {
+        switch self {
+        case .tools: "tools"
+        case .prompts: "prompts"
+        case .resources: "resources"
+        case .completions: "completions"
+        case .logging: "logging"
+        }
+    }
 }
