@@ -85,21 +85,21 @@ package final class Backend: LegacyServer {
     /// Tries the newer way first, as clients should that know only a URL (2025-11-25, basic/transports, "Backwards
     /// Compatibility"), and remembers which it was.
     override func open(
-        _ request: [UInt8], id: Int, credentials: Credentials
+        _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         switch fixedTransport {
-        case .http: return try await openStreamableHTTP(request, id, credentials)
-        case .sse: return try await openEventStream(request, id, credentials)
-        case nil: return try await openEither(request, id, credentials)
+        case .http: return try await openStreamableHTTP(introduction, credentials)
+        case .sse: return try await openEventStream(introduction, credentials)
+        case nil: return try await openEither(introduction, credentials)
         }
     }
 
     private func openEither(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         if isOfOldTransport {
             do throws(BackendError) {
-                return try await openEventStream(request, id, credentials)
+                return try await openEventStream(introduction, credentials)
             } catch {
                 guard EventStreamTransport.isNotOffered(error) else { throw error }
                 // Replaced by a newer one, perhaps.
@@ -107,19 +107,21 @@ package final class Backend: LegacyServer {
             }
         }
         do throws(BackendError) {
-            return try await openStreamableHTTP(request, id, credentials)
+            return try await openStreamableHTTP(introduction, credentials)
         } catch {
-            guard case .rejected(let status) = error.kind, [400, 404, 405].contains(status) else { throw error }
-            return try await openEventStream(request, id, credentials, after: error)
+            // Servers of 2026-07-28 may use the same statuses (streamable-http, "Backward Compatibility").
+            guard case .rejected(let status) = error.kind, [400, 404, 405].contains(status), error.eraHint != .modern
+            else { throw error }
+            return try await openEventStream(introduction, credentials, after: error)
         }
     }
 
     /// - Parameter refusal: that of the newer way, which is what counts if there is no older one.
     private func openEventStream(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials, after refusal: BackendError
+        _ introduction: Introduction, _ credentials: Credentials, after refusal: BackendError
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         do throws(BackendError) {
-            let opened = try await openEventStream(request, id, credentials)
+            let opened = try await openEventStream(introduction, credentials)
             isOfOldTransport = true
             return opened
         } catch {
@@ -128,17 +130,25 @@ package final class Backend: LegacyServer {
     }
 
     private func openStreamableHTTP(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         let transport = StreamableHTTP(to: self, credentials: credentials)
-        return (transport, try await transport.open(request, id: id, credentials: credentials))
+        return (transport, try await transport.open(introduction, credentials: credentials))
     }
 
+    /// A stream that ends over a revision that the server does not know is followed by one for the next.
     private func openEventStream(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        let transport = EventStreamTransport(to: self)
-        return (transport, try await transport.open(request, id: id, credentials: credentials))
+        while true {
+            let offered = introduction.revision
+            let transport = EventStreamTransport(to: self)
+            do throws(BackendError) {
+                return (transport, try await transport.open(introduction, credentials: credentials))
+            } catch {
+                guard introduction.revision != offered, !error.isRefusal else { throw error }
+            }
+        }
     }
 
     // MARK: Connections

@@ -1,5 +1,6 @@
 package import HTTPTransport
 import HTTPWire
+import Translation
 
 /// Why the backend gave no answer that can be translated. It says where the request got to, because that decides
 /// whether the client may send it again.
@@ -32,13 +33,53 @@ package struct BackendError: Error, Sendable {
     package let detail: String
     /// Whether a server that is well said no to what this caller asked of it: another's request may fare better.
     let isRefusal: Bool
+    /// What the refusal of `initialize` says of the server's era.
+    package let eraHint: EraHint
+    /// What the server said when it refused `initialize`; empty elsewhere.
+    let words: [UInt8]
+
+    package enum EraHint: Sendable {
+        case none
+        /// A server of 2026-07-28 may refuse in this way.
+        case mayBeModern
+        /// No other refuses so.
+        case modern
+    }
 
     package init(_ kind: Kind, _ detail: String) { self.init(kind, detail, isRefusal: false) }
 
-    init(_ kind: Kind, _ detail: String, isRefusal: Bool) {
+    package init(
+        _ kind: Kind, _ detail: String, isRefusal: Bool, eraHint: EraHint = .none, words: [UInt8] = []
+    ) {
         self.kind = kind
         self.detail = detail
         self.isRefusal = isRefusal
+        self.eraHint = eraHint
+        self.words = words
+    }
+
+    /// The error of a server that refused `initialize` by a JSON-RPC error.
+    static func refusedInitialize(_ response: [UInt8]) -> BackendError {
+        let said = ServerWords.shown(response).map { ": \($0)" } ?? ""
+        return BackendError(
+            .unavailable, "the server refused initialize\(said)", isRefusal: true,
+            eraHint: ModernEvidence.isGiven(by: response) ? .modern : .mayBeModern, words: response)
+    }
+
+    /// The error of a server that refused `initialize` by this status.
+    ///
+    /// - Parameter body: the start of what came with it.
+    static func refusedInitialize(by head: HTTPResponseHead, _ body: [UInt8]) -> BackendError {
+        if let refusal = unauthorized(head) { return refusal }
+        let said = ServerWords.shown(body).map { ": \($0)" } ?? " (is backends[].url its endpoint?)"
+        let isRejection = (400..<500).contains(head.status)
+        // These have reasons of their own, and come from what stands before a server too.
+        let saysNothing = !isRejection || head.status == 408 || head.status == 429
+        let hint: EraHint = saysNothing ? .none : ModernEvidence.isGiven(by: body) ? .modern : .mayBeModern
+        return BackendError(
+            isRejection ? .rejected(status: head.status) : .unavailable,
+            "the server answered initialize with HTTP \(head.status)\(said)", isRefusal: false, eraHint: hint,
+            words: body)
     }
 
     private static let challengeField = Array("www-authenticate".utf8)
@@ -64,7 +105,8 @@ package struct BackendError: Error, Sendable {
     package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
         case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
-        case .rejected(let status): BackendError(.unavailable, detail, isRefusal: status == 400)
+        case .rejected(let status):
+            BackendError(.unavailable, detail, isRefusal: status == 400, eraHint: eraHint, words: words)
         case .outcomeUnknown, .noAnswer, .silent, .overdue: BackendError(.unavailable, "\(request): \(detail)")
         }
     }

@@ -26,34 +26,47 @@ package final class CommandBackend: LegacyServer {
     }
 
     override func open(
-        _ request: [UInt8], id: Int, credentials: Credentials
+        _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         if failing > 0 || earliest.map({ loop.now < $0 }) == true {
             throw BackendError(
                 .unavailable,
                 "\(command.name) led to no session, and is started again in a while; its output is in the log")
         }
-        let transport = StdioTransport(to: self, log: log)
-        do throws(BackendError) {
-            let handshake = try await transport.open(request, id: id, credentials: credentials)
-            earliest = nil
-            pause = CommandBackend.pauses.lowerBound
-            attempted(true)
-            return (transport, handshake)
-        } catch  where error.isRefusal {
+        while true {
+            let offered = introduction.revision
+            let transport = StdioTransport(to: self, log: log)
+            do throws(BackendError) {
+                let handshake = try await transport.open(introduction, credentials: credentials)
+                earliest = nil
+                pause = CommandBackend.pauses.lowerBound
+                attempted(true)
+                return (transport, handshake)
+            } catch {
+                try await failed(transport, error, endedOverRevision: introduction.revision != offered)
+            }
+        }
+    }
+
+    /// A process led to no session. Returns where another is to be offered the next revision, since this one ended over one that
+    /// it does not know.
+    private func failed(
+        _ transport: StdioTransport, _ error: BackendError, endedOverRevision: Bool
+    ) async throws(BackendError) {
+        if error.isRefusal {
             attempted(true)
             await transport.isGone()
-            throw error
-        } catch {
-            attempted(false)
-            // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
-            failing += 1
-            await transport.isGone()
-            failing -= 1
-            earliest = loop.now + pause
-            pause = min(pause * 2, CommandBackend.pauses.upperBound)
             throw error
         }
+        if endedOverRevision { return await transport.isGone() }
+        attempted(false)
+        // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
+        failing += 1
+        await transport.isGone()
+        failing -= 1
+        earliest = loop.now + pause
+        pause = min(pause * 2, CommandBackend.pauses.upperBound)
+        throw error
     }
 
     /// Starts a child.

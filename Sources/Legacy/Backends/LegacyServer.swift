@@ -1,3 +1,4 @@
+package import MCP
 package import Reactor
 import Translation
 
@@ -17,6 +18,12 @@ package class LegacyServer {
     package internal(set) var hasAlternative: () -> Bool = { false }
     /// That of the last session.
     private var handshake: Handshake?
+    /// What `initialize` offers first: the newest revision, unless the server has refused that.
+    private(set) var offer = Revision.newestLegacy
+    /// Capabilities that the server has and does not declare.
+    package var undeclared: [ServerCapability] = []
+    /// Whether the server has left a `ping` without an answer when it was new to a session.
+    var isDeafToPing = false
 
     init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits) {
         self.name = name
@@ -27,11 +34,8 @@ package class LegacyServer {
 
     /// Opens a session, as far as the transport goes: sends `initialize`, and returns what the server agreed to.
     ///
-    /// - Parameters:
-    ///   - request: `initialize`.
-    ///   - id: its own.
     func open(
-        _ request: [UInt8], id: Int, credentials: Credentials
+        _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
@@ -42,8 +46,19 @@ package class LegacyServer {
 
     /// The same handshake, kept once for all sessions that the server opens with the same words: it may be long, and most say
     /// the same to all.
-    final func kept(_ handshake: Handshake) -> Handshake {
-        if let known = self.handshake, known.isWorded(as: handshake) { return known }
+    ///
+    /// - Parameter offered: the revision that the server had to be offered for it.
+    final func kept(_ handshake: Handshake, after offered: Revision) -> Handshake {
+        if let known = self.handshake, known.isWorded(as: handshake) {
+            offer = offered
+            return known
+        }
+        let isAnother = self.handshake.map { $0.serverInfo != handshake.serverInfo } ?? false
+        // Another server may know newer revisions, and answer.
+        offer = isAnother ? .newestLegacy : offered
+        if isAnother { isDeafToPing = false }
+        var handshake = handshake
+        handshake.declare(undeclared)
         self.handshake = handshake
         return handshake
     }

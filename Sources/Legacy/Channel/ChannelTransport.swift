@@ -71,12 +71,10 @@ class ChannelTransport: SessionTransport {
 
     // MARK: Opening
 
-    final func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake {
+    final func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
             try await connect(credentials)
-            send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in self?.finish($0)
-            }
-            let handshake = try await handshake(id, credentials)
+            let handshake = try await introduce(introduction, credentials)
             revision = handshake.revision
             agreed(on: handshake.revision)
             return handshake
@@ -89,7 +87,24 @@ class ChannelTransport: SessionTransport {
     /// The revision of the session.
     func agreed(on revision: Revision) {}
 
-    private func handshake(_ id: Int, _ credentials: Credentials) async throws(BackendError) -> Handshake {
+    private func introduce(
+        _ introduction: Introduction, _ credentials: Credentials
+    ) async throws(BackendError) -> Handshake {
+        while true {
+            send(SplicedText(introduction.request), for: nil, credentials: credentials, trace: nil) { [weak self] in
+                self?.finish($0)
+            }
+            do throws(BackendError) {
+                return try await handshake(introduction, credentials)
+            } catch {
+                guard introduction.goesOn(after: error) else { throw error }
+            }
+        }
+    }
+
+    private func handshake(
+        _ introduction: Introduction, _ credentials: Credentials
+    ) async throws(BackendError) -> Handshake {
         let patience = Deadline(on: loop)
         patience.onExpiry = { [weak self] in
             self?.finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
@@ -105,7 +120,7 @@ class ChannelTransport: SessionTransport {
             guard let message = try? Envelope(JSONDocument(text, maxDepth: limits.maxDepth)) else {
                 throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
             }
-            if let handshake = try Handshake.from(message, answering: id) { return handshake }
+            if let handshake = try Handshake.from(message, answering: introduction) { return handshake }
             // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
             // basic/lifecycle, "Initialization").
             guard case .request(let id, let method) = message.kind else { continue }

@@ -14,6 +14,10 @@ package final class LegacySession {
     static let askTimeout: Duration = .seconds(5)
     /// Questions that are kept until it is known whose session it is, and then until its call is sent. No server has as many.
     package static let maxEarlyQuestions = 32
+    /// How long a new session waits for the server's first questions, and after one of them for others: as long as a process
+    /// may take to start, and as two questions of one cause are apart.
+    private static let firstPatience: Duration = .seconds(2)
+    private static let furtherPatience: Duration = .milliseconds(50)
     /// Between a cancellation and the end of a session of 2025-03-26.
     private static let restAfterCancellation: Duration = .seconds(1)
 
@@ -22,7 +26,7 @@ package final class LegacySession {
     private let maxDepth: Int
     package let handshake: Handshake
     /// Of the request that opened the session; for what the session does on its own account.
-    let credentials: Credentials
+    package let credentials: Credentials
     private let requestIDs: RequestIDs
     /// Answers and notifications on their way.
     private var sendingCount = 0
@@ -60,6 +64,8 @@ package final class LegacySession {
     package internal(set) var interaction: (any QuestionListener)?
     /// What the server asked before it was known whose session it is. Nil since then.
     private var early: [(question: Envelope, credentials: Credentials)]? = []
+    /// Signalled when one of them has come.
+    private let heardEarly = Wakeup()
     /// As the client capabilities stand in `initialize`.
     private let capabilities: [UInt8]
 
@@ -96,12 +102,17 @@ package final class LegacySession {
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let ids = backend.requestIDs
-            let id = ids.take()
-            let request = Handshake.request(id: id, capabilities: capabilities, remoraVersion: Version.current)
-            let (transport, handshake) = try await backend.open(request, id: id, credentials: credentials)
+            let introduction = Introduction(offering: backend.offer, capabilities: capabilities, ids: ids)
+            let (transport, handshake) = try await backend.open(introduction, credentials: credentials)
             let session = LegacySession(
-                over: transport, to: backend, backend.kept(handshake), ids, capabilities: capabilities, credentials,
-                sending)
+                over: transport, to: backend, backend.kept(handshake, after: introduction.revision), ids,
+                capabilities: capabilities, credentials, sending)
+            let canBeAsked = session.canBeAsked
+            if canBeAsked {
+                // What a server asks as soon as it hears `initialized` may need the GET stream.
+                transport.listen(for: session, credentials: credentials)
+                if !transport.knowsPushChannel { _ = await transport.hasPushChannel() }
+            }
             do throws(BackendError) {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {
@@ -109,7 +120,11 @@ package final class LegacySession {
                 await transport.isGone()
                 throw error.kind == .sessionLost ? BackendError(.unavailable, error.detail) : error
             }
-            transport.listen(for: session, credentials: credentials)
+            if canBeAsked {
+                await session.hearFirstQuestions(of: backend)
+            } else {
+                transport.listen(for: session, credentials: credentials)
+            }
             // Its channel may have ended while the notification was on its way.
             if session.isLost {
                 transport.drop()
@@ -118,6 +133,42 @@ package final class LegacySession {
             return session
         } catch {
             throw error.beforeDispatch(of: "initialize")
+        }
+    }
+
+    /// Whether its client can be asked anything.
+    private var canBeAsked: Bool {
+        guard let document = try? JSONDocument(capabilities) else { return false }
+        return !InputCapabilities(document.root, in: document).isEmpty
+    }
+
+    /// Waits for what the server asks as soon as it hears `initialized`, before any call: it may answer a call that overtakes
+    /// the answers without knowing them. A `ping` comes back when the server has said what it had to say.
+    ///
+    /// A server that does one thing after the other answers the `ping` when it has its answers, so the first question ends the
+    /// waiting too. One that does not answer in time is not waited for again.
+    private func hearFirstQuestions(of server: LegacyServer) async {
+        if server.isDeafToPing { return }
+        var isAnswered = false
+        let call = ping()
+        let answered = heardEarly
+        loop.spawn {
+            _ = try? await call.answer()
+            isAnswered = true
+            answered.signal()
+        }
+        await heardEarly.wait(
+            while: { !isAnswered && early?.isEmpty != false && !isLost }, until: loop.now + LegacySession.firstPatience,
+            on: loop)
+        if !isAnswered, early?.isEmpty == false {
+            await heardEarly.wait(while: { !isAnswered }, until: loop.now + LegacySession.furtherPatience, on: loop)
+        }
+        if isAnswered {
+            // What came with it, on another connection.
+            await loop.nextTurn()
+        } else {
+            server.isDeafToPing = early?.isEmpty != false && !isLost
+            call.fail(with: .clientLeft)
         }
     }
 
@@ -274,6 +325,16 @@ package final class LegacySession {
     /// The server's name of the session, a secret; nil where it keeps none, or where the session is its connection.
     package var sessionID: [UInt8]? { transport.sessionID }
 
+    /// Asks the server whether it speaks 2026-07-28 itself.
+    package func askEra(_ credentials: Credentials) async -> EraEvidence {
+        guard let transport = transport as? StreamableHTTP else { return .legacy }
+        return await transport.askEra(credentials).0
+    }
+
+    /// Whether its server may speak 2026-07-28 too, and survives being asked: it took the newest revision before that, over
+    /// Streamable HTTP.
+    package var mayBeAskedForEra: Bool { handshake.revision == .newestLegacy && transport is StreamableHTTP }
+
     /// Whether the server keeps a session at all. One that does not can hardly tell whose question an answer is to.
     package var isKept: Bool { transport.isKept }
 
@@ -376,6 +437,7 @@ package final class LegacySession {
         }
         if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
             early?.append((request, credentials))
+            heardEarly.signal()
             return
         }
         if listener?.asked(request) == true { return }
