@@ -152,6 +152,7 @@ final class Exchange: Answerer {
             } catch {
                 if error.kind == .sessionLost { sessions.retire(lease) }
                 if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+                if case .rejected = error.kind { sessions.rejected(on: lease.session) }
                 try attempts.failed(error, mayRepeat: mayRepeat(on: lease.session))
             }
         }
@@ -217,7 +218,8 @@ final class Exchange: Answerer {
     }
 
     private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Answer {
-        try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching)
+        sessions.heard(answer, on: session)
+        return try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching)
     }
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {

@@ -88,9 +88,7 @@ extension Gateway {
         // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
         if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
             sessions.loop.spawn {
-                if outcome.wasNeverSent, await self.bypass.hasTurnedModern(leg.source.head),
-                    !leg.responder.isStreaming
-                {
+                if outcome.wasNeverSent, self.bypass.servesWithoutSession, !leg.responder.isStreaming {
                     leg.responder.leave()
                     await self.bypass.pass(leg.source, on: leg.responder.connection, leg.record, isModern: true)
                 } else {

@@ -99,7 +99,7 @@ extension Gateway {
         _ outcome: Exchange.Outcome, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
     ) async -> Bool {
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        guard outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming else {
+        guard outcome.wasNeverSent, bypass.servesWithoutSession, !responder.isStreaming else {
             return false
         }
         responder.leave()

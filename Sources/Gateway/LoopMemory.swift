@@ -5,8 +5,8 @@ import Reactor
 /// What a client may come back for after a reload belongs here, and what is counted since the start.
 package final class LoopMemory {
     let tally = RequestTally()
-    /// What is known of the server's era, so that a reload need not ask again.
-    var era: (server: [UInt8], known: EraTable.Known)?
+    /// What is known of the era of each copy of the server, by its name, so that a reload need not ask again.
+    var eras: [[UInt8]: EraTable.Known] = [:]
 
     /// Of the loop among those of the process.
     package var index: Int { replicas.index }

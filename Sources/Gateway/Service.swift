@@ -63,7 +63,6 @@ package final class Service {
 
     /// Begins to accept connections.
     package func start() {
-        gateway.start()
         listen(on: listener)
     }
 
@@ -204,7 +203,6 @@ package final class Service {
         memory.calls.use(plan.parking)
         let before = gateway
         gateway = plan.gateway(loop, memory, listener.address.isLoopback)
-        gateway.start()
         relieved[ObjectIdentifier(before)] = before
         loop.spawn { await self.end(before) }
     }

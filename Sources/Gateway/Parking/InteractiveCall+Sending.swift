@@ -229,13 +229,17 @@ extension InteractiveCall {
     private func answered(_ answer: LegacyAnswer) {
         call = nil
         // Else nobody wants to know any more.
-        if let session { ended(answer, from: session.handshake.serverInfo) }
+        if let session {
+            sessions.heard(answer, on: session)
+            ended(answer, from: session.handshake.serverInfo)
+        }
     }
 
     /// A call has failed that was sent: sends it once more, as a new request, where that can do no harm.
     private func failed(_ call: LegacyCall, _ error: BackendError) async {
         self.call = nil
         if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+        if case .rejected = error.kind, let lease { sessions.rejected(on: lease.session) }
         do throws(BackendError) {
             // Who was told something already would be told it again. What was taken up is known to that session alone.
             guard let lease, !wasTold, !legs.isEmpty else { throw error }

@@ -4,6 +4,7 @@ import JSONText
 import Legacy
 import MCP
 import Telemetry
+import Translation
 
 /// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
 /// documents about authorization.
@@ -22,6 +23,7 @@ final class Bypass {
     private let backends: Backends
     private let affinity: SessionAffinity
     private let callers: CallerRules
+    private let admission: AdmissionRules
     private let eras: EraWatch
     private let cors: CORSRules
     private let log: Log
@@ -50,6 +52,7 @@ final class Bypass {
             fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
             memory: memory,
             log: log)
+        admission = AdmissionRules(settings: settings)
         cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
         path = Array(settings.path.utf8)[...]
         backendPath = backends.overHTTP.first.map { Bypass.path(of: $0) } ?? ""
@@ -72,15 +75,12 @@ final class Bypass {
         if known == .modern { return .modern }
         // Who may not come in makes no question due, either.
         if settings.door.refusal(of: head) != nil { return nil }
-        switch eras.era(callers.credentials(of: head)) {
+        switch eras.era() {
         case .legacy: return nil
         case .modern: return .modern
         case nil: return .undecided
         }
     }
-
-    /// Begins to find out what the backend speaks.
-    func start() { eras.start() }
 
     /// Ends streams that are passed through and would not end by themselves, and those to come.
     func drain() {
@@ -107,7 +107,7 @@ final class Bypass {
         }
         switch claim {
         case .undecided:
-            guard await eras.settled() == .modern else { return false }
+            guard await isModern(request, on: connection) else { return false }
             await pass(request, on: connection, record, isModern: true)
         case .modern:
             await pass(request, on: connection, record, isModern: true)
@@ -123,10 +123,17 @@ final class Bypass {
         return true
     }
 
-    /// Whether the backend speaks 2026-07-28 by now. For a request that found no session.
-    func hasTurnedModern(_ head: HTTPRequestHead) async -> Bool {
-        if let era = eras.era(callers.credentials(of: head)) { return era == .modern }
-        return await eras.settled() == .modern
+    /// Whether a request that found no session is to be passed on, because the backend turned out to speak 2026-07-28.
+    var servesWithoutSession: Bool { eras.servesWithoutSession }
+
+    /// Finds out what the backend speaks, for a request that finds it out by itself only if it needs a session.
+    private func isModern(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
+        switch admission.admit(request) {
+        case .legacy: return eras.servesWithoutSession
+        case .request(let admitted) where admitted.method != .listen: return false
+        case .request, .notification, .refused:
+            return await eras.isModern(for: callers.caller(of: request.head, subject: connection.clientSubject))
+        }
     }
 
     private func refuse(_ refusal: Refusal, on connection: HTTPServerConnection, _ record: RequestRecord) {

@@ -1,5 +1,7 @@
 package import Crypto
 import HTTPTransport
+import JSONText
+import MCP
 package import Reactor
 package import Telemetry
 package import Translation
@@ -102,6 +104,9 @@ package final class SessionPool {
     /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
     /// handshake, or calls itself otherwise.
     package var onDoubt: (() -> Void)?
+
+    /// Looks at each new session over HTTP before it serves a call.
+    package weak var inspector: (any SessionInspector)?
 
     /// Called when a call has to wait for a session: with whose share is used up, or nil where all sessions are in use. Whoever
     /// has one that can be spared gives it up.
@@ -412,8 +417,6 @@ package final class SessionPool {
             if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
             session.onCue = { [weak self] in self?.onEvent?(.changed(key, $0)) }
             session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
-            if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
-            serverInfo = session.handshake.serverInfo
             sessions[id] = session
             keys[id] = key
             alive[key, default: 0] += 1
@@ -427,7 +430,7 @@ package final class SessionPool {
             if session.isLost { retire(id) }
             return session
         } catch {
-            if error.kind == .unavailable { onDoubt?() }
+            if error.kind == .unavailable, !error.isRefusal { onDoubt?() }
             table.failed(id)
             numbers.failed += 1
             opening.result = .failure(error)
@@ -449,14 +452,16 @@ package final class SessionPool {
                 throw BackendError(.unavailable, "no copy of the server gives a session")
             }
             do throws(BackendError) {
-                let session = try await LegacySession.open(
-                    on: backends.all[index], capabilities: key.capabilities, credentials: credentials,
-                    sending: sending.share(of: key.principal))
+                let session = try await inspected(
+                    LegacySession.open(
+                        on: backends.all[index], capabilities: key.capabilities, credentials: credentials,
+                        sending: sending.share(of: key.principal)), at: index, credentials)
                 backends.served(index)
                 places[id] = index
                 return session
             } catch {
                 backends.leave(index)
+                let error = await inspected(error, by: index, credentials)
                 guard error.kind == .unavailable else { throw error }
                 if !error.isRefusal { backends.failed(index) }
                 tried.insert(index)
@@ -464,6 +469,57 @@ package final class SessionPool {
                 if loop.now > patience, !backends.all[index].hasAlternative() { throw error }
             }
         }
+    }
+
+    /// A session that was opened, where it is to serve calls.
+    private func inspected(
+        _ session: LegacySession, at index: BackendChoice.Index, _ credentials: Credentials
+    ) async throws(BackendError) -> LegacySession {
+        if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
+        serverInfo = session.handshake.serverInfo
+        guard let inspector, let backend = backends.all[index] as? Backend else { return session }
+        if await inspector.mayServe(session, at: backend, credentials) { return session }
+        end(session)
+        throw BackendError(.unavailable, "the server speaks 2026-07-28 itself", isRefusal: true)
+    }
+
+    private func inspected(
+        _ error: BackendError, by index: BackendChoice.Index, _ credentials: Credentials
+    ) async -> BackendError {
+        guard error.eraHint != .none, let inspector, let backend = backends.all[index] as? Backend else { return error }
+        return await inspector.refused(error, by: backend, credentials)
+    }
+
+    /// A session at this copy, for a question that concerns no call; nil where there is none.
+    package func anySession(at backend: Backend) -> LegacySession? {
+        let place = places.first { backends.all[$0.value] === backend && sessions[$0.key]?.isClosed == false }
+        return place.flatMap { sessions[$0.key] }
+    }
+
+    /// Opens a session for `key` where there is none, so that whoever inspects it knows more. Returns whether there is one.
+    package func visit(_ key: SessionKey, _ credentials: Credentials) async -> Bool {
+        guard let lease = try? await lease(key, credentials: credentials) else { return false }
+        release(lease)
+        return true
+    }
+
+    /// A call on the session was answered so: a server of 2026-07-28, which may be there now, refuses what it takes for its own
+    /// requests by codes that no other has.
+    package func heard(_ answer: LegacyAnswer, on session: LegacySession) {
+        guard !session.isKept, case .error(let error) = answer.outcome,
+            let code = answer.document.value("code", of: error).flatMap({ answer.document.integer($0) }),
+            [ErrorCode.headerMismatch, ErrorCode.unsupportedProtocolVersion].contains(Int(code))
+        else { return }
+        renewUnkept()
+    }
+
+    /// A call on the session was rejected, whatever that says.
+    package func rejected(on session: LegacySession) { if !session.isKept { renewUnkept() } }
+
+    /// Has each further call use a new session, where the server keeps none: nothing is lost by it, and the handshake tells
+    /// which server is there now.
+    package func renewUnkept() {
+        for (id, session) in sessions where !session.isKept { giveUp(id) }
     }
 
     // MARK: Closing

@@ -14,8 +14,10 @@ struct RequestHead {
     ///   - target: nil for the MCP endpoint.
     ///   - revision: the negotiated one; nil before there is one.
     ///   - route: of the session. The cookies that are there when a request is made go with it.
+    ///   - messageMethod: of the message, which servers of 2026-07-28 want to see here too.
     init(
-        method: HTTPMethod, target: [UInt8]? = nil, sessionID: [UInt8]?, revision: Revision?, route: SessionRoute
+        method: HTTPMethod, target: [UInt8]? = nil, sessionID: [UInt8]?, revision: Revision?, route: SessionRoute,
+        messageMethod: Method? = nil
     ) {
         self.method = method
         self.route = route
@@ -31,6 +33,7 @@ struct RequestHead {
         writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
         if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
+        if let messageMethod { writer.field(Header.method, messageMethod.name) }
         if method == .post { writer.field("content-type", "application/json") }
         writer.interrupt(into: &head)
         common = head

@@ -59,26 +59,44 @@ final class StreamableHTTP: SessionTransport {
 
     // MARK: Opening
 
-    func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake {
+    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
+        while true {
+            do throws(BackendError) {
+                return try await introduce(introduction, credentials)
+            } catch {
+                guard introduction.goesOn(after: error) else { throw error }
+                sessionID = nil
+                postHead = head(.post)
+            }
+        }
+    }
+
+    private func introduce(
+        _ introduction: Introduction, _ credentials: Credentials
+    ) async throws(BackendError) -> Handshake {
         let exchange = post(
-            request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+            introduction.request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
         defer { exchange.abandon() }
         let response = try await exchange.head()
-        guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
+        guard response.status == 200 else {
+            throw .refusedInitialize(by: response, await exchange.errorBody())
+        }
         sessionID = try StreamableHTTP.sessionID(in: response)
         postHead = head(.post)
-        let handshake = try await handshake(from: exchange, id)
+        let handshake = try await handshake(from: exchange, introduction)
         revision = handshake.revision
         postHead = head(.post)
         return handshake
     }
 
-    private func handshake(from exchange: BackendExchange, _ id: Int) async throws(BackendError) -> Handshake {
+    private func handshake(
+        from exchange: BackendExchange, _ introduction: Introduction
+    ) async throws(BackendError) -> Handshake {
         while let text = try await exchange.next() {
             guard let message = try? Envelope(JSONDocument(text, maxDepth: backend.limits.maxDepth)) else {
                 throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
             }
-            if let handshake = try Handshake.from(message, answering: id) { return handshake }
+            if let handshake = try Handshake.from(message, answering: introduction) { return handshake }
             guard case .request(let id, let method) = message.kind else { continue }
             if message.document.string(method, equals: "ping") {
                 // The one thing that a server may ask before the handshake is over, and it may wait for the answer.
@@ -94,13 +112,6 @@ final class StreamableHTTP: SessionTransport {
             }
         }
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
-    }
-
-    private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
-        if let refusal = BackendError.unauthorized(response) { return refusal }
-        return BackendError(
-            (400..<500).contains(response.status) ? .rejected(status: response.status) : .unavailable,
-            "the server answered initialize with HTTP \(response.status) (is backends[].url its endpoint?)")
     }
 
     /// Visible ASCII only (basic/transports, "Session Management"): it goes into a header.
@@ -148,6 +159,15 @@ final class StreamableHTTP: SessionTransport {
 
     private func head(_ method: HTTPMethod) -> RequestHead {
         RequestHead(method: method, sessionID: sessionID, revision: revision, route: route)
+    }
+
+    /// The request for ``askEra(_:)``.
+    func eraExchange(_ credentials: Credentials) -> BackendExchange {
+        let head = RequestHead(
+            method: .post, sessionID: sessionID, revision: .modern, route: route, messageMethod: .discover)
+        return BackendExchange(
+            head.message(credentials, body: EraQuestion.body), by: route,
+            patience: .until(.now + EraQuestion.timeout), isRepeatable: true)
     }
 
     /// Each request is one of HTTP, and has a connection to itself unless the session has only one.
