@@ -11,6 +11,8 @@ extension Configuration {
         package var era: Era
         /// Between two questions about that: 1 second to 168 hours.
         package var probeInterval: Duration
+        /// Capabilities that it has, though it does not say so in its handshake.
+        package var declare: [Capability]
         /// Whether it may ask clients something during calls.
         package var interactive: Bool
         /// Whether each session keeps to a connection of its own.
@@ -66,6 +68,11 @@ extension Configuration {
         }
     }
 
+    /// What a server may have.
+    package enum Capability: String, Sendable, CaseIterable {
+        case tools, prompts, resources, completions, logging
+    }
+
     package enum Era: String, Sendable, CaseIterable {
         /// It is asked.
         case auto
@@ -87,6 +94,8 @@ extension Configuration.Backend {
         // A day: losses of sessions and failures tell of an upgrade sooner, and a question costs some servers a session.
         probeInterval = section.value(
             "probe_interval", .duration(.seconds(1) ... .hours(168)), default: first?.probeInterval ?? .hours(24))
+        // None: servers that answer what they do not declare are few, and others do not survive what they do not know.
+        declare = section.list("declare", of: .choice, default: first?.declare ?? [])
         // Clients must not trust the annotations of servers that they do not trust; a sidecar is deployed with its server.
         annotations = section.value("annotations", .choice, default: first?.annotations ?? .trust)
         // Most balancers go by cookies or addresses, or stand before servers that share their sessions; to be wrong about this
@@ -99,6 +108,10 @@ extension Configuration.Backend {
         if pinConnection { checkPin(section) }
         if case .command = place, era == .modern {
             section.refuse("era", "must not be modern with a command: what goes past the translation goes over HTTP")
+        }
+        if era == .modern, !declare.isEmpty {
+            section.refuse(
+                "declare", "must not be given with era: modern, whose server answers for itself: remove the line")
         }
         check(section, beside: others)
     }
@@ -128,7 +141,8 @@ extension Configuration.Backend {
         }
         let differing = [
             ("era", era != first.era), ("probe_interval", probeInterval != first.probeInterval),
-            ("annotations", annotations != first.annotations), ("interactive", interactive != first.interactive),
+            ("annotations", annotations != first.annotations), ("declare", declare != first.declare),
+            ("interactive", interactive != first.interactive),
             ("pin_connection", pinConnection != first.pinConnection),
         ]
         for (key, differs) in differing where differs {

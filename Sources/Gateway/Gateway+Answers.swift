@@ -1,6 +1,8 @@
 import HTTPTransport
 import HTTPWire
 import Legacy
+import MCP
+import Telemetry
 
 /// From what came of a request to its answer, its line of the log and its place in the counts.
 extension Gateway {
@@ -57,5 +59,16 @@ extension Gateway {
             body: refusal.text(id: id.map { $0[...] }))
         record.responseBytes = responder.bytes
         record.write(to: log)
+        if let capability = refusal.undeclared { note(undeclared: capability) }
+    }
+
+    /// Says once that clients ask for what the server does not declare: some have it all the same.
+    private func note(undeclared capability: ServerCapability) {
+        guard undeclared.insert(capability).inserted else { return }
+        log.write(.info, "capability_undeclared") { line in
+            line.field("capability", capability.rawValue)
+            line.field(
+                "advice", "if the server has \(capability.rawValue), add it to backends[].declare")
+        }
     }
 }

@@ -1,6 +1,7 @@
 package import Crypto
 import HTTPTransport
 package import Legacy
+import MCP
 import Reactor
 package import Telemetry
 
@@ -19,6 +20,8 @@ package final class Gateway {
     let calls: ParkedCalls
     let log: Log
     let tally: RequestTally
+    /// What clients have asked for in vain, because the server does not declare it.
+    var undeclared: Set<ServerCapability> = []
     /// Requests that are being answered.
     private(set) var inFlight = 0
     /// Signalled when there are none.
@@ -69,9 +72,6 @@ package final class Gateway {
             }
         }
     }
-
-    /// To be called once, on the loop.
-    package func start() { bypass.start() }
 
     /// Ends what would not end by itself: the process is about to stop, or another gateway serves from now on.
     package func drain() {

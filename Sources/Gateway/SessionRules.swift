@@ -8,7 +8,7 @@ import Translation
 enum SessionRules {
     static func refusal(of request: ModernRequest, on session: LegacySession) -> Refusal? {
         if let capability = request.method.requiredCapability, !session.handshake.offers(capability) {
-            return .methodNotFound("\(request.method.name)", "This server has no \(capability.rawValue).")
+            return .undeclared(capability, for: request.method)
         }
         do throws(Refusal) {
             try ParameterRules.check(request)

@@ -5,6 +5,7 @@ import Gateway
 import HTTPTransport
 import HTTPWire
 import Legacy
+import MCP
 import Reactor
 import Telemetry
 import Translation
@@ -176,6 +177,9 @@ struct Wiring: Sendable {
     /// - Parameter index: of the loop, so that not all begin with the same copy.
     private func backends(on loop: Loop, index: Int) -> Backends {
         let all = zip(configuration.backends, labels).map { backend(on: loop, $0, label: $1) }
+        for (server, backend) in zip(all, configuration.backends) {
+            server.undeclared = backend.declare.map(\.capability)
+        }
         return Backends(all, first: index)
     }
 
@@ -310,6 +314,18 @@ extension SocketAddress {
                 preconditionFailure("the configuration let an impossible address through")
             }
             self = address
+        }
+    }
+}
+
+extension Configuration.Capability {
+    fileprivate var capability: ServerCapability {
+        switch self {
+        case .tools: .tools
+        case .prompts: .prompts
+        case .resources: .resources
+        case .completions: .completions
+        case .logging: .logging
         }
     }
 }

@@ -14,6 +14,8 @@ struct Refusal: Error, Sendable {
     /// `data` of the error, as JSON.
     var data: [UInt8]?
     var fields: [(name: StaticString, value: [UInt8])] = []
+    /// What the server does not declare, where that is why.
+    var undeclared: ServerCapability?
     /// On whose side the cause is, for the log.
     var side = Side.client
 
@@ -155,6 +157,13 @@ extension Refusal {
             status: 404, code: ErrorCode.methodNotFound,
             message: "Method not found: \(String(String.UnicodeScalarView(method.unicodeScalars.prefix(64)))). \(why) "
                 + "server/discover says what there is.")
+    }
+
+    /// A method of a capability that the server does not declare.
+    static func undeclared(_ capability: ServerCapability, for method: Method) -> Refusal {
+        var refusal = methodNotFound("\(method.name)", "This server has no \(capability.rawValue).")
+        refusal.undeclared = capability
+        return refusal
     }
 }
 

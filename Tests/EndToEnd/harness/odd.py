@@ -243,8 +243,7 @@ async def compare(row: OddServer, form: str) -> None:
     expected = row.wanted if row.wanted is not None else await direct(row, form)
     assert not (isinstance(expected, dict) and "fails" in expected), f"directly, {expected}: the row has to say what is wanted"
     async with Running(row, form).run() as running:
-        server = {"era": "auto", **row.server}
-        async with Remora(configuration(running.backend, server=server, **row.changes)) as remora:
+        async with Remora(configuration(running.backend, server=row.server, **row.changes)) as remora:
             async with asyncio.timeout(PATIENCE), mcp.Client(
                 f"http://{remora.address}/mcp", mode=VERSION, **row.client
             ) as client:
