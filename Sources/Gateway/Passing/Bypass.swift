@@ -129,9 +129,11 @@ final class Bypass {
     /// Finds out what the backend speaks, for a request that finds it out by itself only if it needs a session.
     private func isModern(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
         switch admission.admit(request) {
-        case .legacy: return eras.servesWithoutSession
         case .request(let admitted) where admitted.method != .listen: return false
-        case .request, .notification, .refused:
+        // A method that only the backend may know.
+        case .refused(let refusal, _) where refusal.code != ErrorCode.methodNotFound: return eras.servesWithoutSession
+        case .legacy, .notification: return eras.servesWithoutSession
+        case .request, .refused:
             return await eras.isModern(for: callers.caller(of: request.head, subject: connection.clientSubject))
         }
     }
