@@ -32,14 +32,14 @@ enum EraQuestion {
         }
     }
 
-    static let body: [UInt8] = {
-        var text = Array(#"{"jsonrpc":"2.0","id":"remora-era","method":"server/discover","params":{"_meta":{"#.utf8)
+    static func body(id: Int) -> [UInt8] {
+        var text = Array(#"{"jsonrpc":"2.0","id":\#(id),"method":"server/discover","params":{"_meta":{"#.utf8)
         text += Array(#""io.modelcontextprotocol/protocolVersion":"\#(Revision.modern.rawValue)","#.utf8)
         text += Array(#""io.modelcontextprotocol/clientInfo":{"name":"remora","version":"#.utf8)
         text.appendJSON(Version.current)
         text += Array(#"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#.utf8)
         return text
-    }()
+    }
 }
 
 extension StreamableHTTP {

@@ -166,7 +166,7 @@ final class StreamableHTTP: SessionTransport {
         let head = RequestHead(
             method: .post, sessionID: sessionID, revision: .modern, route: route, messageMethod: .discover)
         return BackendExchange(
-            head.message(credentials, body: EraQuestion.body), by: route,
+            head.message(credentials, body: EraQuestion.body(id: backend.requestIDs.take())), by: route,
             patience: .until(.now + EraQuestion.timeout), isRepeatable: true)
     }
 
