@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from dataclasses import dataclass, field
 
 HEAD_LIMIT = 64 * 1024
@@ -195,10 +196,10 @@ class Connection:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def open(cls, address: str) -> Connection:
+    async def open(cls, address: str, tls: ssl.SSLContext | None = None) -> Connection:
         host, port = address.rsplit(":", 1)
         async with asyncio.timeout(TIMEOUT):
-            return cls(*await asyncio.open_connection(host, int(port), limit=HEAD_LIMIT))
+            return cls(*await asyncio.open_connection(host, int(port), limit=HEAD_LIMIT, ssl=tls))
 
     async def __aenter__(self) -> Connection:
         return self
