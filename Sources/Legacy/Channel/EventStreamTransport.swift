@@ -19,6 +19,10 @@ final class EventStreamTransport: ChannelTransport {
     private var events: SSEDecoder
     private var postHead: RequestHead?
     private var endpoint: [UInt8]?
+    /// Where the stream is, as the server's answer to the last GET says.
+    private var moved: [UInt8]?
+    private var hops = 0
+    private var revision: Revision?
     private let opened = Wakeup()
 
     init(to backend: Backend) {
@@ -39,6 +43,13 @@ final class EventStreamTransport: ChannelTransport {
     // MARK: Opening
 
     override func connect(_ credentials: Credentials) async throws(BackendError) {
+        while endpoint == nil { try await askForStream(credentials) }
+        connection?.setTimeout(nil)
+        postHead = headOfPosts()
+    }
+
+    /// Sends the GET, and returns when the server has named its endpoint, or another place to ask at.
+    private func askForStream(_ credentials: Credentials) async throws(BackendError) {
         let connection: HTTPClientConnection
         do throws(HTTPClientError) {
             connection = try await backend.connect()
@@ -49,26 +60,29 @@ final class EventStreamTransport: ChannelTransport {
         connection.setTimeout(loop.now + limits.silence)
         let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)
         connection.send(head.message(credentials), answersTo: self)
-        while endpoint == nil {
+        while endpoint == nil, moved == nil {
             if let ending { throw ending }
             await opened.wait()
         }
-        connection.setTimeout(nil)
-        postHead = headOfPosts(nil)
+        guard let target = moved.take() else { return }
+        connection.close()
+        route.target = target
+        hops += 1
     }
 
     override func agreed(on revision: Revision) {
-        postHead = headOfPosts(revision)
+        self.revision = revision
+        postHead = headOfPosts()
     }
 
-    private func headOfPosts(_ revision: Revision?) -> RequestHead {
+    private func headOfPosts() -> RequestHead {
         RequestHead(method: .post, target: endpoint, sessionID: nil, revision: revision, route: route)
     }
 
     private func take(endpoint reference: [UInt8]) {
         guard reference.count <= EventStreamTransport.maxEndpoint,
             let target = EndpointReference.resolve(
-                reference, against: backend.target, host: backend.host, isSecure: backend.isSecure)
+                reference, against: route.target, host: backend.host, isSecure: backend.isSecure)
         else {
             return finish(
                 BackendError(
@@ -89,7 +103,7 @@ final class EventStreamTransport: ChannelTransport {
         call?.wasSent = true
         loop.spawn {
             do throws(BackendError) {
-                try await self.wait(for: try self.post(text, credentials, trace))
+                try await self.deliver(text, credentials, trace)
             } catch {
                 // The server may take as long to say so as the handler runs: the call's own time decides then.
                 if error.kind == .silent || error.kind == .overdue { return }
@@ -102,7 +116,7 @@ final class EventStreamTransport: ChannelTransport {
     override func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         do throws(BackendError) {
-            try await wait(for: try post(text, credentials, nil))
+            try await deliver(text, credentials, nil)
         } catch {
             endIfLost(error)
             throw error
@@ -114,6 +128,18 @@ final class EventStreamTransport: ChannelTransport {
         if error.kind == .sessionLost { finish(BackendError(.unavailable, error.detail)) }
     }
 
+    /// Has the server take a message, at its endpoint or where that leads: no handler has seen a message that is redirected.
+    private func deliver(
+        _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?
+    ) async throws(BackendError) {
+        var hops = 0
+        while let target = try await wait(for: try post(body, credentials, trace), after: hops) {
+            endpoint = target
+            postHead = headOfPosts()
+            hops += 1
+        }
+    }
+
     private func post(
         _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?
     ) throws(BackendError) -> BackendExchange {
@@ -123,11 +149,13 @@ final class EventStreamTransport: ChannelTransport {
             patience: .until(.now + EventStreamTransport.postTimeout), isRepeatable: false)
     }
 
-    /// Waits until the server has taken a message.
-    private func wait(for exchange: BackendExchange) async throws(BackendError) {
+    /// Waits until the server has taken a message. Returns where it is to be sent instead, if anywhere.
+    private func wait(for exchange: BackendExchange, after hops: Int) async throws(BackendError) -> [UInt8]? {
         defer { exchange.abandon() }
         let head = try await exchange.head()
-        if (200..<300).contains(head.status) { return }
+        if (200..<300).contains(head.status) { return nil }
+        let here = endpoint ?? route.target
+        if let target = try Redirect.target(in: head, from: here, to: .post, of: backend, after: hops) { return target }
         if SessionLoss.isLoss(head, text: await exchange.errorBody()) {
             throw BackendError(.sessionLost, "the server no longer knows the session")
         }
@@ -152,6 +180,12 @@ final class EventStreamTransport: ChannelTransport {
 extension EventStreamTransport: HTTPResponseHandler {
     func received(_ head: HTTPResponseHead) {
         route.take(head)
+        do throws(BackendError) {
+            moved = try Redirect.target(in: head, from: route.target, to: .get, of: backend, after: hops)
+        } catch {
+            return finish(error)
+        }
+        if moved != nil { return opened.signal() }
         if let refusal = BackendError.unauthorized(head) { return finish(refusal) }
         guard head.status == 200 else {
             return finish(
@@ -165,6 +199,7 @@ extension EventStreamTransport: HTTPResponseHandler {
     }
 
     func received(body: Span<UInt8>) {
+        if moved != nil { return }
         var offset = 0
         do throws(SSEDecodeError) {
             while ending == nil, let event = try events.next(body, from: &offset) {
@@ -182,9 +217,12 @@ extension EventStreamTransport: HTTPResponseHandler {
         }
     }
 
-    func finished() { lost("the server has ended the event stream") }
+    func finished() {
+        if moved == nil { lost("the server has ended the event stream") }
+    }
 
     func failed(_ error: HTTPClientError) {
+        if moved != nil { return }
         switch error {
         case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for limits.backend_idle_timeout"))
         case .malformed: finish(BackendError(error))

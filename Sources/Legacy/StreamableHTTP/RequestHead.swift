@@ -22,7 +22,7 @@ struct RequestHead {
         var head: [UInt8] = []
         guard
             var writer = HTTPHeadWriter(
-                method: method, target: target ?? route.backend.target, host: route.backend.host, into: &head)
+                method: method, target: target ?? route.target, host: route.backend.host, into: &head)
         else {
             // A head may have every character of the configuration's URLs, and of what a server's endpoint event resolves to.
             preconditionFailure("the configuration let an impossible URL through")

@@ -40,10 +40,15 @@ final class StreamableHTTP: SessionTransport {
 
     /// To a session that another process opened.
     ///
-    /// - Parameter cookies: as ``cookieField`` had them there.
-    init(to backend: Backend, sessionID: [UInt8], cookies: [UInt8], revision: Revision, credentials: Credentials) {
+    /// - Parameters:
+    ///   - target: ``target`` of a session of this process.
+    ///   - cookies: as ``cookieField`` had them there.
+    init(
+        to backend: Backend, at target: [UInt8]? = nil, sessionID: [UInt8], cookies: [UInt8], revision: Revision,
+        credentials: Credentials
+    ) {
         self.backend = backend
-        route = SessionRoute(to: backend, cookies: cookies)
+        route = SessionRoute(to: backend, at: target, cookies: cookies)
         self.credentials = credentials
         self.sessionID = sessionID
         self.revision = revision
@@ -60,10 +65,8 @@ final class StreamableHTTP: SessionTransport {
     // MARK: Opening
 
     func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake {
-        let exchange = post(
-            request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+        let (exchange, response) = try await initialize(request, credentials)
         defer { exchange.abandon() }
-        let response = try await exchange.head()
         guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
         sessionID = try StreamableHTTP.sessionID(in: response)
         postHead = head(.post)
@@ -72,6 +75,35 @@ final class StreamableHTTP: SessionTransport {
         postHead = head(.post)
         return handshake
     }
+
+    /// Sends `initialize` to where the server has it. All that follows goes there at once.
+    ///
+    /// - Returns: the exchange, to be abandoned by the caller, and the head of its answer.
+    private func initialize(
+        _ request: [UInt8], _ credentials: Credentials
+    ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead) {
+        var hops = 0
+        while true {
+            let exchange = post(
+                request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+            do throws(BackendError) {
+                let response = try await exchange.head()
+                let target = try Redirect.target(
+                    in: response, from: route.target, to: .post, of: backend, after: hops)
+                guard let target else { return (exchange, response) }
+                route.target = target
+            } catch {
+                exchange.abandon()
+                throw error
+            }
+            exchange.abandon()
+            postHead = head(.post)
+            hops += 1
+        }
+    }
+
+    /// Path and query that the session's requests go to.
+    var target: [UInt8] { route.target }
 
     private func handshake(from exchange: BackendExchange, _ id: Int) async throws(BackendError) -> Handshake {
         while let text = try await exchange.next() {
