@@ -73,18 +73,32 @@ private struct History {
     private var retired: Set<Int> = []
     /// Sessions that asked when nobody could answer.
     private var shared: Set<Int> = []
+    /// Whether another owner than the lone one has asked.
+    private var hasOthers = false
 
     init(seed: UInt64) {
         random = SplitMix(state: seed)
         let sessions = Int.random(in: 1...5, using: &random)
         limits = SessionTable<Int, Int>.Limits(
             sessions: sessions, sessionsPerOwner: Int.random(in: 1...sessions, using: &random),
-            waiting: Int.random(in: 1...6, using: &random), waitingPerOwner: Int.random(in: 1...4, using: &random),
+            lone: Bool.random(using: &random) ? 0 : nil, waiting: Int.random(in: 1...6, using: &random),
+            waitingPerOwner: Int.random(in: 1...4, using: &random),
             endingCounts: Bool.random(using: &random))
         table = SessionTable(limits: limits, idleTimeout: Self.idleTimeout)
     }
 
     private func owner(of key: Int) -> Int { key % 3 }
+
+    private func share(of owner: Int) -> Int {
+        owner == limits.lone && !hasOthers ? limits.sessions : limits.sessionsPerOwner
+    }
+
+    /// Sessions that an exclusive call may have.
+    private func free(of key: Int) -> [Int] {
+        open.subtracting(ending).subtracting(retired).subtracting(shared).filter { id in
+            keys[id] == key && !isOpening(id) && !calls.contains { $0.id == id && $0.isExclusive }
+        }
+    }
 
     mutating func step() {
         now = now + .milliseconds(Int.random(in: 0...4000, using: &random))
@@ -155,6 +169,7 @@ private struct History {
 
     private mutating func lease(_ key: Int) {
         let isExclusive = key >= Self.firstAsked && Bool.random(using: &random)
+        if owner(of: key) != limits.lone { hasOthers = true }
         let decision = table.lease(key, of: owner(of: key), isExclusive: isExclusive, at: now)
         let own = queue.count { owner(of: $0.key) == owner(of: key) }
         switch decision {
@@ -209,7 +224,7 @@ private struct History {
     /// - Parameter isSettled: whether room was made for those who wait.
     private mutating func checkNoRoom(for key: Int, isSettled: Bool = false) {
         let own = held(by: owner(of: key))
-        let hasShare = own.count >= limits.sessionsPerOwner
+        let hasShare = own.count >= share(of: owner(of: key))
         let all = hasShare ? Set(own) : open
         expect(hasShare || open.count == limits.sessions, "waits, though there is room")
         let isAllUsed = all.allSatisfy { isUsed($0) || ending.contains($0) }
@@ -228,6 +243,7 @@ private struct History {
         switch decision {
         case .use(let id):
             #expect(open.contains(id) && opening[id] == nil && !retired.contains(id))
+            if isExclusive { expect(free(of: key).min() == id, "not the oldest of those that are free") }
             calls.append(Call(id: id, key: key, isExclusive: isExclusive))
             if isExclusive { #expect(!shared.contains(id), "a session that is for shared calls only") }
             #expect(calls.allSatisfy { $0.id != id || $0.key == key }, "two keys on one session")
@@ -237,7 +253,7 @@ private struct History {
         case .open(let id, let evicted):
             if let evicted {
                 expect(!limits.endingCounts, "opened where another still is")
-                let isShareFull = held(by: owner(of: key)).count == limits.sessionsPerOwner
+                let isShareFull = held(by: owner(of: key)).count >= share(of: owner(of: key))
                 #expect(open.count == limits.sessions || isShareFull, "evicted without need")
                 #expect(!isShareFull || keys[evicted].map(owner) == owner(of: key), "another owner's was evicted")
                 close(evicted)
@@ -246,7 +262,10 @@ private struct History {
             keys[id] = key
             opening[id] = key
             waiting.append(Call(id: id, key: key, isExclusive: isExclusive))
-            #expect(held(by: owner(of: key)).count <= limits.sessionsPerOwner)
+            let own = held(by: owner(of: key)).count
+            expect(
+                own <= share(of: owner(of: key)) || evicted.map { keys[$0].map(owner) == owner(of: key) } == true,
+                "more than the share")
         case .wait, .full:
             Issue.record("no decision")
         }
@@ -257,8 +276,23 @@ private struct History {
         let call = calls.remove(at: index)
         let isLast = !isUsed(call.id)
         let released = table.release(call.id, isExclusive: call.isExclusive, at: now)
-        #expect(released == (isLast && retired.contains(call.id) ? .close : .kept))
+        let isDue = isLast && retired.contains(call.id)
+        let isOwed = isLast && !isDue && isOwed(owner(of: call.key))
+        #expect(released == (isDue || isOwed ? .close : .kept))
         if released == .close { close(call.id) }
+    }
+
+    /// Whether an idle session of this owner goes to another one that waits.
+    private func isOwed(_ owner: Int) -> Bool {
+        guard owner == limits.lone, hasOthers else { return false }
+        let own = held(by: owner).filter { !ending.contains($0) }.count
+        let others = Dictionary(grouping: queue.filter { self.owner(of: $0.key) != owner }) { self.owner(of: $0.key) }
+        let wanted = others.map { other, calls in
+            let kinds = calls.count { $0.isExclusive } + Set(calls.filter { !$0.isExclusive }.map(\.key)).count
+            let rest = held(by: other).filter { !ending.contains($0) }.count
+            return min(kinds, max(0, share(of: other) - rest))
+        }
+        return own > limits.sessionsPerOwner && ending.count < wanted.reduce(0, +)
     }
 
     /// Ends a handshake, well or not.
