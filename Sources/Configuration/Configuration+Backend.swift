@@ -15,6 +15,8 @@ extension Configuration {
         package var interactive: Bool
         /// Whether each session keeps to a connection of its own.
         package var pinConnection: Bool
+        /// How many calls the server gets at once, on all copies together: 1 to 10 000; nil: any number.
+        package var callsAtOnce: Int?
 
         package enum Place: Sendable, Equatable {
             /// At a URL: its Streamable HTTP endpoint, or its event stream.
@@ -77,8 +79,10 @@ extension Configuration {
 }
 
 extension Configuration.Backend {
-    /// - Parameter others: the copies before it. What concerns the server and is not given is as in the first of them.
-    init?(_ section: inout Section, beside others: [Self]) {
+    /// - Parameters:
+    ///   - others: the copies before it. What concerns the server and is not given is as in the first of them.
+    ///   - threads: how many loops there are.
+    init?(_ section: inout Section, beside others: [Self], threads: Int) {
         let first = others.first
         let place = Self.place(&section)
         tls = section.section("tls") { Configuration.BackendTLS.read(&$0, for: place?.url) }
@@ -94,6 +98,20 @@ extension Configuration.Backend {
         pinConnection = section.value("pin_connection", .boolean, default: first?.pinConnection ?? false)
         // Most servers never ask, but nobody knows which; to be wrong costs a failed call, a session for each call is cheap.
         interactive = section.value("interactive", .boolean, default: first?.interactive ?? !pinConnection)
+        // Any: nearly all servers serve many calls at once, and a call that waits for its client holds up all others.
+        callsAtOnce = section.value(
+            "calls_at_once", .integer(1...10_000, none: "any"), default: first?.callsAtOnce)
+        if callsAtOnce != nil {
+            if threads > 1 {
+                section.refuse(
+                    "calls_at_once",
+                    "must be any with more than one thread, each of which counts for itself: set threads: 1")
+            }
+            if era == .modern {
+                section.refuse(
+                    "calls_at_once", "must be any with era: modern: what goes past the translation is not counted")
+            }
+        }
         guard let place else { return nil }
         self.place = place
         if pinConnection { checkPin(section) }
@@ -130,6 +148,7 @@ extension Configuration.Backend {
             ("era", era != first.era), ("probe_interval", probeInterval != first.probeInterval),
             ("annotations", annotations != first.annotations), ("interactive", interactive != first.interactive),
             ("pin_connection", pinConnection != first.pinConnection),
+            ("calls_at_once", callsAtOnce != first.callsAtOnce),
         ]
         for (key, differs) in differing where differs {
             section.refuse(key, "must be as in backends[0], since all are copies of one server: remove the line")

@@ -31,15 +31,17 @@ extension Configuration {
         listen = section.section("listen") { Listen(&$0) }
         // 64: each of them is a series in the metrics, and a line on the status page.
         var others: [Backend] = []
+        let threads = threads
         let entries = section.sections(
             "backends", atMost: 64, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
         ) { section in
-            let backend = Backend(&section, beside: others)
+            let backend = Backend(&section, beside: others, threads: threads)
             if let backend { others.append(backend) }
             return backend
         }
         let clients = listen
-        sessions = section.section("sessions") { Sessions(&$0, listen: clients) }
+        let isWithCommand = if case .command = others.first?.place { true } else { false }
+        sessions = section.section("sessions") { Sessions(&$0, listen: clients, isWithCommand: isWithCommand) }
         interaction = section.section("interaction") { Interaction(&$0) }
         cache = section.section("cache") { Cache(&$0) }
         limits = section.section("limits") { Limits(&$0) }

@@ -110,6 +110,9 @@ struct Section {
         }
     }
 
+    /// Whether the key is there, with nothing behind it.
+    func isBlank(_ key: String) -> Bool { entries.first { $0.key == key }?.value.isAbsent == true }
+
     /// Reports what only several values together show, at the place of `key`, or of the section where that is not given.
     func refuse(_ key: String, _ requirement: String) {
         let place = entries.first { $0.key == key }?.value.origin ?? origin

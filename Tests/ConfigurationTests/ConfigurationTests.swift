@@ -38,7 +38,7 @@ func withBackend(_ text: String) -> String {
         #expect(configuration.backend.era == .auto && configuration.backend.probeInterval == .seconds(86400))
         #expect(
             configuration.sessions
-                == .init(isolateBy: ["authorization"], max: 64, maxPerPrincipal: 32, idleTimeout: .seconds(300)))
+                == .init(isolateBy: ["authorization"], max: 64, maxPerPrincipal: nil, idleTimeout: .seconds(300)))
         #expect(configuration.cache == .init(ttl: .seconds(30), scope: .private))
         #expect(configuration.limits.maxBody == 8_388_608)
         #expect(configuration.limits.maxHead == 16384)
@@ -53,5 +53,16 @@ func withBackend(_ text: String) -> String {
         #expect(configuration.limits.connectTimeout == .seconds(5))
         #expect(configuration.limits.shutdownTimeout == .seconds(30))
         #expect(configuration.log == .init(level: .info, format: .json))
+        #expect(configuration.backend.callsAtOnce == nil)
+    }
+
+    @Test func allCallersMayShareTheProcessesOfACommand() throws {
+        let configuration = try parse("backends: [{command: [a]}]\nsessions: {isolate_by: []}").get()
+        #expect(configuration.sessions.isolateBy.isEmpty && !configuration.sessions.isolatesByCertificate)
+    }
+
+    @Test func callsAtOnceAreThoseOfTheFirstCopy() throws {
+        let configuration = try parse("backends: [{url: http://a, calls_at_once: 3}, {url: http://b}]").get()
+        #expect(configuration.backends.map(\.callsAtOnce) == [3, 3])
     }
 }
