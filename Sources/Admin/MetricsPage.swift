@@ -70,7 +70,9 @@ enum MetricsPage {
             ])
         text.add(.sessionsOpened, sessions.opened)
         text.add(.sessionsFailed, sessions.failed)
-        text.add(.sessionsLost, sessions.lost)
+        text.add(
+            .sessionsLost,
+            SessionEnd.Loss.allCases.map { (labels: [("reason", "\($0.name)")], value: sessions.lost($0)) })
         text.add(.sessionsEvicted, sessions.evicted)
         text.add(.sessionsExpired, sessions.expired)
         text.add(.sessionsUntold, sessions.untold)

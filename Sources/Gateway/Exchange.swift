@@ -30,6 +30,8 @@ final class Exchange: Answerer {
     private var lease: Lease?
     private var call: LegacyCall?
     private var waiter: ListWaiter?
+    /// Where the server gets only so many calls at once.
+    private var turn: CallTurn?
     private var isCancelled = false
     private lazy var notifications = NotificationTranslation(for: request)
     /// How many notifications went to the client.
@@ -79,7 +81,7 @@ final class Exchange: Answerer {
     /// for: the gateway is told of it then, and calls ``finish()``. Else it is to call ``run()``.
     func start() -> Bool {
         guard !isCancelled, !request.method.isList, request.method != .discover, request.logLevel == nil,
-            let lease = sessions.readyLease(key)
+            !sessions.turns.isLimited, let lease = sessions.readyLease(key)
         else { return false }
         guard isWelcome(to: lease.session) else {
             sessions.release(lease)
@@ -127,10 +129,20 @@ final class Exchange: Answerer {
             return await waiting { await gateway.lists.answer(request, of: caller, key: key, $0) }
         }
         do throws(BackendError) {
-            return try await attempt()
+            guard sessions.turns.isLimited, call == nil, request.method != .discover else { return try await attempt() }
+            return try await attemptInTurn()
         } catch {
             return .failed(error)
         }
+    }
+
+    private func attemptInTurn() async throws(BackendError) -> Outcome {
+        if isCancelled { throw .clientLeft }
+        let turn = CallTurn(of: caller.principal)
+        self.turn = turn
+        defer { turn.giveBack() }
+        try await sessions.turns.take(turn, until: end)
+        return try await attempt()
     }
 
     /// Sends the request, and once more, as a new request with a new id, where that can do no harm.
@@ -175,6 +187,7 @@ final class Exchange: Answerer {
         isCancelled = true
         call?.cancel(.clientLeft)
         waiter?.cancel()
+        turn?.clientLeft()
     }
 
     /// Does what waits for a list, which ends when the client goes.

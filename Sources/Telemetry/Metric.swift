@@ -57,7 +57,7 @@ extension Metric {
     package static let sessionsFailed = Metric(
         "remora_sessions_failed_total", .counter, "Handshakes that gave none.")
     package static let sessionsLost = Metric(
-        "remora_sessions_lost_total", .counter, "Sessions given up because the server had lost or broken them.")
+        "remora_sessions_lost_total", .counter, "Sessions taken from their callers before they were idle, by why.")
     package static let sessionsEvicted = Metric(
         "remora_sessions_evicted_total", .counter, "Idle sessions closed to make room for another caller's.")
     package static let sessionsExpired = Metric(

@@ -1,7 +1,7 @@
 import MCP
 
 /// What Remora tells clients about keeping a result (2026-07-28, server/utilities/caching).
-package struct CachePolicy: Sendable {
+package struct CachePolicy: Sendable, Equatable {
     package enum Scope: String, Sendable {
         case `private`, `public`
     }

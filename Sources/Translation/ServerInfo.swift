@@ -17,6 +17,15 @@ package struct ServerInfo: Sendable, Equatable {
         self.meta = meta
     }
 
+    /// What a person calls it; empty where the server says nothing.
+    package var nameAndVersion: (name: String, version: String) {
+        guard let document = try? JSONDocument(text) else { return ("", "") }
+        func value(_ member: StaticString) -> String {
+            document.value(member, of: document.root).flatMap { document.string($0) } ?? ""
+        }
+        return (value("name"), value("version"))
+    }
+
     /// The value of ``meta``.
     var metaValue: [UInt8] { Array(meta.dropFirst(#""_meta":"#.utf8.count)) }
 }

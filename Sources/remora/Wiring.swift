@@ -19,6 +19,8 @@ struct Secrets: Sendable {
     let seal: Seal
     /// Names this process among all that may share a key.
     let name: String
+    /// What the log was told of the servers.
+    let notices = BackendNotices()
     /// Kills what commands have started, should this process die.
     let wardens = WardenStart()
     /// A key of this process, where none is configured: what it sealed ends with it.
@@ -142,8 +144,11 @@ struct Wiring: Sendable {
     }
 
     /// What each of so many loops is to do.
-    func plan(shards: Int) -> ServicePlan {
+    ///
+    /// - Parameter old: the configuration that is in force on all of them; nil at the start.
+    func plan(shards: Int, replacing old: Configuration? = nil) -> ServicePlan {
         let limits = configuration.limits
+        let kept = old.flatMap { KeptServers(of: $0, in: configuration) }
         return ServicePlan(
             connection: HTTPServerConnection.Limits(
                 head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
@@ -155,28 +160,63 @@ struct Wiring: Sendable {
                 parkTimeout: configuration.interaction.parkTimeout,
                 maxParked: max(1, configuration.interaction.maxParked / shards),
                 maxParkedPerPrincipal: max(1, configuration.interaction.maxParkedPerPrincipal / shards)),
-            gateway: { gateway(on: $0, memory: $1, isLoopback: $2, shards: shards) })
+            gateway: { gateway(on: $0, memory: $1, isLoopback: $2, after: $3, kept, shards: shards) })
     }
 
-    private func gateway(on loop: Loop, memory: LoopMemory, isLoopback: Bool, shards: Int) -> Gateway {
-        let backends = backends(on: loop, index: memory.index)
-        let sessions = SessionPool(
-            backends: backends,
-            limits: SessionPool.Limits(
-                maxSessions: max(1, configuration.sessions.max / shards),
-                maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
-                idleTimeout: configuration.sessions.idleTimeout,
-                maxSending: max(1, descriptors.sending / shards)),
-            log: log)
+    private func gateway(
+        on loop: Loop, memory: LoopMemory, isLoopback: Bool, after before: Gateway?, _ kept: KeptServers?, shards: Int
+    ) -> Gateway {
+        let backends: Backends
+        let sessions: SessionPool
+        if let before, let kept {
+            backends = self.backends(on: loop, index: memory.index, after: before.backends, kept)
+            sessions = before.sessions
+            sessions.use(backends, limits: poolLimits(shards: shards))
+        } else {
+            backends = self.backends(on: loop, index: memory.index)
+            sessions = SessionPool(
+                backends: backends, limits: poolLimits(shards: shards), notices: secrets.notices, log: log)
+        }
         return Gateway(
             settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
-            affinity: secrets.affinity, key: secrets.callers, seal: secrets.seal, log: log)
+            affinity: secrets.affinity, key: secrets.callers, seal: secrets.seal, log: log, after: before)
+    }
+
+    private func poolLimits(shards: Int) -> SessionPool.Limits {
+        let sessions = configuration.sessions
+        return SessionPool.Limits(
+            maxSessions: max(1, sessions.max / shards),
+            maxPerPrincipal: max(1, (sessions.maxPerPrincipal ?? sessions.max / 2) / shards),
+            letsLoneHaveAll: sessions.maxPerPrincipal == nil, idleTimeout: sessions.idleTimeout,
+            maxSending: max(1, descriptors.sending / shards), callsAtOnce: configuration.backend.callsAtOnce)
     }
 
     /// - Parameter index: of the loop, so that not all begin with the same copy.
-    private func backends(on loop: Loop, index: Int) -> Backends {
-        let all = zip(configuration.backends, labels).map { backend(on: loop, $0, label: $1) }
-        return Backends(all, first: index)
+    private func backends(
+        on loop: Loop, index: Int, after before: Backends? = nil, _ kept: KeptServers? = nil
+    ) -> Backends {
+        let all = zip(configuration.backends, labels).enumerated().map { place, entry in
+            let (backend, label) = entry
+            guard let old = kept?.places[place], let known = before?.all[old] else {
+                return self.backend(on: loop, backend, label: label)
+            }
+            use(known, as: backend, label: label)
+            return known
+        }
+        return Backends(all, first: index, after: before)
+    }
+
+    /// A server of the configuration before is one of this.
+    private func use(_ server: LegacyServer, as backend: Configuration.Backend, label: String) {
+        guard let overHTTP = server as? Backend else { return server.use(backendLimits, label: label) }
+        overHTTP.use(backendLimits, label: label, tls: backend.tls.map { ServerTLS($0.context, name: $0.name) })
+    }
+
+    private var backendLimits: Backend.Limits {
+        let limits = configuration.limits
+        return Backend.Limits(
+            maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
+            maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout, connect: limits.connectTimeout)
     }
 
     /// What the copies are called where they are shown; path and query may hold a secret, and so may only tell two apart by
@@ -189,10 +229,6 @@ struct Wiring: Sendable {
     }
 
     private func backend(on loop: Loop, _ backend: Configuration.Backend, label: String) -> LegacyServer {
-        let limits = configuration.limits
-        let backendLimits = Backend.Limits(
-            maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
-            maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout, connect: limits.connectTimeout)
         switch backend.place {
         case .url(let url, let transport):
             return Backend(

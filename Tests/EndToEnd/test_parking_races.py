@@ -7,10 +7,8 @@ import asyncio
 import contextlib
 import json
 import signal
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,6 @@ from harness.http1 import Connection, read_head
 from harness.listener import Listener
 from harness.modern import Answer, Client, call, encode, request
 from harness.remora import Remora, configuration
-from harness.ways import TLS
 from servers.asking import PAGE, Asking, Running
 from servers.raw import Exchange
 from servers.wires import FORMS, Wire, Wires, text
@@ -214,58 +211,24 @@ async def test_a_page_is_done_just_as_it_is_to_be_asked_for_again() -> None:
 
     gates = {f"p{number}": asyncio.Event() for number in range(count)}
 
+    async def one(remora: Remora, number: int) -> None:
+        page = f"p{number}"
+        principal = {"Authorization": f"Bearer {number}"}
+        message = ask(page=page)
+        asked = await send(remora, message, **principal)
+        reminded = await send(remora, retry(message, asked, {"elicitation-1": ACCEPT}), **principal)
+        assert list(reminded.result["inputRequests"]) == ["elicitation-2"]
+        waiting = asyncio.create_task(send(remora, retry(message, reminded, {}), **principal))
+        await asyncio.sleep(0.003 * number)
+        gates[page].set()
+        done = await waiting
+        if "inputRequests" in done.result:  # It came too late.
+            assert list(done.result["inputRequests"]), "nobody is asked nothing"
+            done = await send(remora, retry(message, done, {}), **principal)
+        assert done.text == f"visited {page}"
+
     async with Asking(visit) as server, Remora(configuration(server.url)) as remora:
-        await asyncio.gather(*(visit_a_page(remora, number, gates) for number in range(count)))
-
-
-class Visiting:
-    """A server over one wire that sends a page during each call, and says that it was visited when the gate opens."""
-
-    def __init__(self, gates: dict[str, asyncio.Event]) -> None:
-        self.gates = gates
-        self.tasks: set[asyncio.Task[None]] = set()
-
-    def script(self, wire: Wire, message: dict[str, Any]) -> bool:
-        if message.get("method") == "tools/call":
-            page = message["params"]["arguments"]["page"]
-            wire.ask(0, "elicitation/create", **{**PAGE, "elicitationId": page})
-            self.tasks.add(asyncio.create_task(self._visit(wire, message["id"], page)))
-            return True
-        return False
-
-    async def _visit(self, wire: Wire, call: Any, page: str) -> None:
-        await self.gates[page].wait()
-        wire.tell("elicitation/complete", elicitationId=page)
-        await asyncio.sleep(0.3)
-        wire.say({"id": call, "result": text(f"visited {page}")})
-
-
-@pytest.mark.timeout(90)
-@pytest.mark.parametrize("form", FORMS)
-async def test_a_page_is_done_just_as_it_is_to_be_asked_for_again_over_one_wire(form: str) -> None:
-    count = 6
-    gates = {f"p{number}": asyncio.Event() for number in range(count)}
-    async with Wires(form, Visiting(gates).script) as server, Remora(configuration(server.backend)) as remora:
-        await asyncio.gather(*(visit_a_page(remora, number, gates) for number in range(count)))
-        assert server.methods["tools/call"] == count
-
-
-async def visit_a_page(remora: Remora, number: int, gates: dict[str, asyncio.Event]) -> None:
-    """One caller: accepts the page, waits until it is asked again, and comes back about when the server says that it is done."""
-    page = f"p{number}"
-    principal = {"Authorization": f"Bearer {number}"}
-    message = ask(page=page)
-    asked = await send(remora, message, **principal)
-    reminded = await send(remora, retry(message, asked, {"elicitation-1": ACCEPT}), **principal)
-    assert list(reminded.result["inputRequests"]) == ["elicitation-2"]
-    waiting = asyncio.create_task(send(remora, retry(message, reminded, {}), **principal))
-    await asyncio.sleep(0.003 * number)
-    gates[page].set()
-    done = await waiting
-    if "inputRequests" in done.result:  # It came too late.
-        assert list(done.result["inputRequests"]), "nobody is asked nothing"
-        done = await send(remora, retry(message, done, {}), **principal)
-    assert done.text == f"visited {page}"
+        await asyncio.gather(*(one(remora, number) for number in range(count)))
 
 
 # MARK: Retries of clients that have gone already
@@ -283,18 +246,13 @@ def asking_once(wire: Wire, message: dict[str, Any]) -> bool:
     return False
 
 
-async def sent_by_who_is_gone(
-    remora: Remora, message: dict[str, Any], *, half: bool, tls: ssl.SSLContext | None = None
-) -> Connection:
+async def sent_by_who_is_gone(remora: Remora, message: dict[str, Any], *, half: bool) -> Connection:
     """A request and the end of its connection, which have both come before either is read."""
-    connection = await Connection.open(remora.address, tls)
+    connection = await Connection.open(remora.address)
     remora.process.child.send_signal(signal.SIGSTOP)
     await connection.send(encode(message, host=remora.address))
     if half:
         connection.writer.write_eof()
-    elif tls is not None:  # Its end would wait for the other side's.
-        connection.writer.close()
-        await asyncio.sleep(0.1)
     else:
         await connection.close()
     remora.process.child.send_signal(signal.SIGCONT)
@@ -315,26 +273,6 @@ async def test_a_retry_whose_client_is_gone_when_it_is_served_gives_the_call_up(
         assert wire.answers()[f"q{called['id']}"]["result"] == YES
         assert lost(await send(remora, again))
         connection.abort()
-
-
-@pytest.mark.parametrize("form", FORMS)
-async def test_a_retry_over_tls_whose_client_is_gone_when_it_is_served(form: str, tmp_path: Path) -> None:
-    """Its end is TLS's own, behind the request."""
-    way = TLS(tmp_path)
-    async with contextlib.AsyncExitStack() as parts:
-        server = await parts.enter_async_context(Wires(form, asking_once))
-        remora = await parts.enter_async_context(Remora(configuration(server.backend, **way.changes)))
-        front = await parts.enter_async_context(way.front(remora.address))
-        async with Client(front.address) as client:
-            message = ask()
-            asked = await client.send(message)
-            again = retry(message, asked, {"elicitation-1": YES})
-            connection = await sent_by_who_is_gone(remora, again, half=False, tls=way.authority.client_context())
-            ((wire, called),) = server.requests("tools/call")
-            await server.until(lambda _: wire.cancelled() == [called["id"]])
-            assert wire.answers()[f"q{called['id']}"]["result"] == YES
-            assert lost(await client.send(again))
-            connection.abort()
 
 
 @pytest.mark.parametrize("half", [True, False], ids=["half-close", "close"])

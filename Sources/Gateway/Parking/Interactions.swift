@@ -16,49 +16,26 @@ final class Interactions {
     let log: Log
     private let seal: Seal
     private let replicas: Replicas?
-    /// Calls that nobody waits for, and that have a session: whose they are, and the longest first.
-    private var spares = Spares<KeyedHash, ObjectIdentifier>()
-    private var spareCalls: [ObjectIdentifier: InteractiveCall] = [:]
+    private let spares: SpareCalls
     /// Of the last request.
     private var known = Capabilities(spelled: [], ofClient: [], ofSession: Array("{}".utf8))
 
     init(
-        sessions: SessionPool, lists: Lists, settings: GatewaySettings, calls: ParkedCalls, seal: Seal,
-        replicas: Replicas?, log: Log
+        sessions: SessionPool, spares: SpareCalls, lists: Lists, settings: GatewaySettings, calls: ParkedCalls,
+        seal: Seal, replicas: Replicas?, log: Log
     ) {
         self.sessions = sessions
+        self.spares = spares
         self.lists = lists
         self.settings = settings
         self.calls = calls
         self.seal = seal
         self.replicas = replicas
         self.log = log
-        sessions.onPressure = { [weak self] principal in self?.makeRoom(of: principal) }
     }
-
-    // MARK: Making room
 
     /// Whether nobody waits for a call, so that its session is the first to go where another call needs one.
-    func spare(_ call: InteractiveCall, _ isSpare: Bool) {
-        let number = ObjectIdentifier(call)
-        guard isSpare != (spareCalls[number] != nil) else { return }
-        guard isSpare else {
-            spareCalls[number] = nil
-            return spares.remove(number)
-        }
-        spareCalls[number] = call
-        spares.insert(number, of: call.key.principal)
-        // It may be what another call waits for. Whoever tells of it is not done yet.
-        if sessions.hasWaiting { sessions.loop.spawn { self.sessions.spared(by: call.key.principal) } }
-    }
-
-    /// A call has to wait for a session: whichever of this principal could spare its own for the longest gives it up; where that
-    /// is nil, of whoever has the most of them.
-    private func makeRoom(of principal: KeyedHash?) {
-        let number = principal.map { spares.longest(of: $0) } ?? spares.longestOfTheLargest
-        guard let number, let call = spareCalls[number] else { return }
-        call.makeRoom()
-    }
+    func spare(_ call: InteractiveCall, _ isSpare: Bool) { spares.note(call, isSpare) }
 
     // MARK: Requests
 

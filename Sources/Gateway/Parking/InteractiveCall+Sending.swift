@@ -138,13 +138,32 @@ extension InteractiveCall {
 
     /// A session for this call alone. It is held until `release`.
     private func lease() async throws(BackendError) -> Lease {
-        let lease =
-            if let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
-                try await sessions.lease(key, for: self, credentials: caller.credentials)
-            }
+        if sessions.turns.isLimited { try await takeTurn() }
+        let lease: Lease
+        do throws(BackendError) {
+            lease =
+                if let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
+                    try await sessions.lease(key, for: self, credentials: caller.credentials)
+                }
+        } catch {
+            turn.take()?.giveBack()
+            throw error
+        }
         self.lease = lease
         try checkWaiting()
         return lease
+    }
+
+    private func takeTurn() async throws(BackendError) {
+        let turn = CallTurn(of: key.principal)
+        self.turn = turn
+        do throws(BackendError) {
+            if legs.isEmpty { throw .clientLeft }
+            try await sessions.turns.take(turn, until: end)
+        } catch {
+            self.turn = nil
+            throw error
+        }
     }
 
     private func checkWaiting() throws(BackendError) {

@@ -132,6 +132,7 @@ extension InteractiveCall {
     /// Gives the session back.
     func release() {
         let (adopted, lease) = (adopted.take(), lease.take())
+        defer { turn.take()?.giveBack() }
         if isSpoilt, adopted != nil || lease != nil {
             call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
         }

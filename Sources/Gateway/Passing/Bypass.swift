@@ -28,7 +28,7 @@ final class Bypass {
     private let path: ArraySlice<UInt8>
     /// Of the first: all are the same server.
     private let backendPath: String
-    private var passages: [ObjectIdentifier: PassThrough] = [:]
+    private var passages: [ObjectIdentifier: (way: PassThrough, backend: Backend)] = [:]
     private var isDraining = false
 
     /// Called when the backend turns out to speak 2026-07-28 from now on.
@@ -83,9 +83,11 @@ final class Bypass {
     func start() { eras.start() }
 
     /// Ends streams that are passed through and would not end by themselves, and those to come.
-    func drain() {
-        isDraining = true
-        for passage in passages.values { passage.drain() }
+    ///
+    /// - Parameter others: of another configuration. What is passed to a server that it has goes on.
+    func drain(except others: Backends? = nil) {
+        isDraining = others == nil
+        for passage in passages.values where others?.index(of: passage.backend) == nil { passage.way.drain() }
     }
 
     private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
@@ -204,7 +206,7 @@ final class Bypass {
             }
         }
         if isDraining { passage.drain() }
-        passages[ObjectIdentifier(passage)] = passage
+        passages[ObjectIdentifier(passage)] = (passage, backend)
         let outcome = await passage.run(PassThrough.message(request, target: target, host: backend.host))
         passages[ObjectIdentifier(passage)] = nil
         record.status = passage.status ?? 499

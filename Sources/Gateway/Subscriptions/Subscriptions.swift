@@ -17,12 +17,15 @@ final class Subscriptions {
     /// How many subscriptions are served.
     var count: Int { channels.values.reduce(0) { $0 + $1.count } }
 
-    private let settings: GatewaySettings
+    private var settings: GatewaySettings
 
     init(sessions: SessionPool, settings: GatewaySettings) {
         self.sessions = sessions
         self.settings = settings
     }
+
+    /// Another configuration is in force, with the same sessions.
+    func use(_ settings: GatewaySettings) { self.settings = settings }
 
     /// Where a subscription hears of changes, until it leaves.
     struct Place {

@@ -40,7 +40,7 @@ package final class Backend: LegacyServer {
     }
 
     /// ``Limits/silence``.
-    let silence: Interval
+    private(set) var silence: Interval
     /// Path and query of the MCP endpoint.
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
@@ -147,12 +147,19 @@ package final class Backend: LegacyServer {
     package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
         do throws(HTTPClientError) {
             let connection = try await connections.connect()
-            attempted(true)
+            attempted(nil)
             return connection
         } catch {
-            attempted(false)
+            attempted(BackendError(error).detail)
             throw error
         }
+    }
+
+    /// ``use(_:label:)``, with the files that the other configuration has read anew.
+    package func use(_ limits: Limits, label: String, tls: ServerTLS?) {
+        use(limits, label: label)
+        silence = Interval(limits.silence)
+        connections.use(tls, connectTimeout: limits.connect, limits: limits.head)
     }
 
     override var isReached: Bool { connections.hasLiveIdle }

@@ -38,14 +38,14 @@ package final class CommandBackend: LegacyServer {
             let handshake = try await transport.open(request, id: id, credentials: credentials)
             earliest = nil
             pause = CommandBackend.pauses.lowerBound
-            attempted(true)
+            attempted(nil)
             return (transport, handshake)
         } catch  where error.isRefusal {
-            attempted(true)
+            attempted(nil)
             await transport.isGone()
             throw error
         } catch {
-            attempted(false)
+            attempted(error.detail)
             // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
             failing += 1
             await transport.isGone()
@@ -89,6 +89,6 @@ package final class CommandBackend: LegacyServer {
 
     /// Whether the program is there: more would be a session.
     override func tryToReach() async {
-        attempted(command.isRunnable)
+        attempted(command.isRunnable ? nil : "\(command.name) is no program that can be run")
     }
 }

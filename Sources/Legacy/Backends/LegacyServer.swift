@@ -5,14 +5,14 @@ import Translation
 /// `CommandBackend` as a child for each session.
 package class LegacyServer {
     package let loop: Loop
-    package let limits: Backend.Limits
+    package private(set) var limits: Backend.Limits
     /// What tells it from other servers. It is not to be shown: a path may hold a secret.
     package let name: [UInt8]
     /// What it is called where it is shown; no two copies have the same.
-    package let label: String
+    package private(set) var label: String
     let health = BackendHealth()
-    /// Called when an attempt to reach it has ended.
-    var onAttempt: ((_ succeeded: Bool) -> Void)?
+    /// Called when an attempt to reach it has ended: with why it failed, or nil.
+    var onAttempt: ((_ failure: String?) -> Void)?
     /// Whether another copy of the server is healthy.
     package internal(set) var hasAlternative: () -> Bool = { false }
     /// That of the last session.
@@ -49,9 +49,18 @@ package class LegacyServer {
     }
 
     /// An attempt to reach it has ended.
-    final func attempted(_ succeeded: Bool) {
-        if succeeded { health.connected(at: loop.now) } else { health.failed(at: loop.now) }
-        onAttempt?(succeeded)
+    ///
+    /// - Parameter failure: why it failed; nil where it did not.
+    final func attempted(_ failure: String?) {
+        if failure == nil { health.connected(at: loop.now) } else { health.failed(at: loop.now) }
+        onAttempt?(failure)
+    }
+
+    /// Another configuration has it too. Its limits hold for sessions that are opened from now on, and for what a session begins
+    /// from now on, as far as that has not its own.
+    package final func use(_ limits: Backend.Limits, label: String) {
+        self.limits = limits
+        self.label = label
     }
 
     /// Tries to reach the server, for whoever only wants to know whether that goes. `health` has the outcome.

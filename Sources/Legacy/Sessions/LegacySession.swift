@@ -18,6 +18,8 @@ package final class LegacySession {
     private static let restAfterCancellation: Duration = .seconds(1)
 
     private let transport: any SessionTransport
+    /// The copy of the server that has it.
+    let server: LegacyServer
     let loop: Loop
     private let maxDepth: Int
     package let handshake: Handshake
@@ -74,6 +76,7 @@ package final class LegacySession {
         self.sending = sending
         self.capabilities = capabilities
         self.transport = transport
+        server = backend
         requestIDs = ids
         loop = backend.loop
         maxDepth = backend.limits.maxDepth
@@ -130,7 +133,8 @@ package final class LegacySession {
         listener: any CallListener
     ) async -> (session: LegacySession, call: LegacyCall)? {
         let transport = StreamableHTTP(
-            to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: lost.revision,
+            to: backend, at: (own.transport as? StreamableHTTP)?.target, sessionID: lost.sessionID,
+            cookies: lost.cookies, revision: lost.revision,
             credentials: credentials)
         let session = LegacySession(
             over: transport, to: backend, own.handshake, backend.requestIDs, capabilities: own.capabilities,

@@ -20,28 +20,34 @@ package final class SessionPool {
         package var maxSessions: Int
         /// How many of them one principal may have.
         package var maxPerPrincipal: Int
+        /// Whether callers without credentials may have all of them until others come.
+        package var letsLoneHaveAll: Bool
         package var idleTimeout: Duration
         /// How long a call may wait for a session when all are in use.
         package var queueTimeout: Duration
         /// How many messages that are no requests may be on their way to servers at once.
         package var maxSending: Int
+        /// How many calls the server gets at once; nil: any number.
+        package var callsAtOnce: Int?
 
         package init(
-            maxSessions: Int, maxPerPrincipal: Int, idleTimeout: Duration, queueTimeout: Duration = .seconds(2),
-            maxSending: Int
+            maxSessions: Int, maxPerPrincipal: Int, letsLoneHaveAll: Bool = false, idleTimeout: Duration,
+            queueTimeout: Duration = .seconds(2), maxSending: Int, callsAtOnce: Int? = nil
         ) {
             self.maxSessions = maxSessions
             self.maxPerPrincipal = maxPerPrincipal
+            self.letsLoneHaveAll = letsLoneHaveAll
             self.idleTimeout = idleTimeout
             self.queueTimeout = queueTimeout
             self.maxSending = maxSending
+            self.callsAtOnce = callsAtOnce
         }
     }
 
     /// Calls that may wait for a session at once. Each holds its request, and waits for 2 s: with more, a client does
     /// better to hear at once that there is no room. One principal may fill a quarter, so that others can wait too.
-    private static let maxWaiting = 1024
-    private static let maxWaitingPerPrincipal = 256
+    fileprivate static let maxWaiting = 1024
+    fileprivate static let maxWaitingPerPrincipal = 256
     /// Sessions that are ended on the server at once over HTTP. Each takes a connection, and a server may take its time.
     private static let maxEnding = 16
 
@@ -67,8 +73,10 @@ package final class SessionPool {
         var hasLostPatience = false
     }
 
-    let backends: Backends
-    private let limits: Limits
+    private(set) var backends: Backends
+    private var limits: Limits
+    /// Whose turn it is, where the server gets only so many calls at once.
+    package let turns: CallTurns
     private var table: Table
     private var sessions: [Table.ID: LegacySession] = [:]
     /// The one that was leased last, which nearly always is leased next.
@@ -96,6 +104,8 @@ package final class SessionPool {
     private var isClosed = false
     private let sending: SendingBudget
     private let log: Log
+    private let journal: SessionJournal
+    private let notices: BackendNotices
     /// As the server called itself last.
     package private(set) var serverInfo: ServerInfo?
 
@@ -112,21 +122,21 @@ package final class SessionPool {
 
     package let loop: Loop
 
-    package init(backends: Backends, limits: Limits, log: Log) {
+    /// - Parameter notices: of all loops together.
+    package init(backends: Backends, limits: Limits, notices: BackendNotices, log: Log) {
         self.backends = backends
         self.log = log
+        self.notices = notices
+        journal = SessionJournal(log, on: backends.loop)
         sending = SendingBudget(limits.maxSending)
         loop = backends.loop
         self.limits = limits
-        table = Table(
-            limits: Table.Limits(
-                sessions: limits.maxSessions, sessionsPerOwner: limits.maxPerPrincipal,
-                waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal,
-                endingCounts: backends.startsProcesses),
-            idleTimeout: limits.idleTimeout)
+        table = Table(limits: limits.table(backends), idleTimeout: limits.idleTimeout)
+        turns = CallTurns(limits.callsAtOnce, on: backends.loop)
         sweep = Deadline(on: loop)
         // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
+        listen(to: backends)
     }
 
     /// How many sessions there are, those that are being opened included.
@@ -145,6 +155,65 @@ package final class SessionPool {
     package func heard(_ cue: Cue, by principal: KeyedHash) {
         guard cue == .toolsListChanged else { return }
         for (id, key) in keys where key.principal == principal { sessions[id]?.toolsChanged() }
+    }
+
+    // MARK: Servers
+
+    /// Finds out at the start whether the server can be reached, so that the log says it before the first call does.
+    package func look() { backends.look() }
+
+    private func listen(to backends: Backends) {
+        backends.onFinding = { [weak self] index, trouble in self?.tell(index, trouble) }
+    }
+
+    private func tell(_ index: BackendChoice.Index, _ trouble: String?) {
+        let server = backends.all[index]
+        guard let news = notices.found(server.label, isDown: trouble != nil, at: loop.now) else { return }
+        switch news {
+        case .up(let time):
+            log.write(.info, "backend_up") { line in
+                line.field("backend", server.label)
+                line.field("down_ms", milliseconds: time)
+            }
+        case .down:
+            let ids = sessions.filter { $0.value.server === server }.map(\.key)
+            log.write(backends.hasAlternative(to: index) ? .warning : .error, "backend_down") { line in
+                line.field("backend", server.label)
+                line.field("reason", trouble ?? "")
+                line.field("sessions", ids.count)
+                line.field("callers", Set(ids.compactMap { keys[$0]?.principal }).count)
+            }
+        }
+    }
+
+    /// Another configuration is in force, which keeps callers apart in the same way. Sessions of servers that it has go on, those
+    /// of others end after their last call.
+    ///
+    /// - Parameter backends: those that go on are the same objects as before.
+    package func use(_ backends: Backends, limits: Limits) {
+        let before = self.backends
+        self.backends = backends
+        listen(to: backends)
+        sending.use(limits.maxSending)
+        let placed = places
+        places = [:]
+        for (id, place) in placed {
+            if let index = backends.index(of: before.all[place]) {
+                places[id] = index
+                backends.enter(index)
+            } else {
+                giveUp(id, .configuration)
+            }
+        }
+        for id in table.use(limits.table(backends), idleTimeout: limits.idleTimeout) {
+            numbers.evicted += 1
+            close(id, .evicted)
+        }
+        // As many as there were may be in line for their end.
+        self.limits = limits
+        before.stop(except: backends)
+        letNext()
+        sweep.set(table.nextExpiry)
     }
 
     // MARK: Leases
@@ -243,7 +312,7 @@ package final class SessionPool {
     private func open(_ id: Table.ID, evicting evicted: Table.ID?) -> Grant {
         if let evicted {
             numbers.evicted += 1
-            close(evicted)
+            close(evicted, .evicted)
         }
         let opening = Opening()
         openings[id] = opening
@@ -329,7 +398,7 @@ package final class SessionPool {
         }
         while let idle = table.makeRoom() {
             numbers.evicted += 1
-            close(idle)
+            close(idle, .evicted)
         }
     }
 
@@ -355,10 +424,13 @@ package final class SessionPool {
         if lease.isExclusive { lease.session.claim(for: nil) }
         switch table.release(lease.id, isExclusive: lease.isExclusive, at: now) {
         case .kept: break
-        case .close: close(lease.id)
+        case .close:
+            // One that was not given up goes to another caller.
+            if keys[lease.id] != nil { numbers.evicted += 1 }
+            close(lease.id, .evicted)
         case .unknown: log.internalError("a lease was given back twice")
         }
-        if isRetired { return giveUp(lease.id) }
+        if isRetired { return giveUp(lease.id, .configuration) }
         letNext()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.
         if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
@@ -368,7 +440,7 @@ package final class SessionPool {
     package func retire(_ lease: Lease) { retire(lease.id) }
 
     /// The session of the lease is to serve no further call: the server does not let go of one that it had.
-    package func giveUp(_ lease: Lease) { giveUp(lease.id) }
+    package func giveUp(_ lease: Lease) { giveUp(lease.id, .call) }
 
     /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
     package func check(_ lease: Lease, _ credentials: Credentials) {
@@ -376,11 +448,11 @@ package final class SessionPool {
     }
 
     /// No session serves a further call; those that are in use are closed after their last one.
-    package func retireAll() { for id in sessions.keys { giveUp(id) } }
+    package func retireAll(_ loss: SessionEnd.Loss) { for id in sessions.keys { giveUp(id, loss) } }
 
     /// The session serves no further call; the server still knows it, and is told when the last call has ended.
-    private func giveUp(_ id: Table.ID) {
-        noteEnd(of: id)
+    private func giveUp(_ id: Table.ID, _ loss: SessionEnd.Loss) {
+        noteEnd(of: id, .lost(loss))
         if table.retire(id) { close(id) }
         letNext()
     }
@@ -388,10 +460,9 @@ package final class SessionPool {
     private func retire(_ id: Table.ID) {
         onDoubt?()
         if let session = sessions[id], !session.isClosed {
-            numbers.lost += 1
             session.forget()
         }
-        giveUp(id)
+        giveUp(id, .server)
     }
 
     // MARK: Opening
@@ -405,10 +476,11 @@ package final class SessionPool {
             opening.done.signal()
         }
         do throws(BackendError) {
+            let start = loop.now
             let session = try await openSomewhere(id, key, credentials)
             // A pool may end before its last session has.
             session.onLoss = { [weak self] in self?.retire(id) }
-            session.onGivenUp = { [weak self] in self?.giveUp(id) }
+            session.onGivenUp = { [weak self] in self?.giveUp(id, .cancellation) }
             if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
             session.onCue = { [weak self] in self?.onEvent?(.changed(key, $0)) }
             session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
@@ -423,8 +495,11 @@ package final class SessionPool {
             table.opened(id)
             opening.result = .success(session)
             session.claim(for: owner)
+            journal.opened(session, for: key.principal, in: loop.now - start)
             // It could tell nobody before.
             if session.isLost { retire(id) }
+            // Another configuration was taken over meanwhile.
+            if places[id] == nil { giveUp(id, .configuration) }
             return session
         } catch {
             if error.kind == .unavailable { onDoubt?() }
@@ -442,6 +517,7 @@ package final class SessionPool {
         _ id: Table.ID, _ key: SessionKey, _ credentials: Credentials
     ) async throws(BackendError) -> LegacySession {
         // A copy that is aside may be back, and to try it costs nothing as long as nobody has waited.
+        let backends = backends
         let patience = loop.now + backends.limits.connect
         var tried: Set<BackendChoice.Index> = []
         while true {
@@ -453,12 +529,15 @@ package final class SessionPool {
                     on: backends.all[index], capabilities: key.capabilities, credentials: credentials,
                     sending: sending.share(of: key.principal))
                 backends.served(index)
-                places[id] = index
+                backends.leave(index)
+                // Those of now: another configuration may have been taken over meanwhile.
+                places[id] = self.backends.index(of: session.server)
+                if let place = places[id] { self.backends.enter(place) }
                 return session
             } catch {
                 backends.leave(index)
                 guard error.kind == .unavailable else { throw error }
-                if !error.isRefusal { backends.failed(index) }
+                if !error.isRefusal { backends.failed(index, error.detail) }
                 tried.insert(index)
                 if tried.count == backends.all.count { throw error }
                 if loop.now > patience, !backends.all[index].hasAlternative() { throw error }
@@ -468,8 +547,9 @@ package final class SessionPool {
 
     // MARK: Closing
 
-    private func close(_ id: Table.ID) {
-        noteEnd(of: id)
+    /// - Parameter cause: nil where that was noted, or is nothing that a caller loses.
+    private func close(_ id: Table.ID, _ cause: SessionEnd? = nil) {
+        noteEnd(of: id, cause)
         guard let session = sessions.removeValue(forKey: id) else { return placeIsFree(id) }
         if latest?.id == id { latest = nil }
         if let place = places.removeValue(forKey: id) { backends.leave(place) }
@@ -512,8 +592,10 @@ package final class SessionPool {
     }
 
     /// A session that is retired ends once, though it is closed later.
-    private func noteEnd(of id: Table.ID) {
+    private func noteEnd(of id: Table.ID, _ end: SessionEnd?) {
         guard let key = keys.removeValue(forKey: id), let session = sessions[id] else { return }
+        if let end { journal.ended(session, of: key.principal, end) }
+        if case .lost(let loss) = end { numbers.note(loss) }
         let rest = alive[key, default: 1] - 1
         alive[key] = rest > 0 ? rest : nil
         onEvent?(.ended(key, session, isLast: rest == 0))
@@ -522,7 +604,7 @@ package final class SessionPool {
     private func closeExpired() {
         for id in table.expire(at: .now) {
             numbers.expired += 1
-            close(id)
+            close(id, .expired)
         }
         letNext()
         sweep.set(table.nextExpiry)
@@ -531,9 +613,10 @@ package final class SessionPool {
     /// Nobody asks for a session any more: returns when the last one has been ended on the server.
     package func retire() async {
         isRetired = true
-        retireAll()
+        retireAll(.configuration)
         while table.count > 0 || ending > 0 { await ended.wait() }
         sweep.set(nil)
+        journal.writeNotes()
         backends.stop()
     }
 
@@ -558,7 +641,17 @@ package final class SessionPool {
                 self.ended.signal()
             }
         }
+        journal.writeNotes()
         await ended.wait(while: { ending > 0 || table.endingCount > 0 }, until: end, on: loop)
         backends.stop()
+    }
+}
+
+extension SessionPool.Limits {
+    fileprivate func table(_ backends: Backends) -> SessionPool.Table.Limits {
+        SessionPool.Table.Limits(
+            sessions: maxSessions, sessionsPerOwner: maxPerPrincipal, lone: letsLoneHaveAll ? KeyedHash.none : nil,
+            waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal,
+            endingCounts: backends.startsProcesses)
     }
 }

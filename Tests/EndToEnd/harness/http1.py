@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from dataclasses import dataclass, field
 
 HEAD_LIMIT = 64 * 1024
@@ -196,10 +195,10 @@ class Connection:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def open(cls, address: str, tls: ssl.SSLContext | None = None) -> Connection:
+    async def open(cls, address: str) -> Connection:
         host, port = address.rsplit(":", 1)
         async with asyncio.timeout(TIMEOUT):
-            return cls(*await asyncio.open_connection(host, int(port), limit=HEAD_LIMIT, ssl=tls))
+            return cls(*await asyncio.open_connection(host, int(port), limit=HEAD_LIMIT))
 
     async def __aenter__(self) -> Connection:
         return self
