@@ -1,40 +1,28 @@
 // swift-tools-version: 6.2
 
-import Foundation
 import PackageDescription
 
-/// A file beside the sources that `make profile` writes (docs/decisions/0033). `nil` where it is not there, and with
-/// `REMORA_PROFILE=off`: a release does without it then, for example with a compiler that cannot read it.
-func measured(_ name: String) -> String? {
-    let path = "\(Context.packageDirectory)/Sources/\(name)"
-    let isWanted = Context.environment["REMORA_PROFILE"] != "off"
-    return isWanted && FileManager.default.isReadableFile(atPath: path) ? path : nil
-}
-
-/// A release is optimised for what `make profile` counted, which sets the variable to count anew.
-let profile: [String] =
+/// A release is optimised for what `make profile` counted, which sets the variable to count anew (docs/decisions/0033).
+let profile =
     if let directory = Context.environment["REMORA_COUNT_INTO"] {
-        ["-Xfrontend", "-ir-profile-generate=\(directory)"]
-    } else if let counts = measured("release.profdata") {
-        ["-Xfrontend", "-ir-profile-use=\(counts)"]
+        "-ir-profile-generate=\(directory)"
     } else {
-        []
+        "-ir-profile-use=\(Context.packageDirectory)/Sources/release.profdata"
     }
 
-/// What runs lies together, the parts of Swift's runtime too, so that fewer pages are needed.
-let order: [String] =
-    if let names = measured("release.order") {
-        ["-Xlinker", "--symbol-ordering-file=\(names)", "-Xlinker", "--no-warn-symbol-ordering"]
-    } else {
-        []
-    }
+/// What runs lies together, the parts of Swift's runtime too, so that fewer pages are needed (docs/decisions/0033).
+let order = [
+    "-use-ld=lld", "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/release.order",
+    "-Xlinker", "--no-warn-symbol-ordering",
+]
 
 /// Every target of ours is built with the same, strict settings.
 let strict: [SwiftSetting] = [
     // docs/decisions/0010
     .unsafeFlags(["-cross-module-optimization", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
     // Without the option, names of private functions would begin with the folder that they were built in.
-    .unsafeFlags(profile + ["-Xllvm", "-static-func-full-module-prefix=false"], .when(configuration: .release)),
+    .unsafeFlags(
+        ["-Xfrontend", profile, "-Xllvm", "-static-func-full-module-prefix=false"], .when(configuration: .release)),
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
@@ -97,7 +85,7 @@ let package = Package(
             linkerSettings: [
                 // In place of glibc's (docs/decisions/0034). Sanitizers, which debug builds may have, bring their own.
                 .linkedLibrary("mimalloc", .when(configuration: .release)),
-                .unsafeFlags(["-use-ld=lld"] + order, .when(configuration: .release)),
+                .unsafeFlags(order, .when(configuration: .release)),
             ]),
         .executableTarget(
             name: "legacy-demo", dependencies: ["DemoServer", "Reactor", "Telemetry"], swiftSettings: strict),
