@@ -45,6 +45,7 @@ enum MetricsPage {
             .backendErrors,
             BackendFailure.allCases.map { (labels: [("error_type", $0.label)], value: requests.failures($0)) })
         text.add(.notifications, requests.notifications)
+        text.add(.toleratedRequests, [(labels: [("what", "version_header")], value: requests.toleratedHeaders)])
     }
 
     /// Every method without an error, so that a rate has a start; the errors that there were.

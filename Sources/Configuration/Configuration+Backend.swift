@@ -15,6 +15,10 @@ extension Configuration {
         package var interactive: Bool
         /// Whether each session keeps to a connection of its own.
         package var pinConnection: Bool
+        /// Header fields that go to it; none where it is a command.
+        package var headers: BackendHeaders
+        /// What is declared to it of clients, and which roots it is told.
+        package var client: ClientRules
 
         package enum Place: Sendable, Equatable {
             /// At a URL: its Streamable HTTP endpoint, or its event stream.
@@ -94,8 +98,14 @@ extension Configuration.Backend {
         pinConnection = section.value("pin_connection", .boolean, default: first?.pinConnection ?? false)
         // Most servers never ask, but nobody knows which; to be wrong costs a failed call, a session for each call is cheap.
         interactive = section.value("interactive", .boolean, default: first?.interactive ?? !pinConnection)
+        let headers = section.section("headers") { Configuration.BackendHeaders(&$0) }
+        self.headers = headers == Configuration.BackendHeaders() ? first?.headers ?? headers : headers
+        client = Configuration.ClientRules(&section, like: first?.client)
         guard let place else { return nil }
         self.place = place
+        if case .command = place, headers != Configuration.BackendHeaders() {
+            section.refuse("headers", "goes with url only: a command has no header")
+        }
         if pinConnection { checkPin(section) }
         if case .command = place, era == .modern {
             section.refuse("era", "must not be modern with a command: what goes past the translation goes over HTTP")
@@ -110,6 +120,9 @@ extension Configuration.Backend {
             section.refuse(
                 "pin_connection", "must not be true with transport: sse, which has a connection beside its stream")
         case .url: break
+        }
+        if !client.roots.isEmpty {
+            section.refuse("roots", "must be empty with pin_connection: an answer would need a second connection")
         }
         if interactive {
             section.refuse(
@@ -129,7 +142,9 @@ extension Configuration.Backend {
         let differing = [
             ("era", era != first.era), ("probe_interval", probeInterval != first.probeInterval),
             ("annotations", annotations != first.annotations), ("interactive", interactive != first.interactive),
-            ("pin_connection", pinConnection != first.pinConnection),
+            ("pin_connection", pinConnection != first.pinConnection), ("headers", headers != first.headers),
+            ("roots", client.roots != first.client.roots),
+            ("client_capabilities", client.capabilities != first.client.capabilities),
         ]
         for (key, differs) in differing where differs {
             section.refuse(key, "must be as in backends[0], since all are copies of one server: remove the line")

@@ -127,14 +127,15 @@ struct Section {
         Section.read(find(key), path: name(key), in: report, at: origin, body: body)
     }
 
-    /// The sections in the list `key`: at least one, for which `example` shows a line to add, and at most `limit`.
+    /// The sections in the list `key`: at least one, for which `example` shows a line to add, and at most `limit`. Without an
+    /// example there may be none.
     mutating func sections<Value>(
-        _ key: String, atMost limit: Int, example: String, _ body: (inout Section) -> Value
+        _ key: String, atMost limit: Int, example: String?, _ body: (inout Section) -> Value
     ) -> [Value] {
         let node = find(key)
         guard let items = node.map({ items(of: $0, key: key) }) ?? [] else { return [] }
         guard !items.isEmpty else {
-            if isSound {
+            if isSound, let example {
                 report.add("\(name(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
             }
             return []

@@ -61,10 +61,8 @@ final class Exchange: Answerer {
         self.record = record
         self.request = request
         self.caller = caller
-        key = SessionKey(
-            principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(
-                request.clientCapabilities, in: request.document, canBeAsked: gateway.settings.isInteractive))
+        key = gateway.settings.clients.key(
+            for: request, of: caller.principal, canBeAsked: gateway.settings.isInteractive)
         end = .now + gateway.settings.requestTimeout
     }
 

@@ -33,7 +33,9 @@ extension Gateway {
         _ error: BackendError, id: [UInt8], of head: HTTPRequestHead, by responder: Responder, _ record: RequestRecord
     ) {
         record.failed(error)
-        if let refusal = bypass.published(Refusal(error), to: head) {
+        if let refusal = bypass.published(
+            Refusal(error, dropped: callers.dropped(from: head)), to: head)
+        {
             return refuse(refusal, id: id, by: responder, record)
         }
         close(record)

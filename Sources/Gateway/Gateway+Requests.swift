@@ -149,8 +149,13 @@ extension Gateway {
         _ record: RequestRecord
     ) -> Caller {
         let subject = isHandedOver ? PeerSubject.read(request.head) : responder.connection.clientSubject
-        let caller = callers.caller(of: request.head, subject: subject)
+        let caller = callers.caller(
+            of: request.head, subject: subject,
+            client: isHandedOver ? PeerAddress.read(request.head) : responder.connection.clientAddress)
         record.requestBytes = request.body.count
+        if settings.toleratesOlderVersionHeader, !isHandedOver, HeaderRules.namesOlderVersion(request.head.fields) {
+            tally.counts.toleratedHeader()
+        }
         record.describe(admitted, from: caller)
         return caller
     }

@@ -27,11 +27,12 @@ package final class Gateway {
     /// - Parameters:
     ///   - memory: that of the loop, which every gateway there shares.
     ///   - affinity: shared by all loops of the process.
+    ///   - paths: shared by them too, and for as long as the process runs.
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
     ///   - seal: shared by them too, because what one sealed may come back to another.
     package init(
         settings: GatewaySettings, backends: Backends, sessions: SessionPool, memory: LoopMemory,
-        affinity: SessionAffinity,
+        affinity: SessionAffinity, paths: AuthorizationPaths,
         key: HashKey,
         seal: Seal, log: Log
     ) {
@@ -40,7 +41,7 @@ package final class Gateway {
         tally = memory.tally
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(
-            isolateBy: settings.isolateBy, byCertificate: settings.isolatesByCertificate, key: key)
+            settings.callerFields, byCertificate: settings.isolatesByCertificate, key: key)
         self.sessions = sessions
         lists = Lists(sessions: sessions, settings: settings, seal: seal, log: log)
         subscriptions = Subscriptions(sessions: sessions, settings: settings)
@@ -50,7 +51,7 @@ package final class Gateway {
             replicas: memory.replicas, log: log)
         bypass = Bypass(
             settings: settings, backends: backends, sessions: sessions, callers: callers, memory: memory,
-            affinity: affinity, log: log)
+            affinity: affinity, paths: paths, log: log)
         bypass.onModern = { [subscriptions] in
             sessions.retireAll()
             // Who listens is told to listen again, and then gets the server itself.

@@ -15,6 +15,8 @@ struct Secrets: Sendable {
     let callers = HashKey()
     /// Where the sessions of older clients are.
     let affinity: SessionAffinity
+    /// What servers have named beside their endpoint.
+    let paths = AuthorizationPaths()
     /// Of what clients and other replicas carry.
     let seal: Seal
     /// Names this process among all that may share a key.
@@ -170,7 +172,7 @@ struct Wiring: Sendable {
             log: log)
         return Gateway(
             settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
-            affinity: secrets.affinity, key: secrets.callers, seal: secrets.seal, log: log)
+            affinity: secrets.affinity, paths: secrets.paths, key: secrets.callers, seal: secrets.seal, log: log)
     }
 
     /// - Parameter index: of the loop, so that not all begin with the same copy.
@@ -192,13 +194,16 @@ struct Wiring: Sendable {
         let limits = configuration.limits
         let backendLimits = Backend.Limits(
             maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
-            maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout, connect: limits.connectTimeout)
+            maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout,
+            handshake: limits.handshakeTimeout, connect: limits.connectTimeout)
         switch backend.place {
         case .url(let url, let transport):
             return Backend(
                 at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
                 tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
-                target: url.target, transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
+                target: url.target,
+                fields: backend.headers.set.map { (Array($0.name.utf8), Array($0.value.utf8)) },
+                transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
                 limits: backendLimits)
         case .command(let command):
             return CommandBackend(
@@ -218,15 +223,17 @@ struct Wiring: Sendable {
     private func gatewaySettings(isLoopback: Bool) -> GatewaySettings {
         let listen = configuration.listen
         let cache = configuration.cache
+        let publicURL = listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) }
         return GatewaySettings(
             path: listen.path,
             door: Door(
-                allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
+                allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback,
+                scheme: "\(scheme)", publicOrigin: publicURL?.origin),
             passesLegacyClients: listen.legacyClients == .pass && configuration.backends[0].isReachedByHTTP
                 && !configuration.backends[0].pinConnection,
-            isolateBy: configuration.sessions.isolateBy,
+            callerFields: callerFields(),
             isolatesByCertificate: configuration.sessions.isolatesByCertificate,
-            publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },
+            publicURL: publicURL,
             scheme: "\(scheme)",
             era: configuration.backends[0].isReachedByHTTP ? configuration.backends[0].era.known : .legacy,
             probeInterval: configuration.backends[0].probeInterval,
@@ -235,7 +242,21 @@ struct Wiring: Sendable {
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
             trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth,
             isInteractive: configuration.backend.interactive,
-            replayedTools: Set(configuration.interaction.replay))
+            replayedTools: Set(configuration.interaction.replay),
+            toleratesOlderVersionHeader: listen.tolerate.contains(.versionHeader),
+            clients: ClientProfiles(
+                DeclarationRules(configuration.backend.client),
+                named: configuration.clients.map { ($0.name, DeclarationRules($0.rules)) }))
+    }
+
+    private func callerFields() -> CallerFields {
+        let headers = configuration.backend.headers
+        return CallerFields(
+            isolateBy: configuration.sessions.isolateBy, forwarded: headers.forward,
+            replaced: Set(headers.set.map(\.name)),
+            origin: OriginFields(
+                headers.add.map(OriginFields.Field.init), scheme: "\(scheme)",
+                publicOrigin: configuration.listen.publicURL?.origin))
     }
 
     // MARK: Replicas
@@ -297,6 +318,38 @@ extension KeyRing {
     init?(_ configuration: Configuration.Replicas) {
         guard !configuration.keys.isEmpty else { return nil }
         self.init(configuration.keys)
+    }
+}
+
+extension DeclarationRules {
+    init(_ rules: Configuration.ClientRules) {
+        var allowed: Capabilities? = []
+        for capability in rules.capabilities {
+            switch capability {
+            case .all: allowed = nil
+            case .elicitation: allowed?.insert(.elicitation)
+            case .elicitationForm: allowed?.insert(.elicitationForm)
+            case .elicitationURL: allowed?.insert(.elicitationURL)
+            case .extensions: allowed?.insert(.extensions)
+            case .roots: allowed?.insert(.roots)
+            case .sampling: allowed?.insert(.sampling)
+            case .samplingContext: allowed?.insert(.samplingContext)
+            case .samplingTools: allowed?.insert(.samplingTools)
+            }
+        }
+        self.init(allowed: allowed, roots: rules.roots)
+    }
+}
+
+extension OriginFields.Field {
+    init(_ field: Configuration.BackendHeaders.Origin) {
+        self =
+            switch field {
+            case .forwardedFor: .forwardedFor
+            case .forwardedProto: .forwardedProto
+            case .forwardedHost: .forwardedHost
+            case .forwarded: .forwarded
+            }
     }
 }
 

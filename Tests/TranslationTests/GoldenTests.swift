@@ -118,8 +118,8 @@ import Testing
 
     private func initializeRequest(_ file: GoldenFile) throws -> String {
         let request = try request(file)
-        let declare = file[.lane] == "exclusive" ? ClientCapabilities.exclusive : ClientCapabilities.legacy
-        let capabilities = declare(request.clientCapabilities, request.document)
+        let capabilities = ClientCapabilities.legacy(
+            request.clientCapabilities, in: request.document, canBeAsked: file[.lane] == "exclusive")
         let text = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: "1.2.3")
         return String(decoding: text, as: UTF8.self)
     }

@@ -120,7 +120,8 @@ struct AdmissionRules {
         let known = Method(method, in: document)
         let version = meta?.protocolVersion?.kind == .string ? meta?.protocolVersion : nil
         try HeaderRules.check(
-            head.fields, against: envelope, version: version, method: method, named: known?.nameParameter)
+            head.fields, against: envelope, version: version, method: method, named: known?.nameParameter,
+            toleratesOlderVersion: settings.toleratesOlderVersionHeader)
         guard let params = envelope.params, let meta, let version else {
             throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
         }

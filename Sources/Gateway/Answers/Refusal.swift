@@ -162,7 +162,9 @@ extension Refusal {
 
 extension Refusal {
     /// Nil where nobody is left to answer.
-    init?(_ error: BackendError) {
+    ///
+    /// - Parameter dropped: names of fields that look like credentials and were not passed on.
+    init?(_ error: BackendError, dropped: @autoclosure () -> [String] = []) {
         let detail = error.detail
         switch error.kind {
         case .cancelled:
@@ -189,7 +191,7 @@ extension Refusal {
             self.init(
                 status: status, reason: "unauthorized", dispatched: false,
                 message: "The MCP server refused the credentials (HTTP \(status)). Nothing was run. "
-                    + "Authorize anew and try again.")
+                    + Refusal.advice(onDropped: dropped()))
             fields = challenges.map { ("www-authenticate", $0) }
         case .rejected:
             self.init(
@@ -212,6 +214,13 @@ extension Refusal {
                 message: "The MCP server gave no usable answer: \(detail). The call may or may not have run: "
                     + "check before you call again.")
         }
+    }
+
+    private static func advice(onDropped names: [String]) -> String {
+        if names.isEmpty { return "Authorize anew and try again." }
+        let them = names.count == 1 ? "it" : "them"
+        return "The request had \(names.joined(separator: ", ")), which did not go to the server: name \(them) in "
+            + "backends[].headers.forward if the server wants \(them). Else authorize anew and try again."
     }
 
     /// The error of a request that was passed through.

@@ -157,7 +157,8 @@ final class ListReading {
             return try await call.answer()
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
-            throw error
+            throw error.kind == .silent
+                ? BackendError(.silent, "the server did not list anything for limits.handshake_timeout") : error
         }
     }
 

@@ -77,9 +77,14 @@ final class Interactions {
         fileprivate let spelled: [UInt8]
         let ofClient: InputCapabilities
         let ofSession: [UInt8]
+        /// As of `SessionKey.roots`.
+        let roots: [UInt8]
 
-        fileprivate init(spelled: [UInt8], ofClient: InputCapabilities, ofSession: [UInt8]) {
+        fileprivate init(
+            spelled: [UInt8], ofClient: InputCapabilities, ofSession: [UInt8], roots: [UInt8] = []
+        ) {
             self.spelled = spelled
+            self.roots = roots
             self.ofClient = ofClient
             self.ofSession = ofSession
         }
@@ -88,6 +93,11 @@ final class Interactions {
     /// Those of a request. A client says the same with each of its requests, and most say what others do.
     private func capabilities(of request: ModernRequest) -> Capabilities {
         let document = request.document
+        guard settings.clients.changesNothing else {
+            let declaration = settings.clients.declaration(of: request, canBeAsked: true)
+            return Capabilities(
+                spelled: [], ofClient: declaration.ofClient, ofSession: declaration.ofSession, roots: declaration.roots)
+        }
         if let declared = request.clientCapabilities {
             if document.isSpelled(declared, as: known.spelled) { return known }
         } else if known.spelled.isEmpty {

@@ -95,7 +95,7 @@ final class InteractiveCall {
         self.caller = caller
         end = leg.end
         key = SessionKey(
-            principal: caller.principal, capabilities: leg.capabilities.ofSession)
+            principal: caller.principal, capabilities: leg.capabilities.ofSession, roots: leg.capabilities.roots)
         self.context = context
         if let predecessor { id = predecessor.state.call }
     }

@@ -3,6 +3,7 @@ import HTTPWire
 import JSONText
 import Legacy
 import MCP
+import Reactor
 import Telemetry
 
 /// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
@@ -12,6 +13,8 @@ final class Bypass {
     enum Claim {
         case preflight
         case authorization(AuthorizationRoute)
+        /// Perhaps of a path that the server's metadata names, which has to be read for that.
+        case unknown
         /// For a server that speaks 2026-07-28 itself.
         case modern
         /// For a server of which that is being found out.
@@ -21,6 +24,7 @@ final class Bypass {
     private let settings: GatewaySettings
     private let backends: Backends
     private let affinity: SessionAffinity
+    private let paths: AuthorizationPaths
     private let callers: CallerRules
     private let eras: EraWatch
     private let cors: CORSRules
@@ -39,18 +43,20 @@ final class Bypass {
 
     init(
         settings: GatewaySettings, backends: Backends, sessions: SessionPool, callers: CallerRules, memory: LoopMemory,
-        affinity: SessionAffinity, log: Log
+        affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
     ) {
         self.settings = settings
         self.backends = backends
         self.affinity = affinity
+        self.paths = paths
         self.callers = callers
         self.log = log
         eras = EraWatch(
             fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
             memory: memory,
             log: log)
-        cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
+        cors = CORSRules(
+            passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)
         path = Array(settings.path.utf8)[...]
         backendPath = backends.overHTTP.first.map { Bypass.path(of: $0) } ?? ""
     }
@@ -64,7 +70,8 @@ final class Bypass {
             if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
         }
         if head.path == path { return claim(by: eras.knownEra, head) }
-        return route(head).map { .authorization($0) }
+        if let route = route(head) { return .authorization(route) }
+        return paths.mayRead(of: backends.name, at: backends.loop.now) ? .unknown : nil
     }
 
     private func claim(by known: Era?, _ head: HTTPRequestHead) -> Claim? {
@@ -93,7 +100,7 @@ final class Bypass {
         if backends.overHTTP.isEmpty { return nil }
         return AuthorizationRoute(
             head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
-            backendPath: backendPath)
+            backendPath: backendPath) ?? paths.route(of: head.path, at: backends.name)
     }
 
     /// Answers the request, and writes its line of the log. Returns false where it is to be translated after all.
@@ -117,6 +124,12 @@ final class Bypass {
             record.status = 204
             record.write(to: log)
         case .authorization(let route):
+            record.describe("authorization", head.method.name, from: nil)
+            await serve(route, request, on: connection, record)
+        case .unknown:
+            guard paths.beginReading(of: backends.name, at: backends.loop.now) else { return false }
+            await readMetadata(for: head)
+            guard let route = paths.route(of: head.path, at: backends.name) else { return false }
             record.describe("authorization", head.method.name, from: nil)
             await serve(route, request, on: connection, record)
         }
@@ -205,8 +218,14 @@ final class Bypass {
         }
         if isDraining { passage.drain() }
         passages[ObjectIdentifier(passage)] = passage
-        let outcome = await passage.run(PassThrough.message(request, target: target, host: backend.host))
+        let outcome = await passage.run(
+            PassThrough.message(
+                request, target: target, host: backend.host, set: backend.fields,
+                origin: settings.callerFields.origin.lines(of: request.head, from: connection.clientAddress)))
         passages[ObjectIdentifier(passage)] = nil
+        if let status = passage.status, status == 401 || !passage.challenges.isEmpty {
+            learn(passage.challenges, status: status, address(for: request.head, of: backend))
+        }
         record.status = passage.status ?? 499
         record.responseBytes = passage.responseBytes
         return outcome
@@ -234,14 +253,60 @@ final class Bypass {
 
     /// The error with challenges that lead the client through Remora.
     func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
-        guard var refusal, !refusal.fields.isEmpty else { return refusal }
+        guard var refusal else { return refusal }
+        if refusal.status == 401 { paths.challenged(by: backends.name) }
+        guard !refusal.fields.isEmpty else { return refusal }
         // Whichever of them it was: what is none of a copy's URLs is left alone.
         for backend in backends.overHTTP {
             guard let address = address(for: head, of: backend) else { break }
-            refusal = refusal.mappingChallenges(address.published(challenge:))
+            refusal = refusal.mappingChallenges { challenge in
+                learn([challenge], status: refusal.status, address)
+                return address.published(challenge: challenge)
+            }
         }
         return refusal
     }
+
+    /// Takes note of what the server wants, and where its metadata is.
+    private func learn(_ challenges: [[UInt8]], status: Int, _ address: PublicAddress?) {
+        if status == 401 { paths.challenged(by: backends.name) }
+        guard let address else { return }
+        for path in challenges.flatMap({ address.metadataPaths(in: $0) }) {
+            paths.learn(path, as: .resourceMetadata([path]), of: backends.name)
+        }
+    }
+
+    private func learn(_ named: [(path: String, route: AuthorizationRoute)]) {
+        // To the endpoint itself leads its public path alone.
+        for (path, route) in named where path != backendPath { paths.learn(path, as: route, of: backends.name) }
+    }
+
+    /// Reads what the server says about authorization, for a client that has read it earlier or elsewhere.
+    private func readMetadata(for head: HTTPRequestHead) async {
+        let backend = backends.any()
+        guard let address = address(for: head, of: backend) else { return }
+        var servers = [""]
+        let resources = [
+            AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath,
+            backendPath + AuthorizationRoute.resourcePath,
+        ]
+        for path in resources {
+            guard let text = try? await document(path, of: backend) else { continue }
+            learn(AuthorizationMetadata.paths(in: text, address))
+            servers = AuthorizationMetadata.issuers(in: text, address)
+            break
+        }
+        for server in servers.prefix(Bypass.maxServers) {
+            for path in [AuthorizationRoute.serverPath + server, AuthorizationRoute.openIDPath + server] {
+                guard let text = try? await document(path, of: backend) else { continue }
+                learn(AuthorizationMetadata.paths(in: text, address))
+                break
+            }
+        }
+    }
+
+    /// Authorization servers in the server's own origin whose metadata is read: each is two requests.
+    private static let maxServers = 2
 
     private static func path(of backend: Backend) -> String {
         String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
@@ -250,11 +315,7 @@ final class Bypass {
     /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
     private func address(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
         if let url = settings.publicURL { return publicAddress(url, of: backend) }
-        guard let host = head.authority,
-            host.bytes.allSatisfy({
-                (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "-._:[]".utf8.contains($0)
-            })
-        else { return nil }
+        guard let host = head.authority, host.isHost else { return nil }
         return publicAddress(PublicURL(origin: "\(settings.scheme)://\(host.string)", path: settings.path), of: backend)
     }
 
@@ -273,12 +334,11 @@ final class Bypass {
             guard let address = address(for: request.head, of: backend) else {
                 return refuse(.noMetadata, on: connection, record)
             }
-            if case .endpoint(let path) = route {
+            if let path = route.endpointPath {
                 guard [.get, .post].contains(request.head.method) else {
                     return refuse(.formOnly, on: connection, record)
                 }
-                // Only where the backend says that it is an authorization server: else the path is anybody's.
-                guard try await document(AuthorizationRoute.serverPath, of: backend) != nil else {
+                guard try await isAuthorizationServer(backend, at: route) else {
                     return refuse(.noMetadata, on: connection, record)
                 }
                 let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
@@ -302,15 +362,18 @@ final class Bypass {
         _ route: AuthorizationRoute, of backend: Backend, _ address: PublicAddress
     ) async throws(BackendError) -> [UInt8]? {
         switch route {
-        case .endpoint:
+        case .endpoint, .namedEndpoint:
             return nil
         case .serverMetadata(let path):
-            return try await document(path, of: backend).flatMap { AuthorizationMetadata.server($0, address) }
+            return try await document(path, of: backend).flatMap { text in
+                learn(AuthorizationMetadata.paths(in: text, address))
+                return AuthorizationMetadata.server(text, address)
+            }
         case .resourceMetadata(let paths):
             for path in paths {
-                if let text = try await document(path, of: backend),
-                    let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil)
-                {
+                guard let text = try await document(path, of: backend) else { continue }
+                learn(AuthorizationMetadata.paths(in: text, address))
+                if let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil) {
                     return published
                 }
             }
@@ -319,6 +382,21 @@ final class Bypass {
                 AuthorizationMetadata.resource(of: $0, address)
             }
         }
+    }
+
+    /// Whether an endpoint of an authorization server is there. Where it only would be by default, the path may be anybody's:
+    /// the backend has to say that it is such a server, or want authorization and say nothing else about it, which is how
+    /// the first servers of 2025-03-26 do it (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
+    private func isAuthorizationServer(
+        _ backend: Backend, at route: AuthorizationRoute
+    ) async throws(BackendError) -> Bool {
+        if case .namedEndpoint = route { return true }
+        if try await document(AuthorizationRoute.serverPath, of: backend) != nil { return true }
+        guard paths.wantsAuthorization(backends.name) else { return false }
+        for path in [AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath] {
+            if try await document(path, of: backend) != nil { return false }
+        }
+        return true
     }
 
     /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.

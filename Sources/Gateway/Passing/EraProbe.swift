@@ -101,7 +101,9 @@ enum EraProbe {
             // The characters that the configuration lets into a URL are among those that a head may have.
             preconditionFailure("the configuration let an impossible URL through")
         }
+        for field in backend.fields { _ = writer.field(named: field.name, field.value) }
         for line in credentials.lines { writer.field(line.name, line.value) }
+        for line in credentials.origin { _ = writer.field(line.name, line.value) }
         return writer
     }
 

@@ -45,7 +45,7 @@ enum PeerMessage {
     /// A client's retry, whole: its end-to-end fields, so that who answers it knows the client as if it had come there.
     ///
     /// - Parameters:
-    ///   - client: whose certificate it came with; nil where another replica has brought it, and has told of that.
+    ///   - client: whose certificate and address it came with; nil where another replica has brought it, and has told of that.
     ///   - receiver: the replica that it goes to, and who makes a pass for it; nil within the process.
     static func retry(
         _ retry: HTTPServerRequest, as task: PeerTask, from client: HTTPServerConnection?,
@@ -55,13 +55,14 @@ enum PeerMessage {
             // What only the front door looks at. A pass is made here or nowhere.
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
                 || name.equalsIgnoringCase(PeerPass.field)
-                || client != nil && name.equalsIgnoringCase(PeerSubject.field)
+                || client != nil
+                    && (name.equalsIgnoringCase(PeerSubject.field) || name.equalsIgnoringCase(PeerAddress.field))
         }
-        let subject = client?.clientSubject.map(PeerSubject.line) ?? []
+        let origin = (client?.clientSubject.map(PeerSubject.line) ?? []) + (client.map(PeerAddress.line) ?? [])
         // As the client knows Remora: URLs in a challenge are made with it.
         let host = retry.head.authority.map { Array($0.bytes) }
         return message(
-            task, host: host, fields: fields.map { (Array($0.name.bytes), Array($0.value.bytes)) } + subject,
+            task, host: host, fields: fields.map { (Array($0.name.bytes), Array($0.value.bytes)) } + origin,
             body: retry.body, to: receiver)
     }
 

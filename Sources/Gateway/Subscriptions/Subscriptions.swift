@@ -55,10 +55,7 @@ final class Subscriptions {
         } catch {
             return .refused(.invalidParams(error.advice))
         }
-        let key = SessionKey(
-            principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(
-                request.clientCapabilities, in: request.document, canBeAsked: settings.isInteractive))
+        let key = settings.clients.key(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
         let channel = channel(for: key, caller.credentials)
         do throws(BackendError) {
             let membership = try await channel.join(subscription, wanting: filter)

@@ -17,11 +17,15 @@ package final class Backend: LegacyServer {
         package var maxDepth: Int
         /// How long the server may be silent while an answer is due.
         package var silence: Duration
+        /// How long it may take to answer `initialize`, and to take what it has no work with.
+        package var handshake: Duration
         package var connect: Duration
 
         package init(
-            maxMessage: Int, streamBuffer: Int, head: HTTPLimits, maxDepth: Int, silence: Duration, connect: Duration
+            maxMessage: Int, streamBuffer: Int, head: HTTPLimits, maxDepth: Int, silence: Duration,
+            handshake: Duration? = nil, connect: Duration
         ) {
+            self.handshake = min(handshake ?? silence, silence)
             self.maxMessage = maxMessage
             self.streamBuffer = streamBuffer
             self.head = head
@@ -45,6 +49,8 @@ package final class Backend: LegacyServer {
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
     package let host: [UInt8]
+    /// What every request to the server has in its head, whoever makes it. Values may be secrets.
+    package let fields: [(name: [UInt8], value: [UInt8])]
     /// Whether TLS is spoken there.
     package let isSecure: Bool
     package let connections: HTTPConnectionPool
@@ -60,14 +66,17 @@ package final class Backend: LegacyServer {
     ///   - tls: nil for plain HTTP.
     ///   - hostField: the value of `Host`.
     ///   - target: path and query.
+    ///   - fields: see ``fields``; names and values as HTTP has them.
     ///   - transport: nil to find out.
     ///   - pinsConnections: with Streamable HTTP only.
     package init(
         at endpoint: Endpoint, label: String, tls: ServerTLS? = nil, hostField: String, target: String,
-        transport: Transport? = nil, pinsConnections: Bool = false, on loop: Loop, limits: Limits
+        fields: [(name: [UInt8], value: [UInt8])] = [], transport: Transport? = nil, pinsConnections: Bool = false,
+        on loop: Loop, limits: Limits
     ) {
         silence = Interval(limits.silence)
         self.host = Array(hostField.utf8)
+        self.fields = fields
         isSecure = tls != nil
         self.target = Array(target.utf8)
         fixedTransport = pinsConnections ? .http : transport

@@ -65,7 +65,8 @@ package struct BackendError: Error, Sendable {
         switch kind {
         case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
         case .rejected(let status): BackendError(.unavailable, detail, isRefusal: status == 400)
-        case .outcomeUnknown, .noAnswer, .silent, .overdue: BackendError(.unavailable, "\(request): \(detail)")
+        case .outcomeUnknown, .noAnswer, .silent: BackendError(.unavailable, "\(request): \(detail)")
+        case .overdue: BackendError(.unavailable, "\(request): no answer for limits.handshake_timeout")
         }
     }
 

@@ -92,9 +92,9 @@ class ChannelTransport: SessionTransport {
     private func handshake(_ id: Int, _ credentials: Credentials) async throws(BackendError) -> Handshake {
         let patience = Deadline(on: loop)
         patience.onExpiry = { [weak self] in
-            self?.finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
+            self?.finish(BackendError(.silent, "the server did not answer for limits.handshake_timeout"))
         }
-        patience.set(after: limits.silence)
+        patience.set(after: limits.handshake)
         defer { patience.set(nil) }
         while true {
             guard let text = await next() else { throw ending ?? BackendError(.unavailable, "the session has ended") }

@@ -46,7 +46,7 @@ final class EventStreamTransport: ChannelTransport {
             throw BackendError(error)
         }
         self.connection = connection
-        connection.setTimeout(loop.now + limits.silence)
+        connection.setTimeout(loop.now + limits.handshake)
         let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)
         connection.send(head.message(credentials), answersTo: self)
         while endpoint == nil {
@@ -186,7 +186,7 @@ extension EventStreamTransport: HTTPResponseHandler {
 
     func failed(_ error: HTTPClientError) {
         switch error {
-        case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for limits.backend_idle_timeout"))
+        case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for limits.handshake_timeout"))
         case .malformed: finish(BackendError(error))
         case .notConnected, .disconnected: lost("the event stream broke off")
         }

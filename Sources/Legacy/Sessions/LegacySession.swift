@@ -62,21 +62,27 @@ package final class LegacySession {
     private var early: [(question: Envelope, credentials: Credentials)]? = []
     /// As the client capabilities stand in `initialize`.
     private let capabilities: [UInt8]
+    /// How long the server may be silent where it has no work to do.
+    let patience: Duration
+    /// As of ``SessionKey/roots``.
+    private let roots: [UInt8]
 
     /// Whether somebody waits for what the server says on its own account.
     var isHeardOut: Bool { isWatched || interaction != nil }
 
     private init(
         over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake, _ ids: RequestIDs,
-        capabilities: [UInt8],
+        capabilities: [UInt8], roots: [UInt8],
         _ credentials: Credentials, _ sending: SendingBudget.Share
     ) {
         self.sending = sending
         self.capabilities = capabilities
+        self.roots = roots
         self.transport = transport
         requestIDs = ids
         loop = backend.loop
         maxDepth = backend.limits.maxDepth
+        patience = backend.limits.handshake
         self.handshake = handshake
         self.credentials = credentials
         logging = SessionLogging(isOffered: handshake.offers(.logging))
@@ -88,11 +94,13 @@ package final class LegacySession {
     /// does not wait.
     ///
     /// - Parameters:
+    ///   - roots: see ``SessionKey/roots``.
     ///   - credentials: header lines of the request that needs the session.
     ///   - sending: of its caller.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
-        on backend: LegacyServer, capabilities: [UInt8], credentials: Credentials, sending: SendingBudget.Share
+        on backend: LegacyServer, capabilities: [UInt8], roots: [UInt8], credentials: Credentials,
+        sending: SendingBudget.Share
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let ids = backend.requestIDs
@@ -100,8 +108,8 @@ package final class LegacySession {
             let request = Handshake.request(id: id, capabilities: capabilities, remoraVersion: Version.current)
             let (transport, handshake) = try await backend.open(request, id: id, credentials: credentials)
             let session = LegacySession(
-                over: transport, to: backend, backend.kept(handshake), ids, capabilities: capabilities, credentials,
-                sending)
+                over: transport, to: backend, backend.kept(handshake), ids, capabilities: capabilities, roots: roots,
+                credentials, sending)
             do throws(BackendError) {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {
@@ -115,6 +123,8 @@ package final class LegacySession {
                 transport.drop()
                 throw BackendError(.unavailable, "the server ended the session as soon as it was made")
             }
+            // A server that asks for them now and waits for no answer would serve the first call without them.
+            if !roots.isEmpty { _ = try? await session.ping().answer() }
             return session
         } catch {
             throw error.beforeDispatch(of: "initialize")
@@ -134,8 +144,7 @@ package final class LegacySession {
             credentials: credentials)
         let session = LegacySession(
             over: transport, to: backend, own.handshake, backend.requestIDs, capabilities: own.capabilities,
-            credentials,
-            own.sending)
+            roots: own.roots, credentials, own.sending)
         let call = transport.takeUp(
             LegacyCall.Terms(
                 id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
@@ -373,6 +382,9 @@ package final class LegacySession {
             // Where there is no room for it, the call goes on: a server that sends so many does not wait for each.
             sendInBackground(ServerRequest.emptyResult(id: rawID), credentials: credentials)
             return
+        }
+        if !roots.isEmpty, request.document.string(method, equals: "roots/list") {
+            return reply(ServerRequest.result(roots, id: rawID), credentials: credentials, on: call)
         }
         if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
             early?.append((request, credentials))

@@ -450,7 +450,7 @@ package final class SessionPool {
             }
             do throws(BackendError) {
                 let session = try await LegacySession.open(
-                    on: backends.all[index], capabilities: key.capabilities, credentials: credentials,
+                    on: backends.all[index], capabilities: key.capabilities, roots: key.roots, credentials: credentials,
                     sending: sending.share(of: key.principal))
                 backends.served(index)
                 places[id] = index

@@ -32,6 +32,7 @@ struct RequestHead {
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
         if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
         if method == .post { writer.field("content-type", "application/json") }
+        for field in route.backend.fields { _ = writer.field(named: field.name, field.value) }
         writer.interrupt(into: &head)
         common = head
     }
@@ -63,6 +64,7 @@ struct RequestHead {
         } else {
             write(credentials, route.cookies.field, with: &writer)
         }
+        for line in credentials.origin { _ = writer.field(line.name, line.value) }
         if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
         writer.end(into: &output)
     }

@@ -61,7 +61,7 @@ final class StreamableHTTP: SessionTransport {
 
     func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake {
         let exchange = post(
-            request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+            request, credentials: credentials, until: .now + backend.limits.handshake, isRepeatable: true)
         defer { exchange.abandon() }
         let response = try await exchange.head()
         guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
@@ -122,7 +122,7 @@ final class StreamableHTTP: SessionTransport {
     }
 
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        let exchange = post(text, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+        let exchange = post(text, credentials: credentials, until: .now + backend.limits.handshake, isRepeatable: true)
         defer { exchange.abandon() }
         let head = try await exchange.head()
         guard (200..<300).contains(head.status) else {
