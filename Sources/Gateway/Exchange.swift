@@ -34,6 +34,8 @@ final class Exchange: Answerer {
     private lazy var notifications = NotificationTranslation(for: request)
     /// How many notifications went to the client.
     private(set) var forwarded = 0
+    /// What the client would have had to declare for the questions of the server that were refused.
+    private var refused: InputCapabilities = []
 
     /// What came of it.
     enum Outcome {
@@ -97,7 +99,7 @@ final class Exchange: Answerer {
         let outcome: Outcome
         do throws(BackendError) {
             guard let answer = try call.readyAnswer() else { return nil }
-            outcome = .answered(try translate(answer, from: lease.session))
+            outcome = try translate(answer, from: lease.session)
         } catch {
             outcome = .failed(error)
         }
@@ -116,7 +118,8 @@ final class Exchange: Answerer {
     }
 
     private func send(on session: LegacySession) -> LegacyCall {
-        session.call(request, credentials: caller.callFields, until: end, listener: self)
+        refused = []
+        return session.call(request, credentials: caller.callFields, until: end, listener: self)
     }
 
     // MARK: With all that may have to be waited for
@@ -209,15 +212,20 @@ final class Exchange: Answerer {
     private func outcome(of call: LegacyCall, on session: LegacySession) async throws(BackendError) -> Outcome {
         defer { self.call = nil }
         do throws(BackendError) {
-            return .answered(try translate(try await call.answer(), from: session))
+            return try translate(try await call.answer(), from: session)
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
             throw error
         }
     }
 
-    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Answer {
-        try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching)
+    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Outcome {
+        if !refused.isEmpty, answer.isFailure { return .refused(.missingCapabilities(refused, hasRun: true)) }
+        if let missing = answer.capabilitiesForPages(request) {
+            return .refused(.missingCapabilities(missing, hasRun: false))
+        }
+        return .answered(
+            try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching))
     }
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
@@ -252,6 +260,15 @@ extension Exchange: CallListener {
 
     func room() async { await responder.room() }
 
-    /// Only calls that have a session to themselves are asked during.
-    func asked(_ question: Envelope) -> Bool { false }
+    /// Only clients of calls that have a session to themselves are asked. If the call fails for want of an answer, its client
+    /// hears what to declare.
+    func asked(_ question: Envelope) -> Bool {
+        do throws(RefusedInput) {
+            _ = try InputRequest(
+                question, declared: InputCapabilities(request.clientCapabilities, in: request.document))
+        } catch {
+            refused.formUnion(error.missing)
+        }
+        return false
+    }
 }

@@ -67,6 +67,9 @@ package class LegacyCall {
     /// Whether the server can have seen anything of it.
     var mayHaveBeenSeen: Bool { true }
 
+    /// Whether its answer is there, and waits to be taken.
+    var isOver: Bool { false }
+
     /// Ends the waiting with `error` for whoever waits.
     package func fail(with error: BackendError) {
         // Both subclasses have their own.

@@ -55,9 +55,27 @@ package enum Discover {
                 return promises && !(hasPushChannel && document.boolean(member.value) == true)
             }
         }
+        showExtensions(of: capabilities, in: document, &splice)
         if handshake.offers(.completions), document.value("completions", of: capabilities, .object) == nil {
             splice.set("completions", to: "{}", in: capabilities, at: .end)
         }
         return splice.rendered(capabilities)
+    }
+
+    /// What is shown can be used: not tasks. Their values are objects (schema `ServerCapabilities`), and a client may refuse all
+    /// of the discovery for one that is not.
+    private static func showExtensions(
+        of capabilities: JSONValue, in document: JSONDocument, _ splice: inout JSONSplice
+    ) {
+        for name in ["extensions", "experimental"] as [StaticString] {
+            guard let map = document.value(name, of: capabilities, .object) else { continue }
+            splice.remove(from: map) { member in
+                document.name(of: member, equals: MetaKey.tasksExtension)
+                    || !Handshake.isDeclared(member.value, in: document)
+            }
+            document.forEachMember(of: map) { member in
+                if member.value.kind != .object { splice.replace(member.value, with: "{}") }
+            }
+        }
     }
 }

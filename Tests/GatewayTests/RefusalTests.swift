@@ -31,7 +31,8 @@ import Translation
     ]
 
     private static let ofQuestions: [Refusal] = [
-        .missingCapabilities([.form, .url, .samplingTools, .roots]), .invalidRequestState, .interactionLost,
+        .missingCapabilities([.form, .url, .samplingTools, .roots], hasRun: false),
+        .missingCapabilities(.form, hasRun: true), .invalidRequestState, .interactionLost,
         .tooManyParked, .wrongAnswer(ParkedCallStage.flaw),
     ]
 

@@ -72,8 +72,9 @@ import Testing
             throw GoldenFile.Malformed(what: "the modern request is none")
         }
         let meta = RequestMeta(try #require(envelope.meta), in: envelope.document)
+        let method = Method(name, in: envelope.document) ?? Method(ofExtension: name, in: envelope.document)
         return ModernRequest(
-            document: envelope.document, id: id, method: try #require(Method(name, in: envelope.document)),
+            document: envelope.document, id: id, method: try #require(method),
             params: try #require(envelope.params), meta: meta,
             trace: TraceContext(of: meta, in: envelope.document, headers: try modernHeaders(file)))
     }

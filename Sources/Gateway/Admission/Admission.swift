@@ -134,7 +134,7 @@ struct AdmissionRules {
         guard document.string(version, equals: Revision.modern.name) else {
             throw .unsupportedVersion(document.string(version) ?? "")
         }
-        guard let known else {
+        guard let known = known ?? Method(ofExtension: method, in: document) else {
             throw .methodNotFound(document.string(method) ?? "", "This server does not implement it.")
         }
         return ModernRequest(

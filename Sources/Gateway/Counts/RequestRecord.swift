@@ -51,6 +51,8 @@ final class RequestRecord {
         // URIs may hold what is nobody else's business; names of tools and prompts do not.
         if request.method == .callTool || request.method == .getPrompt {
             name = request.document.value("name", of: request.params).flatMap { request.document.string($0) }
+        } else if request.method == .vendor {
+            name = request.methodName
         }
     }
 

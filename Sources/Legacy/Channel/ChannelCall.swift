@@ -78,7 +78,7 @@ final class ChannelCall: LegacyCall {
     var hasRoom: Bool { outcome != nil || terms.listener?.hasRoom != false }
 
     /// Whether it has ended, but for whoever waits for it.
-    var isOver: Bool { outcome != nil }
+    override var isOver: Bool { outcome != nil }
 
     private func expectMore() {
         guard outcome == nil, !isSuspended else { return deadline.set(nil) }

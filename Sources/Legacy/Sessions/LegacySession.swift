@@ -31,7 +31,9 @@ package final class LegacySession {
     private let sent = Wakeup()
     /// The calls whose client wants to hear of progress, which may come on any way.
     private var calls = HeardCalls()
-    private var callsInFlight = 0
+    private var inFlight = CallsInFlight()
+    /// Whether the server may be at work on a call for which nobody waits any more, and ask for it.
+    private var hasLeftCalls = false
     /// Cancellations that wait for the session's other calls to end.
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []
     private var hasCancelled = false
@@ -140,7 +142,7 @@ package final class LegacySession {
             LegacyCall.Terms(
                 id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
             after: lost.lastEventID)
-        session.callsInFlight += 1
+        session.inFlight.insert(call)
         session.calls.insert(call)
         guard await call.isTakenUp() else {
             call.fail(with: BackendError(.sessionLost, "the server does not take up the stream"))
@@ -173,7 +175,7 @@ package final class LegacySession {
             text,
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: listener),
             trace: request.trace)
-        callsInFlight += 1
+        inFlight.insert(call)
         if wantsProgress || request.wantsProgress { calls.insert(call) }
         return call
     }
@@ -184,18 +186,19 @@ package final class LegacySession {
         let call = transport.call(
             SplicedText(text(id)),
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: nil), trace: nil)
-        callsInFlight += 1
+        inFlight.insert(call)
         return call
     }
 
     func ended(_ call: LegacyCall) {
         calls.remove(call)
-        callsInFlight -= 1
-        if callsInFlight == 0, !postponed.isEmpty { sendPostponed() }
+        inFlight.remove(call)
+        if inFlight.count == 0, !postponed.isEmpty { sendPostponed() }
     }
 
     /// Tells the server that nobody wants the answer to a request any more.
     func cancel(_ requestID: Int, reason: String, credentials: Credentials) {
+        hasLeftCalls = true
         // It would come when the call has ended.
         guard transport.hearsDuringCalls else { return giveUp() }
         let text = ServerRequest.cancelled(requestID: requestID, reason: reason)
@@ -207,7 +210,7 @@ package final class LegacySession {
         // The Python SDK of that time breaks a session by a cancellation, with every call in it: from then on it answers
         // 200 and a broken stream. So the others come to their end first, and new ones go elsewhere.
         postponed.append((text, credentials))
-        if callsInFlight == 0 { sendPostponed() }
+        if inFlight.count == 0 { sendPostponed() }
         onGivenUp?()
     }
 
@@ -319,11 +322,17 @@ package final class LegacySession {
         switch message.kind {
         case .request:
             answer(
-                message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials,
-                on: call)
+                message, for: call.map(\.terms.listener) ?? interaction ?? onlyListener,
+                credentials: credentials ?? self.credentials, on: call)
         case .notification: hearNotification(message, on: call)
         case .response: break
         }
+    }
+
+    /// Whose call a question is about that comes on no call's account: of the only one that the server can be at work on.
+    private var onlyListener: (any CallListener)? {
+        guard !hasLeftCalls, let call = inFlight.only, !call.isOver else { return nil }
+        return call.terms.listener
     }
 
     private func hearNotification(_ notification: Envelope, on call: LegacyCall?) {
