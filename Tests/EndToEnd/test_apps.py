@@ -1,4 +1,4 @@
-"""MCP Apps (ext-apps, specification/2026-01-26/apps) through Remora: what a host needs of a server arrives, byte for byte."""
+"""MCP Apps (ext-apps, specification/2026-01-26/apps): what a host needs of a server arrives, byte for byte."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from harness.odd import ALL, OddServer, Running
 from harness.remora import Remora, configuration
 from servers.apps import BUNDLE, CONTENTS, DECLARED, PAGE, PLAIN, RESULT, TOOLS, UI, Apps
 
+SETTINGS = DECLARED["extensions"][UI]
 OTHER = {"extensions": {UI: {"mimeTypes": ["text/uri-list"]}}}
 """Of a host that shows other pages than the server has."""
 
@@ -67,8 +68,8 @@ async def test_everything_about_pages_arrives_as_it_was_spelled(form: str) -> No
 
 @pytest.mark.parametrize("form", ALL)
 async def test_who_declares_no_pages_has_tools_without_them(form: str) -> None:
-    """Servers decide in `initialize`: sessions and lists of clients with the capability and without it are apart, in any order
-    and however often they are asked for."""
+    """Servers decide in `initialize`: sessions and lists of clients with the capability and without it are apart, in any
+    order and however often they are asked for."""
     async with host(form, cache={"ttl": "60s"}) as it:
         for _ in range(2):
             for capabilities in ({}, DECLARED, OTHER):
@@ -134,7 +135,7 @@ async def test_the_published_client_declares_pages(form: str) -> None:
         running = await parts.enter_async_context(Running(OddServer("apps", Apps), form).run())
         remora = await parts.enter_async_context(Remora(configuration(running.backend, server={"era": "auto"})))
         client = await parts.enter_async_context(
-            mcp.Client(f"http://{remora.address}/mcp", mode=VERSION, extensions=[advertise(UI, DECLARED["extensions"][UI])])
+            mcp.Client(f"http://{remora.address}/mcp", mode=VERSION, extensions=[advertise(UI, SETTINGS)])
         )
         tools = (await client.list_tools()).tools
         assert tools[0].meta["ui"]["resourceUri"] == "ui://weather/page"

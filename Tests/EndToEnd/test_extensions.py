@@ -38,8 +38,8 @@ def extended(capabilities: dict[str, Any]) -> OddServer:
                 case "vendor.example/echo":
                     await say(peer, b'"heard":' + json.dumps(params).encode() + b',"n":1.0')
                 case "vendor.example/progress":
-                    token = params["_meta"]["progressToken"]
-                    await peer.message_of(method="notifications/progress", params={"progressToken": token, "progress": 1})
+                    told = {"progressToken": params["_meta"]["progressToken"], "progress": 1}
+                    await peer.message_of(method="notifications/progress", params=told)
                     await say(peer, b'"done":true')
                 case "vendor.example/fails":
                     await peer.error(-32002, "gone")

@@ -97,11 +97,33 @@ CODES += [
     for method, calls in (("tools/call", call), ("prompts/get", prompt), ("prompts/list", listed))
 ]
 CODES += [
-    OddServer("-32042 from resources/read", fails(READ, {"code": -32042, "message": "no"}), HTTP, calls=read, wanted=[-32603, {"legacyCode": -32042}]),
-    OddServer("an unknown prompt, python", fails("prompts/get", {"code": 0, "message": "Unknown prompt: p"}), HTTP, calls=prompt, wanted=[-32602, None]),
+    OddServer(
+        "-32042 from resources/read",
+        fails(READ, {"code": -32042, "message": "no"}),
+        HTTP,
+        calls=read,
+        wanted=[-32603, {"legacyCode": -32042}],
+    ),
+    OddServer(
+        "an unknown prompt, python",
+        fails("prompts/get", {"code": 0, "message": "Unknown prompt: p"}),
+        HTTP,
+        calls=prompt,
+        wanted=[-32602, None],
+    ),
     # Words that say something else leave the code alone.
-    OddServer("a resource that cannot be read", fails(READ, {"code": 0, "message": f"Error reading resource {MISSING}: host not found"}), HTTP, calls=read),
-    OddServer("a tool that failed", fails("tools/call", {"code": -32000, "message": "resource not found", "data": {"a": 1}}), HTTP, calls=call),
+    OddServer(
+        "a resource that cannot be read",
+        fails(READ, {"code": 0, "message": f"Error reading resource {MISSING}: host not found"}),
+        HTTP,
+        calls=read,
+    ),
+    OddServer(
+        "a tool that failed",
+        fails("tools/call", {"code": -32000, "message": "resource not found", "data": {"a": 1}}),
+        HTTP,
+        calls=call,
+    ),
 ]
 
 
@@ -130,7 +152,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any] | None, Any]] = {
 
 class Asking:
     """Tools that ask, wait for what the client says, and answer in the way that their call wants: the arguments are `ends`
-    ("error", "isError" or "well") and, for tools that wait beside it, `number`."""
+    ("error", "isError", "well", or a code) and, for tools that wait beside it, `number`."""
 
     def __init__(self, running: Running, question: str, on_get: bool) -> None:
         self.running, self.on_get = running, on_get
@@ -196,6 +218,8 @@ class Asking:
                 await peer.error(answer.get("error", {}).get("code", 1), "Method not found")
             case "isError":
                 await peer.result(content=[{"type": "text", "text": "Method not found"}], isError=True)
+            case int(code):
+                await peer.error(code, "no")
             case _:
                 await peer.text("well all the same")
 
@@ -210,6 +234,17 @@ def asks(question: str, *, on_get: bool = False) -> Any:
 
 async def three_ends(client: mcp.Client) -> Any:
     return [brief(await outcome(client.call_tool("x", {"ends": end}))) for end in ("error", "isError", "well")]
+
+
+async def accept(*_: Any) -> Any:
+    return mcp.types.ElicitResult(action="accept", content={})
+
+
+ASKABLE = {"elicitation_callback": accept}
+
+
+async def fails_after_questions(client: mcp.Client) -> Any:
+    return [brief(await outcome(client.call_tool("x", {"ends": code}))) for code in (-32002, -32042, -32021, 5)]
 
 
 async def beside_another(client: mcp.Client) -> Any:
@@ -251,12 +286,65 @@ ASKED += [
     for question in ("elicitation", "roots")
 ]
 ASKED += [
-    OddServer("asks beside another call", asks("sampling"), ("stream",), calls=beside_another, wanted=[["waited"], required("sampling")]),
+    OddServer(
+        "asks beside another call",
+        asks("sampling"),
+        ("stream",),
+        calls=beside_another,
+        wanted=[["waited"], required("sampling")],
+    ),
     # Of two calls on one wire, nobody can tell which the question is about: the server's own words are left.
     OddServer("asks beside another call, on one wire", asks("sampling"), ("sse", "stdio"), calls=beside_another),
     OddServer("asks beside another call, by GET", asks("sampling", on_get=True), HTTP, calls=beside_another),
-    OddServer("pages for who opens none", fails("tools/call", {"code": -32042, "message": "visit", "data": PAGES}), ALL, calls=call, wanted=required("a page")),
-    OddServer("names what is missing", fails("tools/call", {"code": -32021, "message": "m", "data": {"requiredCapabilities": {"roots": {}}}}), HTTP, calls=call),
+    OddServer(
+        "pages for who opens none",
+        fails("tools/call", {"code": -32042, "message": "visit", "data": PAGES}),
+        ALL,
+        calls=call,
+        wanted=required("a page"),
+    ),
+    OddServer(
+        "names what is missing",
+        fails("tools/call", {"code": -32021, "message": "m", "data": {"requiredCapabilities": {"roots": {}}}}),
+        HTTP,
+        calls=call,
+    ),
 ]
 
-ROWS = CODES + ASKED
+# Clients that can be asked have calls of another kind: in sessions of their own, which outlive their requests.
+ASKABLES = [
+    OddServer(
+        f"{code} from {method}, of who can be asked",
+        fails(method, {"code": code, "message": "no"}),
+        HTTP,
+        calls=calls,
+        wanted=wanted,
+        client=ASKABLE,
+    )
+    for code, method, calls, wanted in (
+        (-32002, "tools/call", call, [-32603, {"legacyCode": -32002}]),
+        (-32042, "prompts/get", prompt, [-32603, {"legacyCode": -32042}]),
+        (-32002, READ, read, [-32602, {"uri": MISSING}]),
+    )
+]
+ASKABLES += [
+    OddServer(
+        "asks, and fails then",
+        asks("elicitation"),
+        ("stream", "sse", "stdio"),
+        calls=fails_after_questions,
+        wanted=[*([-32603, {"legacyCode": code}] for code in (-32002, -32042, -32021)), [5, None]],
+        client=ASKABLE,
+    ),
+    OddServer(
+        "asks for what a client that can be asked has not",
+        asks("sampling"),
+        ("stream", "sse", "stdio"),
+        calls=three_ends,
+        wanted=[required("sampling"), required("sampling"), ["well all the same"]],
+        client=ASKABLE,
+        check=ran_once,
+    ),
+]
+
+ROWS = CODES + ASKED + ASKABLES
