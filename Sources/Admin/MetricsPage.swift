@@ -49,7 +49,7 @@ enum MetricsPage {
 
     /// Every method without an error, so that a rate has a start; the errors that there were.
     private static func durations(_ requests: RequestCounts) -> [MetricsText.Series] {
-        let methods = Method.allCases.map { Optional($0) } + [nil]
+        let methods = Method.known.map { Optional($0) } + [nil]
         return methods.flatMap { method in
             ErrorType.allCases.compactMap { type -> MetricsText.Series? in
                 let histogram = requests.durations(of: method, type)

@@ -12,6 +12,9 @@ extension Method {
         }
     }
 
+    /// All that Remora knows by name.
+    package static let known = allCases.filter { $0 != .vendor }
+
     /// A method that only an extension can have; nil for a name to which a revision gives a meaning between a client and a
     /// server of its own: sent on, it would change the session that Remora keeps, or speak in the name of the server.
     package init?(ofExtension name: JSONValue, in document: JSONDocument) {

@@ -16,7 +16,7 @@ package enum Method: Int, Sendable, CaseIterable {
     /// A method of an extension that Remora knows nothing about: the request has its name.
     case vendor
 
-    /// The method's name on the wire; of ``vendor``, a word for logs and metrics.
+    /// The method's name on the wire; of ``vendor``, what OpenTelemetry has in place of a name without end of values.
     package var name: StaticString {
         switch self {
         case .discover: "server/discover"
@@ -32,7 +32,7 @@ package enum Method: Int, Sendable, CaseIterable {
         case .listSkills: "skills/list"
         case .getSkill: "skills/get"
         case .readDirectory: "resources/directory/read"
-        case .vendor: "vendor"
+        case .vendor: "_OTHER"
         }
     }
 

@@ -76,7 +76,7 @@ package struct RequestCounts: Sendable {
 
     // MARK: Reading
 
-    /// - Parameter method: nil for requests that got no further than the door.
+    /// - Parameter method: nil for requests that got no further than the door, and for methods that Remora does not know.
     package func durations(of method: Method?, _ type: ErrorType) -> DurationHistogram {
         durations.histogram(row: method?.rawValue ?? methodCount, column: type.rawValue)
     }
