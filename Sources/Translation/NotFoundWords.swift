@@ -9,9 +9,17 @@ enum NotFoundWords {
     static func are(_ message: JSONValue, in document: JSONDocument, of method: Method) -> Bool {
         guard let kind = kind(of: method) else { return false }
         let text = withoutCode(document.raw(message).dropFirst().dropLast())
-        return startsWith(text, "unknown ", kind) || startsWith(text, "no such ", kind)
+        return names(text, after: "unknown ", kind) || names(text, after: "no such ", kind)
             || startsWith(text, kind, " not found")
             || (startsWith(text, kind, " ") && (endsWith(text, " not found") || endsWith(text, " does not exist")))
+    }
+
+    /// Whether the two words are all, or a name follows: not "Unknown resource type".
+    private static func names(_ text: ArraySlice<UInt8>, after first: StaticString, _ kind: StaticString) -> Bool {
+        guard startsWith(text, first, kind) else { return false }
+        let rest = text.dropFirst(first.utf8CodeUnitCount + kind.utf8CodeUnitCount)
+        let marks: [StaticString] = [":", ".", " '", " \\\"", " `", " uri"]
+        return rest.isEmpty || marks.contains { startsWith(rest, $0, "") }
     }
 
     private static func kind(of method: Method) -> StaticString? {

@@ -14,7 +14,7 @@ extension LegacyAnswer {
     /// What the client has to declare to be sent to the pages without which the server did not run the call (`-32042`); nil where
     /// the answer is another.
     func capabilitiesForPages(_ request: ModernRequest) -> InputCapabilities? {
-        guard request.method.supportsInputRequired, case .error(let error) = outcome,
+        guard case .error(let error) = outcome, request.method.supportsInputRequired,
             case .missing(let capabilities) = URLElicitationRequired(
                 error, in: document, declared: InputCapabilities(request.clientCapabilities, in: request.document))
         else { return nil }
