@@ -64,7 +64,7 @@ extension Gateway {
         case .answered:
             break
         case .legacy:
-            await bypass.pass(request, on: responder.connection, record, isModern: false)
+            await olderClients.serve(request, by: responder, record)
         case .request(let admitted, let caller):
             if admitted.method == .listen {
                 return await beginListening(admitted, of: request.head, from: caller, by: responder, record)

@@ -10,6 +10,7 @@ package final class Gateway {
     let admission: AdmissionRules
     let callers: CallerRules
     let bypass: Bypass
+    let olderClients: OlderClients
     let backends: Backends
     let sessions: SessionPool
     let lists: Lists
@@ -51,6 +52,9 @@ package final class Gateway {
         bypass = Bypass(
             settings: settings, backends: backends, sessions: sessions, callers: callers, memory: memory,
             affinity: affinity, log: log)
+        olderClients = OlderClients(
+            settings: settings, sessions: sessions, callers: callers, bypass: bypass, memory: memory,
+            affinity: affinity, log: log)
         bypass.onModern = { [subscriptions] in
             sessions.retireAll()
             // Who listens is told to listen again, and then gets the server itself.
@@ -77,6 +81,7 @@ package final class Gateway {
     package func drain() {
         subscriptions.drain()
         bypass.drain()
+        olderClients.drain()
     }
 
     /// The way of answers to a connection. One serves all requests of it, whichever gateway answers.

@@ -12,6 +12,8 @@ package final class LoopMemory {
     package var index: Int { replicas.index }
     /// The way to other loops of the process, and to other replicas.
     let replicas: Replicas
+    /// Sessions of older clients, whichever gateway opened them.
+    let olderSessions = OlderSessions()
     /// Calls that wait for their clients, whichever gateway began them.
     let calls: ParkedCalls
 

@@ -256,7 +256,9 @@ package final class Service {
         for connection in connections.values { connection.close() }
         for connection in handedOver.values { connection.close() }
         memory.calls.stop()
+        memory.olderSessions.endAll()
         for each in [gateway] + relieved.values { await each.close(until: time.end) }
+        await memory.olderSessions.settle(until: time.end, on: loop)
     }
 
     /// Waits until there is no connection any more, and none to come.

@@ -222,8 +222,7 @@ struct Wiring: Sendable {
             path: listen.path,
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
-            passesLegacyClients: listen.legacyClients == .pass && configuration.backends[0].isReachedByHTTP
-                && !configuration.backends[0].pinConnection,
+            passesLegacyClients: listen.legacyClients == .pass && !configuration.backends[0].pinConnection,
             isolateBy: configuration.sessions.isolateBy,
             isolatesByCertificate: configuration.sessions.isolatesByCertificate,
             publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },

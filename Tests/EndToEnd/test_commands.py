@@ -267,7 +267,7 @@ async def test_a_slow_client_holds_up_nobody_else() -> None:
 
 
 async def test_older_clients_are_told_which_revision_to_speak() -> None:
-    async with raw(listen={"legacy_clients": "pass"}) as (_, client):
+    async with raw(listen={"legacy_clients": "refuse"}) as (_, client):
         params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
         initialize = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
         refused = await client.send(initialize, MCP_Protocol_Version=OMIT, Mcp_Method=OMIT)

@@ -148,8 +148,23 @@ final class Bypass {
         }
         let caller = callers.caller(of: request.head, subject: connection.clientSubject)
         record.describe("pass", request.head.method.name, from: caller)
-        await pass(request, connection, record) { BackendTarget.endpoint($0.target, query: request.head.query) }
+        _ = await pass(request, connection, record) { BackendTarget.endpoint($0.target, query: request.head.query) }
         if isModern, Bypass.speaksAgainstModern(record) { eras.doubt() }
+    }
+
+    /// Passes on a request to the MCP endpoint that may have to go another way.
+    ///
+    /// - Parameter isRefusal: whether an answer with this status says so. It is not handed over.
+    /// - Returns: whether there was one. Nothing was answered then, and the record has no line.
+    func pass(
+        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord,
+        unless isRefusal: @escaping (_ status: Int) -> Bool
+    ) async -> Bool {
+        let caller = callers.caller(of: request.head, subject: connection.clientSubject)
+        record.describe("pass", request.head.method.name, from: caller)
+        return await pass(request, connection, record, unless: isRefusal) {
+            BackendTarget.endpoint($0.target, query: request.head.query)
+        }
     }
 
     /// What a legacy server makes of a modern request, and one that is being replaced of any; a modern one may say the
@@ -160,10 +175,12 @@ final class Bypass {
 
     /// Passes a request on to the copy that has its session, or else to that which has the least to do. One that cannot be
     /// reached was sent nothing: without a session, another will do as well.
+    ///
+    /// - Returns: whether the answer was a refusal.
     private func pass(
         _ request: HTTPServerRequest, _ connection: HTTPServerConnection, _ record: RequestRecord,
-        target: (Backend) -> [UInt8]
-    ) async {
+        unless isRefusal: ((_ status: Int) -> Bool)? = nil, target: (Backend) -> [UInt8]
+    ) async -> Bool {
         var tried: Set<BackendChoice.Index> = []
         let home = request.head.fields.first(Header.sessionID).flatMap { place(of: Array($0.bytes)) }
         while true {
@@ -171,15 +188,21 @@ final class Bypass {
             // The first round excludes none, and the next one is begun only where one is left.
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
             let backend = backends.overHTTP[index]
-            let outcome = await pass(request, to: backend, target(backend), connection, record)
+            var wasRefusal = false
+            let outcome = await pass(request, to: backend, target(backend), connection, record) { head in
+                wasRefusal = isRefusal?(head.status) ?? false
+                return wasRefusal
+            }
             backends.leave(index)
+            if wasRefusal { return true }
             tried.insert(index)
             if case .failed(let error) = outcome, error.kind == .unavailable, home == nil, backend.hasAlternative(),
                 tried.count < backends.overHTTP.count
             {
                 continue
             }
-            return conclude(outcome, of: request, on: connection, record)
+            conclude(outcome, of: request, on: connection, record)
+            return false
         }
     }
 
@@ -191,7 +214,7 @@ final class Bypass {
 
     private func pass(
         _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ connection: HTTPServerConnection,
-        _ record: RequestRecord
+        _ record: RequestRecord, isRefused: @escaping (HTTPResponseHead) -> Bool
     ) async -> PassThrough.Outcome {
         let passage = PassThrough(
             request, to: backend, answering: connection, address: address(for: request.head, of: backend),
@@ -203,6 +226,7 @@ final class Bypass {
                 affinity.learn(Array(session.bytes), at: backend.name)
             }
         }
+        passage.isRefused = isRefused
         if isDraining { passage.drain() }
         passages[ObjectIdentifier(passage)] = passage
         let outcome = await passage.run(PassThrough.message(request, target: target, host: backend.host))
@@ -282,7 +306,8 @@ final class Bypass {
                     return refuse(.noMetadata, on: connection, record)
                 }
                 let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
-                return await pass(request, connection, record) { _ in target }
+                _ = await pass(request, connection, record) { _ in target }
+                return
             }
             guard request.head.method == .get else { return refuse(.documentOnly, on: connection, record) }
             guard let text = try await metadata(route, of: backend, address) else {

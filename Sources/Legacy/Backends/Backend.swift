@@ -1,5 +1,6 @@
 package import HTTPTransport
 package import HTTPWire
+import MCP
 package import Reactor
 import Translation
 
@@ -139,6 +140,31 @@ package final class Backend: LegacyServer {
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         let transport = EventStreamTransport(to: self)
         return (transport, try await transport.open(request, id: id, credentials: credentials))
+    }
+
+    // MARK: Clients of older revisions
+
+    /// Whether each session is a stream of its own, over HTTP+SSE; nil where that has to be found out.
+    package var isOverEventStreams: Bool? {
+        switch fixedTransport {
+        case .http: false
+        case .sse: true
+        case nil: isOfOldTransport ? true : nil
+        }
+    }
+
+    override func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
+        let transport = EventStreamTransport(to: self)
+        do throws(BackendError) {
+            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
+            isOfOldTransport = true
+            return (transport, answer, early)
+        } catch {
+            if EventStreamTransport.isNotOffered(error) { isOfOldTransport = false }
+            throw error
+        }
     }
 
     // MARK: Connections

@@ -51,6 +51,9 @@ package struct BackendError: Error, Sendable {
             .unauthorized(status: head.status, challenges: challenges), "the server answered with HTTP \(head.status)")
     }
 
+    /// Whether it says of a server over HTTP+SSE that it is none, rather than one with which something is wrong.
+    package var isNoEventStream: Bool { EventStreamTransport.isNotOffered(self) }
+
     /// Whether it says that no handler has run.
     package var isBeforeDispatch: Bool {
         switch kind {

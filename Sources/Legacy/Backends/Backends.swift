@@ -37,6 +37,13 @@ package final class Backends {
     /// See ``Backend/pinsConnections``.
     package var pinsConnections: Bool { overHTTP.first?.pinsConnections == true }
 
+    /// Whether the session of an older client is a process or an event stream of its own, rather than one that the server
+    /// gives out over Streamable HTTP; nil where that has to be found out.
+    package var carriesClients: Bool? {
+        if startsProcesses { return true }
+        return overHTTP.contains { $0.isOverEventStreams == true } ? true : overHTTP.first?.isOverEventStreams
+    }
+
     /// Whether each session is a process, which takes its time to end.
     package var startsProcesses: Bool { overHTTP.isEmpty }
 

@@ -1,3 +1,4 @@
+import MCP
 package import Reactor
 package import Telemetry
 import Translation
@@ -28,32 +29,58 @@ package final class CommandBackend: LegacyServer {
     override func open(
         _ request: [UInt8], id: Int, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        let transport = try ready()
+        do throws(BackendError) {
+            let handshake = try await transport.open(request, id: id, credentials: credentials)
+            succeeded()
+            return (transport, handshake)
+        } catch {
+            await failed(transport, error)
+            throw error
+        }
+    }
+
+    override func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
+        let transport = try ready()
+        do throws(BackendError) {
+            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
+            succeeded()
+            return (transport, answer, early)
+        } catch {
+            await failed(transport, error)
+            throw error
+        }
+    }
+
+    private func ready() throws(BackendError) -> StdioTransport {
         if failing > 0 || earliest.map({ loop.now < $0 }) == true {
             throw BackendError(
                 .unavailable,
                 "\(command.name) led to no session, and is started again in a while; its output is in the log")
         }
-        let transport = StdioTransport(to: self, log: log)
-        do throws(BackendError) {
-            let handshake = try await transport.open(request, id: id, credentials: credentials)
-            earliest = nil
-            pause = CommandBackend.pauses.lowerBound
+        return StdioTransport(to: self, log: log)
+    }
+
+    private func succeeded() {
+        earliest = nil
+        pause = CommandBackend.pauses.lowerBound
+        attempted(true)
+    }
+
+    private func failed(_ transport: StdioTransport, _ error: BackendError) async {
+        if error.isRefusal {
             attempted(true)
-            return (transport, handshake)
-        } catch  where error.isRefusal {
-            attempted(true)
-            await transport.isGone()
-            throw error
-        } catch {
-            attempted(false)
-            // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
-            failing += 1
-            await transport.isGone()
-            failing -= 1
-            earliest = loop.now + pause
-            pause = min(pause * 2, CommandBackend.pauses.upperBound)
-            throw error
+            return await transport.isGone()
         }
+        attempted(false)
+        // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
+        failing += 1
+        await transport.isGone()
+        failing -= 1
+        earliest = loop.now + pause
+        pause = min(pause * 2, CommandBackend.pauses.upperBound)
     }
 
     /// Starts a child.

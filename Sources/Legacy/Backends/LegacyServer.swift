@@ -1,3 +1,4 @@
+import MCP
 package import Reactor
 import Translation
 
@@ -33,6 +34,16 @@ package class LegacyServer {
     func open(
         _ request: [UInt8], id: Int, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        // Both subclasses have their own.
+        preconditionFailure("a server that is reached in no way")
+    }
+
+    /// Opens a channel for a client of an older revision, which sends its own `initialize`.
+    ///
+    /// - Parameter id: of that request.
+    func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
         // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
     }

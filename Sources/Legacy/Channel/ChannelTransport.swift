@@ -25,6 +25,10 @@ class ChannelTransport: SessionTransport {
     private var revision: Revision?
     /// Why the channel is over; nil while it is open.
     private(set) var ending: BackendError?
+    /// Whether it is a client's own, so that what comes is told neither to a session nor to calls.
+    private var isCarrying = false
+    /// Messages of a batch that was carried, the next one last.
+    private var unread: [CarriedMessage] = []
 
     init(on loop: Loop, limits: Backend.Limits) {
         self.loop = loop
@@ -53,6 +57,11 @@ class ChannelTransport: SessionTransport {
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         // Both subclasses have their own.
         preconditionFailure("a channel of no kind")
+    }
+
+    /// Sends what a client of an older revision says, and returns when the server has it, as far as one can tell.
+    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        try await notify(text, credentials: credentials)
     }
 
     func pauseReading() {}
@@ -147,7 +156,7 @@ class ChannelTransport: SessionTransport {
     }
 
     /// The next message, in the order of the wire; nil when the channel is over and all that came on it was taken.
-    private func next() async -> [UInt8]? {
+    final func next() async -> [UInt8]? {
         if turn.isSpent {
             turn = WorkBudget()
             await loop.nextTurn()
@@ -196,6 +205,15 @@ class ChannelTransport: SessionTransport {
         }
     }
 
+    // MARK: Carrying
+
+    /// See `ChannelTransport+Carrying.swift`.
+    final func beginCarrying() { isCarrying = true }
+
+    final func keepUnread(_ messages: [CarriedMessage]) { unread = messages.reversed() }
+
+    final func takeUnread() -> CarriedMessage? { unread.popLast() }
+
     // MARK: Calls
 
     final func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
@@ -243,7 +261,7 @@ class ChannelTransport: SessionTransport {
         ending = error
         let loss = lossOfCall(error)
         // Answers that came before the end are still good.
-        if error.kind == .unavailable { drainInbox() } else { inbox = MessageQueue() }
+        if error.kind != .unavailable { inbox = MessageQueue() } else if !isCarrying { drainInbox() }
         for call in calls.values { call.fail(with: loss) }
         tearDown()
         news.signal()

@@ -109,6 +109,15 @@ final class EventStreamTransport: ChannelTransport {
         }
     }
 
+    /// A server may take as long to say that it has a message as the handler runs: silence is no refusal.
+    override func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        do throws(BackendError) {
+            try await notify(text, credentials: credentials)
+        } catch {
+            guard error.kind == .silent || error.kind == .overdue else { throw error }
+        }
+    }
+
     /// No handler ran of the message that was refused; of the calls that are under way one cannot tell.
     private func endIfLost(_ error: BackendError) {
         if error.kind == .sessionLost { finish(BackendError(.unavailable, error.detail)) }

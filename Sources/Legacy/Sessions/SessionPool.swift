@@ -1,5 +1,6 @@
 package import Crypto
 import HTTPTransport
+package import MCP
 package import Reactor
 package import Telemetry
 package import Translation
@@ -67,7 +68,7 @@ package final class SessionPool {
         var hasLostPatience = false
     }
 
-    let backends: Backends
+    package let backends: Backends
     private let limits: Limits
     private var table: Table
     private var sessions: [Table.ID: LegacySession] = [:]
@@ -82,6 +83,8 @@ package final class SessionPool {
     private var waiting: [Table.Ticket: Waiting] = [:]
     private var openedAt: [Table.ID: Instant] = [:]
     private var numbers = SessionCounts()
+    /// How many channels of clients were to be opened so far.
+    private var channels = 0
     private let sweep: Deadline
     /// Sessions that are still to be ended on the server: as many as there may be sessions. A server that takes longer for
     /// their ends than callers come is not told of the rest.
@@ -128,6 +131,9 @@ package final class SessionPool {
         // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
     }
+
+    /// How long a session may be without a call.
+    package var idleTimeout: Duration { limits.idleTimeout }
 
     /// How many sessions there are, those that are being opened included.
     package var count: Int { table.count }
@@ -271,6 +277,64 @@ package final class SessionPool {
     /// Ends a session that was taken up.
     package func drop(_ session: LegacySession) { end(session) }
 
+    // MARK: Clients of older revisions
+
+    /// Opens a channel for a client that has a session of its own. It has a place like any other session, from which no
+    /// call takes it.
+    ///
+    /// - Parameters:
+    ///   - initialize: the client's.
+    ///   - id: of that request.
+    package func openChannel(
+        _ initialize: [UInt8], id: MessageID, for principal: KeyedHash, credentials: Credentials
+    ) async throws(BackendError) -> ClientChannel {
+        if isClosed { throw BackendError(.unavailable, "Remora stops") }
+        channels &+= 1
+        // Only this one has the key: capabilities are an object.
+        let key = SessionKey(principal: principal, capabilities: Array("channel \(channels)".utf8))
+        let grant: Grant
+        switch table.lease(key, of: principal, isExclusive: true, at: .now) {
+        case .wait(let ticket): grant = try await wait(ticket, of: principal)
+        case .full(let limit): throw busy(limit)
+        case .open(let id, let evicted): grant = open(id, evicting: evicted)
+        case .use, .join: grant = .none
+        }
+        guard case .open(let place, let opening) = grant else {
+            log.internalError("a client's channel has a key that another session has")
+            throw BackendError(.unavailable, "the session is not there any more")
+        }
+        defer {
+            openings[place] = nil
+            opening.done.signal()
+        }
+        do throws(BackendError) {
+            let channel = try await openSomewhere(place) { (backend) async throws(BackendError) in
+                let opened = try await backend.openChannel(initialize, id: id, credentials: credentials)
+                return ClientChannel(opened.transport, (opened.answer, opened.early)) { [self] in
+                    channelIsGone(place, $0)
+                }
+            }
+            openedAt[place] = loop.now
+            numbers.opened += 1
+            table.opened(place)
+            return channel
+        } catch {
+            openingFailed(place, error)
+            throw error
+        }
+    }
+
+    private func channelIsGone(_ id: Table.ID, _ end: ClientChannel.End) {
+        switch end {
+        case .closed: break
+        case .lost: numbers.lost += 1
+        case .expired: numbers.expired += 1
+        }
+        _ = table.retire(id)
+        _ = table.release(id, isExclusive: true, at: loop.now)
+        close(id)
+    }
+
     // MARK: Waiting
 
     /// Whether any call waits for a session.
@@ -405,7 +469,11 @@ package final class SessionPool {
             opening.done.signal()
         }
         do throws(BackendError) {
-            let session = try await openSomewhere(id, key, credentials)
+            let session = try await openSomewhere(id) { (backend) async throws(BackendError) in
+                try await LegacySession.open(
+                    on: backend, capabilities: key.capabilities, credentials: credentials,
+                    sending: sending.share(of: key.principal))
+            }
             // A pool may end before its last session has.
             session.onLoss = { [weak self] in self?.retire(id) }
             session.onGivenUp = { [weak self] in self?.giveUp(id) }
@@ -427,20 +495,24 @@ package final class SessionPool {
             if session.isLost { retire(id) }
             return session
         } catch {
-            if error.kind == .unavailable { onDoubt?() }
-            table.failed(id)
-            numbers.failed += 1
             opening.result = .failure(error)
-            ended.signal()
-            letNext()
+            openingFailed(id, error)
             throw error
         }
     }
 
+    private func openingFailed(_ id: Table.ID, _ error: BackendError) {
+        if error.kind == .unavailable { onDoubt?() }
+        table.failed(id)
+        numbers.failed += 1
+        ended.signal()
+        letNext()
+    }
+
     /// Opens it on the copy that has the fewest. Where that one gives none, on another: no call was sent.
-    private func openSomewhere(
-        _ id: Table.ID, _ key: SessionKey, _ credentials: Credentials
-    ) async throws(BackendError) -> LegacySession {
+    private func openSomewhere<Session>(
+        _ id: Table.ID, _ open: (LegacyServer) async throws(BackendError) -> Session
+    ) async throws(BackendError) -> Session {
         // A copy that is aside may be back, and to try it costs nothing as long as nobody has waited.
         let patience = loop.now + backends.limits.connect
         var tried: Set<BackendChoice.Index> = []
@@ -449,9 +521,7 @@ package final class SessionPool {
                 throw BackendError(.unavailable, "no copy of the server gives a session")
             }
             do throws(BackendError) {
-                let session = try await LegacySession.open(
-                    on: backends.all[index], capabilities: key.capabilities, credentials: credentials,
-                    sending: sending.share(of: key.principal))
+                let session = try await open(backends.all[index])
                 backends.served(index)
                 places[id] = index
                 return session
@@ -470,12 +540,12 @@ package final class SessionPool {
 
     private func close(_ id: Table.ID) {
         noteEnd(of: id)
-        guard let session = sessions.removeValue(forKey: id) else { return placeIsFree(id) }
-        if latest?.id == id { latest = nil }
         if let place = places.removeValue(forKey: id) { backends.leave(place) }
         if let start = openedAt.removeValue(forKey: id) {
             numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds))
         }
+        guard let session = sessions.removeValue(forKey: id) else { return placeIsFree(id) }
+        if latest?.id == id { latest = nil }
         guard backends.startsProcesses else { return end(session) }
         // Each has a place until its process has ended, so there are no more of them than places.
         loop.spawn {
