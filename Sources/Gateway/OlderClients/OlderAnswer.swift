@@ -12,7 +12,7 @@ final class OlderAnswer: Answerer {
     private(set) var isOver = false
     /// Whether nobody is there to read it.
     private(set) var hasLeft = false
-    /// Called when the client goes away.
+    /// Called when the stream ends without a last message: because the client goes away, or to have it open another.
     var onLeave: (() -> Void)?
     /// Called when the server has let the time for the answer pass.
     var onExpiry: (() -> Void)? {
@@ -54,13 +54,18 @@ final class OlderAnswer: Answerer {
         finish(refusal.text(id: rawID.map { $0[...] }), status: refusal.status, fields: refusal.fields)
     }
 
+    /// What was seen of the server, for the log.
+    func failed(_ error: BackendError) { record.failed(error) }
+
     /// Ends the stream without a further message.
     func end() {
         if isOver { return }
         record.status = 200
         responder.endStream()
         record.responseBytes = responder.bytes
+        let onLeave = onLeave
         over()
+        onLeave?()
     }
 
     /// Has ``onExpiry`` called when nothing was sent for so long.

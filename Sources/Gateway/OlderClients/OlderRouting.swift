@@ -107,6 +107,9 @@ struct OlderRouting {
         if let token = request.progressToken { tokens[token] = nil }
     }
 
+    /// Whether it is a stream of responses.
+    func isPost(_ stream: Stream) -> Bool { posts[stream] != nil }
+
     /// The stream on which a request is answered, if it is that of no other.
     func stream(ofOnly request: MessageID) -> Stream? {
         owners[request].flatMap { posts[$0]?.count == 1 ? $0 : nil }

@@ -10,6 +10,8 @@ import Translation
 final class OlderSession {
     /// Messages of the server that wait for a stream of the client: a client listens as soon as it is there.
     private static let maxKept = 256
+    /// Errors on their way to a server whose questions nobody hears. One that asks without end and reads nothing gets no more.
+    private static let maxRefusing = 64
     /// What a server has to answer a request that its client took back, as some do.
     private static let afterCancellation: Duration = .seconds(5)
 
@@ -35,6 +37,7 @@ final class OlderSession {
     private var answers: [OlderRouting.Stream: OlderAnswer] = [:]
     /// The client's last.
     private var credentials: Credentials
+    private var refusing = 0
     private let idle: Deadline
     private var isOver = false
     /// Called when the session serves no further request.
@@ -137,8 +140,6 @@ final class OlderSession {
         answer.begin()
         carryOut(steps)
         await answer.wait()
-        // It may have been ended for the sake of a stop or a reload.
-        leave(stream)
     }
 
     // MARK: What the server sends
@@ -160,11 +161,20 @@ final class OlderSession {
             case .end(let stream):
                 answers.removeValue(forKey: stream)?.end()
             case .refuse(let rawID):
-                let text = Refusal.nobodyListens.text(id: rawID[...])
-                loop.spawn { try? await self.channel.send(text, credentials: self.credentials) }
+                refuse(rawID)
             }
         }
         return sent
+    }
+
+    private func refuse(_ rawID: [UInt8]) {
+        guard refusing < OlderSession.maxRefusing else { return }
+        refusing += 1
+        let text = Refusal.nobodyListens.text(id: rawID[...])
+        loop.spawn {
+            try? await self.channel.send(text, credentials: self.credentials)
+            self.refusing -= 1
+        }
     }
 
     /// The client has left a stream, which takes nothing back that was sent (2025-11-25, basic/transports, "Sending Messages to
@@ -199,8 +209,11 @@ final class OlderSession {
         idle.set(nil)
         onEnd?()
         let detail = channel.ending?.detail
-        let refusal = Refusal(BackendError(.noAnswer, detail ?? "the session has ended"))
-        for stream in Array(answers.keys) { fail(stream, refusal) }
+        let error = BackendError(.noAnswer, detail ?? "the session has ended")
+        for (stream, answer) in answers {
+            if routing.isPost(stream) { answer.failed(error) }
+            fail(stream, Refusal(error))
+        }
         log.write(end == .lost ? .warning : .info, "client_session_ended") { line in
             line.field("principal", principal.short)
             line.field("reason", end.name)

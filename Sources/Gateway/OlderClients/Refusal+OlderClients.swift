@@ -11,7 +11,7 @@ extension Refusal {
     static let sessionNotFound = Refusal(
         status: 404, code: ErrorCode.invalidRequest,
         message: "Session not found: it has ended, or another replica has it. Send initialize again, without "
-            + "Mcp-Session-Id. Who operates several replicas has to send each session to its own.")
+            + "Mcp-Session-Id. Who operates several replicas has to keep each client at one.")
 
     static let notCarried = Refusal(
         status: 400, code: ErrorCode.invalidRequest,

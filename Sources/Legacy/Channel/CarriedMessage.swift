@@ -60,7 +60,10 @@ package struct CarriedMessage: Sendable {
         cancelled = isCancellation ? identifier("requestId", of: params) : nil
     }
 
-    /// The messages of a text; nil where it, or a part of it, is none.
+    /// Messages of a batch. Each takes more memory than the few bytes that it may be spelled with.
+    private static let maxBatch = 1000
+
+    /// The messages of a text; nil where it, or a part of it, is none, and where there are more than a thousand.
     ///
     /// - Parameter isBatchable: whether it may be an array of them, as in 2025-03-26 alone.
     package static func all(in document: JSONDocument, isBatchable: Bool) -> [CarriedMessage]? {
@@ -68,9 +71,9 @@ package struct CarriedMessage: Sendable {
         guard isBatchable else { return nil }
         var messages: [CarriedMessage] = []
         for element in document.elements(of: document.root) {
-            guard let part = try? JSONDocument(Array(document.raw(element))), let message = CarriedMessage(part) else {
-                return nil
-            }
+            guard messages.count < maxBatch, let part = try? JSONDocument(Array(document.raw(element))),
+                let message = CarriedMessage(part)
+            else { return nil }
             messages.append(message)
         }
         return messages.isEmpty ? nil : messages
