@@ -447,6 +447,20 @@ async def test_a_stop_ends_all(form: str) -> None:
         assert not [pid for pid in below if Path(f"/proc/{pid}").exists()]
 
 
+async def test_a_session_of_before_a_restart() -> None:
+    """Before a server of which nothing is known yet."""
+    async with Wires("sse") as wires:
+        backend = {"url": wires.backend["url"], "transport": "auto"}
+        async with before(backend) as remora:
+            older = await Older(remora.address).open()
+        async with before(backend) as remora:
+            older.address = remora.address
+            answer = await older.send(call("x", 2))
+            assert (answer.status, json.loads(answer.body)["id"]) == (404, 2)
+            older.session = None
+            assert await (await older.open()).call("x", 2) == "raw"
+
+
 # Several threads.
 
 

@@ -119,6 +119,8 @@ final class OlderSession {
             fail(stream, published(BackendError(.overdue, "the server was silent for limits.request_timeout")))
         }
         answer.expire(after: terms.requestTimeout)
+        // The client may have left before its request was looked at.
+        if answer.isOver { leave(stream) }
         carryOut(steps)
         loop.spawn {
             do throws(BackendError) {
@@ -137,6 +139,7 @@ final class OlderSession {
         idle.set(nil)
         // The answer ends with the session, which takes this out of it.
         answer.onLeave = { [unowned self] in leave(stream) }
+        if answer.isOver { return leave(stream) }
         answer.begin()
         carryOut(steps)
         await answer.wait()
