@@ -180,6 +180,28 @@ async def test_a_command_that_fails() -> None:
         assert answer.header("mcp-session-id") is None
 
 
+async def test_a_challenge_leads_through_remora() -> None:
+    challenge = 'Bearer resource_metadata="http://{}/.well-known/oauth-protected-resource"'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while (request := await http1.read_request(reader)) is not None:
+                head = "HTTP/1.1 405 X\r\n"
+                if request.method == "GET":
+                    head = f"HTTP/1.1 401 X\r\nWWW-Authenticate: {challenge.format(address)}\r\n"
+                writer.write(f"{head}Content-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        for transport in ("sse", "auto"):
+            async with before({"url": f"http://{address}/sse", "transport": transport}) as remora:
+                answer = await Older(remora.address, Authorization="Bearer old").initialize()
+                assert (answer.status, json.loads(answer.body)["id"]) == (401, 1)
+                challenged = answer.header("www-authenticate")
+                assert challenged is not None and remora.address in challenged and address not in challenged
+
+
 # Where messages go.
 
 

@@ -82,6 +82,7 @@ final class OlderClients {
     private func handOver(
         _ request: HTTPServerRequest, to other: Int, by responder: Responder, _ record: RequestRecord
     ) async {
+        describe(request, from: caller(of: request, responder), record)
         switch await memory.replicas.handOver(request, to: other, answering: responder.connection) {
         case .answered(let status, let bytes): record.forwarded(status: status, bytes: bytes, to: log)
         case .failed(let error):
