@@ -595,11 +595,15 @@ async def test_refused_where_they_are_not_wanted() -> None:
 
 QUICK = """
 while read -r line; do
+  id=${line##*'"id":'}
+  id=${id%%[,\}]*}
   case "$line" in
-    *initialize\\"*) printf '%s\\n' '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},\
-"serverInfo":{"name":"quick","version":"1"}}}';;
-    *tools/call*) printf '%s\\n' '{"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"raw"}]}}';;
+    *'"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"q","version":"1"}}';;
+    *'"tools/call"'*) result='{"content":[{"type":"text","text":"raw"}]}';;
+    *'"tools/list"'*) result='{"tools":[{"name":"x","inputSchema":{"type":"object"}}]}';;
+    *) continue;;
   esac
+  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
 done
 """
 
@@ -611,9 +615,18 @@ async def metric(address: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in body.splitlines() if line.startswith(name))
 
 
-@pytest.mark.parametrize("form", FORMS)
-async def test_a_crowd_leaves_nothing_behind(form: str) -> None:
-    crowd, rounds = soak.size(40, 200), soak.size(3, 50)
+def agrees(wire: Wire, heard: dict[str, Any]) -> bool:
+    """Speaks what all clients here do."""
+    if heard.get("method") != "initialize":
+        return False
+    info = {"name": "q", "version": "1"}
+    wire.say({"id": heard["id"], "result": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}})
+    return True
+
+
+@contextlib.asynccontextmanager
+async def crowded(form: str, crowd: int) -> AsyncIterator[tuple[Remora, str]]:
+    """With the address of its admin listener. In the end nothing may be left of what came."""
     changes = {
         "threads": 2,
         "sessions": {"max": 2 * crowd + 2, "max_per_principal": 2 * crowd + 2},
@@ -621,6 +634,44 @@ async def test_a_crowd_leaves_nothing_behind(form: str) -> None:
         "limits": {"max_connections": 4 * crowd},
         "log": {"level": "info"},
     }
+    async with contextlib.AsyncExitStack() as stack:
+        if form == "stdio":
+            backend: Any = {"command": ["sh", "-c", QUICK.replace("${", "$${")]}
+        else:
+            backend = (await stack.enter_async_context(Wires("sse", agrees))).backend
+        remora = await stack.enter_async_context(before(backend, **changes))
+        yield remora, (await remora.process.event("admin_listening"))["address"]
+
+
+async def left_behind(remora: Remora, admin: str) -> tuple[int, int]:
+    """Waits until no session and no process is left, and says how many descriptors and bytes there are."""
+    await until(lambda: not children(remora.process.pid), timeout=60)
+    async with asyncio.timeout(60):
+        while await metric(admin, 'remora_sessions{state="open"}') or await metric(admin, "remora_client_connections"):
+            await asyncio.sleep(0.1)
+    return remora.descriptors(), remora.resident()
+
+
+async def judge(form: str, remora: Remora, admin: str, crowd: int, measured: list[tuple[int, int]]) -> None:
+    rounds = len(measured)
+    opened = await metric(admin, "remora_sessions_opened_total")
+    assert opened == crowd * rounds
+    soak.tell(
+        f"{form}: {crowd} at once, {rounds} times: descriptors {measured[0][0]} to {measured[-1][0]}, "
+        f"memory {soak.mebibytes(measured[0][1])} to {soak.mebibytes(measured[-1][1])}"
+    )
+    # Idle connections to the server live for 3 s.
+    await until(lambda: remora.descriptors() <= measured[0][0] + 2, timeout=15)
+    if rounds > 10:
+        assert measured[-1][1] - measured[rounds // 5][1] < 8 << 20
+    assert len(await ended(remora, int(opened))) == opened
+    assert not log_lines(remora, "internal_error")
+
+
+@pytest.mark.timeout(soak.size(120, 3600))
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_crowd_leaves_nothing_behind(form: str) -> None:
+    crowd, rounds = soak.size(40, 200), soak.size(3, 50)
 
     async def visit(address: str, number: int) -> None:
         older = await Older(address).open()
@@ -640,32 +691,25 @@ async def test_a_crowd_leaves_nothing_behind(form: str) -> None:
                         connection.abort()
                     assert (await older.send(None, "DELETE", timeout=60)).status == 200
 
-    async with contextlib.AsyncExitStack() as stack:
-        if form == "stdio":
-            backend: Any = {"command": ["sh", "-c", QUICK]}
-        else:
-            wires = await stack.enter_async_context(Wires("sse"))
-            backend = wires.backend
-        remora = await stack.enter_async_context(before(backend, **changes))
-        admin = (await remora.process.event("admin_listening"))["address"]
+    async with crowded(form, crowd) as (remora, admin):
         measured = []
         for _ in range(rounds):
             await asyncio.gather(*[visit(remora.address, number) for number in range(crowd)])
-            await until(lambda: not children(remora.process.pid), timeout=60)
-            for _ in range(100):
-                if await metric(admin, "remora_sessions{state=\"open\"}") == 0:
-                    break
-                await asyncio.sleep(0.1)
-            assert await metric(admin, "remora_sessions{state=\"open\"}") == 0
-            await asyncio.sleep(0.2)
-            measured.append((remora.descriptors(), remora.resident()))
-        opened = await metric(admin, "remora_sessions_opened_total")
-        assert opened == crowd * rounds
-        soak.tell(f"{form}: {crowd} at once, {rounds} times: descriptors {measured[0][0]} to {measured[-1][0]}, "
-                  f"memory {soak.mebibytes(measured[0][1])} to {soak.mebibytes(measured[-1][1])}")
-        # Idle connections to the server live for 3 s.
-        await until(lambda: remora.descriptors() <= measured[0][0] + 2, timeout=15)
-        if rounds > 10:
-            assert measured[-1][1] - measured[rounds // 5][1] < 8 << 20
-        assert len(await ended(remora, int(opened))) == opened
-        assert not log_lines(remora, "internal_error")
+            measured.append(await left_behind(remora, admin))
+        await judge(form, remora, admin, crowd, measured)
+
+
+@pytest.mark.timeout(soak.size(120, 3600))
+@pytest.mark.parametrize("version", ["1.30.0", "1.12.4"])
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_crowd_of_published_clients_leaves_nothing_behind(form: str, version: str) -> None:
+    crowd, rounds = soak.size(20, 200), soak.size(2, 50)
+    async with crowded(form, crowd) as (remora, admin):
+        url, script = f"http://{remora.address}/mcp", str(SERVERS / "older_crowd.py")
+        measured = []
+        for _ in range(rounds):
+            async with await Process.start(venv(f"legacy-{version}"), script, url, str(crowd)) as clients:
+                await clients.event("done", timeout=300)
+                assert await clients.wait() == 0
+            measured.append(await left_behind(remora, admin))
+        await judge(form, remora, admin, crowd, measured)
