@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -703,7 +702,7 @@ async def test_a_crowd_leaves_nothing_behind(form: str) -> None:
 @pytest.mark.parametrize("version", ["1.30.0", "1.12.4"])
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_crowd_of_published_clients_leaves_nothing_behind(form: str, version: str) -> None:
-    crowd, rounds = soak.size(20, 200), soak.size(2, 50)
+    crowd, rounds = soak.size(20, 200), soak.size(2, 5)
     async with crowded(form, crowd) as (remora, admin):
         url, script = f"http://{remora.address}/mcp", str(SERVERS / "older_crowd.py")
         measured = []
