@@ -519,6 +519,47 @@ async def never_ends(peer: Peer) -> None:
         await peer.exchange.chunk(b": still here\n\n")
 
 
+def progress_elsewhere(_: Running) -> Script:
+    """Python before 1.10: progress is no part of its call, and goes to the GET stream."""
+    streams: dict[str | None, Exchange] = {}
+
+    async def script(peer: Peer) -> bool:
+        exchange = peer.exchange
+        assert exchange is not None
+        if exchange.request.method == "GET":
+            await exchange.stream_head()
+            streams[exchange.session] = exchange
+            while not exchange.writer.is_closing():
+                await asyncio.sleep(0.05)
+            return True
+        if peer.tool is None:
+            return False
+        async with asyncio.timeout(5):
+            while exchange.session not in streams:
+                await asyncio.sleep(0.01)
+        token = peer.message["params"]["_meta"]["progressToken"]
+        for done in (1, 2, 3):
+            params = {"progressToken": token, "progress": done, "total": 3}
+            note = json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+            await streams[exchange.session].chunk(f"data: {note}\n\n".encode())
+        await asyncio.sleep(0.1)
+        await peer.text("raw")
+        return True
+
+    return script
+
+
+async def progress_calls(client: mcp.Client) -> Any:
+    found: list[Any] = []
+
+    async def report(done: float, total: float | None, _: str | None) -> None:
+        found.append([done, total])
+
+    for _ in range(2):
+        found.append(await outcome(client.call_tool("x", {}, progress_callback=report)))
+    return found
+
+
 # HTTP
 
 Change = Callable[[bytes, Exchange], bytes]
@@ -651,7 +692,8 @@ def plain(status: str, type: str | None, body: str, *fields: str) -> bytes:
 
 def refused(status: str, message: str) -> bytes:
     """TypeScript and C#: an error of the transport as JSON-RPC."""
-    return plain(status, "application/json", json.dumps({"jsonrpc": "2.0", "error": {"code": -32000, "message": message}, "id": None}))
+    error = {"jsonrpc": "2.0", "error": {"code": -32000, "message": message}, "id": None}
+    return plain(status, "application/json", json.dumps(error))
 
 
 def session_named(name: Callable[[bytes], bytes]) -> Change:
@@ -816,6 +858,7 @@ ROWS = [
     OddServer("commented_events", events(commented_event), forms=EVENTS),
     OddServer("marked_events", events(spring_event, before=b"\xef\xbb\xbf"), forms=("stream",)),
     OddServer("polled", polled, forms=("stream",)),
+    OddServer("progress_elsewhere", progress_elsewhere, forms=HTTP, calls=progress_calls),
     OddServer("never_ends", on_call(never_ends), forms=("stream",)),
     # HTTP
     OddServer("stray_line", http(stray), forms=("json",), wanted=USUAL),
