@@ -10,6 +10,8 @@ MISSING_CAPABILITY, METHOD, PARAMS, INTERNAL = -32021, -32601, -32602, -32603
 
 def reason(label: str, direct: str, through: str) -> str | None:
     """Why both may differ; `None` when nothing says so."""
+    if label == "tools" and without_execution(direct) == json.loads(through):
+        return "`execution` of a tool is no part of the revision"
     expected, found = error(direct), error(through)
     if found is None:
         return None
@@ -17,15 +19,25 @@ def reason(label: str, direct: str, through: str) -> str | None:
     data = data if isinstance(data, dict) else {}
     if code == MISSING_CAPABILITY and "requiredCapabilities" in data:
         return "a client is told what it has to declare for a call that asks (-32021)"
+    if code == METHOD and "This server has no" in message:
+        if expected is not None and expected[0] == METHOD:
+            return "what a server does not declare is refused before it is asked, with the same code"
+        return "a server has what it does not declare: `backends[].declare` shows it"
     if expected is None:
         return None
-    if code == METHOD == expected[0] and message.startswith("Method not found"):
-        return "what a server does not declare is refused before it is asked, with the same code"
-    if code == PARAMS and "resource" in label and "uri" in data:
-        return "an unknown resource is -32602 with its URI"
+    if code == PARAMS and "resource" in label and message == expected[1]:
+        return "an unknown resource is -32602"
     if code == INTERNAL and data.get("legacyCode") == expected[0] and message == expected[1]:
         return "a code that the revision has no place for is -32603 with `legacyCode`"
     return None
+
+
+def without_execution(text: str) -> Any:
+    """A list of tools without what says whether they run as tasks of 2025-11-25."""
+    found = json.loads(text)
+    for tool in found.get("tools", []):
+        tool.pop("execution", None)
+    return found
 
 
 def error(text: str) -> tuple[int, str, Any] | None:

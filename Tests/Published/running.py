@@ -63,6 +63,7 @@ class Running:
     def env(self) -> dict[str, str]:
         place = environment(self.server.requirements) / "bin"
         usual = {"PATH": f"{place}:{os.environ['PATH']}", "HOME": str(self.work), "LANG": "C.UTF-8", "TZ": "UTC"}
+        usual["PYTHONHASHSEED"] = "0"  # Sets have an order then.
         return {**usual, **self.filled(dict(self.server.env))}
 
     @property
@@ -137,6 +138,8 @@ class Running:
     async def through_remora(self) -> AsyncIterator[Connect]:
         """The modern client goes to a Remora before it."""
         backend: dict[str, Any] = {"url": self.url}
+        if self.server.transport == "sse":
+            backend["transport"] = "sse"
         if self.server.transport == "stdio":
             backend = {"command": self.command, "env": self.env, "cwd": str(self.work)}
         async with Remora(configuration(backend, server={"era": "auto"})) as remora:
