@@ -9,7 +9,7 @@ MISSING_CAPABILITY, METHOD, PARAMS, INTERNAL = -32021, -32601, -32602, -32603
 
 
 def reason(label: str, direct: str, through: str) -> str | None:
-    """Why both may differ; `None` when nothing says so."""
+    """Why two results of a call may differ; `None` when nothing says so."""
     if label == "tools" and without_execution(direct) == json.loads(through):
         return "`execution` of a tool is no part of the revision"
     expected, found = error(direct), error(through)
@@ -25,8 +25,8 @@ def reason(label: str, direct: str, through: str) -> str | None:
         return "a server has what it does not declare: `backends[].declare` shows it"
     if expected is None:
         return None
-    if code == PARAMS and "resource" in label and message == expected[1]:
-        return "an unknown resource is -32602"
+    if code == PARAMS and message == expected[1]:
+        return "an unknown name is -32602"
     if code == INTERNAL and data.get("legacyCode") == expected[0] and message == expected[1]:
         return "a code that the revision has no place for is -32603 with `legacyCode`"
     return None

@@ -9,9 +9,10 @@ from comparison import Comparison
 HEAD = """# Published servers
 
 What published servers give to the published legacy client (`mcp` 2.3.0 in its legacy mode) directly, and to the modern client
-(2026-07-28) through Remora with its defaults, call by call: the lists, the calls of the table, and unknown names; once by a client
-that declares nothing, once by one that declares elicitation, sampling and roots. `Tests/Published/compare` writes this page; the
-table is `Tests/Published/table.py`.
+(2026-07-28) through Remora with its defaults. Results are compared call by call: the lists, the calls of `Tests/Published/table.py`,
+and unknown names. One client declares nothing, one declares elicitation, sampling and roots. `make published` writes this page.
+
+{servers} servers in {ways} set-ups: {alike} of {calls} results are alike.
 
 | server | of | transport | calls | alike | differs, because |
 |---|---|---|---|---|---|
@@ -19,7 +20,10 @@ table is `Tests/Published/table.py`.
 
 
 def page(found: Sequence[Comparison]) -> str:
-    return HEAD + "".join(row(each) for each in found)
+    calls = sum(each.calls for each in found)
+    alike = calls - sum(len(each.differences) for each in found)
+    servers = len({each.server.name for each in found})
+    return HEAD.format(servers=servers, ways=len(found), alike=alike, calls=calls) + "".join(row(each) for each in found)
 
 
 def row(found: Comparison) -> str:

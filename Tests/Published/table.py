@@ -34,7 +34,7 @@ SMALL: list[Call] = [
 def small(package: str, version: str, *transports: str) -> Iterator[Published]:
     """The small server on one version of an SDK."""
     minor = tuple(int(each) for each in version.split(".")[:2])
-    old = OLD if package == "mcp" and minor <= (1, 20) else ()
+    old = OLD if package == "mcp" and minor <= (1, 20) else ("mcp==1.12.4", *OLD) if (2, 3) <= minor <= (2, 10) else ()
     for transport in transports:
         yield Published(
             f"small, {package} {version}",
@@ -247,7 +247,7 @@ TABLE: list[Published] = [
     *(
         Published(
             "markitdown-mcp 0.0.1a4",
-            "Python, SDK 1.8",
+            "Python, SDK 1.8.1",
             ("markitdown-mcp==0.0.1a4", "markitdown==0.1.3", *OLD),
             ("markitdown-mcp", *(() if transport == "stdio" else ("--http", "--host", "127.0.0.1", "--port", "{port}"))),
             transport,
@@ -263,7 +263,7 @@ TABLE: list[Published] = [
     *(
         Published(
             "mcp-proxy 0.13.0",
-            "Python, SDK 1.26, before mcp-server-time",
+            "Python, SDK 1.30.0, before mcp-server-time",
             ("mcp-proxy==0.13.0", "mcp-server-time==2025.9.25", "mcp==1.30.0"),
             ("mcp-proxy", "--host", "127.0.0.1", "--port", "{port}", "--pass-environment", "--", "{bin}/mcp-server-time"),
             transport,
