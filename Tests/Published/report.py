@@ -12,7 +12,7 @@ What published servers give to the published legacy client (`mcp` 2.3.0 in its l
 (2026-07-28) through Remora with its defaults. Results are compared call by call: the lists, the calls of `Tests/Published/table.py`,
 and unknown names. One client declares nothing, one declares elicitation, sampling and roots. `make published` writes this page.
 
-{servers} servers in {ways} set-ups: {alike} of {calls} results are alike.
+{servers} servers in {ways} set-ups gave {calls} results: {alike} are alike, {explained} differ for a reason, {unexplained} without one.
 
 | server | of | transport | calls | alike | differs, because |
 |---|---|---|---|---|---|
@@ -23,7 +23,9 @@ def page(found: Sequence[Comparison]) -> str:
     calls = sum(each.calls for each in found)
     alike = calls - sum(len(each.differences) for each in found)
     servers = len({each.server.name for each in found})
-    return HEAD.format(servers=servers, ways=len(found), alike=alike, calls=calls) + "".join(row(each) for each in found)
+    unexplained = sum(difference.reason is None for each in found for difference in each.differences)
+    numbers = {"servers": servers, "ways": len(found), "calls": calls, "alike": alike, "unexplained": unexplained}
+    return HEAD.format(explained=calls - alike - unexplained, **numbers) + "".join(row(each) for each in found)
 
 
 def row(found: Comparison) -> str:

@@ -77,7 +77,7 @@ class Running:
 
     @contextlib.asynccontextmanager
     async def process(self) -> AsyncIterator[None]:
-        """The process of a server that listens; what has a command instead is started by whoever connects."""
+        """The process of a server that listens. A command is started by the client, or by Remora."""
         for name, text in self.server.files.items():
             (self.work / name).write_text(text)
         for command in self.server.prepare:

@@ -10,7 +10,7 @@ from harness.odd_ways import Maker, initialize_result
 
 
 def lines(write: Callable[[bytes], bytes]) -> Maker:
-    """A command with a way of its own to write lines, that of `initialize` too."""
+    """A command with a way of its own to write each line, the first too."""
 
     def make(_: Running) -> Script:
         async def script(peer: Peer) -> bool:
