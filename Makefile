@@ -12,7 +12,7 @@ TIME ?= 60
 export SWIFT RELEASE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz asan tsan soak debian bench profile clean
+.PHONY: help demo build release test lint format fuzz asan tsan soak published debian bench profile clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,10 @@ soak: release ## hard cases at their full size, with what they measure (about a 
 	@Tests/setup
 	REMORA_SOAK=full REMORA_BIN_DIR=$(CURDIR)/.build/release .build/venvs/client/bin/python -m pytest -q -s \
 		-p no:cacheprovider $$(grep -lE 'import .*soak|harness.soak' Tests/EndToEnd/test_*.py)
+
+published: ## ask published servers from PyPI the same directly and through Remora (a quarter of an hour, as root)
+	@Tests/setup
+	@Tests/Published/compare
 
 debian: release ## the release binary in a bare Debian 12 with what the image installs (as root, some minutes)
 	@Tests/debian

@@ -45,11 +45,12 @@ enum MetricsPage {
             .backendErrors,
             BackendFailure.allCases.map { (labels: [("error_type", $0.label)], value: requests.failures($0)) })
         text.add(.notifications, requests.notifications)
+        text.add(.toleratedRequests, [(labels: [("what", "version_header")], value: requests.toleratedHeaders)])
     }
 
     /// Every method without an error, so that a rate has a start; the errors that there were.
     private static func durations(_ requests: RequestCounts) -> [MetricsText.Series] {
-        let methods = Method.allCases.map { Optional($0) } + [nil]
+        let methods = Method.known.map { Optional($0) } + [nil]
         return methods.flatMap { method in
             ErrorType.allCases.compactMap { type -> MetricsText.Series? in
                 let histogram = requests.durations(of: method, type)
@@ -70,7 +71,9 @@ enum MetricsPage {
             ])
         text.add(.sessionsOpened, sessions.opened)
         text.add(.sessionsFailed, sessions.failed)
-        text.add(.sessionsLost, sessions.lost)
+        text.add(
+            .sessionsLost,
+            SessionEnd.Loss.allCases.map { (labels: [("reason", "\($0.name)")], value: sessions.lost($0)) })
         text.add(.sessionsEvicted, sessions.evicted)
         text.add(.sessionsExpired, sessions.expired)
         text.add(.sessionsUntold, sessions.untold)

@@ -138,7 +138,7 @@ enum StatusPage {
     }
 
     private static func methods(_ requests: RequestCounts) -> String {
-        let methods = Method.allCases.map { Optional($0) } + [nil]
+        let methods = Method.known.map { Optional($0) } + [nil]
         let rows = methods.compactMap { method -> [String]? in
             let good = requests.durations(of: method, .none).count
             let bad = ErrorType.allCases.dropFirst().reduce(0) { $0 + requests.durations(of: method, $1).count }

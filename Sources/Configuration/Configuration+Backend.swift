@@ -11,10 +11,18 @@ extension Configuration {
         package var era: Era
         /// Between two questions about that: 1 second to 168 hours.
         package var probeInterval: Duration
+        /// Capabilities that it has, though it does not say so in its handshake.
+        package var declare: [Capability]
         /// Whether it may ask clients something during calls.
         package var interactive: Bool
         /// Whether each session keeps to a connection of its own.
         package var pinConnection: Bool
+        /// Header fields that go to it; none where it is a command.
+        package var headers: BackendHeaders
+        /// What is declared to it of clients, and which roots it is told.
+        package var client: ClientRules
+        /// How many calls the server gets at once, on all copies together: 1 to 10 000; nil: any number.
+        package var callsAtOnce: Int?
 
         package enum Place: Sendable, Equatable {
             /// At a URL: its Streamable HTTP endpoint, or its event stream.
@@ -66,6 +74,11 @@ extension Configuration {
         }
     }
 
+    /// What a server may have.
+    package enum Capability: String, Sendable, CaseIterable {
+        case tools, prompts, resources, completions, logging
+    }
+
     package enum Era: String, Sendable, CaseIterable {
         /// It is asked.
         case auto
@@ -77,8 +90,10 @@ extension Configuration {
 }
 
 extension Configuration.Backend {
-    /// - Parameter others: the copies before it. What concerns the server and is not given is as in the first of them.
-    init?(_ section: inout Section, beside others: [Self]) {
+    /// - Parameters:
+    ///   - others: the copies before it. What concerns the server and is not given is as in the first of them.
+    ///   - threads: how many loops there are.
+    init?(_ section: inout Section, beside others: [Self], threads: Int) {
         let first = others.first
         let place = Self.place(&section)
         tls = section.section("tls") { Configuration.BackendTLS.read(&$0, for: place?.url) }
@@ -87,6 +102,8 @@ extension Configuration.Backend {
         // A day: losses of sessions and failures tell of an upgrade sooner, and a question costs some servers a session.
         probeInterval = section.value(
             "probe_interval", .duration(.seconds(1) ... .hours(168)), default: first?.probeInterval ?? .hours(24))
+        // None: servers that answer what they do not declare are few, and others do not survive what they do not know.
+        declare = section.list("declare", of: .choice, default: first?.declare ?? [])
         // Clients must not trust the annotations of servers that they do not trust; a sidecar is deployed with its server.
         annotations = section.value("annotations", .choice, default: first?.annotations ?? .trust)
         // Most balancers go by cookies or addresses, or stand before servers that share their sessions; to be wrong about this
@@ -94,11 +111,35 @@ extension Configuration.Backend {
         pinConnection = section.value("pin_connection", .boolean, default: first?.pinConnection ?? false)
         // Most servers never ask, but nobody knows which; to be wrong costs a failed call, a session for each call is cheap.
         interactive = section.value("interactive", .boolean, default: first?.interactive ?? !pinConnection)
+        let headers = section.section("headers") { Configuration.BackendHeaders(&$0) }
+        self.headers = headers == Configuration.BackendHeaders() ? first?.headers ?? headers : headers
+        client = Configuration.ClientRules(&section, like: first?.client)
+        // Any: nearly all servers serve many calls at once, and a call that waits for its client holds up all others.
+        callsAtOnce = section.value(
+            "calls_at_once", .integer(1...10_000, none: "any"), default: first?.callsAtOnce)
+        if callsAtOnce != nil {
+            if threads > 1 {
+                section.refuse(
+                    "calls_at_once",
+                    "must be any with more than one thread, each of which counts for itself: set threads: 1")
+            }
+            if era == .modern {
+                section.refuse(
+                    "calls_at_once", "must be any with era: modern: what goes past the translation is not counted")
+            }
+        }
         guard let place else { return nil }
         self.place = place
+        if case .command = place, headers != Configuration.BackendHeaders() {
+            section.refuse("headers", "goes with url only: a command has no header")
+        }
         if pinConnection { checkPin(section) }
         if case .command = place, era == .modern {
             section.refuse("era", "must not be modern with a command: what goes past the translation goes over HTTP")
+        }
+        if era == .modern, !declare.isEmpty {
+            section.refuse(
+                "declare", "must not be given with era: modern, whose server answers for itself: remove the line")
         }
         check(section, beside: others)
     }
@@ -110,6 +151,9 @@ extension Configuration.Backend {
             section.refuse(
                 "pin_connection", "must not be true with transport: sse, which has a connection beside its stream")
         case .url: break
+        }
+        if !client.roots.isEmpty {
+            section.refuse("roots", "must be empty with pin_connection: an answer would need a second connection")
         }
         if interactive {
             section.refuse(
@@ -128,8 +172,12 @@ extension Configuration.Backend {
         }
         let differing = [
             ("era", era != first.era), ("probe_interval", probeInterval != first.probeInterval),
-            ("annotations", annotations != first.annotations), ("interactive", interactive != first.interactive),
-            ("pin_connection", pinConnection != first.pinConnection),
+            ("annotations", annotations != first.annotations), ("declare", declare != first.declare),
+            ("interactive", interactive != first.interactive),
+            ("pin_connection", pinConnection != first.pinConnection), ("headers", headers != first.headers),
+            ("roots", client.roots != first.client.roots),
+            ("client_capabilities", client.capabilities != first.client.capabilities),
+            ("calls_at_once", callsAtOnce != first.callsAtOnce),
         ]
         for (key, differs) in differing where differs {
             section.refuse(key, "must be as in backends[0], since all are copies of one server: remove the line")

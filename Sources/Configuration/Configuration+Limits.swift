@@ -23,6 +23,9 @@ extension Configuration {
         package var requestTimeout: Duration
         /// How long the backend may be silent during a call: 100 ms to 24 hours.
         package var backendIdleTimeout: Duration
+        /// How long the backend may take to answer `initialize`, and to take a message that it has no work with: 100 ms to 1
+        /// hour; never longer than ``backendIdleTimeout``.
+        package var handshakeTimeout: Duration
         /// How long connecting to the backend may take: 100 ms to 5 minutes.
         package var connectTimeout: Duration
         /// How long an answer may be silent before it becomes a stream with a sign of life: 100 ms to 10 minutes.
@@ -54,9 +57,13 @@ extension Configuration.Limits {
         idleTimeout = section.value("idle_timeout", .duration(.shortest ... .hours(1)), default: .seconds(75))
         // The longest tool runs and builds; a call that has lost its backend must still end some time.
         requestTimeout = section.value("request_timeout", .duration(.shortest ... .hours(24)), default: .minutes(30))
-        // What the TypeScript SDK allows a request without progress, which legacy servers were written for.
+        // The call's own time: many tools say nothing until they have finished, and a legacy client waits for them.
         backendIdleTimeout = section.value(
-            "backend_idle_timeout", .duration(.shortest ... .hours(24)), default: .seconds(60))
+            "backend_idle_timeout", .duration(.shortest ... .hours(24)), default: requestTimeout)
+        // What the TypeScript SDK allows; a program that has to be fetched first may need more.
+        handshakeTimeout = min(
+            section.value("handshake_timeout", .duration(.shortest ... .hours(1)), default: .seconds(60)),
+            backendIdleTimeout)
         // On the same host it takes less than 1 ms; 5 s outlasts a few lost SYN packets.
         connectTimeout = section.value("connect_timeout", .duration(.shortest ... .minutes(5)), default: .seconds(5))
         // A quarter of the idle timeout of common load balancers.

@@ -18,6 +18,13 @@ extension Configuration {
         package var publicURL: PublicURL?
         /// What becomes of clients of a revision before 2026-07-28.
         package var legacyClients: LegacyClients
+        /// What clients get wrong, and are let in with.
+        package var tolerate: [Tolerance]
+    }
+
+    package enum Tolerance: String, Sendable, CaseIterable {
+        /// `MCP-Protocol-Version` names an older revision than `_meta`.
+        case versionHeader = "version_header"
     }
 
     package enum LegacyClients: String, Sendable, CaseIterable {
@@ -45,6 +52,8 @@ extension Configuration.Listen {
         publicURL = section.value("public_url", .publicURL, default: nil)
         // Passed: a client that worked with the server yesterday still does with Remora before it.
         legacyClients = section.value("legacy_clients", .choice, default: .pass)
+        // Nothing: a header that says something else than the body may have led a gateway before Remora astray.
+        tolerate = section.list("tolerate", of: .choice, default: [])
     }
 }
 

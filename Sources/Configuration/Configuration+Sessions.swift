@@ -1,26 +1,37 @@
 extension Configuration {
     /// How the sessions with the backend are kept and who may share one.
     package struct Sessions: Sendable, Equatable {
-        /// The request fields whose values together are the principal, in lower case; `authorization` is always among
-        /// them. Requests share a session only where all of these are equal.
+        /// The request fields whose values together are the principal, in lower case. Requests share a session only where all
+        /// of these are equal. `authorization` is among them, unless the server is a command, which no credentials reach: then
+        /// the list may be empty, and all callers are one.
         package var isolateBy: [String]
         /// Whether the subject of a client's certificate is part of the principal.
         package var isolatesByCertificate = false
         /// How many sessions may be open to the backend at once, on all threads together: 1 to 100 000.
         package var max: Int
-        /// How many of them one principal may have: 1 to 100 000. More than ``max`` is as much as that.
-        package var maxPerPrincipal: Int
+        /// How many of them one principal may have: 1 to 100 000. More than ``max`` is as much as that. Nil: half of ``max``, and
+        /// all of it for callers without credentials, as long as there are no others.
+        package var maxPerPrincipal: Int?
         /// How long a session that serves no call is kept: 1 second to 24 hours.
         package var idleTimeout: Duration
     }
 }
 
 extension Configuration.Sessions {
-    /// - Parameter listen: whose clients they are.
-    init(_ section: inout Section, listen: Configuration.Listen) {
+    /// - Parameters:
+    ///   - listen: whose clients they are.
+    ///   - isWithCommand: whether each is a process.
+    init(_ section: inout Section, listen: Configuration.Listen, isWithCommand: Bool) {
         // Authorization always counts: no session may serve two principals. A gateway that tells tenants by a field of
         // its own adds that field here.
-        let names = section.list("isolate_by", of: .isolation, default: ["authorization"], whole: Self.checkIsolation)
+        let names = section.list("isolate_by", of: .isolation, default: ["authorization"]) { names throws(Refusal) in
+            try Self.checkIsolation(names, isWithCommand: isWithCommand)
+        }
+        if names.isEmpty, section.isBlank("isolate_by") {
+            // A line whose values were lost must not join callers.
+            section.refuse(
+                "isolate_by", "has no value: write [] if all callers are to share the processes of the command")
+        }
         isolateBy = names.filter { $0 != Format.clientCertificate }
         isolatesByCertificate = names.count > isolateBy.count
         if isolatesByCertificate, section.isFaultless, listen.tls?.demandsCertificate != true {
@@ -30,14 +41,20 @@ extension Configuration.Sessions {
         }
         // A legacy server holds a transport and often a thread or task for each; 64 is what a small one bears.
         max = section.value("max", .integer(1...100_000), default: 64)
-        // Half of all: whatever one principal does, others find room; and a lone one still has most of what it can use.
-        maxPerPrincipal = section.value("max_per_principal", .integer(1...100_000), default: Swift.max(1, max / 2))
+        // Half of all: whatever one principal does, others find room. Where nobody sends credentials, there are no others.
+        maxPerPrincipal = section.value("max_per_principal", .integer(1...100_000, none: "auto"), default: nil)
         // Long enough that a person's next turn finds the session warm; short enough to hand memory back to a server
         // that never times sessions out itself.
         idleTimeout = section.value("idle_timeout", .duration(.seconds(1) ... .hours(24)), default: .minutes(5))
     }
 
-    private static func checkIsolation(_ names: [String]) throws(Refusal) {
+    private static func checkIsolation(_ names: [String], isWithCommand: Bool) throws(Refusal) {
+        if names.isEmpty {
+            if isWithCommand { return }
+            throw Refusal(
+                "must have `authorization` in it: a server at a URL gets the caller's credentials with each call; only a "
+                    + "command may have []")
+        }
         guard names.contains("authorization") else {
             throw Refusal("must have `authorization` in it, since no session may serve two principals")
         }

@@ -12,6 +12,8 @@ package struct Configuration: Sendable, Equatable {
     package var backends: [Backend]
     /// The first, for what is equal in all.
     package var backend: Backend { backends[0] }
+    /// Clients of whom something else is declared than of the others: 64 at most.
+    package var clients: [Client]
     package var sessions: Sessions
     package var interaction: Interaction
     package var cache: Cache
@@ -31,15 +33,22 @@ extension Configuration {
         listen = section.section("listen") { Listen(&$0) }
         // 64: each of them is a series in the metrics, and a line on the status page.
         var others: [Backend] = []
+        let threads = threads
         let entries = section.sections(
             "backends", atMost: 64, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
         ) { section in
-            let backend = Backend(&section, beside: others)
+            let backend = Backend(&section, beside: others, threads: threads)
             if let backend { others.append(backend) }
             return backend
         }
-        let clients = listen
-        sessions = section.section("sessions") { Sessions(&$0, listen: clients) }
+        let standard = others.first?.client
+        // 64: each is one more name to compare a client's with.
+        clients = section.sections("clients", atMost: 64, example: nil) { Client(&$0, like: standard) }.compactMap(
+            \.self)
+        Client.check(clients, section)
+        let listening = listen
+        let isWithCommand = if case .command = others.first?.place { true } else { false }
+        sessions = section.section("sessions") { Sessions(&$0, listen: listening, isWithCommand: isWithCommand) }
         interaction = section.section("interaction") { Interaction(&$0) }
         cache = section.section("cache") { Cache(&$0) }
         limits = section.section("limits") { Limits(&$0) }

@@ -149,7 +149,7 @@ extension Format where Value == String {
                     "must be authorization, client_certificate, or header: and the name of a header, such as "
                         + "header:x-tenant")
             }
-            return name.lowercased()
+            return try FieldRules.name(String(name))
         }
     }
 }

@@ -44,6 +44,21 @@ extension Format where Value == Int {
     }
 }
 
+extension Format where Value == Int? {
+    /// A whole number in decimal digits, or a word for none.
+    static func integer(_ range: ClosedRange<Int>, none word: String) -> Format {
+        let number = Format<Int>.integer(range)
+        return Format { text throws(Refusal) in
+            if text == word { return nil }
+            do throws(Refusal) {
+                return try number.parse(text)
+            } catch {
+                throw Refusal("\(error.requirement), or \(word)")
+            }
+        }
+    }
+}
+
 extension Format where Value == Duration {
     /// A time such as `250ms`, `10s`, `5m` or `1h`; zero needs no unit. The bounds are whole milliseconds.
     static func duration(_ range: ClosedRange<Duration>) -> Format {

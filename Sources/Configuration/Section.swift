@@ -110,6 +110,9 @@ struct Section {
         }
     }
 
+    /// Whether the key is there, with nothing behind it.
+    func isBlank(_ key: String) -> Bool { entries.first { $0.key == key }?.value.isAbsent == true }
+
     /// Reports what only several values together show, at the place of `key`, or of the section where that is not given.
     func refuse(_ key: String, _ requirement: String) {
         let place = entries.first { $0.key == key }?.value.origin ?? origin
@@ -127,14 +130,15 @@ struct Section {
         Section.read(find(key), path: name(key), in: report, at: origin, body: body)
     }
 
-    /// The sections in the list `key`: at least one, for which `example` shows a line to add, and at most `limit`.
+    /// The sections in the list `key`: at least one, for which `example` shows a line to add, and at most `limit`. Without an
+    /// example there may be none.
     mutating func sections<Value>(
-        _ key: String, atMost limit: Int, example: String, _ body: (inout Section) -> Value
+        _ key: String, atMost limit: Int, example: String?, _ body: (inout Section) -> Value
     ) -> [Value] {
         let node = find(key)
         guard let items = node.map({ items(of: $0, key: key) }) ?? [] else { return [] }
         guard !items.isEmpty else {
-            if isSound {
+            if isSound, let example {
                 report.add("\(name(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
             }
             return []

@@ -11,6 +11,9 @@ internal import COpenSSL
     let isServer: Bool
     /// When the first certificate of the chain that is shown expires; nil where none is shown.
     package private(set) var notAfter: UnixTime?
+    /// Of all that it was made of. A keyed hash, since that includes a private key.
+    private var source = KeyedHash.none
+    private static let sourceKey = HashKey()
 
     /// The bytes of a certificate with its chain, leaf first, and of its key, both in PEM.
     package struct Identity {
@@ -56,6 +59,7 @@ internal import COpenSSL
     ///   asked for none.
     package static func server(_ identity: Identity, clientCA: [UInt8]?) throws(TLSProblem) -> TLSContext {
         let context = try TLSContext(isServer: true)
+        context.note(source: [identity.certificate, identity.key, clientCA])
         try context.use(identity)
         // In TLS 1.2, those with forward secrecy and authenticated encryption (RFC 9325 §4.2).
         guard unsafe SSL_CTX_set_cipher_list(context.pointer, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 else { throw noTLS }
@@ -74,6 +78,7 @@ internal import COpenSSL
     ///   - identity: what it is shown if it asks.
     package static func client(authorities: [UInt8]?, _ identity: Identity?) throws(TLSProblem) -> TLSContext {
         let context = try TLSContext(isServer: false)
+        context.note(source: [authorities, identity?.certificate, identity?.key])
         unsafe SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
         if let authorities {
             for each in try timely(authorities) { try context.trust(each) }
@@ -87,6 +92,15 @@ internal import COpenSSL
         unsafe remora_SSL_CTX_set_session_cache_mode(context.pointer, Int(mode))
         unsafe SSL_CTX_sess_set_new_cb(context.pointer, TLSSession.gotTicket)
         return context
+    }
+
+    private func note(source parts: [[UInt8]?]) {
+        var text: [UInt8] = []
+        for part in parts {
+            // The length keeps apart what would else read alike.
+            text += Array("\(part?.count ?? -1):".utf8) + (part ?? [])
+        }
+        source = TLSContext.sourceKey.hash(text)
     }
 
     private func use(_ identity: Identity) throws(TLSProblem) {
@@ -139,8 +153,10 @@ internal import COpenSSL
 }
 
 extension TLSContext: Equatable {
-    /// Whether they are one: two that were made of the same files are not.
-    package static func == (left: TLSContext, right: TLSContext) -> Bool { left === right }
+    /// Whether they were made of the same texts. What the system trusts may have changed between them.
+    package static func == (left: TLSContext, right: TLSContext) -> Bool {
+        left.isServer == right.isServer && left.source == right.source
+    }
 }
 
 /// `http/1.1` in ALPN (RFC 7301).

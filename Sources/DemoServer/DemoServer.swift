@@ -85,7 +85,7 @@ package final class DemoServer {
         case .notification:
             session.notified(message)
             connection.respond(HTTPResponse(status: 202))
-        case .response:
+        case .response, .unclear:
             session.answered(message)
             connection.respond(HTTPResponse(status: 202))
         case .request(let id, let method):

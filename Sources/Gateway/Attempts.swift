@@ -3,6 +3,8 @@ import Legacy
 /// What has become of a request that is sent once more where that can do no harm: when its session turns out to be lost,
 /// because then no handler ran, and when no response came to what may run twice. Each is mended once.
 struct Attempts {
+    /// The session of the last attempt: what is known of its loss decides about the next.
+    var session: LegacySession?
     private var hasLostSession = false
     /// How the attempt ended after which the request may have run.
     private var doubt: BackendError?

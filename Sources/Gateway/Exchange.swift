@@ -30,10 +30,14 @@ final class Exchange: Answerer {
     private var lease: Lease?
     private var call: LegacyCall?
     private var waiter: ListWaiter?
+    /// Where the server gets only so many calls at once.
+    private var turn: CallTurn?
     private var isCancelled = false
     private lazy var notifications = NotificationTranslation(for: request)
     /// How many notifications went to the client.
     private(set) var forwarded = 0
+    /// What the client would have had to declare for the questions of the server that were refused.
+    private var refused: InputCapabilities = []
 
     /// What came of it.
     enum Outcome {
@@ -61,10 +65,8 @@ final class Exchange: Answerer {
         self.record = record
         self.request = request
         self.caller = caller
-        key = SessionKey(
-            principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(
-                request.clientCapabilities, in: request.document, canBeAsked: gateway.settings.isInteractive))
+        key = gateway.settings.clients.key(
+            for: request, of: caller.principal, canBeAsked: gateway.settings.isInteractive)
         end = .now + gateway.settings.requestTimeout
     }
 
@@ -79,7 +81,7 @@ final class Exchange: Answerer {
     /// for: the gateway is told of it then, and calls ``finish()``. Else it is to call ``run()``.
     func start() -> Bool {
         guard !isCancelled, !request.method.isList, request.method != .discover, request.logLevel == nil,
-            let lease = sessions.readyLease(key)
+            !sessions.turns.isLimited, let lease = sessions.readyLease(key)
         else { return false }
         guard isWelcome(to: lease.session) else {
             sessions.release(lease)
@@ -97,7 +99,7 @@ final class Exchange: Answerer {
         let outcome: Outcome
         do throws(BackendError) {
             guard let answer = try call.readyAnswer() else { return nil }
-            outcome = .answered(try translate(answer, from: lease.session))
+            outcome = try translate(answer, from: lease.session)
         } catch {
             outcome = .failed(error)
         }
@@ -116,7 +118,8 @@ final class Exchange: Answerer {
     }
 
     private func send(on session: LegacySession) -> LegacyCall {
-        session.call(request, credentials: caller.callFields, until: end, listener: self)
+        refused = []
+        return session.call(request, credentials: caller.callFields, until: end, listener: self)
     }
 
     // MARK: With all that may have to be waited for
@@ -127,10 +130,20 @@ final class Exchange: Answerer {
             return await waiting { await gateway.lists.answer(request, of: caller, key: key, $0) }
         }
         do throws(BackendError) {
-            return try await attempt()
+            guard sessions.turns.isLimited, call == nil, request.method != .discover else { return try await attempt() }
+            return try await attemptInTurn()
         } catch {
             return .failed(error)
         }
+    }
+
+    private func attemptInTurn() async throws(BackendError) -> Outcome {
+        if isCancelled { throw .clientLeft }
+        let turn = CallTurn(of: caller.principal)
+        self.turn = turn
+        defer { turn.giveBack() }
+        try await sessions.turns.take(turn, until: end)
+        return try await attempt()
     }
 
     /// Sends the request, and once more, as a new request with a new id, where that can do no harm.
@@ -141,7 +154,7 @@ final class Exchange: Answerer {
             let lease =
                 if let begun = self.lease.take() {
                     begun
-                } else if let ready = sessions.readyLease(key) {
+                } else if attempts.session == nil, let ready = sessions.readyLease(key) {
                     ready
                 } else {
                     try await lease(after: attempts)
@@ -152,6 +165,8 @@ final class Exchange: Answerer {
             } catch {
                 if error.kind == .sessionLost { sessions.retire(lease) }
                 if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+                attempts.session = lease.session
+                if case .rejected = error.kind { sessions.rejected(on: lease.session) }
                 try attempts.failed(error, mayRepeat: mayRepeat(on: lease.session))
             }
         }
@@ -159,7 +174,7 @@ final class Exchange: Answerer {
 
     private func lease(after attempts: Attempts) async throws(BackendError) -> Lease {
         do throws(BackendError) {
-            return try await sessions.lease(key, credentials: caller.credentials)
+            return try await sessions.lease(key, after: attempts.session, credentials: caller.credentials)
         } catch {
             throw attempts.told(error)
         }
@@ -175,6 +190,7 @@ final class Exchange: Answerer {
         isCancelled = true
         call?.cancel(.clientLeft)
         waiter?.cancel()
+        turn?.clientLeft()
     }
 
     /// Does what waits for a list, which ends when the client goes.
@@ -209,15 +225,21 @@ final class Exchange: Answerer {
     private func outcome(of call: LegacyCall, on session: LegacySession) async throws(BackendError) -> Outcome {
         defer { self.call = nil }
         do throws(BackendError) {
-            return .answered(try translate(try await call.answer(), from: session))
+            return try translate(try await call.answer(), from: session)
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
             throw error
         }
     }
 
-    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Answer {
-        try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching)
+    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Outcome {
+        sessions.heard(answer, on: session)
+        if !refused.isEmpty, answer.isFailure { return .refused(.missingCapabilities(refused, hasRun: true)) }
+        if let missing = answer.capabilitiesForPages(request) {
+            return .refused(.missingCapabilities(missing, hasRun: false))
+        }
+        return .answered(
+            try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching))
     }
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
@@ -252,6 +274,15 @@ extension Exchange: CallListener {
 
     func room() async { await responder.room() }
 
-    /// Only calls that have a session to themselves are asked during.
-    func asked(_ question: Envelope) -> Bool { false }
+    /// Only clients of calls that have a session to themselves are asked. If the call fails for want of an answer, its client
+    /// hears what to declare.
+    func asked(_ question: Envelope) -> Bool {
+        do throws(RefusedInput) {
+            _ = try InputRequest(
+                question, declared: InputCapabilities(request.clientCapabilities, in: request.document))
+        } catch {
+            refused.formUnion(error.missing)
+        }
+        return false
+    }
 }

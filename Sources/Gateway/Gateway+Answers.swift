@@ -1,6 +1,8 @@
 import HTTPTransport
 import HTTPWire
 import Legacy
+import MCP
+import Telemetry
 
 /// From what came of a request to its answer, its line of the log and its place in the counts.
 extension Gateway {
@@ -33,7 +35,9 @@ extension Gateway {
         _ error: BackendError, id: [UInt8], of head: HTTPRequestHead, by responder: Responder, _ record: RequestRecord
     ) {
         record.failed(error)
-        if let refusal = bypass.published(Refusal(error), to: head) {
+        if let refusal = bypass.published(
+            Refusal(error, dropped: callers.dropped(from: head)), to: head)
+        {
             return refuse(refusal, id: id, by: responder, record)
         }
         close(record)
@@ -57,5 +61,16 @@ extension Gateway {
             body: refusal.text(id: id.map { $0[...] }))
         record.responseBytes = responder.bytes
         record.write(to: log)
+        if let capability = refusal.undeclared { note(undeclared: capability) }
+    }
+
+    /// Says once that clients ask for what the server does not declare: some have it all the same.
+    private func note(undeclared capability: ServerCapability) {
+        guard undeclared.insert(capability).inserted else { return }
+        log.write(.info, "capability_undeclared") { line in
+            line.field("capability", capability.rawValue)
+            line.field(
+                "advice", "if the server has \(capability.rawValue), add it to backends[].declare")
+        }
     }
 }

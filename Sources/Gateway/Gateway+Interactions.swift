@@ -7,8 +7,11 @@ import Translation
 
 /// Calls during which servers may ask: their requests, and what other loops and replicas bring of them.
 extension Gateway {
-    /// Answers a request that another loop brings: a retry that was let in elsewhere.
+    /// Answers a request that another loop brings, where it was let in: of an older client, whose session is here, or a retry.
     func serveHandedOver(_ request: HTTPServerRequest, by responder: Responder) async {
+        if request.head.target.elementsEqual(PeerMessage.sessionTarget) {
+            return await olderClients.serveHandedOver(request, by: responder, RequestRecord(in: tally))
+        }
         guard let task = PeerTask(request.head.target), task != .hear else {
             return responder.connection.respond(HTTPResponse(status: 404, closes: true))
         }
@@ -88,9 +91,7 @@ extension Gateway {
         // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
         if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
             sessions.loop.spawn {
-                if outcome.wasNeverSent, await self.bypass.hasTurnedModern(leg.source.head),
-                    !leg.responder.isStreaming
-                {
+                if outcome.wasNeverSent, self.bypass.servesWithoutSession, !leg.responder.isStreaming {
                     leg.responder.leave()
                     await self.bypass.pass(leg.source, on: leg.responder.connection, leg.record, isModern: true)
                 } else {

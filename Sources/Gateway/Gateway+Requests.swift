@@ -64,7 +64,7 @@ extension Gateway {
         case .answered:
             break
         case .legacy:
-            await bypass.pass(request, on: responder.connection, record, isModern: false)
+            await olderClients.serve(request, by: responder, record)
         case .request(let admitted, let caller):
             if admitted.method == .listen {
                 return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
@@ -99,7 +99,7 @@ extension Gateway {
         _ outcome: Exchange.Outcome, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
     ) async -> Bool {
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        guard outcome.wasNeverSent, await bypass.hasTurnedModern(request.head), !responder.isStreaming else {
+        guard outcome.wasNeverSent, bypass.servesWithoutSession, !responder.isStreaming else {
             return false
         }
         responder.leave()
@@ -149,8 +149,13 @@ extension Gateway {
         _ record: RequestRecord
     ) -> Caller {
         let subject = isHandedOver ? PeerSubject.read(request.head) : responder.connection.clientSubject
-        let caller = callers.caller(of: request.head, subject: subject)
+        let caller = callers.caller(
+            of: request.head, subject: subject,
+            client: isHandedOver ? PeerAddress.read(request.head) : responder.connection.clientAddress)
         record.requestBytes = request.body.count
+        if settings.toleratesOlderVersionHeader, !isHandedOver, HeaderRules.namesOlderVersion(request.head.fields) {
+            tally.counts.toleratedHeader()
+        }
         record.describe(admitted, from: caller)
         return caller
     }

@@ -1,6 +1,7 @@
 package import Crypto
 import HTTPTransport
 package import Legacy
+import MCP
 import Reactor
 package import Telemetry
 
@@ -10,54 +11,76 @@ package final class Gateway {
     let admission: AdmissionRules
     let callers: CallerRules
     let bypass: Bypass
-    let backends: Backends
-    let sessions: SessionPool
+    let olderClients: OlderClients
+    package let backends: Backends
+    package let sessions: SessionPool
     let lists: Lists
     let subscriptions: Subscriptions
     let knownCallers: KnownCallers
     let interactions: Interactions
+    private let spares: SpareCalls
     let calls: ParkedCalls
     let log: Log
     let tally: RequestTally
+    /// Whether it is the one of the process that looks whether the server is there.
+    private let isFirst: Bool
+    /// What clients have asked for in vain, because the server does not declare it.
+    var undeclared: Set<ServerCapability> = []
     /// Requests that are being answered.
     private(set) var inFlight = 0
     /// Signalled when there are none.
     let emptied = Wakeup()
+    /// Whether another gateway serves from now on, and has the sessions of this one.
+    private(set) var hasHeir = false
 
     /// - Parameters:
+    ///   - before: which served until now. Where it has the same sessions, its lists and listeners go on here, and it ends with
+    ///     its last request.
     ///   - memory: that of the loop, which every gateway there shares.
     ///   - affinity: shared by all loops of the process.
+    ///   - paths: shared by them too, and for as long as the process runs.
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
     ///   - seal: shared by them too, because what one sealed may come back to another.
     package init(
         settings: GatewaySettings, backends: Backends, sessions: SessionPool, memory: LoopMemory,
-        affinity: SessionAffinity,
+        affinity: SessionAffinity, paths: AuthorizationPaths,
         key: HashKey,
-        seal: Seal, log: Log
+        seal: Seal, log: Log, after before: Gateway? = nil
     ) {
+        let heritage = before.flatMap { $0.sessions === sessions ? $0 : nil }
         self.settings = settings
         self.backends = backends
         tally = memory.tally
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(
-            isolateBy: settings.isolateBy, byCertificate: settings.isolatesByCertificate, key: key)
+            settings.callerFields, byCertificate: settings.isolatesByCertificate, key: key)
         self.sessions = sessions
-        lists = Lists(sessions: sessions, settings: settings, seal: seal, log: log)
-        subscriptions = Subscriptions(sessions: sessions, settings: settings)
+        lists = heritage?.lists ?? Lists(sessions: sessions, settings: settings, seal: seal, log: log)
+        subscriptions = heritage?.subscriptions ?? Subscriptions(sessions: sessions, settings: settings)
+        spares = heritage?.spares ?? SpareCalls(of: sessions)
         calls = memory.calls
         interactions = Interactions(
-            sessions: sessions, lists: lists, settings: settings, calls: memory.calls, seal: seal,
+            sessions: sessions, spares: spares, lists: lists, settings: settings, calls: memory.calls, seal: seal,
             replicas: memory.replicas, log: log)
         bypass = Bypass(
             settings: settings, backends: backends, sessions: sessions, callers: callers, memory: memory,
+            affinity: affinity, paths: paths, log: log)
+        olderClients = OlderClients(
+            settings: settings, sessions: sessions, callers: callers, bypass: bypass, memory: memory,
             affinity: affinity, log: log)
         bypass.onModern = { [subscriptions] in
-            sessions.retireAll()
+            sessions.retireAll(.upgrade)
             // Who listens is told to listen again, and then gets the server itself.
             subscriptions.endAll()
         }
         self.log = log
         knownCallers = KnownCallers(callers, seal: seal)
+        isFirst = before == nil && memory.index == 0
+        if let heritage {
+            heritage.hasHeir = true
+            lists.use(settings)
+            subscriptions.use(settings)
+        }
         sessions.onEvent = { [lists, subscriptions, callers, replicas = memory.replicas] event in
             // A client that lists on a cue must not get the old list: it is dropped first.
             lists.heard(event)
@@ -71,12 +94,20 @@ package final class Gateway {
     }
 
     /// To be called once, on the loop.
-    package func start() { bypass.start() }
+    package func start() {
+        if isFirst { sessions.look() }
+    }
 
-    /// Ends what would not end by itself: the process is about to stop, or another gateway serves from now on.
+    /// Another gateway serves from now on. What would not end by itself ends, unless that one has its sessions and its server.
+    func relieve(by next: Gateway) {
+        if hasHeir { bypass.drain(except: next.backends) } else { drain() }
+    }
+
+    /// Ends what would not end by itself: the process is about to stop.
     package func drain() {
         subscriptions.drain()
         bypass.drain()
+        olderClients.drain()
     }
 
     /// The way of answers to a connection. One serves all requests of it, whichever gateway answers.
@@ -108,8 +139,9 @@ package final class Gateway {
     // MARK: The end
 
     /// Another gateway has taken over, and no request is in flight here any more: returns when the last session has been
-    /// ended on the server.
+    /// ended on the server, or at once where that gateway has the sessions.
     func retire() async {
+        if hasHeir { return }
         lists.close()
         await sessions.retire()
         sessions.onEvent = nil

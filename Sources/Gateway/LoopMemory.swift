@@ -5,13 +5,15 @@ import Reactor
 /// What a client may come back for after a reload belongs here, and what is counted since the start.
 package final class LoopMemory {
     let tally = RequestTally()
-    /// What is known of the server's era, so that a reload need not ask again.
-    var era: (server: [UInt8], known: EraTable.Known)?
+    /// What is known of the era of each copy of the server, by its name, so that a reload need not ask again.
+    var eras: [[UInt8]: EraTable.Known] = [:]
 
     /// Of the loop among those of the process.
     package var index: Int { replicas.index }
     /// The way to other loops of the process, and to other replicas.
     let replicas: Replicas
+    /// Sessions of older clients, whichever gateway opened them.
+    let olderSessions = OlderSessions()
     /// Calls that wait for their clients, whichever gateway began them.
     let calls: ParkedCalls
 

@@ -84,6 +84,14 @@ final class Responder {
         isStreaming = false
     }
 
+    /// Ends a stream without a further message.
+    func endStream() {
+        leave()
+        beginStream()
+        connection.endStream()
+        isStreaming = false
+    }
+
     /// Whether the client has taken enough of what was sent.
     var hasRoom: Bool { connection.unsentBytes <= maxUnsent || isAbandoned }
 
@@ -101,7 +109,8 @@ final class Responder {
 
     func wake() { emptied.signal() }
 
-    private func beginStream() {
+    /// Makes the answer a stream before there is something to send.
+    func beginStream() {
         if isStreaming { return }
         isStreaming = true
         connection.onTaken = { [unowned self] in emptied.signal() }

@@ -12,12 +12,17 @@ package struct ServicePlan: Sendable {
     package var maxConnections: Int
     /// Of calls that wait for their clients on this loop.
     package var parking: ParkingSettings
-    /// Makes what answers, on the loop; `isLoopback` says whether only this machine can reach it.
-    package var gateway: @Sendable (_ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool) -> Gateway
+    /// Makes what answers, on the loop; `isLoopback` says whether only this machine can reach it, and `before` is what has answered
+    /// there until now.
+    package var gateway:
+        @Sendable (_ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool, _ before: Gateway?) -> Gateway
 
     package init(
         connection: HTTPServerConnection.Limits, tls: ListenerTLS?, maxConnections: Int, parking: ParkingSettings,
-        gateway: @escaping @Sendable (_ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool) -> Gateway
+        gateway:
+            @escaping @Sendable (
+                _ loop: Loop, _ memory: LoopMemory, _ isLoopback: Bool, _ before: Gateway?
+            ) -> Gateway
     ) {
         self.connection = connection
         self.tls = tls
@@ -58,7 +63,7 @@ package final class Service {
         self.listener = listener
         self.plan = plan
         listener.tls = plan.tls
-        gateway = plan.gateway(loop, memory, listener.address.isLoopback)
+        gateway = plan.gateway(loop, memory, listener.address.isLoopback, nil)
     }
 
     /// Begins to accept connections.
@@ -146,7 +151,7 @@ package final class Service {
         counts.parking = memory.calls.counts
         counts.peers = memory.replicas.numbers
         // Those first that there are now; what was counted of others goes with them.
-        for each in [gateway] + relieved.values { counts.add(Service.counts(of: each)) }
+        for each in [gateway] + relieved.values where !each.hasHeir { counts.add(Service.counts(of: each)) }
         let current = Set(gateway.backendCounts.map(\.label))
         for before in past.backends where current.contains(before.label) { counts.add(before) }
         counts.backends.removeAll { !current.contains($0.label) }
@@ -188,7 +193,7 @@ package final class Service {
     }
 
     /// Takes over another configuration: what is in flight ends under the one before, and every further request is served
-    /// under this one.
+    /// under this one. Sessions go on whose server is the same.
     package func take(_ plan: ServicePlan) {
         self.plan = plan
         if let next = candidate.take() {
@@ -203,16 +208,19 @@ package final class Service {
         }
         memory.calls.use(plan.parking)
         let before = gateway
-        gateway = plan.gateway(loop, memory, listener.address.isLoopback)
+        gateway = plan.gateway(loop, memory, listener.address.isLoopback, before)
         gateway.start()
+        before.relieve(by: gateway)
         relieved[ObjectIdentifier(before)] = before
         loop.spawn { await self.end(before) }
     }
 
     private func end(_ gateway: Gateway) async {
-        gateway.drain()
         while gateway.inFlight > 0 { await gateway.emptied.wait() }
         await gateway.retire()
+        defer { relieved[ObjectIdentifier(gateway)] = nil }
+        // What it has counted goes on.
+        if gateway.hasHeir { return }
         var counts = Service.counts(of: gateway)
         // It is no more: only what has happened stays.
         counts.sessions.open = 0
@@ -225,7 +233,6 @@ package final class Service {
         past.add(counts)
         let current = Set(self.gateway.backendCounts.map(\.label))
         past.backends.removeAll { !current.contains($0.label) }
-        relieved[ObjectIdentifier(gateway)] = nil
     }
 
     // MARK: The end
@@ -242,7 +249,7 @@ package final class Service {
     /// Accepts nobody any more, and returns when no call waits for its client: nobody else could go on with it.
     package func stopAccepting(until end: Instant) async {
         finish(listener)
-        gateway.drain()
+        for each in [gateway] + relieved.values { each.drain() }
         await memory.calls.settle(until: end, on: loop)
     }
 
@@ -256,7 +263,9 @@ package final class Service {
         for connection in connections.values { connection.close() }
         for connection in handedOver.values { connection.close() }
         memory.calls.stop()
+        memory.olderSessions.endAll()
         for each in [gateway] + relieved.values { await each.close(until: time.end) }
+        await memory.olderSessions.settle(until: time.end, on: loop)
     }
 
     /// Waits until there is no connection any more, and none to come.

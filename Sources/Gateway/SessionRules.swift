@@ -8,7 +8,10 @@ import Translation
 enum SessionRules {
     static func refusal(of request: ModernRequest, on session: LegacySession) -> Refusal? {
         if let capability = request.method.requiredCapability, !session.handshake.offers(capability) {
-            return .methodNotFound("\(request.method.name)", "This server has no \(capability.rawValue).")
+            return .undeclared(capability, for: request.method)
+        }
+        if request.method.isOfExtension, !session.handshake.offersExtension(with: request.method) {
+            return .methodNotFound(request.methodName, "This server declares no extension that has it.")
         }
         do throws(Refusal) {
             try ParameterRules.check(request)
@@ -36,7 +39,9 @@ enum SessionRules {
     /// Whether a call that the server may have got can be sent once more without harm.
     static func mayRepeat(_ request: ModernRequest, on session: LegacySession, _ settings: GatewaySettings) -> Bool {
         if request.method.isSafeToRepeat { return true }
-        guard settings.trustsAnnotations, let name = request.document.value("name", of: request.params) else {
+        guard request.method == .callTool, settings.trustsAnnotations,
+            let name = request.document.value("name", of: request.params)
+        else {
             return false
         }
         return request.document.stringBytes(name).map { session.toolMayBeRepeated($0) } ?? false

@@ -7,8 +7,12 @@ package final class GatewaySettings: Sendable {
     package let door: Door
     /// Whether requests of older revisions go to the backend as they are, rather than being refused.
     package let passesLegacyClients: Bool
-    /// Names of the header fields that tell callers apart, in lower case. They go to the backend too.
-    package let isolateBy: [String]
+    /// Whether `MCP-Protocol-Version` may name an older revision than the body.
+    package let toleratesOlderVersionHeader: Bool
+    /// What the server is told of which clients.
+    package let clients: ClientProfiles
+    /// The header fields that tell callers apart, and what of them goes to the backend.
+    package let callerFields: CallerFields
     /// Whether the subject of a client's certificate tells callers apart, too.
     package let isolatesByCertificate: Bool
     /// The endpoint as clients know it; nil: as they say in `Host`, over `scheme`.
@@ -34,16 +38,20 @@ package final class GatewaySettings: Sendable {
     package let replayedTools: Set<String>
 
     package init(
-        path: String, door: Door, passesLegacyClients: Bool, isolateBy: [String], isolatesByCertificate: Bool = false,
+        path: String, door: Door, passesLegacyClients: Bool, callerFields: CallerFields,
+        isolatesByCertificate: Bool = false,
         publicURL: PublicURL? = nil, scheme: String = "http",
         era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
         streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int, isInteractive: Bool = true,
-        replayedTools: Set<String> = []
+        replayedTools: Set<String> = [], toleratesOlderVersionHeader: Bool = false,
+        clients: ClientProfiles = ClientProfiles(DeclarationRules())
     ) {
+        self.toleratesOlderVersionHeader = toleratesOlderVersionHeader
+        self.clients = clients
         self.path = path
         self.door = door
         self.passesLegacyClients = passesLegacyClients
-        self.isolateBy = isolateBy
+        self.callerFields = callerFields
         self.isolatesByCertificate = isolatesByCertificate
         self.publicURL = publicURL
         self.scheme = scheme

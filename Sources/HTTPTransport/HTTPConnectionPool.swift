@@ -14,10 +14,10 @@ package final class HTTPConnectionPool {
     private static let maxIdle = 512
 
     private let resolver: Resolver
-    private let tls: TLSClient?
+    private var tls: TLSClient?
     private let loop: Loop
-    private let connectTimeout: Duration
-    private let limits: HTTPLimits
+    private var connectTimeout: Duration
+    private var limits: HTTPLimits
     private var idle: [HTTPClientConnection] = []
     private let sweep: Deadline
 
@@ -33,6 +33,13 @@ package final class HTTPConnectionPool {
         self.limits = limits
         sweep = Deadline(on: loop)
         sweep.onExpiry = { [unowned self] in closeStale() }
+    }
+
+    /// Connections that are made from now on are made so.
+    package func use(_ tls: ServerTLS?, connectTimeout: Duration, limits: HTTPLimits) {
+        self.tls = tls.map { TLSClient($0) }
+        self.connectTimeout = connectTimeout
+        self.limits = limits
     }
 
     /// How many connections are idle.

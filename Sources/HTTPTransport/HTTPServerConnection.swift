@@ -70,6 +70,8 @@ package final class HTTPServerConnection: SocketHandler {
     private let socket: Socket
     /// The names of the subject of the client's verified certificate; nil where it showed none.
     package let clientSubject: [UInt8]?
+    /// The client's address in digits, without a port and brackets; nil where it has none, as on a Unix socket.
+    package var clientAddress: String? { socket.peer?.host }
     private let loop: Loop
     private let limits: Limits
     /// Of the limits, what is needed for each request.

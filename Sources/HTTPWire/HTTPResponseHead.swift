@@ -26,7 +26,7 @@ package struct HTTPResponseHead: Sendable, Equatable {
     /// - Throws: Also when `bytes` ends before the head.
     init(parsing bytes: borrowing Span<UInt8>, limits: HTTPLimits) throws(HTTPDecodeError) {
         let line = try StatusLine(bytes)
-        var framing = MessageFraming()
+        var framing = MessageFraming(mayRepeatLength: true)
         let fields = try HTTPFields(
             parsing: bytes, from: line.end, maxLines: limits.maxFields
         ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }

@@ -3,12 +3,17 @@
 /// Two parsers that disagree on this are how requests are smuggled, so anything ambiguous is an error and nothing is
 /// repaired (RFC 9112 §6.3, §11.2).
 struct MessageFraming {
+    /// Whether a length may be said more than once, as long as it is the same (RFC 9110 §8.6). It may in a response: Remora says the
+    /// length itself in what it passes on.
+    private let mayRepeatLength: Bool
     private(set) var contentLength: Int?
     private(set) var isChunked = false
     private(set) var hasHost = false
     private(set) var expectsContinue = false
     private var closes = false
     private var keepsAlive = false
+
+    init(mayRepeatLength: Bool = false) { self.mayRepeatLength = mayRepeatLength }
 
     /// Takes in one field line; fields that mean nothing here are skipped by the length of their name.
     @inline(__always)
@@ -25,9 +30,11 @@ struct MessageFraming {
                 if option.equalsIgnoringCase("keep-alive") { keepsAlive = true }
             }
         case 14 where head.extracting(name).equalsIgnoringCase("content-length"):
-            guard contentLength == nil else { throw HTTPDecodeError(.duplicateContentLength) }
-            contentLength = head.extracting(value).decimal
-            guard contentLength != nil else { throw HTTPDecodeError(.invalidContentLength) }
+            guard let length = head.extracting(value).decimal else { throw HTTPDecodeError(.invalidContentLength) }
+            guard contentLength == nil || (mayRepeatLength && contentLength == length) else {
+                throw HTTPDecodeError(.duplicateContentLength)
+            }
+            contentLength = length
         case 17 where head.extracting(name).equalsIgnoringCase("transfer-encoding"):
             try noteTransferEncoding(head, value)
         default:

@@ -47,7 +47,8 @@ extension [UInt8] {
         append(.quote)
     }
 
-    private mutating func appendEscaped(_ byte: UInt8) {
+    /// Appends a byte below 0x20, a quote or a backslash as it stands in a string literal.
+    mutating func appendEscaped(_ byte: UInt8) {
         switch byte {
         case .quote: append(#"\""#)
         case .backslash: append(#"\\"#)

@@ -8,6 +8,10 @@ import Translation
 package struct LegacyAnswer: Sendable {
     package let document: JSONDocument
     package let outcome: Envelope.Outcome
+
+    /// The error of a call whose response is ``Envelope/Kind/unclear(id:)``.
+    static let unclear = BackendError(
+        .outcomeUnknown, "the server's answer has two outcomes or none, or is not JSON-RPC")
 }
 
 /// Who waits for the answer to a call without a task: a task has frames, and for what nearly every call does, which is to
@@ -35,6 +39,8 @@ package class LegacyCall {
     }
 
     let terms: Terms
+    /// Whether the server said anything of it before the answer.
+    final var wasHeardOf = false
 
     init(_ terms: Terms) { self.terms = terms }
 
@@ -42,9 +48,47 @@ package class LegacyCall {
     package final var id: Int { terms.id }
 
     /// Waits until the call has ended, once. What else comes on its account is served on the way.
-    package func answer() async throws(BackendError) -> LegacyAnswer {
+    ///
+    /// Where what came leaves it open whether the session lives, the server is asked first, for 5 s at most.
+    package final func answer() async throws(BackendError) -> LegacyAnswer {
+        switch try await reply() {
+        case .answer(let answer):
+            return answer
+        case .doubted(let doubt, let otherwise):
+            // Of what was heard, something ran, in a session that was there.
+            if wasHeardOf { return try otherwise.get() }
+            if await terms.session.isLost(doubt, terms.credentials) {
+                if doubt.nothingRan { throw .sessionGone }
+                terms.session.lost()
+            }
+            return try otherwise.get()
+        }
+    }
+
+    /// The same, without asking the server about the session.
+    func reply() async throws(BackendError) -> CallReply {
         // Both subclasses have their own.
         preconditionFailure("a call without a transport")
+    }
+
+    /// The response in a body whose status or type is not that of messages. An error in an answer that is one is about this
+    /// request, whatever its id says: servers that did not get to the id of the request have none, or some word.
+    ///
+    /// - Parameter status: of the HTTP answer.
+    final func reply(inBody body: [UInt8], _ status: Int) throws(BackendError) -> CallReply? {
+        for message in terms.session.read(body) {
+            let isOwn = message.answeredRequest == Int64(self.id)
+            // Under another status that says enough.
+            if isOwn, status < 300, case .unclear = message.kind { throw LegacyAnswer.unclear }
+            guard case .response(let id, let outcome) = message.kind else { continue }
+            if !isOwn {
+                guard case .error = outcome, id == nil || status >= 400 else { continue }
+            }
+            let answer = LegacyAnswer(document: message.document, outcome: outcome)
+            guard terms.session.isKept else { return .answer(answer) }
+            return try CallReply(answer, status: status, isOwn: isOwn)
+        }
+        return nil
     }
 
     // MARK: Without a task
@@ -61,11 +105,21 @@ package class LegacyCall {
 
     /// A notification about this call, on whichever way it came.
     func hear(_ notification: Envelope, _ kind: ServerNotification) {
+        wasHeardOf = true
         terms.listener?.heard(notification, kind)
     }
 
+    /// Its response, as a message that came another way.
+    func answered(elsewhere message: [UInt8]) {}
+
+    /// There is no other way any more on which its response could come.
+    func cannotBeAnsweredElsewhere() {}
+
     /// Whether the server can have seen anything of it.
     var mayHaveBeenSeen: Bool { true }
+
+    /// Whether its answer is there, and waits to be taken.
+    var isOver: Bool { false }
 
     /// Ends the waiting with `error` for whoever waits.
     package func fail(with error: BackendError) {

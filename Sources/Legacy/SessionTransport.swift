@@ -8,11 +8,10 @@ import Translation
 /// It belongs to one session, which sends by it; what comes, it tells the session and its calls. It knows nothing of what
 /// the messages mean, beyond what it needs to bring them to the right place.
 protocol SessionTransport: AnyObject {
-    /// Sends `initialize`.
+    /// Sends `initialize`, and once more for each revision that the server refuses.
     ///
-    /// - Parameter request: with the id 1.
     /// - Returns: what the server agreed to.
-    func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake
+    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake
 
     /// Begins a request. Its answer is awaited by what is returned.
     ///
@@ -48,8 +47,8 @@ protocol SessionTransport: AnyObject {
     /// Whether the server keeps a session, so that it knows what an answer is to.
     var isKept: Bool { get }
 
-    /// Whether the server still serves the session: what one asks when an answer leaves that in doubt.
-    func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool
+    /// Whether what carries the messages has ended, and the session with it.
+    var isOver: Bool { get }
 
     /// Listens no longer to what belongs to no request.
     func stopListening()

@@ -9,11 +9,15 @@ package struct Envelope: Sendable {
         case notification(method: JSONValue)
         /// A result or an error; `id` is nil in an error to a request that could not be read.
         case response(id: JSONValue?, outcome: Outcome)
+        /// A response of which nothing is clear but what it answers: it has two outcomes or none, or breaks off. Of servers only.
+        case unclear(id: JSONValue)
     }
 
     package enum Outcome: Sendable {
         case result(JSONValue)
         case error(JSONValue)
+
+        package var isError: Bool { if case .error = self { true } else { false } }
     }
 
     /// Why a text is JSON and yet no message.
@@ -78,6 +82,13 @@ package struct Envelope: Sendable {
         self.meta = meta
     }
 
+    init(_ document: JSONDocument, _ kind: Kind) {
+        self.document = document
+        self.kind = kind
+        params = nil
+        meta = nil
+    }
+
     /// Whether it is a request with this id, as the other side spelled it.
     package func isRequest(withID rawID: [UInt8]) -> Bool {
         guard case .request(let id, _) = kind else { return false }
@@ -94,8 +105,9 @@ package struct Envelope: Sendable {
         }
         if let method = document.value("method", of: root) {
             guard method.kind == .string else { throw .invalidMethod }
-            if let id { return .request(id: id, method: method) }
-            return .notification(method: method)
+            guard let id else { return .notification(method: method) }
+            guard id.kind != .null else { throw .invalidID }
+            return .request(id: id, method: method)
         }
         let spoken = id?.kind == .null ? nil : id
         if let result = document.value("result", of: root) { return .response(id: spoken, outcome: .result(result)) }

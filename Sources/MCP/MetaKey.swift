@@ -18,6 +18,9 @@ package enum MetaKey {
     /// In a legacy question: the key under which the client is to see it. Remora's own.
     package static let inputKey: StaticString = "dev.remora/inputKey"
 
-    /// The tasks extension, as a key of `capabilities.extensions`.
+    /// Extensions, as keys of `capabilities.extensions`.
     package static let tasksExtension: StaticString = "io.modelcontextprotocol/tasks"
+    package static let skillsExtension: StaticString = "io.modelcontextprotocol/skills"
+    /// MCP Apps, which has no methods between client and server.
+    package static let appsExtension: StaticString = "io.modelcontextprotocol/ui"
 }

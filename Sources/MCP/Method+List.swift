@@ -8,6 +8,8 @@ extension Method {
         case .listResources: "resources"
         case .listResourceTemplates: "resourceTemplates"
         case .callTool, .readResource, .getPrompt, .complete, .discover, .listen: nil
+        // Not read whole: the server's pages are passed on.
+        case .listSkills, .getSkill, .readDirectory, .vendor: nil
         }
     }
 

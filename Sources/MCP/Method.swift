@@ -1,9 +1,10 @@
 package import JSONText
 
-/// The request methods of 2026-07-28 that a client may send, each with what it means on the way.
+/// The request methods that a client may send, each with what it means on the way: those of 2026-07-28, those of the extension
+/// for skills (ext-skills, specification/stable/skills), and one case for whatever other extensions have.
 ///
-/// Methods that the revision removed (`initialize`, `ping`, `logging/setLevel`, …) and unknown ones have no case:
-/// they are answered with 404 and `-32601`.
+/// Methods that the revision removed (`initialize`, `ping`, `logging/setLevel`, …) have no case: they are answered with 404
+/// and `-32601`.
 package enum Method: Int, Sendable, CaseIterable {
     case callTool, listTools
     case readResource, listResources, listResourceTemplates
@@ -11,8 +12,11 @@ package enum Method: Int, Sendable, CaseIterable {
     case complete
     case discover
     case listen
+    case listSkills, getSkill, readDirectory
+    /// A method of an extension that Remora knows nothing about: the request has its name.
+    case vendor
 
-    /// The method's name on the wire.
+    /// The method's name on the wire; of ``vendor``, what OpenTelemetry has in place of a name without end of values.
     package var name: StaticString {
         switch self {
         case .discover: "server/discover"
@@ -25,6 +29,10 @@ package enum Method: Int, Sendable, CaseIterable {
         case .listResourceTemplates: "resources/templates/list"
         case .readResource: "resources/read"
         case .complete: "completion/complete"
+        case .listSkills: "skills/list"
+        case .getSkill: "skills/get"
+        case .readDirectory: "resources/directory/read"
+        case .vendor: "_OTHER"
         }
     }
 
@@ -45,13 +53,14 @@ package enum Method: Int, Sendable, CaseIterable {
         case .callTool, .getPrompt: "name"
         case .readResource: "uri"
         case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .complete, .listen: nil
+        case .listSkills, .getSkill, .readDirectory, .vendor: nil
         }
     }
 
     /// The server capability without which the method does not exist (server/discover, "DiscoverResult").
     package var requiredCapability: ServerCapability? {
         switch self {
-        case .discover, .listen: nil
+        case .discover, .listen, .listSkills, .getSkill, .readDirectory, .vendor: nil
         case .listTools, .callTool: .tools
         case .listPrompts, .getPrompt: .prompts
         case .listResources, .listResourceTemplates, .readResource: .resources
@@ -59,11 +68,13 @@ package enum Method: Int, Sendable, CaseIterable {
         }
     }
 
-    /// Whether the result carries `ttlMs` and `cacheScope` (2026-07-28, server/utilities/caching).
+    /// Whether the result carries `ttlMs` and `cacheScope` (2026-07-28, server/utilities/caching; ext-skills, "Listing Skills",
+    /// "Getting a Skill").
     package var isCacheable: Bool {
         switch self {
         case .discover, .listTools, .listPrompts, .listResources, .listResourceTemplates, .readResource: true
-        case .callTool, .getPrompt, .complete, .listen: false
+        case .listSkills, .getSkill: true
+        case .callTool, .getPrompt, .complete, .listen, .readDirectory, .vendor: false
         }
     }
 
@@ -79,12 +90,24 @@ package enum Method: Int, Sendable, CaseIterable {
         }
     }
 
-    /// Whether a request may be sent again when the connection was lost before an answer. Only `tools/call` acts.
-    package var isSafeToRepeat: Bool { self != .callTool }
+    /// Whether a request may be sent again when the connection was lost before an answer. `tools/call` acts, and what an unknown
+    /// method does is unknown.
+    package var isSafeToRepeat: Bool { self != .callTool && self != .vendor }
 }
 
 /// Server capabilities that decide which methods exist; of `logging`, which the client has none of any more, Remora's own
 /// `logging/setLevel`.
 package enum ServerCapability: String, Sendable, CaseIterable {
     case tools, prompts, resources, completions, logging
+
+    /// Its name on the wire.
+    package var name: StaticString {
+        switch self {
+        case .tools: "tools"
+        case .prompts: "prompts"
+        case .resources: "resources"
+        case .completions: "completions"
+        case .logging: "logging"
+        }
+    }
 }

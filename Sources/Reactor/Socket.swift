@@ -72,7 +72,7 @@ package protocol SocketHandler: AnyObject {
     package var isOpen: Bool { fd >= 0 }
 
     /// The address of the other end; nil where it has none, as on a Unix socket.
-    var peer: SocketAddress? { SocketAddress(peerOf: fd) }
+    package var peer: SocketAddress? { SocketAddress(peerOf: fd) }
 
     /// Bytes written that the kernel has not taken yet.
     package var unsentBytes: Int { unsent.count + (tls?.unsentBytes ?? 0) }

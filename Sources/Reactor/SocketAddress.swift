@@ -93,13 +93,24 @@ package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
     /// `127.0.0.1:80`, `[::1]:80` or `unix:/run/remora.sock`.
     package var description: String {
         if let path { return "unix:\(path)" }
+        return family == AF_INET ? "\(digits):\(port)" : "[\(digits)]:\(port)"
+    }
+
+    /// The address in digits, without a port and brackets; an IPv4 one as such where a socket for both has it in IPv6. Nil of
+    /// a Unix socket.
+    package var host: String? {
+        if isUnix { return nil }
+        let digits = digits
+        return digits.hasPrefix("::ffff:") && digits.contains(".") ? String(digits.dropFirst(7)) : digits
+    }
+
+    private var digits: String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         unsafe bytes.withUnsafeBytes { raw in
             let address = unsafe raw.baseAddress! + (family == AF_INET ? 4 : 8)
             _ = unsafe inet_ntop(family, address, &text, socklen_t(INET6_ADDRSTRLEN))
         }
-        let host = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        return family == AF_INET ? "\(host):\(port)" : "[\(host)]:\(port)"
+        return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
     var family: Int32 { unsafe bytes.withUnsafeBytes { Int32(unsafe $0.loadUnaligned(as: sa_family_t.self)) } }

@@ -45,6 +45,9 @@ extension Metric {
         "remora_backend_errors_total", .counter, "Requests that the server gave no usable answer to, by what happened.")
     package static let notifications = Metric(
         "remora_notifications_forwarded_total", .counter, "Notifications sent to clients before their answers.")
+    package static let toleratedRequests = Metric(
+        "remora_tolerated_requests_total", .counter,
+        "Requests that were let in with what listen.tolerate names, by what it is.")
 }
 
 // MARK: Sessions and connections
@@ -57,7 +60,7 @@ extension Metric {
     package static let sessionsFailed = Metric(
         "remora_sessions_failed_total", .counter, "Handshakes that gave none.")
     package static let sessionsLost = Metric(
-        "remora_sessions_lost_total", .counter, "Sessions given up because the server had lost or broken them.")
+        "remora_sessions_lost_total", .counter, "Sessions taken from their callers before they were idle, by why.")
     package static let sessionsEvicted = Metric(
         "remora_sessions_evicted_total", .counter, "Idle sessions closed to make room for another caller's.")
     package static let sessionsExpired = Metric(
@@ -157,7 +160,8 @@ extension Metric {
     /// All of them, in the order in which they are rendered.
     package static let all = [
         operationDuration, activeRequests, requestBodySize, responseBodySize, responses, errors, backendErrors,
-        notifications, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted, sessionsExpired,
+        notifications, toleratedRequests, sessions, sessionsOpened, sessionsFailed, sessionsLost, sessionsEvicted,
+        sessionsExpired,
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
         refusedQuestions, peerRefusals, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,

@@ -16,17 +16,29 @@ package enum ClientCapabilities {
     /// this call alone. A server then knows that it cannot ask, and says so in its own words.
     /// The tasks extension is left out because a client of 2026-07-28 no longer hosts tasks, `experimental` because
     /// what it means is between two parties that Remora is neither of.
-    package static func legacy(_ capabilities: JSONValue?, in document: JSONDocument) -> [UInt8] {
-        guard let capabilities, let extensions = extensions(of: capabilities, in: document) else { return none }
-        return object([(#""extensions":"#, extensions)])
+    ///
+    /// - Parameter hasRoots: whether `roots/list` is answered for the client, whatever it declared.
+    package static func legacy(
+        _ capabilities: JSONValue?, in document: JSONDocument, hasRoots: Bool = false
+    ) -> [UInt8] {
+        var members: [(name: StaticString, value: [UInt8])] = []
+        if let capabilities, let extensions = extensions(of: capabilities, in: document) {
+            members.append((#""extensions":"#, extensions))
+        }
+        if hasRoots { members.append((#""roots":"#, none)) }
+        return members.isEmpty ? none : object(members)
     }
 
     /// For a session that serves one call alone, during which the server may ask: as ``legacy(_:in:)``, and with `roots`,
     /// `sampling` and `elicitation` as the client declared them. Canonical JSON, too.
     ///
     /// `roots` never promises `listChanged`: 2026-07-28 has no notification for it.
-    package static func exclusive(_ capabilities: JSONValue?, in document: JSONDocument) -> [UInt8] {
-        guard let capabilities, !document.isEmpty(capabilities) else { return none }
+    package static func exclusive(
+        _ capabilities: JSONValue?, in document: JSONDocument, hasRoots: Bool = false
+    ) -> [UInt8] {
+        guard let capabilities, !document.isEmpty(capabilities) else {
+            return hasRoots ? object([(#""roots":"#, none)]) : none
+        }
         var members: [(name: StaticString, value: [UInt8])] = []
         if let elicitation = document.value("elicitation", of: capabilities, .object) {
             members.append((#""elicitation":"#, canonical(elicitation, in: document)))
@@ -34,7 +46,7 @@ package enum ClientCapabilities {
         if let extensions = extensions(of: capabilities, in: document) {
             members.append((#""extensions":"#, extensions))
         }
-        if document.value("roots", of: capabilities, .object) != nil {
+        if hasRoots || document.value("roots", of: capabilities, .object) != nil {
             members.append((#""roots":"#, none))
         }
         if let sampling = document.value("sampling", of: capabilities, .object) {
@@ -47,9 +59,11 @@ package enum ClientCapabilities {
     ///
     /// - Parameter canBeAsked: whether the server may ask during calls.
     package static func legacy(
-        _ capabilities: JSONValue?, in document: JSONDocument, canBeAsked: Bool
+        _ capabilities: JSONValue?, in document: JSONDocument, canBeAsked: Bool, hasRoots: Bool = false
     ) -> [UInt8] {
-        canBeAsked ? exclusive(capabilities, in: document) : legacy(capabilities, in: document)
+        canBeAsked
+            ? exclusive(capabilities, in: document, hasRoots: hasRoots)
+            : legacy(capabilities, in: document, hasRoots: hasRoots)
     }
 
     /// Nil when there are none but tasks.

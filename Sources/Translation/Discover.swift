@@ -32,20 +32,23 @@ package enum Discover {
         return SplicedText(text)
     }
 
-    /// Members of the legacy capabilities that go on as they are; `experimental` and `extensions` are open maps.
+    /// Members of the legacy capabilities that go on as they are. The last two are open maps of objects.
     private static let kept: [StaticString] = [
         "tools", "prompts", "resources", "logging", "completions", "experimental", "extensions",
     ]
 
     private static func capabilities(of handshake: Handshake, hasPushChannel: Bool) -> SplicedText {
         let document = handshake.document
-        guard let capabilities = document.value("capabilities", of: handshake.result) else {
-            // Handshakes without are not accepted.
-            return SplicedText(Array("{}".utf8))
+        guard let capabilities = document.value("capabilities", of: handshake.result, .object) else {
+            return SplicedText(none(but: handshake))
         }
         var splice = JSONSplice(document)
+        let offered = ServerCapability.allCases.filter { handshake.offers($0) }
         splice.remove(from: capabilities) { member in
-            member.value.kind != .object || !kept.contains { document.name(of: member, equals: $0) }
+            guard kept.contains(where: { document.name(of: member, equals: $0) }) else { return true }
+            // Those are set below.
+            let isOffered = offered.contains { document.name(of: member, equals: $0.name) }
+            return member.value.kind != .object && !isOffered
         }
         for name in ["tools", "prompts", "resources"] as [StaticString] {
             guard let capability = document.value(name, of: capabilities, .object) else { continue }
@@ -55,9 +58,40 @@ package enum Discover {
                 return promises && !(hasPushChannel && document.boolean(member.value) == true)
             }
         }
-        if handshake.offers(.completions), document.value("completions", of: capabilities, .object) == nil {
-            splice.set("completions", to: "{}", in: capabilities, at: .end)
+        showExtensions(of: capabilities, in: document, &splice)
+        for capability in offered where document.value(capability.name, of: capabilities, .object) == nil {
+            splice.set(capability.name, to: "{}", in: capabilities, at: .end)
         }
         return splice.rendered(capabilities)
+    }
+
+    /// What is shown can be used: not tasks. Their values are objects (schema `ServerCapabilities`), and a client may refuse all
+    /// of the discovery for one that is not.
+    private static func showExtensions(
+        of capabilities: JSONValue, in document: JSONDocument, _ splice: inout JSONSplice
+    ) {
+        for name in ["extensions", "experimental"] as [StaticString] {
+            guard let map = document.value(name, of: capabilities, .object) else { continue }
+            splice.remove(from: map) { member in
+                document.name(of: member, equals: MetaKey.tasksExtension)
+                    || !Handshake.isDeclared(member.value, in: document)
+            }
+            document.forEachMember(of: map) { member in
+                if member.value.kind != .object { splice.replace(member.value, with: "{}") }
+            }
+        }
+    }
+
+    /// Those of a server that declares none, which may have some all the same.
+    private static func none(but handshake: Handshake) -> [UInt8] {
+        var text = Array("{".utf8)
+        for capability in ServerCapability.allCases where handshake.offers(capability) {
+            if text.count > 1 { text.append(",") }
+            text.append("\"")
+            text.append(capability.name)
+            text.append("\":{}")
+        }
+        text.append("}")
+        return text
     }
 }

@@ -11,22 +11,45 @@ package struct TranslatedError: Sendable {
 
 /// Legacy errors as modern ones.
 package enum ErrorTranslation {
+    /// What a legacy error is in 2026-07-28.
+    private enum Meaning {
+        /// What its code says.
+        case same(Int)
+        /// What the request names does not exist (server/resources, server/tools, server/prompts, "Error Handling").
+        case notFound
+        /// Its code is none that a server may use here (basic/index, "Error Codes").
+        case misplaced
+
+        var code: Int {
+            switch self {
+            case .same(let code): code
+            case .notFound: ErrorCode.invalidParams
+            case .misplaced: ErrorCode.internalError
+            }
+        }
+    }
+
     /// A whole response to `request`, made of the legacy `error`. Message and data stay as the server wrote them.
     package static func modern(
         _ error: JSONValue, in document: JSONDocument, answering request: ModernRequest
     ) throws(TranslationError) -> TranslatedError {
         guard error.kind == .object else { throw .notAnObject }
         var splice = JSONSplice(document)
-        let spelled = document.value("code", of: error)
-        let legacy = spelled.flatMap { document.integer($0) }
-        let code = modernCode(legacy, for: request.method)
-        // A code that is no integer, or of an unknown spelling, becomes an internal error like a reserved one.
+        let legacy = document.value("code", of: error).flatMap { document.integer($0) }
+        let meaning = meaning(of: error, in: document, code: legacy, answering: request)
         // Of several codes, a client may read another than Remora did: one is left.
-        if legacy != Int64(code) || document.hasDuplicateNames(error) {
-            splice.set("code", to: Array(String(code).utf8), in: error, at: .start)
+        if legacy != Int64(meaning.code) || document.hasDuplicateNames(error) {
+            splice.set("code", to: Array(String(meaning.code).utf8), in: error, at: .start)
         }
-        if code == ErrorCode.internalError, let legacy, legacy != ErrorCode.internalError {
-            splice.set("data", to: reservedCodeData(legacy, of: error, in: document), in: error, at: .end)
+        switch meaning {
+        case .misplaced:
+            if let legacy {
+                splice.set("data", to: misplacedData(legacy, of: error, in: document), in: error, at: .end)
+            }
+        case .notFound:
+            if let uri = uri(of: request) { name(request.document.raw(uri), in: error, of: document, &splice) }
+        case .same:
+            break
         }
         if document.value("message", of: error, .string) == nil {
             splice.set("message", to: "\"The server gave no message.\"", in: error, at: .end)
@@ -34,34 +57,85 @@ package enum ErrorTranslation {
         var text = SplicedText(ResponseText.errorHead(id: request.rawID))
         splice.render(error, to: &text)
         text.append("}")
-        return TranslatedError(code: code, text: text)
+        return TranslatedError(code: meaning.code, text: text)
     }
 
-    static func modernCode(_ legacy: Int64?, for method: Method) -> Int {
-        guard let legacy, let code = Int(exactly: legacy) else { return ErrorCode.internalError }
+    private static func meaning(
+        of error: JSONValue, in document: JSONDocument, code: Int64?, answering request: ModernRequest
+    ) -> Meaning {
+        // A code that is no integer, or of an unknown spelling, says as little as one out of place.
+        guard let code, let code = Int(exactly: code) else { return .misplaced }
         switch code {
-        case ErrorCode.legacyResourceNotFound where method == .readResource:
-            return ErrorCode.invalidParams
-        case ErrorCode.methodNotFound where method.namesSomething:
+        case ErrorCode.legacyResourceNotFound:
+            return uri(of: request) != nil ? .notFound : .misplaced
+        case ErrorCode.methodNotFound where request.method.namesSomething:
             // The method exists: the capability is advertised. Many servers say this of an unknown tool or prompt.
-            return ErrorCode.invalidParams
+            return .notFound
+        case ErrorCode.missingRequiredClientCapability:
+            return MissingCapabilities.isRight(error, in: document, answering: request) ? .same(code) : .misplaced
         case ErrorCode.reservedForSpecification:
             // A stray -32022 would send the client looking for another version.
-            return ErrorCode.internalError
+            return .misplaced
         default:
-            return code
+            return saysNotFound(error, in: document, code: code, answering: request) ? .notFound : .same(code)
         }
     }
 
-    /// `data` that still says which reserved code the server used, and what it added.
-    private static func reservedCodeData(_ code: Int64, of error: JSONValue, in document: JSONDocument) -> [UInt8] {
+    /// Whether the words say what the code does not. A server of resources has to answer with `-32602` then, whatever it said;
+    /// elsewhere words count only beside a code that means nothing.
+    private static func saysNotFound(
+        _ error: JSONValue, in document: JSONDocument, code: Int, answering request: ModernRequest
+    ) -> Bool {
+        guard request.method == .readResource || code == 0 || code == ErrorCode.internalError,
+            let message = document.value("message", of: error, .string)
+        else { return false }
+        return NotFoundWords.are(message, in: document, of: request.method)
+    }
+
+    /// The resource that the request is about.
+    private static func uri(of request: ModernRequest) -> JSONValue? {
+        let document = request.document
+        switch request.method {
+        case .readResource, .getSkill, .readDirectory, .vendor:
+            return document.value("uri", of: request.params, .string)
+        case .complete:
+            return document.value("ref", of: request.params, .object)
+                .flatMap { document.value("uri", of: $0, .string) }
+        case .callTool, .getPrompt, .discover, .listen, .listTools, .listPrompts, .listResources,
+            .listResourceTemplates, .listSkills:
+            return nil
+        }
+    }
+
+    /// `data.uri`, which says what was not found; one that the server named stays.
+    private static func name(
+        _ uri: ArraySlice<UInt8>, in error: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
+    ) {
+        let original = document.value("data", of: error)
+        if let original, original.kind == .object {
+            if document.value("uri", of: original) == nil { splice.set("uri", to: Array(uri), in: original) }
+            return
+        }
+        var data = Array(#"{"uri":"#.utf8)
+        data.append(contentsOf: uri)
+        append(original, of: document, to: &data)
+        splice.set("data", to: data, in: error, at: .end)
+    }
+
+    /// `data` that still says which code the server used, and what it added.
+    private static func misplacedData(_ code: Int64, of error: JSONValue, in document: JSONDocument) -> [UInt8] {
         var data = Array(#"{"legacyCode":"#.utf8)
         data.append(contentsOf: String(code).utf8)
-        if let original = document.value("data", of: error) {
+        append(document.value("data", of: error), of: document, to: &data)
+        return data
+    }
+
+    /// Ends an object with the `data` of the server, if there was any.
+    private static func append(_ original: JSONValue?, of document: JSONDocument, to data: inout [UInt8]) {
+        if let original, original.kind != .null {
             data.append(#","legacyData":"#)
             data.append(contentsOf: document.raw(original))
         }
         data.append(UInt8(ascii: "}"))
-        return data
     }
 }

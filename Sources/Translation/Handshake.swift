@@ -5,38 +5,59 @@ package import MCP
 package struct Handshake: Sendable {
     /// Why an answer to `initialize` cannot be worked with.
     package enum Flaw: Error, Equatable, Sendable {
-        /// No `protocolVersion`, `capabilities` or `serverInfo` of the right type, or a member twice.
+        /// No object, or a member twice.
         case malformed
-        /// A revision that has no handshake that Remora knows.
+        /// A revision that has no handshake that Remora knows, as the server spelled it.
         case unsupportedRevision(String)
     }
 
     package let revision: Revision
-    /// As the server spelled it.
     package let serverInfo: ServerInfo
     /// Looked up once: each call asks.
-    private let offered: [ServerCapability]
+    private var offered: [ServerCapability]
     let document: JSONDocument
     let result: JSONValue
 
     /// Reads the `result` of the answer to `initialize` (2025-11-25, basic/lifecycle).
-    package init(_ result: JSONValue, in document: JSONDocument) throws(Flaw) {
-        guard result.kind == .object,
-            let version = document.value("protocolVersion", of: result), let spelled = document.string(version),
-            let capabilities = document.value("capabilities", of: result, .object),
-            let serverInfo = document.value("serverInfo", of: result, .object)
-        else { throw .malformed }
-        guard !document.hasDuplicateNames(result), !document.hasDuplicateNames(capabilities) else { throw .malformed }
-        guard let revision = Revision(rawValue: spelled), !revision.isModern else {
-            throw .unsupportedRevision(spelled)
-        }
-        self.revision = revision
-        self.serverInfo = ServerInfo(Array(document.raw(serverInfo)))
+    ///
+    /// What is missing or of the wrong type is made good where it can mean one thing only: a server that names no revision
+    /// has taken the one that it was offered, and `capabilities` that are no object name none.
+    ///
+    /// - Parameter requested: the revision that `initialize` offered.
+    package init(
+        _ result: JSONValue, in document: JSONDocument, requesting requested: Revision = .newestLegacy
+    ) throws(Flaw) {
+        guard result.kind == .object, !document.hasDuplicateNames(result) else { throw .malformed }
+        let capabilities = document.value("capabilities", of: result, .object)
+        if let capabilities, document.hasDuplicateNames(capabilities) { throw .malformed }
+        revision = try Handshake.revision(of: result, in: document, requesting: requested)
+        serverInfo = ServerInfo(document.value("serverInfo", of: result), in: document)
+        let revision = revision
         offered = ServerCapability.allCases.filter {
             Handshake.offers($0, capabilities, in: document, revision: revision)
         }
         self.document = document
         self.result = result
+    }
+
+    private static func revision(
+        of result: JSONValue, in document: JSONDocument, requesting requested: Revision
+    ) throws(Flaw) -> Revision {
+        guard let version = document.value("protocolVersion", of: result), version.kind != .null else {
+            return requested
+        }
+        let spelled = document.string(version) ?? String(decoding: document.raw(version).prefix(64), as: UTF8.self)
+        // The draft of 2024-11-05, which published SDKs take for it.
+        if spelled == "2024-10-07" { return .v2024_11_05 }
+        guard version.kind == .string, let revision = Revision(rawValue: spelled), !revision.isModern else {
+            throw .unsupportedRevision(spelled)
+        }
+        return revision
+    }
+
+    /// Adds capabilities that the server has though it does not say so.
+    package mutating func declare(_ capabilities: [ServerCapability]) {
+        offered += capabilities.filter { !offered.contains($0) }
     }
 
     /// Whether the server said the same to `other`, byte for byte.
@@ -49,9 +70,14 @@ package struct Handshake: Sendable {
     package func offers(_ capability: ServerCapability) -> Bool { offered.contains(capability) }
 
     private static func offers(
-        _ capability: ServerCapability, _ capabilities: JSONValue, in document: JSONDocument, revision: Revision
+        _ capability: ServerCapability, _ capabilities: JSONValue?, in document: JSONDocument, revision: Revision
     ) -> Bool {
-        func has(_ name: StaticString) -> Bool { document.value(name, of: capabilities, .object) != nil }
+        guard let capabilities else { return false }
+        // An empty list is what some languages make of an empty object, and `true` can mean nothing else.
+        func has(_ name: StaticString) -> Bool {
+            guard let value = document.value(name, of: capabilities) else { return false }
+            return value.kind != .null && document.boolean(value) != false
+        }
         switch capability {
         case .tools: return has("tools")
         case .prompts: return has("prompts")
@@ -85,14 +111,18 @@ package struct Handshake: Sendable {
         return value.flatMap { document.value(name, of: $0) }.flatMap { document.boolean($0) } == true
     }
 
-    /// The body of `initialize`: offers the newest legacy revision and the capabilities given.
+    /// The body of `initialize`.
     ///
-    /// - Parameter capabilities: as `ClientCapabilities.legacy` made them.
-    package static func request(id: Int, capabilities: [UInt8], remoraVersion: String) -> [UInt8] {
+    /// - Parameters:
+    ///   - revision: the one that is offered.
+    ///   - capabilities: as `ClientCapabilities.legacy` made them.
+    package static func request(
+        id: Int, offering revision: Revision = .newestLegacy, capabilities: [UInt8], remoraVersion: String
+    ) -> [UInt8] {
         var text = Array(#"{"jsonrpc":"2.0","id":"#.utf8)
         text.append(contentsOf: String(id).utf8)
         text.append(#","method":"initialize","params":{"protocolVersion":""#)
-        text.append(contentsOf: Revision.newestLegacy.rawValue.utf8)
+        text.append(revision.name)
         text.append(#"","capabilities":"#)
         text.append(contentsOf: capabilities)
         text.append(#","clientInfo":{"name":"remora","version":"#)

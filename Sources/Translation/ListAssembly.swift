@@ -11,6 +11,8 @@ package struct ListAssembly {
     private let context: ResultContext
     /// The server's pages, as modern results.
     private var parts: [JSONDocument] = []
+    /// The cursors that led to them. One that comes again leads nowhere.
+    private var followed: Set<[UInt8]> = []
 
     /// Items so far.
     package private(set) var itemCount = 0
@@ -35,17 +37,32 @@ package struct ListAssembly {
 
     /// Adds the next page.
     ///
-    /// - Returns: what the server calls the page after it, as it spelled it, with its quotes; nil after the last one. Even
-    ///   an empty string leads on.
-    package mutating func add(_ result: JSONValue, in document: JSONDocument) throws(TranslationError) -> [UInt8]? {
+    /// - Parameter cursor: what led to it, as it was returned for the page before; nil for the first page.
+    /// - Returns: what the server calls the page after it, as it spelled it; nil after the last one. Even an empty string leads
+    ///   on, once. The list ends where a cursor comes again, and a page that is the same as the one before, because the server
+    ///   has not looked at the cursor, is not added.
+    package mutating func add(
+        _ result: JSONValue, in document: JSONDocument, at cursor: [UInt8]?
+    ) throws(TranslationError) -> [UInt8]? {
         let part = try translated(result, in: document)
+        if let cursor { followed.insert(cursor) }
+        let next = nextCursor(of: result, in: document)
+        let isRepeated = next.map { followed.contains($0) } ?? false
+        if isRepeated, let last = parts.last, last.bytes.elementsEqual(part.bytes) { return nil }
         parts.append(part)
         byteCount += part.bytes.count
         if let list = part.value(member, of: part.root) {
             itemCount += part.elements(of: list).reduce(0) { count, _ in count + 1 }
         }
         if method == .listTools { tools.add(result, in: document) }
-        return document.value("nextCursor", of: result, .string).map { Array(document.raw($0)) }
+        return isRepeated ? nil : next
+    }
+
+    /// A number goes back as the number that it is. Nothing else is a cursor.
+    private func nextCursor(of result: JSONValue, in document: JSONDocument) -> [UInt8]? {
+        guard let value = document.value("nextCursor", of: result), value.kind == .string || value.kind == .number
+        else { return nil }
+        return Array(document.raw(value))
     }
 
     private func translated(

@@ -31,6 +31,16 @@ package final class ModernRequest: Sendable {
     /// The id as the client spelled it, which every answer repeats.
     package var rawID: ArraySlice<UInt8> { document.raw(id) }
 
+    /// The method as the client spelled it; nil where ``method`` has its name.
+    var vendorMethod: JSONValue? { method == .vendor ? document.value("method", of: document.root) : nil }
+
+    /// The method's name for a person. A long one is cut: it may be anything. By scalars: one character can have any number of
+    /// marks.
+    package var methodName: String {
+        guard let name = vendorMethod.flatMap({ document.string($0) }) else { return "\(method.name)" }
+        return String(String.UnicodeScalarView(name.unicodeScalars.prefix(64)))
+    }
+
     /// What the client can do for this request (`_meta`, basic/index "Per-request protocol fields").
     package var clientCapabilities: JSONValue? { metadata.clientCapabilities }
 

@@ -26,12 +26,18 @@ package enum RequestTranslation {
         var text = SplicedText(capacity: request.params.count + 96)
         text.append(#"{"jsonrpc":"2.0","id":"#)
         text.appendJSON(context.id)
-        text.append(#","method":""#)
-        text.append(request.method.name)
-        text.append(#"","params":"#)
+        if let name = request.vendorMethod {
+            text.append(#","method":"#)
+            text.append(name, of: document)
+            text.append(#","params":"#)
+        } else {
+            text.append(#","method":""#)
+            text.append(request.method.name)
+            text.append(#"","params":"#)
+        }
         if isTranslatedByRemoval(request, in: context) {
             func isRemoved(_ member: JSONMember) -> Bool {
-                isModernParameter(member, in: document) || document.name(of: member, equals: "_meta")
+                isModernParameter(member, of: request) || document.name(of: member, equals: "_meta")
             }
             if context.wantsProgress {
                 text.append("{")
@@ -57,7 +63,7 @@ package enum RequestTranslation {
     private static func splice(_ request: ModernRequest, in context: RequestContext) -> JSONSplice {
         let document = request.document
         var splice = JSONSplice(document)
-        splice.remove(from: request.params) { isModernParameter($0, in: document) }
+        splice.remove(from: request.params) { isModernParameter($0, of: request) }
         if context.wantsProgress || keepsMeta(of: request) {
             translateMeta(of: request, with: context, in: &splice)
         } else {
@@ -71,10 +77,13 @@ package enum RequestTranslation {
     }
 
     /// Members of `params` that the older revisions do not have: answers to questions, sealed state, and the task
-    /// augmentation, which a client of 2026-07-28 can only have sent by mistake.
-    private static func isModernParameter(_ member: JSONMember, in document: JSONDocument) -> Bool {
-        document.name(of: member, equals: "inputResponses") || document.name(of: member, equals: "requestState")
+    /// augmentation, which a client of 2026-07-28 can only have sent by mistake. An unknown method may have its own of any name.
+    private static func isModernParameter(_ member: JSONMember, of request: ModernRequest) -> Bool {
+        let document = request.document
+        let isModern =
+            document.name(of: member, equals: "inputResponses") || document.name(of: member, equals: "requestState")
             || document.name(of: member, equals: "task")
+        return isModern && request.method != .vendor
     }
 
     private static func isOldCompletion(_ request: ModernRequest, in context: RequestContext) -> Bool {

@@ -85,8 +85,10 @@ package enum ResultTranslation {
         _ result: JSONValue, in document: JSONDocument, of method: Method, with context: ResultContext
     ) -> JSONSplice {
         var splice = JSONSplice(document)
-        splice.remove("inputRequests", "requestState", from: result)
-        splice.set("resultType", to: "\"complete\"", in: result, at: .start)
+        if !hasOwnType(result, in: document, of: method) {
+            splice.remove("inputRequests", "requestState", from: result)
+            splice.set("resultType", to: "\"complete\"", in: result, at: .start)
+        }
         nameServer(context.serverInfo, in: result, of: document, &splice)
         if let hints = context.caching.hints(for: method) {
             splice.set("ttlMs", to: hints.ttlMs, in: result, at: .end)
@@ -99,6 +101,13 @@ package enum ResultTranslation {
         default: break
         }
         return splice
+    }
+
+    /// Whether the result of an extension says that it is of a type that the extension adds ("Result Responses": "extensions MAY
+    /// add additional ResultType values").
+    private static func hasOwnType(_ result: JSONValue, in document: JSONDocument, of method: Method) -> Bool {
+        guard method == .vendor, let type = document.value("resultType", of: result, .string) else { return false }
+        return !document.string(type, equals: "input_required") && !document.hasDuplicateNames(result)
     }
 
     /// Puts the server's name into `_meta` and takes out what belongs to a task that the client knows nothing of.

@@ -48,7 +48,7 @@ package enum ServerNotification: Sendable, Equatable {
     private static func progress(_ message: Envelope) -> ServerNotification {
         let document = message.document
         guard let params = message.params, document.value("progress", of: params, .number) != nil,
-            let token = document.value(MetaKey.progressToken, of: params), let id = document.integer(token)
+            let token = document.value(MetaKey.progressToken, of: params), let id = document.wholeNumber(token)
         else { return .malformed }
         return .progress(requestID: Int(id))
     }

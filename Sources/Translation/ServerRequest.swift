@@ -8,6 +8,16 @@ package enum ServerRequest {
         ResponseText.resultHead(id: id) + "{}}".utf8
     }
 
+    /// A result as the answer to a request of the server.
+    ///
+    /// - Parameter result: as JSON.
+    package static func result(_ result: [UInt8], id: ArraySlice<UInt8>) -> [UInt8] {
+        var text = ResponseText.resultHead(id: id)
+        text.append(contentsOf: result)
+        text.append("}")
+        return text
+    }
+
     /// An error as the answer to a request of the server.
     static func error(id: [UInt8], code: Int, message: String) -> [UInt8] {
         var text = ResponseText.errorHead(id: id[...])

@@ -33,6 +33,7 @@ struct DescriptorPlan: Equatable {
             Needs(
                 clients: configuration.limits.maxConnections, sessions: configuration.sessions.max,
                 parked: configuration.interaction.maxParked, loops: configuration.threads, startsProcesses: isCommand,
+                hasOlderClients: configuration.listen.legacyClients == .pass,
                 hasPeers: configuration.replicas.group != nil), limit: limit)
     }
 
@@ -42,6 +43,7 @@ struct DescriptorPlan: Equatable {
         var parked: Int
         var loops: Int
         var startsProcesses: Bool
+        var hasOlderClients: Bool
         var hasPeers: Bool
     }
 
@@ -50,8 +52,10 @@ struct DescriptorPlan: Equatable {
         // A parked call keeps its connection to the server while its client has none here, and each session has a GET stream.
         let ofSessions =
             needs.startsProcesses ? needs.sessions * DescriptorPlan.child : needs.sessions + needs.parked
-        // A call of a client is one connection to the server too; one that another replica brings, two within the process.
-        let ofClient = (needs.startsProcesses ? 1 : 2) + (needs.hasPeers ? 3 : 0)
+        // A call of a client is one connection to the server too; one that another replica brings, or an older client's that
+        // another loop serves, two within the process.
+        let handsOver = needs.startsProcesses && needs.hasOlderClients && needs.loops > 1 && !needs.hasPeers
+        let ofClient = (needs.startsProcesses ? 1 : 2) + (needs.hasPeers ? 3 : handsOver ? 2 : 0)
         let sending = needs.startsProcesses ? 0 : DescriptorPlan.sending
         wanted = rest + ofSessions + sending + needs.clients * ofClient
         let limit = limit ?? wanted

@@ -36,6 +36,9 @@ extension Server {
     private func take(_ new: Configuration) async {
         let old = wiring.configuration
         var new = new
+        if shards.count > 1, new.backend.callsAtOnce != nil {
+            return failed(["backends[0].calls_at_once needs threads: 1, which takes a restart"])
+        }
         keep(\.threads, "threads", of: old, in: &new)
         if new.replicas.group != old.replicas.group { keep(\.replicas, "replicas", of: old, in: &new) }
         if new.listen.address == old.listen.address {
@@ -60,7 +63,7 @@ extension Server {
         }
         // Nothing can fail from here on.
         secrets.use(new)
-        let plan = wiring.plan(shards: shards.count)
+        let plan = wiring.plan(shards: shards.count, replacing: old)
         for shard in shards { await shard.take(plan) }
         admin.settings = wiring.adminSettings
         if addresses.adminMoves { admin.listen(on: adminListener) }

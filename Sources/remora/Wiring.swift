@@ -5,6 +5,7 @@ import Gateway
 import HTTPTransport
 import HTTPWire
 import Legacy
+import MCP
 import Reactor
 import Telemetry
 import Translation
@@ -15,10 +16,14 @@ struct Secrets: Sendable {
     let callers = HashKey()
     /// Where the sessions of older clients are.
     let affinity: SessionAffinity
+    /// What servers have named beside their endpoint.
+    let paths = AuthorizationPaths()
     /// Of what clients and other replicas carry.
     let seal: Seal
     /// Names this process among all that may share a key.
     let name: String
+    /// What the log was told of the servers.
+    let notices = BackendNotices()
     /// Kills what commands have started, should this process die.
     let wardens = WardenStart()
     /// A key of this process, where none is configured: what it sealed ends with it.
@@ -142,8 +147,11 @@ struct Wiring: Sendable {
     }
 
     /// What each of so many loops is to do.
-    func plan(shards: Int) -> ServicePlan {
+    ///
+    /// - Parameter old: the configuration that is in force on all of them; nil at the start.
+    func plan(shards: Int, replacing old: Configuration? = nil) -> ServicePlan {
         let limits = configuration.limits
+        let kept = old.flatMap { KeptServers(of: $0, in: configuration) }
         return ServicePlan(
             connection: HTTPServerConnection.Limits(
                 head: headLimits, maxBody: limits.maxBody, headerTimeout: limits.headerTimeout,
@@ -155,28 +163,67 @@ struct Wiring: Sendable {
                 parkTimeout: configuration.interaction.parkTimeout,
                 maxParked: max(1, configuration.interaction.maxParked / shards),
                 maxParkedPerPrincipal: max(1, configuration.interaction.maxParkedPerPrincipal / shards)),
-            gateway: { gateway(on: $0, memory: $1, isLoopback: $2, shards: shards) })
+            gateway: { gateway(on: $0, memory: $1, isLoopback: $2, after: $3, kept, shards: shards) })
     }
 
-    private func gateway(on loop: Loop, memory: LoopMemory, isLoopback: Bool, shards: Int) -> Gateway {
-        let backends = backends(on: loop, index: memory.index)
-        let sessions = SessionPool(
-            backends: backends,
-            limits: SessionPool.Limits(
-                maxSessions: max(1, configuration.sessions.max / shards),
-                maxPerPrincipal: max(1, configuration.sessions.maxPerPrincipal / shards),
-                idleTimeout: configuration.sessions.idleTimeout,
-                maxSending: max(1, descriptors.sending / shards)),
-            log: log)
+    private func gateway(
+        on loop: Loop, memory: LoopMemory, isLoopback: Bool, after before: Gateway?, _ kept: KeptServers?, shards: Int
+    ) -> Gateway {
+        let backends: Backends
+        let sessions: SessionPool
+        if let before, let kept {
+            backends = self.backends(on: loop, index: memory.index, after: before.backends, kept)
+            sessions = before.sessions
+            sessions.use(backends, limits: poolLimits(shards: shards))
+        } else {
+            backends = self.backends(on: loop, index: memory.index)
+            sessions = SessionPool(
+                backends: backends, limits: poolLimits(shards: shards), notices: secrets.notices, log: log)
+        }
         return Gateway(
             settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
-            affinity: secrets.affinity, key: secrets.callers, seal: secrets.seal, log: log)
+            affinity: secrets.affinity, paths: secrets.paths, key: secrets.callers, seal: secrets.seal, log: log,
+            after: before)
+    }
+
+    private func poolLimits(shards: Int) -> SessionPool.Limits {
+        let sessions = configuration.sessions
+        return SessionPool.Limits(
+            maxSessions: max(1, sessions.max / shards),
+            maxPerPrincipal: max(1, (sessions.maxPerPrincipal ?? sessions.max / 2) / shards),
+            letsLoneHaveAll: sessions.maxPerPrincipal == nil, idleTimeout: sessions.idleTimeout,
+            maxSending: max(1, descriptors.sending / shards), callsAtOnce: configuration.backend.callsAtOnce)
     }
 
     /// - Parameter index: of the loop, so that not all begin with the same copy.
-    private func backends(on loop: Loop, index: Int) -> Backends {
-        let all = zip(configuration.backends, labels).map { backend(on: loop, $0, label: $1) }
-        return Backends(all, first: index)
+    private func backends(
+        on loop: Loop, index: Int, after before: Backends? = nil, _ kept: KeptServers? = nil
+    ) -> Backends {
+        let all = zip(configuration.backends, labels).enumerated().map { place, entry in
+            let (backend, label) = entry
+            guard let old = kept?.places[place], let known = before?.all[old] else {
+                let server = self.backend(on: loop, backend, label: label)
+                server.undeclared = backend.declare.map(\.capability)
+                return server
+            }
+            use(known, as: backend, label: label)
+            return known
+        }
+        return Backends(all, first: index, after: before)
+    }
+
+    /// A server of the configuration before is one of this.
+    private func use(_ server: LegacyServer, as backend: Configuration.Backend, label: String) {
+        guard let overHTTP = server as? Backend else { return server.use(backendLimits, label: label) }
+        overHTTP.use(backendLimits, label: label, tls: backend.tls.map { ServerTLS($0.context, name: $0.name) })
+    }
+
+    private var backendLimits: Backend.Limits {
+        let limits = configuration.limits
+        return Backend.Limits(
+            maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
+            maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout,
+            handshake: limits.handshakeTimeout, connect: limits.connectTimeout)
     }
 
     /// What the copies are called where they are shown; path and query may hold a secret, and so may only tell two apart by
@@ -189,17 +236,15 @@ struct Wiring: Sendable {
     }
 
     private func backend(on loop: Loop, _ backend: Configuration.Backend, label: String) -> LegacyServer {
-        let limits = configuration.limits
-        let backendLimits = Backend.Limits(
-            maxMessage: limits.maxResponse, streamBuffer: limits.streamBuffer, head: headLimits,
-            maxDepth: limits.maxDepth, silence: limits.backendIdleTimeout, connect: limits.connectTimeout)
         switch backend.place {
         case .url(let url, let transport):
             return Backend(
                 at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
                 tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
-                target: url.target, transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
-                limits: backendLimits)
+                target: url.target,
+                fields: backend.headers.set.map { (Array($0.name.utf8), Array($0.value.utf8)) },
+                transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
+                limits: backendLimits, log: log)
         case .command(let command):
             return CommandBackend(
                 running: ChildCommand(
@@ -218,15 +263,16 @@ struct Wiring: Sendable {
     private func gatewaySettings(isLoopback: Bool) -> GatewaySettings {
         let listen = configuration.listen
         let cache = configuration.cache
+        let publicURL = listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) }
         return GatewaySettings(
             path: listen.path,
             door: Door(
-                allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback),
-            passesLegacyClients: listen.legacyClients == .pass && configuration.backends[0].isReachedByHTTP
-                && !configuration.backends[0].pinConnection,
-            isolateBy: configuration.sessions.isolateBy,
+                allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback,
+                scheme: "\(scheme)", publicOrigin: publicURL?.origin),
+            passesLegacyClients: listen.legacyClients == .pass && !configuration.backends[0].pinConnection,
+            callerFields: callerFields(),
             isolatesByCertificate: configuration.sessions.isolatesByCertificate,
-            publicURL: listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) },
+            publicURL: publicURL,
             scheme: "\(scheme)",
             era: configuration.backends[0].isReachedByHTTP ? configuration.backends[0].era.known : .legacy,
             probeInterval: configuration.backends[0].probeInterval,
@@ -235,7 +281,21 @@ struct Wiring: Sendable {
             requestTimeout: configuration.limits.requestTimeout, streamBuffer: configuration.limits.streamBuffer,
             trustsAnnotations: configuration.backend.annotations == .trust, maxDepth: configuration.limits.maxDepth,
             isInteractive: configuration.backend.interactive,
-            replayedTools: Set(configuration.interaction.replay))
+            replayedTools: Set(configuration.interaction.replay),
+            toleratesOlderVersionHeader: listen.tolerate.contains(.versionHeader),
+            clients: ClientProfiles(
+                DeclarationRules(configuration.backend.client),
+                named: configuration.clients.map { ($0.name, DeclarationRules($0.rules)) }))
+    }
+
+    private func callerFields() -> CallerFields {
+        let headers = configuration.backend.headers
+        return CallerFields(
+            isolateBy: configuration.sessions.isolateBy, forwarded: headers.forward,
+            replaced: Set(headers.set.map(\.name)),
+            origin: OriginFields(
+                headers.add.map(OriginFields.Field.init), scheme: "\(scheme)",
+                publicOrigin: configuration.listen.publicURL?.origin))
     }
 
     // MARK: Replicas
@@ -300,6 +360,38 @@ extension KeyRing {
     }
 }
 
+extension DeclarationRules {
+    init(_ rules: Configuration.ClientRules) {
+        var allowed: Capabilities? = []
+        for capability in rules.capabilities {
+            switch capability {
+            case .all: allowed = nil
+            case .elicitation: allowed?.insert(.elicitation)
+            case .elicitationForm: allowed?.insert(.elicitationForm)
+            case .elicitationURL: allowed?.insert(.elicitationURL)
+            case .extensions: allowed?.insert(.extensions)
+            case .roots: allowed?.insert(.roots)
+            case .sampling: allowed?.insert(.sampling)
+            case .samplingContext: allowed?.insert(.samplingContext)
+            case .samplingTools: allowed?.insert(.samplingTools)
+            }
+        }
+        self.init(allowed: allowed, roots: rules.roots)
+    }
+}
+
+extension OriginFields.Field {
+    init(_ field: Configuration.BackendHeaders.Origin) {
+        self =
+            switch field {
+            case .forwardedFor: .forwardedFor
+            case .forwardedProto: .forwardedProto
+            case .forwardedHost: .forwardedHost
+            case .forwarded: .forwarded
+            }
+    }
+}
+
 extension SocketAddress {
     init(_ address: ListenAddress) {
         switch address {
@@ -310,6 +402,18 @@ extension SocketAddress {
                 preconditionFailure("the configuration let an impossible address through")
             }
             self = address
+        }
+    }
+}
+
+extension Configuration.Capability {
+    fileprivate var capability: ServerCapability {
+        switch self {
+        case .tools: .tools
+        case .prompts: .prompts
+        case .resources: .resources
+        case .completions: .completions
+        case .logging: .logging
         }
     }
 }

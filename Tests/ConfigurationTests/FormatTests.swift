@@ -227,6 +227,12 @@ import Testing
         #expect(try read("{command: [/opt/x/server, --key, k]}").get().backend.name == "stdio:server")
     }
 
+    @Test func capabilitiesAreDeclaredForAllCopies() throws {
+        let backends = try read("{url: http://h/, declare: [resources, tools]}\n  - {url: http://i/}").get().backends
+        #expect(backends.allSatisfy { $0.declare == [.resources, .tools] })
+        #expect(try read("{url: http://h/}").get().backend.declare.isEmpty)
+    }
+
     @Test func aPinnedConnectionAsksNobody() throws {
         let backends = try read("{url: http://h/, pin_connection: true}\n  - {url: http://i/}").get().backends
         #expect(backends.allSatisfy { $0.pinConnection && !$0.interactive })
@@ -244,6 +250,10 @@ import Testing
         ("{command: [x], env: {1A: b}}", "a name in backends[0].env must be the name of a variable"),
         ("{command: [x], env: {'A=B': b}}", "a name in backends[0].env must be the name of a variable"),
         ("{command: [\"x\\0\"]}", "backends[0].command[0] must not contain U+0000"),
+        ("{url: http://h/, declare: [resource]}", "backends[0].declare[0] must be one of tools, prompts, resources"),
+        ("{url: http://h/, declare: resources}", "backends[0].declare must be a list"),
+        ("{url: http://h/, era: modern, declare: [tools]}", "backends[0].declare must not be given with era: modern"),
+        ("{url: http://h/}\n  - {url: http://i/, declare: [tools]}", "backends[1].declare must be as in backends[0]"),
         ("{url: http://h/, transport: stdio}", "backends[0].transport must be one of auto, http, sse"),
         ("{command: [x], pin_connection: true}", "backends[0].pin_connection goes with url only"),
         ("{url: http://h/, transport: sse, pin_connection: true}", "backends[0].pin_connection must not be true with"),

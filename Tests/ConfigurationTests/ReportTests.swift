@@ -143,7 +143,7 @@ import Testing
         Example(
             "key of a later version", withBackend("tracing: {address: 127.0.0.1:4317}\n"),
             """
-            remora.yaml:2:1: unknown key "tracing"; the keys here are threads, listen, backends, sessions, interaction, cache, \
+            remora.yaml:2:1: unknown key "tracing"; the keys here are threads, listen, backends, clients, sessions, interaction, cache, \
             limits, admin, replicas, log
                 2 | tracing: {address: 127.0.0.1:4317}
                   | ^
@@ -308,6 +308,43 @@ import Testing
             remora.yaml:2:24: sessions.isolate_by must have `authorization` in it, since no session may serve two principals
                 2 | sessions: {isolate_by: [header:X-Tenant]}
                   |                        ^
+            """),
+        Example(
+            "no isolation before a server that gets credentials", withBackend("sessions: {isolate_by: []}\n"),
+            """
+            remora.yaml:2:24: sessions.isolate_by must have `authorization` in it: a server at a URL gets the caller's credentials with \
+            each call; only a command may have []
+                2 | sessions: {isolate_by: []}
+                  |                        ^
+            """),
+        Example(
+            "isolation whose values were lost", "backends: [{command: [a]}]\nsessions:\n  isolate_by:\n",
+            """
+            remora.yaml:3:14: sessions.isolate_by has no value: write [] if all callers are to share the processes of the command
+                3 |   isolate_by:
+                  |              ^
+            """),
+        Example(
+            "one call at once on several threads", "threads: 2\nbackends: [{url: http://b, calls_at_once: 1}]\n",
+            """
+            remora.yaml:2:43: backends[0].calls_at_once must be any with more than one thread, each of which counts for itself: set \
+            threads: 1
+                2 | backends: [{url: http://b, calls_at_once: 1}]
+                  |                                           ^
+            """),
+        Example(
+            "no calls at once", "backends: [{url: http://b, calls_at_once: 0}]\n",
+            """
+            remora.yaml:1:43: backends[0].calls_at_once must be a whole number between 1 and 10000, or any, got "0"
+                1 | backends: [{url: http://b, calls_at_once: 0}]
+                  |                                           ^
+            """),
+        Example(
+            "calls at once that are not counted", "backends: [{url: http://b, era: modern, calls_at_once: 1}]\n",
+            """
+            remora.yaml:1:56: backends[0].calls_at_once must be any with era: modern: what goes past the translation is not counted
+                1 | backends: [{url: http://b, era: modern, calls_at_once: 1}]
+                  |                                                        ^
             """),
         Example(
             "isolation by the same header twice",

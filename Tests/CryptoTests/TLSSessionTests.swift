@@ -319,6 +319,16 @@ import Testing
         }
     }
 
+    /// A server whose files say the same as before is the same.
+    @Test func contextsOfTheSameTextsAreEqual() throws {
+        #expect(try Self.server() == Self.server())
+        #expect(try Self.server() != Self.server(clientCA: "ca.pem"))
+        #expect(try Self.client() == Self.client())
+        #expect(try Self.client() != Self.client(Self.identity("client")))
+        #expect(try Self.client() != TLSContext.client(authorities: nil, nil))
+        #expect(try TLSContext.client(authorities: nil, nil) == TLSContext.client(authorities: nil, nil))
+    }
+
     @Test func filesThatCannotBeUsedSayWhy() throws {
         let (certificate, key) = (try Self.bytes("server.pem"), try Self.bytes("server.key"))
         func server(_ certificate: [UInt8], _ key: [UInt8], _ ca: [UInt8]? = nil) -> TLSProblem? {

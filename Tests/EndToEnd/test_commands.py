@@ -126,7 +126,7 @@ async def test_its_credentials_do_not_reach_it() -> None:
 # What it may do wrong.
 
 
-@pytest.mark.parametrize("tool", ["garbage", "latin", "endless", "exit", "killed", "closes"])
+@pytest.mark.parametrize("tool", ["endless", "exit", "killed", "closes"])
 async def test_what_ends_a_session_ends_nothing_else(tool: str) -> None:
     async with raw(limits={"max_response": "256KiB"}) as (remora, client):
         other = (await client.call("pid", Authorization="Bearer other")).text
@@ -138,6 +138,17 @@ async def test_what_ends_a_session_ends_nothing_else(tool: str) -> None:
         await until(lambda: not runs(int(before)))
         assert (await client.call("pid", Authorization="Bearer other")).text == other
         assert len(events(remora, "server_started")) == 3
+
+
+async def test_a_response_that_is_no_json_ends_its_call_alone() -> None:
+    async with raw() as (remora, client):
+        before = (await client.call("pid")).text
+        failed = await client.call("garbage", timeout=5)
+        assert (failed.status, failed.code) == (200, -32603), failed
+        assert failed.error["data"] == {"reason": "outcome_unknown", "dispatched": True}
+        assert (await client.call("latin")).result["x"] == "\ufffd"
+        assert (await client.call("pid")).text == before
+        assert not events(remora, "server_output")
 
 
 async def test_what_is_no_message_goes_into_the_log() -> None:
@@ -184,7 +195,7 @@ async def test_one_answer_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "detail"), [("fails", "exit status 7"), ("garbled", "not JSON-RPC"), ("silent", "did not answer")]
+    ("option", "detail"), [("fails", "exit status 7"), ("garbled", "no JSON"), ("silent", "did not answer")]
 )
 async def test_a_start_that_leads_to_no_session(option: str, detail: str) -> None:
     async with raw(option, limits={"backend_idle_timeout": "1s"}) as (remora, client):
@@ -267,7 +278,7 @@ async def test_a_slow_client_holds_up_nobody_else() -> None:
 
 
 async def test_older_clients_are_told_which_revision_to_speak() -> None:
-    async with raw(listen={"legacy_clients": "pass"}) as (_, client):
+    async with raw(listen={"legacy_clients": "refuse"}) as (_, client):
         params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
         initialize = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
         refused = await client.send(initialize, MCP_Protocol_Version=OMIT, Mcp_Method=OMIT)

@@ -51,6 +51,11 @@ def test_modern_response(name: str) -> None:
 @pytest.mark.parametrize("name", having("legacy request"))
 def test_legacy_request(name: str) -> None:
     revision = GOLDEN[name].get("revision", "2025-11-25")
+    if name.startswith("extension-"):
+        # No revision has these methods.
+        request = json.loads(GOLDEN[name]["legacy request"])
+        assert schema.revision(revision).errors("JSONRPCRequest", request) == []
+        return
     assert schema.client_message_errors(revision, json.loads(GOLDEN[name]["legacy request"])) == []
 
 

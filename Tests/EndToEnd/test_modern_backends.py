@@ -13,8 +13,9 @@ import mcp
 import pytest
 
 from harness.http1 import TIMEOUT, Connection
-from harness.modern import OMIT, VERSION, Answer, call, encode
+from harness.modern import OMIT, VERSION, Answer, Client, call, encode, request
 from harness.processes import SERVERS, Process, venv
+from harness.remora import Remora, configuration
 from harness.stack import Stack, settles, stack
 from servers.raw import Exchange, RawBackend
 from test_legacy_clients import legacy, same_on_both_sides
@@ -87,10 +88,10 @@ class Raw:
         self.seen.append(exchange.method or exchange.request.method)
         if exchange.method == "server/discover":
             await exchange.json(exchange.response(DISCOVERED))
-        elif exchange.method == "tools/call":
+        elif exchange.method == "tools/call" and exchange.request.header("mcp-protocol-version") == VERSION:
             await exchange.json(exchange.response(b'{"resultType":"complete","content":[{"type":"text","text":"new"}]}'))
         else:
-            await exchange.reply(400, exchange.error(-32600, "not here"))
+            await exchange.reply(400, exchange.error(-32022, "not here", supported=[VERSION], requested="2025-11-25"))
         return True
 
 
@@ -102,6 +103,13 @@ async def test_the_real_server_gets_everything_as_it_is() -> None:
             steps.append(done)
 
         async with mcp.Client(running.url, mode=VERSION) as client:
+            assert (await client.call_tool("echo", {"text": "first"})).content[0].text == "first"
+        # What Remora did to find out is on connections of its own, which end when they are idle.
+        await settles(lambda: sum(not each.finished for each in running.back.recordings), 0)
+        assert sum(b"server/discover" in each.client for each in running.back.recordings) == 1
+        running.front.recordings.clear()
+        running.back.recordings.clear()
+        async with mcp.Client(running.url, mode=VERSION) as client:
             assert (await client.call_tool("echo", {"text": "Grüße 🐟"})).content[0].text == "Grüße 🐟"
             assert (await client.call_tool("sdk")).content[0].text.startswith("2.")
             arguments = {"count": 3, "seconds": 0.05}
@@ -112,9 +120,6 @@ async def test_the_real_server_gets_everything_as_it_is() -> None:
         async with mcp.Client(running.url, mode="legacy") as client:
             assert (await client.call_tool("echo", {"text": "hi"})).content[0].text == "hi"
         await settles(lambda: sum(not each.finished for each in running.front.recordings), 0)
-        probe, *rest = running.back.recordings
-        assert b"server/discover" in probe.client and b"mcp-session-id" not in probe.server.lower()
-        running.back.recordings[:] = rest
         assert await same_on_both_sides(running) >= 6
         lines = [line for line in running.remora.process.events() if line["event"] == "request"]
         assert {line.get("route") for line in lines} == {"pass"}
@@ -158,7 +163,7 @@ async def test_a_legacy_server_that_turned_modern_loses_no_call() -> None:
             await released.wait()
             await exchange.json(exchange.response(b'{"content":[{"type":"text","text":"late"}]}'))
             return True
-        if exchange.request.method == "DELETE":
+        if exchange.session in raw.sessions and exchange.method != "server/discover":
             return False
         return await raw_script(exchange)
 
@@ -196,7 +201,7 @@ async def test_an_answer_that_has_begun_is_not_begun_again() -> None:
         answer = await running.client.call("x")
         assert answer.http.media_type == "text/event-stream"
         assert answer.error["data"] == {"reason": "backend_unavailable", "dispatched": False}
-        await turned(running, "legacy", "modern")
+        await turned(running, "modern")
         assert "result" in (await running.client.call("x")).json
 
 
@@ -227,10 +232,10 @@ async def no_evidence(status: int) -> None:
 
     mood, raw_script = "ill", Raw()
     async with RawBackend(script) as raw, asking(raw.address, server={"probe_interval": "1s"}) as running:
-        # Nothing is known: translated.
+        # It has given a session, and nothing else is known of it.
         assert (await running.client.call("x")).text == "raw"
-        assert turns(running) == []
-        assert probes(raw) >= 1
+        await turned(running, "legacy")
+        assert probes(raw) == 1
         mood, raw_script.era = "well", "modern"
         await asyncio.sleep(1.1)
         assert (await running.client.call("x")).text == "new"
@@ -238,7 +243,7 @@ async def no_evidence(status: int) -> None:
         for _ in range(2):
             await asyncio.sleep(1.1)
             assert (await running.client.call("x")).text == "new"
-        await turned(running, "modern")
+        await turned(running, "legacy", "modern")
 
 
 async def test_the_question_needs_the_credentials_of_a_caller() -> None:
@@ -253,22 +258,79 @@ async def test_the_question_needs_the_credentials_of_a_caller() -> None:
         await asyncio.sleep(1.1)
         assert (await running.client.call("x", Authorization="Bearer good")).text == "new"
         await turned(running, "modern")
-        assert raw.methods["initialize"] == 1, "that of the caller without credentials"
+        assert raw.methods["initialize"] == 2, "one of the caller without credentials"
 
 
-async def test_a_session_that_the_question_made_is_deleted() -> None:
+async def test_a_client_learns_which_credentials_the_question_wants() -> None:
+    """A modern server that says so to what it understands only: `initialize` is refused without a challenge."""
+    challenge = 'Bearer resource_metadata="https://login.example/meta"'
+    modern = Raw("modern")
+
     async def script(exchange: Exchange) -> bool:
-        if exchange.method != "server/discover":
-            return False
-        raw.sessions.add("accident")
-        await exchange.reply(400, exchange.error(-32600, "Missing session ID"), Mcp_Session_Id="accident")
-        return True
+        if exchange.method != "initialize" and exchange.request.header("authorization") is None:
+            await exchange.reply(401, b"{}", WWW_Authenticate=challenge)
+            return True
+        return await modern(exchange)
 
     async with RawBackend(script) as raw, asking(raw.address) as running:
-        await raw.until(lambda raw: raw.methods["DELETE"] == 1)
-        assert raw.requests[-1].header("mcp-session-id") == "accident"
+        refused = await running.client.call("x")
+        assert (refused.status, refused.http.header("www-authenticate")) == (401, challenge)
+        assert (await running.client.call("x", Authorization="Bearer good")).text == "new"
+        await turned(running, "modern")
+
+
+async def test_nothing_is_asked_before_a_client_comes() -> None:
+    async with RawBackend(Raw()) as raw, asking(raw.address) as running:
+        await asyncio.sleep(0.5)
+        assert not raw.requests
         assert (await running.client.call("x")).text == "raw"
-        assert probes(raw) == 1
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_request_that_needs_no_session_finds_out_too(era: str) -> None:
+    async with RawBackend(Raw(era)) as raw, asking(raw.address) as running:
+        answer = await running.client.send(request("vendor/method"))
+        assert answer.status == (404 if era == "legacy" else 400)
+        assert (answer.error["message"] == "not here") == (era == "modern")
+        await turned(running, era)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_server_without_sessions_that_turns_modern_is_noticed(status: int) -> None:
+    """Nothing is lost that would tell of it, but it does not take the calls any more."""
+    modern = Raw("modern")
+
+    async def script(exchange: Exchange) -> bool:
+        if era == "legacy":
+            return False
+        if exchange.method != "server/discover" and exchange.request.header("mcp-protocol-version") != VERSION:
+            await exchange.reply(status, exchange.error(-32022, "old", supported=[VERSION], requested="2025-11-25"))
+            return True
+        return await modern(exchange)
+
+    era = "legacy"
+    async with RawBackend(script, sessions=False) as raw, asking(raw.address) as running:
+        assert (await running.client.call("x")).text == "raw"
+        era = "modern"
+        assert "error" in (await running.client.call("x")).json
+        assert (await running.client.call("x")).text == "new"
+        await turned(running, "legacy", "modern")
+        assert probes(raw) == 1, "the refusal says it"
+
+
+async def test_each_copy_is_what_it_is() -> None:
+    """While copies are replaced one after the other, calls go to those that give sessions; then everything is passed."""
+    scripts = [Raw("modern"), Raw()]
+    async with RawBackend(scripts[0]) as first, RawBackend(scripts[1]) as second:
+        text = configuration(first.url, second.url, server={"era": "auto"})
+        async with Remora(text) as remora, Client(remora.address) as client:
+            for number in range(4):
+                assert (await client.call("x")).text == "raw", number
+            scripts[1].era = "modern"
+            second.sessions.clear()
+            await asyncio.sleep(1.1)
+            assert [(await client.call("x")).text for _ in range(6)] == ["new"] * 6
+            assert min(raw.methods["tools/call"] for raw in (first, second)) >= 2
 
 
 async def test_who_comes_before_the_verdict_waits_for_it() -> None:
@@ -277,7 +339,7 @@ async def test_who_comes_before_the_verdict_waits_for_it() -> None:
     async with RawBackend(script) as raw, asking(raw.address) as running:
         waiting = [asyncio.create_task(_alone(running, call("x", id=number))) for number in range(5)]
         await asyncio.sleep(0.3)
-        assert not any(task.done() for task in waiting) and len(raw.requests) == 1
+        assert not any(task.done() for task in waiting) and probes(raw) == 1
         script.hold.set()
         assert {(await task).text for task in waiting} == {"new"}
         assert probes(raw) == 1

@@ -72,6 +72,20 @@ async def test_a_client_that_cannot_be_asked_is_not(running: Stack) -> None:
     assert failed.error["data"] == {"requiredCapabilities": {"sampling": {}}}
 
 
+@pytest.mark.parametrize("get", [False, True], ids=["post", "get"])
+async def test_a_client_that_declares_nothing_hears_what_to_declare(running: Stack, get: bool) -> None:
+    """Its calls share a session."""
+    assert (await running.client.call("echo", {"text": "first"})).text == "first"
+    while not await running.backend_methods("GET"):
+        await asyncio.sleep(0.02)
+    required = {"elicitation": {"elicitation": {"form": {}}}, "sampling": {"sampling": {}}, "roots": {"roots": {}}}
+    for what, needs in required.items():
+        failed = await send(running, {"questions": [what], "fails": True, "get": get}, capabilities={})
+        assert (failed.status, failed.code, failed.error["data"]) == (400, -32021, {"requiredCapabilities": needs})
+        went_on = await send(running, {"questions": [what], "get": get}, capabilities={})
+        assert (went_on.status, "error" in json.loads(went_on.text)[0]) == (200, True)
+
+
 async def test_a_declined_form(running: Stack) -> None:
     asked = await ask(running, "elicitation")
     answers = {"elicitation-1": {"action": "decline", "content": {"name": "x"}}}

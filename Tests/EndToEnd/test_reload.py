@@ -23,6 +23,10 @@ from test_admin import admin_address, get, status
 from test_sessions import held
 
 
+CHANGED = {"annotations": "ignore"}
+"""A section of a server that is not the same any more: its sessions end."""
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
@@ -128,7 +132,7 @@ async def test_the_limit_of_connections() -> None:
 async def test_listeners_get_their_end_and_may_come_back() -> None:
     async with PushBackend() as raw, Remora(configuration(raw.url)) as remora:
         async with Listener(remora.address, toolsListChanged=True) as listener:
-            await remora.reload(configuration(raw.url, sessions={"max": 3}))
+            await remora.reload(configuration(raw.url, server=CHANGED))
             assert (await listener.end())["result"]["resultType"] == "complete"
             await raw.until(lambda raw: raw.methods["DELETE"] == 1)
             raw.streams.clear()
@@ -153,7 +157,7 @@ async def test_a_stream_that_is_passed_through_ends() -> None:
             )
             await connection.send(get)
             assert await http1.read_head(connection.reader) is not None
-            await remora.reload(configuration(raw.url, **text))
+            await remora.reload(configuration(raw.url, server=CHANGED, **text))
             async with asyncio.timeout(5):
                 assert await connection.reader.readexactly(5) == b"0\r\n\r\n", "a proper end, and the connection is kept"
             assert Answer(await connection.exchange(encode(call("x"), host=remora.address))).text == "raw"
@@ -211,14 +215,15 @@ async def test_threads_stay() -> None:
 
 async def test_reloads_leave_nothing_behind() -> None:
     async with RawBackend() as raw, Remora(configuration(raw.url)) as remora, Client(remora.address) as client:
-        for _ in range(3):
+        texts = [configuration(raw.url, server=CHANGED), configuration(raw.url)]
+        for number in range(3):
             await client.call("x")
-            await remora.hangup()
+            await remora.reload(texts[number % 2])
         await raw.until(lambda raw: raw.methods["DELETE"] == 3)
         before = remora.descriptors()
-        for _ in range(20):
+        for number in range(20):
             await client.call("x")
-            await remora.hangup()
+            await remora.reload(texts[number // 2 % 2])
         await settles(remora.descriptors, before)
         assert raw.sessions == set() or len(raw.sessions) == 1
 

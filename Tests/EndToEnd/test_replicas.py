@@ -287,22 +287,30 @@ async def test_each_request_of_a_call_on_another_loop(way: str, tmp_path: Path) 
         never_twice(server)
 
 
-async def test_a_state_is_for_its_caller_at_every_replica() -> None:
-    async with CountingBackend() as server, Replicas(server.address) as group:
+@pytest.mark.parametrize("field", ["Authorization", "X_Api_Key"])
+async def test_a_state_is_for_its_caller_at_every_replica(field: str) -> None:
+    headers = {"headers": {"forward": ["x-api-key"], "add": ["x-forwarded-for"]}}
+    async with CountingBackend() as server, Replicas(server.address, server=headers) as group:
         message = begin("t", times=1)
-        asked = await send(group.fronts["a"], message, Authorization="Bearer alice")
+        alice, bob = ({field: f"Bearer {name}"} for name in ("alice", "bob"))
+        asked = await send(group.fronts["a"], message, **alice)
         again = retry(message, asked)
         other_arguments = {**again, "params": {**again["params"], "arguments": {"token": "t", "times": 9}}}
         for name in group.names:
             for wrong in (
-                await send(group.fronts[name], again, Authorization="Bearer bob"),
+                await send(group.fronts[name], again, **bob),
                 await send(group.fronts[name], again),
-                await send(group.fronts[name], other_arguments, Authorization="Bearer alice"),
+                await send(group.fronts[name], other_arguments, **alice),
             ):
                 assert (wrong.status, wrong.code) == (200, -32602) and "requestState" in wrong.error["message"]
         assert not server.answers
-        done = await send(group.fronts["c"], again, Authorization="Bearer alice")
+        done = await send(group.fronts["c"], again, **alice, Remora_Client_Address="10.9.9.9")
         assert json.loads(done.text) == ["t 1"]
+        for each in server.requests:
+            found = {name.lower(): value for name, value in each.headers}
+            assert found[field.lower().replace("_", "-")] == "Bearer alice"
+            # The client's, wherever it came; not that of a replica, nor what another says of himself.
+            assert found["x-forwarded-for"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("threads", [1, 2])

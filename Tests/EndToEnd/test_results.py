@@ -24,7 +24,7 @@ LISTS = [request(f"{each}/list", id="i") for each in ("tools", "prompts", "resou
 ALL = [CALL, GET, READ, COMPLETE, *LISTS]
 
 SAME = [-32602, -32603, 1, 5, 404, -1, -32000, -32001, -32019, -31999, -40000]
-RESERVED = [-32020, -32021, -32022, -32050, -32099]
+RESERVED = [-32020, -32021, -32022, -32042, -32050, -32099]
 
 
 def errors() -> list[Any]:
@@ -35,8 +35,7 @@ def errors() -> list[Any]:
         found += [(message, code, 200, -32603) for code in RESERVED]
         unknown_name = message in (CALL, GET, READ)
         found.append((message, -32601, *((200, -32602) if unknown_name else (404, -32601))))
-        if method == "resources/read":
-            found.append((message, -32002, 200, -32602))
+        found.append((message, -32002, 200, -32602 if method == "resources/read" else -32603))
     return found
 
 
@@ -60,10 +59,12 @@ async def test_errors() -> None:
             error = answer.error
             data = {"detail": [1, {"a": None}]}
             right = (answer.status, error["code"], answer.json["id"]) == (status, translated, "i")
-            if translated == code or code == -32002:
+            if translated == -32602 and message["method"] == "resources/read" and code != translated:
+                data["uri"] = message["params"]["uri"]
+            if translated in (code, -32602):
                 right = right and error["data"] == data and error["message"] == "what the server says"
-            if code in RESERVED:
-                right = right and error["data"]["legacyCode"] == code
+            if code in RESERVED or (code == -32002 and translated == -32603):
+                right = right and error["data"] == {"legacyCode": code, "legacyData": data}
             if not right:
                 wrong.append((message["method"], code, answer))
     assert wrong == []

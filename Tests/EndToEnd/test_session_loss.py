@@ -21,7 +21,12 @@ def lost_404(exchange: Exchange) -> tuple[int, bytes, str]:
 
 
 def lost_410(exchange: Exchange) -> tuple[int, bytes, str]:
-    return 410, b"Gone", "text/plain"
+    return 410, b"", "text/plain"
+
+
+def lost_404_in_a_page(exchange: Exchange) -> tuple[int, bytes, str]:
+    """Of the server, or of something before it that has no such place just now."""
+    return 404, b"<html>Not Found</html>", "text/html"
 
 
 def lost_400(exchange: Exchange) -> tuple[int, bytes, str]:
@@ -33,6 +38,8 @@ def lost_400_missing(exchange: Exchange) -> tuple[int, bytes, str]:
 
 
 def lost_400_not_initialized(exchange: Exchange) -> tuple[int, bytes, str]:
+    """The TypeScript SDK, which has not got to the id of the request by then."""
+    exchange.message["id"] = None
     return 400, exchange.error(-32000, "Bad Request: Server not initialized"), "application/json"
 
 
@@ -55,14 +62,16 @@ def unclear_400(exchange: Exchange) -> tuple[int, bytes, str]:
 
 
 def unclear_422(exchange: Exchange) -> tuple[int, bytes, str]:
-    return 422, exchange.error(-32000, "go away"), "application/json"
+    return 422, b'{"detail":"go away"}', "application/json"
 
 
 UNCLEAR = [unclear_400, unclear_422]
-LOST = [lost_404, lost_410, lost_400, lost_400_missing, lost_400_not_initialized, lost_401, lost_403, lost_503]
+"""Refusals that say nothing of sessions."""
+DOUBTED = [*UNCLEAR, lost_404_in_a_page, lost_503]
+LOST = [lost_404, lost_410, lost_400, lost_400_missing, lost_400_not_initialized, lost_401, lost_403]
 
 
-@pytest.mark.parametrize("dialect", LOST + UNCLEAR, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("dialect", LOST + DOUBTED, ids=lambda each: each.__name__)
 async def test_a_lost_session_is_replaced(dialect: Dialect) -> None:
     """One new handshake, and the request is sent once more."""
     lost = True
@@ -82,7 +91,7 @@ async def test_a_lost_session_is_replaced(dialect: Dialect) -> None:
         assert (raw.methods["initialize"], raw.methods["tools/call"]) == (2, 2)
         assert (await running.client.call("x")).text == "raw"
         assert (raw.methods["initialize"], raw.methods["tools/call"]) == (2, 3)
-        assert raw.methods["ping"] == (1 if dialect in UNCLEAR else 0)
+        assert raw.methods["ping"] == (1 if dialect in DOUBTED else 0)
 
 
 async def test_many_calls_that_lose_one_session() -> None:
@@ -288,6 +297,45 @@ async def test_a_get_stream_that_outlives_its_session() -> None:
         await asyncio.sleep(0.6)
         assert "result" in (await running.client.call("x")).json
         assert raw.methods["initialize"] == 2
+
+
+@pytest.mark.parametrize(("status", "text"), [(500, "sqlalchemy: this session is in a bad state"), (200, "the session broke")])
+async def test_a_tool_that_broke_the_server_does_not_run_again(status: int, text: str) -> None:
+    """It speaks of some session, and those of the protocol are gone with it: the error is told, and the next call is served."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "bad":
+            return False
+        raw.sessions.clear()
+        await exchange.reply(status, exchange.error(-32603, text))
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        answer = await running.client.call("bad")
+        assert (answer.status, answer.error["message"]) == (200, text)
+        assert (await running.client.call("x")).text == "raw"
+        assert (raw.methods["tools/call"], raw.methods["initialize"]) == (2, 2)
+
+
+@pytest.mark.parametrize("code", [-32001, -32005])
+async def test_a_call_that_was_heard_of_does_not_run_again(code: int) -> None:
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "bad":
+            return False
+        raw.sessions.clear()
+        token = exchange.message["params"]["_meta"]["progressToken"]
+        told = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}}
+        await exchange.sse(json.dumps(told).encode(), exchange.error(code, "Session not found"))
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        message = call("bad")
+        message["params"]["_meta"]["progressToken"] = "p"
+        answer = await running.client.send(message)
+        assert answer.error["message"] == "Session not found", answer
+        assert raw.methods["tools/call"] == 1
+        assert (await running.client.call("x")).text == "raw"
+        assert raw.methods["tools/call"] in (2, 3)
 
 
 async def test_a_call_is_not_sent_again() -> None:

@@ -249,6 +249,7 @@ async def test_sessions_that_are_passed_through_keep_their_home(threads: int) ->
                 assert json.loads(answer.body)["result"]["content"][0]["text"] == home
             await remora.hangup()
         a.stop_listening()
+        a.close_connections()
         for _ in range(4):
             answer = await exchange(legacy("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={}))
             assert answer.status == 200 and answer.header("mcp-session-id") in b.sessions

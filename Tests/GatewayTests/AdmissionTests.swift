@@ -194,9 +194,13 @@ import Testing
             $0.versionHeader = #""x\"#
         },
         // 12
-        Row("unknown method", #"404 -32601 "c-1""#) {
+        Row("a method that an extension may have", "request") {
             $0.method = "x"
             $0.methodHeader = "x"
+        },
+        Row("empty method", #"404 -32601 "c-1""#) {
+            $0.method = ""
+            $0.methodHeader = ""
         },
         Row("removed method", #"404 -32601 "c-1""#) {
             $0.method = "initialize"

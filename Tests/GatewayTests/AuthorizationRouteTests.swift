@@ -12,7 +12,10 @@ import Testing
     private static let server = "/.well-known/oauth-authorization-server"
 
     @Test(arguments: ["/mcp", "/public"]) func theDocumentOfTheEndpoint(path: String) {
-        #expect(route(Self.resource + path) == .resourceMetadata([Self.resource + "/server", Self.resource]))
+        #expect(
+            route(Self.resource + path)
+                == .resourceMetadata([Self.resource + "/server", Self.resource, "/server" + Self.resource]))
+        #expect(route(path + Self.resource) == .resourceMetadata(["/server" + Self.resource]))
     }
 
     @Test func theOthers() {
@@ -29,7 +32,8 @@ import Testing
         arguments: [
             "", "/", "*", "/mcp", "/admin", "/tokens", "/token/", "/Token", "/authorize/x", "/.well-known/",
             "/.well-known/other", "/.well-known/oauth-protected-resource/",
-            "/.well-known/oauth-protected-resource/server",
+            "/.well-known/oauth-protected-resource/server", "/server/.well-known/oauth-protected-resource",
+            "/mcp/.well-known/oauth-authorization-server", "/mcp/.well-known/oauth-protected-resource/",
             "/.well-known/oauth-protected-resource/mcp/", "/.well-known/oauth-protected-resourcex",
             "/.well-known/oauth-authorization-serverx", "/.well-known/oauth-authorization-server/",
             "/.well-known/oauth-authorization-server/..", "/.well-known/oauth-authorization-server/../../admin",

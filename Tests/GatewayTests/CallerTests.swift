@@ -7,7 +7,8 @@ import Testing
 
 /// Callers are told apart: a session must never serve two.
 @Suite struct CallerTests {
-    private let rules = CallerRules(isolateBy: ["authorization", "x-api-key", "x-tenant"], key: HashKey())
+    private let rules = CallerRules(
+        CallerFields(isolateBy: ["authorization", "x-api-key", "x-tenant"]), key: HashKey())
 
     private func caller(_ fields: String) throws -> Caller {
         rules.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"), subject: nil)
@@ -61,15 +62,60 @@ import Testing
                 == ["AUTHORIZATION: Bearer  a", "x-api-key: k", "X-API-Key: l"])
     }
 
+    private func forwarding(_ fields: CallerFields) -> (String) throws -> Caller {
+        let rules = CallerRules(fields, key: HashKey())
+        return { rules.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\($0)\r\n"), subject: nil) }
+    }
+
+    @Test func forwardedFieldsTellCallersApart() throws {
+        let caller = forwarding(CallerFields(isolateBy: ["authorization"], forwarded: ["x-api-key", "x-tenant"]))
+        let all = try CallerTests.different.map { try caller($0).principal }
+        #expect(Set(all).count == all.count)
+        #expect(
+            try caller("X-Api-Key: k\r\nX-Other: o\r\nAuthorization: a\r\n").credentials.lines.map(\.value.string)
+                == ["a", "k"])
+    }
+
+    /// Whatever stands beside it in the configuration.
+    @Test func aForwardedFieldIsTheSameInAnotherOrder() throws {
+        let one = forwarding(CallerFields(isolateBy: ["authorization"], forwarded: ["x-a", "x-b"]))
+        let other = forwarding(CallerFields(isolateBy: ["authorization"], forwarded: ["x-b"]))
+        #expect(try one("X-B: v\r\n").identity == other("X-B: v\r\n").identity)
+        #expect(try one("X-A: v\r\n").identity != one("X-B: v\r\n").identity)
+    }
+
+    /// It tells callers apart all the same.
+    @Test func whatTheOperatorSetsIsNotTheClients() throws {
+        let caller = forwarding(CallerFields(isolateBy: ["authorization"], replaced: ["authorization"]))
+        #expect(try caller("Authorization: a\r\n").credentials.lines.isEmpty)
+        #expect(try caller("Authorization: a\r\n").principal != caller("Authorization: b\r\n").principal)
+    }
+
+    @Test(
+        arguments: [
+            ("X-Api-Key: k\r\nUser-Agent: u\r\nCookie: c\r\nX-API-KEY: l\r\n", "x-api-key, cookie"),
+            ("Authorization: a\r\nX-Known-Key: k\r\nAccept: x\r\n", ""), ("", ""),
+            (
+                "A-Key: 1\r\nB-Token: 1\r\nC-Secret: 1\r\nX-Auth-D: 1\r\nE-Key: 1\r\n",
+                "a-key, b-token, c-secret, x-auth-d"
+            ),
+        ])
+    func whatLooksLikeACredentialAndIsDroppedIsNamed(fields: String, names: String) throws {
+        let rules = CallerRules(
+            CallerFields(isolateBy: ["authorization"], forwarded: ["x-known-key"]), key: HashKey())
+        let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
+        #expect(rules.dropped(from: head).joined(separator: ", ") == names)
+    }
+
     @Test func anotherProcessHasOtherHashes() throws {
-        let other = CallerRules(isolateBy: ["authorization"], key: HashKey())
+        let other = CallerRules(CallerFields(isolateBy: ["authorization"]), key: HashKey())
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
         #expect(other.caller(of: head, subject: nil).principal != rules.caller(of: head, subject: nil).principal)
     }
 
     /// What is not listed does not isolate, and does not go to the backend.
     @Test func onlyListedFieldsCount() throws {
-        let none = CallerRules(isolateBy: [], key: HashKey())
+        let none = CallerRules(CallerFields(isolateBy: []), key: HashKey())
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
         #expect(none.caller(of: head, subject: nil).principal == .none)
         #expect(none.caller(of: head, subject: nil).credentials.lines.isEmpty)

@@ -52,6 +52,53 @@ import Testing
         #expect(try allows(door, host: row.host) == row.isAllowed)
     }
 
+    private func allows(_ door: Door, _ host: String, _ origin: String) throws -> Bool {
+        door.refusal(of: try parseHead("POST /mcp HTTP/1.1\r\nHost: \(host)\r\nOrigin: \(origin)\r\n\r\n")) == nil
+    }
+
+    /// Its own pages may call it.
+    @Test(
+        arguments: [
+            ("localhost:8808", "http://localhost:8808", true), ("127.0.0.1:8808", "http://127.0.0.1:8808", true),
+            ("[::1]:8808", "http://[::1]:8808", true), ("LOCALHOST:8808", "HTTP://localhost:8808", true),
+            ("localhost", "http://localhost", true), ("mcp.example.com", "http://mcp.example.com", false),
+            ("localhost:8808", "http://localhost:3000", false), ("localhost:8808", "http://127.0.0.1:8808", false),
+            ("localhost:8808", "https://localhost:8808", false), ("localhost:8808", "http://localhost:88080", false),
+            ("localhost:8808", "http://localhost", false), ("localhost:8808", "localhost:8808", false),
+            ("localhost:8808", "http://evil.com", false), ("localhost:8808", "null", false),
+            ("localhost:8808", "http://localhost:8808.evil.com", false), ("localhost:8808", "http://", false),
+            ("evil.com:8808", "http://evil.com:8808", false), ("evil.com", "http://localhost:8808", false),
+            ("127.0.0.1.evil.com", "http://127.0.0.1.evil.com", false),
+        ])
+    func itsOwnOriginIsAllowedOnLoopback(host: String, origin: String, isAllowed: Bool) throws {
+        #expect(
+            try allows(Door(allowedOrigins: [], allowedHosts: [], isLoopback: true), host, origin) == isAllowed)
+    }
+
+    @Test func itsOwnOriginIsAllowedUnderListedNames() throws {
+        let door = Door(allowedOrigins: [], allowedHosts: ["mcp.example.com"], isLoopback: false, scheme: "https")
+        #expect(try allows(door, "mcp.example.com", "https://mcp.example.com"))
+        #expect(try allows(door, "mcp.example.com:8443", "https://mcp.example.com:8443"))
+        #expect(try !allows(door, "mcp.example.com", "http://mcp.example.com"))
+        #expect(try !allows(door, "evil.com", "https://evil.com"))
+    }
+
+    /// Where any name is allowed, the attacker's is one of them.
+    @Test func itsOwnOriginIsNobodysWhereAnyNameIsAllowed() throws {
+        let door = Door(allowedOrigins: [], allowedHosts: [], isLoopback: false)
+        #expect(try !allows(door, "evil.com", "http://evil.com"))
+        #expect(try !allows(door, "127.0.0.1.evil.com", "http://127.0.0.1.evil.com"))
+        // Nobody can make a name of the loopback interface point elsewhere.
+        #expect(try allows(door, "localhost:8808", "http://localhost:8808"))
+    }
+
+    @Test func itsPublicOriginIsAllowed() throws {
+        let door = Door(
+            allowedOrigins: [], allowedHosts: [], isLoopback: false, publicOrigin: "https://mcp.example.com")
+        #expect(try allows(door, "10.0.0.5:8808", "https://mcp.example.com"))
+        #expect(try !allows(door, "10.0.0.5:8808", "https://evil.com"))
+    }
+
     /// An absolute target names the host, whatever `Host` says (RFC 9112 §3.2.2).
     @Test func theTargetGoesBeforeTheField() throws {
         let door = Door(allowedOrigins: [], allowedHosts: [], isLoopback: true)

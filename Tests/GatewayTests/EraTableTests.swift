@@ -1,3 +1,4 @@
+import Legacy
 import Reactor
 import Testing
 
@@ -7,91 +8,70 @@ import Testing
 @Suite struct EraTableTests {
     private static func at(_ seconds: Int64) -> Instant { Instant(nanoseconds: seconds * 1_000_000_000) }
 
-    /// A table whose probe at the start found this.
-    private func started(_ evidence: EraTable.Evidence, interval: Int = 1000) -> EraTable {
-        var table = EraTable(fixed: nil, interval: .seconds(interval))
-        #expect(table.start() == true)
-        _ = table.ended(evidence, at: Self.at(0))
+    /// A table whose first question found this.
+    private func started(_ evidence: EraEvidence, interval: Int = 1000) -> EraTable {
+        var table = EraTable(interval: .seconds(interval))
+        #expect(table.opened(at: Self.at(0)) == .ask)
+        table.ended(evidence, at: Self.at(0))
         return table
     }
 
-    @Test(arguments: [Era.legacy, .modern]) func aConfiguredEraIsNeverAsked(era: Era) {
-        var table = EraTable(fixed: era, interval: .seconds(1))
-        #expect(table.start() == false)
-        table.doubt()
-        #expect(table.decide(at: Self.at(1_000_000)) == .use(era))
-        #expect(table.era == era)
+    @Test func theFirstSessionAsksAndOthersWait() {
+        var table = EraTable(interval: .seconds(100))
+        #expect(table.settled(at: Self.at(0)) == nil)
+        #expect(table.opened(at: Self.at(0)) == .ask)
+        #expect(table.opened(at: Self.at(0)) == .wait)
+        #expect(table.refused(at: Self.at(0)) == .wait)
+        table.ended(.legacy, at: Self.at(1))
+        #expect(table.verdict == .legacy)
+        #expect(table.settled(at: Self.at(2)) == Self.at(101))
+        #expect(table.opened(at: Self.at(2)) == .trust)
     }
 
-    @Test func whatIsSettledNeedsNoDecision() {
-        var table = EraTable(fixed: nil, interval: .seconds(100))
-        #expect(table.settled(at: Self.at(0)) == nil)
-        #expect(table.start() == true)
-        #expect(table.settled(at: Self.at(0)) == nil)
-        _ = table.ended(.modern, at: Self.at(0))
-        #expect(table.settled(at: Self.at(99)) == .modern)
+    @Test func aModernServerIsSettledUntilTheIntervalIsOver() {
+        var table = started(.modern, interval: 100)
+        #expect(table.verdict == .modern)
+        #expect(table.settled(at: Self.at(99)) == Self.at(100))
         #expect(table.settled(at: Self.at(100)) == nil)
-        #expect(table.decide(at: Self.at(100)) == .useAndProbe(.modern))
-        #expect(table.settled(at: Self.at(100)) == .modern)
-        _ = table.ended(.none, at: Self.at(100))
-        table.doubt()
-        #expect(table.settled(at: Self.at(101)) == nil)
-        #expect(EraTable(fixed: .legacy, interval: .seconds(1)).settled(at: Self.at(1000)) == .legacy)
+        #expect(table.opened(at: Self.at(100)) == .ask)
+        table.ended(.modern, at: Self.at(100))
+        #expect(table.settled(at: Self.at(101)) == Self.at(200))
     }
 
-    @Test func requestsBeforeTheFirstVerdictWait() {
-        var table = EraTable(fixed: nil, interval: .seconds(1000))
-        #expect(table.start() == true)
-        #expect(table.decide(at: Self.at(0)) == .wait)
-        #expect(table.decide(at: Self.at(1)) == .wait)
-        #expect(table.ended(.modern, at: Self.at(1)) == .modern)
-        #expect(table.decide(at: Self.at(1)) == .use(.modern))
-    }
-
-    @Test func nothingKnownCountsAsLegacy() {
-        var table = started(.none)
-        #expect(table.era == .legacy && table.verdict == nil)
-        // The first request asks again at once, later ones a second apart.
-        #expect(table.decide(at: Self.at(0)) == .probe)
-        #expect(table.decide(at: Self.at(0)) == .wait)
-        #expect(table.ended(.none, at: Self.at(10)) == nil)
-        #expect(table.decide(at: Self.at(10)) == .use(.legacy))
-        #expect(table.decide(at: Self.at(11)) == .probe)
-        #expect(table.ended(.legacy, at: Self.at(11)) == .legacy)
-        #expect(table.decide(at: Self.at(12)) == .use(.legacy))
+    @Test func withoutAVerdictEachRefusalAsks() {
+        var table = EraTable(interval: .seconds(100))
+        for second in 0..<3 {
+            #expect(table.refused(at: Self.at(Int64(second))) == .ask)
+            table.ended(.none, at: Self.at(Int64(second)))
+            #expect(table.verdict == nil && table.settled(at: Self.at(Int64(second))) == nil)
+        }
     }
 
     @Test func noEvidenceLeavesTheVerdictAsItWas() {
         var table = started(.modern)
         table.doubt()
-        #expect(table.decide(at: Self.at(5)) == .probe)
-        #expect(table.ended(.none, at: Self.at(5)) == nil)
-        #expect(table.era == .modern)
-        // It is still in doubt.
-        #expect(table.decide(at: Self.at(5)) == .use(.modern))
-        #expect(table.decide(at: Self.at(6)) == .probe)
-        #expect(table.ended(.legacy, at: Self.at(6)) == .legacy)
-        #expect(table.decide(at: Self.at(60)) == .use(.legacy))
+        #expect(table.settled(at: Self.at(5)) == nil)
+        #expect(table.refused(at: Self.at(5)) == .ask)
+        table.ended(.none, at: Self.at(5))
+        #expect(table.verdict == .modern)
+        // It is still in doubt, and not asked for a second.
+        #expect(table.settled(at: Self.at(5)) == Self.at(6))
+        #expect(table.refused(at: Self.at(5)) == .trust)
+        #expect(table.settled(at: Self.at(6)) == nil)
+        #expect(table.refused(at: Self.at(6)) == .ask)
+        table.ended(.legacy, at: Self.at(6))
+        #expect(table.verdict == .legacy)
     }
 
-    @Test(arguments: [EraTable.Evidence.legacy, .modern]) func aProbeInTurnIsNotWaitedFor(evidence: EraTable.Evidence) {
-        var table = started(.legacy, interval: 100)
-        #expect(table.decide(at: Self.at(99)) == .use(.legacy))
-        #expect(table.decide(at: Self.at(100)) == .useAndProbe(.legacy))
-        #expect(table.decide(at: Self.at(100)) == .use(.legacy))
-        let turned = table.ended(evidence, at: Self.at(101))
-        let era: Era = evidence == .modern ? .modern : .legacy
-        #expect(turned == (era == .modern ? .modern : nil))
-        #expect(table.decide(at: Self.at(200)) == .use(era))
-        #expect(table.decide(at: Self.at(201)) == .useAndProbe(era))
-    }
-
-    @Test func aProbeInTurnThatFindsNothingIsMadeAgainInTurn() {
-        var table = started(.modern, interval: 100)
-        #expect(table.decide(at: Self.at(100)) == .useAndProbe(.modern))
-        #expect(table.ended(.none, at: Self.at(105)) == nil)
-        #expect(table.decide(at: Self.at(204)) == .use(.modern))
-        #expect(table.decide(at: Self.at(205)) == .useAndProbe(.modern))
+    @Test func aDoubtedLegacyServerIsAskedByTheNextSession() {
+        var table = started(.legacy)
+        table.doubt()
+        // Requests go on: it takes a session to tell.
+        #expect(table.settled(at: Self.at(5)) != nil)
+        #expect(table.known == nil)
+        #expect(table.opened(at: Self.at(5)) == .ask)
+        table.ended(.modern, at: Self.at(5))
+        #expect(table.verdict == .modern && table.known != nil)
     }
 
     @Test func doubtsThatOnlyConfirmAreAskedLessAndLess() {
@@ -101,50 +81,61 @@ import Testing
         for _ in 0..<9 {
             table.doubt()
             let before = now
-            while table.decide(at: Self.at(now)) != .probe { now += 1 }
+            while table.opened(at: Self.at(now)) != .ask { now += 1 }
             spacings.append(now - before)
-            #expect(table.ended(.legacy, at: Self.at(now)) == nil)
+            table.ended(.legacy, at: Self.at(now))
         }
         #expect(spacings == [0, 2, 4, 8, 16, 32, 60, 60, 60])
-        // One in turn, and one that brings news, make Remora quick again.
+        // One that brings news makes Remora quick again.
         table.doubt()
-        #expect(table.decide(at: Self.at(now + 60)) == .probe)
-        #expect(table.ended(.modern, at: Self.at(now + 60)) == .modern)
+        #expect(table.opened(at: Self.at(now + 60)) == .ask)
+        table.ended(.modern, at: Self.at(now + 60))
         table.doubt()
-        #expect(table.decide(at: Self.at(now + 60)) == .use(.modern))
-        #expect(table.decide(at: Self.at(now + 61)) == .probe)
+        #expect(table.settled(at: Self.at(now + 60)) == Self.at(now + 61))
+        #expect(table.settled(at: Self.at(now + 61)) == nil)
     }
 
     @Test func aSilentServerIsAskedLessAndLess() {
-        var table = EraTable(fixed: nil, interval: .seconds(100_000))
-        #expect(table.start() == true)
+        var table = EraTable(interval: .seconds(100_000))
         var now: Int64 = 0
         var spacings: [Int64] = []
+        #expect(table.refused(at: Self.at(0)) == .ask)
         for _ in 0..<8 {
-            #expect(table.ended(.silence, at: Self.at(now)) == nil)
+            table.ended(.silence, at: Self.at(now))
             let before = now
-            while table.decide(at: Self.at(now)) != .probe { now += 1 }
+            while table.refused(at: Self.at(now)) != .ask { now += 1 }
             spacings.append(now - before)
         }
         #expect(spacings == [1, 2, 4, 8, 16, 32, 60, 60])
-        #expect(table.era == .legacy)
+        #expect(table.verdict == nil)
     }
 
-    @Test func aDoubtDuringAProbeOutlivesIt() {
+    @Test func aDoubtDuringAQuestionOutlivesIt() {
         var table = started(.legacy)
         table.doubt()
-        #expect(table.decide(at: Self.at(10)) == .probe)
+        #expect(table.opened(at: Self.at(10)) == .ask)
         table.doubt()
-        #expect(table.ended(.legacy, at: Self.at(10)) == nil)
-        #expect(table.decide(at: Self.at(100)) == .probe)
-        #expect(table.ended(.modern, at: Self.at(100)) == .modern)
-        #expect(table.decide(at: Self.at(200)) == .use(.modern))
+        table.ended(.legacy, at: Self.at(10))
+        #expect(table.known == nil)
+        #expect(table.opened(at: Self.at(100)) == .ask)
     }
 
-    @Test func aDoubtDuringAProbeInTurnDoesNotStopRequests() {
+    @Test func whatNeedsNoQuestionIsAVerdictToo() {
+        var table = EraTable(interval: .seconds(100))
+        table.showedLegacy(at: Self.at(0))
+        #expect(table.verdict == .legacy && table.settled(at: Self.at(1)) == Self.at(100))
+    }
+
+    @Test func whatCannotBeAskedInTurnIsLeftToTheNextSession() {
         var table = started(.legacy, interval: 100)
-        #expect(table.decide(at: Self.at(100)) == .useAndProbe(.legacy))
-        table.doubt()
-        #expect(table.decide(at: Self.at(100)) == .use(.legacy))
+        #expect(table.settled(at: Self.at(100)) == nil)
+        table.postpone(at: Self.at(100))
+        #expect(table.settled(at: Self.at(100)) == Self.at(200))
+        #expect(table.opened(at: Self.at(101)) == .ask)
+    }
+
+    @Test func anotherTableBeginsWithWhatIsKnown() {
+        let table = EraTable(interval: .seconds(100), known: started(.modern, interval: 100).known)
+        #expect(table.verdict == .modern && table.settled(at: Self.at(1)) == Self.at(100))
     }
 }

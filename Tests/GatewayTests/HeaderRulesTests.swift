@@ -3,6 +3,21 @@ import Testing
 @testable import Gateway
 
 @Suite struct HeaderRulesTests {
+    @Test(
+        arguments: [
+            ("2025-11-25", "request"), ("2024-11-05", "request"), ("2026-07-28", "request"),
+            ("2025-11-26", "400 -32020"),
+            ("2027-01-01", "400 -32020"), ("", "400 -32020"), (nil, "400 -32020"),
+            ("2025-11-25, 2026-07-28", "400 -32020"),
+        ] as [(String?, String)])
+    func anOlderRevisionInTheHeaderIsToleratedOnWish(header: String?, expected: String) throws {
+        let knock = Knock().changed { $0.versionHeader = header }
+        #expect(outcome(try knock.admitted(by: .test(toleratesOlderVersionHeader: true))).hasPrefix(expected))
+        if header != "2026-07-28" { #expect(outcome(try knock.admitted()).hasPrefix("400 -32020")) }
+        let older = knock.changed { $0.version = #""2025-11-25""# }
+        #expect(!outcome(try older.admitted(by: .test(toleratesOlderVersionHeader: true))).hasPrefix("request"))
+    }
+
     /// 2026-07-28, basic/transports/streamable-http, "Value Encoding".
     @Test(
         arguments: [

@@ -66,13 +66,14 @@ struct Knock: Sendable {
 extension GatewaySettings {
     static func test(
         origins: [String] = [], hosts: [String] = [], isLoopback: Bool = true, passesLegacyClients: Bool = false,
-        maxDepth: Int = 32
+        maxDepth: Int = 32, toleratesOlderVersionHeader: Bool = false
     ) -> GatewaySettings {
         GatewaySettings(
             path: "/mcp", door: Door(allowedOrigins: origins, allowedHosts: hosts, isLoopback: isLoopback),
-            passesLegacyClients: passesLegacyClients, isolateBy: ["authorization"],
+            passesLegacyClients: passesLegacyClients, callerFields: CallerFields(isolateBy: ["authorization"]),
             caching: CachePolicy(ttlMs: 30000, scope: .private),
-            requestTimeout: .seconds(60), streamBuffer: 65536, trustsAnnotations: true, maxDepth: maxDepth)
+            requestTimeout: .seconds(60), streamBuffer: 65536, trustsAnnotations: true, maxDepth: maxDepth,
+            toleratesOlderVersionHeader: toleratesOlderVersionHeader)
     }
 }
 

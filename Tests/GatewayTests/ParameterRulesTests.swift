@@ -20,6 +20,10 @@ import Testing
             ("completion/complete", #""argument":{}"#, false),
             ("completion/complete", #""ref":"r","argument":{}"#, false),
             ("server/discover", "", true), ("server/discover", #""cursor":1"#, true),
+            ("skills/list", "", true), ("skills/list", #""cursor":1"#, false),
+            ("skills/get", #""uri":"v""#, true), ("skills/get", "", false), ("skills/get", #""uri":1"#, false),
+            ("resources/directory/read", #""uri":"v","cursor":"c""#, true), ("resources/directory/read", "", false),
+            ("vendor.example/x", #""uri":1,"cursor":{},"name":[]"#, true),
         ])
     func parametersAreChecked(method: String, params: String, isRight: Bool) throws {
         try check(method, params: params, meta: "", isRight: isRight)

@@ -21,6 +21,10 @@ import Testing
                 "http://127.0.0.1:9000/.well-known/oauth-protected-resource/mcp",
                 "https://mcp.example.com/.well-known/oauth-protected-resource/public"
             ),
+            (
+                "http://127.0.0.1:9000/mcp/.well-known/oauth-protected-resource",
+                "https://mcp.example.com/public/.well-known/oauth-protected-resource"
+            ),
             ("http://127.0.0.1/mcp", nil), ("http://127.0.0.1:9001/mcp", nil), ("http://127.0.0.2:9000/mcp", nil),
             ("https://auth.example.com:9000/", nil), ("http://127.0.0.1:9000.evil.com/", nil),
             ("http://127.0.0.1:9000@evil.com/", nil), ("http://evil.com/?http://127.0.0.1:9000/", nil),

@@ -31,7 +31,8 @@ import Translation
     ]
 
     private static let ofQuestions: [Refusal] = [
-        .missingCapabilities([.form, .url, .samplingTools, .roots]), .invalidRequestState, .interactionLost,
+        .missingCapabilities([.form, .url, .samplingTools, .roots], hasRun: false),
+        .missingCapabilities(.form, hasRun: true), .invalidRequestState, .interactionLost,
         .tooManyParked, .wrongAnswer(ParkedCallStage.flaw),
     ]
 
@@ -143,7 +144,7 @@ import Translation
                     $0.moreFields = "Authorization: Bearer \(Self.secret)\r\n"
                 }
                 guard case .request(let request) = try knock.admitted() else { throw NoHead() }
-                let rules = CallerRules(isolateBy: ["authorization"], key: .init())
+                let rules = CallerRules(CallerFields(isolateBy: ["authorization"]), key: .init())
                 let record = RequestRecord(in: RequestTally())
                 record.describe(request, from: rules.caller(of: try knock.head, subject: nil))
                 record.detail = "line\nbreak"

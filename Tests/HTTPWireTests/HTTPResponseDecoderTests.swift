@@ -34,6 +34,7 @@ import Testing
         arguments: [
             ("HTTP/1.1 200 OK\r\n", 200, .untilClose, false),
             ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", 200, .bytes(0), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 7\r\n", 200, .bytes(7), true),
             ("HTTP/1.1 200 \r\nContent-Length: 0\r\n", 200, .bytes(0), true),
             ("HTTP/1.1 200\r\nContent-Length: 0\r\n", 200, .bytes(0), true),
             ("HTTP/1.1 599 \u{E9}\t\r\nTransfer-Encoding: chunked\r\n", 599, .chunked, true),
@@ -66,7 +67,7 @@ import Testing
             ("\r\nHTTP/1.1 200 OK\r\n\r\n", .malformedStatusLine), ("HTTP/2.0 200 OK\r\n\r\n", .unsupportedVersion),
             ("HTTP/1.1 200 OK\n\n", .bareLineFeed), ("HTTP/1.1 200 OK\rA: b\r\n\r\n", .bareCarriageReturn),
             ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", .obsoleteLineFolding),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", .duplicateContentLength),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na", .duplicateContentLength),
             ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na", .conflictingLengths),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\na", .invalidTransferEncoding),
             ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na", .invalidTransferEncoding),

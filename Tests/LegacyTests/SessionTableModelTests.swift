@@ -61,7 +61,7 @@ private struct History {
     private(set) var hasFailed = false
     private let limits: SessionTable<Int, Int>.Limits
     /// Tickets of calls for which there was no room, in their order.
-    private var queue: [(ticket: Int, key: Int, isExclusive: Bool)] = []
+    private var queue: [(ticket: Int, key: Int, isExclusive: Bool, after: Int)] = []
     private var lastTicket = 0
     private var random: SplitMix
     private var now = Instant(nanoseconds: 0)
@@ -71,20 +71,38 @@ private struct History {
     private var calls: [Call] = []
     private var waiting: [Call] = []
     private var retired: Set<Int> = []
+    /// The last numbers that there were when sessions were found to be lost.
+    private var losses: [Int] = []
+    /// Sessions in the place of which shared calls had another opened, since those of their time may be lost.
+    private var replaced: Set<Int> = []
     /// Sessions that asked when nobody could answer.
     private var shared: Set<Int> = []
+    /// Whether another owner than the lone one has asked.
+    private var hasOthers = false
 
     init(seed: UInt64) {
         random = SplitMix(state: seed)
         let sessions = Int.random(in: 1...5, using: &random)
         limits = SessionTable<Int, Int>.Limits(
             sessions: sessions, sessionsPerOwner: Int.random(in: 1...sessions, using: &random),
-            waiting: Int.random(in: 1...6, using: &random), waitingPerOwner: Int.random(in: 1...4, using: &random),
+            lone: Bool.random(using: &random) ? 0 : nil, waiting: Int.random(in: 1...6, using: &random),
+            waitingPerOwner: Int.random(in: 1...4, using: &random),
             endingCounts: Bool.random(using: &random))
         table = SessionTable(limits: limits, idleTimeout: Self.idleTimeout)
     }
 
     private func owner(of key: Int) -> Int { key % 3 }
+
+    private func share(of owner: Int) -> Int {
+        owner == limits.lone && !hasOthers ? limits.sessions : limits.sessionsPerOwner
+    }
+
+    /// Sessions that an exclusive call may have.
+    private func free(of key: Int) -> [Int] {
+        open.subtracting(ending).subtracting(retired).subtracting(shared).filter { id in
+            keys[id] == key && !isOpening(id) && !calls.contains { $0.id == id && $0.isExclusive }
+        }
+    }
 
     mutating func step() {
         now = now + .milliseconds(Int.random(in: 0...4000, using: &random))
@@ -155,21 +173,23 @@ private struct History {
 
     private mutating func lease(_ key: Int) {
         let isExclusive = key >= Self.firstAsked && Bool.random(using: &random)
-        let decision = table.lease(key, of: owner(of: key), isExclusive: isExclusive, at: now)
+        if owner(of: key) != limits.lone { hasOthers = true }
+        let after = Int.random(in: 0..<4, using: &random) == 0 ? losses.randomElement(using: &random) ?? 0 : 0
+        let decision = table.lease(key, of: owner(of: key), isExclusive: isExclusive, after: after, at: now)
         let own = queue.count { owner(of: $0.key) == owner(of: key) }
         switch decision {
         case .wait(let ticket):
             #expect(ticket > lastTicket, "a ticket was used twice")
             lastTicket = ticket
             #expect(queue.count < limits.waiting && own < limits.waitingPerOwner)
-            queue.append((ticket, key, isExclusive))
+            queue.append((ticket, key, isExclusive, after))
             checkNoRoom(for: key)
         case .full(let limit):
             #expect(limit == .queue)
             #expect(queue.count == limits.waiting || own == limits.waitingPerOwner)
             checkNoRoom(for: key)
         case .use, .join, .open:
-            take(decision, for: key, isExclusive)
+            take(decision, for: key, isExclusive, after: after)
         }
     }
 
@@ -179,12 +199,12 @@ private struct History {
                 Issue.record("a call was let that does not wait")
                 return
             }
-            let (_, key, isExclusive) = queue.remove(at: index)
+            let (_, key, isExclusive, after) = queue.remove(at: index)
             if case .open = decision {
                 let isOvertaken = queue[..<index].contains { owner(of: $0.key) == owner(of: key) }
                 #expect(!isOvertaken, "an earlier call of the same owner still waits")
             }
-            take(decision, for: key, isExclusive)
+            take(decision, for: key, isExclusive, after: after)
         }
         while let idle = table.makeRoom() {
             let owner = keys[idle].map(owner) ?? -1
@@ -209,7 +229,7 @@ private struct History {
     /// - Parameter isSettled: whether room was made for those who wait.
     private mutating func checkNoRoom(for key: Int, isSettled: Bool = false) {
         let own = held(by: owner(of: key))
-        let hasShare = own.count >= limits.sessionsPerOwner
+        let hasShare = own.count >= share(of: owner(of: key))
         let all = hasShare ? Set(own) : open
         expect(hasShare || open.count == limits.sessions, "waits, though there is room")
         let isAllUsed = all.allSatisfy { isUsed($0) || ending.contains($0) }
@@ -224,29 +244,39 @@ private struct History {
 
     private func held(by owner: Int) -> [Int] { open.filter { keys[$0].map(self.owner) == owner } }
 
-    private mutating func take(_ decision: SessionTable<Int, Int>.Decision, for key: Int, _ isExclusive: Bool) {
+    /// - Parameter after: the last session that was there when the call lost the one that it had; 0 for any other call.
+    private mutating func take(
+        _ decision: SessionTable<Int, Int>.Decision, for key: Int, _ isExclusive: Bool, after: Int = 0
+    ) {
         switch decision {
         case .use(let id):
+            expect(id > after, "a session that is older than the loss")
             #expect(open.contains(id) && opening[id] == nil && !retired.contains(id))
+            if isExclusive { expect(free(of: key).min() == id, "not the oldest of those that are free") }
             calls.append(Call(id: id, key: key, isExclusive: isExclusive))
             if isExclusive { #expect(!shared.contains(id), "a session that is for shared calls only") }
             #expect(calls.allSatisfy { $0.id != id || $0.key == key }, "two keys on one session")
         case .join(let id):
+            expect(id > after, "a session that is older than the loss")
             #expect(opening[id] == key && !isExclusive)
             waiting.append(Call(id: id, key: key, isExclusive: isExclusive))
         case .open(let id, let evicted):
             if let evicted {
                 expect(!limits.endingCounts, "opened where another still is")
-                let isShareFull = held(by: owner(of: key)).count == limits.sessionsPerOwner
+                let isShareFull = held(by: owner(of: key)).count >= share(of: owner(of: key))
                 #expect(open.count == limits.sessions || isShareFull, "evicted without need")
                 #expect(!isShareFull || keys[evicted].map(owner) == owner(of: key), "another owner's was evicted")
                 close(evicted)
             }
             #expect(open.insert(id).inserted, "a number was used twice")
             keys[id] = key
+            if after > 0, !isExclusive { replaced.formUnion(keys.filter { $0.value == key && $0.key <= after }.keys) }
             opening[id] = key
             waiting.append(Call(id: id, key: key, isExclusive: isExclusive))
-            #expect(held(by: owner(of: key)).count <= limits.sessionsPerOwner)
+            let own = held(by: owner(of: key)).count
+            expect(
+                own <= share(of: owner(of: key)) || evicted.map { keys[$0].map(owner) == owner(of: key) } == true,
+                "more than the share")
         case .wait, .full:
             Issue.record("no decision")
         }
@@ -257,8 +287,23 @@ private struct History {
         let call = calls.remove(at: index)
         let isLast = !isUsed(call.id)
         let released = table.release(call.id, isExclusive: call.isExclusive, at: now)
-        #expect(released == (isLast && retired.contains(call.id) ? .close : .kept))
+        let isDue = isLast && retired.contains(call.id)
+        let isOwed = isLast && !isDue && isOwed(owner(of: call.key))
+        #expect(released == (isDue || isOwed ? .close : .kept))
         if released == .close { close(call.id) }
+    }
+
+    /// Whether an idle session of this owner goes to another one that waits.
+    private func isOwed(_ owner: Int) -> Bool {
+        guard owner == limits.lone, hasOthers else { return false }
+        let own = held(by: owner).filter { !ending.contains($0) }.count
+        let others = Dictionary(grouping: queue.filter { self.owner(of: $0.key) != owner }) { self.owner(of: $0.key) }
+        let wanted = others.map { other, calls in
+            let kinds = calls.count { $0.isExclusive } + Set(calls.filter { !$0.isExclusive }.map(\.key)).count
+            let rest = held(by: other).filter { !ending.contains($0) }.count
+            return min(kinds, max(0, share(of: other) - rest))
+        }
+        return own > limits.sessionsPerOwner && ending.count < wanted.reduce(0, +)
     }
 
     /// Ends a handshake, well or not.
@@ -281,6 +326,7 @@ private struct History {
         let isToClose = table.retire(id)
         #expect(isToClose == isIdle)
         retired.insert(id)
+        losses.append(table.latestID)
         if isToClose { close(id) }
     }
 
@@ -312,7 +358,8 @@ private struct History {
         let current =
             calls.filter { !retired.contains($0.id) }
             + opening.filter { !retired.contains($0.key) }.map { Call(id: $0.key, key: $0.value, isExclusive: false) }
-        let sessions = Dictionary(grouping: current.filter { $0.key < Self.firstAsked }, by: \.key)
+        let shared = current.filter { $0.key < Self.firstAsked && !replaced.contains($0.id) }
+        let sessions = Dictionary(grouping: shared, by: \.key)
             .mapValues { Set($0.map(\.id)) }
         let taken = calls.filter(\.isExclusive).map(\.id)
         #expect(Set(taken).count == taken.count, "two exclusive calls on one session after step \(step)")

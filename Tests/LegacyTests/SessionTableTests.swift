@@ -143,7 +143,7 @@ import Testing
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(1))], "shared calls are no hindrance")
     }
 
-    @Test func theSessionThatWasUsedLastIsTakenFirst() throws {
+    @Test func theOldestSessionThatIsFreeIsTakenFirst() throws {
         var table = table(max: 3)
         let ids = try [open("a", in: &table), open("b", in: &table)]
         #expect(take("a", in: &table, at: 1) == .use(ids[0]))
@@ -151,9 +151,45 @@ import Testing
         table.opened(3)
         for id in [ids[0], 3] { #expect(table.release(id, isExclusive: true, at: Self.at(3)) == .kept) }
         #expect(take("b", in: &table, at: 4) == .use(ids[1]))
-        #expect(take("a", in: &table, at: 4) == .use(3))
         #expect(take("a", in: &table, at: 4) == .use(ids[0]))
+        #expect(take("a", in: &table, at: 4) == .use(3))
         #expect(take("a", in: &table, at: 4) == .wait(1))
+    }
+
+    @Test func theOneOwnerMayHaveAllUntilAnotherComes() throws {
+        var table = SessionTable<String, String>(
+            limits: .init(sessions: 4, sessionsPerOwner: 2, lone: "a", waiting: 10, waitingPerOwner: 10),
+            idleTimeout: .seconds(60))
+        for id in 1...4 {
+            #expect(take("a", in: &table, at: 0) == .open(id, evicted: nil))
+            table.opened(id)
+        }
+        #expect(take("a", in: &table, at: 1) == .wait(1))
+        #expect(take("b", in: &table, at: 1) == .wait(2))
+        // More than its share: what it gives back goes to the other, though its own call has waited for longer.
+        #expect(table.release(1, isExclusive: true, at: Self.at(2)) == .close)
+        #expect(next(in: &table, at: 2) == [Granted(ticket: 2, decision: .open(5, evicted: nil))])
+        table.opened(5)
+        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == .kept)
+        #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(2))])
+        #expect(take("a", in: &table, at: 4) == .wait(3))
+        #expect(table.release(3, isExclusive: true, at: Self.at(4)) == .kept)
+        #expect(table.release(4, isExclusive: true, at: Self.at(4)) == .kept)
+        #expect(next(in: &table, at: 4) == [Granted(ticket: 3, decision: .use(3))])
+        #expect(take("b", in: &table, at: 5) == .open(6, evicted: 4))
+        #expect(take("a", in: &table, at: 6) == .wait(4), "it has its share")
+    }
+
+    @Test func otherLimitsHoldFromNowOn() throws {
+        var table = table(max: 3)
+        let ids = try [open("a", in: &table), open("b", in: &table), open("c", in: &table)]
+        for id in ids.prefix(2) { #expect(table.release(id, at: Self.at(Int64(id))) == .kept) }
+        let fewer = SessionTable<String, String>.Limits(
+            sessions: 1, sessionsPerOwner: 1, waiting: 10, waitingPerOwner: 10)
+        #expect(table.use(fewer, idleTimeout: .seconds(1)) == [ids[0], ids[1]])
+        #expect(table.count == 1, "one in use is left alone")
+        #expect(table.release(ids[2], at: Self.at(4)) == .kept)
+        #expect(table.nextExpiry == Self.at(5))
     }
 
     @Test func aSessionThatAskedNobodyServesSharedCallsOnly() throws {
@@ -403,6 +439,42 @@ import Testing
         #expect(table.nextExpiry == nil)
         #expect(table.expire(at: Self.at(1_000_000)) == [])
         #expect(table.release(id, at: Self.at(1_000_001)) == .close)
+    }
+
+    // MARK: Sessions that may be lost with another
+
+    @Test func aCallThatLostItsSessionGetsANewerOne() throws {
+        var table = table(max: 10)
+        for id in 1...3 {
+            #expect(table.lease("a", of: "a", isExclusive: true, at: Self.at(0)) == .open(id, evicted: nil))
+            table.opened(id)
+        }
+        for id in 2...3 { #expect(table.release(id, isExclusive: true, at: Self.at(1)) == .kept) }
+        let loss = table.latestID
+        #expect(table.retire(1) == false)
+        #expect(table.release(1, isExclusive: true, at: Self.at(1)) == .close)
+        #expect(
+            table.lease("a", of: "a", isExclusive: true, after: loss, at: Self.at(2)) == .open(4, evicted: nil))
+        table.opened(4)
+        // What serves another call as well.
+        #expect(table.release(4, isExclusive: true, at: Self.at(3)) == .kept)
+        #expect(table.lease("a", of: "a", isExclusive: true, after: loss, at: Self.at(3)) == .use(4))
+        // Calls that have lost nothing use what there is.
+        #expect(table.lease("a", of: "a", isExclusive: true, at: Self.at(4)) != .open(5, evicted: nil))
+        // So does one that asks for nothing, once it has lost its own.
+        #expect(table.lease("a", of: "a", after: loss, at: Self.at(4)) == .open(5, evicted: nil))
+        #expect(table.lease("a", of: "a", after: loss, at: Self.at(4)) == .join(5))
+    }
+
+    @Test func aCallThatWaitsForANewerSessionGetsNoOther() throws {
+        var table = table(max: 1)
+        let old = try open("a", in: &table)
+        #expect(table.lease("a", of: "a", after: table.latestID, at: Self.at(1)) == .wait(1))
+        #expect(lease("a", in: &table, at: 1) == .use(old))
+        #expect(next(in: &table, at: 1).isEmpty)
+        #expect(table.release(old, at: Self.at(2)) == .kept)
+        #expect(table.release(old, at: Self.at(2)) == .kept)
+        #expect(next(in: &table, at: 2) == [Granted(ticket: 1, decision: .open(2, evicted: old))])
     }
 
     // MARK: Time

@@ -11,6 +11,7 @@ import Testing
         case .notification: "notification"
         case .response(let id, .result): id == nil ? "result without id" : "result"
         case .response(let id, .error): id == nil ? "error without id" : "error"
+        case .unclear: "unclear"
         }
     }
 
@@ -47,6 +48,7 @@ import Testing
             ("{}", .wrongVersion), (#"{"jsonrpc":"1.0","id":1,"method":"a"}"#, .wrongVersion),
             (#"{"jsonrpc":2.0,"id":1,"method":"a"}"#, .wrongVersion), (#"{"id":1,"method":"a"}"#, .wrongVersion),
             (#"{"jsonrpc":"2.0","id":null,"method":"a"}"#, .invalidID),
+            (#"{"jsonrpc":"2.0","id":null,"method":"a","error":{}}"#, .invalidID),
             (#"{"jsonrpc":"2.0","id":null,"result":{}}"#, .invalidID),
             (#"{"jsonrpc":"2.0","id":1.0,"method":"a"}"#, .invalidID),
             (#"{"jsonrpc":"2.0","id":1e2,"method":"a"}"#, .invalidID),

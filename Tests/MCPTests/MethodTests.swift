@@ -32,6 +32,28 @@ import Testing
     @Test(arguments: ["null", "7", "{}", "[]", "true"])
     func onlyAStringIsAMethod(text: String) throws {
         #expect(try method(text) == nil)
+        #expect(try ofExtension(text) == nil)
+    }
+
+    private func ofExtension(_ text: String) throws -> Method? {
+        let document = try JSONDocument(Array(text.utf8))
+        return Method(ofExtension: document.root, in: document)
+    }
+
+    /// What a server would do in a session of Remora's, and what only servers ask.
+    @Test(
+        arguments: [
+            "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/result",
+            "tasks/list", "tasks/get", "tasks/update", "tasks/cancel", "roots/list", "sampling/createMessage",
+            "elicitation/create", "notifications/initialized", "", "rpc.discover", #"p\u0069ng"#,
+        ])
+    func noExtensionHasAMethodOfTheProtocol(name: String) throws {
+        #expect(try ofExtension("\"\(name)\"") == nil)
+    }
+
+    @Test(arguments: ["vendor.example/do", "events/list", "skills/activate", "tools/calls", "Ping", "tasks"])
+    func anExtensionMayHaveAnyOtherMethod(name: String) throws {
+        #expect(try ofExtension("\"\(name)\"") == .vendor)
     }
 
     /// The columns of the specification's tables, side by side.
@@ -41,7 +63,9 @@ import Testing
             (.callTool, "name", .tools, false, false), (.listPrompts, nil, .prompts, true, true),
             (.getPrompt, "name", .prompts, false, true), (.listResources, nil, .resources, true, true),
             (.listResourceTemplates, nil, .resources, true, true), (.readResource, "uri", .resources, true, true),
-            (.complete, nil, .completions, false, true),
+            (.complete, nil, .completions, false, true), (.listSkills, nil, nil, true, true),
+            (.getSkill, nil, nil, true, true), (.readDirectory, nil, nil, false, true),
+            (.vendor, nil, nil, false, false),
         ] as [(Method, String?, ServerCapability?, Bool, Bool)])
     func whatAMethodMeans(
         method: Method, parameter: String?, capability: ServerCapability?, isCacheable: Bool, isSafeToRepeat: Bool

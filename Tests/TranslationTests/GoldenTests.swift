@@ -72,8 +72,9 @@ import Testing
             throw GoldenFile.Malformed(what: "the modern request is none")
         }
         let meta = RequestMeta(try #require(envelope.meta), in: envelope.document)
+        let method = Method(name, in: envelope.document) ?? Method(ofExtension: name, in: envelope.document)
         return ModernRequest(
-            document: envelope.document, id: id, method: try #require(Method(name, in: envelope.document)),
+            document: envelope.document, id: id, method: try #require(method),
             params: try #require(envelope.params), meta: meta,
             trace: TraceContext(of: meta, in: envelope.document, headers: try modernHeaders(file)))
     }
@@ -118,8 +119,8 @@ import Testing
 
     private func initializeRequest(_ file: GoldenFile) throws -> String {
         let request = try request(file)
-        let declare = file[.lane] == "exclusive" ? ClientCapabilities.exclusive : ClientCapabilities.legacy
-        let capabilities = declare(request.clientCapabilities, request.document)
+        let capabilities = ClientCapabilities.legacy(
+            request.clientCapabilities, in: request.document, canBeAsked: file[.lane] == "exclusive")
         let text = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: "1.2.3")
         return String(decoding: text, as: UTF8.self)
     }

@@ -19,9 +19,10 @@ import Testing
         /// - Parameter pages: results of the server.
         init(_ pages: [String], of method: Method = .listPrompts) throws {
             assembly = ListAssembly(of: method, with: ListTests.context)
+            var cursor: [UInt8]?
             for page in pages {
                 let document = try JSONDocument(Array(page.utf8))
-                let cursor = try assembly.add(document.root, in: document)
+                cursor = try assembly.add(document.root, in: document, at: cursor)
                 cursors.append(cursor.map { String(decoding: $0, as: UTF8.self) })
             }
         }
@@ -51,6 +52,25 @@ import Testing
             list.responses() == [
                 #"{"jsonrpc":"2.0","id":7,"result":{ "resultType":"complete","prompts" : [ {"name":"a"} ,{ "name":"b","x":1.0} ], "vendor":{"k":1e400},\#(Self.tail) }}"#
             ])
+    }
+
+    @Test func aCursorThatComesAgainEndsTheList() throws {
+        let first = #"{"prompts":[{"name":"a"}],"nextCursor":""}"#
+        let second = #"{"prompts":[{"name":"b"}],"nextCursor":""}"#
+        let list = try List([first, second])
+        #expect(list.cursors == ["\"\"", nil])
+        #expect(list.assembly.itemCount == 2)
+        // The server has not looked at the cursor.
+        let heedless = try List([first, first])
+        #expect(heedless.cursors == ["\"\"", nil])
+        #expect(heedless.assembly.itemCount == 1)
+        let cycle = try List(["a", "b", "a"].map { #"{"prompts":[{"name":"x"}],"nextCursor":"\#($0)"}"# })
+        #expect(cycle.cursors == ["\"a\"", "\"b\"", nil])
+    }
+
+    @Test func aNumberIsACursor() throws {
+        #expect(try List([#"{"prompts":[],"nextCursor":0}"#]).cursors == ["0"])
+        #expect(try List([#"{"prompts":[],"nextCursor":false}"#]).cursors == [nil])
     }
 
     @Test func severalPagesBecomeOne() throws {
@@ -92,8 +112,8 @@ import Testing
         #expect(!Self.string(list.assembly.firstPart).contains("nextCursor"))
     }
 
-    @Test(arguments: ["null", "1", "{}", "[]", "true"])
-    func onlyAStringLeadsOn(cursor: String) throws {
+    @Test(arguments: ["null", "{}", "[]", "true"])
+    func onlyAStringOrANumberLeadsOn(cursor: String) throws {
         let list = try List([#"{"prompts":[],"nextCursor":\#(cursor)}"#])
         #expect(list.cursors == [nil])
         #expect(list.responses() == [Self.response(#""prompts":[]"#)])

@@ -84,7 +84,7 @@ struct AdmissionRules {
             }
         }
         switch envelope.kind {
-        case .response:
+        case .response, .unclear:
             throw .response
         case .notification:
             return .notification
@@ -120,7 +120,8 @@ struct AdmissionRules {
         let known = Method(method, in: document)
         let version = meta?.protocolVersion?.kind == .string ? meta?.protocolVersion : nil
         try HeaderRules.check(
-            head.fields, against: envelope, version: version, method: method, named: known?.nameParameter)
+            head.fields, against: envelope, version: version, method: method, named: known?.nameParameter,
+            toleratesOlderVersion: settings.toleratesOlderVersionHeader)
         guard let params = envelope.params, let meta, let version else {
             throw .malformed("params._meta needs \"\(MetaKey.protocolVersion)\" as a string on every request.")
         }
@@ -134,7 +135,7 @@ struct AdmissionRules {
         guard document.string(version, equals: Revision.modern.name) else {
             throw .unsupportedVersion(document.string(version) ?? "")
         }
-        guard let known else {
+        guard let known = known ?? Method(ofExtension: method, in: document) else {
             throw .methodNotFound(document.string(method) ?? "", "This server does not implement it.")
         }
         return ModernRequest(

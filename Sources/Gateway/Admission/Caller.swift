@@ -14,6 +14,31 @@ struct Caller {
     let callFields: Credentials
 }
 
+/// What of a request says who its caller is, and what of that goes to the server.
+package struct CallerFields: Sendable {
+    /// Names in lower case (`sessions.isolate_by`).
+    package let isolateBy: [String]
+    /// Names of further ones, in lower case (`backends[].headers.forward`). They tell callers apart, too: any of them may be
+    /// a credential.
+    package let forwarded: [String]
+    /// Names of those that the server gets from elsewhere, and never from the client.
+    package let replaced: Set<String>
+    /// What the server is told of where a request came from. It tells no callers apart.
+    package let origin: OriginFields
+
+    package init(
+        isolateBy: [String], forwarded: [String] = [], replaced: Set<String> = [], origin: OriginFields = .none
+    ) {
+        self.isolateBy = isolateBy
+        self.forwarded = forwarded.filter { !isolateBy.contains($0) }
+        self.replaced = replaced.union(origin.names)
+        self.origin = origin
+    }
+
+    /// Those that reach the server from the client.
+    var passed: [String] { (isolateBy + forwarded).filter { !replaced.contains($0) } }
+}
+
 /// Tells callers apart by the configured header fields, and by the client's certificate (`sessions.isolate_by`).
 final class CallerRules {
     /// Principals that are remembered; all are forgotten when there are more. To hash credentials again costs as much as
@@ -22,7 +47,15 @@ final class CallerRules {
     /// Longer credentials are hashed each time: what is remembered must stay small.
     private static let maxRemembered = 4096
 
-    private let names: [[UInt8]]
+    private struct Field {
+        let name: [UInt8]
+        /// Stands before its values in what is hashed, so that those of two fields never read alike.
+        let mark: [UInt8]
+        let isPassed: Bool
+    }
+
+    private let fields: [Field]
+    private let origin: OriginFields
     private let byCertificate: Bool
     private let key: HashKey
     private var known: [[UInt8]: KeyedHash] = [:]
@@ -32,27 +65,38 @@ final class CallerRules {
     private(set) var version = 0
 
     /// - Parameter byCertificate: whether the subject of a client's certificate tells it apart, too.
-    init(isolateBy names: [String], byCertificate: Bool = false, key: HashKey) {
-        self.names = names.map { Array($0.utf8) }
+    init(_ fields: CallerFields, byCertificate: Bool = false, key: HashKey) {
+        func field(_ name: String, _ mark: String) -> Field {
+            Field(name: Array(name.utf8), mark: Array(mark.utf8), isPassed: !fields.replaced.contains(name))
+        }
+        self.fields =
+            fields.isolateBy.enumerated().map { field($1, "\($0):") }
+            // By name: another reload or replica may have them in another order, beside others.
+            + fields.forwarded.map { field($0, "\($0) ") }
+        origin = fields.origin
         self.byCertificate = byCertificate
         self.key = key
     }
 
     /// What goes to the backend with a request.
     func credentials(of head: HTTPRequestHead) -> Credentials {
-        Credentials(lines: names.flatMap { head.fields.lines(named: $0) })
+        Credentials(lines: fields.filter(\.isPassed).flatMap { head.fields.lines(named: $0.name) })
     }
 
-    /// - Parameter subject: of the certificate that the connection was made with, which was verified; nil where there is
-    ///   none.
-    func caller(of head: HTTPRequestHead, subject: [UInt8]?) -> Caller {
+    /// - Parameters:
+    ///   - subject: of the certificate that the connection was made with, which was verified; nil where there is none.
+    ///   - client: its address in digits; nil where it has none. It is asked for only where the server is told.
+    func caller(
+        of head: HTTPRequestHead, subject: [UInt8]?, client: @autoclosure () -> String? = nil
+    ) -> Caller {
         var lines: [HTTPFields.FieldLine] = []
         var secret: [UInt8] = []
-        for (index, name) in names.enumerated() {
-            for line in head.fields.lines(named: name) {
-                lines.append(line)
-                // The field's number and the value's length keep apart what would else read alike.
-                secret.append(contentsOf: "\(index):\(line.value.bytes.count):".utf8)
+        for field in fields {
+            for line in head.fields.lines(named: field.name) {
+                if field.isPassed { lines.append(line) }
+                // The mark and the value's length keep apart what would else read alike.
+                secret.append(contentsOf: field.mark)
+                secret.append(contentsOf: "\(line.value.bytes.count):".utf8)
                 secret.append(contentsOf: line.value.bytes)
             }
         }
@@ -61,14 +105,35 @@ final class CallerRules {
             secret.append(contentsOf: subject)
         }
         let principal = secret.isEmpty ? KeyedHash.none : principal(secret)
-        let credentials = Credentials(lines: lines)
+        let origin = origin.isEmpty ? [] : origin.lines(of: head, from: client())
+        let credentials = Credentials(lines: lines, origin: origin)
         // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
         // for Custom Headers"), and no legacy server is known to.
         let parameters = head.fields.lines(startingWith: CallerRules.parameterPrefix)
         return Caller(
             principal: principal, identity: secret, credentials: credentials,
-            callFields: parameters.isEmpty ? credentials : Credentials(lines: lines + parameters))
+            callFields: parameters.isEmpty ? credentials : Credentials(lines: lines + parameters, origin: origin))
     }
+
+    /// Names of the fields that look like credentials, and do not go on to the server: four at most, in lower case.
+    func dropped(from head: HTTPRequestHead) -> [String] {
+        var names: [String] = []
+        for (name, _) in head.fields.all() where names.count < 4 {
+            guard name.bytes.count <= 64, !fields.contains(where: { name.equalsIgnoringCase($0.name) }) else {
+                continue
+            }
+            let text = name.string.lowercased()
+            if !names.contains(text), CallerRules.signsOfCredentials.contains(where: { text.contains($0) }) {
+                names.append(text)
+            }
+        }
+        return names
+    }
+
+    /// `Proxy-Authorization` is none: it is for a proxy.
+    private static let signsOfCredentials = [
+        "key", "token", "secret", "password", "credential", "cookie", "session", "tenant", "x-auth",
+    ]
 
     private func principal(_ secret: [UInt8]) -> KeyedHash {
         if let known = known[secret] { return known }

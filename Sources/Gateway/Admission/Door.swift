@@ -8,13 +8,22 @@ package struct Door: Sendable {
     private let allowsAnyOrigin: Bool
     private let hosts: [[UInt8]]
     private let isLocalOnly: Bool
+    private let scheme: [UInt8]
+    private let publicOrigin: [UInt8]?
 
     /// - Parameters:
-    ///   - allowedOrigins: origins, or `*` for any.
+    ///   - allowedOrigins: origins beside the endpoint's own, or `*` for any.
     ///   - allowedHosts: names with or without a port. Empty means the names of this machine's loopback interface when
     ///     Remora listens there only, and any name otherwise.
     ///   - isLoopback: whether Remora listens on the loopback interface only.
-    package init(allowedOrigins: [String], allowedHosts: [String], isLoopback: Bool) {
+    ///   - scheme: by which clients reach Remora.
+    ///   - publicOrigin: where clients reach it through a proxy.
+    package init(
+        allowedOrigins: [String], allowedHosts: [String], isLoopback: Bool, scheme: String = "http",
+        publicOrigin: String? = nil
+    ) {
+        self.scheme = Array("\(scheme)://".utf8)
+        self.publicOrigin = publicOrigin.map { Array($0.lowercased().utf8) }
         origins = allowedOrigins.map { Array($0.lowercased().utf8) }
         allowsAnyOrigin = allowedOrigins.contains("*")
         hosts = allowedHosts.map { Array($0.lowercased().utf8) }
@@ -32,9 +41,24 @@ package struct Door: Sendable {
         switch head.fields.single("origin") {
         case .missing: true
         case .repeated: allowsAnyOrigin
-        case .value(let origin): allowsAnyOrigin || origins.contains { origin.equalsIgnoringCase($0) }
+        case .value(let origin):
+            allowsAnyOrigin || origins.contains { origin.equalsIgnoringCase($0) } || isOwn(origin, of: head)
         }
     }
+
+    /// Whether it is the endpoint's own origin: a page that has it came from here. A name that is allowed because any is may
+    /// be one that an attacker made point here, and then says nothing.
+    private func isOwn(_ origin: HTTPFieldValue, of head: HTTPRequestHead) -> Bool {
+        if let publicOrigin, origin.equalsIgnoringCase(publicOrigin) { return true }
+        guard let host = head.authority, isLocalOnly || !hosts.isEmpty || Door.isLoopbackName(host.withoutPort),
+            allowsHost(of: head), origin.startsIgnoringCase(with: scheme)
+        else { return false }
+        let named = origin.bytes.dropFirst(scheme.count)
+        return named.count == host.bytes.count
+            && zip(named, host.bytes).allSatisfy { Door.folded($0) == Door.folded($1) }
+    }
+
+    private static func folded(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
 
     package func allowsHost(of head: HTTPRequestHead) -> Bool {
         if !isLocalOnly, hosts.isEmpty { return true }

@@ -7,18 +7,27 @@ import MCP
 /// by a header and whoever acts on the body must see the same request.
 enum HeaderRules {
     /// - Parameters:
+    ///   - toleratesOlderVersion: whether the header may name an older revision than the body.
     ///   - version: the protocol version in `_meta`, if it is there and a string.
     ///   - parameter: the member of `params` that `Mcp-Name` mirrors, if the method has one.
     static func check(
         _ fields: HTTPFields, against envelope: Envelope, version: JSONValue?, method: JSONValue,
-        named parameter: StaticString?
+        named parameter: StaticString?, toleratesOlderVersion: Bool = false
     ) throws(Refusal) {
         let document = envelope.document
-        if let version { try mirror(Header.protocolVersion, in: fields, of: version, in: document) }
+        if let version, !(toleratesOlderVersion && namesOlderVersion(fields)) {
+            try mirror(Header.protocolVersion, in: fields, of: version, in: document)
+        }
         try mirror(Header.method, in: fields, of: method, in: document)
         guard let parameter else { return }
         let value = envelope.params.flatMap { document.value(parameter, of: $0) }
         try mirrorName(fields, of: value, parameter: parameter, in: document)
+    }
+
+    /// Whether the one version header names an older revision. A widely used client says so the one it was written for.
+    static func namesOlderVersion(_ fields: HTTPFields) -> Bool {
+        guard case .value(let value) = fields.single(Header.protocolVersion) else { return false }
+        return Revision(rawValue: value.string).map { !$0.isModern } ?? false
     }
 
     /// One header line, equal to the string in the body.

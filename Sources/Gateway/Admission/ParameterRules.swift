@@ -32,7 +32,11 @@ enum ParameterRules {
         case .complete:
             try require("ref", .object, in: request)
             try require("argument", .object, in: request)
-        case .discover, .listen:
+        case .getSkill, .readDirectory:
+            try require("uri", .string, in: request)
+        case .listSkills:
+            try allow("cursor", .string, in: request)
+        case .discover, .listen, .vendor:
             break
         }
     }

@@ -4,7 +4,16 @@ import Translation
 extension Answer {
     /// An error of the server, which is an answer like any other.
     init(_ error: TranslatedError) {
-        // The only code whose status is not 200: the transport has one for it (basic/transports).
-        self.init(status: error.code == ErrorCode.methodNotFound ? 404 : 200, text: error.text, code: error.code)
+        self.init(status: Answer.status(of: error.code), text: error.text, code: error.code)
+    }
+
+    /// The codes for which the transport has a status (basic/transports/streamable-http; basic/index, "Per-request protocol
+    /// fields").
+    private static func status(of code: Int) -> Int {
+        switch code {
+        case ErrorCode.methodNotFound: 404
+        case ErrorCode.missingRequiredClientCapability: 400
+        default: 200
+        }
     }
 }

@@ -2,7 +2,8 @@ import Legacy
 
 /// The kind of a `BackendError`, as metrics count it.
 package enum BackendFailure: Int, CaseIterable, Sendable {
-    case unavailable, noAnswer, outcomeUnknown, unauthorized, rejected, sessionLost, busy, silent, overdue, cancelled
+    case unavailable, noAnswer, outcomeUnknown, unauthorized, rejected, rateLimited, sessionLost, busy, silent, overdue,
+        cancelled
 
     init(_ kind: BackendError.Kind) {
         self =
@@ -12,6 +13,7 @@ package enum BackendFailure: Int, CaseIterable, Sendable {
             case .outcomeUnknown: .outcomeUnknown
             case .unauthorized: .unauthorized
             case .rejected: .rejected
+            case .rateLimited: .rateLimited
             case .sessionLost: .sessionLost
             case .busy: .busy
             case .silent: .silent
@@ -28,6 +30,7 @@ package enum BackendFailure: Int, CaseIterable, Sendable {
         case .outcomeUnknown: "outcome_unknown"
         case .unauthorized: "unauthorized"
         case .rejected: "rejected"
+        case .rateLimited: "rate_limited"
         case .sessionLost: "session_lost"
         case .busy: "busy"
         case .silent: "idle_timeout"
@@ -44,6 +47,7 @@ package enum BackendFailure: Int, CaseIterable, Sendable {
         case .outcomeUnknown: "answer that cannot be used"
         case .unauthorized: "credentials refused"
         case .rejected: "request rejected"
+        case .rateLimited: "too many requests"
         case .sessionLost: "session lost at once"
         case .busy: "no session free"
         case .silent: "silent for too long"

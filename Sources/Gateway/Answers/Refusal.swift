@@ -14,6 +14,8 @@ struct Refusal: Error, Sendable {
     /// `data` of the error, as JSON.
     var data: [UInt8]?
     var fields: [(name: StaticString, value: [UInt8])] = []
+    /// What the server does not declare, where that is why.
+    var undeclared: ServerCapability?
     /// On whose side the cause is, for the log.
     var side = Side.client
 
@@ -156,13 +158,22 @@ extension Refusal {
             message: "Method not found: \(String(String.UnicodeScalarView(method.unicodeScalars.prefix(64)))). \(why) "
                 + "server/discover says what there is.")
     }
+
+    /// A method of a capability that the server does not declare.
+    static func undeclared(_ capability: ServerCapability, for method: Method) -> Refusal {
+        var refusal = methodNotFound("\(method.name)", "This server has no \(capability.rawValue).")
+        refusal.undeclared = capability
+        return refusal
+    }
 }
 
 // MARK: The backend
 
 extension Refusal {
     /// Nil where nobody is left to answer.
-    init?(_ error: BackendError) {
+    ///
+    /// - Parameter dropped: names of fields that look like credentials and were not passed on.
+    init?(_ error: BackendError, dropped: @autoclosure () -> [String] = []) {
         let detail = error.detail
         switch error.kind {
         case .cancelled:
@@ -189,13 +200,19 @@ extension Refusal {
             self.init(
                 status: status, reason: "unauthorized", dispatched: false,
                 message: "The MCP server refused the credentials (HTTP \(status)). Nothing was run. "
-                    + "Authorize anew and try again.")
+                    + Refusal.advice(onDropped: dropped()))
             fields = challenges.map { ("www-authenticate", $0) }
         case .rejected:
             self.init(
                 status: 200, reason: "backend_rejected", dispatched: true,
                 message: "The MCP server rejected the request: \(detail). It was most likely not run; "
                     + "the server's log says why.")
+        case .rateLimited(let retryAfter):
+            self.init(
+                status: 503, reason: "rate_limited", dispatched: false,
+                message: "The MCP server is rate limited: \(detail). Nothing was run. "
+                    + "Try again when it lets you, as Retry-After says.")
+            fields = [("retry-after", retryAfter ?? Array("1".utf8))]
         case .silent:
             self.init(
                 status: 200, reason: "idle_timeout", dispatched: true,
@@ -212,6 +229,13 @@ extension Refusal {
                 message: "The MCP server gave no usable answer: \(detail). The call may or may not have run: "
                     + "check before you call again.")
         }
+    }
+
+    private static func advice(onDropped names: [String]) -> String {
+        if names.isEmpty { return "Authorize anew and try again." }
+        let them = names.count == 1 ? "it" : "them"
+        return "The request had \(names.joined(separator: ", ")), which did not go to the server: name \(them) in "
+            + "backends[].headers.forward if the server wants \(them). Else authorize anew and try again."
     }
 
     /// The error of a request that was passed through.

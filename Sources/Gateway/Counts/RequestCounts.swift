@@ -21,6 +21,8 @@ package struct RequestCounts: Sendable {
     package private(set) var requestBytes = 0
     package private(set) var responseBytes = 0
     package private(set) var notifications = 0
+    /// Requests that were let in though their version header names an older revision.
+    package private(set) var toleratedHeaders = 0
 
     package init() {
         durations = DurationTable(rows: methodCount + 1, columns: typeCount)
@@ -30,6 +32,8 @@ package struct RequestCounts: Sendable {
     // MARK: Counting
 
     mutating func began() { active += 1 }
+
+    mutating func toleratedHeader() { toleratedHeaders += 1 }
 
     /// The answer to a request is written.
     @inline(__always)
@@ -72,11 +76,12 @@ package struct RequestCounts: Sendable {
         requestBytes += other.requestBytes
         responseBytes += other.responseBytes
         notifications += other.notifications
+        toleratedHeaders += other.toleratedHeaders
     }
 
     // MARK: Reading
 
-    /// - Parameter method: nil for requests that got no further than the door.
+    /// - Parameter method: nil for requests that got no further than the door, and for methods that Remora does not know.
     package func durations(of method: Method?, _ type: ErrorType) -> DurationHistogram {
         durations.histogram(row: method?.rawValue ?? methodCount, column: type.rawValue)
     }

@@ -12,6 +12,8 @@ final class RequestRecord {
     private let tally: RequestTally
     private let start: Instant
     private var method: Method?
+    /// The name of a method that Remora does not know.
+    private var vendorMethod: String?
     private var name: String?
     private var principal: String?
     /// What the request was, where it is no translated call.
@@ -51,6 +53,8 @@ final class RequestRecord {
         // URIs may hold what is nobody else's business; names of tools and prompts do not.
         if request.method == .callTool || request.method == .getPrompt {
             name = request.document.value("name", of: request.params).flatMap { request.document.string($0) }
+        } else if request.method == .vendor {
+            vendorMethod = request.methodName
         }
     }
 
@@ -87,14 +91,19 @@ final class RequestRecord {
         let end = Instant.now
         tally.counts.ended(
             RequestCounts.Ended(
-                method: method, nanoseconds: Int(end.nanoseconds - start.nanoseconds), status: status, code: code,
+                method: method == .vendor ? nil : method, nanoseconds: Int(end.nanoseconds - start.nanoseconds),
+                status: status, code: code,
                 side: side,
                 failure: failure, requestBytes: requestBytes, responseBytes: responseBytes,
                 notifications: notifications))
         log.write(side == nil || side == .client ? .info : .warning, "request") { line in
             if let route { line.field("route", route) }
             if let httpMethod { line.field("http_method", httpMethod) }
-            if let method { line.field("method", method.name) }
+            if let vendorMethod {
+                line.field("method", vendorMethod)
+            } else if let method {
+                line.field("method", method.name)
+            }
             if let name { line.field("name", name) }
             line.field("status", status)
             if let code { line.field("code", code) }

@@ -37,7 +37,7 @@ struct ListCache<Key: Hashable, Value> {
         var isStale = false
     }
 
-    private let ttl: Duration
+    private var ttl: Duration
     private let limits: Limits
     private var entries: [Key: Entry] = [:]
     private var readings: [ReadingID: Reading] = [:]
@@ -50,6 +50,12 @@ struct ListCache<Key: Hashable, Value> {
     init(ttl: Duration, limits: Limits) {
         self.ttl = ttl
         self.limits = limits
+    }
+
+    /// Lists are fresh for another time from now on: none is kept that was read before.
+    mutating func use(ttl: Duration) {
+        self.ttl = ttl
+        change { _ in true }
     }
 
     /// How many lists are kept, and how many are being read.

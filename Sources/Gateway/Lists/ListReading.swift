@@ -33,6 +33,7 @@ final class ListReading {
     private static let pageSize = 1 << 20
     /// Bytes of a server's cursor, which goes into ours. It is most often a number or a key.
     private static let maxCursor = 16 << 10
+    private static let emptyCursor = Array(#""""#.utf8)
 
     private let method: Method
     private let key: SessionKey
@@ -81,18 +82,22 @@ final class ListReading {
         while true {
             do throws(BackendError) {
                 try checkCancellation()
-                return try await readOnLease()
+                return try await readOnLease(&attempts)
             } catch {
                 try attempts.failed(error, mayRepeat: true)
             }
         }
     }
 
-    private func readOnLease() async throws(BackendError) -> ListOutcome {
+    private func readOnLease(_ attempts: inout Attempts) async throws(BackendError) -> ListOutcome {
         // Once only: the second attempt is made because there was something about the session.
         let beside = session.take().flatMap { sessions.lease(beside: $0) }
-        let lease = if let beside { beside } else { try await sessions.lease(key, credentials: credentials) }
+        let lease =
+            if let beside { beside } else {
+                try await sessions.lease(key, after: attempts.session, credentials: credentials)
+            }
         defer { sessions.release(lease) }
+        attempts.session = lease.session
         do throws(BackendError) {
             return try await read(from: lease.session)
         } catch {
@@ -108,7 +113,7 @@ final class ListReading {
 
     private func read(from session: LegacySession) async throws(BackendError) -> ListOutcome {
         if let capability = method.requiredCapability, !session.handshake.offers(capability) {
-            return .refused(.methodNotFound("\(method.name)", "This server has no \(capability.rawValue)."))
+            return .refused(.undeclared(capability, for: method))
         }
         let serverInfo = session.handshake.serverInfo
         let version = session.toolsVersion
@@ -123,11 +128,15 @@ final class ListReading {
             switch answer.outcome {
             case .result(let value):
                 result = value
+            // By an empty cursor some servers say that there is no other page, and know none by this name.
+            case .error where cursor == ListReading.emptyCursor && assembly.partCount > 0:
+                cursor = nil
+                continue
             case .error(let error):
                 learn(assembly, session, asOf: version)
                 return .error(error, in: answer.document)
             }
-            cursor = try add(result, of: answer, to: &assembly)
+            cursor = try add(result, of: answer, at: cursor, to: &assembly)
             if assembly.partCount == 1 { second = cursor }
         } while cursor != nil && goesOn(after: assembly)
         learn(assembly, session, asOf: version)
@@ -157,16 +166,17 @@ final class ListReading {
             return try await call.answer()
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
-            throw error
+            throw error.kind == .silent
+                ? BackendError(.silent, "the server did not list anything for limits.handshake_timeout") : error
         }
     }
 
     private func add(
-        _ result: JSONValue, of answer: LegacyAnswer, to assembly: inout ListAssembly
+        _ result: JSONValue, of answer: LegacyAnswer, at cursor: [UInt8]?, to assembly: inout ListAssembly
     ) throws(BackendError) -> [UInt8]? {
         let next: [UInt8]?
         do throws(TranslationError) {
-            next = try assembly.add(result, in: answer.document)
+            next = try assembly.add(result, in: answer.document, at: cursor)
         } catch {
             throw BackendError(.outcomeUnknown, "the server's answer has a result that is no object")
         }

@@ -29,7 +29,7 @@ final class Lists {
     private static let cursorLifetime: Duration = .seconds(3600)
 
     private let sessions: SessionPool
-    private let settings: GatewaySettings
+    private var settings: GatewaySettings
     private let seal: Seal
     private let log: Log
     private var cache: ListCache<Key, ListSnapshot>
@@ -43,6 +43,13 @@ final class Lists {
         self.seal = seal
         self.log = log
         cache = ListCache(ttl: .milliseconds(settings.caching.ttlMs), limits: Lists.limits)
+    }
+
+    /// Another configuration is in force, with the same sessions.
+    func use(_ settings: GatewaySettings) {
+        let before = self.settings
+        self.settings = settings
+        if settings.caching != before.caching { cache.use(ttl: .milliseconds(settings.caching.ttlMs)) }
     }
 
     /// Lists that are kept, and their bytes.

@@ -12,9 +12,7 @@ enum Ending: Sendable {
     /// Whether the server said that the call failed.
     var isFailure: Bool {
         guard case .answered(let answer, _) = self else { return false }
-        guard case .result(let result) = answer.outcome else { return true }
-        let document = answer.document
-        return document.value("isError", of: result).flatMap { document.boolean($0) } == true
+        return answer.isFailure
     }
 
     /// What a client gets that sent `request`.
@@ -25,12 +23,8 @@ enum Ending: Sendable {
     ) -> Exchange.Outcome {
         switch self {
         case .answered(let answer, let serverInfo):
-            if case .error(let error) = answer.outcome,
-                case .missing(let capabilities) = URLElicitationRequired(
-                    error, in: answer.document,
-                    declared: InputCapabilities(request.clientCapabilities, in: request.document))
-            {
-                return .refused(.missingCapabilities(capabilities))
+            if let capabilities = answer.capabilitiesForPages(request) {
+                return .refused(.missingCapabilities(capabilities, hasRun: false))
             }
             do throws(BackendError) {
                 return .answered(try Answer(answer, from: serverInfo, answering: request, settings.caching))
@@ -69,7 +63,7 @@ extension BackendError {
     fileprivate var losesInteraction: Bool {
         switch kind {
         case .noAnswer, .outcomeUnknown, .sessionLost, .unavailable, .rejected: true
-        case .unauthorized, .busy, .silent, .overdue, .cancelled: false
+        case .unauthorized, .rateLimited, .busy, .silent, .overdue, .cancelled: false
         }
     }
 }

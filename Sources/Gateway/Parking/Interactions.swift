@@ -16,49 +16,26 @@ final class Interactions {
     let log: Log
     private let seal: Seal
     private let replicas: Replicas?
-    /// Calls that nobody waits for, and that have a session: whose they are, and the longest first.
-    private var spares = Spares<KeyedHash, ObjectIdentifier>()
-    private var spareCalls: [ObjectIdentifier: InteractiveCall] = [:]
+    private let spares: SpareCalls
     /// Of the last request.
     private var known = Capabilities(spelled: [], ofClient: [], ofSession: Array("{}".utf8))
 
     init(
-        sessions: SessionPool, lists: Lists, settings: GatewaySettings, calls: ParkedCalls, seal: Seal,
-        replicas: Replicas?, log: Log
+        sessions: SessionPool, spares: SpareCalls, lists: Lists, settings: GatewaySettings, calls: ParkedCalls,
+        seal: Seal, replicas: Replicas?, log: Log
     ) {
         self.sessions = sessions
+        self.spares = spares
         self.lists = lists
         self.settings = settings
         self.calls = calls
         self.seal = seal
         self.replicas = replicas
         self.log = log
-        sessions.onPressure = { [weak self] principal in self?.makeRoom(of: principal) }
     }
-
-    // MARK: Making room
 
     /// Whether nobody waits for a call, so that its session is the first to go where another call needs one.
-    func spare(_ call: InteractiveCall, _ isSpare: Bool) {
-        let number = ObjectIdentifier(call)
-        guard isSpare != (spareCalls[number] != nil) else { return }
-        guard isSpare else {
-            spareCalls[number] = nil
-            return spares.remove(number)
-        }
-        spareCalls[number] = call
-        spares.insert(number, of: call.key.principal)
-        // It may be what another call waits for. Whoever tells of it is not done yet.
-        if sessions.hasWaiting { sessions.loop.spawn { self.sessions.spared(by: call.key.principal) } }
-    }
-
-    /// A call has to wait for a session: whichever of this principal could spare its own for the longest gives it up; where that
-    /// is nil, of whoever has the most of them.
-    private func makeRoom(of principal: KeyedHash?) {
-        let number = principal.map { spares.longest(of: $0) } ?? spares.longestOfTheLargest
-        guard let number, let call = spareCalls[number] else { return }
-        call.makeRoom()
-    }
+    func spare(_ call: InteractiveCall, _ isSpare: Bool) { spares.note(call, isSpare) }
 
     // MARK: Requests
 
@@ -77,9 +54,14 @@ final class Interactions {
         fileprivate let spelled: [UInt8]
         let ofClient: InputCapabilities
         let ofSession: [UInt8]
+        /// As of `SessionKey.roots`.
+        let roots: [UInt8]
 
-        fileprivate init(spelled: [UInt8], ofClient: InputCapabilities, ofSession: [UInt8]) {
+        fileprivate init(
+            spelled: [UInt8], ofClient: InputCapabilities, ofSession: [UInt8], roots: [UInt8] = []
+        ) {
             self.spelled = spelled
+            self.roots = roots
             self.ofClient = ofClient
             self.ofSession = ofSession
         }
@@ -88,6 +70,11 @@ final class Interactions {
     /// Those of a request. A client says the same with each of its requests, and most say what others do.
     private func capabilities(of request: ModernRequest) -> Capabilities {
         let document = request.document
+        guard settings.clients.changesNothing else {
+            let declaration = settings.clients.declaration(of: request, canBeAsked: true)
+            return Capabilities(
+                spelled: [], ofClient: declaration.ofClient, ofSession: declaration.ofSession, roots: declaration.roots)
+        }
         if let declared = request.clientCapabilities {
             if document.isSpelled(declared, as: known.spelled) { return known }
         } else if known.spelled.isEmpty {

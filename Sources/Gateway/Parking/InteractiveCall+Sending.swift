@@ -138,13 +138,32 @@ extension InteractiveCall {
 
     /// A session for this call alone. It is held until `release`.
     private func lease() async throws(BackendError) -> Lease {
-        let lease =
-            if let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
-                try await sessions.lease(key, for: self, credentials: caller.credentials)
-            }
+        if sessions.turns.isLimited { try await takeTurn() }
+        let lease: Lease
+        do throws(BackendError) {
+            lease =
+                if attempts.session == nil, let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
+                    try await sessions.lease(key, for: self, after: attempts.session, credentials: caller.credentials)
+                }
+        } catch {
+            turn.take()?.giveBack()
+            throw error
+        }
         self.lease = lease
         try checkWaiting()
         return lease
+    }
+
+    private func takeTurn() async throws(BackendError) {
+        let turn = CallTurn(of: key.principal)
+        self.turn = turn
+        do throws(BackendError) {
+            if legs.isEmpty { throw .clientLeft }
+            try await sessions.turns.take(turn, until: end)
+        } catch {
+            self.turn = nil
+            throw error
+        }
     }
 
     private func checkWaiting() throws(BackendError) {
@@ -229,13 +248,17 @@ extension InteractiveCall {
     private func answered(_ answer: LegacyAnswer) {
         call = nil
         // Else nobody wants to know any more.
-        if let session { ended(answer, from: session.handshake.serverInfo) }
+        if let session {
+            sessions.heard(answer, on: session)
+            ended(answer, from: session.handshake.serverInfo)
+        }
     }
 
     /// A call has failed that was sent: sends it once more, as a new request, where that can do no harm.
     private func failed(_ call: LegacyCall, _ error: BackendError) async {
         self.call = nil
         if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+        if case .rejected = error.kind, let lease { sessions.rejected(on: lease.session) }
         do throws(BackendError) {
             // Who was told something already would be told it again. What was taken up is known to that session alone.
             guard let lease, !wasTold, !legs.isEmpty else { throw error }
@@ -243,6 +266,7 @@ extension InteractiveCall {
             try attempts.failed(error, mayRepeat: mayRepeat)
             if error.kind == .sessionLost { sessions.retire(lease) }
             if error.kind == .noAnswer { sessions.check(lease, caller.credentials) }
+            attempts.session = lease.session
             release()
         } catch {
             return ended(attempts.told(error))

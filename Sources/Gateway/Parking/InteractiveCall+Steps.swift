@@ -132,6 +132,7 @@ extension InteractiveCall {
     /// Gives the session back.
     func release() {
         let (adopted, lease) = (adopted.take(), lease.take())
+        defer { turn.take()?.giveBack() }
         if isSpoilt, adopted != nil || lease != nil {
             call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
         }
@@ -191,7 +192,7 @@ extension InteractiveCall {
     private func outcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> Exchange.Outcome {
         switch outcome {
         case .answered(let ending): ending.outcome(for: leg.request, context.settings, sessions.serverInfo)
-        case .missingCapabilities(let missing): .refused(.missingCapabilities(missing))
+        case .missingCapabilities(let missing): .refused(.missingCapabilities(missing, hasRun: true))
         case .declined: .declined(leg.request, sessions.serverInfo)
         }
     }
@@ -199,7 +200,7 @@ extension InteractiveCall {
     private func outcome(_ rejection: Machine.Rejection, for leg: CallLeg) -> Exchange.Outcome {
         switch rejection {
         case .wrongAnswer(let flaw): return .refused(.wrongAnswer(flaw))
-        case .missingCapabilities(let missing): return .refused(.missingCapabilities(missing))
+        case .missingCapabilities(let missing): return .refused(.missingCapabilities(missing, hasRun: false))
         case .lost:
             context.calls.numbers.lost += 1
             return .lost(leg.request, sessions.serverInfo)

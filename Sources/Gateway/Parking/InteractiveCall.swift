@@ -50,6 +50,8 @@ final class InteractiveCall {
     // MARK: Where it runs
 
     var lease: Lease?
+    /// Where the server gets only so many calls at once: from before the lease until it is given back.
+    var turn: CallTurn?
     /// Another replica's, with the call in it that this one took up.
     var adopted: LegacySession?
     /// The one in which the call is.
@@ -95,7 +97,7 @@ final class InteractiveCall {
         self.caller = caller
         end = leg.end
         key = SessionKey(
-            principal: caller.principal, capabilities: leg.capabilities.ofSession)
+            principal: caller.principal, capabilities: leg.capabilities.ofSession, roots: leg.capabilities.roots)
         self.context = context
         if let predecessor { id = predecessor.state.call }
     }
@@ -120,7 +122,7 @@ final class InteractiveCall {
 
     /// Sends the call, where nothing has to be waited for before that.
     private func startAtOnce() -> Bool {
-        guard let leg = legs.first, leg.request.logLevel == nil,
+        guard let leg = legs.first, leg.request.logLevel == nil, !sessions.turns.isLimited,
             let lease = sessions.readyExclusiveLease(key, for: self)
         else { return false }
         guard isWelcome(leg, to: lease.session) else {
@@ -177,6 +179,7 @@ final class InteractiveCall {
         // Whoever prepares the call finds out that nobody waits for it.
         wasDeserted = true
         waiter?.cancel()
+        turn?.clientLeft()
     }
 
     private func keepAnswers(of retry: ModernRequest) {

@@ -292,7 +292,10 @@ struct ParkedCall<Response: Sendable>: Sendable {
         switch state {
         case .running, .gathering, .parked:
             let isMissing = isFailure && !refused.isEmpty
-            return [.release] + finish(isMissing ? .missingCapabilities(refused) : .answered(response), at: now)
+            // The server does not wait for these answers, or no longer: it hears that none will come.
+            let leftovers = answerLeftovers()
+            return leftovers + [.release]
+                + finish(isMissing ? .missingCapabilities(refused) : .answered(response), at: now)
         case .abandoned:
             state = .forgotten
             return [.release, .forget]

@@ -39,7 +39,57 @@ enum AuthorizationMetadata {
         return text
     }
 
-    /// The object with every string in it, and in an array in it, that is a URL of the backend replaced.
+    /// What a document names in the backend's origin: paths, and what they stand for.
+    static func paths(in text: [UInt8], _ address: PublicAddress) -> [(path: String, route: AuthorizationRoute)] {
+        guard let document = try? JSONDocument(text, maxDepth: maxDepth), document.root.kind == .object else {
+            return []
+        }
+        var paths: [(path: String, route: AuthorizationRoute)] = []
+        for member in document.members(of: document.root) {
+            let isServer = document.name(of: member, equals: "authorization_servers")
+            guard isServer || isEndpoint(member, in: document) else { continue }
+            for value in values(of: member, in: document) {
+                guard value.kind == .string, let url = document.string(value), let path = address.path(of: url) else {
+                    continue
+                }
+                if !isServer {
+                    paths.append((path, .namedEndpoint(path)))
+                } else if !path.isEmpty, path != "/" {
+                    // OpenID Connect Discovery §4 has the document below the issuer; RFC 8414 is known without being named.
+                    paths.append(
+                        (path + AuthorizationRoute.openIDPath, .serverMetadata(path + AuthorizationRoute.openIDPath)))
+                }
+            }
+        }
+        return paths
+    }
+
+    /// The paths of the authorization servers in the backend's origin, without a slash at the end.
+    static func issuers(in text: [UInt8], _ address: PublicAddress) -> [String] {
+        guard let document = try? JSONDocument(text, maxDepth: maxDepth), document.root.kind == .object,
+            let servers = document.value("authorization_servers", of: document.root, .array)
+        else { return [] }
+        return document.elements(of: servers).compactMap { document.string($0) }.compactMap { address.path(of: $0) }
+            .map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }.filter { AuthorizationRoute.isPlain($0) }
+    }
+
+    private static func values(of member: JSONMember, in document: JSONDocument) -> [JSONValue] {
+        member.value.kind == .array ? Array(document.elements(of: member.value)) : [member.value]
+    }
+
+    /// `authorization_endpoint` and its kin, and the keys (RFC 8414 §2).
+    private static func isEndpoint(_ member: JSONMember, in document: JSONDocument) -> Bool {
+        let name = document.name(of: member)
+        return name == "jwks_uri" || name.hasSuffix("_endpoint")
+    }
+
+    /// Who is who: what clients compare with where they found a document.
+    private static func isIdentity(_ member: JSONMember, in document: JSONDocument) -> Bool {
+        document.name(of: member, equals: "resource") || document.name(of: member, equals: "issuer")
+            || document.name(of: member, equals: "authorization_servers")
+    }
+
+    /// The object with every URL of the backend replaced that Remora serves. Pages for people it does not.
     private static func published(
         _ text: [UInt8], _ address: PublicAddress, fixed: (String?) -> String?
     ) -> [UInt8]? {
@@ -48,9 +98,9 @@ enum AuthorizationMetadata {
         }
         var splice = JSONSplice(document)
         for member in document.members(of: document.root) {
+            guard isIdentity(member, in: document) || isEndpoint(member, in: document) else { continue }
             let name = document.name(of: member, equals: "resource") ? "resource" : nil
-            let values = member.value.kind == .array ? Array(document.elements(of: member.value)) : [member.value]
-            for value in values {
+            for value in values(of: member, in: document) {
                 guard value.kind == .string, let old = document.string(value),
                     let new = fixed(name) ?? address.published(old)
                 else { continue }

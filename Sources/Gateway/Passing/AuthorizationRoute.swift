@@ -7,11 +7,21 @@ enum AuthorizationRoute: Equatable {
     case serverMetadata(String)
     /// An endpoint of such a server, at the place where 2025-03-26 has it.
     case endpoint(String)
+    /// An endpoint that the metadata of such a server names.
+    case namedEndpoint(String)
 
     static let resourcePath = "/.well-known/oauth-protected-resource"
     static let serverPath = "/.well-known/oauth-authorization-server"
-    private static let openIDPath = "/.well-known/openid-configuration"
+    static let openIDPath = "/.well-known/openid-configuration"
     private static let endpoints = ["/authorize", "/token", "/register"]
+
+    /// The path of an endpoint; nil of a document.
+    var endpointPath: String? {
+        switch self {
+        case .endpoint(let path), .namedEndpoint(let path): path
+        case .resourceMetadata, .serverMetadata: nil
+        }
+    }
 
     /// What a path stands for; nil for every other one.
     ///
@@ -19,15 +29,24 @@ enum AuthorizationRoute: Equatable {
     ///   - publicPaths: paths by which clients know the MCP endpoint.
     ///   - backendPath: path by which the backend knows it.
     init?(_ path: ArraySlice<UInt8>, publicPaths: [String], backendPath: String) {
-        guard path.starts(with: "/.well-known/o".utf8) || path.count <= "/authorize".utf8.count else { return nil }
+        let isBelow = publicPaths.contains { path.elementsEqual(($0 + AuthorizationRoute.resourcePath).utf8) }
+        guard isBelow || path.starts(with: "/.well-known/o".utf8) || path.count <= "/authorize".utf8.count else {
+            return nil
+        }
         let path = String(decoding: path, as: UTF8.self)
         if AuthorizationRoute.endpoints.contains(path) {
             self = .endpoint(path)
         } else if path == AuthorizationRoute.resourcePath {
             self = .resourceMetadata([path])
         } else if publicPaths.contains(where: { path == AuthorizationRoute.resourcePath + $0 }) {
-            // The document about the endpoint, or the one about the whole origin that stands for it.
-            self = .resourceMetadata([AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath])
+            // The document about the endpoint, or the one about the whole origin that stands for it; some servers have it
+            // below the endpoint alone.
+            self = .resourceMetadata([
+                AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath,
+                backendPath + AuthorizationRoute.resourcePath,
+            ])
+        } else if isBelow {
+            self = .resourceMetadata([backendPath + AuthorizationRoute.resourcePath])
         } else {
             for prefix in [AuthorizationRoute.serverPath, AuthorizationRoute.openIDPath] where path.hasPrefix(prefix) {
                 let suffix = String(path.dropFirst(prefix.count))
@@ -40,7 +59,7 @@ enum AuthorizationRoute: Equatable {
     }
 
     /// Empty, or segments that no server takes for another path.
-    private static func isPlain(_ suffix: String) -> Bool {
+    static func isPlain(_ suffix: String) -> Bool {
         if suffix.isEmpty { return true }
         guard suffix.hasPrefix("/") else { return false }
         return suffix.dropFirst().split(separator: "/", omittingEmptySubsequences: false).allSatisfy { segment in

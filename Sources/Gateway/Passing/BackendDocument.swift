@@ -54,6 +54,8 @@ final class BackendDocument: HTTPResponseHandler {
                 preconditionFailure("a path that was checked has a character that it cannot have")
             }
             writer.field("accept", "application/json")
+            for field in backend.fields { _ = writer.field(named: field.name, field.value) }
+            writer.field("accept-encoding", "identity")
             writer.end(into: &output)
         }
         return try await fetch(message, from: backend)

@@ -3,7 +3,9 @@ import HTTPWire
 import JSONText
 import Legacy
 import MCP
+import Reactor
 import Telemetry
+import Translation
 
 /// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
 /// documents about authorization.
@@ -12,6 +14,8 @@ final class Bypass {
     enum Claim {
         case preflight
         case authorization(AuthorizationRoute)
+        /// Perhaps of a path that the server's metadata names, which has to be read for that.
+        case unknown
         /// For a server that speaks 2026-07-28 itself.
         case modern
         /// For a server of which that is being found out.
@@ -21,14 +25,16 @@ final class Bypass {
     private let settings: GatewaySettings
     private let backends: Backends
     private let affinity: SessionAffinity
+    private let paths: AuthorizationPaths
     private let callers: CallerRules
+    private let admission: AdmissionRules
     private let eras: EraWatch
     private let cors: CORSRules
     private let log: Log
     private let path: ArraySlice<UInt8>
     /// Of the first: all are the same server.
     private let backendPath: String
-    private var passages: [ObjectIdentifier: PassThrough] = [:]
+    private var passages: [ObjectIdentifier: (way: PassThrough, backend: Backend)] = [:]
     private var isDraining = false
 
     /// Called when the backend turns out to speak 2026-07-28 from now on.
@@ -39,18 +45,21 @@ final class Bypass {
 
     init(
         settings: GatewaySettings, backends: Backends, sessions: SessionPool, callers: CallerRules, memory: LoopMemory,
-        affinity: SessionAffinity, log: Log
+        affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
     ) {
         self.settings = settings
         self.backends = backends
         self.affinity = affinity
+        self.paths = paths
         self.callers = callers
         self.log = log
         eras = EraWatch(
             fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
             memory: memory,
             log: log)
-        cors = CORSRules(passesLegacyClients: settings.passesLegacyClients)
+        admission = AdmissionRules(settings: settings)
+        cors = CORSRules(
+            passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)
         path = Array(settings.path.utf8)[...]
         backendPath = backends.overHTTP.first.map { Bypass.path(of: $0) } ?? ""
     }
@@ -64,7 +73,8 @@ final class Bypass {
             if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
         }
         if head.path == path { return claim(by: eras.knownEra, head) }
-        return route(head).map { .authorization($0) }
+        if let route = route(head) { return .authorization(route) }
+        return paths.mayRead(of: backends.name, at: backends.loop.now) ? .unknown : nil
     }
 
     private func claim(by known: Era?, _ head: HTTPRequestHead) -> Claim? {
@@ -72,20 +82,19 @@ final class Bypass {
         if known == .modern { return .modern }
         // Who may not come in makes no question due, either.
         if settings.door.refusal(of: head) != nil { return nil }
-        switch eras.era(callers.credentials(of: head)) {
+        switch eras.era() {
         case .legacy: return nil
         case .modern: return .modern
         case nil: return .undecided
         }
     }
 
-    /// Begins to find out what the backend speaks.
-    func start() { eras.start() }
-
     /// Ends streams that are passed through and would not end by themselves, and those to come.
-    func drain() {
-        isDraining = true
-        for passage in passages.values { passage.drain() }
+    ///
+    /// - Parameter others: of another configuration. What is passed to a server that it has goes on.
+    func drain(except others: Backends? = nil) {
+        isDraining = others == nil
+        for passage in passages.values where others?.index(of: passage.backend) == nil { passage.way.drain() }
     }
 
     private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
@@ -93,7 +102,7 @@ final class Bypass {
         if backends.overHTTP.isEmpty { return nil }
         return AuthorizationRoute(
             head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
-            backendPath: backendPath)
+            backendPath: backendPath) ?? paths.route(of: head.path, at: backends.name)
     }
 
     /// Answers the request, and writes its line of the log. Returns false where it is to be translated after all.
@@ -107,7 +116,7 @@ final class Bypass {
         }
         switch claim {
         case .undecided:
-            guard await eras.settled() == .modern else { return false }
+            guard await isModern(request, on: connection) else { return false }
             await pass(request, on: connection, record, isModern: true)
         case .modern:
             await pass(request, on: connection, record, isModern: true)
@@ -119,14 +128,29 @@ final class Bypass {
         case .authorization(let route):
             record.describe("authorization", head.method.name, from: nil)
             await serve(route, request, on: connection, record)
+        case .unknown:
+            guard paths.beginReading(of: backends.name, at: backends.loop.now) else { return false }
+            await readMetadata(for: head)
+            guard let route = paths.route(of: head.path, at: backends.name) else { return false }
+            record.describe("authorization", head.method.name, from: nil)
+            await serve(route, request, on: connection, record)
         }
         return true
     }
 
-    /// Whether the backend speaks 2026-07-28 by now. For a request that found no session.
-    func hasTurnedModern(_ head: HTTPRequestHead) async -> Bool {
-        if let era = eras.era(callers.credentials(of: head)) { return era == .modern }
-        return await eras.settled() == .modern
+    /// Whether a request that found no session is to be passed on, because the backend turned out to speak 2026-07-28.
+    var servesWithoutSession: Bool { eras.servesWithoutSession }
+
+    /// Finds out what the backend speaks, for a request that finds it out by itself only if it needs a session.
+    private func isModern(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
+        switch admission.admit(request) {
+        case .request(let admitted) where admitted.method != .listen: return false
+        // A method that only the backend may know.
+        case .refused(let refusal, _) where refusal.code != ErrorCode.methodNotFound: return eras.servesWithoutSession
+        case .legacy, .notification: return eras.servesWithoutSession
+        case .request, .refused:
+            return await eras.isModern(for: callers.caller(of: request.head, subject: connection.clientSubject))
+        }
     }
 
     private func refuse(_ refusal: Refusal, on connection: HTTPServerConnection, _ record: RequestRecord) {
@@ -148,8 +172,23 @@ final class Bypass {
         }
         let caller = callers.caller(of: request.head, subject: connection.clientSubject)
         record.describe("pass", request.head.method.name, from: caller)
-        await pass(request, connection, record) { BackendTarget.endpoint($0.target, query: request.head.query) }
+        _ = await pass(request, connection, record) { BackendTarget.endpoint($0.target, query: request.head.query) }
         if isModern, Bypass.speaksAgainstModern(record) { eras.doubt() }
+    }
+
+    /// Passes on a request to the MCP endpoint that may have to go another way.
+    ///
+    /// - Parameter isRefusal: whether an answer with this status says so. It is not handed over.
+    /// - Returns: whether there was one. Nothing was answered then, and the record has no line.
+    func pass(
+        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord,
+        unless isRefusal: @escaping (_ status: Int) -> Bool
+    ) async -> Bool {
+        let caller = callers.caller(of: request.head, subject: connection.clientSubject)
+        record.describe("pass", request.head.method.name, from: caller)
+        return await pass(request, connection, record, unless: isRefusal) {
+            BackendTarget.endpoint($0.target, query: request.head.query)
+        }
     }
 
     /// What a legacy server makes of a modern request, and one that is being replaced of any; a modern one may say the
@@ -160,10 +199,12 @@ final class Bypass {
 
     /// Passes a request on to the copy that has its session, or else to that which has the least to do. One that cannot be
     /// reached was sent nothing: without a session, another will do as well.
+    ///
+    /// - Returns: whether the answer was a refusal.
     private func pass(
         _ request: HTTPServerRequest, _ connection: HTTPServerConnection, _ record: RequestRecord,
-        target: (Backend) -> [UInt8]
-    ) async {
+        unless isRefusal: ((_ status: Int) -> Bool)? = nil, target: (Backend) -> [UInt8]
+    ) async -> Bool {
         var tried: Set<BackendChoice.Index> = []
         let home = request.head.fields.first(Header.sessionID).flatMap { place(of: Array($0.bytes)) }
         while true {
@@ -171,15 +212,21 @@ final class Bypass {
             // The first round excludes none, and the next one is begun only where one is left.
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
             let backend = backends.overHTTP[index]
-            let outcome = await pass(request, to: backend, target(backend), connection, record)
+            var wasRefusal = false
+            let outcome = await pass(request, to: backend, target(backend), connection, record) { head in
+                wasRefusal = isRefusal?(head.status) ?? false
+                return wasRefusal
+            }
             backends.leave(index)
+            if wasRefusal { return true }
             tried.insert(index)
             if case .failed(let error) = outcome, error.kind == .unavailable, home == nil, backend.hasAlternative(),
                 tried.count < backends.overHTTP.count
             {
                 continue
             }
-            return conclude(outcome, of: request, on: connection, record)
+            conclude(outcome, of: request, on: connection, record)
+            return false
         }
     }
 
@@ -191,7 +238,7 @@ final class Bypass {
 
     private func pass(
         _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ connection: HTTPServerConnection,
-        _ record: RequestRecord
+        _ record: RequestRecord, isRefused: @escaping (HTTPResponseHead) -> Bool
     ) async -> PassThrough.Outcome {
         let passage = PassThrough(
             request, to: backend, answering: connection, address: address(for: request.head, of: backend),
@@ -203,10 +250,17 @@ final class Bypass {
                 affinity.learn(Array(session.bytes), at: backend.name)
             }
         }
+        passage.isRefused = isRefused
         if isDraining { passage.drain() }
-        passages[ObjectIdentifier(passage)] = passage
-        let outcome = await passage.run(PassThrough.message(request, target: target, host: backend.host))
+        passages[ObjectIdentifier(passage)] = (passage, backend)
+        let outcome = await passage.run(
+            PassThrough.message(
+                request, target: target, host: backend.host, set: backend.fields,
+                origin: settings.callerFields.origin.lines(of: request.head, from: connection.clientAddress)))
         passages[ObjectIdentifier(passage)] = nil
+        if let status = passage.status, status == 401 || !passage.challenges.isEmpty {
+            learn(passage.challenges, status: status, address(for: request.head, of: backend))
+        }
         record.status = passage.status ?? 499
         record.responseBytes = passage.responseBytes
         return outcome
@@ -234,14 +288,60 @@ final class Bypass {
 
     /// The error with challenges that lead the client through Remora.
     func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
-        guard var refusal, !refusal.fields.isEmpty else { return refusal }
+        guard var refusal else { return refusal }
+        if refusal.status == 401 { paths.challenged(by: backends.name) }
+        guard !refusal.fields.isEmpty else { return refusal }
         // Whichever of them it was: what is none of a copy's URLs is left alone.
         for backend in backends.overHTTP {
             guard let address = address(for: head, of: backend) else { break }
-            refusal = refusal.mappingChallenges(address.published(challenge:))
+            refusal = refusal.mappingChallenges { challenge in
+                learn([challenge], status: refusal.status, address)
+                return address.published(challenge: challenge)
+            }
         }
         return refusal
     }
+
+    /// Takes note of what the server wants, and where its metadata is.
+    private func learn(_ challenges: [[UInt8]], status: Int, _ address: PublicAddress?) {
+        if status == 401 { paths.challenged(by: backends.name) }
+        guard let address else { return }
+        for path in challenges.flatMap({ address.metadataPaths(in: $0) }) {
+            paths.learn(path, as: .resourceMetadata([path]), of: backends.name)
+        }
+    }
+
+    private func learn(_ named: [(path: String, route: AuthorizationRoute)]) {
+        // To the endpoint itself leads its public path alone.
+        for (path, route) in named where path != backendPath { paths.learn(path, as: route, of: backends.name) }
+    }
+
+    /// Reads what the server says about authorization, for a client that has read it earlier or elsewhere.
+    private func readMetadata(for head: HTTPRequestHead) async {
+        let backend = backends.any()
+        guard let address = address(for: head, of: backend) else { return }
+        var servers = [""]
+        let resources = [
+            AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath,
+            backendPath + AuthorizationRoute.resourcePath,
+        ]
+        for path in resources {
+            guard let text = try? await document(path, of: backend) else { continue }
+            learn(AuthorizationMetadata.paths(in: text, address))
+            servers = AuthorizationMetadata.issuers(in: text, address)
+            break
+        }
+        for server in servers.prefix(Bypass.maxServers) {
+            for path in [AuthorizationRoute.serverPath + server, AuthorizationRoute.openIDPath + server] {
+                guard let text = try? await document(path, of: backend) else { continue }
+                learn(AuthorizationMetadata.paths(in: text, address))
+                break
+            }
+        }
+    }
+
+    /// Authorization servers in the server's own origin whose metadata is read: each is two requests.
+    private static let maxServers = 2
 
     private static func path(of backend: Backend) -> String {
         String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
@@ -250,11 +350,7 @@ final class Bypass {
     /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
     private func address(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
         if let url = settings.publicURL { return publicAddress(url, of: backend) }
-        guard let host = head.authority,
-            host.bytes.allSatisfy({
-                (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || "-._:[]".utf8.contains($0)
-            })
-        else { return nil }
+        guard let host = head.authority, host.isHost else { return nil }
         return publicAddress(PublicURL(origin: "\(settings.scheme)://\(host.string)", path: settings.path), of: backend)
     }
 
@@ -273,16 +369,16 @@ final class Bypass {
             guard let address = address(for: request.head, of: backend) else {
                 return refuse(.noMetadata, on: connection, record)
             }
-            if case .endpoint(let path) = route {
+            if let path = route.endpointPath {
                 guard [.get, .post].contains(request.head.method) else {
                     return refuse(.formOnly, on: connection, record)
                 }
-                // Only where the backend says that it is an authorization server: else the path is anybody's.
-                guard try await document(AuthorizationRoute.serverPath, of: backend) != nil else {
+                guard try await isAuthorizationServer(backend, at: route) else {
                     return refuse(.noMetadata, on: connection, record)
                 }
                 let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
-                return await pass(request, connection, record) { _ in target }
+                _ = await pass(request, connection, record) { _ in target }
+                return
             }
             guard request.head.method == .get else { return refuse(.documentOnly, on: connection, record) }
             guard let text = try await metadata(route, of: backend, address) else {
@@ -302,15 +398,18 @@ final class Bypass {
         _ route: AuthorizationRoute, of backend: Backend, _ address: PublicAddress
     ) async throws(BackendError) -> [UInt8]? {
         switch route {
-        case .endpoint:
+        case .endpoint, .namedEndpoint:
             return nil
         case .serverMetadata(let path):
-            return try await document(path, of: backend).flatMap { AuthorizationMetadata.server($0, address) }
+            return try await document(path, of: backend).flatMap { text in
+                learn(AuthorizationMetadata.paths(in: text, address))
+                return AuthorizationMetadata.server(text, address)
+            }
         case .resourceMetadata(let paths):
             for path in paths {
-                if let text = try await document(path, of: backend),
-                    let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil)
-                {
+                guard let text = try await document(path, of: backend) else { continue }
+                learn(AuthorizationMetadata.paths(in: text, address))
+                if let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil) {
                     return published
                 }
             }
@@ -319,6 +418,21 @@ final class Bypass {
                 AuthorizationMetadata.resource(of: $0, address)
             }
         }
+    }
+
+    /// Whether an endpoint of an authorization server is there. Where it only would be by default, the path may be anybody's:
+    /// the backend has to say that it is such a server, or want authorization and say nothing else about it, which is how
+    /// the first servers of 2025-03-26 do it (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
+    private func isAuthorizationServer(
+        _ backend: Backend, at route: AuthorizationRoute
+    ) async throws(BackendError) -> Bool {
+        if case .namedEndpoint = route { return true }
+        if try await document(AuthorizationRoute.serverPath, of: backend) != nil { return true }
+        guard paths.wantsAuthorization(backends.name) else { return false }
+        for path in [AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath] {
+            if try await document(path, of: backend) != nil { return false }
+        }
+        return true
     }
 
     /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.

@@ -6,7 +6,7 @@ import HTTPWire
 /// The origin is named, never `*`. Nothing allows cookies: a page shows its token in `Authorization`, by its own hand.
 struct CORSRules {
     /// Fields that a page may send (2026-07-28, basic/transports/streamable-http; 2025-11-25, basic/transports).
-    private static let allowedFields =
+    private static let definedFields =
         "content-type, authorization, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
     /// Two hours: the longest that Chromium remembers.
     private static let maxAge = Array("7200".utf8)
@@ -14,9 +14,14 @@ struct CORSRules {
 
     private let methods: [UInt8]
     private let exposed: [UInt8]
+    private let allowedFields: [UInt8]
 
-    /// - Parameter passesLegacyClients: whether GET and DELETE, and session ids, are of use to a page.
-    init(passesLegacyClients: Bool) {
+    /// - Parameters:
+    ///   - passesLegacyClients: whether GET and DELETE, and session ids, are of use to a page.
+    ///   - passed: names of fields that go on to the server, in lower case.
+    init(passesLegacyClients: Bool, passed: [String] = []) {
+        let further = passed.filter { $0 != "authorization" }
+        allowedFields = Array(([CORSRules.definedFields] + further).joined(separator: ", ").utf8)
         methods = Array((passesLegacyClients ? "POST, GET, DELETE" : "POST").utf8)
         exposed = Array((passesLegacyClients ? "WWW-Authenticate, Mcp-Session-Id" : "WWW-Authenticate").utf8)
     }
@@ -49,7 +54,7 @@ struct CORSRules {
 
     /// The fields that are always allowed, and those for arguments of tools that this page asks for.
     private func allowedFields(_ head: HTTPRequestHead) -> [UInt8] {
-        var allowed = Array(CORSRules.allowedFields.utf8)
+        var allowed = allowedFields
         for line in head.fields.lines(named: CORSRules.requestHeaders) {
             for member in line.value.bytes.split(separator: UInt8(ascii: ",")) {
                 let name = member.filter { $0 != 0x20 && $0 != 0x09 }

@@ -1,6 +1,7 @@
+import Legacy
 import Reactor
 
-/// Which of the two ways the backend speaks (2026-07-28, basic/versioning, "Terminology").
+/// Which of the two ways a backend speaks (2026-07-28, basic/versioning, "Terminology").
 package enum Era: Sendable {
     /// With a handshake and sessions, until 2025-11-25: calls are translated.
     case legacy
@@ -8,33 +9,22 @@ package enum Era: Sendable {
     case modern
 }
 
-/// Decides which era the backend is of, and when to ask it. It has neither clock nor socket.
+/// Decides which era one copy of the server is of, and when to ask it. It has neither clock nor socket.
 ///
-/// A probe makes some legacy servers keep a session that nobody uses, so it is made rarely: at the start, out of turn when
-/// something speaks against the verdict, and otherwise once in an interval. It is a request that makes it due: where none
-/// comes, nobody needs to know.
+/// Whoever opens a session learns what the copy is. It is asked when something speaks against the verdict, and otherwise once in
+/// an interval.
 struct EraTable {
-    /// What an answer to a probe says.
-    enum Evidence {
-        case legacy, modern
-        /// The backend could not be reached, was ill, or wanted credentials: that speaks for neither.
-        case none
-        /// It took the question and said nothing, which speaks for neither, and will be so the next time.
-        case silence
-    }
-
-    /// What a request does.
-    enum Decision: Equatable {
-        case use(Era)
-        /// A probe is due too, which is to be made without waiting for it.
-        case useAndProbe(Era)
-        /// Make a probe, and wait for it.
-        case probe
-        /// One is under way: wait for it.
+    /// What is to be done with a session that was opened, or with a refusal.
+    enum Step: Equatable {
+        /// Nothing: the verdict is good.
+        case trust
+        /// Ask. To be followed by `ended`.
+        case ask
+        /// That is being done: wait for it.
         case wait
     }
 
-    /// Between two probes out of turn: doubled by each that only confirmed the verdict, because what causes the doubts
+    /// Between two questions out of turn: doubled by each that only confirmed the verdict, because what causes the doubts
     /// may be a client, and by each that met with silence, because requests wait for it.
     private static let firstSpacing: Duration = .seconds(1)
     private static let lastSpacing: Duration = .seconds(60)
@@ -45,31 +35,26 @@ struct EraTable {
         let until: Instant
     }
 
-    private let fixed: Era?
     private let interval: Duration
-    /// What the last probe that found evidence said.
+    /// What was found out last.
     private(set) var verdict: Era?
-    private(set) var isProbing = false
+    private(set) var isAsking = false
     private var isDoubted = false
-    /// Something spoke against the verdict while a probe was under way, which may have missed it.
+    /// Something spoke against the verdict while a question was under way, which may have missed it.
     private var isDoubtedSince = false
-    private var hasProbed = false
-    /// When the next probe in turn is due.
+    /// When the verdict is to be looked at again.
     private var due: Instant?
-    /// Before this there is no probe out of turn.
+    /// Before this there is no question out of turn.
     private var earliest: Instant?
     private var spacing = EraTable.firstSpacing
 
     /// - Parameters:
-    ///   - fixed: the era as it is configured; nil to find it out.
-    ///   - interval: between two probes in turn.
-    ///   - known: what another table found out about the same backend.
-    init(fixed: Era?, interval: Duration, known: Known? = nil) {
-        self.fixed = fixed
+    ///   - interval: for which a verdict holds.
+    ///   - known: what another table found out about the same copy.
+    init(interval: Duration, known: Known? = nil) {
         self.interval = interval
         verdict = known?.verdict
         due = known?.until
-        hasProbed = known != nil
     }
 
     /// What another table may begin with; nil where something speaks against the verdict.
@@ -78,70 +63,78 @@ struct EraTable {
         return Known(verdict: verdict, until: due)
     }
 
-    /// The era to go by. A backend of which nothing is known counts as legacy: a modern one says so to a handshake.
-    var era: Era { fixed ?? verdict ?? .legacy }
-
-    /// The start. Returns whether to probe.
-    mutating func start() -> Bool {
-        guard fixed == nil, verdict == nil else { return false }
-        isProbing = true
-        return true
+    /// Until when the verdict can be gone by without a look at the server; nil where it cannot.
+    ///
+    /// A legacy server that is doubted is found out about when a session is opened, as it has to be anyway.
+    func settled(at now: Instant) -> Instant? {
+        guard let verdict, let due else { return nil }
+        if verdict == .modern, isDoubted { return earliest.flatMap { now < $0 ? $0 : nil } }
+        return now < due ? due : nil
     }
 
-    /// The era, where `decide` would say just that.
-    func settled(at now: Instant) -> Era? {
-        if let fixed { return fixed }
-        guard let verdict, !isDoubted, let due, now < due || isProbing else { return nil }
-        return verdict
+    /// A session was opened by a server that can be asked.
+    mutating func opened(at now: Instant) -> Step {
+        if isAsking { return .wait }
+        if verdict == .legacy, !isDue(at: now) { return .trust }
+        isAsking = true
+        return .ask
     }
 
-    /// A request has come.
-    mutating func decide(at now: Instant) -> Decision {
-        guard fixed == nil else { return .use(era) }
-        guard let verdict, !isDoubted else {
-            if isProbing { return .wait }
-            if let earliest, now < earliest { return .use(era) }
-            isProbing = true
-            return .probe
-        }
-        guard !isProbing, let due, now >= due else { return .use(verdict) }
-        isProbing = true
-        return .useAndProbe(verdict)
+    /// The server has refused `initialize` as a modern one may.
+    mutating func refused(at now: Instant) -> Step {
+        if isAsking { return .wait }
+        if let earliest, now < earliest { return .trust }
+        isAsking = true
+        return .ask
+    }
+
+    private func isDue(at now: Instant) -> Bool {
+        if let earliest, now < earliest { return false }
+        return isDoubted || due.map { now >= $0 } ?? true
     }
 
     /// Something speaks against the verdict: a session was lost, the server calls itself by another version, a handshake
     /// failed, or a modern server answered as none does.
     mutating func doubt() {
-        if isProbing { isDoubtedSince = true } else { isDoubted = true }
+        if isAsking { isDoubtedSince = true } else { isDoubted = true }
     }
 
-    /// A probe has ended. Returns the era to which the verdict turned, if it did.
-    mutating func ended(_ evidence: Evidence, at now: Instant) -> Era? {
-        isProbing = false
+    /// The interval is over, and there is nothing to ask now: who opens the next session does.
+    mutating func postpone(at now: Instant) {
         due = now + interval
+        doubt()
+    }
+
+    /// A session shows without a question that the server is a legacy one.
+    mutating func showedLegacy(at now: Instant) { conclude(.legacy, at: now) }
+
+    /// A question has been answered, or has not. Where nothing is found out the verdict stays, and where there is none the
+    /// next session, or refusal, makes another question.
+    mutating func ended(_ evidence: EraEvidence, at now: Instant) {
+        isAsking = false
         defer {
-            hasProbed = true
             if isDoubtedSince { isDoubted = true }
             isDoubtedSince = false
         }
-        let found: Era
         switch evidence {
         case .none:
-            // The probe at the start has no credentials and may come before the server: the first request tries again.
-            earliest = hasProbed ? now + EraTable.firstSpacing : now
-            return nil
+            due = now + interval
+            if verdict != nil { earliest = now + EraTable.firstSpacing }
         case .silence:
+            due = now + interval
             earliest = now + spacing
             spacing = min(spacing * 2, EraTable.lastSpacing)
-            return nil
-        case .legacy: found = .legacy
-        case .modern: found = .modern
+        case .legacy: conclude(.legacy, at: now)
+        case .modern: conclude(.modern, at: now)
         }
+    }
+
+    private mutating func conclude(_ found: Era, at now: Instant) {
         let isNews = verdict != found
         spacing = isNews || !isDoubted ? EraTable.firstSpacing : min(spacing * 2, EraTable.lastSpacing)
         earliest = now + spacing
+        due = now + interval
         isDoubted = false
         verdict = found
-        return isNews ? found : nil
     }
 }

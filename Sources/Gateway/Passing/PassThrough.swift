@@ -57,6 +57,9 @@ final class PassThrough: HTTPResponseHandler {
     /// Bytes of the answer's body so far.
     private(set) var responseBytes = 0
 
+    /// What the answer says in `WWW-Authenticate`, as the backend wrote it; only where its URLs are made public.
+    private(set) var challenges: [[UInt8]] = []
+
     /// Called when the answer begins.
     var onAnswer: ((HTTPResponseHead) -> Void)?
 
@@ -113,10 +116,19 @@ final class PassThrough: HTTPResponseHandler {
 
     /// The request for the backend, with its own target and host (2025-11-25, basic/transports, "Security Warning": servers
     /// refuse foreign ones). `Origin` is checked already, and means nothing to a server that does not know the page.
-    static func message(_ request: HTTPServerRequest, target: [UInt8], host: [UInt8]) -> HTTPMessage {
+    ///
+    /// - Parameters:
+    ///   - set: lines that are in the place of the client's own, by name in lower case.
+    ///   - origin: the same, of where the request came from.
+    static func message(
+        _ request: HTTPServerRequest, target: [UInt8], host: [UInt8], set: [(name: [UInt8], value: [UInt8])] = [],
+        origin: [(name: StaticString, value: [UInt8])] = []
+    ) -> HTTPMessage {
         let head = request.head
         let fields = EndToEndFields.of(head.fields) { name in
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
+                || set.contains { name.equalsIgnoringCase($0.name) }
+                || origin.contains { name.equalsIgnoringCase($0.name) }
         }
         return HTTPMessage(request.body, headSize: 512) { output in
             guard var writer = HTTPHeadWriter(method: head.method, target: target, host: host, into: &output) else {
@@ -124,6 +136,8 @@ final class PassThrough: HTTPResponseHandler {
                 preconditionFailure("a target or a host that was checked has a character that it cannot have")
             }
             for field in fields { writer.field(field.name, field.value) }
+            for field in set { _ = writer.field(named: field.name, field.value) }
+            for line in origin { _ = writer.field(line.name, line.value) }
             if head.bodyLength != .none || head.method == .post { writer.field("content-length", request.body.count) }
             writer.end(into: &output)
         }
@@ -211,9 +225,8 @@ final class PassThrough: HTTPResponseHandler {
                 || address != nil && name.equalsIgnoringCase(PassThrough.challenge)
         }
         if let address {
-            response.fields = head.fields.lines(named: PassThrough.challenge).map {
-                ("www-authenticate", address.published(challenge: Array($0.value.bytes)))
-            }
+            challenges = head.fields.lines(named: PassThrough.challenge).map { Array($0.value.bytes) }
+            response.fields = challenges.map { ("www-authenticate", address.published(challenge: $0)) }
         }
         client.beginStream(response, length: head.bodyLength)
         expectMore()

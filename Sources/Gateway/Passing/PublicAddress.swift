@@ -38,6 +38,14 @@ struct PublicAddress {
 
     /// The URL for clients; nil when it is none of the backend's.
     func published(_ url: String) -> String? {
+        own(url).map { publicURL.origin + published(path: $0.path) + $0.rest }
+    }
+
+    /// The path of a URL of the backend; nil when it is none of its.
+    func path(of url: String) -> String? { own(url)?.path }
+
+    /// The path, and what stands behind it.
+    private func own(_ url: String) -> (path: String, rest: Substring)? {
         guard let schemeEnd = url.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let scheme = url[..<schemeEnd].lowercased()
         guard scheme == "http" || scheme == "https", url[schemeEnd...].hasPrefix("://") else { return nil }
@@ -46,12 +54,15 @@ struct PublicAddress {
         let (host, port) = PublicAddress.split(rest[..<end].lowercased(), defaultPort: scheme == "http" ? "80" : "443")
         guard port == self.port, host == self.host || isLoopback(host) && isLoopback(self.host) else { return nil }
         let pathEnd = rest[end...].firstIndex { "?#".contains($0) } ?? rest.endIndex
-        return publicURL.origin + published(path: String(rest[end..<pathEnd])) + rest[pathEnd...]
+        return (String(rest[end..<pathEnd]), rest[pathEnd...])
     }
 
     /// The path for clients: the endpoint's, and that of a document about it, are known by another name there.
     private func published(path: String) -> String {
         if path == self.path { return publicURL.path }
+        if path == self.path + AuthorizationRoute.resourcePath {
+            return publicURL.path + AuthorizationRoute.resourcePath
+        }
         for prefix in PublicAddress.wellKnown where path == prefix + self.path { return prefix + publicURL.path }
         return path
     }
@@ -73,6 +84,18 @@ struct PublicAddress {
             position = value.upperBound
         }
         return output + challenge[position...]
+    }
+
+    /// The paths of the backend that the challenge names as those of its metadata.
+    func metadataPaths(in challenge: [UInt8]) -> [String] {
+        var paths: [String] = []
+        var position = 0
+        while let value = PublicAddress.resourceMetadata(in: challenge, from: position) {
+            let url = String(decoding: challenge[value].filter { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
+            if let path = path(of: url) { paths.append(path) }
+            position = value.upperBound
+        }
+        return paths
     }
 
     /// Where the next value of the parameter is, with its quotes. Names within quoted strings are none.

@@ -1,8 +1,9 @@
 package import Crypto
 internal import Synchronization
 
-/// Which copy of the server has the session of an older client that is passed through: learnt from the answers that hand out
-/// sessions, shared by all loops, and kept over reloads. It holds hashes: ids of sessions are secrets.
+/// Where the session of an older client is: which copy of the server has one that is passed through, and which loop has one that
+/// is Remora's. The former is learnt from the answers that hand out sessions. It is shared by all loops, and kept over reloads. It
+/// holds hashes: ids of sessions are secrets.
 package final class SessionAffinity: Sendable {
     /// Sessions that are remembered at least; twice as many at most. Of the rest, it has to be guessed where they are: a
     /// copy that does not know one says so, and its client begins anew.
@@ -16,6 +17,8 @@ package final class SessionAffinity: Sendable {
 
     private let key: HashKey
     private let halves = Mutex(Halves())
+    /// As many as there are sessions.
+    private let loops = Mutex<[KeyedHash: Int]>([:])
 
     package init(key: HashKey) { self.key = key }
 
@@ -34,6 +37,26 @@ package final class SessionAffinity: Sendable {
     func learn(_ session: [UInt8], at place: [UInt8]) {
         let hash = key.hash(session)
         halves.withLock { SessionAffinity.keep(hash, at: place, in: &$0) }
+    }
+
+    // MARK: Sessions of Remora's
+
+    /// The loop that has a session; nil where none has.
+    func loop(of session: [UInt8]) -> Int? {
+        let hash = key.hash(session)
+        return loops.withLock { $0[hash] }
+    }
+
+    /// A loop has opened a session.
+    func learn(_ session: [UInt8], on loop: Int) {
+        let hash = key.hash(session)
+        loops.withLock { $0[hash] = loop }
+    }
+
+    /// The session has ended.
+    func forget(_ session: [UInt8]) {
+        let hash = key.hash(session)
+        loops.withLock { $0[hash] = nil }
     }
 
     private static func keep(_ hash: KeyedHash, at place: [UInt8], in halves: inout Halves) {

@@ -45,37 +45,57 @@ enum PeerMessage {
     /// A client's retry, whole: its end-to-end fields, so that who answers it knows the client as if it had come there.
     ///
     /// - Parameters:
-    ///   - client: whose certificate it came with; nil where another replica has brought it, and has told of that.
+    ///   - client: whose certificate and address it came with; nil where another replica has brought it, and has told of that.
     ///   - receiver: the replica that it goes to, and who makes a pass for it; nil within the process.
     static func retry(
         _ retry: HTTPServerRequest, as task: PeerTask, from client: HTTPServerConnection?,
         to receiver: (name: String, pass: PeerPass)?
     ) -> HTTPMessage {
-        let fields = EndToEndFields.of(retry.head.fields) { name in
+        message(
+            .post, task.target, host: host(of: retry), fields: fields(of: retry, from: client), body: retry.body,
+            to: receiver)
+    }
+
+    private static func fields(
+        of request: HTTPServerRequest, from client: HTTPServerConnection?
+    ) -> [(name: [UInt8], value: [UInt8])] {
+        let fields = EndToEndFields.of(request.head.fields) { name in
             // What only the front door looks at. A pass is made here or nowhere.
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
                 || name.equalsIgnoringCase(PeerPass.field)
-                || client != nil && name.equalsIgnoringCase(PeerSubject.field)
+                || client != nil
+                    && (name.equalsIgnoringCase(PeerSubject.field) || name.equalsIgnoringCase(PeerAddress.field))
         }
-        let subject = client?.clientSubject.map(PeerSubject.line) ?? []
-        // As the client knows Remora: URLs in a challenge are made with it.
-        let host = retry.head.authority.map { Array($0.bytes) }
-        return message(
-            task, host: host, fields: fields.map { (Array($0.name.bytes), Array($0.value.bytes)) } + subject,
-            body: retry.body, to: receiver)
+        let origin = (client?.clientSubject.map(PeerSubject.line) ?? []) + (client.map(PeerAddress.line) ?? [])
+        return fields.map { (Array($0.name.bytes), Array($0.value.bytes)) } + origin
+    }
+
+    /// As the client knows Remora: URLs in a challenge are made with it.
+    private static func host(of request: HTTPServerRequest) -> [UInt8]? {
+        request.head.authority.map { Array($0.bytes) }
     }
 
     static func cues(_ body: [UInt8], to receiver: (name: String, pass: PeerPass)) -> HTTPMessage {
-        message(.hear, host: nil, fields: [], body: body, to: receiver)
+        message(.post, PeerTask.hear.target, host: nil, fields: [], body: body, to: receiver)
+    }
+
+    /// Where a request for a session of another loop goes. No replica lets it in.
+    static let sessionTarget = Array("/session".utf8)
+
+    /// A request of an older client, whole, for the loop of this process that has its session.
+    static func session(_ request: HTTPServerRequest, from client: HTTPServerConnection) -> HTTPMessage {
+        message(
+            request.head.method, sessionTarget, host: host(of: request), fields: fields(of: request, from: client),
+            body: request.body, to: nil)
     }
 
     private static func message(
-        _ task: PeerTask, host: [UInt8]?, fields: [(name: [UInt8], value: [UInt8])], body: [UInt8],
-        to receiver: (name: String, pass: PeerPass)?
+        _ method: HTTPMethod, _ target: [UInt8], host: [UInt8]?, fields: [(name: [UInt8], value: [UInt8])],
+        body: [UInt8], to receiver: (name: String, pass: PeerPass)?
     ) -> HTTPMessage {
         let host = host.flatMap { isWritable($0) ? $0 : nil } ?? Array("replica".utf8)
         return HTTPMessage(body, headSize: 1024) { output in
-            guard var head = HTTPHeadWriter(method: .post, target: task.target, host: host, into: &output) else {
+            guard var head = HTTPHeadWriter(method: method, target: target, host: host, into: &output) else {
                 // The target is of our own digits and letters, and the host was looked at.
                 preconditionFailure("a task or a host has a character that it cannot have")
             }
@@ -83,7 +103,7 @@ enum PeerMessage {
             let fields = fields.filter { head.field(named: $0.name, $0.value) }
             if let receiver {
                 let digest = PeerPass.digest(
-                    method: .post, target: task.target,
+                    method: method, target: target,
                     fields: [(Array("host".utf8), host)] + fields.map { (PeerPass.lowercased($0.name), $0.value) },
                     bodySize: body.count)
                 _ = head.field(PeerPass.field, receiver.pass.make(for: receiver.name, digest, body: body, at: .now))

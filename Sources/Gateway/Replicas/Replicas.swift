@@ -167,6 +167,30 @@ package final class Replicas {
         count > 1 ? Int(call.bytes.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) } % UInt32(count)) : 0
     }
 
+    /// What became of a request of an older client that was handed to the loop which has its session.
+    enum HandedOver {
+        /// As ``Passed/answered(status:bytes:)``.
+        case answered(status: Int, bytes: Int)
+        /// Nothing was answered.
+        case failed(BackendError)
+    }
+
+    /// Has another loop of this process answer a request of an older client.
+    func handOver(
+        _ request: HTTPServerRequest, to other: Int, answering client: HTTPServerConnection
+    ) async -> HandedOver {
+        guard shards.indices.contains(other) else {
+            return .failed(BackendError(.unavailable, "the session is not there any more"))
+        }
+        let passage = PassThrough(
+            request, to: sibling(other), answering: client,
+            limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
+        guard case .failed(let error) = await passage.run(PeerMessage.session(request, from: client)) else {
+            return .answered(status: passage.status ?? 499, bytes: passage.responseBytes)
+        }
+        return .failed(error)
+    }
+
     private func sibling(_ index: Int) -> SiblingDestination {
         SiblingDestination(shard: shards[index], loop: loop, limits: settings.head)
     }

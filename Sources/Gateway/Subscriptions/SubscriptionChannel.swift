@@ -20,6 +20,8 @@ final class SubscriptionChannel {
     private let credentials: Credentials
     private let sessions: SessionPool
     private var lease: Lease?
+    /// The one before it.
+    private var previous: LegacySession?
     /// Of the last session.
     private var serverInfo: ServerInfo?
     private var isRenewing = false
@@ -183,7 +185,7 @@ final class SubscriptionChannel {
     /// The session of the channel. However many ask at once, the pool makes one.
     private func session() async throws(BackendError) -> LegacySession {
         if let lease { return lease.session }
-        let new = try await sessions.lease(key, credentials: credentials)
+        let new = try await sessions.lease(key, after: previous, credentials: credentials)
         if let lease {
             sessions.release(new)
             return lease.session
@@ -243,6 +245,7 @@ final class SubscriptionChannel {
         guard let lease = lease.take() else { return }
         serverInfo = lease.session.handshake.serverInfo
         lease.session.isWatched = false
+        previous = lease.session
         sessions.release(lease)
     }
 

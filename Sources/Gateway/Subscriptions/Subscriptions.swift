@@ -17,12 +17,15 @@ final class Subscriptions {
     /// How many subscriptions are served.
     var count: Int { channels.values.reduce(0) { $0 + $1.count } }
 
-    private let settings: GatewaySettings
+    private var settings: GatewaySettings
 
     init(sessions: SessionPool, settings: GatewaySettings) {
         self.sessions = sessions
         self.settings = settings
     }
+
+    /// Another configuration is in force, with the same sessions.
+    func use(_ settings: GatewaySettings) { self.settings = settings }
 
     /// Where a subscription hears of changes, until it leaves.
     struct Place {
@@ -55,10 +58,7 @@ final class Subscriptions {
         } catch {
             return .refused(.invalidParams(error.advice))
         }
-        let key = SessionKey(
-            principal: caller.principal,
-            capabilities: ClientCapabilities.legacy(
-                request.clientCapabilities, in: request.document, canBeAsked: settings.isInteractive))
+        let key = settings.clients.key(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
         let channel = channel(for: key, caller.credentials)
         do throws(BackendError) {
             let membership = try await channel.join(subscription, wanting: filter)

@@ -1,6 +1,8 @@
 package import HTTPTransport
 package import HTTPWire
+import MCP
 package import Reactor
+package import Telemetry
 import Translation
 
 /// A legacy server that is reached over HTTP, or one of its copies.
@@ -17,11 +19,15 @@ package final class Backend: LegacyServer {
         package var maxDepth: Int
         /// How long the server may be silent while an answer is due.
         package var silence: Duration
+        /// How long it may take to answer `initialize`, and to take what it has no work with.
+        package var handshake: Duration
         package var connect: Duration
 
         package init(
-            maxMessage: Int, streamBuffer: Int, head: HTTPLimits, maxDepth: Int, silence: Duration, connect: Duration
+            maxMessage: Int, streamBuffer: Int, head: HTTPLimits, maxDepth: Int, silence: Duration,
+            handshake: Duration? = nil, connect: Duration
         ) {
+            self.handshake = min(handshake ?? silence, silence)
             self.maxMessage = maxMessage
             self.streamBuffer = streamBuffer
             self.head = head
@@ -40,11 +46,13 @@ package final class Backend: LegacyServer {
     }
 
     /// ``Limits/silence``.
-    let silence: Interval
+    private(set) var silence: Interval
     /// Path and query of the MCP endpoint.
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
     package let host: [UInt8]
+    /// What every request to the server has in its head, whoever makes it. Values may be secrets.
+    package let fields: [(name: [UInt8], value: [UInt8])]
     /// Whether TLS is spoken there.
     package let isSecure: Bool
     package let connections: HTTPConnectionPool
@@ -60,21 +68,24 @@ package final class Backend: LegacyServer {
     ///   - tls: nil for plain HTTP.
     ///   - hostField: the value of `Host`.
     ///   - target: path and query.
+    ///   - fields: see ``fields``; names and values as HTTP has them.
     ///   - transport: nil to find out.
     ///   - pinsConnections: with Streamable HTTP only.
     package init(
         at endpoint: Endpoint, label: String, tls: ServerTLS? = nil, hostField: String, target: String,
-        transport: Transport? = nil, pinsConnections: Bool = false, on loop: Loop, limits: Limits
+        fields: [(name: [UInt8], value: [UInt8])] = [], transport: Transport? = nil, pinsConnections: Bool = false,
+        on loop: Loop, limits: Limits, log: Log
     ) {
         silence = Interval(limits.silence)
         self.host = Array(hostField.utf8)
+        self.fields = fields
         isSecure = tls != nil
         self.target = Array(target.utf8)
         fixedTransport = pinsConnections ? .http : transport
         self.pinsConnections = pinsConnections
         connections = HTTPConnectionPool(
             to: endpoint, tls: tls, on: loop, connectTimeout: limits.connect, limits: limits.head)
-        super.init(name: Array("\(endpoint) \(target)".utf8), label: label, on: loop, limits: limits)
+        super.init(name: Array("\(endpoint) \(target)".utf8), label: label, on: loop, limits: limits, log: log)
     }
 
     /// Its sessions share connections.
@@ -85,21 +96,21 @@ package final class Backend: LegacyServer {
     /// Tries the newer way first, as clients should that know only a URL (2025-11-25, basic/transports, "Backwards
     /// Compatibility"), and remembers which it was.
     override func open(
-        _ request: [UInt8], id: Int, credentials: Credentials
+        _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         switch fixedTransport {
-        case .http: return try await openStreamableHTTP(request, id, credentials)
-        case .sse: return try await openEventStream(request, id, credentials)
-        case nil: return try await openEither(request, id, credentials)
+        case .http: return try await openStreamableHTTP(introduction, credentials)
+        case .sse: return try await openEventStream(introduction, credentials)
+        case nil: return try await openEither(introduction, credentials)
         }
     }
 
     private func openEither(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         if isOfOldTransport {
             do throws(BackendError) {
-                return try await openEventStream(request, id, credentials)
+                return try await openEventStream(introduction, credentials)
             } catch {
                 guard EventStreamTransport.isNotOffered(error) else { throw error }
                 // Replaced by a newer one, perhaps.
@@ -107,19 +118,21 @@ package final class Backend: LegacyServer {
             }
         }
         do throws(BackendError) {
-            return try await openStreamableHTTP(request, id, credentials)
+            return try await openStreamableHTTP(introduction, credentials)
         } catch {
-            guard case .rejected(let status) = error.kind, [400, 404, 405].contains(status) else { throw error }
-            return try await openEventStream(request, id, credentials, after: error)
+            // Servers of 2026-07-28 may use the same statuses (streamable-http, "Backward Compatibility").
+            guard case .rejected(let status) = error.kind, [400, 404, 405].contains(status), error.eraHint != .modern
+            else { throw error }
+            return try await openEventStream(introduction, credentials, after: error)
         }
     }
 
     /// - Parameter refusal: that of the newer way, which is what counts if there is no older one.
     private func openEventStream(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials, after refusal: BackendError
+        _ introduction: Introduction, _ credentials: Credentials, after refusal: BackendError
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         do throws(BackendError) {
-            let opened = try await openEventStream(request, id, credentials)
+            let opened = try await openEventStream(introduction, credentials)
             isOfOldTransport = true
             return opened
         } catch {
@@ -128,17 +141,50 @@ package final class Backend: LegacyServer {
     }
 
     private func openStreamableHTTP(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         let transport = StreamableHTTP(to: self, credentials: credentials)
-        return (transport, try await transport.open(request, id: id, credentials: credentials))
+        return (transport, try await transport.open(introduction, credentials: credentials))
     }
 
+    /// A stream that ends over a revision that the server does not know is followed by one for the next.
     private func openEventStream(
-        _ request: [UInt8], _ id: Int, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        while true {
+            let offered = introduction.revision
+            let transport = EventStreamTransport(to: self)
+            do throws(BackendError) {
+                return (transport, try await transport.open(introduction, credentials: credentials))
+            } catch {
+                guard introduction.revision != offered, !error.isRefusal else { throw error }
+            }
+        }
+    }
+
+    // MARK: Clients of older revisions
+
+    /// Whether each session is a stream of its own, over HTTP+SSE; nil where that has to be found out.
+    package var isOverEventStreams: Bool? {
+        switch fixedTransport {
+        case .http: false
+        case .sse: true
+        case nil: isOfOldTransport ? true : nil
+        }
+    }
+
+    override func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
         let transport = EventStreamTransport(to: self)
-        return (transport, try await transport.open(request, id: id, credentials: credentials))
+        do throws(BackendError) {
+            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
+            isOfOldTransport = true
+            return (transport, answer, early)
+        } catch {
+            if EventStreamTransport.isNotOffered(error) { isOfOldTransport = false }
+            throw error
+        }
     }
 
     // MARK: Connections
@@ -147,12 +193,19 @@ package final class Backend: LegacyServer {
     package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
         do throws(HTTPClientError) {
             let connection = try await connections.connect()
-            attempted(true)
+            attempted(nil)
             return connection
         } catch {
-            attempted(false)
+            attempted(BackendError(error).detail)
             throw error
         }
+    }
+
+    /// ``use(_:label:)``, with the files that the other configuration has read anew.
+    package func use(_ limits: Limits, label: String, tls: ServerTLS?) {
+        use(limits, label: label)
+        silence = Interval(limits.silence)
+        connections.use(tls, connectTimeout: limits.connect, limits: limits.head)
     }
 
     override var isReached: Bool { connections.hasLiveIdle }

@@ -38,6 +38,14 @@ package struct BackendChoice {
         turn = first % count
     }
 
+    /// What is known of a copy that another choice has had, but for what is under way there.
+    mutating func take(_ index: Index, from other: BackendChoice, _ otherIndex: Index) {
+        copies[index] = other.copies[otherIndex]
+        copies[index].load = 0
+        // Whoever tries it tells the other.
+        copies[index].isTried = false
+    }
+
     /// The copy for the next session; nil when all were excluded. Where none is healthy, it is the one that is to be tried
     /// first.
     ///

@@ -1,5 +1,6 @@
 package import HTTPTransport
 import HTTPWire
+import Translation
 
 /// Why the backend gave no answer that can be translated. It says where the request got to, because that decides
 /// whether the client may send it again.
@@ -15,6 +16,10 @@ package struct BackendError: Error, Sendable {
         case unauthorized(status: Int, challenges: [[UInt8]])
         /// The backend refused the request with another 4xx.
         case rejected(status: Int)
+        /// The backend takes no more requests for now (429); no handler ran.
+        ///
+        /// - Parameter retryAfter: as it said when it does (`Retry-After`, RFC 9110 §10.2.3); nil where it did not.
+        case rateLimited(retryAfter: [UInt8]?)
         /// The session is gone on the server; no handler ran.
         case sessionLost
         /// Every session is in use.
@@ -32,13 +37,53 @@ package struct BackendError: Error, Sendable {
     package let detail: String
     /// Whether a server that is well said no to what this caller asked of it: another's request may fare better.
     let isRefusal: Bool
+    /// What the refusal of `initialize` says of the server's era.
+    package let eraHint: EraHint
+    /// What the server said when it refused `initialize`; empty elsewhere.
+    let words: [UInt8]
+
+    package enum EraHint: Sendable {
+        case none
+        /// A server of 2026-07-28 may refuse in this way.
+        case mayBeModern
+        /// No other refuses so.
+        case modern
+    }
 
     package init(_ kind: Kind, _ detail: String) { self.init(kind, detail, isRefusal: false) }
 
-    init(_ kind: Kind, _ detail: String, isRefusal: Bool) {
+    package init(
+        _ kind: Kind, _ detail: String, isRefusal: Bool, eraHint: EraHint = .none, words: [UInt8] = []
+    ) {
         self.kind = kind
         self.detail = detail
         self.isRefusal = isRefusal
+        self.eraHint = eraHint
+        self.words = words
+    }
+
+    /// The error of a server that refused `initialize` by a JSON-RPC error.
+    static func refusedInitialize(_ response: [UInt8]) -> BackendError {
+        let said = ServerWords.shown(response).map { ": \($0)" } ?? ""
+        return BackendError(
+            .unavailable, "the server refused initialize\(said)", isRefusal: true,
+            eraHint: ModernEvidence.isGiven(by: response) ? .modern : .mayBeModern, words: response)
+    }
+
+    /// The error of a server that refused `initialize` by this status.
+    ///
+    /// - Parameter body: the start of what came with it.
+    static func refusedInitialize(by head: HTTPResponseHead, _ body: [UInt8]) -> BackendError {
+        if let refusal = unauthorized(head) ?? rateLimited(head) { return refusal }
+        let said = ServerWords.shown(body).map { ": \($0)" } ?? " (is backends[].url its endpoint?)"
+        let isRejection = (400..<500).contains(head.status)
+        // These have reasons of their own, and come from what stands before a server too.
+        let saysNothing = !isRejection || head.status == 408 || head.status == 429
+        let hint: EraHint = saysNothing ? .none : ModernEvidence.isGiven(by: body) ? .modern : .mayBeModern
+        return BackendError(
+            isRejection ? .rejected(status: head.status) : .unavailable,
+            "the server answered initialize with HTTP \(head.status)\(said)", isRefusal: false, eraHint: hint,
+            words: body)
     }
 
     private static let challengeField = Array("www-authenticate".utf8)
@@ -51,10 +96,36 @@ package struct BackendError: Error, Sendable {
             .unauthorized(status: head.status, challenges: challenges), "the server answered with HTTP \(head.status)")
     }
 
+    /// Whether an answer is a matter of credentials, whatever its body says.
+    static func asksForCredentials(_ head: HTTPResponseHead) -> Bool {
+        head.status == 401 || head.status == 403 && head.fields.first("www-authenticate") != nil
+    }
+
+    private static let retryField = Array("retry-after".utf8)
+    /// Seconds, or a date of 29 characters (RFC 9110 §5.6.7). It goes into a head as it is.
+    private static let maxRetryAfter = 40
+
+    /// The error of an answer that says that there were too many requests (RFC 6585 §4); nil for any other answer.
+    static func rateLimited(_ head: HTTPResponseHead) -> BackendError? {
+        guard head.status == 429 else { return nil }
+        let value = head.fields.lines(named: retryField).first.map { Array($0.value.bytes) }
+        let isUsable = value.map {
+            !$0.isEmpty && $0.count <= maxRetryAfter && $0.allSatisfy { (0x20...0x7E).contains($0) }
+        }
+        return BackendError(
+            .rateLimited(retryAfter: isUsable == true ? value : nil), "the server answered with HTTP 429")
+    }
+
+    /// The server no longer knows the session.
+    static let sessionGone = BackendError(.sessionLost, "the server no longer knows the session")
+
+    /// Whether it says of a server over HTTP+SSE that it is none, rather than one with which something is wrong.
+    package var isNoEventStream: Bool { EventStreamTransport.isNotOffered(self) }
+
     /// Whether it says that no handler has run.
     package var isBeforeDispatch: Bool {
         switch kind {
-        case .unavailable, .unauthorized, .sessionLost, .busy: true
+        case .unavailable, .unauthorized, .sessionLost, .busy, .rateLimited: true
         case .noAnswer, .outcomeUnknown, .rejected, .silent, .overdue, .cancelled: false
         }
     }
@@ -63,9 +134,11 @@ package struct BackendError: Error, Sendable {
     /// handler of the call ran. What the client or the pool has to know by its kind stays as it is.
     package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
-        case .unavailable, .unauthorized, .sessionLost, .busy, .cancelled: self
-        case .rejected(let status): BackendError(.unavailable, detail, isRefusal: status == 400)
-        case .outcomeUnknown, .noAnswer, .silent, .overdue: BackendError(.unavailable, "\(request): \(detail)")
+        case .unavailable, .unauthorized, .sessionLost, .busy, .rateLimited, .cancelled: self
+        case .rejected(let status):
+            BackendError(.unavailable, detail, isRefusal: status == 400, eraHint: eraHint, words: words)
+        case .outcomeUnknown, .noAnswer, .silent: BackendError(.unavailable, "\(request): \(detail)")
+        case .overdue: BackendError(.unavailable, "\(request): no answer for limits.handshake_timeout")
         }
     }
 

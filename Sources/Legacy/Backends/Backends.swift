@@ -9,6 +9,8 @@ package final class Backends {
     package let overHTTP: [Backend]
     private var choice: BackendChoice
     private let trials: Deadline
+    /// Called when something was found out about a copy: why it is aside, or nil.
+    var onFinding: ((_ index: BackendChoice.Index, _ trouble: String?) -> Void)?
 
     package var loop: Loop { all[0].loop }
     package var limits: Backend.Limits { all[0].limits }
@@ -16,7 +18,8 @@ package final class Backends {
     /// - Parameters:
     ///   - all: at least one, all on the same loop.
     ///   - first: which of them is chosen first.
-    package init(_ all: [LegacyServer], first: Int = 0) {
+    ///   - before: those of the configuration before, some of which may be the same: they are used by these from now on.
+    package init(_ all: [LegacyServer], first: Int = 0, after before: Backends? = nil) {
         self.all = all
         overHTTP = all.compactMap { $0 as? Backend }
         // The configuration lets through nothing else, and no peer adds to it.
@@ -26,16 +29,28 @@ package final class Backends {
         // These have the deadline, which ends with them.
         trials.onExpiry = { [unowned self] in tryAgain() }
         for (index, backend) in all.enumerated() {
-            backend.onAttempt = { [weak self] in self?.attempted(index, succeeded: $0) }
+            backend.onAttempt = { [weak self] in self?.attempted(index, $0) }
             backend.hasAlternative = { [weak self] in self?.choice.hasAlternative(to: index) ?? false }
+            if let before, let old = before.index(of: backend) { choice.take(index, from: before.choice, old) }
         }
+        if before != nil { planTrial() }
     }
+
+    /// The place of a server among these; nil where it is none of them.
+    package func index(of server: LegacyServer) -> BackendChoice.Index? { all.firstIndex { $0 === server } }
 
     /// What tells them from other servers, as the configuration names them.
     package var name: [UInt8] { Array(all.map(\.name).joined(separator: [UInt8(ascii: " ")])) }
 
     /// See ``Backend/pinsConnections``.
     package var pinsConnections: Bool { overHTTP.first?.pinsConnections == true }
+
+    /// Whether the session of an older client is a process or an event stream of its own, rather than one that the server
+    /// gives out over Streamable HTTP; nil where that has to be found out.
+    package var carriesClients: Bool? {
+        if startsProcesses { return true }
+        return overHTTP.contains { $0.isOverEventStreams == true } ? true : overHTTP.first?.isOverEventStreams
+    }
 
     /// Whether each session is a process, which takes its time to end.
     package var startsProcesses: Bool { overHTTP.isEmpty }
@@ -62,21 +77,37 @@ package final class Backends {
     }
 
     /// The copy gave a session.
-    func served(_ index: BackendChoice.Index) { choice.served(index) }
+    func served(_ index: BackendChoice.Index) {
+        choice.served(index)
+        onFinding?(index, nil)
+    }
 
     /// The copy was reached, and gave no session.
-    func failed(_ index: BackendChoice.Index) {
+    func failed(_ index: BackendChoice.Index, _ trouble: String) {
         choice.failed(index, isReached: true, at: loop.now)
+        onFinding?(index, trouble)
         planTrial()
     }
 
-    private func attempted(_ index: BackendChoice.Index, succeeded: Bool) {
-        if succeeded {
-            choice.reached(index)
-        } else {
+    private func attempted(_ index: BackendChoice.Index, _ failure: String?) {
+        if let failure {
             choice.failed(index, at: loop.now)
+            onFinding?(index, failure)
             planTrial()
+        } else {
+            choice.reached(index)
+            // One that gave no session before is aside until it gives one.
+            if !choice.isAside(index) { onFinding?(index, nil) }
         }
+    }
+
+    /// Whether a copy is in use beside this one.
+    func hasAlternative(to index: BackendChoice.Index) -> Bool { choice.hasAlternative(to: index) }
+
+    /// Finds out at the start which of them can be reached. Where each connection is a session's, none is made for that.
+    func look() {
+        if pinsConnections { return }
+        for backend in all where backend.health.last == nil { loop.spawn { await backend.tryToReach() } }
     }
 
     // MARK: Those that are aside
@@ -93,10 +124,11 @@ package final class Backends {
         planTrial()
     }
 
-    /// Nobody needs them any more.
-    func stop() {
+    /// Nobody needs them any more, but those that are in another configuration too.
+    func stop(except others: Backends? = nil) {
         trials.set(nil)
-        for backend in all {
+        onFinding = nil
+        for backend in all where others?.index(of: backend) == nil {
             backend.onAttempt = nil
             backend.closeIdle()
         }

@@ -1,3 +1,4 @@
+import MCP
 package import Reactor
 package import Telemetry
 import Translation
@@ -9,7 +10,6 @@ package final class CommandBackend: LegacyServer {
 
     private let command: ChildCommand
     private let warden: Warden?
-    private let log: Log
     private var pause = CommandBackend.pauses.lowerBound
     /// Before this there is no new start.
     private var earliest: Instant?
@@ -21,39 +21,74 @@ package final class CommandBackend: LegacyServer {
     ) {
         self.command = command
         self.warden = warden
-        self.log = log
-        super.init(name: Array(command.arguments.joined(separator: " ").utf8), label: label, on: loop, limits: limits)
+        super.init(
+            name: Array(command.arguments.joined(separator: " ").utf8), label: label, on: loop, limits: limits, log: log
+        )
     }
 
     override func open(
-        _ request: [UInt8], id: Int, credentials: Credentials
+        _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        while true {
+            let offered = introduction.revision
+            let transport = try ready()
+            do throws(BackendError) {
+                let handshake = try await transport.open(introduction, credentials: credentials)
+                succeeded()
+                return (transport, handshake)
+            } catch {
+                // A process that ended over a revision that it does not know is followed by one that is offered the next.
+                if !error.isRefusal, introduction.revision != offered {
+                    await transport.isGone()
+                } else {
+                    await failed(transport, error)
+                    throw error
+                }
+            }
+        }
+    }
+
+    override func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
+        let transport = try ready()
+        do throws(BackendError) {
+            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
+            succeeded()
+            return (transport, answer, early)
+        } catch {
+            await failed(transport, error)
+            throw error
+        }
+    }
+
+    private func ready() throws(BackendError) -> StdioTransport {
         if failing > 0 || earliest.map({ loop.now < $0 }) == true {
             throw BackendError(
                 .unavailable,
                 "\(command.name) led to no session, and is started again in a while; its output is in the log")
         }
-        let transport = StdioTransport(to: self, log: log)
-        do throws(BackendError) {
-            let handshake = try await transport.open(request, id: id, credentials: credentials)
-            earliest = nil
-            pause = CommandBackend.pauses.lowerBound
-            attempted(true)
-            return (transport, handshake)
-        } catch  where error.isRefusal {
-            attempted(true)
-            await transport.isGone()
-            throw error
-        } catch {
-            attempted(false)
-            // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
-            failing += 1
-            await transport.isGone()
-            failing -= 1
-            earliest = loop.now + pause
-            pause = min(pause * 2, CommandBackend.pauses.upperBound)
-            throw error
+        return StdioTransport(to: self)
+    }
+
+    private func succeeded() {
+        earliest = nil
+        pause = CommandBackend.pauses.lowerBound
+        attempted(nil)
+    }
+
+    private func failed(_ transport: StdioTransport, _ error: BackendError) async {
+        if error.isRefusal {
+            attempted(nil)
+            return await transport.isGone()
         }
+        attempted(error.detail)
+        // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
+        failing += 1
+        await transport.isGone()
+        failing -= 1
+        earliest = loop.now + pause
+        pause = min(pause * 2, CommandBackend.pauses.upperBound)
     }
 
     /// Starts a child.
@@ -89,6 +124,6 @@ package final class CommandBackend: LegacyServer {
 
     /// Whether the program is there: more would be a session.
     override func tryToReach() async {
-        attempted(command.isRunnable)
+        attempted(command.isRunnable ? nil : "\(command.name) is no program that can be run")
     }
 }

@@ -1,38 +1,70 @@
+package import MCP
 package import Reactor
+import Telemetry
 import Translation
 
 /// A legacy server, or one of its copies, as one loop reaches it: where sessions are opened. How, is the part of its subclasses: `Backend` over HTTP,
 /// `CommandBackend` as a child for each session.
 package class LegacyServer {
     package let loop: Loop
-    package let limits: Backend.Limits
+    package private(set) var limits: Backend.Limits
     /// What tells it from other servers. It is not to be shown: a path may hold a secret.
     package let name: [UInt8]
     /// What it is called where it is shown; no two copies have the same.
-    package let label: String
+    package private(set) var label: String
+    let log: Log
     let health = BackendHealth()
-    /// Called when an attempt to reach it has ended.
-    var onAttempt: ((_ succeeded: Bool) -> Void)?
+    /// Called when an attempt to reach it has ended: with why it failed, or nil.
+    var onAttempt: ((_ failure: String?) -> Void)?
     /// Whether another copy of the server is healthy.
     package internal(set) var hasAlternative: () -> Bool = { false }
     /// That of the last session.
     private var handshake: Handshake?
+    /// What `initialize` offers first: the newest revision, unless the server has refused that.
+    private(set) var offer = Revision.newestLegacy
+    /// Capabilities that the server has and does not declare.
+    package var undeclared: [ServerCapability] = []
+    /// Whether the server has left a `ping` without an answer when it was new to a session.
+    var isDeafToPing = false
 
-    init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits) {
+    init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits, log: Log) {
+        self.log = log
         self.name = name
         self.label = label
         self.loop = loop
         self.limits = limits
     }
 
+    /// Notes that something the server sent is passed over. Nothing of it goes into the log: it may be a caller's alone.
+    ///
+    /// - Parameter type: of the event that it came in, in the server's words; nil where it is none, or a message.
+    final func passesOver(_ bytes: Int, because why: StaticString, type: [UInt8]? = nil) {
+        log.write(.debug, "server_message_ignored") { entry in
+            entry.field("backend", label)
+            entry.field("why", why)
+            entry.field("bytes", bytes)
+            if let type { entry.field("type", String(decoding: type.prefix(LegacyServer.maxType), as: UTF8.self)) }
+        }
+    }
+
+    /// Bytes of the type of an event that go into the log.
+    private static let maxType = 32
+
     /// Opens a session, as far as the transport goes: sends `initialize`, and returns what the server agreed to.
     ///
-    /// - Parameters:
-    ///   - request: `initialize`.
-    ///   - id: its own.
     func open(
-        _ request: [UInt8], id: Int, credentials: Credentials
+        _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
+        // Both subclasses have their own.
+        preconditionFailure("a server that is reached in no way")
+    }
+
+    /// Opens a channel for a client of an older revision, which sends its own `initialize`.
+    ///
+    /// - Parameter id: of that request.
+    func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
         // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")
     }
@@ -42,16 +74,36 @@ package class LegacyServer {
 
     /// The same handshake, kept once for all sessions that the server opens with the same words: it may be long, and most say
     /// the same to all.
-    final func kept(_ handshake: Handshake) -> Handshake {
-        if let known = self.handshake, known.isWorded(as: handshake) { return known }
+    ///
+    /// - Parameter offered: the revision that the server had to be offered for it.
+    final func kept(_ handshake: Handshake, after offered: Revision) -> Handshake {
+        if let known = self.handshake, known.isWorded(as: handshake) {
+            offer = offered
+            return known
+        }
+        let isAnother = self.handshake.map { $0.serverInfo != handshake.serverInfo } ?? false
+        // Another server may know newer revisions, and answer.
+        offer = isAnother ? .newestLegacy : offered
+        if isAnother { isDeafToPing = false }
+        var handshake = handshake
+        handshake.declare(undeclared)
         self.handshake = handshake
         return handshake
     }
 
     /// An attempt to reach it has ended.
-    final func attempted(_ succeeded: Bool) {
-        if succeeded { health.connected(at: loop.now) } else { health.failed(at: loop.now) }
-        onAttempt?(succeeded)
+    ///
+    /// - Parameter failure: why it failed; nil where it did not.
+    final func attempted(_ failure: String?) {
+        if failure == nil { health.connected(at: loop.now) } else { health.failed(at: loop.now) }
+        onAttempt?(failure)
+    }
+
+    /// Another configuration has it too. Its limits hold for sessions that are opened from now on, and for what a session begins
+    /// from now on, as far as that has not its own.
+    package final func use(_ limits: Backend.Limits, label: String) {
+        self.limits = limits
+        self.label = label
     }
 
     /// Tries to reach the server, for whoever only wants to know whether that goes. `health` has the outcome.

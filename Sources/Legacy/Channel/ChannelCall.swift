@@ -8,7 +8,7 @@ final class ChannelCall: LegacyCall {
     private let deadline: Deadline
     private let wakeup = Wakeup()
     private var reader: (any CallReader)?
-    private var outcome: Result<LegacyAnswer, BackendError>?
+    private var outcome: Result<CallReply, BackendError>?
     /// When it fails if it has no answer.
     private var end: Instant
     /// The longest silence while something is expected of the server; nil for the backend's own limit.
@@ -28,7 +28,7 @@ final class ChannelCall: LegacyCall {
         expectMore()
     }
 
-    override func answer() async throws(BackendError) -> LegacyAnswer {
+    override func reply() async throws(BackendError) -> CallReply {
         defer { leave() }
         while true {
             if let outcome { return try outcome.get() }
@@ -44,7 +44,7 @@ final class ChannelCall: LegacyCall {
         }
     }
 
-    /// Has ``answer()`` wait until its client has taken enough.
+    /// Has ``reply()`` wait until its client has taken enough.
     func lacksRoom() {
         wakeup.signal()
         tellReader()
@@ -65,9 +65,9 @@ final class ChannelCall: LegacyCall {
         return true
     }
 
-    /// What has failed may be made good again, which is for ``answer()``.
+    /// What has failed, and what leaves it open whether the session lives, is for ``answer()``.
     override func readyAnswer() -> LegacyAnswer? {
-        guard case .success(let answer) = outcome else { return nil }
+        guard case .success(.answer(let answer)) = outcome else { return nil }
         leave()
         return answer
     }
@@ -78,7 +78,7 @@ final class ChannelCall: LegacyCall {
     var hasRoom: Bool { outcome != nil || terms.listener?.hasRoom != false }
 
     /// Whether it has ended, but for whoever waits for it.
-    var isOver: Bool { outcome != nil }
+    override var isOver: Bool { outcome != nil }
 
     private func expectMore() {
         guard outcome == nil, !isSuspended else { return deadline.set(nil) }
@@ -110,7 +110,15 @@ final class ChannelCall: LegacyCall {
         expectMore()
     }
 
-    func answered(_ answer: LegacyAnswer) { conclude(.success(answer)) }
+    func answered(_ answer: LegacyAnswer) {
+        do throws(BackendError) {
+            replied(try CallReply(answer))
+        } catch {
+            fail(with: error)
+        }
+    }
+
+    func replied(_ reply: CallReply) { conclude(.success(reply)) }
 
     override func hear(_ notification: Envelope, _ kind: ServerNotification) {
         expectMore()
@@ -120,7 +128,7 @@ final class ChannelCall: LegacyCall {
 
     override func fail(with error: BackendError) { conclude(.failure(error)) }
 
-    private func conclude(_ outcome: Result<LegacyAnswer, BackendError>) {
+    private func conclude(_ outcome: Result<CallReply, BackendError>) {
         guard self.outcome == nil else { return }
         self.outcome = outcome
         deadline.set(nil)

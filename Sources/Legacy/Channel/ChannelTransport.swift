@@ -10,6 +10,7 @@ import Translation
 class ChannelTransport: SessionTransport {
     let loop: Loop
     let limits: Backend.Limits
+    private let peer: LegacyServer
     private weak var session: LegacySession?
     private var calls: [Int: ChannelCall] = [:]
     /// Messages that came and were not looked at yet.
@@ -25,10 +26,15 @@ class ChannelTransport: SessionTransport {
     private var revision: Revision?
     /// Why the channel is over; nil while it is open.
     private(set) var ending: BackendError?
+    /// Whether it is a client's own, so that what comes is told neither to a session nor to calls.
+    private var isCarrying = false
+    /// Messages of a batch that was carried, the next one last.
+    private var unread: [CarriedMessage] = []
 
-    init(on loop: Loop, limits: Backend.Limits) {
-        self.loop = loop
-        self.limits = limits
+    init(to server: LegacyServer) {
+        peer = server
+        loop = server.loop
+        limits = server.limits
     }
 
     // MARK: What the subclasses do
@@ -55,14 +61,21 @@ class ChannelTransport: SessionTransport {
         preconditionFailure("a channel of no kind")
     }
 
+    /// Sends what a client of an older revision says, and returns when the server has it, as far as one can tell.
+    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        try await notify(text, credentials: credentials)
+    }
+
     func pauseReading() {}
     func resumeReading() {}
 
     /// The channel is over: give back what is held for it. Called once.
     func tearDown() {}
 
-    /// Text came that cannot be a message.
-    func heardStrayText(_ text: [UInt8]) {}
+    /// Text came that is no message, or a part of it is none.
+    func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
+        peer.passesOver(text.count, because: flaw.words)
+    }
 
     /// How the end of the channel is told to the calls that were in it.
     func lossOfCall(_ error: BackendError) -> BackendError {
@@ -71,12 +84,10 @@ class ChannelTransport: SessionTransport {
 
     // MARK: Opening
 
-    final func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake {
+    final func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
             try await connect(credentials)
-            send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in self?.finish($0)
-            }
-            let handshake = try await handshake(id, credentials)
+            let handshake = try await introduce(introduction, credentials)
             revision = handshake.revision
             agreed(on: handshake.revision)
             return handshake
@@ -89,30 +100,46 @@ class ChannelTransport: SessionTransport {
     /// The revision of the session.
     func agreed(on revision: Revision) {}
 
-    private func handshake(_ id: Int, _ credentials: Credentials) async throws(BackendError) -> Handshake {
-        let patience = Deadline(on: loop)
-        patience.onExpiry = { [weak self] in
-            self?.finish(BackendError(.silent, "the server did not answer for limits.backend_idle_timeout"))
+    private func introduce(
+        _ introduction: Introduction, _ credentials: Credentials
+    ) async throws(BackendError) -> Handshake {
+        while true {
+            send(SplicedText(introduction.request), for: nil, credentials: credentials, trace: nil) { [weak self] in
+                self?.finish($0)
+            }
+            do throws(BackendError) {
+                return try await handshake(introduction, credentials)
+            } catch {
+                guard introduction.goesOn(after: error) else { throw error }
+            }
         }
-        patience.set(after: limits.silence)
+    }
+
+    private func handshake(
+        _ introduction: Introduction, _ credentials: Credentials
+    ) async throws(BackendError) -> Handshake {
+        let patience = Deadline(on: loop)
+        var flaw: ServerMessages.Flaw?
+        patience.onExpiry = { [weak self] in
+            let hint = flaw.map { "; something that it sent is \($0.words)" } ?? ""
+            self?.finish(BackendError(.silent, "the server did not answer for limits.handshake_timeout\(hint)"))
+        }
+        patience.set(after: limits.handshake)
         defer { patience.set(nil) }
         while true {
             guard let text = await next() else { throw ending ?? BackendError(.unavailable, "the session has ended") }
-            guard isMessage(text) else {
-                heardStrayText(text)
-                continue
-            }
-            guard let message = try? Envelope(JSONDocument(text, maxDepth: limits.maxDepth)) else {
-                throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
-            }
-            if let handshake = try Handshake.from(message, answering: id) { return handshake }
-            // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
-            // basic/lifecycle, "Initialization").
-            guard case .request(let id, let method) = message.kind else { continue }
-            if message.document.string(method, equals: "ping") {
-                try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
-            } else if early.count < LegacySession.maxEarlyQuestions {
-                early.append(text)
+            let messages = read(text)
+            flaw = messages.flaw ?? flaw
+            for message in messages {
+                if let handshake = try Handshake.from(message, answering: introduction) { return handshake }
+                // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
+                // basic/lifecycle, "Initialization").
+                guard case .request(let id, let method) = message.kind else { continue }
+                if message.document.string(method, equals: "ping") {
+                    try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
+                } else if early.count < LegacySession.maxEarlyQuestions {
+                    early.append(message.document.bytes)
+                }
             }
         }
     }
@@ -147,7 +174,7 @@ class ChannelTransport: SessionTransport {
     }
 
     /// The next message, in the order of the wire; nil when the channel is over and all that came on it was taken.
-    private func next() async -> [UInt8]? {
+    final func next() async -> [UInt8]? {
         if turn.isSpent {
             turn = WorkBudget()
             await loop.nextTurn()
@@ -174,26 +201,45 @@ class ChannelTransport: SessionTransport {
         return call
     }
 
-    private func isMessage(_ text: [UInt8]) -> Bool {
-        let first = text.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") && $0 != UInt8(ascii: "\r") }
-        return first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
+    private func read(_ text: [UInt8]) -> ServerMessages {
+        let messages = ServerMessages(text, revision: revision, maxDepth: limits.maxDepth)
+        if let flaw = messages.flaw { passOver(text, because: flaw) }
+        return messages
     }
 
     private func dispatch(_ text: [UInt8]) {
         guard let session else { return }
-        // Programs print things. What begins like a message and is none is something else: an answer may be lost in it.
-        guard isMessage(text) else { return heardStrayText(text) }
-        guard let messages = try? session.read(text) else {
-            return finish(BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC"))
-        }
-        for message in messages {
-            guard case .response(let id, let outcome) = message.kind else {
-                session.hear(message, on: nil)
-                continue
+        for message in read(text) {
+            switch message.kind {
+            case .response(_, let outcome):
+                call(answeredBy: message)?.answered(LegacyAnswer(document: message.document, outcome: outcome))
+            case .unclear: call(answeredBy: message)?.fail(with: LegacyAnswer.unclear)
+            case .request where isEcho(message): passOver(text, because: .ambiguous)
+            case .request, .notification: session.hear(message, on: nil)
             }
-            guard let id, let number = message.document.integer(id), let call = calls[Int(number)] else { continue }
-            call.answered(LegacyAnswer(document: message.document, outcome: outcome))
         }
+    }
+
+    // MARK: Carrying
+
+    /// See `ChannelTransport+Carrying.swift`.
+    final func beginCarrying() { isCarrying = true }
+
+    final func keepUnread(_ messages: [CarriedMessage]) { unread = messages.reversed() }
+
+    final func takeUnread() -> CarriedMessage? { unread.popLast() }
+
+    private func call(answeredBy message: Envelope) -> ChannelCall? {
+        message.answeredRequest.flatMap { calls[Int($0)] }
+    }
+
+    /// Whether it is a request of ours that comes back, as a terminal between has it: an answer would come back, too, as the
+    /// response.
+    private func isEcho(_ message: Envelope) -> Bool {
+        guard case .request(let id, let method) = message.kind, let number = message.document.integer(id),
+            calls[Int(number)] != nil
+        else { return false }
+        return Method(method, in: message.document) != nil
     }
 
     // MARK: Calls
@@ -229,9 +275,9 @@ class ChannelTransport: SessionTransport {
         guard !isProbing, ending == nil, let session else { return }
         isProbing = true
         loop.spawn {
-            let answer = try? await session.ping().answer()
+            let life = await session.ask(.ping, session.credentials)
             self.isProbing = false
-            if answer == nil { session.giveUp() }
+            if life != .alive { session.giveUp() }
         }
     }
 
@@ -243,7 +289,7 @@ class ChannelTransport: SessionTransport {
         ending = error
         let loss = lossOfCall(error)
         // Answers that came before the end are still good.
-        if error.kind == .unavailable { drainInbox() } else { inbox = MessageQueue() }
+        if error.kind != .unavailable { inbox = MessageQueue() } else if !isCarrying { drainInbox() }
         for call in calls.values { call.fail(with: loss) }
         tearDown()
         news.signal()
@@ -253,7 +299,7 @@ class ChannelTransport: SessionTransport {
     private func drainInbox() {
         var rest = MessageQueue()
         swap(&rest, &inbox)
-        while let text = rest.popFirst() { if isMessage(text) { dispatch(text) } }
+        while let text = rest.popFirst() { dispatch(text) }
     }
 
     func hasPushChannel() async -> Bool { true }
@@ -265,7 +311,7 @@ class ChannelTransport: SessionTransport {
 
     final var isKept: Bool { true }
 
-    final func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool { ending == nil }
+    final var isOver: Bool { ending != nil }
 
     final func stopListening() {}
 

@@ -1,5 +1,9 @@
 /// The place that the first event of an HTTP+SSE server names for messages (2024-11-05, basic/transports, "HTTP with SSE"): a
-/// URI reference, which is resolved against the URL of the stream (RFC 3986 §5).
+/// URI reference, which is resolved against the URL of the stream (RFC 3986 §5). Where a redirect leads is resolved in the same
+/// way.
+///
+/// A server on this machine may call it by another of its names than the configuration does: they stand for each other, and only
+/// path and query are taken.
 enum EndpointReference {
     /// Path and query to post to; nil for what is no reference, or leads elsewhere than to the server itself: credentials
     /// go with each message.
@@ -23,7 +27,7 @@ enum EndpointReference {
         if rest.starts(with: "//".utf8) {
             let authority = rest.dropFirst(2)
             let end = authority.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? authority.endIndex
-            guard canonical(authority[..<end], isSecure) == canonical(host[...], isSecure) else { return nil }
+            guard isSame(canonical(authority[..<end], isSecure), canonical(host[...], isSecure)) else { return nil }
             return absolute(authority[end...])
         }
         if rest.first == UInt8(ascii: "/") { return absolute(rest) }
@@ -46,6 +50,23 @@ enum EndpointReference {
         let lower = authority.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
         let port = Array((isSecure ? ":443" : ":80").utf8)
         return lower.suffix(port.count) == port[...] ? lower.dropLast(port.count) : lower[...]
+    }
+
+    /// Whether two authorities are one server's.
+    private static func isSame(_ one: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
+        if one == other { return true }
+        guard let port = loopbackPort(one) else { return false }
+        return loopbackPort(other) == port
+    }
+
+    /// What stands behind the host, where that is a name of this machine: of its loopback interface, or the address that
+    /// servers listen on which listen on all.
+    private static func loopbackPort(_ authority: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        for name in ["localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::]"] where authority.starts(with: name.utf8) {
+            let rest = authority.dropFirst(name.utf8.count)
+            if rest.isEmpty || rest.first == UInt8(ascii: ":") { return rest }
+        }
+        return nil
     }
 
     /// Without dot segments (RFC 3986 §5.2.4).

@@ -19,13 +19,17 @@ final class EventStreamTransport: ChannelTransport {
     private var events: SSEDecoder
     private var postHead: RequestHead?
     private var endpoint: [UInt8]?
+    /// Where the stream is, as the server's answer to the last GET says.
+    private var moved: [UInt8]?
+    private var hops = 0
+    private var revision: Revision?
     private let opened = Wakeup()
 
     init(to backend: Backend) {
         self.backend = backend
         route = SessionRoute(to: backend)
         events = SSEDecoder(maxEvent: backend.limits.maxMessage)
-        super.init(on: backend.loop, limits: backend.limits)
+        super.init(to: backend)
     }
 
     /// Whether it means that there is no such stream, rather than one with which something is wrong.
@@ -39,6 +43,13 @@ final class EventStreamTransport: ChannelTransport {
     // MARK: Opening
 
     override func connect(_ credentials: Credentials) async throws(BackendError) {
+        while endpoint == nil { try await askForStream(credentials) }
+        connection?.setTimeout(nil)
+        postHead = headOfPosts()
+    }
+
+    /// Sends the GET, and returns when the server has named its endpoint, or another place to ask at.
+    private func askForStream(_ credentials: Credentials) async throws(BackendError) {
         let connection: HTTPClientConnection
         do throws(HTTPClientError) {
             connection = try await backend.connect()
@@ -46,29 +57,32 @@ final class EventStreamTransport: ChannelTransport {
             throw BackendError(error)
         }
         self.connection = connection
-        connection.setTimeout(loop.now + limits.silence)
+        connection.setTimeout(loop.now + limits.handshake)
         let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)
         connection.send(head.message(credentials), answersTo: self)
-        while endpoint == nil {
+        while endpoint == nil, moved == nil {
             if let ending { throw ending }
             await opened.wait()
         }
-        connection.setTimeout(nil)
-        postHead = headOfPosts(nil)
+        guard let target = moved.take() else { return }
+        connection.close()
+        route.target = target
+        hops += 1
     }
 
     override func agreed(on revision: Revision) {
-        postHead = headOfPosts(revision)
+        self.revision = revision
+        postHead = headOfPosts()
     }
 
-    private func headOfPosts(_ revision: Revision?) -> RequestHead {
+    private func headOfPosts() -> RequestHead {
         RequestHead(method: .post, target: endpoint, sessionID: nil, revision: revision, route: route)
     }
 
     private func take(endpoint reference: [UInt8]) {
         guard reference.count <= EventStreamTransport.maxEndpoint,
             let target = EndpointReference.resolve(
-                reference, against: backend.target, host: backend.host, isSecure: backend.isSecure)
+                reference, against: route.target, host: backend.host, isSecure: backend.isSecure)
         else {
             return finish(
                 BackendError(
@@ -89,7 +103,7 @@ final class EventStreamTransport: ChannelTransport {
         call?.wasSent = true
         loop.spawn {
             do throws(BackendError) {
-                try await self.wait(for: try self.post(text, credentials, trace))
+                try await self.deliver(text, credentials, trace, for: call)
             } catch {
                 // The server may take as long to say so as the handler runs: the call's own time decides then.
                 if error.kind == .silent || error.kind == .overdue { return }
@@ -102,16 +116,37 @@ final class EventStreamTransport: ChannelTransport {
     override func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         do throws(BackendError) {
-            try await wait(for: try post(text, credentials, nil))
+            try await deliver(text, credentials, nil)
         } catch {
             endIfLost(error)
             throw error
         }
     }
 
+    /// A server may take as long to say that it has a message as the handler runs: silence is no refusal.
+    override func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        do throws(BackendError) {
+            try await notify(text, credentials: credentials)
+        } catch {
+            guard error.kind == .silent || error.kind == .overdue else { throw error }
+        }
+    }
+
     /// No handler ran of the message that was refused; of the calls that are under way one cannot tell.
     private func endIfLost(_ error: BackendError) {
         if error.kind == .sessionLost { finish(BackendError(.unavailable, error.detail)) }
+    }
+
+    /// Has the server take a message, at its endpoint or where that leads: no handler has seen a message that is redirected.
+    private func deliver(
+        _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?, for call: ChannelCall? = nil
+    ) async throws(BackendError) {
+        var hops = 0
+        while let target = try await wait(for: try post(body, credentials, trace), after: hops, call) {
+            endpoint = target
+            postHead = headOfPosts()
+            hops += 1
+        }
     }
 
     private func post(
@@ -123,17 +158,48 @@ final class EventStreamTransport: ChannelTransport {
             patience: .until(.now + EventStreamTransport.postTimeout), isRepeatable: false)
     }
 
-    /// Waits until the server has taken a message.
-    private func wait(for exchange: BackendExchange) async throws(BackendError) {
+    /// Waits until the server has taken a message. Returns where it is to be sent instead, if anywhere.
+    ///
+    /// - Parameter call: that of the message, where it is a request: some servers answer where they are asked, and not on the
+    ///   stream.
+    private func wait(
+        for exchange: BackendExchange, after hops: Int, _ call: ChannelCall?
+    ) async throws(BackendError) -> [UInt8]? {
         defer { exchange.abandon() }
         let head = try await exchange.head()
-        if (200..<300).contains(head.status) { return }
-        if SessionLoss.isLoss(head, text: await exchange.errorBody()) {
-            throw BackendError(.sessionLost, "the server no longer knows the session")
+        if (200..<300).contains(head.status) {
+            guard let call, exchange.isSuccess else { return nil }
+            while let text = try? await exchange.next() {
+                if let reply = try call.reply(inBody: text, head.status) {
+                    call.replied(reply)
+                    break
+                }
+            }
+            return nil
         }
-        if let refusal = BackendError.unauthorized(head) { throw refusal }
-        let detail = "the server answered with HTTP \(head.status)"
-        throw BackendError((400..<500).contains(head.status) ? .rejected(status: head.status) : .outcomeUnknown, detail)
+        let here = endpoint ?? route.target
+        if let target = try Redirect.target(in: head, from: here, to: .post, of: backend, after: hops) { return target }
+        if let refusal = BackendError.rateLimited(head) { throw refusal }
+        let body = await exchange.body()
+        if !BackendError.asksForCredentials(head), let call, let reply = try call.reply(inBody: body, head.status) {
+            call.replied(reply)
+            return nil
+        }
+        let error = BackendError.unauthorized(head) ?? EventStreamTransport.error(head.status)
+        switch SessionLoss.verdict(head, body[...]) {
+        case .none: throw error
+        case .proof: throw .sessionGone
+        case .doubt(let doubt):
+            guard let call else { throw error }
+            call.replied(.doubted(doubt, otherwise: .failure(error)))
+            return nil
+        }
+    }
+
+    private static func error(_ status: Int) -> BackendError {
+        BackendError(
+            (400..<500).contains(status) ? .rejected(status: status) : .outcomeUnknown,
+            "the server answered with HTTP \(status)")
     }
 
     // MARK: The channel
@@ -152,6 +218,12 @@ final class EventStreamTransport: ChannelTransport {
 extension EventStreamTransport: HTTPResponseHandler {
     func received(_ head: HTTPResponseHead) {
         route.take(head)
+        do throws(BackendError) {
+            moved = try Redirect.target(in: head, from: route.target, to: .get, of: backend, after: hops)
+        } catch {
+            return finish(error)
+        }
+        if moved != nil { return opened.signal() }
         if let refusal = BackendError.unauthorized(head) { return finish(refusal) }
         guard head.status == 200 else {
             return finish(
@@ -159,20 +231,22 @@ extension EventStreamTransport: HTTPResponseHandler {
                     (400..<500).contains(head.status) ? .rejected(status: head.status) : .unavailable,
                     "the server answered GET with HTTP \(head.status) (is backends[].url its event stream?)"))
         }
+        if let error = head.codingError { return finish(BackendError(.unavailable, error.detail)) }
         if head.fields.first("content-type")?.isMediaType("text/event-stream") != true {
             finish(BackendError(.outcomeUnknown, "the server answered GET with something else than an event stream"))
         }
     }
 
     func received(body: Span<UInt8>) {
+        if moved != nil { return }
         var offset = 0
         do throws(SSEDecodeError) {
             while ending == nil, let event = try events.next(body, from: &offset) {
                 if event.type.map({ $0.elementsEqual("endpoint".utf8) }) == true {
                     // Only the first says where; another would move an open session.
                     if endpoint == nil { take(endpoint: event.data) }
-                } else if event.type == nil, !event.data.isEmpty, endpoint != nil {
-                    received(event.data)
+                } else if endpoint != nil, let text = event.message(of: backend) {
+                    received(text)
                 }
             }
         } catch {
@@ -182,11 +256,14 @@ extension EventStreamTransport: HTTPResponseHandler {
         }
     }
 
-    func finished() { lost("the server has ended the event stream") }
+    func finished() {
+        if moved == nil { lost("the server has ended the event stream") }
+    }
 
     func failed(_ error: HTTPClientError) {
+        if moved != nil { return }
         switch error {
-        case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for limits.backend_idle_timeout"))
+        case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for limits.handshake_timeout"))
         case .malformed: finish(BackendError(error))
         case .notConnected, .disconnected: lost("the event stream broke off")
         }

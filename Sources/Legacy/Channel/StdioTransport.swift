@@ -17,22 +17,26 @@ final class StdioTransport: ChannelTransport {
     private struct Outgoing {
         let parts: [ArraySlice<UInt8>]
         let call: ChannelCall?
+
+        var size: Int { parts.reduce(0) { $0 + $1.count } }
     }
 
     private let server: CommandBackend
-    private let log: Log
     private var child: ChildProcess?
     private var lines: LineDecoder
     private var output: ChildOutput?
     /// What the child did not read yet, but for the message that it has read a part of.
     private var outbox: [Outgoing] = []
     private var waitingNotifications = 0
+    /// Bytes of ``outbox``.
+    private var waitingBytes = 0
+    /// Signalled when the child has read something, or has ended.
+    private let taken = Wakeup()
 
-    init(to server: CommandBackend, log: Log) {
+    init(to server: CommandBackend) {
         self.server = server
-        self.log = log
         lines = LineDecoder(maxLine: server.limits.maxMessage)
-        super.init(on: server.loop, limits: server.limits)
+        super.init(to: server)
     }
 
     // MARK: Opening
@@ -40,7 +44,7 @@ final class StdioTransport: ChannelTransport {
     override func connect(_ credentials: Credentials) async throws(BackendError) {
         let child = try server.start()
         self.child = child
-        let output = ChildOutput(of: child.id, on: loop, log: log)
+        let output = ChildOutput(of: child.id, on: loop, log: server.log)
         self.output = output
         child.errors.onBytes = { output.received($0) }
         child.errors.onEnd = { output.ended() }
@@ -71,7 +75,13 @@ final class StdioTransport: ChannelTransport {
         }
     }
 
-    override func heardStrayText(_ text: [UInt8]) { output?.stray(text) }
+    /// What is no message is what the program prints for people.
+    override func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
+        switch flaw {
+        case .noJSON, .noMessage: output?.stray(text)
+        case .ambiguous: super.passOver(text, because: flaw)
+        }
+    }
 
     override func pauseReading() { child?.output.pause() }
 
@@ -83,8 +93,7 @@ final class StdioTransport: ChannelTransport {
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
-        outbox.append(Outgoing(parts: StdioTransport.line(text.slices), call: call))
-        flush()
+        enqueue(text.slices, for: call)
     }
 
     /// Returns when the message is in line. That the child reads it is not known anyway.
@@ -94,7 +103,23 @@ final class StdioTransport: ChannelTransport {
             throw BackendError(.unavailable, "the server does not read")
         }
         waitingNotifications += 1
-        outbox.append(Outgoing(parts: StdioTransport.line([text[...]]), call: nil))
+        enqueue([text[...]], for: nil)
+    }
+
+    /// Waits for its turn: a client that says more than the child reads is held up, and not this process's memory.
+    override func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        await taken.wait(
+            while: { waitingBytes > limits.streamBuffer && ending == nil }, until: loop.now + limits.silence, on: loop)
+        if waitingBytes > limits.streamBuffer, ending == nil {
+            throw BackendError(.unavailable, "the server does not read")
+        }
+        try await notify(text, credentials: credentials)
+    }
+
+    private func enqueue(_ parts: [ArraySlice<UInt8>], for call: ChannelCall?) {
+        let outgoing = Outgoing(parts: StdioTransport.line(parts), call: call)
+        waitingBytes += outgoing.size
+        outbox.append(outgoing)
         flush()
     }
 
@@ -104,6 +129,7 @@ final class StdioTransport: ChannelTransport {
         guard let input = child?.input else { return }
         while input.unsentBytes == 0 || !input.isOpen, !outbox.isEmpty {
             let next = outbox.removeFirst()
+            waitingBytes -= next.size
             if next.call == nil { waitingNotifications -= 1 }
             if next.call?.isOver == true { continue }
             let wasTaken = input.write(next.parts)
@@ -111,6 +137,7 @@ final class StdioTransport: ChannelTransport {
             // It has ended, which the loop has not been told of yet.
             if !wasTaken { next.call?.fail(with: BackendError(.sessionLost, "the server does not read any more")) }
         }
+        taken.signal()
     }
 
     /// A message as a line: a line break outside of a string, which JSON allows and a line does not, becomes a space.
@@ -148,6 +175,8 @@ final class StdioTransport: ChannelTransport {
 
     override func tearDown() {
         outbox = []
+        waitingBytes = 0
+        taken.signal()
         guard let child else { return }
         // Nobody looks at what it says from now on, and it must not wait for that.
         child.output.discard()

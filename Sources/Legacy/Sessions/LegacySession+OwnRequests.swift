@@ -8,7 +8,10 @@ extension LegacySession {
     ///
     /// - Parameter cursor: as the server spelled it; nil for the first page.
     package func list(_ method: Method, cursor: [UInt8]?, credentials: Credentials, until end: Instant) -> LegacyCall {
-        call({ ServerRequest.list(method, id: $0, cursor: cursor) }, credentials: credentials, until: end)
+        let call = call({ ServerRequest.list(method, id: $0, cursor: cursor) }, credentials: credentials, until: end)
+        // A list is no work, and calls of tools wait for one.
+        call.goOn(until: end, silence: patience)
+        return call
     }
 
     /// Has the server send log messages from `level` on, as far as it sends any. A server that does not obey is not
@@ -50,7 +53,7 @@ extension LegacySession {
         }
     }
 
-    /// Asks for a sign of life, on a channel that all requests share.
+    /// Asks for a sign of life.
     func ping() -> LegacyCall {
         call({ ServerRequest.ping(id: $0) }, credentials: credentials, until: .now + LegacySession.askTimeout)
     }

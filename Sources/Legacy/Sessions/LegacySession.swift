@@ -14,24 +14,30 @@ package final class LegacySession {
     static let askTimeout: Duration = .seconds(5)
     /// Questions that are kept until it is known whose session it is, and then until its call is sent. No server has as many.
     package static let maxEarlyQuestions = 32
+    /// How long a new session waits for the server's first questions, and after one of them for others: as long as a process
+    /// may take to start, and as two questions of one cause are apart.
+    private static let firstPatience: Duration = .seconds(2)
+    private static let furtherPatience: Duration = .milliseconds(50)
     /// Between a cancellation and the end of a session of 2025-03-26.
     private static let restAfterCancellation: Duration = .seconds(1)
 
     private let transport: any SessionTransport
+    /// The copy of the server that has it.
+    let server: LegacyServer
     let loop: Loop
-    private let maxDepth: Int
     package let handshake: Handshake
     /// Of the request that opened the session; for what the session does on its own account.
-    let credentials: Credentials
+    package let credentials: Credentials
     private let requestIDs: RequestIDs
     /// Answers and notifications on their way.
     private var sendingCount = 0
     private let sending: SendingBudget.Share
     /// Opened when one of them has arrived, or has not.
     private let sent = Wakeup()
-    /// The calls whose client wants to hear of progress, which may come on any way.
-    private var calls = HeardCalls()
-    private var callsInFlight = 0
+    /// What is about them may come on any way.
+    private var calls = OpenCalls()
+    /// Whether the server may be at work on a call for which nobody waits any more, and ask for it.
+    private var hasLeftCalls = false
     /// Cancellations that wait for the session's other calls to end.
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []
     private var hasCancelled = false
@@ -43,6 +49,10 @@ package final class LegacySession {
     package private(set) var isClosed = false
     /// Whether it has noticed that the server has lost it.
     private(set) var isLost = false
+    /// What the server is being asked, to know whether it has lost it.
+    var probes: [SessionProbe.Question: SessionProbe] = [:]
+    /// The number of the last session of its pool that was there when this one was found to be lost; nil while it is not.
+    var loss: Int?
 
     /// Called when the session itself notices that the server has lost it.
     var onLoss: (() -> Void)?
@@ -60,23 +70,31 @@ package final class LegacySession {
     package internal(set) var interaction: (any QuestionListener)?
     /// What the server asked before it was known whose session it is. Nil since then.
     private var early: [(question: Envelope, credentials: Credentials)]? = []
+    /// Signalled when one of them has come.
+    private let heardEarly = Wakeup()
     /// As the client capabilities stand in `initialize`.
     private let capabilities: [UInt8]
+    /// How long the server may be silent where it has no work to do.
+    let patience: Duration
+    /// As of ``SessionKey/roots``.
+    private let roots: [UInt8]
 
     /// Whether somebody waits for what the server says on its own account.
     var isHeardOut: Bool { isWatched || interaction != nil }
 
     private init(
         over transport: any SessionTransport, to backend: LegacyServer, _ handshake: Handshake, _ ids: RequestIDs,
-        capabilities: [UInt8],
+        capabilities: [UInt8], roots: [UInt8],
         _ credentials: Credentials, _ sending: SendingBudget.Share
     ) {
         self.sending = sending
         self.capabilities = capabilities
+        self.roots = roots
         self.transport = transport
+        server = backend
         requestIDs = ids
         loop = backend.loop
-        maxDepth = backend.limits.maxDepth
+        patience = backend.limits.handshake
         self.handshake = handshake
         self.credentials = credentials
         logging = SessionLogging(isOffered: handshake.offers(.logging))
@@ -88,20 +106,27 @@ package final class LegacySession {
     /// does not wait.
     ///
     /// - Parameters:
+    ///   - roots: see ``SessionKey/roots``.
     ///   - credentials: header lines of the request that needs the session.
     ///   - sending: of its caller.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
-        on backend: LegacyServer, capabilities: [UInt8], credentials: Credentials, sending: SendingBudget.Share
+        on backend: LegacyServer, capabilities: [UInt8], roots: [UInt8], credentials: Credentials,
+        sending: SendingBudget.Share
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let ids = backend.requestIDs
-            let id = ids.take()
-            let request = Handshake.request(id: id, capabilities: capabilities, remoraVersion: Version.current)
-            let (transport, handshake) = try await backend.open(request, id: id, credentials: credentials)
+            let introduction = Introduction(offering: backend.offer, capabilities: capabilities, ids: ids)
+            let (transport, handshake) = try await backend.open(introduction, credentials: credentials)
             let session = LegacySession(
-                over: transport, to: backend, backend.kept(handshake), ids, capabilities: capabilities, credentials,
-                sending)
+                over: transport, to: backend, backend.kept(handshake, after: introduction.revision), ids,
+                capabilities: capabilities, roots: roots, credentials, sending)
+            let canBeAsked = session.canBeAsked
+            if canBeAsked {
+                // What a server asks as soon as it hears `initialized` may need the GET stream.
+                transport.listen(for: session, credentials: credentials)
+                if !transport.knowsPushChannel { _ = await transport.hasPushChannel() }
+            }
             do throws(BackendError) {
                 try await transport.notify(Handshake.initialized, credentials: credentials)
             } catch {
@@ -109,7 +134,11 @@ package final class LegacySession {
                 await transport.isGone()
                 throw error.kind == .sessionLost ? BackendError(.unavailable, error.detail) : error
             }
-            transport.listen(for: session, credentials: credentials)
+            if canBeAsked {
+                await session.hearFirstQuestions(of: backend)
+            } else {
+                transport.listen(for: session, credentials: credentials)
+            }
             // Its channel may have ended while the notification was on its way.
             if session.isLost {
                 transport.drop()
@@ -118,6 +147,42 @@ package final class LegacySession {
             return session
         } catch {
             throw error.beforeDispatch(of: "initialize")
+        }
+    }
+
+    /// Whether its client can be asked anything.
+    private var canBeAsked: Bool {
+        guard let document = try? JSONDocument(capabilities) else { return false }
+        return !InputCapabilities(document.root, in: document).isEmpty
+    }
+
+    /// Waits for what the server asks as soon as it hears `initialized`, before any call: it may answer a call that overtakes
+    /// the answers without knowing them. A `ping` comes back when the server has said what it had to say.
+    ///
+    /// A server that does one thing after the other answers the `ping` when it has its answers, so the first question ends the
+    /// waiting too. One that does not answer in time is not waited for again.
+    private func hearFirstQuestions(of server: LegacyServer) async {
+        if server.isDeafToPing { return }
+        var isAnswered = false
+        let call = ping()
+        let answered = heardEarly
+        loop.spawn {
+            _ = try? await call.answer()
+            isAnswered = true
+            answered.signal()
+        }
+        await heardEarly.wait(
+            while: { !isAnswered && early?.isEmpty != false && !isLost }, until: loop.now + LegacySession.firstPatience,
+            on: loop)
+        if !isAnswered, early?.isEmpty == false {
+            await heardEarly.wait(while: { !isAnswered }, until: loop.now + LegacySession.furtherPatience, on: loop)
+        }
+        if isAnswered {
+            // What came with it, on another connection.
+            await loop.nextTurn()
+        } else {
+            server.isDeafToPing = early?.isEmpty != false && !isLost
+            call.fail(with: .clientLeft)
         }
     }
 
@@ -130,17 +195,16 @@ package final class LegacySession {
         listener: any CallListener
     ) async -> (session: LegacySession, call: LegacyCall)? {
         let transport = StreamableHTTP(
-            to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: lost.revision,
+            to: backend, at: (own.transport as? StreamableHTTP)?.target, sessionID: lost.sessionID,
+            cookies: lost.cookies, revision: lost.revision,
             credentials: credentials)
         let session = LegacySession(
             over: transport, to: backend, own.handshake, backend.requestIDs, capabilities: own.capabilities,
-            credentials,
-            own.sending)
+            roots: own.roots, credentials, own.sending)
         let call = transport.takeUp(
             LegacyCall.Terms(
                 id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
             after: lost.lastEventID)
-        session.callsInFlight += 1
         session.calls.insert(call)
         guard await call.isTakenUp() else {
             call.fail(with: BackendError(.sessionLost, "the server does not take up the stream"))
@@ -173,8 +237,7 @@ package final class LegacySession {
             text,
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: listener),
             trace: request.trace)
-        callsInFlight += 1
-        if wantsProgress || request.wantsProgress { calls.insert(call) }
+        calls.insert(call)
         return call
     }
 
@@ -184,18 +247,18 @@ package final class LegacySession {
         let call = transport.call(
             SplicedText(text(id)),
             LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: nil), trace: nil)
-        callsInFlight += 1
+        calls.insert(call)
         return call
     }
 
     func ended(_ call: LegacyCall) {
         calls.remove(call)
-        callsInFlight -= 1
-        if callsInFlight == 0, !postponed.isEmpty { sendPostponed() }
+        if calls.isEmpty, !postponed.isEmpty { sendPostponed() }
     }
 
     /// Tells the server that nobody wants the answer to a request any more.
     func cancel(_ requestID: Int, reason: String, credentials: Credentials) {
+        hasLeftCalls = true
         // It would come when the call has ended.
         guard transport.hearsDuringCalls else { return giveUp() }
         let text = ServerRequest.cancelled(requestID: requestID, reason: reason)
@@ -207,7 +270,7 @@ package final class LegacySession {
         // The Python SDK of that time breaks a session by a cancellation, with every call in it: from then on it answers
         // 200 and a broken stream. So the others come to their end first, and new ones go elsewhere.
         postponed.append((text, credentials))
-        if callsInFlight == 0 { sendPostponed() }
+        if calls.isEmpty { sendPostponed() }
         onGivenUp?()
     }
 
@@ -250,10 +313,8 @@ package final class LegacySession {
         sent.signal()
     }
 
-    /// Whether the server still answers on this session: what one asks when an answer leaves that in doubt.
-    func isAlive(_ credentials: Credentials) async -> Bool {
-        await transport.isAlive(self, credentials: credentials)
-    }
+    /// Whether what carries the session has ended.
+    var isOver: Bool { transport.isOver }
 
     /// Sends an answer to a question, or whatever else the server has nothing to say to.
     package func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
@@ -273,6 +334,16 @@ package final class LegacySession {
 
     /// The server's name of the session, a secret; nil where it keeps none, or where the session is its connection.
     package var sessionID: [UInt8]? { transport.sessionID }
+
+    /// Asks the server whether it speaks 2026-07-28 itself.
+    package func askEra(_ credentials: Credentials) async -> EraEvidence {
+        guard let transport = transport as? StreamableHTTP else { return .legacy }
+        return await transport.askEra(credentials).0
+    }
+
+    /// Whether its server may speak 2026-07-28 too, and survives being asked: it took the newest revision before that, over
+    /// Streamable HTTP.
+    package var mayBeAskedForEra: Bool { handshake.revision == .newestLegacy && transport is StreamableHTTP }
 
     /// Whether the server keeps a session at all. One that does not can hardly tell whose question an answer is to.
     package var isKept: Bool { transport.isKept }
@@ -299,18 +370,16 @@ package final class LegacySession {
     // MARK: What the server says
 
     /// The messages in what the server sent at once.
-    func read(_ text: [UInt8]) throws -> BackendMessages {
-        try BackendMessages(text, revision: handshake.revision, maxDepth: maxDepth)
+    func read(_ text: [UInt8]) -> ServerMessages {
+        let messages = ServerMessages(text, revision: handshake.revision, maxDepth: server.limits.maxDepth)
+        if let flaw = messages.flaw { server.passesOver(text.count, because: flaw.words) }
+        return messages
     }
 
     /// What came on no request's account.
-    func hear(_ text: [UInt8]) {
-        // What is no message here belongs to nobody's call, and is dropped.
-        guard let messages = try? read(text) else { return }
-        for message in messages { hear(message, on: nil) }
-    }
+    func hear(_ text: [UInt8]) { for message in read(text) { hear(message, on: nil) } }
 
-    /// A notification or a request of the server. A response is dropped: nobody waits for it here.
+    /// A message of the server that is not the response to `call`.
     ///
     /// - Parameters:
     ///   - call: the one on whose account it came; nil if that cannot be told by the way it came.
@@ -319,12 +388,24 @@ package final class LegacySession {
         switch message.kind {
         case .request:
             answer(
-                message, for: call.map(\.terms.listener) ?? interaction, credentials: credentials ?? self.credentials,
-                on: call)
+                message, for: call.map(\.terms.listener) ?? interaction ?? onlyListener,
+                credentials: credentials ?? self.credentials, on: call)
         case .notification: hearNotification(message, on: call)
-        case .response: break
+        case .response, .unclear:
+            // A server may answer on whichever stream of the session is open. The id says to whom.
+            guard let number = message.answeredRequest, let waiting = calls[Int(number)] else { return }
+            if waiting !== call { waiting.answered(elsewhere: message.document.bytes) }
         }
     }
+
+    /// Whose call a question is about that comes on no call's account: of the only one that the server can be at work on.
+    private var onlyListener: (any CallListener)? {
+        guard !hasLeftCalls, let call = calls.only, !call.isOver else { return nil }
+        return call.terms.listener
+    }
+
+    /// Nothing comes any more but in answers to requests.
+    func cannotBeHeard() { for call in calls.all { call.cannotBeAnsweredElsewhere() } }
 
     private func hearNotification(_ notification: Envelope, on call: LegacyCall?) {
         let kind = ServerNotification(notification)
@@ -345,8 +426,10 @@ package final class LegacySession {
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated:
             if kind == .toolsListChanged { tools.invalidate() }
             if let cue = Cue(kind) { onCue?(cue) }
-        case .notForClients, .malformed:
-            break
+        case .notForClients: break
+        case .malformed:
+            server.passesOver(
+                notification.document.bytes.count, because: "a notification without what its method demands")
         }
     }
 
@@ -374,8 +457,13 @@ package final class LegacySession {
             sendInBackground(ServerRequest.emptyResult(id: rawID), credentials: credentials)
             return
         }
+        call?.wasHeardOf = true
+        if !roots.isEmpty, request.document.string(method, equals: "roots/list") {
+            return reply(ServerRequest.result(roots, id: rawID), credentials: credentials, on: call)
+        }
         if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
             early?.append((request, credentials))
+            heardEarly.signal()
             return
         }
         if listener?.asked(request) == true { return }

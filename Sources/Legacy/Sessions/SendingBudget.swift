@@ -6,11 +6,14 @@ import Crypto
 /// is a limit for all, a quarter of it for one caller, and one for each session (``LegacySession``): whoever meets it loses a
 /// call, and everybody else keeps their connections.
 final class SendingBudget {
-    private let limit: Int
+    private var limit: Int
     private var underWay = 0
 
     /// - Parameter limit: of messages of all callers.
     init(_ limit: Int) { self.limit = limit }
+
+    /// Another limit holds from now on.
+    func use(_ limit: Int) { self.limit = limit }
 
     /// What a session of this caller may have of it. All sessions of a caller have it together for as long as one of them is
     /// there.

@@ -9,8 +9,8 @@ package struct SessionCounts: Sendable {
     package var opened = 0
     /// Handshakes that gave no session.
     package var failed = 0
-    /// The server had lost them, or a cancellation broke them.
-    package var lost = 0
+    /// Taken from their callers, by why (``SessionEnd/Loss``).
+    private var losses = [Int](repeating: 0, count: SessionEnd.Loss.allCases.count)
     /// Being ended on the server, or in line for that.
     package var ending = 0
     /// Closed without a word to the server, which took longer for the ends of others than calls came.
@@ -24,6 +24,13 @@ package struct SessionCounts: Sendable {
 
     package init() {}
 
+    package func lost(_ loss: SessionEnd.Loss) -> Int { losses[loss.rawValue] }
+
+    package mutating func note(_ loss: SessionEnd.Loss) { losses[loss.rawValue] += 1 }
+
+    /// How many were taken from their callers.
+    package var lost: Int { losses.reduce(0, +) }
+
     /// Adds those of another loop.
     package mutating func add(_ other: SessionCounts) {
         open += other.open
@@ -32,7 +39,7 @@ package struct SessionCounts: Sendable {
         untold += other.untold
         opened += other.opened
         failed += other.failed
-        lost += other.lost
+        for loss in SessionEnd.Loss.allCases { losses[loss.rawValue] += other.lost(loss) }
         evicted += other.evicted
         expired += other.expired
         durations.add(other.durations)

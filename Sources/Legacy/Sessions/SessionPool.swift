@@ -1,5 +1,7 @@
 package import Crypto
 import HTTPTransport
+import JSONText
+package import MCP
 package import Reactor
 package import Telemetry
 package import Translation
@@ -20,28 +22,34 @@ package final class SessionPool {
         package var maxSessions: Int
         /// How many of them one principal may have.
         package var maxPerPrincipal: Int
+        /// Whether callers without credentials may have all of them until others come.
+        package var letsLoneHaveAll: Bool
         package var idleTimeout: Duration
         /// How long a call may wait for a session when all are in use.
         package var queueTimeout: Duration
         /// How many messages that are no requests may be on their way to servers at once.
         package var maxSending: Int
+        /// How many calls the server gets at once; nil: any number.
+        package var callsAtOnce: Int?
 
         package init(
-            maxSessions: Int, maxPerPrincipal: Int, idleTimeout: Duration, queueTimeout: Duration = .seconds(2),
-            maxSending: Int
+            maxSessions: Int, maxPerPrincipal: Int, letsLoneHaveAll: Bool = false, idleTimeout: Duration,
+            queueTimeout: Duration = .seconds(2), maxSending: Int, callsAtOnce: Int? = nil
         ) {
             self.maxSessions = maxSessions
             self.maxPerPrincipal = maxPerPrincipal
+            self.letsLoneHaveAll = letsLoneHaveAll
             self.idleTimeout = idleTimeout
             self.queueTimeout = queueTimeout
             self.maxSending = maxSending
+            self.callsAtOnce = callsAtOnce
         }
     }
 
     /// Calls that may wait for a session at once. Each holds its request, and waits for 2 s: with more, a client does
     /// better to hear at once that there is no room. One principal may fill a quarter, so that others can wait too.
-    private static let maxWaiting = 1024
-    private static let maxWaitingPerPrincipal = 256
+    fileprivate static let maxWaiting = 1024
+    fileprivate static let maxWaitingPerPrincipal = 256
     /// Sessions that are ended on the server at once over HTTP. Each takes a connection, and a server may take its time.
     private static let maxEnding = 16
 
@@ -67,8 +75,10 @@ package final class SessionPool {
         var hasLostPatience = false
     }
 
-    let backends: Backends
-    private let limits: Limits
+    package private(set) var backends: Backends
+    private var limits: Limits
+    /// Whose turn it is, where the server gets only so many calls at once.
+    package let turns: CallTurns
     private var table: Table
     private var sessions: [Table.ID: LegacySession] = [:]
     /// The one that was leased last, which nearly always is leased next.
@@ -82,6 +92,8 @@ package final class SessionPool {
     private var waiting: [Table.Ticket: Waiting] = [:]
     private var openedAt: [Table.ID: Instant] = [:]
     private var numbers = SessionCounts()
+    /// How many channels of clients were to be opened so far.
+    private var channels = 0
     private let sweep: Deadline
     /// Sessions that are still to be ended on the server: as many as there may be sessions. A server that takes longer for
     /// their ends than callers come is not told of the rest.
@@ -96,12 +108,17 @@ package final class SessionPool {
     private var isClosed = false
     private let sending: SendingBudget
     private let log: Log
+    private let journal: SessionJournal
+    private let notices: BackendNotices
     /// As the server called itself last.
     package private(set) var serverInfo: ServerInfo?
 
     /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
     /// handshake, or calls itself otherwise.
     package var onDoubt: (() -> Void)?
+
+    /// Looks at each new session over HTTP before it serves a call.
+    package weak var inspector: (any SessionInspector)?
 
     /// Called when a call has to wait for a session: with whose share is used up, or nil where all sessions are in use. Whoever
     /// has one that can be spared gives it up.
@@ -112,22 +129,25 @@ package final class SessionPool {
 
     package let loop: Loop
 
-    package init(backends: Backends, limits: Limits, log: Log) {
+    /// - Parameter notices: of all loops together.
+    package init(backends: Backends, limits: Limits, notices: BackendNotices, log: Log) {
         self.backends = backends
         self.log = log
+        self.notices = notices
+        journal = SessionJournal(log, on: backends.loop)
         sending = SendingBudget(limits.maxSending)
         loop = backends.loop
         self.limits = limits
-        table = Table(
-            limits: Table.Limits(
-                sessions: limits.maxSessions, sessionsPerOwner: limits.maxPerPrincipal,
-                waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal,
-                endingCounts: backends.startsProcesses),
-            idleTimeout: limits.idleTimeout)
+        table = Table(limits: limits.table(backends), idleTimeout: limits.idleTimeout)
+        turns = CallTurns(limits.callsAtOnce, on: backends.loop)
         sweep = Deadline(on: loop)
         // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
+        listen(to: backends)
     }
+
+    /// How long a session may be without a call.
+    package var idleTimeout: Duration { limits.idleTimeout }
 
     /// How many sessions there are, those that are being opened included.
     package var count: Int { table.count }
@@ -145,6 +165,65 @@ package final class SessionPool {
     package func heard(_ cue: Cue, by principal: KeyedHash) {
         guard cue == .toolsListChanged else { return }
         for (id, key) in keys where key.principal == principal { sessions[id]?.toolsChanged() }
+    }
+
+    // MARK: Servers
+
+    /// Finds out at the start whether the server can be reached, so that the log says it before the first call does.
+    package func look() { backends.look() }
+
+    private func listen(to backends: Backends) {
+        backends.onFinding = { [weak self] index, trouble in self?.tell(index, trouble) }
+    }
+
+    private func tell(_ index: BackendChoice.Index, _ trouble: String?) {
+        let server = backends.all[index]
+        guard let news = notices.found(server.label, isDown: trouble != nil, at: loop.now) else { return }
+        switch news {
+        case .up(let time):
+            log.write(.info, "backend_up") { line in
+                line.field("backend", server.label)
+                line.field("down_ms", milliseconds: time)
+            }
+        case .down:
+            let ids = sessions.filter { $0.value.server === server }.map(\.key)
+            log.write(backends.hasAlternative(to: index) ? .warning : .error, "backend_down") { line in
+                line.field("backend", server.label)
+                line.field("reason", trouble ?? "")
+                line.field("sessions", ids.count)
+                line.field("callers", Set(ids.compactMap { keys[$0]?.principal }).count)
+            }
+        }
+    }
+
+    /// Another configuration is in force, which keeps callers apart in the same way. Sessions of servers that it has go on, those
+    /// of others end after their last call.
+    ///
+    /// - Parameter backends: those that go on are the same objects as before.
+    package func use(_ backends: Backends, limits: Limits) {
+        let before = self.backends
+        self.backends = backends
+        listen(to: backends)
+        sending.use(limits.maxSending)
+        let placed = places
+        places = [:]
+        for (id, place) in placed {
+            if let index = backends.index(of: before.all[place]) {
+                places[id] = index
+                backends.enter(index)
+            } else {
+                giveUp(id, .configuration)
+            }
+        }
+        for id in table.use(limits.table(backends), idleTimeout: limits.idleTimeout) {
+            numbers.evicted += 1
+            close(id, .evicted)
+        }
+        // As many as there were may be in line for their end.
+        self.limits = limits
+        before.stop(except: backends)
+        letNext()
+        sweep.set(table.nextExpiry)
     }
 
     // MARK: Leases
@@ -173,15 +252,20 @@ package final class SessionPool {
     /// A session for `key`: the one there is, or a new one. However many ask at once, one handshake is made. Where there is
     /// no room, the call waits, in an order that is fair to all principals.
     ///
-    /// - Parameter owner: who is asked what the server asks on it, which no other exclusive call has then; nil for a call
-    ///   during which nobody can be.
+    /// - Parameters:
+    ///   - owner: who is asked what the server asks on it, which no other exclusive call has then; nil for a call
+    ///     during which nobody can be.
+    ///   - previous: the session that the call had before. Where that is lost, only one will do that was opened since: the
+    ///     server may have lost with it all that were there.
     package func lease(
-        _ key: SessionKey, for owner: (any QuestionListener)? = nil, credentials: Credentials
+        _ key: SessionKey, for owner: (any QuestionListener)? = nil, after previous: LegacySession? = nil,
+        credentials: Credentials
     ) async throws(BackendError) -> Lease {
         if isClosed { throw BackendError(.unavailable, "Remora stops") }
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
-        switch table.lease(key, of: key.principal, isExclusive: isExclusive, at: .now) {
+        let after = previous?.loss ?? 0
+        switch table.lease(key, of: key.principal, isExclusive: isExclusive, after: after, at: .now) {
         case .wait(let ticket): grant = try await wait(ticket, of: key.principal)
         case .full(let limit): throw busy(limit)
         case .use(let id): grant = .use(id)
@@ -243,7 +327,7 @@ package final class SessionPool {
     private func open(_ id: Table.ID, evicting evicted: Table.ID?) -> Grant {
         if let evicted {
             numbers.evicted += 1
-            close(evicted)
+            close(evicted, .evicted)
         }
         let opening = Opening()
         openings[id] = opening
@@ -270,6 +354,70 @@ package final class SessionPool {
 
     /// Ends a session that was taken up.
     package func drop(_ session: LegacySession) { end(session) }
+
+    // MARK: Clients of older revisions
+
+    /// Opens a channel for a client that has a session of its own. It has a place like any other session, from which no
+    /// call takes it.
+    ///
+    /// - Parameters:
+    ///   - initialize: the client's.
+    ///   - id: of that request.
+    package func openChannel(
+        _ initialize: [UInt8], id: MessageID, for principal: KeyedHash, credentials: Credentials
+    ) async throws(BackendError) -> ClientChannel {
+        if isClosed { throw BackendError(.unavailable, "Remora stops") }
+        channels &+= 1
+        // Only this one has the key: capabilities are an object.
+        let key = SessionKey(principal: principal, capabilities: Array("channel \(channels)".utf8))
+        let grant: Grant
+        switch table.lease(key, of: principal, isExclusive: true, at: .now) {
+        case .wait(let ticket): grant = try await wait(ticket, of: principal)
+        case .full(let limit): throw busy(limit)
+        case .open(let id, let evicted): grant = open(id, evicting: evicted)
+        case .use, .join: grant = .none
+        }
+        guard case .open(let place, let opening) = grant else {
+            log.internalError("a client's channel has a key that another session has")
+            throw BackendError(.unavailable, "the session is not there any more")
+        }
+        defer {
+            openings[place] = nil
+            opening.done.signal()
+        }
+        do throws(BackendError) {
+            let channel = try await openSomewhere(place, credentials) { (backend) async throws(BackendError) in
+                let opened = try await backend.openChannel(initialize, id: id, credentials: credentials)
+                return ClientChannel(opened.transport, (opened.answer, opened.early)) { [self] in
+                    channelIsGone(place, at: backend.label, of: principal, $0)
+                }
+            }
+            openedAt[place] = loop.now
+            numbers.opened += 1
+            table.opened(place)
+            return channel
+        } catch {
+            openingFailed(place, error)
+            throw error
+        }
+    }
+
+    private func channelIsGone(
+        _ id: Table.ID, at backend: String, of principal: KeyedHash, _ end: ClientChannel.End
+    ) {
+        switch end {
+        case .closed: break
+        case .lost:
+            numbers.note(.server)
+            journal.ended(at: backend, of: principal, .lost(.server))
+        case .expired:
+            numbers.expired += 1
+            journal.ended(at: backend, of: principal, .expired)
+        }
+        _ = table.retire(id)
+        _ = table.release(id, isExclusive: true, at: loop.now)
+        close(id)
+    }
 
     // MARK: Waiting
 
@@ -329,7 +477,7 @@ package final class SessionPool {
         }
         while let idle = table.makeRoom() {
             numbers.evicted += 1
-            close(idle)
+            close(idle, .evicted)
         }
     }
 
@@ -355,10 +503,13 @@ package final class SessionPool {
         if lease.isExclusive { lease.session.claim(for: nil) }
         switch table.release(lease.id, isExclusive: lease.isExclusive, at: now) {
         case .kept: break
-        case .close: close(lease.id)
+        case .close:
+            // One that was not given up goes to another caller.
+            if keys[lease.id] != nil { numbers.evicted += 1 }
+            close(lease.id, .evicted)
         case .unknown: log.internalError("a lease was given back twice")
         }
-        if isRetired { return giveUp(lease.id) }
+        if isRetired { return giveUp(lease.id, .configuration) }
         letNext()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.
         if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
@@ -368,19 +519,23 @@ package final class SessionPool {
     package func retire(_ lease: Lease) { retire(lease.id) }
 
     /// The session of the lease is to serve no further call: the server does not let go of one that it had.
-    package func giveUp(_ lease: Lease) { giveUp(lease.id) }
+    package func giveUp(_ lease: Lease) { giveUp(lease.id, .call) }
 
     /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
     package func check(_ lease: Lease, _ credentials: Credentials) {
-        loop.spawn { if await !lease.session.isAlive(credentials) { self.retire(lease.id) } }
+        loop.spawn {
+            if await lease.session.life(by: .ping, credentials) != .alive { self.retire(lease.id) }
+        }
     }
 
     /// No session serves a further call; those that are in use are closed after their last one.
-    package func retireAll() { for id in sessions.keys { giveUp(id) } }
+    package func retireAll(_ loss: SessionEnd.Loss) { for id in sessions.keys { giveUp(id, loss) } }
 
     /// The session serves no further call; the server still knows it, and is told when the last call has ended.
-    private func giveUp(_ id: Table.ID) {
-        noteEnd(of: id)
+    ///
+    /// - Parameter loss: why its callers lose what the server keeps in it; nil where it keeps nothing.
+    private func giveUp(_ id: Table.ID, _ loss: SessionEnd.Loss?) {
+        noteEnd(of: id, loss.map { .lost($0) })
         if table.retire(id) { close(id) }
         letNext()
     }
@@ -388,10 +543,10 @@ package final class SessionPool {
     private func retire(_ id: Table.ID) {
         onDoubt?()
         if let session = sessions[id], !session.isClosed {
-            numbers.lost += 1
+            session.loss = table.latestID
             session.forget()
         }
-        giveUp(id)
+        giveUp(id, .server)
     }
 
     // MARK: Opening
@@ -405,15 +560,19 @@ package final class SessionPool {
             opening.done.signal()
         }
         do throws(BackendError) {
-            let session = try await openSomewhere(id, key, credentials)
+            let start = loop.now
+            let session = try await openSomewhere(id, credentials) { (backend) async throws(BackendError) in
+                try await inspected(
+                    LegacySession.open(
+                        on: backend, capabilities: key.capabilities, roots: key.roots, credentials: credentials,
+                        sending: sending.share(of: key.principal)), at: backend, credentials)
+            }
             // A pool may end before its last session has.
             session.onLoss = { [weak self] in self?.retire(id) }
-            session.onGivenUp = { [weak self] in self?.giveUp(id) }
+            session.onGivenUp = { [weak self] in self?.giveUp(id, .cancellation) }
             if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
             session.onCue = { [weak self] in self?.onEvent?(.changed(key, $0)) }
             session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
-            if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
-            serverInfo = session.handshake.serverInfo
             sessions[id] = session
             keys[id] = key
             alive[key, default: 0] += 1
@@ -423,25 +582,33 @@ package final class SessionPool {
             table.opened(id)
             opening.result = .success(session)
             session.claim(for: owner)
+            journal.opened(session, for: key.principal, in: loop.now - start)
             // It could tell nobody before.
             if session.isLost { retire(id) }
+            // Another configuration was taken over meanwhile.
+            if places[id] == nil { giveUp(id, .configuration) }
             return session
         } catch {
-            if error.kind == .unavailable { onDoubt?() }
-            table.failed(id)
-            numbers.failed += 1
             opening.result = .failure(error)
-            ended.signal()
-            letNext()
+            openingFailed(id, error)
             throw error
         }
     }
 
+    private func openingFailed(_ id: Table.ID, _ error: BackendError) {
+        if error.kind == .unavailable, !error.isRefusal { onDoubt?() }
+        table.failed(id)
+        numbers.failed += 1
+        ended.signal()
+        letNext()
+    }
+
     /// Opens it on the copy that has the fewest. Where that one gives none, on another: no call was sent.
-    private func openSomewhere(
-        _ id: Table.ID, _ key: SessionKey, _ credentials: Credentials
-    ) async throws(BackendError) -> LegacySession {
+    private func openSomewhere<Session>(
+        _ id: Table.ID, _ credentials: Credentials, _ open: (LegacyServer) async throws(BackendError) -> Session
+    ) async throws(BackendError) -> Session {
         // A copy that is aside may be back, and to try it costs nothing as long as nobody has waited.
+        let backends = backends
         let patience = loop.now + backends.limits.connect
         var tried: Set<BackendChoice.Index> = []
         while true {
@@ -449,16 +616,18 @@ package final class SessionPool {
                 throw BackendError(.unavailable, "no copy of the server gives a session")
             }
             do throws(BackendError) {
-                let session = try await LegacySession.open(
-                    on: backends.all[index], capabilities: key.capabilities, credentials: credentials,
-                    sending: sending.share(of: key.principal))
+                let session = try await open(backends.all[index])
                 backends.served(index)
-                places[id] = index
+                backends.leave(index)
+                // Those of now: another configuration may have been taken over meanwhile.
+                places[id] = self.backends.index(of: backends.all[index])
+                if let place = places[id] { self.backends.enter(place) }
                 return session
             } catch {
                 backends.leave(index)
+                let error = await inspected(error, by: backends.all[index], credentials)
                 guard error.kind == .unavailable else { throw error }
-                if !error.isRefusal { backends.failed(index) }
+                if !error.isRefusal { backends.failed(index, error.detail) }
                 tried.insert(index)
                 if tried.count == backends.all.count { throw error }
                 if loop.now > patience, !backends.all[index].hasAlternative() { throw error }
@@ -466,16 +635,68 @@ package final class SessionPool {
         }
     }
 
+    /// A session that was opened, where it is to serve calls.
+    private func inspected(
+        _ session: LegacySession, at server: LegacyServer, _ credentials: Credentials
+    ) async throws(BackendError) -> LegacySession {
+        if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
+        serverInfo = session.handshake.serverInfo
+        guard let inspector, let backend = server as? Backend else { return session }
+        if await inspector.mayServe(session, at: backend, credentials) { return session }
+        end(session)
+        throw BackendError(.unavailable, "the server speaks 2026-07-28 itself", isRefusal: true)
+    }
+
+    private func inspected(
+        _ error: BackendError, by server: LegacyServer, _ credentials: Credentials
+    ) async -> BackendError {
+        guard error.eraHint != .none, let inspector, let backend = server as? Backend else { return error }
+        return await inspector.refused(error, by: backend, credentials)
+    }
+
+    /// A session at this copy, for a question that concerns no call; nil where there is none.
+    package func anySession(at backend: Backend) -> LegacySession? {
+        let place = places.first { backends.all[$0.value] === backend && sessions[$0.key]?.isClosed == false }
+        return place.flatMap { sessions[$0.key] }
+    }
+
+    /// Opens a session for `key` where there is none, so that whoever inspects it knows more. Returns whether there is one.
+    package func visit(_ key: SessionKey, _ credentials: Credentials) async -> Bool {
+        guard let lease = try? await lease(key, credentials: credentials) else { return false }
+        release(lease)
+        return true
+    }
+
+    /// A call on the session was answered so: a server of 2026-07-28, which may be there now, refuses what it takes for its own
+    /// requests by codes that no other has.
+    package func heard(_ answer: LegacyAnswer, on session: LegacySession) {
+        guard !session.isKept, case .error(let error) = answer.outcome,
+            let code = answer.document.value("code", of: error).flatMap({ answer.document.integer($0) }),
+            [ErrorCode.headerMismatch, ErrorCode.unsupportedProtocolVersion].contains(Int(code))
+        else { return }
+        renewUnkept()
+    }
+
+    /// A call on the session was rejected, whatever that says.
+    package func rejected(on session: LegacySession) { if !session.isKept { renewUnkept() } }
+
+    /// Has each further call use a new session, where the server keeps none: nothing is lost by it, and the handshake tells
+    /// which server is there now.
+    package func renewUnkept() {
+        for (id, session) in sessions where !session.isKept { giveUp(id, nil) }
+    }
+
     // MARK: Closing
 
-    private func close(_ id: Table.ID) {
-        noteEnd(of: id)
-        guard let session = sessions.removeValue(forKey: id) else { return placeIsFree(id) }
-        if latest?.id == id { latest = nil }
+    /// - Parameter cause: nil where that was noted, or is nothing that a caller loses.
+    private func close(_ id: Table.ID, _ cause: SessionEnd? = nil) {
+        noteEnd(of: id, cause)
         if let place = places.removeValue(forKey: id) { backends.leave(place) }
         if let start = openedAt.removeValue(forKey: id) {
             numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds))
         }
+        guard let session = sessions.removeValue(forKey: id) else { return placeIsFree(id) }
+        if latest?.id == id { latest = nil }
         guard backends.startsProcesses else { return end(session) }
         // Each has a place until its process has ended, so there are no more of them than places.
         loop.spawn {
@@ -512,8 +733,10 @@ package final class SessionPool {
     }
 
     /// A session that is retired ends once, though it is closed later.
-    private func noteEnd(of id: Table.ID) {
+    private func noteEnd(of id: Table.ID, _ end: SessionEnd?) {
         guard let key = keys.removeValue(forKey: id), let session = sessions[id] else { return }
+        if let end { journal.ended(at: session.server.label, of: key.principal, end) }
+        if case .lost(let loss) = end { numbers.note(loss) }
         let rest = alive[key, default: 1] - 1
         alive[key] = rest > 0 ? rest : nil
         onEvent?(.ended(key, session, isLast: rest == 0))
@@ -522,7 +745,7 @@ package final class SessionPool {
     private func closeExpired() {
         for id in table.expire(at: .now) {
             numbers.expired += 1
-            close(id)
+            close(id, .expired)
         }
         letNext()
         sweep.set(table.nextExpiry)
@@ -531,9 +754,10 @@ package final class SessionPool {
     /// Nobody asks for a session any more: returns when the last one has been ended on the server.
     package func retire() async {
         isRetired = true
-        retireAll()
+        retireAll(.configuration)
         while table.count > 0 || ending > 0 { await ended.wait() }
         sweep.set(nil)
+        journal.writeNotes()
         backends.stop()
     }
 
@@ -558,7 +782,17 @@ package final class SessionPool {
                 self.ended.signal()
             }
         }
+        journal.writeNotes()
         await ended.wait(while: { ending > 0 || table.endingCount > 0 }, until: end, on: loop)
         backends.stop()
+    }
+}
+
+extension SessionPool.Limits {
+    fileprivate func table(_ backends: Backends) -> SessionPool.Table.Limits {
+        SessionPool.Table.Limits(
+            sessions: maxSessions, sessionsPerOwner: maxPerPrincipal, lone: letsLoneHaveAll ? KeyedHash.none : nil,
+            waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal,
+            endingCounts: backends.startsProcesses)
     }
 }

@@ -3,15 +3,17 @@ package import Reactor
 /// Which sessions there are, who uses them, and which may go: the decisions of the pool, without I/O and clock.
 ///
 /// Of the sessions of a key, one is shared: any number of calls use it at once. A call that is *exclusive*, because the server
-/// may ask its client something, has a session that no other exclusive call uses meanwhile, so a key may have several. Shared
+/// may ask its client something, has a session that no other exclusive call uses meanwhile, so a key may have several. Of those
+/// that are free it gets the oldest: a client that has sent many calls at once works on the session again that it began with,
+/// where the server keeps what it has said so far. Shared
 /// calls use one that an exclusive call has as well: they ask for nothing, and another session for each list would be a waste.
 /// Sessions that are retired (lost, or cancelled to death) live on here until the last call that uses them has ended. Where a
 /// session is a process, it lives on until that has ended: it takes its place for as long as it is there.
 ///
 /// Every key has an owner, who may have a share of all sessions and no more. Calls for which there is no room wait: those of
 /// one owner in the order in which they came, and the owners in turns, so that nobody waits longer because another one
-/// asks more often.
-package struct SessionTable<Key: Hashable, Owner: Hashable> {
+/// asks more often. One owner may have all sessions for as long as no other has asked for any: see ``Limits/lone``.
+package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     /// A session's number in this table.
     package typealias ID = Int
     /// The number of a call that waits.
@@ -25,14 +27,18 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         /// How many calls may wait, and how many of one owner.
         package var waiting: Int
         package var waitingPerOwner: Int
+        /// The owner that may have all of them until another one asks for the first time; nil: every owner has a share.
+        package var lone: Owner?
         /// Whether a session has its place until its end is over, which ``ended(_:)`` tells.
         package var endingCounts: Bool
 
         package init(
-            sessions: Int, sessionsPerOwner: Int, waiting: Int, waitingPerOwner: Int, endingCounts: Bool = false
+            sessions: Int, sessionsPerOwner: Int, lone: Owner? = nil, waiting: Int, waitingPerOwner: Int,
+            endingCounts: Bool = false
         ) {
             self.sessions = sessions
             self.sessionsPerOwner = sessionsPerOwner
+            self.lone = lone
             self.waiting = waiting
             self.waitingPerOwner = waitingPerOwner
             self.endingCounts = endingCounts
@@ -112,6 +118,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         let ticket: Ticket
         let key: Key
         let isExclusive: Bool
+        let after: ID
     }
 
     private enum Room {
@@ -121,16 +128,20 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         case none(Limit)
     }
 
-    private let limits: Limits
-    private let idleTimeout: Duration
+    private var limits: Limits
+    private var idleTimeout: Duration
+    /// Whether ``Limits/lone`` is not the only owner that has asked.
+    private var hasOthers = false
     private var records: [ID: Record] = [:]
     /// The one that shared calls use.
     private var current: [Key: ID] = [:]
-    /// Those that are ready and that an exclusive call may take, the last first. No key here has none.
+    /// Those that are ready and that an exclusive call may take, the oldest last. No key here has none.
     private var free: [Key: [ID]] = [:]
-    /// The one of these that was given back last, which is not in ``free``: it is nearly always what is taken next, and to
-    /// look a key up costs several times what else is done.
+    /// The oldest of these of one key, which is not in ``free``: it is nearly always what is taken next, and to look a key up
+    /// costs several times what else is done.
     private var hand: (key: Key, id: ID)?
+    /// The one that was taken last, as long as no older one of its key has become free.
+    private var oldestTaken: ID?
     /// How many sessions each owner has, and how many of them are ending.
     private var held: [Owner: Int] = [:]
     private var heldEnding: [Owner: Int] = [:]
@@ -173,7 +184,12 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// The same for an exclusive call.
     package mutating func takeReady(_ key: Key, at now: Instant) -> ID? {
         // What is free is ready: `letTake` sees to that, and whatever makes a session anything else to `letNoneTake`.
-        guard let id = popFree(key), let record = records[id], record.use(at: now) else { return nil }
+        guard let id = popFree(key) else { return nil }
+        return takeFree(id, at: now)
+    }
+
+    private mutating func takeFree(_ id: ID, at now: Instant) -> ID? {
+        guard let record = records[id], record.use(at: now) else { return nil }
         record.isTaken = true
         return id
     }
@@ -181,18 +197,30 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private mutating func popFree(_ key: Key) -> ID? {
         if let hand, hand.key == key {
             self.hand = nil
+            oldestTaken = hand.id
             return hand.id
         }
         guard let id = free[key]?.popLast() else { return nil }
         if free[key]?.isEmpty == true { free[key] = nil }
+        oldestTaken = id
         return id
     }
 
     /// One that an exclusive call may take, if there is one.
-    private func firstFree(_ key: Key) -> ID? {
-        if let hand, hand.key == key { return hand.id }
-        return free[key]?.last
+    ///
+    /// - Parameter after: with a greater number than this.
+    private func firstFree(_ key: Key, after: ID = 0) -> ID? {
+        if let hand, hand.key == key, hand.id > after { return hand.id }
+        return free[key]?.last { $0 > after }
     }
+
+    /// The one that shared calls use.
+    ///
+    /// - Parameter after: if it has a greater number than this.
+    private func current(_ key: Key, after: ID) -> ID? { current[key].flatMap { $0 > after ? $0 : nil } }
+
+    /// The number of the last session that there was.
+    package var latestID: ID { lastID }
 
     /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`
     /// for all that wait.
@@ -200,19 +228,29 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// - Parameters:
     ///   - owner: the same for equal keys.
     ///   - isExclusive: whether it wants it for as long as it lasts, as ``release(_:isExclusive:at:)`` has to know.
+    ///   - after: only a session with a greater number than this will do: the others were there when one was found to be lost
+    ///     that the call had. 0 where any will do.
     package mutating func lease(
-        _ key: Key, of owner: Owner, isExclusive: Bool = false, at now: Instant
+        _ key: Key, of owner: Owner, isExclusive: Bool = false, after: ID = 0, at now: Instant
     ) -> Decision {
+        if owner != limits.lone { hasOthers = true }
         // Nobody is overtaken: as soon as there is room, `next` gives it to those who wait, and who still waits then has no
         // room that this one could have.
-        decide(key, of: owner, isExclusive, at: now) ?? enqueue(key, of: owner, isExclusive)
+        return decide(key, of: owner, isExclusive, after, at: now) ?? enqueue(key, of: owner, isExclusive, after)
     }
 
     /// What can be done for a call at once; nil when it has to wait.
-    private mutating func decide(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> Decision? {
+    private mutating func decide(
+        _ key: Key, of owner: Owner, _ isExclusive: Bool, _ after: ID, at now: Instant
+    ) -> Decision? {
         if isExclusive {
-            if let id = takeReady(key, at: now) { return .use(id) }
-        } else if let id = current[key], let record = records[id] {
+            if after == 0 {
+                if let id = takeReady(key, at: now) { return .use(id) }
+            } else if let free = firstFree(key, after: after) {
+                letNoneTake(free, of: key)
+                if let id = takeFree(free, at: now) { return .use(id) }
+            }
+        } else if let id = current(key, after: after), let record = records[id] {
             record.uses += 1
             record.lastUsed = now
             return record.state == .opening ? .join(id) : .use(id)
@@ -230,8 +268,13 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         }
     }
 
+    /// How many sessions an owner may have.
+    private func share(of owner: Owner) -> Int {
+        owner == limits.lone && !hasOthers ? limits.sessions : limits.sessionsPerOwner
+    }
+
     private func room(for owner: Owner) -> Room {
-        if held[owner, default: 0] >= limits.sessionsPerOwner {
+        if held[owner, default: 0] >= share(of: owner) {
             return leastRecentlyUsed { $0.owner == owner }.map { .evicting($0) } ?? .none(.share)
         }
         if records.count >= limits.sessions {
@@ -243,7 +286,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     private mutating func add(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> ID {
         lastID += 1
         records[lastID] = Record(lastID, key: key, owner: owner, isTaken: isExclusive, lastUsed: now)
-        if current[key] == nil { current[key] = lastID }
+        // A shared call that opens one where there is one has found the others of that time lost.
+        if current[key] == nil || !isExclusive { current[key] = lastID }
         held[owner, default: 0] += 1
         return lastID
     }
@@ -254,18 +298,19 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     package func shortage(of owner: Owner) -> Limit? {
         if waitingCount == 0 { return nil }
         // What is ending already makes room for as many.
-        if held[owner, default: 0] >= limits.sessionsPerOwner, heldEnding[owner, default: 0] < wanted(by: owner) {
+        if held[owner, default: 0] >= share(of: owner), heldEnding[owner, default: 0] < wanted(by: owner) {
             return .share
         }
         guard records.count >= limits.sessions else { return nil }
         return endingCount < turns.reduce(0, { $0 + wantedInShare(by: $1) }) ? .sessions : nil
     }
 
-    private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool) -> Decision {
+    private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool, _ after: ID) -> Decision {
         let own = queues[owner]?.count ?? 0
         guard waitingCount < limits.waiting, own < limits.waitingPerOwner else { return .full(.queue) }
         lastTicket += 1
-        queues[owner, default: []].append(Waiting(ticket: lastTicket, key: key, isExclusive: isExclusive))
+        queues[owner, default: []].append(
+            Waiting(ticket: lastTicket, key: key, isExclusive: isExclusive, after: after))
         owners[lastTicket] = owner
         if own == 0 { turns.append(owner) }
         return .wait(lastTicket)
@@ -279,7 +324,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         for owner in turns {
             guard
                 let served = queues[owner]?.first(where: {
-                    ($0.isExclusive ? firstFree($0.key) : current[$0.key]) != nil
+                    ($0.isExclusive ? firstFree($0.key, after: $0.after) : current($0.key, after: $0.after)) != nil
                 })
             else { continue }
             return take(served, of: owner, at: now)
@@ -302,7 +347,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
         _ waiting: Waiting, of owner: Owner, at now: Instant
     ) -> (ticket: Ticket, decision: Decision)? {
         dequeue(waiting.ticket)
-        return decide(waiting.key, of: owner, waiting.isExclusive, at: now).map { (waiting.ticket, $0) }
+        return decide(waiting.key, of: owner, waiting.isExclusive, waiting.after, at: now)
+            .map { (waiting.ticket, $0) }
     }
 
     /// Takes out an idle session for the sake of calls that wait; close it. Its place is free once it has ended. To be called
@@ -311,7 +357,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// No more are taken out than there are sessions to be opened.
     package mutating func makeRoom() -> ID? {
         guard limits.endingCounts, waitingCount > 0 else { return nil }
-        for owner in turns where held[owner, default: 0] >= limits.sessionsPerOwner {
+        for owner in turns where held[owner, default: 0] >= share(of: owner) {
             guard heldEnding[owner, default: 0] < wanted(by: owner),
                 let idle = leastRecentlyUsed(where: { $0.owner == owner })
             else { continue }
@@ -335,7 +381,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// How many of these its share has places for.
     private func wantedInShare(by owner: Owner) -> Int {
         let held = held[owner, default: 0] - heldEnding[owner, default: 0]
-        return min(wanted(by: owner), max(0, limits.sessionsPerOwner - held))
+        return min(wanted(by: owner), max(0, share(of: owner) - held))
     }
 
     /// A call has waited for long enough, and goes. Returns what it has waited for.
@@ -390,16 +436,44 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
             record.isTaken = false
             letTake(record)
         }
-        guard record.state == .retired, record.uses == 0 else { return .kept }
+        guard record.uses == 0, record.state == .retired || isOwed(record) else { return .kept }
         remove(id)
         return .close
+    }
+
+    /// Whether an idle session goes to another owner, because its own has had more than its share since before others came.
+    private func isOwed(_ record: Record) -> Bool {
+        guard hasOthers, waitingCount > 0, record.owner == limits.lone, record.state == .ready else { return false }
+        return held[record.owner, default: 0] - heldEnding[record.owner, default: 0] > limits.sessionsPerOwner
+            && endingCount < turns.reduce(0) { $0 + ($1 == record.owner ? 0 : wantedInShare(by: $1)) }
     }
 
     /// Lets an exclusive call have a session that none has, if it can be had. Called once for each time that it becomes so.
     private mutating func letTake(_ record: Record) {
         guard record.state == .ready, !record.isTaken, !record.isShared else { return }
-        if let hand { free[hand.key, default: []].append(hand.id) }
-        hand = (record.key, record.id)
+        let (key, id) = (record.key, record.id)
+        let isOldest = oldestTaken == id
+        oldestTaken = nil
+        if let hand, hand.key == key {
+            addFree(max(hand.id, id), of: key)
+            self.hand = (key, min(hand.id, id))
+            return
+        }
+        if let hand { addFree(hand.id, of: hand.key) }
+        hand = (key, id)
+        guard !isOldest, !free.isEmpty, let oldest = free[key]?.last, oldest < id else { return }
+        free[key]?.removeLast()
+        addFree(id, of: key)
+        hand = (key, oldest)
+    }
+
+    private mutating func addFree(_ id: ID, of key: Key) {
+        var (low, high) = (0, free[key]?.count ?? 0)
+        while low < high {
+            let middle = (low + high) / 2
+            if let other = free[key]?[middle], other > id { low = middle + 1 } else { high = middle }
+        }
+        free[key, default: []].insert(id, at: low)
     }
 
     private mutating func letNoneTake(_ id: ID, of key: Key) {
@@ -441,6 +515,20 @@ package struct SessionTable<Key: Hashable, Owner: Hashable> {
     /// When `expire` will have something to do, if no call comes before; nil when no session is idle.
     package var nextExpiry: Instant? {
         records.values.lazy.filter { $0.isIdle }.map { $0.lastUsed }.min().map { $0 + idleTimeout }
+    }
+
+    /// Other limits hold from now on.
+    ///
+    /// - Returns: idle sessions that are too many now; close them.
+    package mutating func use(_ limits: Limits, idleTimeout: Duration) -> [ID] {
+        self.limits = limits
+        self.idleTimeout = idleTimeout
+        var excess: [ID] = []
+        while records.count - endingCount > limits.sessions, let idle = leastRecentlyUsed(where: { _ in true }) {
+            remove(idle)
+            excess.append(idle)
+        }
+        return excess
     }
 
     private func leastRecentlyUsed(where isEligible: (Record) -> Bool) -> ID? {

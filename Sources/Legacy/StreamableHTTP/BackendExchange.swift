@@ -23,8 +23,6 @@ final class BackendExchange: HTTPResponseHandler {
         case endless
     }
 
-    private static let maxErrorText = 512
-
     private enum Content {
         /// Nothing that can hold a message, or not known yet.
         case other
@@ -42,13 +40,18 @@ final class BackendExchange: HTTPResponseHandler {
     private var isSuspended = false
     private var connection: HTTPClientConnection?
     /// Of the answer; 0 before it begins.
-    private var status = 0
+    private(set) var status = 0
     /// Until a reader waits for messages: it makes nothing of it any more.
     private var responseHead: HTTPResponseHead?
     private var content = Content.other
     private var json: [UInt8] = []
-    /// The start of a body that is no message. It is looked at, and never passed on.
-    private(set) var errorText: [UInt8] = []
+    /// A body of another status or type than messages have: all of one that may be JSON, of which it can be the response all
+    /// the same, and else its start, in which words are looked for.
+    private var otherBody: [UInt8] = []
+    private var maxOtherBody = SessionLoss.maxText
+    /// Stands in for the connection's timer when the answer has ended and the response is to come another way.
+    private var clock: Deadline?
+    private var wasAnsweredElsewhere = false
     private var events: SSEDecoder
     private var messages = MessageQueue()
     /// Messages that were given out in the turn of the loop that began at `turn`.
@@ -116,16 +119,19 @@ final class BackendExchange: HTTPResponseHandler {
         return responseHead
     }
 
-    /// Waits until the head of the answer is there.
+    /// Waits until the head of the answer is there, or the response has come another way.
     func begun() async throws(BackendError) {
-        while status == 0 {
+        while status == 0, messages.isEmpty {
             if let failure { throw failure }
             await news().wait()
         }
     }
 
     /// Whether the answer is one that messages come in.
-    var isSuccess: Bool { status == 200 && content != .other }
+    var isSuccess: Bool { content != .other }
+
+    /// Whether messages have come or may come, in the answer or another way.
+    var bringsMessages: Bool { isSuccess || !messages.isEmpty || clock != nil }
 
     /// The next message; nil when the answer has ended.
     func next() async throws(BackendError) -> [UInt8]? {
@@ -149,7 +155,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// Whether nothing has come yet of which a reader could make something.
     private var isWaiting: Bool {
-        messages.isEmpty && failure == nil && !hasEnded && (status == 0 || isSuccess)
+        messages.isEmpty && failure == nil && !hasEnded && (status == 0 || isSuccess || clock != nil)
     }
 
     /// See ``LegacyCall/tell(_:)``.
@@ -184,10 +190,10 @@ final class BackendExchange: HTTPResponseHandler {
         return message
     }
 
-    /// The start of the body of an answer that is no success, once all of it has come.
-    func errorBody() async -> [UInt8] {
+    /// The body of an answer that no messages come in, or the start of it, once all of it has come.
+    func body() async -> [UInt8] {
         while !hasEnded { await news().wait() }
-        return errorText
+        return otherBody
     }
 
     /// Whether the answer is a stream of events, on which messages to others may come too.
@@ -202,13 +208,49 @@ final class BackendExchange: HTTPResponseHandler {
         return StreamResumption(lastEventID: events.lastEventID, retry: events.retry)
     }
 
+    // MARK: What comes another way
+
     /// Something about this request came another way: the server is not silent.
     func heardElsewhere() { expectMore() }
+
+    /// The response to this request came another way. It is taken once.
+    func answered(elsewhere message: [UInt8]) {
+        guard !isAbandoned, failure == nil, !wasAnsweredElsewhere else { return }
+        wasAnsweredElsewhere = true
+        messages.append(message)
+        signal()
+    }
+
+    /// The answer has ended without the response: lets ``next()`` wait for it to come another way, for as long as an answer
+    /// may take. Returns false where that was done before.
+    func expectElsewhere() -> Bool {
+        guard hasEnded, failure == nil, clock == nil else { return false }
+        hasEnded = false
+        let clock = Deadline(on: backend.loop)
+        // The exchange has the clock, which ends with it.
+        clock.onExpiry = { [unowned self] in end(timeoutError) }
+        self.clock = clock
+        expectMore()
+        return true
+    }
+
+    /// Whether the response can only come another way.
+    var isExpectedElsewhere: Bool { clock != nil && !hasEnded && messages.isEmpty }
+
+    /// There is no other way any more.
+    func expectElsewhereNoLonger() { if clock != nil, !hasEnded { end(nil) } }
+
+    private func setTimeout(_ instant: Instant?) {
+        connection?.setTimeout(instant)
+        clock?.set(instant)
+    }
+
+    // MARK: Time
 
     /// Nothing is expected of the server until ``expect(until:silence:)``: it waits for somebody else.
     func suspend() {
         isSuspended = true
-        connection?.setTimeout(nil)
+        setTimeout(nil)
     }
 
     /// Something is expected of the server from now on.
@@ -227,6 +269,7 @@ final class BackendExchange: HTTPResponseHandler {
     private func drop(for time: Interval) {
         isAbandoned = true
         messages = MessageQueue()
+        clock?.set(nil)
         connection?.resumeReading()
         connection?.setTimeout(backend.loop.now + time)
     }
@@ -256,7 +299,7 @@ final class BackendExchange: HTTPResponseHandler {
         if isSuspended { return }
         let endOfSilence = backend.loop.now + (silence ?? backend.silence)
         switch patience {
-        case .until(let end): connection?.setTimeout(isPaused ? end : min(end, endOfSilence))
+        case .until(let end): setTimeout(isPaused ? end : min(end, endOfSilence))
         case .endless: connection?.setTimeout(isSuccess ? nil : endOfSilence)
         }
     }
@@ -282,6 +325,7 @@ final class BackendExchange: HTTPResponseHandler {
         } else if type?.isMediaType("text/event-stream") == true {
             content = .events
         }
+        if content != .other, let error = head.codingError { return cut(error) }
         expectMore()
         signal()
     }
@@ -291,8 +335,11 @@ final class BackendExchange: HTTPResponseHandler {
         switch content {
         case .other:
             expectMore()
-            let room = max(0, BackendExchange.maxErrorText - errorText.count)
-            errorText.append(body, 0..<min(room, body.count))
+            if otherBody.isEmpty, !body.isEmpty, BackendExchange.mayOpenJSON(body[0]) {
+                maxOtherBody = backend.limits.maxMessage
+            }
+            let room = max(0, maxOtherBody - otherBody.count)
+            otherBody.append(body, 0..<min(room, body.count))
         case .json:
             expectMore()
             guard json.count + body.count <= backend.limits.maxMessage else { return tooLarge() }
@@ -302,12 +349,15 @@ final class BackendExchange: HTTPResponseHandler {
         }
     }
 
+    private static func mayOpenJSON(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") || byte <= UInt8(ascii: " ")
+    }
+
     private func decodeEvents(_ body: Span<UInt8>) {
         var offset = 0
         do throws(SSEDecodeError) {
             while let event = try events.next(body, from: &offset) {
-                // An event without data only says its id.
-                if !event.data.isEmpty { keep(event.data) }
+                if let text = event.message(of: backend) { keep(text) }
             }
         } catch {
             return tooLarge()
@@ -335,7 +385,7 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     func finished() {
-        if content == .json, !isAbandoned { add(json) }
+        if content == .json, !isAbandoned, !json.isEmpty { add(json) }
         json = []
         if let connection {
             // The end came with what it was paused for; the next request on it must be read.
@@ -369,6 +419,7 @@ final class BackendExchange: HTTPResponseHandler {
         hasEnded = true
         failure = failure ?? error
         connection = nil
+        clock?.set(nil)
         signal()
     }
 }

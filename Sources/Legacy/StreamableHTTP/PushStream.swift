@@ -10,8 +10,11 @@ import Reactor
 final class PushStream {
     /// Between two attempts; doubled after each that brought nothing.
     private static let delays: ClosedRange<Duration> = .milliseconds(500) ... .seconds(30)
-    /// The longest pause while somebody waits for what comes.
+    /// The longest pause while somebody waits for what comes, unless the server itself ends each stream at once.
     private static let watchedDelay: Duration = .milliseconds(500)
+    /// A stream that was there for so long was one, though nothing came: what stands before servers ends streams that are
+    /// idle, after 10 s at the least.
+    private static let leastLife: Duration = .seconds(5)
     /// A server without such a stream says so at once. Some that have one send nothing, not even the head of the answer,
     /// before there is something to tell.
     private static let patience: Duration = .seconds(1)
@@ -28,8 +31,12 @@ final class PushStream {
     private var resumption: StreamResumption?
     /// Whether the stream was there once, so that what is said while it is not there is missed.
     private var wasOpen = false
+    /// When it was opened last.
+    private var openedAt: Instant?
     /// Whether the server has such a stream; nil until that is known.
     private var verdict: Bool?
+    /// Whether there was an attempt that did not lead to a stream.
+    private var hasFailed = false
     private let decided = Wakeup()
 
     init(session: LegacySession, transport: StreamableHTTP, route: SessionRoute, credentials: Credentials) {
@@ -53,17 +60,24 @@ final class PushStream {
                 session?.lost()
                 return
             case .heard: delay = PushStream.delays.lowerBound
-            case .failed: delay = min(delay * 2, PushStream.delays.upperBound)
+            case .endedAtOnce: lengthenDelay()
+            case .failed:
+                lengthenDelay()
+                hasFailed = true
+                if !wasOpen { session?.cannotBeHeard() }
             }
-            if !isStopped { await rest(session?.isHeardOut == true ? min(delay, PushStream.watchedDelay) : delay) }
+            let isUrgent = session?.isHeardOut == true && outcome != .endedAtOnce
+            if !isStopped { await rest(isUrgent ? min(delay, PushStream.watchedDelay) : delay) }
         }
     }
 
+    private func lengthenDelay() { delay = min(delay * 2, PushStream.delays.upperBound) }
+
     func stop() {
         isStopped = true
+        decide(false)
         session = nil
         transport = nil
-        decide(false)
         exchange?.fail(with: BackendError(.cancelled, "the session has ended"))
         pause?.end()
     }
@@ -82,9 +96,13 @@ final class PushStream {
         return verdict == true
     }
 
+    /// Whether something comes on it, or may soon.
+    var mayBring: Bool { verdict != false && !isStopped && (wasOpen || !hasFailed) }
+
     private func decide(_ isOffered: Bool) {
         verdict = isOffered
         decided.signal()
+        if !isOffered { session?.cannotBeHeard() }
     }
 
     private enum Outcome {
@@ -96,6 +114,8 @@ final class PushStream {
         case gone
         /// The stream was there, and has ended.
         case heard
+        /// The server ended the stream as soon as it was there, and nothing had come.
+        case endedAtOnce
         case failed
     }
 
@@ -107,7 +127,7 @@ final class PushStream {
         self.exchange = exchange
         do throws(BackendError) {
             let head = try await exchange.head()
-            guard head.status == 200 else {
+            guard exchange.isStream else {
                 let outcome = await refusal(head, of: exchange)
                 leave(exchange)
                 return outcome
@@ -145,34 +165,57 @@ final class PushStream {
 
     private func left(_ exchange: BackendExchange, after error: BackendError?) -> Outcome {
         leave(exchange)
+        let isEmpty = !exchange.hasDelivered
         if let error {
             // With the server its session is gone, if it is not there for a moment: a copy of it can serve another.
             if error.kind == .unavailable, !isStopped, route.backend.hasAlternative() { return .gone }
             if !wasOpen || error.kind != .noAnswer { return .failed }
         }
         resumption = exchange.resumption ?? resumption
-        return .heard
+        let wasShort = openedAt.map { route.backend.loop.now < $0 + PushStream.leastLife } ?? true
+        return error == nil && isEmpty && wasShort ? .endedAtOnce : .heard
     }
 
     private func opened() {
+        openedAt = route.backend.loop.now
         decide(true)
         if wasOpen, resumption == nil { session?.unheard() }
         wasOpen = true
     }
 
     private func refusal(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
-        guard let transport else { return .failed }
-        if await transport.isLoss(head, of: exchange) { return .gone }
+        // A page, a document, or nothing: whatever is there, it is no stream.
+        if (200..<300).contains(head.status) || head.status == 405 || head.status == 501 { return .notOffered }
+        // Later, perhaps.
+        if [408, 425, 429].contains(head.status) { return .failed }
+        let body = await exchange.body()
+        guard let session, transport?.isKept == true else { return head.status >= 500 ? .failed : .notOffered }
+        switch SessionLoss.verdict(head, body[...]) {
+        case .proof where wasOpen: return .gone
+        case .doubt(let doubt) where wasOpen:
+            return await session.isLost(doubt, credentials) ? .gone : .failed
+        case .proof:
+            // Frameworks answer so where no route is, and the session may live all the same.
+            return await session.life(by: .ping, credentials) == .lost ? .gone : .notOffered
+        case .none, .doubt: break
+        }
         if head.status >= 500 { return .failed }
         // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.
         return wasOpen && (head.status == 401 || head.status == 403) ? .gone : .notOffered
     }
 
+    /// - Parameter delay: at the least; the server may wish for more.
     private func rest(_ delay: Duration) async {
         let pause = Pause(on: route.backend.loop)
         self.pause = pause
-        await pause.wait(resumption.map { max($0.delay, .milliseconds(10)) } ?? delay)
+        await pause.wait(pauseLength(delay))
         self.pause = nil
+    }
+
+    private func pauseLength(_ delay: Duration) -> Duration {
+        guard let resumption else { return delay }
+        // A wish for less is kept, unless nothing comes of it.
+        return delay > PushStream.delays.lowerBound ? max(resumption.delay, delay) : resumption.delay
     }
 }
 

@@ -14,24 +14,30 @@ struct RequestHead {
     ///   - target: nil for the MCP endpoint.
     ///   - revision: the negotiated one; nil before there is one.
     ///   - route: of the session. The cookies that are there when a request is made go with it.
+    ///   - messageMethod: of the message, which servers of 2026-07-28 want to see here too.
     init(
-        method: HTTPMethod, target: [UInt8]? = nil, sessionID: [UInt8]?, revision: Revision?, route: SessionRoute
+        method: HTTPMethod, target: [UInt8]? = nil, sessionID: [UInt8]?, revision: Revision?, route: SessionRoute,
+        messageMethod: Method? = nil
     ) {
         self.method = method
         self.route = route
         var head: [UInt8] = []
         guard
             var writer = HTTPHeadWriter(
-                method: method, target: target ?? route.backend.target, host: route.backend.host, into: &head)
+                method: method, target: target ?? route.target, host: route.backend.host, into: &head)
         else {
             // A head may have every character of the configuration's URLs, and of what a server's endpoint event resolves to.
             preconditionFailure("the configuration let an impossible URL through")
         }
         // Both types, spelled out: the Python SDK refuses `*/*`.
         writer.field("accept", method == .get ? "text/event-stream" : "application/json, text/event-stream")
+        // Without it any coding is fine (RFC 9110 §12.5.3), and nothing here undoes one.
+        writer.field("accept-encoding", "identity")
         if let sessionID { _ = writer.field(Header.sessionID, sessionID) }
         if let revision, revision.hasVersionHeader { writer.field(Header.protocolVersion, revision.name) }
+        if let messageMethod { writer.field(Header.method, messageMethod.name) }
         if method == .post { writer.field("content-type", "application/json") }
+        for field in route.backend.fields { _ = writer.field(named: field.name, field.value) }
         writer.interrupt(into: &head)
         common = head
     }
@@ -63,6 +69,7 @@ struct RequestHead {
         } else {
             write(credentials, route.cookies.field, with: &writer)
         }
+        for line in credentials.origin { _ = writer.field(line.name, line.value) }
         if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
         writer.end(into: &output)
     }

@@ -4,6 +4,8 @@ import HTTPWire
 /// The way of one session's requests to its server: the copy that has the session, and what a balancer before that goes by.
 final class SessionRoute {
     let backend: Backend
+    /// Path and query of the MCP endpoint: the configured one, or where the server has redirected to when the session was opened.
+    var target: [UInt8]
     /// What answers of the session have set, for its requests.
     private(set) var cookies: CookieJar
     /// The one connection that all of them use; nil where any will do.
@@ -11,9 +13,12 @@ final class SessionRoute {
 
     private static let setCookie = Array("set-cookie".utf8)
 
-    /// - Parameter cookies: ``CookieJar/field`` of the session at another process.
-    init(to backend: Backend, cookies field: [UInt8] = []) {
+    /// - Parameters:
+    ///   - target: nil for the configured one.
+    ///   - cookies: ``CookieJar/field`` of the session at another process.
+    init(to backend: Backend, at target: [UInt8]? = nil, cookies field: [UInt8] = []) {
         self.backend = backend
+        self.target = target ?? backend.target
         cookies = CookieJar(field: field)
         pin = backend.pinsConnections ? PinnedConnection(on: backend.loop) : nil
     }

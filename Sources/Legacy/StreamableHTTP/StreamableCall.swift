@@ -15,6 +15,10 @@ final class StreamableCall: LegacyCall {
     /// Whether the server waits for an answer of the client, so that nothing is expected of it.
     private var isSuspended = false
     private var silence: Duration?
+    /// What has come, and leaves it open whether the session lives.
+    private var doubted: CallReply?
+    /// Why something that the server sent was passed over, for the error of a call that gets no answer.
+    private var flaw: ServerMessages.Flaw?
     /// The least between two attempts to take up a stream on which nothing is expected.
     private static let suspendedDelay: Duration = .seconds(1)
 
@@ -35,13 +39,14 @@ final class StreamableCall: LegacyCall {
         return !exchange.isExhausted
     }
 
-    override func answer() async throws(BackendError) -> LegacyAnswer {
+    override func reply() async throws(BackendError) -> CallReply {
         defer { leave() }
+        if let doubted = doubted.take() { return doubted }
         var fruitless = 0
         var hasResumed = false
         while true {
             do throws(BackendError) {
-                return try await streamedAnswer()
+                return try await streamedReply()
             } catch {
                 guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
                     let resumption = exchange.resumption
@@ -49,20 +54,27 @@ final class StreamableCall: LegacyCall {
                 hasResumed = true
                 // A server that waits for its client has nothing to say on a stream, however often it is taken up.
                 if !isSuspended { fruitless = exchange.hasDelivered ? 1 : fruitless + 1 }
-                try await resume(resumption)
+                if let reply = try await resume(resumption) { return reply }
             }
         }
     }
 
-    private func streamedAnswer() async throws(BackendError) -> LegacyAnswer {
+    private func streamedReply() async throws(BackendError) -> CallReply {
         try await exchange.begun()
-        guard exchange.isSuccess else { throw await refusal(try await exchange.head()) }
+        if !exchange.bringsMessages {
+            let body = await exchange.body()
+            let isTaken = exchange.status == 202 || (200..<300).contains(exchange.status) && body.isEmpty
+            if isTaken, let reply = try self.reply(inBody: body, exchange.status) { return reply }
+            guard isTaken, expectElsewhere() else { return try await reply(instead: body) }
+        }
         while true {
             if let listener = terms.listener, !listener.hasRoom { await listener.room() }
-            guard let text = try await exchange.next() else {
-                throw BackendError(.noAnswer, "the server ended its answer without a response")
+            if let text = try await exchange.next() {
+                if let reply = try self.reply(in: text) { return reply }
+            } else if exchange.hasDelivered && exchange.status != 202 || !expectElsewhere() {
+                let hint = flaw.map { "; something in it is \($0.words)" } ?? ""
+                throw BackendError(.noAnswer, "the server ended its answer without a response\(hint)")
             }
-            if let answer = try answer(in: text) { return answer }
         }
     }
 
@@ -71,17 +83,22 @@ final class StreamableCall: LegacyCall {
         terms.session.ended(self)
     }
 
-    override func tell(_ reader: any CallReader) -> Bool { exchange.tell(reader) }
+    override func tell(_ reader: any CallReader) -> Bool { doubted == nil && exchange.tell(reader) }
 
     override func readyAnswer() throws(BackendError) -> LegacyAnswer? {
-        guard exchange.isSuccess else { return nil }
+        guard doubted == nil, exchange.bringsMessages else { return nil }
         do throws(BackendError) {
             while let text = exchange.ready() {
-                if let answer = try answer(in: text) {
+                switch try reply(in: text) {
+                case .answer(let answer):
                     leave()
                     return answer
+                case .doubted(let doubt, let otherwise):
+                    doubted = .doubted(doubt, otherwise: otherwise)
+                    return nil
+                case nil:
+                    if terms.listener?.hasRoom == false { return nil }
                 }
-                if terms.listener?.hasRoom == false { return nil }
             }
             return nil
         } catch {
@@ -90,66 +107,120 @@ final class StreamableCall: LegacyCall {
         }
     }
 
-    /// Takes up a stream that ended before the response, as a server may let it on purpose.
-    private func resume(_ resumption: StreamResumption) async throws(BackendError) {
+    /// Takes up a stream that ended before the response, as a server may let it on purpose. Returns the response, if that came
+    /// another way meanwhile.
+    private func resume(_ resumption: StreamResumption) async throws(BackendError) -> CallReply? {
         let pause = Pause(on: terms.session.loop)
         self.pause = pause
         await pause.wait(isSuspended ? max(resumption.delay, StreamableCall.suspendedDelay) : resumption.delay)
         self.pause = nil
         if let cancellation { throw cancellation }
+        if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
         exchange = transport.resume(resumption, credentials: terms.credentials, until: end)
         if isSuspended { exchange.suspend() } else { exchange.expect(until: end, silence: silence) }
+        return nil
     }
 
-    /// The answer, if it is among what the server sent at once; the rest is served.
-    private func answer(in text: [UInt8]) throws(BackendError) -> LegacyAnswer? {
-        var answer: LegacyAnswer?
-        var messages = try messages(in: text)
+    // MARK: Messages
+
+    /// The reply, if it is among what the server sent at once; the rest is served.
+    ///
+    /// - Throws: for an answer that cannot be read, and for a document that holds another's: that is all that comes.
+    private func reply(in text: [UInt8]) throws(BackendError) -> CallReply? {
+        var messages = terms.session.read(text)
+        var reply: CallReply?
+        var isAnothers = false
         while let message = messages.next() {
-            if case .response(let id, let outcome) = message.kind {
-                if let id, message.document.integer(id) == Int64(self.id) {
-                    answer = LegacyAnswer(document: message.document, outcome: outcome)
-                } else if !exchange.isStream {
-                    throw BackendError(.outcomeUnknown, "the server answered another request than it was asked")
-                }
-            } else {
+            let isOwn = message.answeredRequest == Int64(self.id)
+            switch message.kind {
+            case .request, .notification:
                 terms.session.hear(message, on: self, credentials: terms.credentials)
+            case .unclear where isOwn:
+                throw LegacyAnswer.unclear
+            // One without an id can be about nothing else, unless other results may come on the stream.
+            case .response(let id, let outcome) where isOwn || (id == nil && (outcome.isError || !exchange.isStream)):
+                if reply == nil {
+                    reply = try CallReply(LegacyAnswer(document: message.document, outcome: outcome), isOwn: isOwn)
+                }
+            case .response, .unclear:
+                if exchange.isStream { terms.session.hear(message, on: self) } else { isAnothers = true }
             }
         }
-        return answer
+        if reply == nil, let problem = messages.flaw { flaw = problem }
+        if reply != nil || exchange.isStream { return reply }
+        if let flaw { return try self.reply(toBroken: text, flaw) }
+        if isAnothers { throw BackendError(.outcomeUnknown, "the server answered another request than it was asked") }
+        return nil
     }
+
+    /// What comes of a document that cannot be read.
+    private func reply(toBroken text: [UInt8], _ flaw: ServerMessages.Flaw) throws(BackendError) -> CallReply? {
+        // "Accepted", in the words of whatever takes requests there.
+        if exchange.status == 202 { return nil }
+        let error = BackendError(.outcomeUnknown, "the server's answer is \(flaw.words)")
+        guard transport.isKept,
+            case .doubt(let doubt) = SessionLoss.verdict(status: exchange.status, hasChallenge: false, text[...])
+        else { throw error }
+        return .doubted(doubt, otherwise: .failure(error))
+    }
+
+    /// What comes of an answer whose body no messages come in.
+    private func reply(instead body: [UInt8]) async throws(BackendError) -> CallReply {
+        if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
+        let head = try await exchange.head()
+        if let refusal = BackendError.rateLimited(head) { throw refusal }
+        if !BackendError.asksForCredentials(head), let reply = try self.reply(inBody: body, head.status) {
+            return reply
+        }
+        let error = BackendError.unauthorized(head) ?? StreamableCall.error(head.status)
+        guard transport.isKept else { throw error }
+        switch SessionLoss.verdict(head, body[...]) {
+        case .none: throw error
+        case .proof: throw .sessionGone
+        case .doubt(let doubt): return .doubted(doubt, otherwise: .failure(error))
+        }
+    }
+
+    private static func error(_ status: Int) -> BackendError {
+        let isRefusal = (400..<500).contains(status)
+        if status == 200 {
+            return BackendError(
+                .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
+        }
+        return BackendError(
+            isRefusal ? .rejected(status: status) : .outcomeUnknown, "the server answered with HTTP \(status)")
+    }
+
+    // MARK: A response on the GET stream
+
+    override func answered(elsewhere message: [UInt8]) { exchange.answered(elsewhere: message) }
+
+    override func cannotBeAnsweredElsewhere() { exchange.expectElsewhereNoLonger() }
+
+    /// Where a server takes a request and says nothing to it, the response may come on the GET stream. Returns whether that
+    /// is worth waiting for.
+    private func expectElsewhere() -> Bool {
+        guard transport.mayPushAnswers, exchange.resumption == nil, exchange.expectElsewhere() else { return false }
+        if end > terms.session.loop.now + LegacySession.askTimeout {
+            terms.session.loop.spawn { await self.endIfBroken(self.exchange) }
+        }
+        return true
+    }
+
+    /// A session that is broken says nothing to anything, for as long as it is asked. One that says 202 has taken the request,
+    /// and may get to a `ping` after it only.
+    private func endIfBroken(_ exchange: BackendExchange) async {
+        await Pause(on: terms.session.loop).wait(LegacySession.askTimeout)
+        guard exchange.isExpectedElsewhere else { return }
+        let life = await terms.session.life(by: .ping, terms.credentials)
+        if life == .lost || life == .silent && exchange.status != 202 { exchange.expectElsewhereNoLonger() }
+    }
+
+    // MARK: Underway
 
     override func hear(_ notification: Envelope, _ kind: ServerNotification) {
         exchange.heardElsewhere()
         super.hear(notification, kind)
-    }
-
-    /// What an answer means that holds no message.
-    private func refusal(_ head: HTTPResponseHead) async -> BackendError {
-        if head.status == 200 {
-            return BackendError(
-                .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
-        }
-        if await transport.isLoss(head, of: exchange) {
-            return BackendError(.sessionLost, "the server no longer knows the session")
-        }
-        if let refusal = BackendError.unauthorized(head) { return refusal }
-        guard (400..<500).contains(head.status) else {
-            return BackendError(.outcomeUnknown, "the server answered with HTTP \(head.status)")
-        }
-        // It may mean the request or the session. A handler ran in neither case.
-        if await !transport.isAlive(terms.session, credentials: terms.credentials) {
-            return BackendError(.sessionLost, "the server answered with HTTP \(head.status), and to ping neither")
-        }
-        return BackendError(.rejected(status: head.status), "the server answered with HTTP \(head.status)")
-    }
-
-    private func messages(in text: [UInt8]) throws(BackendError) -> BackendMessages {
-        do {
-            return try terms.session.read(text)
-        } catch {
-            throw BackendError(.outcomeUnknown, "the server sent something that is not JSON-RPC")
-        }
     }
 
     override func suspend() {

@@ -28,8 +28,6 @@ final class StreamableHTTP: SessionTransport {
     /// What the server asked in its answer to `initialize`.
     private var early: [[UInt8]] = []
     private var pushStream: PushStream?
-    private var pinging: Wakeup?
-    private var wasAlive = true
 
     init(to backend: Backend, credentials: Credentials) {
         self.backend = backend
@@ -40,10 +38,15 @@ final class StreamableHTTP: SessionTransport {
 
     /// To a session that another process opened.
     ///
-    /// - Parameter cookies: as ``cookieField`` had them there.
-    init(to backend: Backend, sessionID: [UInt8], cookies: [UInt8], revision: Revision, credentials: Credentials) {
+    /// - Parameters:
+    ///   - target: ``target`` of a session of this process.
+    ///   - cookies: as ``cookieField`` had them there.
+    init(
+        to backend: Backend, at target: [UInt8]? = nil, sessionID: [UInt8], cookies: [UInt8], revision: Revision,
+        credentials: Credentials
+    ) {
         self.backend = backend
-        route = SessionRoute(to: backend, cookies: cookies)
+        route = SessionRoute(to: backend, at: target, cookies: cookies)
         self.credentials = credentials
         self.sessionID = sessionID
         self.revision = revision
@@ -59,55 +62,123 @@ final class StreamableHTTP: SessionTransport {
 
     // MARK: Opening
 
-    func open(_ request: [UInt8], id: Int, credentials: Credentials) async throws(BackendError) -> Handshake {
-        let exchange = post(
-            request, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
+        while true {
+            do throws(BackendError) {
+                return try await introduce(introduction, credentials)
+            } catch {
+                guard introduction.goesOn(after: error) else { throw error }
+                sessionID = nil
+                postHead = head(.post)
+            }
+        }
+    }
+
+    private func introduce(
+        _ introduction: Introduction, _ credentials: Credentials
+    ) async throws(BackendError) -> Handshake {
+        let (exchange, response) = try await initialize(introduction.request, credentials)
         defer { exchange.abandon() }
-        let response = try await exchange.head()
-        guard response.status == 200 else { throw StreamableHTTP.handshakeError(response) }
+        guard (200..<300).contains(response.status) else {
+            throw .refusedInitialize(by: response, await exchange.body())
+        }
         sessionID = try StreamableHTTP.sessionID(in: response)
         postHead = head(.post)
-        let handshake = try await handshake(from: exchange, id)
+        let handshake = try await handshake(from: exchange, introduction)
         revision = handshake.revision
         postHead = head(.post)
         return handshake
     }
 
-    private func handshake(from exchange: BackendExchange, _ id: Int) async throws(BackendError) -> Handshake {
+    /// Sends `initialize` to where the server has it. All that follows goes there at once.
+    ///
+    /// - Returns: the exchange, to be abandoned by the caller, and the head of its answer.
+    private func initialize(
+        _ request: [UInt8], _ credentials: Credentials
+    ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead) {
+        var hops = 0
+        while true {
+            let exchange = post(
+                request, credentials: credentials, until: .now + backend.limits.handshake, isRepeatable: true)
+            do throws(BackendError) {
+                let response = try await exchange.head()
+                let target = try Redirect.target(
+                    in: response, from: route.target, to: .post, of: backend, after: hops)
+                guard let target else { return (exchange, response) }
+                route.target = target
+            } catch {
+                exchange.abandon()
+                throw error
+            }
+            exchange.abandon()
+            postHead = head(.post)
+            hops += 1
+        }
+    }
+
+    /// Path and query that the session's requests go to.
+    var target: [UInt8] { route.target }
+
+    private func handshake(
+        from exchange: BackendExchange, _ introduction: Introduction
+    ) async throws(BackendError) -> Handshake {
+        if !exchange.isSuccess {
+            // Of another type, as the head of a call's answer may be.
+            if let handshake = try handshake(in: await exchange.body(), introduction).found { return handshake }
+            throw BackendError(.unavailable, "the answer to initialize is neither JSON nor an event stream")
+        }
         while let text = try await exchange.next() {
-            guard let message = try? Envelope(JSONDocument(text, maxDepth: backend.limits.maxDepth)) else {
-                throw BackendError(.unavailable, "the answer to initialize is not JSON-RPC")
+            let (handshake, flaw) = try handshake(in: text, introduction)
+            if let handshake { return handshake }
+            guard let flaw else { continue }
+            guard exchange.isStream else {
+                throw BackendError(.unavailable, "the answer to initialize is \(flaw.words)")
             }
-            if let handshake = try Handshake.from(message, answering: id) { return handshake }
-            guard case .request(let id, let method) = message.kind else { continue }
-            if message.document.string(method, equals: "ping") {
-                // The one thing that a server may ask before the handshake is over, and it may wait for the answer.
-                guard pongs < StreamableHTTP.maxPongs else { continue }
-                pongs += 1
-                let answer = ServerRequest.emptyResult(id: message.document.raw(id))
-                backend.loop.spawn { [credentials] in
-                    try? await self.notify(answer, credentials: credentials)
-                    self.pongs -= 1
-                }
-            } else if early.count < LegacySession.maxEarlyQuestions {
-                early.append(text)
-            }
+            backend.passesOver(text.count, because: flaw.words)
         }
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
     }
 
-    private static func handshakeError(_ response: HTTPResponseHead) -> BackendError {
-        if let refusal = BackendError.unauthorized(response) { return refusal }
-        return BackendError(
-            (400..<500).contains(response.status) ? .rejected(status: response.status) : .unavailable,
-            "the server answered initialize with HTTP \(response.status) (is backends[].url its endpoint?)")
+    private func handshake(
+        in text: [UInt8], _ introduction: Introduction
+    ) throws(BackendError) -> (found: Handshake?, flaw: ServerMessages.Flaw?) {
+        let messages = ServerMessages(text, revision: nil, maxDepth: backend.limits.maxDepth)
+        for message in messages {
+            if let handshake = try Handshake.from(message, answering: introduction) { return (handshake, nil) }
+            answerEarly(message)
+        }
+        return (nil, messages.flaw)
     }
 
-    /// Visible ASCII only (basic/transports, "Session Management"): it goes into a header.
+    /// What a server asks before the handshake is over.
+    private func answerEarly(_ message: Envelope) {
+        guard case .request(let id, let method) = message.kind else { return }
+        if message.document.string(method, equals: "ping") {
+            // The one thing that it may ask, and it may wait for the answer.
+            guard pongs < StreamableHTTP.maxPongs else { return }
+            pongs += 1
+            let answer = ServerRequest.emptyResult(id: message.document.raw(id))
+            backend.loop.spawn { [credentials] in
+                try? await self.notify(answer, credentials: credentials)
+                self.pongs -= 1
+            }
+        } else if early.count < LegacySession.maxEarlyQuestions {
+            early.append(message.document.bytes)
+        }
+    }
+
+    /// Bytes of a session id. Servers that keep no state put a signed token there, of up to some KiB.
+    private static let maxSessionID = 4096
+
+    /// Visible ASCII only (basic/transports, "Session Management"): it goes into a header. One that is empty is none.
     private static func sessionID(in response: HTTPResponseHead) throws(BackendError) -> [UInt8]? {
         guard let value = response.fields.first(Header.sessionID) else { return nil }
         let id = Array(value.bytes)
-        guard !id.isEmpty, id.count <= 1024, id.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        if id.isEmpty { return nil }
+        guard id.count <= maxSessionID else {
+            throw BackendError(.unavailable, "the server issued a session id of more than \(maxSessionID) bytes")
+        }
+        guard id.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw BackendError(.unavailable, "the server issued a session id that is not visible ASCII")
         }
         return id
@@ -122,11 +193,12 @@ final class StreamableHTTP: SessionTransport {
     }
 
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        let exchange = post(text, credentials: credentials, until: .now + backend.limits.silence, isRepeatable: true)
+        let exchange = post(text, credentials: credentials, until: .now + backend.limits.handshake, isRepeatable: true)
         defer { exchange.abandon() }
         let head = try await exchange.head()
         guard (200..<300).contains(head.status) else {
-            throw BackendError(.unavailable, "the server answered a notification with HTTP \(head.status)")
+            throw BackendError.rateLimited(head)
+                ?? BackendError(.unavailable, "the server answered a notification with HTTP \(head.status)")
         }
     }
 
@@ -150,6 +222,15 @@ final class StreamableHTTP: SessionTransport {
         RequestHead(method: method, sessionID: sessionID, revision: revision, route: route)
     }
 
+    /// The request for ``askEra(_:)``.
+    func eraExchange(_ credentials: Credentials) -> BackendExchange {
+        let head = RequestHead(
+            method: .post, sessionID: sessionID, revision: .modern, route: route, messageMethod: .discover)
+        return BackendExchange(
+            head.message(credentials, body: EraQuestion.body(id: backend.requestIDs.take())), by: route,
+            patience: .until(.now + EraQuestion.timeout), isRepeatable: true)
+    }
+
     /// Each request is one of HTTP, and has a connection to itself unless the session has only one.
     var isSequential: Bool { route.pin != nil }
 
@@ -162,44 +243,6 @@ final class StreamableHTTP: SessionTransport {
     func meaning(of error: BackendError) -> BackendError {
         guard error.kind == .unavailable, backend.hasAlternative() else { return error }
         return BackendError(.sessionLost, error.detail)
-    }
-
-    /// Whether an answer that is no success says that the server has lost the session.
-    func isLoss(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Bool {
-        guard sessionID != nil else { return false }
-        return SessionLoss.isLoss(head, text: await exchange.errorBody())
-    }
-
-    /// However many ask at once, one `ping` is sent.
-    func isAlive(_ session: LegacySession, credentials: Credentials) async -> Bool {
-        if route.pin?.isOver == true { return false }
-        guard sessionID != nil else { return true }
-        if let pinging {
-            await pinging.wait()
-            return wasAlive
-        }
-        let wakeup = Wakeup()
-        pinging = wakeup
-        wasAlive = await ping(session, credentials)
-        pinging = nil
-        wakeup.signal()
-        return wasAlive
-    }
-
-    private func ping(_ session: LegacySession, _ credentials: Credentials) async -> Bool {
-        let exchange = post(
-            ServerRequest.ping(id: session.nextRequestID()), credentials: credentials,
-            until: .now + LegacySession.askTimeout, isRepeatable: false)
-        defer { exchange.abandon() }
-        do throws(BackendError) {
-            try await exchange.begun()
-            guard exchange.isSuccess else { return false }
-            // Whatever it says to it, it says it on this session.
-            return try await exchange.next() != nil
-        } catch {
-            // A server that cannot be reached may be back, with the session or without: the next call will tell.
-            return error.kind == .unavailable
-        }
     }
 
     // MARK: The GET stream
@@ -228,9 +271,9 @@ final class StreamableHTTP: SessionTransport {
         pin.onRest = { [weak self, weak session, loop = backend.loop] in
             guard let self, let session else { return }
             loop.spawn {
-                let isAlive = await self.ping(session, credentials)
+                let life = await session.ask(.ping, credentials)
                 // A server that keeps no session has none to lose, whatever it thinks of `ping`.
-                if !isAlive, self.isKept { session.lost() }
+                if life != .alive, self.isKept { session.lost() }
             }
         }
     }
@@ -239,6 +282,11 @@ final class StreamableHTTP: SessionTransport {
     func hasPushChannel() async -> Bool { await pushStream?.isOffered() ?? false }
 
     var knowsPushChannel: Bool { pushStream?.isDecided ?? true }
+
+    /// Whether the GET stream is there, or may be soon, so that a response can come on it.
+    var mayPushAnswers: Bool { pushStream?.mayBring == true }
+
+    var isOver: Bool { route.pin?.isOver == true }
 
     var isKept: Bool { sessionID != nil }
 

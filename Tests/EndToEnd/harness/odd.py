@@ -243,8 +243,7 @@ async def compare(row: OddServer, form: str) -> None:
     expected = row.wanted if row.wanted is not None else await direct(row, form)
     assert not (isinstance(expected, dict) and "fails" in expected), f"directly, {expected}: the row has to say what is wanted"
     async with Running(row, form).run() as running:
-        server = {"era": "auto", **row.server}
-        async with Remora(configuration(running.backend, server=server, **row.changes)) as remora:
+        async with Remora(configuration(running.backend, server=row.server, **row.changes)) as remora:
             async with asyncio.timeout(PATIENCE), mcp.Client(
                 f"http://{remora.address}/mcp", mode=VERSION, **row.client
             ) as client:
@@ -254,6 +253,11 @@ async def compare(row: OddServer, form: str) -> None:
     assert found == expected, f"through Remora: {found!r}\ninstead of:     {expected!r}\n{remora.process.tail()}"
 
 
-def echo(text: str) -> dict[str, Any]:
+def said(text: str) -> dict[str, Any]:
     """What `outcome` makes of the result of a tool that says this."""
+    return {**text_result(text), "isError": False}
+
+
+def text_result(text: str) -> dict[str, Any]:
+    """The result of a tool that says this, as a server writes it."""
     return {"content": [{"type": "text", "text": text}]}

@@ -46,10 +46,10 @@ def configuration(
     """The text of a configuration: the defaults above, these backends (a URL, or the keys that say how else it is reached)
     with more keys, and a test's changes.
 
-    Servers are legacy ones unless a test says otherwise: what finds out about that would count among their requests.
+    A server's era is found out, as for users. A test that counts requests says `era: legacy`: the question would be one of them.
     """
     places = [{"url": each} if isinstance(each, str) else each for each in backends]
-    entries = [{**place, "era": "legacy", **(server or {})} for place in places]
+    entries = [{**place, **(server or {})} for place in places]
     return yaml(merged({**DEFAULTS, "backends": entries}, changes))
 
 

@@ -77,6 +77,8 @@ class Wires:
 
     def __init__(self, form: str, script: Script | None = None) -> None:
         self.form, self.script = form, script
+        self.refusal: Callable[[Wire, dict[str, Any]], tuple[int, bytes] | None] | None = None
+        """Of HTTP+SSE: status and body for a message that is answered otherwise than with 202, and not heard."""
         self.wires: list[Wire] = []
         self.methods: Counter[str] = Counter()
         self.changed = asyncio.Condition()
@@ -137,8 +139,15 @@ class Wires:
             if not number.isdigit():  # The stream's own path.
                 writer.write(b"HTTP/1.1 405 X\r\nContent-Length: 0\r\n\r\n")
                 continue
+            wire, message = self.wires[int(number)], json.loads(request.body)
+            if self.refusal is not None and (answer := self.refusal(wire, message)) is not None:
+                status, body = answer
+                head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(head.encode() + body)
+                self.methods[message.get("method", "")] += 1
+                continue
             writer.write(b"HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n")
-            await self._hear(self.wires[int(number)], json.loads(request.body))
+            await self._hear(wire, message)
 
     async def _hear(self, wire: Wire, message: dict[str, Any]) -> None:
         self.methods[message.get("method", "")] += 1

@@ -50,7 +50,7 @@ import Translation
         let old = KeyRing([[UInt8](repeating: 1, count: 32)])
         let both = KeyRing([[UInt8](repeating: 2, count: 32), [UInt8](repeating: 1, count: 32)])
         let key = HashKey()
-        let callers = CallerRules(isolateBy: ["authorization"], key: key)
+        let callers = CallerRules(CallerFields(isolateBy: ["authorization"]), key: key)
         func caller(_ token: String) throws -> Caller {
             callers.caller(
                 of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: \(token)\r\n\r\n"), subject: nil)

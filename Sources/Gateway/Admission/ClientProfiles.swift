@@ -1,0 +1,66 @@
+import Crypto
+import JSONText
+import Legacy
+import MCP
+package import Translation
+
+/// What servers are told of clients, by what a client calls itself. The name is the client's own word: it chooses among what
+/// the operator has written, and tells no callers apart.
+package struct ClientProfiles: Sendable {
+    package typealias Named = (name: String, rules: DeclarationRules)
+
+    private let standard: DeclarationRules
+    private let named: [(name: [UInt8], rules: DeclarationRules)]
+    /// Whether every client's own words go on unchanged.
+    let changesNothing: Bool
+
+    /// - Parameters:
+    ///   - standard: of every client that is none of the others.
+    ///   - named: by `clientInfo.name`.
+    package init(_ standard: DeclarationRules, named: [Named] = []) {
+        self.standard = standard
+        self.named = named.map { (Array($0.name.utf8), $0.rules) }
+        changesNothing = standard.changesNothing && named.allSatisfy(\.rules.changesNothing)
+    }
+
+    private func rules(for request: ModernRequest) -> DeclarationRules {
+        let document = request.document
+        guard !named.isEmpty, let info = document.value(MetaKey.clientInfo, of: request.meta, .object),
+            let name = document.value("name", of: info, .string)
+        else { return standard }
+        return named.first { document.string(name, equals: $0.name.span) }?.rules ?? standard
+    }
+
+    /// What a session for a request declares, and what the client can be asked on it.
+    struct Declaration {
+        let ofClient: InputCapabilities
+        let ofSession: [UInt8]
+        /// As of ``SessionKey/roots``.
+        let roots: [UInt8]
+    }
+
+    /// - Parameter canBeAsked: whether the server may ask during calls.
+    func declaration(of request: ModernRequest, canBeAsked: Bool) -> Declaration {
+        let rules = rules(for: request)
+        let trimmed = rules.changesNothing ? nil : rules.trimmed(request.clientCapabilities, in: request.document)
+        let document = trimmed ?? request.document
+        let capabilities = trimmed.map(\.root) ?? request.clientCapabilities
+        return Declaration(
+            ofClient: InputCapabilities(capabilities, in: document),
+            ofSession: ClientCapabilities.legacy(
+                capabilities, in: document, canBeAsked: canBeAsked, hasRoots: !rules.roots.isEmpty),
+            roots: rules.roots)
+    }
+
+    /// The key of the sessions that a request may use.
+    func key(for request: ModernRequest, of principal: KeyedHash, canBeAsked: Bool) -> SessionKey {
+        if changesNothing {
+            return SessionKey(
+                principal: principal,
+                capabilities: ClientCapabilities.legacy(
+                    request.clientCapabilities, in: request.document, canBeAsked: canBeAsked))
+        }
+        let declaration = declaration(of: request, canBeAsked: canBeAsked)
+        return SessionKey(principal: principal, capabilities: declaration.ofSession, roots: declaration.roots)
+    }
+}

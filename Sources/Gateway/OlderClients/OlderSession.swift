@@ -1,0 +1,241 @@
+import Crypto
+import Legacy
+import MCP
+import Reactor
+import Telemetry
+import Translation
+
+/// A session of a client of an older revision before a server that has none to give out: the client's own process, or its own
+/// stream over HTTP+SSE. `Mcp-Session-Id` is Remora's.
+final class OlderSession {
+    /// Messages of the server that wait for a stream of the client: a client listens as soon as it is there.
+    private static let maxKept = 256
+    /// Errors on their way to a server whose questions nobody hears. One that asks without end and reads nothing gets no more.
+    private static let maxRefusing = 64
+    /// What a server has to answer a request that its client took back, as some do.
+    private static let afterCancellation: Duration = .seconds(5)
+
+    /// What holds for a session from its start to its end.
+    struct Terms {
+        /// How long it may be without a request and a stream.
+        let idleTimeout: Duration
+        /// How long an answer may be silent.
+        let requestTimeout: Duration
+        /// Bytes of messages that wait for a stream.
+        let maxKeptBytes: Int
+    }
+
+    let id: [UInt8]
+    /// The caller that has it. To any other there is no such session.
+    let principal: KeyedHash
+    private let channel: ClientChannel
+    private let terms: Terms
+    private let loop: Loop
+    private let log: Log
+    private let opened: Instant
+    private var routing: OlderRouting
+    private var answers: [OlderRouting.Stream: OlderAnswer] = [:]
+    /// The client's last.
+    private var credentials: Credentials
+    private var refusing = 0
+    private let idle: Deadline
+    private var isOver = false
+    /// Called when the session serves no further request.
+    var onEnd: (() -> Void)?
+    /// Called when nothing is left of it.
+    var onGone: (() -> Void)?
+
+    init(
+        _ id: [UInt8], of caller: Caller, on channel: ClientChannel, _ terms: Terms, on loop: Loop, log: Log
+    ) {
+        self.id = id
+        principal = caller.principal
+        credentials = caller.credentials
+        self.channel = channel
+        self.terms = terms
+        self.loop = loop
+        self.log = log
+        opened = loop.now
+        routing = OlderRouting(maxKept: OlderSession.maxKept, maxKeptBytes: terms.maxKeptBytes)
+        idle = Deadline(on: loop)
+        // The session has the deadline, which ends with it.
+        idle.onExpiry = { [unowned self] in end(.expired) }
+    }
+
+    /// Begins to hear the server.
+    func start() {
+        log.write(.info, "client_session_opened") { line in
+            line.field("principal", principal.short)
+            line.field("revision", channel.revisionName)
+        }
+        rest()
+        for message in channel.early { carryOut(routing.heard(message)) }
+        loop.spawn {
+            while let message = await self.channel.next() {
+                for answer in self.carryOut(self.routing.heard(message)) { await answer.room() }
+            }
+            self.end(.lost)
+        }
+    }
+
+    // MARK: What the client sends
+
+    /// Whether messages may come in arrays.
+    var hasBatches: Bool { channel.hasBatches }
+
+    /// Sends notifications and responses, and returns when the server has them.
+    func send(
+        _ body: [UInt8], _ messages: [CarriedMessage], _ credentials: Credentials
+    ) async throws(BackendError) {
+        self.credentials = credentials
+        rest()
+        try await channel.send(body, credentials: credentials)
+        for message in messages {
+            // Many servers do not answer any more.
+            if let stream = message.cancelled.flatMap({ routing.stream(ofOnly: $0) }), let answer = answers[stream] {
+                // The answer ends with the session, which takes both out of it.
+                answer.onExpiry = { [unowned self] in fail(stream, .cancelledRequest) }
+                answer.expire(after: OlderSession.afterCancellation)
+            }
+        }
+    }
+
+    /// Begins to answer requests, and sends them with what else the POST has. Returns nil where one of them has the id of a
+    /// request that is being answered.
+    ///
+    /// - Parameter published: an error as the client is to see it.
+    func ask(
+        _ body: [UInt8], _ requests: [OlderRouting.Request], _ credentials: Credentials,
+        published: @escaping (BackendError) -> Refusal?, by makeAnswer: () -> OlderAnswer
+    ) -> OlderAnswer? {
+        guard let (stream, steps) = routing.open(requests) else { return nil }
+        self.credentials = credentials
+        let answer = makeAnswer()
+        answers[stream] = answer
+        idle.set(nil)
+        // The answer ends with the session, which takes both out of it.
+        answer.onLeave = { [unowned self] in leave(stream) }
+        answer.onExpiry = { [unowned self] in
+            fail(stream, published(BackendError(.overdue, "the server was silent for limits.request_timeout")))
+        }
+        answer.expire(after: terms.requestTimeout)
+        // The client may have left before its request was looked at.
+        if answer.isOver { leave(stream) }
+        carryOut(steps)
+        loop.spawn {
+            do throws(BackendError) {
+                try await self.channel.send(body, credentials: credentials)
+            } catch {
+                self.fail(stream, published(error))
+            }
+        }
+        return answer
+    }
+
+    /// Serves a stream on which the client listens, until it ends.
+    func listen(_ answer: OlderAnswer) async {
+        let (stream, steps) = routing.listen()
+        answers[stream] = answer
+        idle.set(nil)
+        // The answer ends with the session, which takes this out of it.
+        answer.onLeave = { [unowned self] in leave(stream) }
+        if answer.isOver { return leave(stream) }
+        answer.begin()
+        carryOut(steps)
+        await answer.wait()
+    }
+
+    // MARK: What the server sends
+
+    /// - Returns: the answers that were sent something.
+    @discardableResult
+    private func carryOut(_ steps: [OlderRouting.Step]) -> [OlderAnswer] {
+        var sent: [OlderAnswer] = []
+        for step in steps {
+            switch step {
+            case .send(let text, let stream):
+                guard let answer = answers[stream] else { continue }
+                answer.send(text)
+                answer.renew()
+                sent.append(answer)
+            case .finish(let text, let stream):
+                answers.removeValue(forKey: stream)?.finish(text)
+                rest()
+            case .end(let stream):
+                answers.removeValue(forKey: stream)?.end()
+            case .refuse(let rawID):
+                refuse(rawID)
+            }
+        }
+        return sent
+    }
+
+    private func refuse(_ rawID: [UInt8]) {
+        guard refusing < OlderSession.maxRefusing else { return }
+        refusing += 1
+        let text = Refusal.nobodyListens.text(id: rawID[...])
+        loop.spawn {
+            try? await self.channel.send(text, credentials: self.credentials)
+            self.refusing -= 1
+        }
+    }
+
+    /// The client has left a stream, which takes nothing back that was sent (2025-11-25, basic/transports, "Sending Messages to
+    /// the Server"): the responses are for nobody.
+    private func leave(_ stream: OlderRouting.Stream) {
+        answers[stream] = nil
+        routing.close(stream)
+        rest()
+    }
+
+    /// Ends the answer to a POST: each of its requests that has no response has failed.
+    private func fail(_ stream: OlderRouting.Stream, _ refusal: Refusal?) {
+        let requests = routing.close(stream)
+        guard let answer = answers.removeValue(forKey: stream) else { return }
+        rest()
+        guard let refusal, let last = requests.last else { return answer.end() }
+        for request in requests.dropLast() { answer.send(refusal.text(id: request.rawID[...])) }
+        answer.finish(refusal, rawID: last.rawID)
+    }
+
+    // MARK: The end
+
+    /// Without a stream of its client, the session waits for it only so long.
+    private func rest() {
+        if !isOver, routing.isQuiet { idle.set(after: terms.idleTimeout) }
+    }
+
+    /// Ends the session, and all answers that are being made.
+    func end(_ end: ClientChannel.End) {
+        if isOver { return }
+        isOver = true
+        idle.set(nil)
+        onEnd?()
+        let detail = channel.ending?.detail
+        let error = BackendError(.noAnswer, detail ?? "the session has ended")
+        for (stream, answer) in answers {
+            if routing.isPost(stream) { answer.failed(error) }
+            fail(stream, Refusal(error))
+        }
+        log.write(end == .lost ? .warning : .info, "client_session_ended") { line in
+            line.field("principal", principal.short)
+            line.field("reason", end.name)
+            if end == .lost, let detail { line.field("detail", detail) }
+            line.field("ms", milliseconds: loop.now - opened)
+        }
+        loop.spawn {
+            await self.channel.end(end)
+            self.onGone?()
+        }
+    }
+}
+
+extension ClientChannel.End {
+    fileprivate var name: StaticString {
+        switch self {
+        case .closed: "closed"
+        case .lost: "lost"
+        case .expired: "idle"
+        }
+    }
+}

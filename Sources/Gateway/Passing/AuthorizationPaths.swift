@@ -1,0 +1,81 @@
+import Reactor
+internal import Synchronization
+
+/// The paths beside the MCP endpoint that the server itself has named to clients: in a challenge (RFC 9728 §5.1) or in its
+/// metadata (RFC 8414 §2). Shared by all loops, and kept over reloads. No other path leads to the server.
+package final class AuthorizationPaths: Sendable {
+    /// Metadata names ten endpoints or so.
+    private static let maxPaths = 64
+    private static let maxPath = 512
+    /// Between two readings of the server's metadata for a path that is not known: anybody may ask for one.
+    private static let spacing: Duration = .seconds(10)
+
+    private struct Known {
+        /// What was learnt of another server is of no use.
+        var server: [UInt8] = []
+        var paths: [String: AuthorizationRoute] = [:]
+        var wantsAuthorization = false
+        var nextReading: Instant?
+    }
+
+    private let known = Mutex(Known())
+
+    package init() {}
+
+    /// The server wants callers to be authorized.
+    func challenged(by server: [UInt8]) {
+        known.withLock { known in
+            AuthorizationPaths.turn(&known, to: server)
+            known.wantsAuthorization = true
+        }
+    }
+
+    /// Whether it has said so.
+    func wantsAuthorization(_ server: [UInt8]) -> Bool {
+        known.withLock { $0.server == server && $0.wantsAuthorization }
+    }
+
+    /// The server has named a path. What is no plain path, or one too many, is not kept.
+    func learn(_ path: String, as route: AuthorizationRoute, of server: [UInt8]) {
+        guard path.utf8.count <= AuthorizationPaths.maxPath, AuthorizationRoute.isPlain(path), !path.isEmpty else {
+            return
+        }
+        known.withLock { known in
+            AuthorizationPaths.turn(&known, to: server)
+            guard known.paths[path] != nil || known.paths.count < AuthorizationPaths.maxPaths else { return }
+            known.paths[path] = route
+        }
+    }
+
+    /// What a path stands for; nil for one that the server has not named.
+    func route(of path: ArraySlice<UInt8>, at server: [UInt8]) -> AuthorizationRoute? {
+        known.withLock { known in
+            guard known.server == server, !known.paths.isEmpty, path.count <= AuthorizationPaths.maxPath else {
+                return nil
+            }
+            return known.paths[String(decoding: path, as: UTF8.self)]
+        }
+    }
+
+    /// Whether the server's metadata may be read because of a path that is not known.
+    func mayRead(of server: [UInt8], at now: Instant) -> Bool {
+        known.withLock { AuthorizationPaths.mayRead($0, server, now) }
+    }
+
+    /// The same; where it may be, notes that it is.
+    func beginReading(of server: [UInt8], at now: Instant) -> Bool {
+        known.withLock { known in
+            guard AuthorizationPaths.mayRead(known, server, now) else { return false }
+            known.nextReading = now + AuthorizationPaths.spacing
+            return true
+        }
+    }
+
+    private static func mayRead(_ known: Known, _ server: [UInt8], _ now: Instant) -> Bool {
+        known.server == server && known.wantsAuthorization && (known.nextReading.map { $0 <= now } ?? true)
+    }
+
+    private static func turn(_ known: inout Known, to server: [UInt8]) {
+        if known.server != server { known = Known(server: server) }
+    }
+}

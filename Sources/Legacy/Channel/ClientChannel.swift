@@ -1,0 +1,72 @@
+import JSONText
+import MCP
+import Translation
+
+/// A session of a client of an older revision: a process or a stream of its own, on which its messages and those of the server
+/// go through as they are. It has a place in the pool until it is gone.
+package final class ClientChannel {
+    private let transport: ChannelTransport
+    private let revision: Revision?
+    /// Gives back the place in the pool.
+    private let leave: (_ end: End) -> Void
+    private var isEnded = false
+
+    /// How a session of a client ends.
+    package enum End: Sendable {
+        /// Its client ended it, or Remora stops.
+        case closed
+        /// The server ended it.
+        case lost
+        /// Its client was away for too long.
+        case expired
+    }
+
+    /// The server's answer to `initialize`: a result, or an error, after which there is no session.
+    package let answer: CarriedMessage
+    /// Whether the answer is a result.
+    package let isAgreed: Bool
+    /// What the server said before that.
+    package let early: [CarriedMessage]
+
+    init(
+        _ transport: ChannelTransport, _ opened: (answer: CarriedMessage, early: [CarriedMessage]),
+        leave: @escaping (_ end: End) -> Void
+    ) {
+        self.transport = transport
+        self.leave = leave
+        answer = opened.answer
+        early = opened.early
+        let document = try? JSONDocument(opened.answer.text, maxDepth: transport.limits.maxDepth)
+        let result = document.flatMap { document in document.value("result", of: document.root) }
+        isAgreed = result != nil
+        revision = document.flatMap { document in
+            result.flatMap { document.value("protocolVersion", of: $0) }.flatMap { document.string($0) }
+        }.flatMap(Revision.init(rawValue:))
+        if let revision { transport.agreed(on: revision) }
+    }
+
+    /// Whether messages may come in arrays: in 2025-03-26 alone.
+    package var hasBatches: Bool { revision == .v2025_03_26 }
+
+    /// The agreed revision, for the log.
+    package var revisionName: StaticString { revision?.name ?? "unknown" }
+
+    /// The next message of the server; nil when the channel is over. What is no message is passed over.
+    package func next() async -> CarriedMessage? { await transport.nextCarried(isBatchable: hasBatches) }
+
+    /// Sends a message, or a batch, and returns when the server has it, as far as one can tell.
+    package func send(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        try await transport.deliver(text, credentials: credentials)
+    }
+
+    /// Why the channel is over; nil while it is open.
+    package var ending: BackendError? { transport.ending }
+
+    /// Ends the process or the stream, and returns when nothing is left of it. Once; again it is harmless.
+    package func end(_ end: End) async {
+        if isEnded { return }
+        isEnded = true
+        await transport.end()
+        leave(end)
+    }
+}

@@ -1,0 +1,53 @@
+import MCP
+import Translation
+
+/// What `initialize` offers: one revision after another, where the server refuses them (2025-11-25, basic/lifecycle, "Version
+/// Negotiation").
+///
+/// A server that takes another revision says so in its result. Some refuse instead, most of them with the revisions that they
+/// take. Each revision is offered once, so there are four requests at the most.
+final class Introduction {
+    /// As `ClientCapabilities` made them.
+    let capabilities: [UInt8]
+    private let ids: RequestIDs
+    /// The revision that is offered.
+    private(set) var revision: Revision
+    /// The id of the request that offers it.
+    private(set) var id: Int
+    private var untried: [Revision]
+
+    /// - Parameter first: the revision to begin with.
+    init(offering first: Revision, capabilities: [UInt8], ids: RequestIDs) {
+        self.capabilities = capabilities
+        self.ids = ids
+        revision = first
+        id = ids.take()
+        untried = Revision.allCases.filter { !$0.isModern && $0 != first }
+    }
+
+    /// The body of the request.
+    var request: [UInt8] {
+        Handshake.request(id: id, offering: revision, capabilities: capabilities, remoraVersion: Version.current)
+    }
+
+    /// A request was refused with this error. Returns whether another revision is to be offered now: one that the server
+    /// names, or else the newest that is left, where it says that the version is the reason.
+    func goesOn(after error: BackendError) -> Bool {
+        guard error.eraHint != .modern, let next = next(after: error.words) else { return false }
+        untried.removeAll { $0 == next }
+        revision = next
+        id = ids.take()
+        return true
+    }
+
+    private func next(after words: [UInt8]) -> Revision? {
+        if words.isEmpty { return nil }
+        let text = String(decoding: words, as: UTF8.self).lowercased()
+        if let named = untried.last(where: { text.contains($0.rawValue) }) { return named }
+        // A server of 2026-07-28 speaks of a version too, when it misses the one in `_meta`.
+        guard text.contains("version"), !text.contains("_meta"), !text.contains("io.modelcontextprotocol/") else {
+            return nil
+        }
+        return untried.last
+    }
+}

@@ -1,0 +1,72 @@
+import MCP
+import Reactor
+import Translation
+
+/// Whether the server still knows the session: it is asked when an answer leaves that in doubt.
+extension LegacySession {
+    /// Whether the session is lost. Waits for the server's answer, 5 s at most.
+    func isLost(_ doubt: SessionDoubt, _ credentials: Credentials) async -> Bool {
+        switch await life(by: doubt.question, credentials) {
+        case .alive: false
+        case .lost: true
+        case .silent: doubt.silenceIsLoss
+        }
+    }
+
+    /// However many want to know at once, the server is asked once.
+    func life(by question: SessionProbe.Question, _ credentials: Credentials) async -> SessionLife {
+        if isOver { return .lost }
+        // A server that keeps no session has none to lose.
+        guard isKept else { return .alive }
+        if let probe = probes[question] {
+            while true {
+                if let life = probe.life { return life }
+                await probe.settled.wait()
+            }
+        }
+        let probe = SessionProbe()
+        probes[question] = probe
+        let life = await ask(question, credentials)
+        probe.life = life
+        probes[question] = nil
+        probe.settled.signal()
+        return life
+    }
+
+    /// Asks for a sign of life.
+    func ask(_ question: SessionProbe.Question, _ credentials: Credentials) async -> SessionLife {
+        let call = call(
+            { text(of: question, id: $0) }, credentials: credentials, until: .now + LegacySession.askTimeout)
+        do throws(BackendError) {
+            switch try await call.reply() {
+            // Whatever it says to it, it says it on this session.
+            case .answer: return .alive
+            case .doubted: return .lost
+            }
+        } catch {
+            switch error.kind {
+            case .sessionLost: return .lost
+            // A channel on which nothing is taken is as good as over.
+            case .unavailable where sessionID == nil: return .silent
+            // A server that cannot be reached, or not by this caller, or not now, may have the session all the same: the
+            // next call will tell.
+            case .unavailable, .unauthorized, .rateLimited: return .alive
+            case .noAnswer, .outcomeUnknown, .rejected, .busy, .silent, .overdue, .cancelled: return .silent
+            }
+        }
+    }
+
+    private func text(of question: SessionProbe.Question, id: Int) -> [UInt8] {
+        guard question == .list, let list = Method.lists.first(where: isOffered) else {
+            return ServerRequest.ping(id: id)
+        }
+        return ServerRequest.list(list, id: id, cursor: nil)
+    }
+
+    private func isOffered(_ list: Method) -> Bool { list.requiredCapability.map { handshake.offers($0) } == true }
+}
+
+extension Method {
+    /// Those of which a server has at least one, nearly always.
+    fileprivate static let lists: [Method] = [.listTools, .listPrompts, .listResources]
+}

@@ -1,0 +1,112 @@
+"""Servers that redirect, and servers over HTTP+SSE that call themselves by another name of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from harness.modern import Client
+from harness.remora import Remora, configuration
+from servers.raw import Exchange, RawBackend
+
+
+def event_stream(endpoint: str, moved: dict[str, tuple[int, str]] | None = None) -> RawBackend:
+    """HTTP+SSE: the stream at `/sse`, or where redirects lead; `endpoint` is what its first event says."""
+    streams: list[Exchange] = []
+
+    async def script(exchange: Exchange) -> bool:
+        path = exchange.request.target.partition("?")[0]
+        if moved is not None and path in moved:
+            status, location = moved[path]
+            await exchange.reply(status, Location=location.format(port=raw.address.rpartition(":")[2]))
+        elif exchange.request.method == "GET":
+            await exchange.stream_head()
+            named = endpoint.format(port=raw.address.rpartition(":")[2])
+            await exchange.chunk(f"event: endpoint\ndata: {named}\n\n".encode())
+            streams.append(exchange)
+            await asyncio.Event().wait()
+        elif path != "/messages/":
+            await exchange.reply(405)
+        else:
+            await exchange.reply(202)
+            if exchange.is_request:
+                result = raw.results.get(exchange.method or "", b"{}")
+                if exchange.method == "initialize":
+                    result = b'{"protocolVersion":"2024-11-05","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}'
+                await streams[-1].chunk(b"data: " + exchange.response(result) + b"\n\n")
+        return True
+
+    raw = RawBackend(script)
+    return raw
+
+
+def server(raw: RawBackend, host: str = "127.0.0.1") -> dict[str, Any]:
+    return {"url": f"http://{host}:{raw.address.rpartition(':')[2]}/sse", "transport": "sse"}
+
+
+NAMES = ["localhost", "LOCALHOST", "127.0.0.1", "0.0.0.0", "[::1]", "[::]"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_names_of_this_machine_stand_for_each_other(name: str) -> None:
+    async with event_stream(f"http://{name}:{{port}}/messages/?session_id=1") as raw:
+        async with Remora(configuration(server(raw))) as remora, Client(remora.address) as client:
+            assert (await client.call("x")).text == "raw"
+            posts = [each for each in raw.requests if each.method == "POST"]
+            assert {each.target for each in posts} == {"/messages/?session_id=1"}
+            assert {each.header("host") for each in posts} == {raw.address}
+
+
+@pytest.mark.parametrize("endpoint", ["http://localhost:9/messages/", "http://localhost.evil.example:{port}/messages/", "https://localhost:{port}/messages/"])
+async def test_another_port_scheme_or_name_is_another_origin(endpoint: str) -> None:
+    async with event_stream(endpoint) as raw, Remora(configuration(server(raw))) as remora, Client(remora.address) as client:
+        answer = await client.call("x")
+        assert answer.status == 503 and "endpoint" in answer.error["message"]
+
+
+MOVES: dict[str, dict[str, tuple[int, str]]] = {
+    "the stream, for ever": {"/sse": (308, "/sse/")},
+    "the stream, as a GET may be": {"/sse": (302, "http://localhost:{port}/sse/")},
+    "the endpoint": {"/messages": (307, "http://127.0.0.1:{port}/messages/?session_id=1")},
+    "both, and twice": {"/sse": (301, "/a"), "/a": (307, "/sse/"), "/messages": (308, "/messages/")},
+}
+
+
+@pytest.mark.parametrize("moved", MOVES.values(), ids=MOVES)
+async def test_what_has_moved_within_its_origin_is_found(moved: dict[str, tuple[int, str]]) -> None:
+    async with event_stream("/messages?session_id=1", {"/messages": (307, "/messages/"), **moved}) as raw:
+        async with Remora(configuration(server(raw))) as remora, Client(remora.address) as client:
+            assert (await client.call("x")).text == "raw"
+            straight = len(raw.requests)
+            assert (await client.call("x")).text == "raw"
+            assert [each.target.partition("?")[0] for each in raw.requests[straight:]] == ["/messages/"]
+
+
+REFUSED = {
+    "another origin": (307, "http://user:secret@127.0.0.1:9/mcp/?key=secret", "another origin (http://127.0.0.1:9/mcp/)"),
+    "another scheme": (308, "https://{address}/mcp", "another origin (https://{address}/mcp)"),
+    "a name like the server's": (307, "//{address}@evil.example/mcp", "another origin (//evil.example/mcp)"),
+    "what would become a GET": (303, "/mcp/", "leads to /mcp/"),
+    "what would become a GET, too": (302, "/mcp/?key=secret", "leads to /mcp/"),
+    "no place": (307, "", "leads nowhere"),
+    "in a circle": (307, "/mcp", "again and again, at last to /mcp"),
+    "line breaks and more": (307, "http://evil.example/\u00e9\u00e9", "another origin (http://evil.example/????)"),
+}
+
+
+@pytest.mark.parametrize(("status", "location", "words"), REFUSED.values(), ids=REFUSED)
+async def test_no_other_redirect_is_followed_and_it_is_said_where_it_leads(status: int, location: str, words: str) -> None:
+    async def script(exchange: Exchange) -> bool:
+        fields = {"Location": location.format(address=raw.address)} if location else {}
+        await exchange.raw(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n".encode())
+        await exchange.raw("".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode() + b"\r\n")
+        return True
+
+    async with RawBackend(script) as raw, Remora(configuration(raw.url)) as remora, Client(remora.address) as client:
+        answer = await client.call("x", Authorization="Bearer b")
+        assert answer.status == 503 and answer.error["data"]["dispatched"] is False
+        assert words.format(address=raw.address) in answer.error["message"], answer
+        assert "secret" not in answer.raw.decode() and not any("secret" in line for line in remora.process.lines)
+        assert raw.methods["initialize"] <= 5

@@ -1,0 +1,58 @@
+import Reactor
+import Testing
+
+@testable import Gateway
+
+/// What servers have named: that, and nothing else.
+@Suite struct AuthorizationPathsTests {
+    private let paths = AuthorizationPaths()
+    private let server = Array("server".utf8)
+
+    private func route(_ path: String, _ server: String = "server") -> AuthorizationRoute? {
+        paths.route(of: Array(path.utf8)[...], at: Array(server.utf8))
+    }
+
+    @Test func whatWasNamedIsKnown() {
+        #expect(route("/oauth/token") == nil)
+        paths.learn("/oauth/token", as: .namedEndpoint("/oauth/token"), of: server)
+        #expect(route("/oauth/token") == .namedEndpoint("/oauth/token"))
+        #expect(route("/oauth/token/") == nil && route("/oauth") == nil && route("/OAUTH/token") == nil)
+    }
+
+    @Test(
+        arguments: [
+            "", "/", "token", "//evil", "/a//b", "/../a", "/a/..", "/a/.", "/a?b", "/a#b", "/a%2e", "/a;b", "/a b",
+            "/é",
+            "/" + String(repeating: "a", count: 512),
+        ])
+    func whatIsNoPlainPathIsNot(path: String) {
+        paths.learn(path, as: .namedEndpoint(path), of: server)
+        #expect(route(path) == nil)
+    }
+
+    @Test func anotherServerStartsAnew() {
+        paths.learn("/a", as: .namedEndpoint("/a"), of: server)
+        paths.challenged(by: server)
+        #expect(route("/a", "other") == nil && !paths.wantsAuthorization(Array("other".utf8)))
+        paths.learn("/b", as: .namedEndpoint("/b"), of: Array("other".utf8))
+        #expect(route("/a") == nil && route("/b", "other") != nil && !paths.wantsAuthorization(server))
+    }
+
+    @Test func aServerNamesSoMany() {
+        for number in 0..<100 { paths.learn("/\(number)", as: .namedEndpoint("/\(number)"), of: server) }
+        #expect(route("/63") != nil && route("/64") == nil)
+        // What is known may still change what it stands for.
+        paths.learn("/0", as: .serverMetadata("/0"), of: server)
+        #expect(route("/0") == .serverMetadata("/0"))
+    }
+
+    @Test func metadataIsReadRarely() {
+        let now = Instant.now
+        #expect(!paths.mayRead(of: server, at: now) && !paths.beginReading(of: server, at: now))
+        paths.challenged(by: server)
+        #expect(paths.mayRead(of: server, at: now) && paths.mayRead(of: server, at: now))
+        #expect(paths.beginReading(of: server, at: now) && !paths.beginReading(of: server, at: now))
+        #expect(!paths.mayRead(of: server, at: now + .seconds(9)))
+        #expect(paths.beginReading(of: server, at: now + .seconds(10)))
+    }
+}
