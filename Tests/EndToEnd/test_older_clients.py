@@ -431,29 +431,32 @@ async def test_sessions_have_a_number(form: str) -> None:
 @pytest.mark.parametrize("is_changed", [False, True], ids=["same", "changed"])
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_reload_keeps_sessions(form: str, is_changed: bool) -> None:
-    """Their streams too, unless the server's section has changed."""
+    """Their streams too. Those whose server has changed end with their last request, and the log says so."""
     def script(wire: Wire, heard: dict[str, Any]) -> bool:
         return heard.get("method") == "tools/call" and heard["params"]["name"] == "slow"
 
     async with wired(form, script) as (wires, remora, older):
         (wire,) = wires.wires
         async with older.stream() as get:
-            call = asyncio.create_task(older.call("slow", 2))
+            slow = asyncio.create_task(older.call("slow", 2))
             await wires.until(lambda each: each.methods["tools/call"] == 1)
             changed = remora.text.replace("backends: [{", 'backends: [{"annotations": "ignore", ')
             await remora.reload(changed if is_changed else remora.text)
             if is_changed:
                 assert await get.event() is None, "the client opens another"
             wire.say({"id": 2, "result": text("done")})
-            assert await call == "done"
+            assert await slow == "done"
             wire.tell("tools/list_changed")
             if not is_changed:
                 assert (await get.event())["method"] == "notifications/tools/list_changed"
-        async with older.stream() as get:
-            if is_changed:
-                assert (await get.event())["method"] == "notifications/tools/list_changed"
-            assert await older.call("x", 3) == "raw"
-            assert len(wires.wires) == 1
+        if is_changed:
+            line = await remora.process.event("client_session_ended")
+            assert (line["level"], line["reason"]) == ("warning", "configuration")
+            assert (await older.send(call("x", 3))).status == 404
+        else:
+            async with older.stream():
+                assert await older.call("x", 3) == "raw"
+                assert len(wires.wires) == 1
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -182,7 +182,8 @@ extension Refusal {
             self.init(
                 status: 503, reason: "backend_unavailable", dispatched: false,
                 message: "The MCP server behind Remora cannot be reached: \(detail). Nothing was run. "
-                    + "Try again shortly; if it stays so, check that the server runs and that backends[].url is right.")
+                    + "Try again shortly; if it stays so, check that the server runs and that backends[].url, or its command, is right."
+            )
             fields = [("retry-after", Array("1".utf8))]
         case .busy:
             self.init(

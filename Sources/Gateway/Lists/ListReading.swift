@@ -167,7 +167,7 @@ final class ListReading {
         } catch {
             if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
             throw error.kind == .silent
-                ? BackendError(.silent, "the server did not list anything for limits.handshake_timeout") : error
+                ? BackendError(.silent, "the server did not list anything for \(Backend.Limits.handshakeName)") : error
         }
     }
 

@@ -44,6 +44,9 @@ final class OlderClients {
         for answer in listening.values { answer.end() }
     }
 
+    /// Another gateway serves from now on, with these servers: sessions with others end.
+    func relieve(by servers: Backends) { memory.olderSessions.retire(except: servers) }
+
     // MARK: Where a request belongs
 
     /// Answers a request of an older client, and writes its line of the log.

@@ -64,6 +64,9 @@ struct OlderRouting {
     /// Whether the client has no stream open.
     var isQuiet: Bool { posts.isEmpty && listening.isEmpty }
 
+    /// Whether a request waits for its response.
+    var isAnswering: Bool { !posts.isEmpty }
+
     // MARK: Streams
 
     /// Requests of a POST are to be answered. Nil, where one has the id of a request that is being answered.

@@ -39,6 +39,8 @@ final class OlderSession {
     private var credentials: Credentials
     private var refusing = 0
     private let idle: Deadline
+    /// Whether the configuration has its server no longer, so that it ends with its last request.
+    private var isRetired = false
     private var isOver = false
     /// Called when the session serves no further request.
     var onEnd: (() -> Void)?
@@ -61,6 +63,9 @@ final class OlderSession {
         // The session has the deadline, which ends with it.
         idle.onExpiry = { [unowned self] in end(.expired) }
     }
+
+    /// The server that has it.
+    var server: LegacyServer { channel.server }
 
     /// Begins to hear the server.
     func start() {
@@ -202,7 +207,15 @@ final class OlderSession {
 
     /// Without a stream of its client, the session waits for it only so long.
     private func rest() {
-        if !isOver, routing.isQuiet { idle.set(after: terms.idleTimeout) }
+        if isOver { return }
+        if isRetired, !routing.isAnswering { return end(.reconfigured) }
+        if routing.isQuiet { idle.set(after: terms.idleTimeout) }
+    }
+
+    /// Ends the session when no request is being answered in it.
+    func retire() {
+        isRetired = true
+        rest()
     }
 
     /// Ends the session, and all answers that are being made.
@@ -217,7 +230,8 @@ final class OlderSession {
             if routing.isPost(stream) { answer.failed(error) }
             fail(stream, Refusal(error))
         }
-        log.write(end == .lost ? .warning : .info, "client_session_ended") { line in
+        let isLoss = end == .lost || end == .reconfigured
+        log.write(isLoss ? .warning : .info, "client_session_ended") { line in
             line.field("principal", principal.short)
             line.field("reason", end.name)
             if end == .lost, let detail { line.field("detail", detail) }
@@ -236,6 +250,7 @@ extension ClientChannel.End {
         case .closed: "closed"
         case .lost: "lost"
         case .expired: "idle"
+        case .reconfigured: "configuration"
         }
     }
 }

@@ -26,6 +26,11 @@ final class OlderSessions {
         }
     }
 
+    /// Ends those whose server is none of these, each with its last request.
+    func retire(except servers: Backends) {
+        for session in Array(sessions.values) where servers.index(of: session.server) == nil { session.retire() }
+    }
+
     /// Ends all of them.
     func endAll() { for session in Array(sessions.values) { session.end(.closed) } }
 

@@ -23,6 +23,9 @@ package final class Backend: LegacyServer {
         package var handshake: Duration
         package var connect: Duration
 
+        /// What limits a handshake, for errors.
+        package static let handshakeName = "limits.handshake_timeout, or limits.backend_idle_timeout where that is less"
+
         package init(
             maxMessage: Int, streamBuffer: Int, head: HTTPLimits, maxDepth: Int, silence: Duration,
             handshake: Duration? = nil, connect: Duration

@@ -138,7 +138,7 @@ package struct BackendError: Error, Sendable {
         case .rejected(let status):
             BackendError(.unavailable, detail, isRefusal: status == 400, eraHint: eraHint, words: words)
         case .outcomeUnknown, .noAnswer, .silent: BackendError(.unavailable, "\(request): \(detail)")
-        case .overdue: BackendError(.unavailable, "\(request): no answer for limits.handshake_timeout")
+        case .overdue: BackendError(.unavailable, "\(request): no answer for \(Backend.Limits.handshakeName)")
         }
     }
 

@@ -20,7 +20,7 @@ extension ChannelTransport {
             }
             let patience = Deadline(on: loop)
             patience.onExpiry = { [weak self] in
-                self?.finish(BackendError(.silent, "the server did not answer for limits.handshake_timeout"))
+                self?.finish(BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)"))
             }
             patience.set(after: limits.handshake)
             defer { patience.set(nil) }
@@ -38,7 +38,7 @@ extension ChannelTransport {
             throw ending ?? BackendError(.unavailable, "the session has ended")
         } catch {
             finish(error)
-            throw error
+            throw error.beforeDispatch(of: "initialize")
         }
     }
 

@@ -122,7 +122,7 @@ class ChannelTransport: SessionTransport {
         var flaw: ServerMessages.Flaw?
         patience.onExpiry = { [weak self] in
             let hint = flaw.map { "; something that it sent is \($0.words)" } ?? ""
-            self?.finish(BackendError(.silent, "the server did not answer for limits.handshake_timeout\(hint)"))
+            self?.finish(BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)\(hint)"))
         }
         patience.set(after: limits.handshake)
         defer { patience.set(nil) }

@@ -5,6 +5,8 @@ import Translation
 /// A session of a client of an older revision: a process or a stream of its own, on which its messages and those of the server
 /// go through as they are. It has a place in the pool until it is gone.
 package final class ClientChannel {
+    /// The server that has it.
+    package let server: LegacyServer
     private let transport: ChannelTransport
     private let revision: Revision?
     /// Gives back the place in the pool.
@@ -19,6 +21,8 @@ package final class ClientChannel {
         case lost
         /// Its client was away for too long.
         case expired
+        /// The configuration has its server no longer, or in another way.
+        case reconfigured
     }
 
     /// The server's answer to `initialize`: a result, or an error, after which there is no session.
@@ -29,9 +33,11 @@ package final class ClientChannel {
     package let early: [CarriedMessage]
 
     init(
-        _ transport: ChannelTransport, _ opened: (answer: CarriedMessage, early: [CarriedMessage]),
+        to server: LegacyServer, over transport: ChannelTransport,
+        _ opened: (answer: CarriedMessage, early: [CarriedMessage]),
         leave: @escaping (_ end: End) -> Void
     ) {
+        self.server = server
         self.transport = transport
         self.leave = leave
         answer = opened.answer

@@ -263,7 +263,7 @@ extension EventStreamTransport: HTTPResponseHandler {
     func failed(_ error: HTTPClientError) {
         if moved != nil { return }
         switch error {
-        case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for limits.handshake_timeout"))
+        case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for \(Backend.Limits.handshakeName)"))
         case .malformed: finish(BackendError(error))
         case .notConnected, .disconnected: lost("the event stream broke off")
         }

@@ -388,7 +388,7 @@ package final class SessionPool {
         do throws(BackendError) {
             let channel = try await openSomewhere(place, credentials) { (backend) async throws(BackendError) in
                 let opened = try await backend.openChannel(initialize, id: id, credentials: credentials)
-                return ClientChannel(opened.transport, (opened.answer, opened.early)) { [self] in
+                return ClientChannel(to: backend, over: opened.transport, (opened.answer, opened.early)) { [self] in
                     channelIsGone(place, at: backend.label, of: principal, $0)
                 }
             }
@@ -413,6 +413,9 @@ package final class SessionPool {
         case .expired:
             numbers.expired += 1
             journal.ended(at: backend, of: principal, .expired)
+        case .reconfigured:
+            numbers.note(.configuration)
+            journal.ended(at: backend, of: principal, .lost(.configuration))
         }
         _ = table.retire(id)
         _ = table.release(id, isExclusive: true, at: loop.now)

@@ -275,7 +275,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
 
     private func room(for owner: Owner) -> Room {
         if held[owner, default: 0] >= share(of: owner) {
-            return leastRecentlyUsed { $0.owner == owner }.map { .evicting($0) } ?? .none(.share)
+            let limit: Limit = share(of: owner) == limits.sessions ? .sessions : .share
+            return leastRecentlyUsed { $0.owner == owner }.map { .evicting($0) } ?? .none(limit)
         }
         if records.count >= limits.sessions {
             return leastRecentlyUsed { _ in true }.map { .evicting($0) } ?? .none(.sessions)
