@@ -101,7 +101,7 @@ package final class Gateway {
     /// Another gateway serves from now on. What would not end by itself ends, unless that one has its sessions and its server.
     func relieve(by next: Gateway) {
         if hasHeir { bypass.drain(except: next.backends) } else { drain() }
-        olderClients.relieve(by: next.backends)
+        olderClients.relieve(by: next.olderClients)
     }
 
     /// Ends what would not end by itself: the process is about to stop.

@@ -263,7 +263,7 @@ package final class Service {
         for connection in connections.values { connection.close() }
         for connection in handedOver.values { connection.close() }
         memory.calls.stop()
-        memory.olderSessions.endAll()
+        memory.olderSessions.endAll(.closed)
         for each in [gateway] + relieved.values { await each.close(until: time.end) }
         await memory.olderSessions.settle(until: time.end, on: loop)
     }

@@ -94,6 +94,16 @@ package enum ServerRequest {
         return text
     }
 
+    /// `notifications/cancelled` for a request of a client, with the id as the client spelled it.
+    package static func cancelled(rawID: [UInt8], reason: String) -> [UInt8] {
+        var text = Array(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.utf8)
+        text += rawID
+        text.append(#","reason":"#)
+        text.appendJSON(reason)
+        text.append("}}")
+        return text
+    }
+
     /// `notifications/cancelled` for a request of ours (2025-11-25, basic/utilities/cancellation). The id is a number,
     /// as it was in the request: servers compare the type too.
     package static func cancelled(requestID: Int, reason: String) -> [UInt8] {

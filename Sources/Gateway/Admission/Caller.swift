@@ -78,6 +78,12 @@ final class CallerRules {
         self.key = key
     }
 
+    /// Whether others have the same hashes, each for the same requests.
+    func tellsCallersApart(as others: CallerRules) -> Bool {
+        fields.map(\.mark) == others.fields.map(\.mark) && fields.map(\.name) == others.fields.map(\.name)
+            && byCertificate == others.byCertificate
+    }
+
     /// What goes to the backend with a request.
     func credentials(of head: HTTPRequestHead) -> Credentials {
         Credentials(lines: fields.filter(\.isPassed).flatMap { head.fields.lines(named: $0.name) })

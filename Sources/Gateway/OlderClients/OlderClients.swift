@@ -44,8 +44,14 @@ final class OlderClients {
         for answer in listening.values { answer.end() }
     }
 
-    /// Another gateway serves from now on, with these servers: sessions with others end.
-    func relieve(by servers: Backends) { memory.olderSessions.retire(except: servers) }
+    /// Another gateway serves from now on: sessions with servers that it has not end. All of them end at once where it serves no
+    /// older clients, and where it tells callers apart in another way, so that one could come into the session of another.
+    func relieve(by next: OlderClients) {
+        guard next.settings.passesLegacyClients, next.callers.tellsCallersApart(as: callers) else {
+            return memory.olderSessions.endAll(.reconfigured)
+        }
+        memory.olderSessions.retire(except: next.backends)
+    }
 
     // MARK: Where a request belongs
 
@@ -104,7 +110,9 @@ final class OlderClients {
         _ record: RequestRecord
     ) async {
         let subject = isHandedOver ? PeerSubject.read(request.head) : responder.connection.clientSubject
-        let caller = callers.caller(of: request.head, subject: subject)
+        let caller = callers.caller(
+            of: request.head, subject: subject,
+            client: isHandedOver ? PeerAddress.read(request.head) : responder.connection.clientAddress)
         describe(request, from: caller, record)
         guard session.principal == caller.principal else {
             return refuse(.sessionNotFound, request, by: responder, record)
@@ -253,7 +261,8 @@ final class OlderClients {
     // MARK: Answers
 
     private func caller(of request: HTTPServerRequest, _ responder: Responder) -> Caller {
-        callers.caller(of: request.head, subject: responder.connection.clientSubject)
+        callers.caller(
+            of: request.head, subject: responder.connection.clientSubject, client: responder.connection.clientAddress)
     }
 
     private func describe(_ request: HTTPServerRequest, from caller: Caller, _ record: RequestRecord) {

@@ -45,6 +45,10 @@ struct OlderRouting {
     private var posts: [Stream: [Request]] = [:]
     private var owners: [MessageID: Stream] = [:]
     private var tokens: [MessageID: Stream] = [:]
+    /// Ids of requests for whose response nobody waits any more. It may still come, and answers no other request.
+    private var abandoned: Set<MessageID> = []
+    /// A server that never answers them has the client's mistakes with ids from then on.
+    private static let maxAbandoned = 1024
     /// Streams of POSTs, the youngest last.
     private var order: [Stream] = []
     /// Streams of GETs, the youngest last.
@@ -69,9 +73,12 @@ struct OlderRouting {
 
     // MARK: Streams
 
-    /// Requests of a POST are to be answered. Nil, where one has the id of a request that is being answered.
+    /// Requests of a POST are to be answered. Nil, where one has the id of a request that is being answered, or whose
+    /// response may still come.
     mutating func open(_ requests: [Request]) -> (stream: Stream, steps: [Step])? {
-        guard Set(requests.map(\.id)).count == requests.count, requests.allSatisfy({ owners[$0.id] == nil }) else {
+        guard Set(requests.map(\.id)).count == requests.count,
+            requests.allSatisfy({ owners[$0.id] == nil && !abandoned.contains($0.id) })
+        else {
             return nil
         }
         lastStream += 1
@@ -101,7 +108,11 @@ struct OlderRouting {
         listening.removeAll { $0 == stream }
         guard let requests = posts.removeValue(forKey: stream) else { return [] }
         order.removeAll { $0 == stream }
-        for request in requests { forget(request) }
+        for request in requests {
+            forget(request)
+            if abandoned.count >= OlderRouting.maxAbandoned { abandoned = [] }
+            abandoned.insert(request.id)
+        }
         return requests
     }
 
@@ -141,7 +152,10 @@ struct OlderRouting {
         let known = owners[id] == nil ? id.misspelled : id
         guard let stream = owners[known], var requests = posts[stream],
             let index = requests.firstIndex(where: { $0.id == known })
-        else { return [] }
+        else {
+            if abandoned.remove(id) == nil { abandoned.remove(id.misspelled) }
+            return []
+        }
         forget(requests.remove(at: index))
         posts[stream] = requests
         guard requests.isEmpty else { return [.send(text, on: stream)] }

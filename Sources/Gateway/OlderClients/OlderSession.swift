@@ -10,8 +10,8 @@ import Translation
 final class OlderSession {
     /// Messages of the server that wait for a stream of the client: a client listens as soon as it is there.
     private static let maxKept = 256
-    /// Errors on their way to a server whose questions nobody hears. One that asks without end and reads nothing gets no more.
-    private static let maxRefusing = 64
+    /// Errors and cancellations on their way to a server, which may ask without end and read nothing.
+    private static let maxTelling = 64
     /// What a server has to answer a request that its client took back, as some do.
     private static let afterCancellation: Duration = .seconds(5)
 
@@ -37,7 +37,7 @@ final class OlderSession {
     private var answers: [OlderRouting.Stream: OlderAnswer] = [:]
     /// The client's last.
     private var credentials: Credentials
-    private var refusing = 0
+    private var telling = 0
     private let idle: Deadline
     /// Whether the configuration has its server no longer, so that it ends with its last request.
     private var isRetired = false
@@ -121,7 +121,10 @@ final class OlderSession {
         // The answer ends with the session, which takes both out of it.
         answer.onLeave = { [unowned self] in leave(stream) }
         answer.onExpiry = { [unowned self] in
-            fail(stream, published(BackendError(.overdue, "the server was silent for limits.request_timeout")))
+            let overdue = BackendError(.overdue, "the server was silent for limits.request_timeout")
+            for request in fail(stream, published(overdue)) {
+                tell(ServerRequest.cancelled(rawID: request.rawID, reason: overdue.detail))
+            }
         }
         answer.expire(after: terms.requestTimeout)
         // The client may have left before its request was looked at.
@@ -175,13 +178,15 @@ final class OlderSession {
         return sent
     }
 
-    private func refuse(_ rawID: [UInt8]) {
-        guard refusing < OlderSession.maxRefusing else { return }
-        refusing += 1
-        let text = Refusal.nobodyListens.text(id: rawID[...])
+    private func refuse(_ rawID: [UInt8]) { tell(Refusal.nobodyListens.text(id: rawID[...])) }
+
+    /// Sends what is Remora's own to say. A server that has not taken enough of it is told no more.
+    private func tell(_ text: [UInt8]) {
+        guard telling < OlderSession.maxTelling else { return }
+        telling += 1
         loop.spawn {
             try? await self.channel.send(text, credentials: self.credentials)
-            self.refusing -= 1
+            self.telling -= 1
         }
     }
 
@@ -194,13 +199,20 @@ final class OlderSession {
     }
 
     /// Ends the answer to a POST: each of its requests that has no response has failed.
-    private func fail(_ stream: OlderRouting.Stream, _ refusal: Refusal?) {
+    ///
+    /// - Returns: those requests.
+    @discardableResult
+    private func fail(_ stream: OlderRouting.Stream, _ refusal: Refusal?) -> [OlderRouting.Request] {
         let requests = routing.close(stream)
-        guard let answer = answers.removeValue(forKey: stream) else { return }
+        guard let answer = answers.removeValue(forKey: stream) else { return requests }
         rest()
-        guard let refusal, let last = requests.last else { return answer.end() }
+        guard let refusal, let last = requests.last else {
+            answer.end()
+            return requests
+        }
         for request in requests.dropLast() { answer.send(refusal.text(id: request.rawID[...])) }
         answer.finish(refusal, rawID: last.rawID)
+        return requests
     }
 
     // MARK: The end

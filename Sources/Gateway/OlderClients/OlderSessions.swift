@@ -32,7 +32,7 @@ final class OlderSessions {
     }
 
     /// Ends all of them.
-    func endAll() { for session in Array(sessions.values) { session.end(.closed) } }
+    func endAll(_ end: ClientChannel.End) { for session in Array(sessions.values) { session.end(end) } }
 
     /// Returns when nothing is left of those that have ended, or at `end`.
     func settle(until end: Instant, on loop: Loop) async {

@@ -37,14 +37,22 @@ package final class AuthorizationPaths: Sendable {
 
     /// The server has named a path. What is no plain path, or one too many, is not kept.
     func learn(_ path: String, as route: AuthorizationRoute, of server: [UInt8]) {
-        guard path.utf8.count <= AuthorizationPaths.maxPath, AuthorizationRoute.isPlain(path), !path.isEmpty else {
+        guard path.utf8.count <= AuthorizationPaths.maxPath, AuthorizationRoute.isPlainPath(path), !path.isEmpty else {
             return
         }
         known.withLock { known in
             AuthorizationPaths.turn(&known, to: server)
-            guard known.paths[path] != nil || known.paths.count < AuthorizationPaths.maxPaths else { return }
+            guard known.paths[path] != nil || hasRoom(for: route, in: known) else { return }
             known.paths[path] = route
         }
+    }
+
+    /// Challenges may name a path for each tenant, and clients choose those: they leave room for endpoints.
+    private func hasRoom(for route: AuthorizationRoute, in known: borrowing Known) -> Bool {
+        guard known.paths.count < AuthorizationPaths.maxPaths else { return false }
+        guard case .resourceMetadata = route else { return true }
+        let documents = known.paths.values.count { if case .resourceMetadata = $0 { true } else { false } }
+        return documents < AuthorizationPaths.maxPaths / 2
     }
 
     /// What a path stands for; nil for one that the server has not named.

@@ -58,6 +58,9 @@ enum AuthorizationRoute: Equatable {
         }
     }
 
+    /// Whether it is plain but for a slash at its end, which some servers' endpoints have.
+    static func isPlainPath(_ path: String) -> Bool { isPlain(path.hasSuffix("/") ? String(path.dropLast()) : path) }
+
     /// Empty, or segments that no server takes for another path.
     static func isPlain(_ suffix: String) -> Bool {
         if suffix.isEmpty { return true }

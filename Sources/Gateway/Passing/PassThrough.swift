@@ -125,10 +125,10 @@ final class PassThrough: HTTPResponseHandler {
         origin: [(name: StaticString, value: [UInt8])] = []
     ) -> HTTPMessage {
         let head = request.head
+        let replaced = set.map(\.name) + origin.map { Array("\($0.name)".utf8) }
         let fields = EndToEndFields.of(head.fields) { name in
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
-                || set.contains { name.equalsIgnoringCase($0.name) }
-                || origin.contains { name.equalsIgnoringCase($0.name) }
+                || !replaced.isEmpty && replaced.contains(variable(of: name))
         }
         return HTTPMessage(request.body, headSize: 512) { output in
             guard var writer = HTTPHeadWriter(method: head.method, target: target, host: host, into: &output) else {
@@ -141,6 +141,11 @@ final class PassThrough: HTTPResponseHandler {
             if head.bodyLength != .none || head.method == .post { writer.field("content-length", request.body.count) }
             writer.end(into: &output)
         }
+    }
+
+    /// A name as servers of the CGI kind have it, to which `_` and `-` are one (RFC 3875 §4.1.18): in lower case, with `-`.
+    private static func variable(of name: HTTPFieldValue) -> [UInt8] {
+        name.bytes.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
     }
 
     private func finish(_ outcome: Outcome) {

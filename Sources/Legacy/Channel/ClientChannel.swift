@@ -9,6 +9,13 @@ package final class ClientChannel {
     package let server: LegacyServer
     private let transport: ChannelTransport
     private let revision: Revision?
+    /// What its caller may have under way toward the servers.
+    private let sending: SendingBudget.Share
+    /// Messages that the server has not taken, and their bytes.
+    private var underWay = 0
+    private var bytesUnderWay = 0
+    /// Of one session. A client that is served waits for most of its messages.
+    private static let maxUnderWay = 64
     /// Gives back the place in the pool.
     private let leave: (_ end: End) -> Void
     private var isEnded = false
@@ -34,10 +41,11 @@ package final class ClientChannel {
 
     init(
         to server: LegacyServer, over transport: ChannelTransport,
-        _ opened: (answer: CarriedMessage, early: [CarriedMessage]),
+        _ opened: (answer: CarriedMessage, early: [CarriedMessage]), sending: SendingBudget.Share,
         leave: @escaping (_ end: End) -> Void
     ) {
         self.server = server
+        self.sending = sending
         self.transport = transport
         self.leave = leave
         answer = opened.answer
@@ -61,7 +69,18 @@ package final class ClientChannel {
     package func next() async -> CarriedMessage? { await transport.nextCarried(isBatchable: hasBatches) }
 
     /// Sends a message, or a batch, and returns when the server has it, as far as one can tell.
+    ///
+    /// - Throws: ``BackendError/Kind/busy`` where the server has not taken those before it, and there is no room for more.
     package func send(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        let hasRoom = underWay == 0 || bytesUnderWay + text.count <= transport.limits.streamBuffer
+        guard underWay < ClientChannel.maxUnderWay, hasRoom, sending.take() else { throw LegacySession.takesNothing }
+        underWay += 1
+        bytesUnderWay += text.count
+        defer {
+            underWay -= 1
+            bytesUnderWay -= text.count
+            sending.giveBack()
+        }
         try await transport.deliver(text, credentials: credentials)
     }
 

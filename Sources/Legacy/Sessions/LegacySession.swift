@@ -323,7 +323,7 @@ package final class LegacySession {
         try await transport.notify(text, credentials: credentials)
     }
 
-    private static let takesNothing = BackendError(
+    static let takesNothing = BackendError(
         .busy, "the server has not taken those before it, and there is no room for more of them")
 
     /// Whether the server can tell something on its own account.
