@@ -11,7 +11,8 @@ package struct LegacyAnswer: Sendable {
 
     /// The error of a call whose response is ``Envelope/Kind/unclear(id:)``.
     static let unclear = BackendError(
-        .outcomeUnknown, "the server's answer has two outcomes or none, or is not JSON-RPC")
+        .outcomeUnknown,
+        "the server's answer has two outcomes or none, is not JSON-RPC, or is deeper than limits.max_depth")
 }
 
 /// Who waits for the answer to a call without a task: a task has frames, and for what nearly every call does, which is to
@@ -74,15 +75,18 @@ package class LegacyCall {
     /// The response in a body whose status or type is not that of messages. An error in an answer that is one is about this
     /// request, whatever its id says: servers that did not get to the id of the request have none, or some word.
     ///
-    /// - Parameter status: of the HTTP answer.
-    final func reply(inBody body: [UInt8], _ status: Int) throws(BackendError) -> CallReply? {
+    /// - Parameters:
+    ///   - status: of the HTTP answer.
+    ///   - isAlone: whether no other request went over the connection before. Else what has not the id of this request could be
+    ///     a second answer to another caller's, however wrong that is of a server.
+    final func reply(inBody body: [UInt8], _ status: Int, isAlone: Bool) throws(BackendError) -> CallReply? {
         for message in terms.session.read(body) {
             let isOwn = message.answeredRequest == Int64(self.id)
             // Under another status that says enough.
             if isOwn, status < 300, case .unclear = message.kind { throw LegacyAnswer.unclear }
             guard case .response(let id, let outcome) = message.kind else { continue }
             if !isOwn {
-                guard case .error = outcome, id == nil || status >= 400 else { continue }
+                guard isAlone, case .error = outcome, id == nil || status >= 400 else { continue }
             }
             let answer = LegacyAnswer(document: message.document, outcome: outcome)
             guard terms.session.isKept else { return .answer(answer) }

@@ -110,13 +110,27 @@ package struct ServerMessages: Sequence, IteratorProtocol {
             if let mended = JSONMending.mended(text), let document = try? JSONDocument(mended, maxDepth: maxDepth) {
                 return take(document)
             }
-        case .unexpectedEnd, .invalidEscape, .tooDeep, .trailingBytes, .tooLong: break
+        case .tooDeep:
+            // It is read as far as its own members say what it answers: what nobody reads fails its call, and no other.
+            if let document = try? JSONDocument(text, maxDepth: .max), let response = response(in: document) {
+                return append(response)
+            }
+        case .unexpectedEnd, .invalidEscape, .trailingBytes, .tooLong: break
         }
         if let response = startOfResponse(text) { return append(response) }
         // It may hold what is a caller's alone, which is not for the log.
         flaw =
             String(decoding: text.prefix(ServerMessages.maxStart), as: UTF8.self).contains("jsonrpc")
             ? .ambiguous : .noJSON
+    }
+
+    private func response(in document: JSONDocument) -> Envelope? {
+        let root = document.root
+        guard root.kind == .object, document.isQuick(root), !document.hasDuplicateNames(root),
+            let id = document.value("id", of: root), id.kind == .number || id.kind == .string,
+            document.value("method", of: root) == nil
+        else { return nil }
+        return Envelope(document, .unclear(id: id))
     }
 
     /// The response that a text begins as: its members before the outcome, which is what is broken.
@@ -138,7 +152,7 @@ package struct ServerMessages: Sequence, IteratorProtocol {
 
     private func isOutcome(_ text: ArraySlice<UInt8>) -> Bool {
         let name = text.prefix(64).drop {
-            $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\n")
+            $0 == UInt8(ascii: " ") || (UInt8(ascii: "\t")...UInt8(ascii: "\r")).contains($0)
         }
         return name.starts(with: #""result""#.utf8) || name.starts(with: #""error""#.utf8)
     }

@@ -1,4 +1,5 @@
 import MCP
+import Reactor
 import Testing
 
 @testable import Legacy
@@ -6,7 +7,8 @@ import Testing
 /// Which revisions are offered, and in which order.
 @Suite struct IntroductionTests {
     private func offered(after words: String..., first: Revision = .newestLegacy) -> [String] {
-        let introduction = Introduction(offering: first, capabilities: Array("{}".utf8), ids: RequestIDs(from: 1))
+        let introduction = Introduction(
+            offering: first, capabilities: Array("{}".utf8), ids: RequestIDs(from: 1), until: .now + .seconds(60))
         var offered = [introduction.revision.rawValue]
         for said in words {
             guard introduction.goesOn(after: .refusedInitialize(Array(said.utf8))) else { break }
@@ -47,9 +49,10 @@ import Testing
     }
 
     @Test func eachRequestHasAnIdOfItsOwn() {
-        let introduction = Introduction(offering: .newestLegacy, capabilities: [], ids: RequestIDs(from: 7))
+        let introduction = Introduction(
+            offering: .newestLegacy, capabilities: [], ids: RequestIDs(from: 7), until: .now + .seconds(60))
         #expect(introduction.id == 7)
-        #expect(introduction.goesOn(after: .refusedInitialize(Array("version".utf8))))
+        #expect(introduction.goesOn(after: .refusedInitialize(Array("unsupported protocol version".utf8))))
         #expect(introduction.id == 8)
     }
 }

@@ -37,7 +37,8 @@ package final class AuthorizationPaths: Sendable {
 
     /// The server has named a path. What is no plain path, or one too many, is not kept.
     func learn(_ path: String, as route: AuthorizationRoute, of server: [UInt8]) {
-        guard path.utf8.count <= AuthorizationPaths.maxPath, AuthorizationRoute.isPlainPath(path), !path.isEmpty else {
+        guard path.utf8.count <= AuthorizationPaths.maxPath, AuthorizationRoute.isPlainPath(path), path.utf8.count > 1
+        else {
             return
         }
         known.withLock { known in

@@ -124,7 +124,7 @@ class ChannelTransport: SessionTransport {
             let hint = flaw.map { "; something that it sent is \($0.words)" } ?? ""
             self?.finish(BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)\(hint)"))
         }
-        patience.set(after: limits.handshake)
+        patience.set(introduction.end)
         defer { patience.set(nil) }
         while true {
             guard let text = await next() else { throw ending ?? BackendError(.unavailable, "the session has ended") }

@@ -170,7 +170,7 @@ final class EventStreamTransport: ChannelTransport {
         if (200..<300).contains(head.status) {
             guard let call, exchange.isSuccess else { return nil }
             while let text = try? await exchange.next() {
-                if let reply = try call.reply(inBody: text, head.status) {
+                if let reply = try call.reply(inBody: text, head.status, isAlone: exchange.isAlone) {
                     call.replied(reply)
                     break
                 }
@@ -181,7 +181,9 @@ final class EventStreamTransport: ChannelTransport {
         if let target = try Redirect.target(in: head, from: here, to: .post, of: backend, after: hops) { return target }
         if let refusal = BackendError.rateLimited(head) { throw refusal }
         let body = await exchange.body()
-        if !BackendError.asksForCredentials(head), let call, let reply = try call.reply(inBody: body, head.status) {
+        if !BackendError.asksForCredentials(head), let call,
+            let reply = try call.reply(inBody: body, head.status, isAlone: exchange.isAlone)
+        {
             call.replied(reply)
             return nil
         }

@@ -1,4 +1,5 @@
 import MCP
+import Reactor
 import Translation
 
 /// What `initialize` offers: one revision after another, where the server refuses them (2025-11-25, basic/lifecycle, "Version
@@ -15,10 +16,13 @@ final class Introduction {
     /// The id of the request that offers it.
     private(set) var id: Int
     private var untried: [Revision]
+    /// When all of it must be over, redirects and other revisions included.
+    let end: Instant
 
     /// - Parameter first: the revision to begin with.
-    init(offering first: Revision, capabilities: [UInt8], ids: RequestIDs) {
+    init(offering first: Revision, capabilities: [UInt8], ids: RequestIDs, until end: Instant) {
         self.capabilities = capabilities
+        self.end = end
         self.ids = ids
         revision = first
         id = ids.take()
@@ -40,12 +44,19 @@ final class Introduction {
         return true
     }
 
+    /// What an error says that is about the revision, in lower case.
+    private static let wordsOfVersions = [
+        "protocol version", "protocolversion", "protocol-version", "unsupported version",
+    ]
+
     private func next(after words: [UInt8]) -> Revision? {
         if words.isEmpty { return nil }
         let text = String(decoding: words, as: UTF8.self).lowercased()
         if let named = untried.last(where: { text.contains($0.rawValue) }) { return named }
         // A server of 2026-07-28 speaks of a version too, when it misses the one in `_meta`.
-        guard text.contains("version"), !text.contains("_meta"), !text.contains("io.modelcontextprotocol/") else {
+        guard Introduction.wordsOfVersions.contains(where: { text.contains($0) }), !text.contains("_meta"),
+            !text.contains("io.modelcontextprotocol/")
+        else {
             return nil
         }
         return untried.last

@@ -7,9 +7,13 @@ extension LegacySession {
     /// Whether the session is lost. Waits for the server's answer, 5 s at most.
     func isLost(_ doubt: SessionDoubt, _ credentials: Credentials) async -> Bool {
         switch await life(by: doubt.question, credentials) {
-        case .alive: false
-        case .lost: true
-        case .silent: doubt.silenceIsLoss
+        case .alive: return false
+        case .lost: return true
+        case .silent:
+            guard doubt.silenceIsLoss else { return false }
+            // What is silent to a `ping` may answer a list.
+            if doubt.question == .list { return true }
+            return await life(by: .list, credentials) != .alive
         }
     }
 
@@ -41,6 +45,8 @@ extension LegacySession {
             switch try await call.reply() {
             // Whatever it says to it, it says it on this session.
             case .answer: return .alive
+            // Servers without `ping` have words of their own for it. A list is what all of them have.
+            case .doubted where question == .ping: return await ask(.list, credentials)
             case .doubted: return .lost
             }
         } catch {

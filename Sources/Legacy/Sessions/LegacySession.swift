@@ -116,7 +116,9 @@ package final class LegacySession {
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let ids = backend.requestIDs
-            let introduction = Introduction(offering: backend.offer, capabilities: capabilities, ids: ids)
+            let introduction = Introduction(
+                offering: backend.offer, capabilities: capabilities, ids: ids,
+                until: backend.loop.now + backend.limits.handshake)
             let (transport, handshake) = try await backend.open(introduction, credentials: credentials)
             let session = LegacySession(
                 over: transport, to: backend, backend.kept(handshake, after: introduction.revision), ids,

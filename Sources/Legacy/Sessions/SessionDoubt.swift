@@ -7,11 +7,13 @@ struct SessionDoubt: Equatable {
     /// Whether no answer to the question either is taken for a loss.
     let silenceIsLoss: Bool
 
-    /// What is said of a session of the protocol rather than one that a tool has, in lower case.
+    /// Texts that are about a session of the protocol, in lower case. One that says more may be about a session that a tool has.
     private static let plainWords = [
-        "session not found", "could not find session", "no valid session", "invalid session", "unknown session",
+        "session not found", "could not find session", "no valid session", "no valid session id provided",
+        "invalid session", "unknown session",
         "missing session", "no such session", "session expired", "session has expired", "session terminated",
-        "session has been terminated", "session does not exist", "not initialized", "before initialization",
+        "session has been terminated", "session does not exist", "not initialized",
+        "received request before initialization was complete",
     ]
 
     /// - Parameters:
@@ -20,7 +22,7 @@ struct SessionDoubt: Equatable {
     init(about text: String, isRefusal: Bool = false, silenceIsLoss: Bool = false) {
         // A server may answer `ping` before any handshake (2025-11-25, basic/lifecycle, "Initialization").
         question = SessionDoubt.speaksOfHandshakes(text) ? .list : .ping
-        nothingRan = isRefusal || SessionDoubt.plainWords.contains { text.contains($0) }
+        nothingRan = isRefusal || SessionDoubt.saysNothingElse(text)
         self.silenceIsLoss = silenceIsLoss
     }
 
@@ -31,6 +33,17 @@ struct SessionDoubt: Equatable {
         self.question = question
         self.nothingRan = nothingRan
         silenceIsLoss = false
+    }
+
+    /// Whether a text, or one of the strings in it where it is JSON, is one of ``plainWords`` and nothing else.
+    private static func saysNothingElse(_ text: String) -> Bool {
+        text.split(separator: "\"").contains { part in
+            var part = part.drop(while: \.isWhitespace)
+            while let last = part.last, last.isWhitespace || last == "." { part.removeLast() }
+            for start in ["bad request: ", "server "] where part.hasPrefix(start) { part = part.dropFirst(start.count) }
+            if part.hasSuffix(" id") { part = part.dropLast(3) }
+            return plainWords.contains { part == $0 }
+        }
     }
 
     /// "Server not initialized", "received request before initialization was complete".

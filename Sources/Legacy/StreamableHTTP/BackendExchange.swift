@@ -38,6 +38,8 @@ final class BackendExchange: HTTPResponseHandler {
     /// Longest silence while something is expected; nil for the backend's own limit.
     private var silence: Interval?
     private var isSuspended = false
+    /// Whether no request of others went over its connection before, so that all that comes on it is about this one.
+    private(set) var isAlone = true
     private var connection: HTTPClientConnection?
     /// Of the answer; 0 before it begins.
     private(set) var status = 0
@@ -80,7 +82,11 @@ final class BackendExchange: HTTPResponseHandler {
         events = SSEDecoder(maxEvent: route.backend.limits.maxMessage)
         while let idle = route.takeIdle() {
             if isRepeatable { spare = request }
-            if send(request, on: idle) { return }
+            if send(request, on: idle) {
+                // The one connection of a session is nobody else's.
+                isAlone = route.pin != nil
+                return
+            }
         }
         backend.loop.spawn { await self.connect(request) }
     }
@@ -91,6 +97,7 @@ final class BackendExchange: HTTPResponseHandler {
         do throws(BackendError) {
             let connection = try await route.connect()
             if hasEnded { return route.putBack(connection) }
+            isAlone = true
             self.connection = connection
             expectMore()
             connection.send(request, answersTo: self)
@@ -371,12 +378,10 @@ final class BackendExchange: HTTPResponseHandler {
     /// fault of its own.
     private func keep(_ message: [UInt8]) {
         add(message)
-        guard messages.heldBytes > backend.limits.streamBuffer, !isPaused, case .until(let end) = patience else {
-            return
-        }
+        guard messages.heldBytes > backend.limits.streamBuffer, !isPaused else { return }
         isPaused = true
         connection?.pauseReading()
-        if !isSuspended { connection?.setTimeout(end) }
+        if !isSuspended, case .until(let end) = patience { connection?.setTimeout(end) }
     }
 
     private func add(_ message: [UInt8]) {

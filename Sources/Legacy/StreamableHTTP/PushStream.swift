@@ -191,17 +191,14 @@ final class PushStream {
         let body = await exchange.body()
         guard let session, transport?.isKept == true else { return head.status >= 500 ? .failed : .notOffered }
         switch SessionLoss.verdict(head, body[...]) {
-        case .proof where wasOpen: return .gone
         case .doubt(let doubt) where wasOpen:
             return await session.isLost(doubt, credentials) ? .gone : .failed
         case .proof:
-            // Frameworks answer so where no route is, and the session may live all the same.
+            // Frameworks answer so where no route is, and some end the stream alone: the session may live all the same.
             return await session.life(by: .ping, credentials) == .lost ? .gone : .notOffered
         case .none, .doubt: break
         }
-        if head.status >= 500 { return .failed }
-        // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.
-        return wasOpen && (head.status == 401 || head.status == 403) ? .gone : .notOffered
+        return head.status >= 500 ? .failed : .notOffered
     }
 
     /// - Parameter delay: at the least; the server may wish for more.

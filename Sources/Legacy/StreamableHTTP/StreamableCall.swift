@@ -64,7 +64,9 @@ final class StreamableCall: LegacyCall {
         if !exchange.bringsMessages {
             let body = await exchange.body()
             let isTaken = exchange.status == 202 || (200..<300).contains(exchange.status) && body.isEmpty
-            if isTaken, let reply = try self.reply(inBody: body, exchange.status) { return reply }
+            if isTaken, let reply = try self.reply(inBody: body, exchange.status, isAlone: exchange.isAlone) {
+                return reply
+            }
             guard isTaken, expectElsewhere() else { return try await reply(instead: body) }
         }
         while true {
@@ -137,8 +139,8 @@ final class StreamableCall: LegacyCall {
                 terms.session.hear(message, on: self, credentials: terms.credentials)
             case .unclear where isOwn:
                 throw LegacyAnswer.unclear
-            // One without an id can be about nothing else, unless other results may come on the stream.
-            case .response(let id, let outcome) where isOwn || (id == nil && (outcome.isError || !exchange.isStream)):
+            // An error without an id can be about nothing else, unless the connection was another request's before.
+            case .response(let id, let outcome) where isOwn || (id == nil && outcome.isError && exchange.isAlone):
                 if reply == nil {
                     reply = try CallReply(LegacyAnswer(document: message.document, outcome: outcome), isOwn: isOwn)
                 }
@@ -169,7 +171,9 @@ final class StreamableCall: LegacyCall {
         if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
         let head = try await exchange.head()
         if let refusal = BackendError.rateLimited(head) { throw refusal }
-        if !BackendError.asksForCredentials(head), let reply = try self.reply(inBody: body, head.status) {
+        if !BackendError.asksForCredentials(head),
+            let reply = try self.reply(inBody: body, head.status, isAlone: exchange.isAlone)
+        {
             return reply
         }
         let error = BackendError.unauthorized(head) ?? StreamableCall.error(head.status)

@@ -77,7 +77,7 @@ final class StreamableHTTP: SessionTransport {
     private func introduce(
         _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> Handshake {
-        let (exchange, response) = try await initialize(introduction.request, credentials)
+        let (exchange, response) = try await initialize(introduction.request, until: introduction.end, credentials)
         defer { exchange.abandon() }
         guard (200..<300).contains(response.status) else {
             throw .refusedInitialize(by: response, await exchange.body())
@@ -94,12 +94,11 @@ final class StreamableHTTP: SessionTransport {
     ///
     /// - Returns: the exchange, to be abandoned by the caller, and the head of its answer.
     private func initialize(
-        _ request: [UInt8], _ credentials: Credentials
+        _ request: [UInt8], until end: Instant, _ credentials: Credentials
     ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead) {
         var hops = 0
         while true {
-            let exchange = post(
-                request, credentials: credentials, until: .now + backend.limits.handshake, isRepeatable: true)
+            let exchange = post(request, credentials: credentials, until: end, isRepeatable: true)
             do throws(BackendError) {
                 let response = try await exchange.head()
                 let target = try Redirect.target(
