@@ -38,6 +38,8 @@ package final class HTTPClientConnection: SocketHandler {
     private var isLarge = false
     private let deadline: Deadline
 
+    /// Who sent the last request on it, by a number of the user's own; 0 where there was none.
+    package var lastUser = 0
     /// When it last became idle, for its pool.
     var idleSince: Instant
 

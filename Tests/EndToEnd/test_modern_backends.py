@@ -91,7 +91,9 @@ class Raw:
         elif exchange.method == "tools/call" and exchange.request.header("mcp-protocol-version") == VERSION:
             await exchange.json(exchange.response(b'{"resultType":"complete","content":[{"type":"text","text":"new"}]}'))
         else:
-            await exchange.reply(400, exchange.error(-32022, "not here", supported=[VERSION], requested="2025-11-25"))
+            # A handshake tells nothing here, so that the question has to.
+            code = -32600 if exchange.method == "initialize" else -32022
+            await exchange.reply(400, exchange.error(code, "not here", supported=[VERSION], requested="2025-11-25"))
         return True
 
 

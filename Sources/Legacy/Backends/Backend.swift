@@ -94,6 +94,14 @@ package final class Backend: LegacyServer {
     /// Its sessions share connections.
     override var requestIDs: RequestIDs { sharedRequestIDs }
 
+    private var lastRouteNumber = 0
+
+    /// See ``SessionRoute/number``.
+    func nextRouteNumber() -> Int {
+        lastRouteNumber &+= 1
+        return lastRouteNumber
+    }
+
     // MARK: Sessions
 
     /// Tries the newer way first, as clients should that know only a URL (2025-11-25, basic/transports, "Backwards

@@ -288,8 +288,12 @@ class ChannelTransport: SessionTransport {
         guard ending == nil else { return }
         ending = error
         let loss = lossOfCall(error)
-        // Answers that came before the end are still good.
-        if error.kind != .unavailable { inbox = MessageQueue() } else if !isCarrying { drainInbox() }
+        // Answers that came before the end are still good. Before there is a session, who opens it takes them.
+        if error.kind != .unavailable {
+            inbox = MessageQueue()
+        } else if !isCarrying, session != nil {
+            drainInbox()
+        }
         for call in calls.values { call.fail(with: loss) }
         tearDown()
         news.signal()

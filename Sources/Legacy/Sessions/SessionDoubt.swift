@@ -19,10 +19,13 @@ struct SessionDoubt: Equatable {
     /// - Parameters:
     ///   - text: of the answer, in lower case.
     ///   - isRefusal: whether it refuses the request by its status.
-    init(about text: String, isRefusal: Bool = false, silenceIsLoss: Bool = false) {
+    ///   - mayBeOfTool: whether a tool may have written it, so that its words count only where they say nothing else.
+    init(about text: String, isRefusal: Bool = false, mayBeOfTool: Bool = true, silenceIsLoss: Bool = false) {
         // A server may answer `ping` before any handshake (2025-11-25, basic/lifecycle, "Initialization").
         question = SessionDoubt.speaksOfHandshakes(text) ? .list : .ping
-        nothingRan = isRefusal || SessionDoubt.saysNothingElse(text)
+        nothingRan =
+            isRefusal || SessionDoubt.saysNothingElse(text)
+            || !mayBeOfTool && SessionDoubt.plainWords.contains { text.contains($0) }
         self.silenceIsLoss = silenceIsLoss
     }
 

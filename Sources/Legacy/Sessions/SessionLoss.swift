@@ -85,7 +85,7 @@ enum SessionLoss {
         default:
             guard speaksOfSessions(text) else { return .none }
             // The Python SDK at its limit of sessions, and balancers whose replica has gone.
-            return .doubt(SessionDoubt(about: text, isRefusal: status == 503))
+            return .doubt(SessionDoubt(about: text, isRefusal: status == 503, mayBeOfTool: status < 300))
         }
     }
 

@@ -94,8 +94,6 @@ package final class SessionPool {
     private var numbers = SessionCounts()
     /// How many channels of clients were to be opened so far.
     private var channels = 0
-    /// How many each caller has, those included that are being opened.
-    private var channelsOfCallers: [KeyedHash: Int] = [:]
     private let sweep: Deadline
     /// Sessions that are still to be ended on the server: as many as there may be sessions. A server that takes longer for
     /// their ends than callers come is not told of the rest.
@@ -369,12 +367,9 @@ package final class SessionPool {
         _ initialize: [UInt8], id: MessageID, for principal: KeyedHash, credentials: Credentials
     ) async throws(BackendError) -> ClientChannel {
         if isClosed { throw BackendError(.unavailable, "Remora stops") }
-        // A channel cannot be spared, so that a caller never has more of them than its share.
-        guard channelsOfCallers[principal, default: 0] < limits.maxPerPrincipal else { throw busy(.share) }
+        // A channel cannot be spared when others come, so that no caller may have all places.
+        table.leaveRoomForOthers()
         channels &+= 1
-        channelsOfCallers[principal, default: 0] += 1
-        var isOpen = false
-        defer { if !isOpen { channelIsGone(of: principal) } }
         // Only this one has the key: capabilities are an object.
         let key = SessionKey(principal: principal, capabilities: Array("channel \(channels)".utf8))
         let grant: Grant
@@ -405,7 +400,6 @@ package final class SessionPool {
             openedAt[place] = loop.now
             numbers.opened += 1
             table.opened(place)
-            isOpen = true
             return channel
         } catch {
             openingFailed(place, error)
@@ -416,7 +410,6 @@ package final class SessionPool {
     private func channelIsGone(
         _ id: Table.ID, at backend: String, of principal: KeyedHash, _ end: ClientChannel.End
     ) {
-        channelIsGone(of: principal)
         switch end {
         case .closed: break
         case .lost:
@@ -432,11 +425,6 @@ package final class SessionPool {
         _ = table.retire(id)
         _ = table.release(id, isExclusive: true, at: loop.now)
         close(id)
-    }
-
-    private func channelIsGone(of principal: KeyedHash) {
-        let rest = channelsOfCallers[principal, default: 1] - 1
-        channelsOfCallers[principal] = rest > 0 ? rest : nil
     }
 
     // MARK: Waiting

@@ -268,6 +268,9 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         }
     }
 
+    /// The lone owner has its share from now on, as where there are others.
+    package mutating func leaveRoomForOthers() { hasOthers = true }
+
     /// How many sessions an owner may have.
     private func share(of owner: Owner) -> Int {
         owner == limits.lone && !hasOthers ? limits.sessions : limits.sessionsPerOwner

@@ -38,7 +38,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// Longest silence while something is expected; nil for the backend's own limit.
     private var silence: Interval?
     private var isSuspended = false
-    /// Whether no request of others went over its connection before, so that all that comes on it is about this one.
+    /// Whether no request of another session went over its connection before this one: then what comes on it is about nobody else.
     private(set) var isAlone = true
     private var connection: HTTPClientConnection?
     /// Of the answer; 0 before it begins.
@@ -83,8 +83,8 @@ final class BackendExchange: HTTPResponseHandler {
         while let idle = route.takeIdle() {
             if isRepeatable { spare = request }
             if send(request, on: idle) {
-                // The one connection of a session is nobody else's.
-                isAlone = route.pin != nil
+                isAlone = idle.lastUser == route.number
+                idle.lastUser = route.number
                 return
             }
         }
@@ -98,6 +98,7 @@ final class BackendExchange: HTTPResponseHandler {
             let connection = try await route.connect()
             if hasEnded { return route.putBack(connection) }
             isAlone = true
+            connection.lastUser = route.number
             self.connection = connection
             expectMore()
             connection.send(request, answersTo: self)

@@ -11,6 +11,9 @@ final class SessionRoute {
     /// The one connection that all of them use; nil where any will do.
     let pin: PinnedConnection?
 
+    /// Of no other route to the server, for what is known of a connection.
+    let number: Int
+
     private static let setCookie = Array("set-cookie".utf8)
 
     /// - Parameters:
@@ -18,6 +21,7 @@ final class SessionRoute {
     ///   - cookies: ``CookieJar/field`` of the session at another process.
     init(to backend: Backend, at target: [UInt8]? = nil, cookies field: [UInt8] = []) {
         self.backend = backend
+        number = backend.nextRouteNumber()
         self.target = target ?? backend.target
         cookies = CookieJar(field: field)
         pin = backend.pinsConnections ? PinnedConnection(on: backend.loop) : nil
