@@ -37,7 +37,7 @@ final class Exchange: Answerer {
     /// How many notifications went to the client.
     private(set) var forwarded = 0
     /// What the client would have had to declare for the questions of the server that were refused.
-    private var refused: InputCapabilities = []
+    private var refused = InputCapabilities.none
 
     /// What came of it.
     enum Outcome {
@@ -118,7 +118,7 @@ final class Exchange: Answerer {
     }
 
     private func send(on session: LegacySession) -> LegacyCall {
-        refused = []
+        refused = .none
         return session.call(request, credentials: caller.callFields, until: end, listener: self)
     }
 

@@ -6,7 +6,7 @@ package import Translation
 
 /// What servers are told of clients, by what a client calls itself. The name is the client's own word: it chooses among what
 /// the operator has written, and tells no callers apart.
-package struct ClientProfiles: Sendable {
+package final class ClientProfiles: Sendable {
     package typealias Named = (name: String, rules: DeclarationRules)
 
     private let standard: DeclarationRules

@@ -3,7 +3,7 @@ package import HTTPWire
 /// Who may knock: the defence against DNS rebinding (2026-07-28, basic/transports/streamable-http, "Security &
 /// Endpoint"). A browser that was lured to a hostile page names that page in `Origin`, and in `Host` a name that the
 /// attacker made point here.
-package struct Door: Sendable {
+package final class Door: Sendable {
     private let origins: [[UInt8]]
     private let allowsAnyOrigin: Bool
     private let hosts: [[UInt8]]
