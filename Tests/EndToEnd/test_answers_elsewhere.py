@@ -9,8 +9,9 @@ import time
 import pytest
 
 from harness.modern import Client, call
+from harness.remora import Remora, configuration
 from harness.stack import stack
-from servers.raw import Exchange, PushBackend, event
+from servers.raw import Exchange, PushBackend, RawBackend, event
 
 LIMITS = {"backend_idle_timeout": "1500ms"}
 
@@ -196,3 +197,24 @@ async def test_an_error_body_has_a_limit() -> None:
         assert answer.error["data"] == {"reason": "backend_rejected", "dispatched": True}
         assert (await running.client.call("x")).text == "raw"
         assert raw.methods["initialize"] == 1
+
+
+@pytest.mark.parametrize("outcome", [b'"result":{"content":[{"type":"text","text":"of a"}]}', b'"error":{"code":-5,"message":"of a"}'])
+async def test_a_second_answer_on_a_connection_is_nobodys(outcome: bytes) -> None:
+    """A server that answers twice breaks HTTP. What has no id could be about anybody who used the connection before."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "twice":
+            return False
+        await exchange.json(exchange.response(b'{"content":[]}'))
+        await asyncio.sleep(0.02)
+        await exchange.json(b'{"jsonrpc":"2.0","id":null,' + outcome + b"}")
+        return True
+
+    async with RawBackend(script, sessions=False) as raw, Remora(configuration(raw.url)) as remora:
+        async with Client(remora.address) as client:
+            for number in range(10):
+                await client.call("x", Authorization="Bearer b")
+                await client.call("twice", Authorization="Bearer a", id=number)
+                answer = await client.call("x", Authorization="Bearer b")
+                assert b"of a" not in answer.raw, answer

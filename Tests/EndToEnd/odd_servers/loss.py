@@ -362,4 +362,69 @@ LOST += [
     )
 ]
 
-ROWS = [*BODIES, *ON_GET, *NO_STREAMS, *LOST]
+# --- Sessions that live, whatever tools and pings say
+
+
+def runs(refused: Callable[[Exchange], Awaitable[None]], ping: Callable[[Exchange], Awaitable[None]]) -> Callable[[Running], Script]:
+    """Each call runs, and is answered so; a `ping` is answered in the server's own words too."""
+
+    def make(_: Running) -> Script:
+        async def script(peer: Peer) -> bool:
+            if peer.exchange is None or peer.method not in ("tools/call", "ping"):
+                return False
+            await (refused if peer.method == "tools/call" else ping)(peer.exchange)
+            return True
+
+        return script
+
+    return make
+
+
+def replied(status: int, text: bytes) -> Callable[[Exchange], Awaitable[None]]:
+    async def reply(exchange: Exchange) -> None:
+        await exchange.reply(status, text)
+
+    return reply
+
+
+async def ran_once(running: Running, _: Remora) -> None:
+    assert (running.methods["tools/call"], running.methods["initialize"]) == (1, 1), running.methods
+
+
+async def reason(client: mcp.Client) -> Any:
+    code, _, data = (await one_call(client))["error"]
+    return [code, data["reason"]]
+
+
+NO_SUCH_METHOD = b'{"error":"method ping is unknown"}'
+ALIVE = [
+    OddServer(
+        f"a tool that answers {status} before a server whose ping is {ping}",
+        runs(replied(status, b'{"error":"q is required"}'), replied(ping, NO_SUCH_METHOD)), ("json",), reason,
+        [-32603, "backend_rejected"], check=ran_once,
+    )
+    for status, ping in [(400, 400), (404, 404), (422, 501)]
+]
+
+
+def ends_and_says(_: Running) -> Script:
+    """A tool that ends its session, and speaks of a session of its own."""
+
+    async def script(peer: Peer) -> bool:
+        if peer.tool is None or peer.exchange is None or peer.server.http is None:
+            return False
+        peer.server.http.sessions.discard(peer.exchange.session or "")
+        await peer.error(-32000, "Session not found: the database session 17 has gone")
+        return True
+
+    return script
+
+
+ALIVE += [
+    OddServer(
+        "a tool that speaks of its session and ends the other", ends_and_says, ("json",), one_call,
+        {"error": [-32000, "Session not found: the database session 17 has gone", None]}, check=ran_once,
+    )
+]
+
+ROWS = [*BODIES, *ON_GET, *NO_STREAMS, *LOST, *ALIVE]

@@ -216,6 +216,8 @@ RESPONSES = [
 ]
 
 BROKEN = [
+    # Some write the result first, and all of it is deeper than Remora reads.
+    broken("too-deep-first", '{"result":{"content":' + "[" * 200 + "]" * 200 + '},"jsonrpc":"2.0","id":ID}'),
     broken("two-outcomes", '{"jsonrpc":"2.0","id":ID,"error":{"code":-5,"message":"m"},' + RESULT + "}"),
     broken("two-results", '{"jsonrpc":"2.0","id":ID,"result":{"content":[]},' + RESULT + "}"),
     broken("no-outcome", '{"jsonrpc":"2.0","id":ID,"error":null}'),
