@@ -19,7 +19,7 @@ async def stream(endpoint: str) -> AsyncIterator[tuple[str, list[bytes]]]:
     requests: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             requests.append(head)
             if head.startswith(b"GET"):
@@ -29,7 +29,6 @@ async def stream(endpoint: str) -> AsyncIterator[tuple[str, list[bytes]]]:
                 await reader.read()
             else:
                 writer.write(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield "127.0.0.1:{}".format(server.sockets[0].getsockname()[1]), requests

@@ -181,7 +181,6 @@ async def test_a_session_counts_though_its_first_answer_was_cut_off() -> None:
         (legacy_post({**LEGACY_CALL, "id": 0}), "positive"),
         (legacy_post({**LEGACY_CALL, "id": "2"}), "positive"),
         (legacy_post(LEGACY_CALL) * 2, "twice"),
-        (legacy_post({**LEGACY_CALL, "method": "server/discover"}), "no ClientRequest"),
         (legacy_post({**LEGACY_CALL, "params": {"name": 1}}), "CallToolRequest"),
         (legacy_post({**LEGACY_CALL, "params": {"name": "x", "requestState": "s"}}), "requestState"),
         (legacy_post(call("echo", id=2)), "_meta member"),

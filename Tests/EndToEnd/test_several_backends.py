@@ -68,6 +68,8 @@ async def test_a_session_goes_where_there_are_the_fewest() -> None:
 async def test_one_that_is_away_is_not_noticed() -> None:
     async with two() as (a, b, remora):
         a.stop_listening()
+        # Remora has looked whether it is there.
+        a.close_connections()
         async with Client(remora.address) as client:
             for number in range(6):
                 answer = await client.call("x", Authorization=f"Bearer {number}")

@@ -29,8 +29,8 @@ struct SessionDoubt: Equatable {
         self.silenceIsLoss = silenceIsLoss
     }
 
-    /// Whether the server lists anything in the session. The request was refused for what it is, so that nothing ran.
-    static let byList = SessionDoubt(question: .list, nothingRan: true)
+    /// Whether it is still a legacy server. The request was refused for what it is, so that nothing ran.
+    static let ofAnotherEra = SessionDoubt(question: .ping, nothingRan: true)
 
     private init(question: SessionProbe.Question, nothingRan: Bool) {
         self.question = question

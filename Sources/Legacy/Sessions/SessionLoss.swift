@@ -46,8 +46,8 @@ enum SessionLoss {
     static func verdict(on error: JSONValue, in document: JSONDocument, status: Int, isOwn: Bool) -> Verdict {
         let code = document.value("code", of: error).flatMap { document.integer($0) }.map { Int($0) }
         if let code, codesOfRequests.contains(code) { return .none }
-        // A server of 2026-07-28 may be there now. It answers a list in the same way, and no other does.
-        if let code, codesOfTheNextEra.contains(code) { return .doubt(.byList) }
+        // A server of 2026-07-28 may be there now. It refuses all that is asked in the same way, and no other does.
+        if let code, codesOfTheNextEra.contains(code) { return .doubt(.ofAnotherEra) }
         guard isOwn else { return verdict(status: status, hasChallenge: false, document.raw(error)) }
         let text = lowercase(document.raw(error))
         if status == 404 || status == 410 {

@@ -195,10 +195,13 @@ final class PushStream {
             return await session.isLost(doubt, credentials) ? .gone : .failed
         case .proof:
             // Frameworks answer so where no route is, and some end the stream alone: the session may live all the same.
-            return await session.life(by: .ping, credentials) == .lost ? .gone : .notOffered
+            if await session.life(by: .ping, credentials) == .lost { return .gone }
+            return wasOpen ? .failed : .notOffered
         case .none, .doubt: break
         }
-        return head.status >= 500 ? .failed : .notOffered
+        if head.status >= 500 { return .failed }
+        // Where it was open before, it is the credentials that do not hold any more: the session is of no use to them.
+        return wasOpen && head.status == 401 ? .gone : .notOffered
     }
 
     /// - Parameter delay: at the least; the server may wish for more.

@@ -181,19 +181,6 @@ def wants_cookie(running: Running) -> Script:
     return script
 
 
-def silent_close(running: Running) -> Script:
-    """Servers whose connections end after each response, and that do not say so."""
-
-    async def script(peer: Peer) -> bool:
-        exchange = peer.exchange
-        assert exchange is not None and running.http is not None
-        await running.http.behave(exchange)
-        exchange.close()
-        return True
-
-    return script
-
-
 def hangs_on_delete(_: Running) -> Script:
     async def script(peer: Peer) -> bool:
         if peer.exchange is None or peer.exchange.request.method != "DELETE":
@@ -235,7 +222,6 @@ ROWS = [
     OddServer("old_http", http(old_http, closes=True), forms=("json",)),
     OddServer("unframed", http(unframed, closes=True), forms=("json",)),
     OddServer("closes", http(with_lines(b"Connection: close"), closes=True), forms=HTTP),
-    OddServer("silent_close", silent_close, forms=("json",)),
     OddServer("interim", http(interim), forms=HTTP),
     OddServer("chunked", http(chunked), forms=("json",)),
     OddServer("bare", http(bare), forms=HTTP),
