@@ -21,11 +21,24 @@ def response(id: int, text: str) -> bytes:
     return event(json.dumps({"jsonrpc": "2.0", "id": id, "result": result}).encode())
 
 
+def is_held(exchange: Exchange) -> bool:
+    """Whether it is the call whose response comes another way."""
+    return exchange.method == "tools/call" and exchange.message["params"]["name"] == "held"
+
+
+async def holds(exchange: Exchange) -> bool:
+    """Takes that call, and says nothing more to it."""
+    if not is_held(exchange):
+        return False
+    await exchange.reply(202, b"", None)
+    return True
+
+
 async def test_another_session_cannot_answer() -> None:
     """The stream of one caller's session brings what has the id of another's call."""
 
     async def script(exchange: Exchange) -> bool:
-        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "held":
+        if not is_held(exchange):
             return False
         await exchange.reply(202, b"", None)
         for session, stream in raw.streams.items():
@@ -49,7 +62,7 @@ async def test_many_calls_whose_responses_come_in_another_order() -> None:
     held: list[Exchange] = []
 
     async def script(exchange: Exchange) -> bool:
-        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "held":
+        if not is_held(exchange):
             return False
         await exchange.reply(202, b"", None)
         held.append(exchange)
@@ -110,13 +123,7 @@ async def test_a_question_and_the_response_on_the_stream() -> None:
 async def test_a_response_that_never_comes() -> None:
     """The call has its time, as with a server that is silent, and is cancelled."""
 
-    async def script(exchange: Exchange) -> bool:
-        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "held":
-            return False
-        await exchange.reply(202, b"", None)
-        return True
-
-    async with PushBackend(script) as raw, stack(raw.address, limits=LIMITS) as running:
+    async with PushBackend(holds) as raw, stack(raw.address, limits=LIMITS) as running:
         await running.client.call("x")
         await raw.until(lambda _: len(raw.streams) == 1)
         answer = await running.client.call("held")
@@ -126,13 +133,7 @@ async def test_a_response_that_never_comes() -> None:
 
 
 async def test_a_client_that_leaves_while_the_response_is_elsewhere() -> None:
-    async def script(exchange: Exchange) -> bool:
-        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "held":
-            return False
-        await exchange.reply(202, b"", None)
-        return True
-
-    async with PushBackend(script) as raw, stack(raw.address) as running:
+    async with PushBackend(holds) as raw, stack(raw.address) as running:
         await running.client.call("x")
         await raw.until(lambda _: len(raw.streams) == 1)
         with pytest.raises(TimeoutError):
@@ -145,7 +146,7 @@ async def test_a_stream_that_is_gone_is_not_waited_for() -> None:
     """The session is lost while its call waits: nothing can come any more."""
 
     async def script(exchange: Exchange) -> bool:
-        if exchange.method != "tools/call" or exchange.message["params"]["name"] != "held":
+        if not is_held(exchange):
             return False
         await exchange.reply(202, b"", None)
         raw.sessions.clear()

@@ -18,7 +18,7 @@ from harness.http1 import Connection, Message
 from harness.modern import OMIT, VERSION, Client, call, encode
 from harness.remora import Remora, configuration
 from servers.raw import Exchange, RawBackend
-from test_authorization import ASM, PRM, Memory, challenges
+from test_authorization import ASM, PRM, Memory, challenges, lets_in
 
 OIDC = "/.well-known/openid-configuration"
 
@@ -183,20 +183,7 @@ class OldServer(Guarded):
         self.seen: list[str] = []
 
     async def __call__(self, exchange: Exchange) -> bool:
-        request = exchange.request
-        url = urllib.parse.urlsplit(request.target)
-        self.seen.append(f"{request.method} {url.path}")
-        query = {name: values[0] for name, values in urllib.parse.parse_qs(url.query).items()}
-        if url.path == "/register":
-            await exchange.reply(201, json.dumps({**json.loads(request.body), "client_id": "the-client"}).encode())
-        elif url.path == "/authorize":
-            back = urllib.parse.urlencode({"code": "the-code", "state": query["state"]})
-            await exchange.reply(302, Location=f"{query['redirect_uri']}?{back}")
-        elif url.path == "/token":
-            await exchange.reply(200, b'{"access_token":"good","token_type":"Bearer","expires_in":3600}')
-        else:
-            return await super().__call__(exchange)
-        return True
+        return await lets_in(exchange, self.seen) or await super().__call__(exchange)
 
 
 @pytest.mark.parametrize("mode", [VERSION, "legacy"])
