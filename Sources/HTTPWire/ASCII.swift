@@ -14,6 +14,10 @@ enum ASCII {
 }
 
 extension UInt8 {
+    /// A capital letter of ASCII as the small one; any other byte as it is. Names of fields and hosts are compared so.
+    @inline(__always)
+    package var lowercasedASCII: UInt8 { (0x41...0x5A).contains(self) ? self | 0x20 : self }
+
     /// SP or HTAB, the only characters of optional whitespace (RFC 9110 §5.6.3).
     @inline(__always)
     var isHTTPSpace: Bool { self == ASCII.space || self == ASCII.tab }

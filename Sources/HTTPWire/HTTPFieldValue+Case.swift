@@ -26,9 +26,7 @@ extension Span<UInt8> {
     func startsIgnoringCase(with lowercased: [UInt8]) -> Bool {
         guard count >= lowercased.count else { return false }
         for index in 0..<lowercased.count {
-            let byte = self[index]
-            let folded = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte
-            if folded != lowercased[index] { return false }
+            if self[index].lowercasedASCII != lowercased[index] { return false }
         }
         return true
     }

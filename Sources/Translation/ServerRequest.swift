@@ -107,11 +107,6 @@ package enum ServerRequest {
     /// `notifications/cancelled` for a request of ours (2025-11-25, basic/utilities/cancellation). The id is a number,
     /// as it was in the request: servers compare the type too.
     package static func cancelled(requestID: Int, reason: String) -> [UInt8] {
-        var text = Array(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.utf8)
-        text.appendJSON(requestID)
-        text.append(#","reason":"#)
-        text.appendJSON(reason)
-        text.append("}}")
-        return text
+        cancelled(rawID: Array(String(requestID).utf8), reason: reason)
     }
 }

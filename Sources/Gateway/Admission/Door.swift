@@ -55,10 +55,8 @@ package final class Door: Sendable {
         else { return false }
         let named = origin.bytes.dropFirst(scheme.count)
         return named.count == host.bytes.count
-            && zip(named, host.bytes).allSatisfy { Door.folded($0) == Door.folded($1) }
+            && zip(named, host.bytes).allSatisfy { $0.lowercasedASCII == $1.lowercasedASCII }
     }
-
-    private static func folded(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
 
     package func allowsHost(of head: HTTPRequestHead) -> Bool {
         if !isLocalOnly, hosts.isEmpty { return true }

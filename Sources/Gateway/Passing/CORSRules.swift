@@ -58,7 +58,7 @@ struct CORSRules {
         for line in head.fields.lines(named: CORSRules.requestHeaders) {
             for member in line.value.bytes.split(separator: UInt8(ascii: ",")) {
                 let name = member.filter { $0 != 0x20 && $0 != 0x09 }
-                    .map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+                    .map(\.lowercasedASCII)
                 let isName = name.allSatisfy {
                     (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) || "-_.".utf8.contains($0)
                 }

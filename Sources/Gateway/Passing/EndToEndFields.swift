@@ -26,7 +26,7 @@ enum EndToEndFields {
     private static func namedByConnection(_ fields: HTTPFields) -> [[UInt8]] {
         fields.lines(named: connection).flatMap { _, value in
             value.bytes.split(separator: UInt8(ascii: ",")).map { member in
-                member.filter { $0 != 0x20 && $0 != 0x09 }.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+                member.filter { $0 != 0x20 && $0 != 0x09 }.map(\.lowercasedASCII)
             }
         }
     }

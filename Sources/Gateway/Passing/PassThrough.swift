@@ -145,7 +145,7 @@ final class PassThrough: HTTPResponseHandler {
 
     /// A name as servers of the CGI kind have it, to which `_` and `-` are one (RFC 3875 §4.1.18): in lower case, with `-`.
     private static func variable(of name: HTTPFieldValue) -> [UInt8] {
-        name.bytes.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        name.bytes.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0.lowercasedASCII }
     }
 
     private func finish(_ outcome: Outcome) {

@@ -73,6 +73,6 @@ struct PeerPass {
     }
 
     static func lowercased(_ name: some Sequence<UInt8>) -> [UInt8] {
-        name.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        name.map(\.lowercasedASCII)
     }
 }

@@ -1,3 +1,5 @@
+import HTTPWire
+
 /// The place that the first event of an HTTP+SSE server names for messages (2024-11-05, basic/transports, "HTTP with SSE"): a
 /// URI reference, which is resolved against the URL of the stream (RFC 3986 §5). Where a redirect leads is resolved in the same
 /// way.
@@ -47,7 +49,7 @@ enum EndpointReference {
 
     /// In lower case, without the default port.
     private static func canonical(_ authority: ArraySlice<UInt8>, _ isSecure: Bool) -> ArraySlice<UInt8> {
-        let lower = authority.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        let lower = authority.map(\.lowercasedASCII)
         let port = Array((isSecure ? ":443" : ":80").utf8)
         return lower.suffix(port.count) == port[...] ? lower.dropLast(port.count) : lower[...]
     }
