@@ -235,11 +235,7 @@ final class Exchange: Answerer {
     private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Outcome {
         sessions.heard(answer, on: session)
         if !refused.isEmpty, answer.isFailure { return .refused(.missingCapabilities(refused, hasRun: true)) }
-        if let missing = answer.capabilitiesForPages(request) {
-            return .refused(.missingCapabilities(missing, hasRun: false))
-        }
-        return .answered(
-            try Answer(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching))
+        return try .of(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching)
     }
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {

@@ -63,8 +63,8 @@ package final class Gateway {
             sessions: sessions, spares: spares, lists: lists, settings: settings, calls: memory.calls, seal: seal,
             replicas: memory.replicas, log: log)
         bypass = Bypass(
-            settings: settings, backends: backends, sessions: sessions, callers: callers, memory: memory,
-            affinity: affinity, paths: paths, log: log)
+            settings: settings, admission: admission, backends: backends, sessions: sessions, callers: callers,
+            memory: memory, affinity: affinity, paths: paths, log: log)
         olderClients = OlderClients(
             settings: settings, sessions: sessions, callers: callers, bypass: bypass, memory: memory,
             affinity: affinity, log: log)

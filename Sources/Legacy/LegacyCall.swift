@@ -50,7 +50,7 @@ package class LegacyCall {
 
     /// Waits until the call has ended, once. What else comes on its account is served on the way.
     ///
-    /// Where what came leaves it open whether the session lives, the server is asked first, for 5 s at most.
+    /// Where what came leaves it open whether the session lives, the server is asked first: see ``LegacySession/isLost(_:_:)``.
     package final func answer() async throws(BackendError) -> LegacyAnswer {
         switch try await reply() {
         case .answer(let answer):

@@ -23,11 +23,8 @@ enum Ending: Sendable {
     ) -> Exchange.Outcome {
         switch self {
         case .answered(let answer, let serverInfo):
-            if let capabilities = answer.capabilitiesForPages(request) {
-                return .refused(.missingCapabilities(capabilities, hasRun: false))
-            }
             do throws(BackendError) {
-                return .answered(try Answer(answer, from: serverInfo, answering: request, settings.caching))
+                return try .of(answer, from: serverInfo, answering: request, settings.caching)
             } catch {
                 return .failed(error)
             }
@@ -38,6 +35,16 @@ enum Ending: Sendable {
 }
 
 extension Exchange.Outcome {
+    /// What an answer of the server is to the client.
+    static func of(
+        _ answer: LegacyAnswer, from serverInfo: ServerInfo, answering request: ModernRequest, _ caching: CachePolicy
+    ) throws(BackendError) -> Exchange.Outcome {
+        if let missing = answer.capabilitiesForPages(request) {
+            return .refused(.missingCapabilities(missing, hasRun: false))
+        }
+        return .answered(try Answer(answer, from: serverInfo, answering: request, caching))
+    }
+
     /// There is no call any more that could go on, and what it did before is not known.
     static func lost(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> Exchange.Outcome {
         failure(request, Refusal.interactionLostText, else: .interactionLost, serverInfo)

@@ -44,8 +44,8 @@ final class Bypass {
     }
 
     init(
-        settings: GatewaySettings, backends: Backends, sessions: SessionPool, callers: CallerRules, memory: LoopMemory,
-        affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
+        settings: GatewaySettings, admission: AdmissionRules, backends: Backends, sessions: SessionPool,
+        callers: CallerRules, memory: LoopMemory, affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
     ) {
         self.settings = settings
         self.backends = backends
@@ -57,7 +57,7 @@ final class Bypass {
             fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
             memory: memory,
             log: log)
-        admission = AdmissionRules(settings: settings)
+        self.admission = admission
         cors = CORSRules(
             passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)
         path = Array(settings.path.utf8)[...]

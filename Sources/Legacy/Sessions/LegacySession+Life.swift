@@ -4,7 +4,7 @@ import Translation
 
 /// Whether the server still knows the session: it is asked when an answer leaves that in doubt.
 extension LegacySession {
-    /// Whether the session is lost. Waits for the server's answer, 5 s at most.
+    /// Whether the session is lost. Waits for the server's answer to a `ping` and to a list, 5 s at most for each.
     func isLost(_ doubt: SessionDoubt, _ credentials: Credentials) async -> Bool {
         switch await life(by: doubt.question, credentials) {
         case .alive: return false
