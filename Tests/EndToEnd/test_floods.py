@@ -278,3 +278,29 @@ async def test_a_handshake_full_of_pings() -> None:
                 await asyncio.sleep(0.05)
             assert most < 100, f"{most} descriptors for one handshake"
             assert (await waiting).status == 503
+
+
+# What a GET stream brings without end
+
+
+async def test_a_get_stream_that_never_rests_waits() -> None:
+    """The server is held back as on every other stream: what has come and is not looked at yet has a limit."""
+    heartbeats = event(b'{"type":"heartbeat"}') * 2048
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.request.method != "GET":
+            return False
+        with contextlib.suppress(OSError):
+            await exchange.stream_head()
+            while True:
+                await exchange.chunk(heartbeats)
+        return True
+
+    async with RawBackend(script) as raw, Remora(configuration(raw.url, **INFO)) as remora:
+        async with Client(remora.address) as client:
+            await client.call("x")
+            before = remora.resident()
+            for number in range(20):
+                assert (await client.call("x", id=number)).text == "raw"
+                await asyncio.sleep(0.2)
+            assert remora.peak() - before < 24 << 20, f"{(remora.peak() - before) >> 20} MiB"
