@@ -110,3 +110,26 @@ async def test_no_other_redirect_is_followed_and_it_is_said_where_it_leads(statu
         assert words.format(address=raw.address) in answer.error["message"], answer
         assert "secret" not in answer.raw.decode() and not any("secret" in line for line in remora.process.lines)
         assert raw.methods["initialize"] <= 5
+
+
+async def test_a_handshake_of_many_steps_has_one_limit() -> None:
+    """Redirects, and revisions that are refused, count together."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "initialize":
+            return False
+        await asyncio.sleep(0.4)
+        if exchange.request.target.endswith("/4"):
+            await exchange.reply(400, exchange.error(-32602, "Unsupported protocol version"))
+        else:
+            step = int(exchange.request.target.rpartition("/")[2]) + 1 if exchange.request.target != "/mcp" else 1
+            await exchange.reply(307, Location=f"/mcp/{step}")
+        return True
+
+    async with RawBackend(script) as raw:
+        text = configuration(raw.url, limits={"handshake_timeout": "1s", "request_timeout": "20s"})
+        async with Remora(text) as remora, Client(remora.address) as client:
+            refused = await client.call("x")
+            assert (refused.status, refused.error["data"]["dispatched"]) == (503, False)
+            # Each step takes 400 ms, so that the third one is cut.
+            assert raw.methods["initialize"] == 3

@@ -430,6 +430,22 @@ async def test_sessions_have_a_number(form: str) -> None:
         assert [await each.call("x", 2) for each in (one, other)] == ["raw", "raw"]
 
 
+async def test_messages_for_a_server_that_does_not_read_have_a_limit() -> None:
+    """Their clients have left, and nothing says that they are not wanted any more."""
+    async with command(limits={"stream_buffer": "1MiB"}) as (remora, older):
+        await older.open()
+        await older.call("deaf", 2)
+        before = remora.resident()
+        for number in range(64):
+            async with await Connection.open(remora.address) as connection:
+                await connection.send(older.encode(call("x", 100 + number, {"text": "y" * 1_000_000})))
+                await asyncio.sleep(0.02)
+                connection.abort()
+        answer = await older.send(call("x", 99, {"text": "y" * 1_000_000}))
+        assert (answer.status, json.loads(answer.body)["error"]["data"]["reason"]) == (503, "busy")
+        assert remora.resident() - before < 32 << 20
+
+
 @pytest.mark.parametrize("is_changed", [False, True], ids=["same", "changed"])
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_reload_keeps_sessions(form: str, is_changed: bool) -> None:
