@@ -41,7 +41,7 @@ extension Configuration.Sessions {
         }
         // A legacy server holds a transport and often a thread or task for each; 64 is what a small one bears.
         max = section.value("max", .integer(1...100_000), default: 64)
-        // Half of all: whatever one principal does, others find room. Where nobody sends credentials, there are no others.
+        // Half of all: whatever one principal does, others find room. Without credentials all callers are one principal.
         maxPerPrincipal = section.value("max_per_principal", .integer(1...100_000, none: "auto"), default: nil)
         // Long enough that a person's next turn finds the session warm; short enough to hand memory back to a server
         // that never times sessions out itself.

@@ -16,7 +16,7 @@ extension JSONDocument {
     }
 
     private static func wholeNumber(_ text: ArraySlice<UInt8>) -> Int64? {
-        // Of a string nobody has looked whether it holds a number.
+        // A string was not read as a number before.
         guard let first = text.first, first == .minus || first.isDigit,
             let end = try? JSONLexer.number(Array(text).span, from: 0), end == text.count
         else { return nil }

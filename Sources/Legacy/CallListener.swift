@@ -10,7 +10,7 @@ package protocol CallListener: AnyObject {
     /// Waits until `hasRoom`, or until the call is cancelled.
     func room() async
     /// The server asks something during the call (anything but `ping`). Returns whether it will be answered; else the
-    /// server is told that nobody answers, or that the method does not exist.
+    /// server is told that no answer will come, or that the method does not exist.
     func asked(_ question: Envelope) -> Bool
 }
 

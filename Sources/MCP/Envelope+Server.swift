@@ -1,6 +1,6 @@
 import JSONText
 
-/// The reading of what servers send. Clients are read strictly (``Envelope/init(_:)``): whoever reads after Remora could take
+/// The reading of what servers send. Clients are read strictly (``Envelope/init(_:)``): a server behind Remora could take
 /// what they send for something else. Of a server's messages one is waited for, and the others only tell or ask: what can mean
 /// only one thing is taken, as the specification has it, and everything else is passed over.
 extension Envelope {

@@ -30,7 +30,7 @@ struct ServerMessage {
             return Envelope(document, .unclear(id: last))
         }
         let id = ids.first { $0.kind == .number || $0.kind == .string }
-        // Some repeat the method that they answer. Whoever asks or tells has no outcome.
+        // Some repeat the method that they answer. A request or a notification has no outcome.
         let hasOutcome = (values("result") + values("error")).contains { $0.kind != .null }
         guard let method = methods.first, method.kind == .string, id == nil || !hasOutcome else {
             return try response(to: id)

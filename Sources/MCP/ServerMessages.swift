@@ -111,7 +111,7 @@ package struct ServerMessages: Sequence, IteratorProtocol {
                 return take(document)
             }
         case .tooDeep:
-            // It is read as far as its own members say what it answers: what nobody reads fails its call, and no other.
+            // It is read as far as its own members say what it answers: its call fails, and no other.
             if let document = try? JSONDocument(text, maxDepth: .max), let response = response(in: document) {
                 return append(response)
             }

@@ -13,7 +13,7 @@ enum MissingCapabilities {
         if !InputCapabilities(required, in: document).subtracting(declared).isEmpty { return true }
         guard let extensions = document.value("extensions", of: required, .object) else { return false }
         return document.hasMember(of: extensions) { member in
-            // Whoever declared tasks would still not have them.
+            // A client that declared tasks would still not have them.
             !document.name(of: member, equals: MetaKey.tasksExtension)
                 && !declares(document.name(of: member), request)
         }

@@ -10,7 +10,7 @@ final class OlderAnswer: Answerer {
     private let record: RequestRecord
     private var patience: Duration?
     private(set) var isOver = false
-    /// Whether nobody is there to read it.
+    /// Whether its client has gone.
     private(set) var hasLeft = false
     /// Called when the stream ends without a last message: because the client goes away, or to have it open another.
     var onLeave: (() -> Void)?

@@ -243,7 +243,7 @@ final class OlderClients {
         record.write(to: log)
     }
 
-    /// Bytes of a session's id, which nobody can guess.
+    /// Bytes of a session's id, too many to be guessed.
     private static let idSize = 24
 
     private func add(_ name: [UInt8], of caller: Caller, on channel: ClientChannel) {

@@ -25,7 +25,7 @@ struct OlderRouting {
         case finish([UInt8], on: Stream)
         /// The client listens on enough others.
         case end(Stream)
-        /// Answers a request of the server, by its id as it is spelled: there is nobody to ask.
+        /// Answers a request of the server, by its id as it is spelled: no client can be asked.
         case refuse([UInt8])
     }
 
@@ -45,7 +45,7 @@ struct OlderRouting {
     private var posts: [Stream: [Request]] = [:]
     private var owners: [MessageID: Stream] = [:]
     private var tokens: [MessageID: Stream] = [:]
-    /// Ids of requests for whose response nobody waits any more. It may still come, and answers no other request.
+    /// Ids of requests that their clients have left. The response may still come, and answers no other request.
     private var abandoned: Set<MessageID> = []
     /// A server that never answers them has the client's mistakes with ids from then on.
     private static let maxAbandoned = 1024
@@ -100,7 +100,7 @@ struct OlderRouting {
         return (lastStream, steps + release(to: lastStream))
     }
 
-    /// A stream is over. What still comes for its requests is for nobody.
+    /// A stream is over. What still comes for its requests is dropped.
     ///
     /// - Returns: its requests that have no response.
     @discardableResult

@@ -191,7 +191,7 @@ final class OlderSession {
     }
 
     /// The client has left a stream, which takes nothing back that was sent (2025-11-25, basic/transports, "Sending Messages to
-    /// the Server"): the responses are for nobody.
+    /// the Server"): the responses are dropped.
     private func leave(_ stream: OlderRouting.Stream) {
         answers[stream] = nil
         routing.close(stream)

@@ -20,7 +20,8 @@ extension Refusal {
 
     static let repeatedID = Refusal(
         status: 400, code: ErrorCode.invalidRequest,
-        message: "A request of this session with the same id is being answered. Give each request an id of its own.")
+        message: "A request of this session with the same id is being answered, or its response may still come. "
+            + "Give each request an id of its own.")
 
     /// The answer to a request whose client took it back, and to which the server gave none.
     static let cancelledRequest = Refusal(

@@ -2,7 +2,7 @@ import Crypto
 import Legacy
 import Reactor
 
-/// Calls that nobody waits for and that have a session, of one pool: the first to go where another call needs one.
+/// Calls without a waiting client that have a session, of one pool: the first to go where another call needs one.
 final class SpareCalls {
     private let sessions: SessionPool
     /// Whose they are, and the longest first.
@@ -14,7 +14,7 @@ final class SpareCalls {
         sessions.onPressure = { [weak self] principal in self?.makeRoom(of: principal) }
     }
 
-    /// Whether nobody waits for a call.
+    /// Notes whether a call has no client that waits for it.
     func note(_ call: InteractiveCall, _ isSpare: Bool) {
         let number = ObjectIdentifier(call)
         guard isSpare != (calls[number] != nil) else { return }
@@ -24,7 +24,7 @@ final class SpareCalls {
         }
         calls[number] = call
         spares.insert(number, of: call.key.principal)
-        // It may be what another call waits for. Whoever tells of it is not done yet.
+        // It may be what another call waits for. Its caller is in the middle of a change.
         if sessions.hasWaiting { sessions.loop.spawn { self.sessions.spared(by: call.key.principal) } }
     }
 

@@ -11,7 +11,7 @@ package enum Era: Sendable {
 
 /// Decides which era one copy of the server is of, and when to ask it. It has neither clock nor socket.
 ///
-/// Whoever opens a session learns what the copy is. It is asked when something speaks against the verdict, and otherwise once in
+/// Each session that is opened tells what the copy is. It is asked when something speaks against the verdict, and otherwise once in
 /// an interval.
 struct EraTable {
     /// What is to be done with a session that was opened, or with a refusal.

@@ -73,7 +73,7 @@ final class EraWatch {
 
     // MARK: Questions
 
-    /// The interval is over for a server that had sessions: it is asked on one of them, for which nobody waits. One that
+    /// The interval is over for a server that had sessions: it is asked on one of them, and no request waits for that. One that
     /// cannot be asked shows in its next handshake what it is.
     private func lookAgain() {
         let now = backends.loop.now

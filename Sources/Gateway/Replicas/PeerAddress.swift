@@ -1,7 +1,7 @@
 import HTTPTransport
 import HTTPWire
 
-/// The field by which whoever passes a retry on tells from which address it came. As `PeerSubject`, it is dropped of a
+/// The field in which a loop or a replica tells the address of the client whose retry it passes on. As `PeerSubject`, it is dropped of a
 /// client's own request.
 enum PeerAddress {
     static let field: StaticString = "remora-client-address"

@@ -54,7 +54,7 @@ package final class Backend: LegacyServer {
     package let target: [UInt8]
     /// The value of `Host`: the server's own name, as servers that guard against DNS rebinding demand.
     package let host: [UInt8]
-    /// What every request to the server has in its head, whoever makes it. Values may be secrets.
+    /// What every request to the server has in its head. Values may be secrets.
     package let fields: [(name: [UInt8], value: [UInt8])]
     /// Whether TLS is spoken there.
     package let isSecure: Bool

@@ -42,7 +42,7 @@ package struct BackendChoice {
     mutating func take(_ index: Index, from other: BackendChoice, _ otherIndex: Index) {
         copies[index] = other.copies[otherIndex]
         copies[index].load = 0
-        // Whoever tries it tells the other.
+        // The attempt tells the other choice how it ended.
         copies[index].isTried = false
     }
 

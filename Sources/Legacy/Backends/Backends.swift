@@ -124,7 +124,7 @@ package final class Backends {
         planTrial()
     }
 
-    /// Nobody needs them any more, but those that are in another configuration too.
+    /// They are not needed any more, but for those that another configuration has too.
     func stop(except others: Backends? = nil) {
         trials.set(nil)
         onFinding = nil

@@ -42,7 +42,7 @@ package struct CarriedMessage: Sendable {
             (isInitialize, isPing, isProgress) = (false, false, false)
             return
         }
-        // Without a name nobody can answer it.
+        // What has an id that is none could not be answered.
         if id != nil, name == nil { return nil }
         kind = name.map { .request($0) } ?? .notification
         isInitialize = name != nil && document.string(method, equals: "initialize")

@@ -36,7 +36,7 @@ package final class LegacySession {
     private let sent = Wakeup()
     /// What is about them may come on any way.
     private var calls = OpenCalls()
-    /// Whether the server may be at work on a call for which nobody waits any more, and ask for it.
+    /// Whether the server may be at work on a call that its client has left, and ask for it.
     private var hasLeftCalls = false
     /// Cancellations that wait for the session's other calls to end.
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []

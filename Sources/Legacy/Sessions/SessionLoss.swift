@@ -17,7 +17,7 @@ enum SessionLoss {
     /// Bytes of a text in which words are looked for: those that matter stand at the start.
     static let maxText = 512
 
-    /// Errors that say what was wrong with the request: whoever looked at that knew the session.
+    /// Errors that say what was wrong with the request: a server that looked at that knew the session.
     private static let codesOfRequests: Set = [
         ErrorCode.methodNotFound, ErrorCode.invalidParams, ErrorCode.parseError, ErrorCode.legacyURLElicitationRequired,
     ]

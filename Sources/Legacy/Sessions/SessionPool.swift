@@ -668,7 +668,7 @@ package final class SessionPool {
         return place.flatMap { sessions[$0.key] }
     }
 
-    /// Opens a session for `key` where there is none, so that whoever inspects it knows more. Returns whether there is one.
+    /// Opens a session for `key` where there is none, so that its inspection tells more. Returns whether there is one.
     package func visit(_ key: SessionKey, _ credentials: Credentials) async -> Bool {
         guard let lease = try? await lease(key, credentials: credentials) else { return false }
         release(lease)

@@ -38,7 +38,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// Longest silence while something is expected; nil for the backend's own limit.
     private var silence: Interval?
     private var isSuspended = false
-    /// Whether no request of another session went over its connection before this one: then what comes on it is about nobody else.
+    /// Whether no request of another session went over its connection before this one: then what comes on it is about no other caller.
     private(set) var isAlone = true
     private var connection: HTTPClientConnection?
     /// Of the answer; 0 before it begins.
