@@ -29,7 +29,7 @@ extension Gateway {
 
     func leg(
         _ admitted: ModernRequest, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord,
-        _ capabilities: Interactions.Capabilities
+        _ capabilities: ClientProfiles.Declaration
     ) -> CallLeg {
         let leg = CallLeg(
             calls.nextLeg(), admitted, of: request, to: responder, record, capabilities: capabilities,
@@ -44,7 +44,7 @@ extension Gateway {
     ///   - capabilities: what the client can be asked, as of ``Interactions/concern(_:)``.
     ///   - task: what another loop or replica wants done with it; nil where its client brought it.
     func interact(
-        _ admitted: ModernRequest, _ capabilities: Interactions.Capabilities, _ request: HTTPServerRequest,
+        _ admitted: ModernRequest, _ capabilities: ClientProfiles.Declaration, _ request: HTTPServerRequest,
         as task: PeerTask?, from caller: Caller, by responder: Responder, _ record: RequestRecord
     ) async {
         let id = Array(admitted.rawID)

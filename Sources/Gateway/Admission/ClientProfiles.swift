@@ -37,6 +37,9 @@ package final class ClientProfiles: Sendable {
         let ofSession: [UInt8]
         /// As of ``SessionKey/roots``.
         let roots: [UInt8]
+
+        /// Of a client that declares nothing.
+        static let none = Declaration(ofClient: .none, ofSession: Array("{}".utf8), roots: [])
     }
 
     /// - Parameter canBeAsked: whether the server may ask during calls.

@@ -11,7 +11,7 @@ final class CallLeg: Answerer {
     let source: HTTPServerRequest
     let responder: Responder
     let record: RequestRecord
-    let capabilities: Interactions.Capabilities
+    let capabilities: ClientProfiles.Declaration
     /// When it has waited for long enough.
     let end: Instant
     private lazy var notifications = NotificationTranslation(for: request)
@@ -35,7 +35,7 @@ final class CallLeg: Answerer {
 
     init(
         _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, to responder: Responder,
-        _ record: RequestRecord, capabilities: Interactions.Capabilities, until end: Instant
+        _ record: RequestRecord, capabilities: ClientProfiles.Declaration, until end: Instant
     ) {
         self.id = id
         self.request = request

@@ -18,7 +18,7 @@ final class Interactions {
     private let replicas: Replicas?
     private let spares: SpareCalls
     /// Of the last request.
-    private var known = Capabilities(spelled: [], ofClient: [], ofSession: Array("{}".utf8))
+    private var known: (spelled: [UInt8], declaration: ClientProfiles.Declaration) = ([], .none)
 
     init(
         sessions: SessionPool, spares: SpareCalls, lists: Lists, settings: GatewaySettings, calls: ParkedCalls,
@@ -41,50 +41,27 @@ final class Interactions {
 
     /// What the client can be asked, if a request begins such a call, or goes on with one; nil for the others, which share
     /// sessions.
-    func concern(_ request: ModernRequest) -> Capabilities? {
+    func concern(_ request: ModernRequest) -> ClientProfiles.Declaration? {
         guard request.method.supportsInputRequired else { return nil }
-        let capabilities = capabilities(of: request)
-        if settings.isInteractive, !capabilities.ofClient.isEmpty { return capabilities }
+        let declaration = declaration(of: request)
+        if settings.isInteractive, !declaration.ofClient.isEmpty { return declaration }
         // However it was dropped: a retry must not run the call a second time.
-        return isRetry(request) ? capabilities : nil
+        return isRetry(request) ? declaration : nil
     }
 
-    /// What a client says that it can be asked, and how a session of its calls declares that.
-    struct Capabilities {
-        fileprivate let spelled: [UInt8]
-        let ofClient: InputCapabilities
-        let ofSession: [UInt8]
-        /// As of `SessionKey.roots`.
-        let roots: [UInt8]
-
-        fileprivate init(
-            spelled: [UInt8], ofClient: InputCapabilities, ofSession: [UInt8], roots: [UInt8] = []
-        ) {
-            self.spelled = spelled
-            self.roots = roots
-            self.ofClient = ofClient
-            self.ofSession = ofSession
+    /// What a request declares. A client says the same with each of its requests, and most say what others do.
+    private func declaration(of request: ModernRequest) -> ClientProfiles.Declaration {
+        let isKnown =
+            request.clientCapabilities.map { request.document.isSpelled($0, as: known.spelled) }
+            ?? known.spelled.isEmpty
+        // Else it goes by the client's name, too.
+        let dependsOnWords = settings.clients.changesNothing
+        if dependsOnWords, isKnown { return known.declaration }
+        let declaration = settings.clients.declaration(of: request, canBeAsked: true)
+        if dependsOnWords {
+            known = (request.clientCapabilities.map { Array(request.document.raw($0)) } ?? [], declaration)
         }
-    }
-
-    /// Those of a request. A client says the same with each of its requests, and most say what others do.
-    private func capabilities(of request: ModernRequest) -> Capabilities {
-        let document = request.document
-        guard settings.clients.changesNothing else {
-            let declaration = settings.clients.declaration(of: request, canBeAsked: true)
-            return Capabilities(
-                spelled: [], ofClient: declaration.ofClient, ofSession: declaration.ofSession, roots: declaration.roots)
-        }
-        if let declared = request.clientCapabilities {
-            if document.isSpelled(declared, as: known.spelled) { return known }
-        } else if known.spelled.isEmpty {
-            return known
-        }
-        known = Capabilities(
-            spelled: request.clientCapabilities.map { Array(document.raw($0)) } ?? [],
-            ofClient: InputCapabilities(request.clientCapabilities, in: document),
-            ofSession: ClientCapabilities.exclusive(request.clientCapabilities, in: document))
-        return known
+        return declaration
     }
 
     /// Where a request belongs.
