@@ -430,6 +430,27 @@ async def test_sessions_have_a_number(form: str) -> None:
         assert [await each.call("x", 2) for each in (one, other)] == ["raw", "raw"]
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_session_that_is_opened_during_a_reload_ends_with_its_server(form: str) -> None:
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def script(wire: Wire, heard: dict[str, Any]) -> bool:
+        if heard.get("method") == "initialize":
+            asked.set()
+            await gate.wait()
+        return False
+
+    async with Wires(form, script) as wires, before(wires.backend) as remora:
+        older = Older(remora.address)
+        opening = asyncio.create_task(older.initialize())
+        await asyncio.wait_for(asked.wait(), 20)
+        await remora.reload(remora.text.replace("backends: [{", 'backends: [{"annotations": "ignore", '))
+        gate.set()
+        assert (await opening).status == 200
+        assert (await remora.process.event("client_session_ended"))["reason"] == "configuration"
+        assert (await older.send(call("x", 3))).status == 404
+
+
 async def test_messages_for_a_server_that_does_not_read_have_a_limit() -> None:
     """Their clients have left, and nothing says that they are not wanted any more."""
     async with command(limits={"stream_buffer": "1MiB"}) as (remora, older):

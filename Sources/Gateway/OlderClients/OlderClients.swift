@@ -21,6 +21,8 @@ final class OlderClients {
     /// Streams on which clients listen, by this gateway.
     private var listening: [ObjectIdentifier: OlderAnswer] = [:]
     private var isDraining = false
+    /// What serves in its place, since another configuration was taken over.
+    private var heir: OlderClients?
 
     init(
         settings: GatewaySettings, sessions: SessionPool, callers: CallerRules, bypass: Bypass, memory: LoopMemory,
@@ -47,6 +49,11 @@ final class OlderClients {
     /// Another gateway serves from now on: sessions with servers that it has not end. All of them end at once where it serves no
     /// older clients, and where it tells callers apart in another way, so that one could come into the session of another.
     func relieve(by next: OlderClients) {
+        heir = next
+        endSessions(unlessOf: next)
+    }
+
+    private func endSessions(unlessOf next: OlderClients) {
         guard next.settings.passesLegacyClients, next.callers.tellsCallersApart(as: callers) else {
             return memory.olderSessions.endAll(.reconfigured)
         }
@@ -256,6 +263,11 @@ final class OlderClients {
         memory.olderSessions.add(session) { [affinity] in affinity.forget(name) }
         affinity.learn(name, on: memory.index)
         session.start()
+        // Another configuration was taken over while it was being opened.
+        if var next = heir {
+            while let further = next.heir { next = further }
+            endSessions(unlessOf: next)
+        }
     }
 
     // MARK: Answers
