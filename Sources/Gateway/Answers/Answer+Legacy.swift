@@ -22,3 +22,15 @@ extension Answer {
         }
     }
 }
+
+extension RequestOutcome {
+    /// What an answer of the server is to the client.
+    static func of(
+        _ answer: LegacyAnswer, from serverInfo: ServerInfo, answering request: ModernRequest, _ caching: CachePolicy
+    ) throws(BackendError) -> RequestOutcome {
+        if let missing = answer.capabilitiesForPages(request) {
+            return .refused(.missingCapabilities(missing, hasRun: false))
+        }
+        return .answered(try Answer(answer, from: serverInfo, answering: request, caching))
+    }
+}

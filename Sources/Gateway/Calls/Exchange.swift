@@ -6,18 +6,9 @@ import MCP
 import Reactor
 import Translation
 
-/// What a request is answered with.
-struct Answer {
-    let status: Int
-    /// The JSON-RPC response.
-    let text: SplicedText
-    /// The code of the error that it is, if it is one.
-    let code: Int?
-}
-
 /// One admitted request on its way to a session and back.
 final class Exchange: Answerer {
-    private let gateway: Gateway
+    private let carrier: Carrier
     /// As it came.
     let source: HTTPServerRequest
     let responder: Responder
@@ -39,38 +30,25 @@ final class Exchange: Answerer {
     /// What the client would have had to declare for the questions of the server that were refused.
     private var refused = InputCapabilities.none
 
-    /// What came of it.
-    enum Outcome {
-        case answered(Answer)
-        case refused(Refusal)
-        case failed(BackendError)
-
-        /// Whether it failed for want of a session: nothing of it reached a handler.
-        var wasNeverSent: Bool {
-            guard case .failed(let error) = self else { return false }
-            return error.kind == .unavailable || error.kind == .sessionLost
-        }
-    }
-
     /// - Parameters:
     ///   - source: of which `request` was made.
     ///   - responder: gets what the server says before it answers.
     init(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, to responder: Responder,
-        _ record: RequestRecord, by gateway: Gateway
+        _ record: RequestRecord, by carrier: Carrier
     ) {
-        self.gateway = gateway
+        self.carrier = carrier
         self.source = source
         self.responder = responder
         self.record = record
         self.request = request
         self.caller = caller
-        key = gateway.settings.clients.key(
-            for: request, of: caller.principal, canBeAsked: gateway.settings.isInteractive)
-        end = .now + gateway.settings.requestTimeout
+        key = carrier.settings.clients.key(
+            for: request, of: caller.principal, canBeAsked: carrier.settings.isInteractive)
+        end = .now + carrier.settings.requestTimeout
     }
 
-    private var sessions: SessionPool { gateway.sessions }
+    private var sessions: SessionPool { carrier.sessions }
 
     /// The id of the request, as the client spelled it.
     var rawID: ArraySlice<UInt8> { request.rawID }
@@ -94,9 +72,9 @@ final class Exchange: Answerer {
     }
 
     /// What has come of what ``start()`` has sent; nil where ``run()`` has to see to that.
-    func finish() -> Outcome? {
+    func finish() -> RequestOutcome? {
         guard let call, let lease else { return nil }
-        let outcome: Outcome
+        let outcome: RequestOutcome
         do throws(BackendError) {
             guard let answer = try call.readyAnswer() else { return nil }
             outcome = try translate(answer, from: lease.session)
@@ -125,9 +103,9 @@ final class Exchange: Answerer {
     // MARK: With all that may have to be waited for
 
     /// Carries the request to the backend, or goes on with what ``start()`` has begun.
-    func run() async -> Outcome {
+    func run() async -> RequestOutcome {
         if request.method.isList {
-            return await waiting { await gateway.lists.answer(request, of: caller, key: key, $0) }
+            return await waiting { await carrier.lists.answer(request, of: caller, key: key, $0) }
         }
         do throws(BackendError) {
             guard sessions.turns.isLimited, call == nil, request.method != .discover else { return try await attempt() }
@@ -137,7 +115,7 @@ final class Exchange: Answerer {
         }
     }
 
-    private func attemptInTurn() async throws(BackendError) -> Outcome {
+    private func attemptInTurn() async throws(BackendError) -> RequestOutcome {
         if isCancelled { throw .clientLeft }
         let turn = CallTurn(of: caller.principal)
         self.turn = turn
@@ -147,7 +125,7 @@ final class Exchange: Answerer {
     }
 
     /// Sends the request, and once more, as a new request with a new id, where that can do no harm.
-    private func attempt() async throws(BackendError) -> Outcome {
+    private func attempt() async throws(BackendError) -> RequestOutcome {
         var attempts = Attempts()
         while true {
             // Functions that rarely wait are asked first whether they need to: to call one that may costs a frame.
@@ -182,7 +160,7 @@ final class Exchange: Answerer {
 
     /// Whether the request may run twice, and the client was told nothing that a second run would tell it again.
     private func mayRepeat(on session: LegacySession) -> Bool {
-        forwarded == 0 && !isCancelled && SessionRules.mayRepeat(request, on: session, gateway.settings)
+        forwarded == 0 && !isCancelled && SessionRules.mayRepeat(request, on: session, carrier.settings)
     }
 
     /// Nobody waits for the answer any more.
@@ -204,7 +182,7 @@ final class Exchange: Answerer {
         return try await body(waiter)
     }
 
-    private func run(on session: LegacySession) async throws(BackendError) -> Outcome {
+    private func run(on session: LegacySession) async throws(BackendError) -> RequestOutcome {
         if let call { return try await outcome(of: call, on: session) }
         if let refusal = SessionRules.refusal(of: request, on: session) { return .refused(refusal) }
         if request.method == .discover { return .answered(await discover(session)) }
@@ -222,7 +200,7 @@ final class Exchange: Answerer {
         return try await outcome(of: call, on: session)
     }
 
-    private func outcome(of call: LegacyCall, on session: LegacySession) async throws(BackendError) -> Outcome {
+    private func outcome(of call: LegacyCall, on session: LegacySession) async throws(BackendError) -> RequestOutcome {
         defer { self.call = nil }
         do throws(BackendError) {
             return try translate(try await call.answer(), from: session)
@@ -232,28 +210,28 @@ final class Exchange: Answerer {
         }
     }
 
-    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> Outcome {
+    private func translate(_ answer: LegacyAnswer, from session: LegacySession) throws(BackendError) -> RequestOutcome {
         sessions.heard(answer, on: session)
         if !refused.isEmpty, answer.isFailure { return .refused(.missingCapabilities(refused, hasRun: true)) }
-        return try .of(answer, from: session.handshake.serverInfo, answering: request, gateway.settings.caching)
+        return try .of(answer, from: session.handshake.serverInfo, answering: request, carrier.settings.caching)
     }
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
         try await waiting { waiter throws(BackendError) in
-            try await gateway.lists.headerParameters(for: session, key: key, caller.credentials, waiter)
+            try await carrier.lists.headerParameters(for: session, key: key, caller.credentials, waiter)
         }
     }
 
     private func discover(_ session: LegacySession) async -> Answer {
         let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
         let text = Discover.response(
-            to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: gateway.settings.caching)
+            to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: carrier.settings.caching)
         return Answer(status: 200, text: text, code: nil)
     }
 }
 
 extension Exchange: CallReader {
-    func news() { gateway.goOn(with: self) }
+    func news() { carrier.goOn(with: self) }
 }
 
 // MARK: What the server says before it answers

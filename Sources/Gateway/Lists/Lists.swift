@@ -63,7 +63,7 @@ final class Lists {
     /// - Parameter key: of the sessions that its caller may use.
     func answer(
         _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter
-    ) async -> Exchange.Outcome {
+    ) async -> RequestOutcome {
         do throws(Refusal) {
             try ParameterRules.check(request)
             let cursor = try cursor(in: request, of: caller)
@@ -93,7 +93,7 @@ final class Lists {
     private func answer(
         _ request: ModernRequest, of caller: Caller, with outcome: ListOutcome, freshUntil: Instant,
         at cursor: ListCursor?
-    ) throws(Refusal) -> Exchange.Outcome {
+    ) throws(Refusal) -> RequestOutcome {
         switch outcome {
         case .failed(let error): return .failed(error)
         case .refused(let refusal): throw refusal
@@ -113,7 +113,7 @@ final class Lists {
 
     private func translated(
         _ error: JSONValue, in document: JSONDocument, answering request: ModernRequest
-    ) -> Exchange.Outcome {
+    ) -> RequestOutcome {
         do throws(TranslationError) {
             return .answered(Answer(try ErrorTranslation.modern(error, in: document, answering: request)))
         } catch {

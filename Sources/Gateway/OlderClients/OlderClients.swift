@@ -15,7 +15,9 @@ final class OlderClients {
     private let backends: Backends
     private let callers: CallerRules
     private let bypass: Bypass
-    private let memory: LoopMemory
+    /// Those of the loop, whichever gateway opened them.
+    private let known: OlderSessions
+    private let replicas: Replicas
     private let affinity: SessionAffinity
     private let log: Log
     /// Streams on which clients listen, by this gateway.
@@ -25,15 +27,16 @@ final class OlderClients {
     private var heir: OlderClients?
 
     init(
-        settings: GatewaySettings, sessions: SessionPool, callers: CallerRules, bypass: Bypass, memory: LoopMemory,
-        affinity: SessionAffinity, log: Log
+        settings: GatewaySettings, sessions: SessionPool, callers: CallerRules, bypass: Bypass,
+        known: OlderSessions, replicas: Replicas, affinity: SessionAffinity, log: Log
     ) {
         self.settings = settings
         self.sessions = sessions
         backends = sessions.backends
         self.callers = callers
         self.bypass = bypass
-        self.memory = memory
+        self.known = known
+        self.replicas = replicas
         self.affinity = affinity
         self.log = log
     }
@@ -55,9 +58,9 @@ final class OlderClients {
 
     private func endSessions(unlessOf next: OlderClients) {
         guard next.settings.passesLegacyClients, next.callers.tellsCallersApart(as: callers) else {
-            return memory.olderSessions.endAll(.reconfigured)
+            return known.endAll(.reconfigured)
         }
-        memory.olderSessions.retire(except: next.backends)
+        known.retire(except: next.backends)
     }
 
     // MARK: Where a request belongs
@@ -67,10 +70,10 @@ final class OlderClients {
         guard let id = request.head.fields.first(Header.sessionID).map({ Array($0.bytes) }) else {
             return await begin(request, by: responder, record)
         }
-        if let session = memory.olderSessions[id] {
+        if let session = known[id] {
             return await serve(request, in: session, isHandedOver: false, by: responder, record)
         }
-        if let other = affinity.loop(of: id), other != memory.index {
+        if let other = affinity.loop(of: id), other != replicas.index {
             return await handOver(request, to: other, by: responder, record)
         }
         switch backends.carriesClients {
@@ -89,7 +92,7 @@ final class OlderClients {
     /// Answers a request that another loop has let in, because the session is here.
     func serveHandedOver(_ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord) async {
         let id = request.head.fields.first(Header.sessionID).map { Array($0.bytes) }
-        guard let session = id.flatMap({ memory.olderSessions[$0] }) else {
+        guard let session = id.flatMap({ known[$0] }) else {
             return refuse(.sessionNotFound, request, by: responder, record)
         }
         await serve(request, in: session, isHandedOver: true, by: responder, record)
@@ -99,7 +102,7 @@ final class OlderClients {
         _ request: HTTPServerRequest, to other: Int, by responder: Responder, _ record: RequestRecord
     ) async {
         describe(request, from: caller(of: request, responder), record)
-        switch await memory.replicas.handOver(request, to: other, answering: responder.connection) {
+        switch await replicas.handOver(request, to: other, answering: responder.connection) {
         case .answered(let status, let bytes): record.forwarded(status: status, bytes: bytes, to: log)
         case .failed(let error):
             fail(error, request, by: responder, record)
@@ -260,8 +263,8 @@ final class OlderClients {
                 idleTimeout: sessions.idleTimeout, requestTimeout: settings.requestTimeout,
                 maxKeptBytes: settings.streamBuffer),
             on: loop, log: log)
-        memory.olderSessions.add(session) { [affinity] in affinity.forget(name) }
-        affinity.learn(name, on: memory.index)
+        known.add(session) { [affinity] in affinity.forget(name) }
+        affinity.learn(name, on: replicas.index)
         session.start()
         // Another configuration was taken over while it was being opened.
         if var next = heir {

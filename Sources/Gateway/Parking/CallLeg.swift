@@ -19,7 +19,7 @@ final class CallLeg: Answerer {
     /// How many notifications went to the client.
     private(set) var forwarded = 0
     /// What it is answered with; nil while it waits.
-    private(set) var outcome: Exchange.Outcome?
+    private(set) var outcome: RequestOutcome?
     /// How often the client was asked during the call so far, and how many questions this answer has; for the log.
     var rounds = 0
     var questions = 0
@@ -28,8 +28,8 @@ final class CallLeg: Answerer {
 
     /// What it waits for.
     var call: InteractiveCall?
-    /// Who answers it, where nobody waits for its outcome in a task.
-    var gateway: Gateway?
+    /// Answers it, where nobody waits for its outcome in a task.
+    var carrier: Carrier?
     /// Whether its client went away: before it was part of a call, perhaps.
     private(set) var hasLeft = false
 
@@ -49,7 +49,7 @@ final class CallLeg: Answerer {
     var machineLeg: ParkedCall<Ending>.Leg { ParkedCall<Ending>.Leg(id: id, capabilities: capabilities.ofClient) }
 
     /// Waits for the outcome.
-    func wait() async -> Exchange.Outcome {
+    func wait() async -> RequestOutcome {
         while true {
             if let outcome { return outcome }
             let finished = finished ?? Wakeup()
@@ -58,14 +58,14 @@ final class CallLeg: Answerer {
         }
     }
 
-    func finish(_ outcome: Exchange.Outcome) {
+    func finish(_ outcome: RequestOutcome) {
         guard self.outcome == nil else { return }
         self.outcome = outcome
         call = nil
         finished?.signal()
         // The call need not wait for this client any more.
         responder.wake()
-        gateway.take()?.conclude(self, outcome)
+        carrier.take()?.conclude(self, outcome)
     }
 
     /// The client went away.

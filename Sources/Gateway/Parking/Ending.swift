@@ -20,7 +20,7 @@ enum Ending: Sendable {
     /// - Parameter serverInfo: of the server's last session.
     func outcome(
         for request: ModernRequest, _ settings: GatewaySettings, _ serverInfo: ServerInfo?
-    ) -> Exchange.Outcome {
+    ) -> RequestOutcome {
         switch self {
         case .answered(let answer, let serverInfo):
             do throws(BackendError) {
@@ -34,31 +34,21 @@ enum Ending: Sendable {
     }
 }
 
-extension Exchange.Outcome {
-    /// What an answer of the server is to the client.
-    static func of(
-        _ answer: LegacyAnswer, from serverInfo: ServerInfo, answering request: ModernRequest, _ caching: CachePolicy
-    ) throws(BackendError) -> Exchange.Outcome {
-        if let missing = answer.capabilitiesForPages(request) {
-            return .refused(.missingCapabilities(missing, hasRun: false))
-        }
-        return .answered(try Answer(answer, from: serverInfo, answering: request, caching))
-    }
-
+extension RequestOutcome {
     /// There is no call any more that could go on, and what it did before is not known.
-    static func lost(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> Exchange.Outcome {
+    static func lost(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> RequestOutcome {
         failure(request, Refusal.interactionLostText, else: .interactionLost, serverInfo)
     }
 
     /// The user would not go where the server needs them to have been.
-    static func declined(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> Exchange.Outcome {
+    static func declined(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> RequestOutcome {
         failure(request, Refusal.declinedText, else: .declined, serverInfo)
     }
 
     /// - Parameter serverInfo: nil where no session was ever there that would know it.
     private static func failure(
         _ request: ModernRequest, _ text: String, else refusal: Refusal, _ serverInfo: ServerInfo?
-    ) -> Exchange.Outcome {
+    ) -> RequestOutcome {
         guard request.method == .callTool else { return .refused(refusal) }
         let text = MultiRoundTrip.toolFailure(text, serverInfo: serverInfo?.text, answering: request)
         return .answered(Answer(status: 200, text: SplicedText(text), code: nil))

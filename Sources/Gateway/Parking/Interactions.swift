@@ -119,7 +119,7 @@ final class Interactions {
     func begin(_ leg: CallLeg, from caller: Caller) { InteractiveCall(leg, from: caller, in: self).begin(leg) }
 
     /// Answers a request that begins a call, or goes on with one of this loop, or with one that nobody has.
-    func serve(_ leg: CallLeg, from caller: Caller, at place: Place) async -> Exchange.Outcome {
+    func serve(_ leg: CallLeg, from caller: Caller, at place: Place) async -> RequestOutcome {
         switch place {
         case .refused(let refusal): return .refused(refusal)
         case .here(let call): call.retry(leg, from: caller)

@@ -99,7 +99,7 @@ extension InteractiveCall {
     }
 
     /// What a call ends with that was not sent.
-    private func outcome(_ error: BackendError, for leg: CallLeg) -> Exchange.Outcome {
+    private func outcome(_ error: BackendError, for leg: CallLeg) -> RequestOutcome {
         let wasDispatched = predecessor?.state.phase == .dispatched
         return Ending.failed(error, afterQuestions: wasDispatched).outcome(
             for: leg.request, context.settings, sessions.serverInfo)
@@ -173,9 +173,9 @@ extension InteractiveCall {
     }
 
     /// The call ends before it was sent.
-    func settle(_ outcome: Exchange.Outcome) { settle { _ in outcome } }
+    func settle(_ outcome: RequestOutcome) { settle { _ in outcome } }
 
-    private func settle(_ outcome: (CallLeg) -> Exchange.Outcome) {
+    private func settle(_ outcome: (CallLeg) -> RequestOutcome) {
         let waiting = legs
         legs = []
         release()

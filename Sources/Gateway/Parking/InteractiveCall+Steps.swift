@@ -181,7 +181,7 @@ extension InteractiveCall {
 
     private func leg(_ id: Int) -> CallLeg? { legs.first { $0.id == id } }
 
-    private func finish(_ legID: Int, _ outcome: (CallLeg) -> Exchange.Outcome) {
+    private func finish(_ legID: Int, _ outcome: (CallLeg) -> RequestOutcome) {
         guard let leg = leg(legID) else { return }
         legs.removeAll { $0 === leg }
         leg.rounds = machine?.round ?? 0
@@ -189,7 +189,7 @@ extension InteractiveCall {
         leg.finish(outcome(leg))
     }
 
-    private func outcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> Exchange.Outcome {
+    private func outcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> RequestOutcome {
         switch outcome {
         case .answered(let ending): ending.outcome(for: leg.request, context.settings, sessions.serverInfo)
         case .missingCapabilities(let missing): .refused(.missingCapabilities(missing, hasRun: true))
@@ -197,7 +197,7 @@ extension InteractiveCall {
         }
     }
 
-    private func outcome(_ rejection: Machine.Rejection, for leg: CallLeg) -> Exchange.Outcome {
+    private func outcome(_ rejection: Machine.Rejection, for leg: CallLeg) -> RequestOutcome {
         switch rejection {
         case .wrongAnswer(let flaw): return .refused(.wrongAnswer(flaw))
         case .missingCapabilities(let missing): return .refused(.missingCapabilities(missing, hasRun: false))

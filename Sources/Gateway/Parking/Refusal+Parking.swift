@@ -3,20 +3,6 @@ import Translation
 
 /// Errors about questions to the client and the retries that answer them (2026-07-28, basic/patterns/mrtr).
 extension Refusal {
-    /// The server needs to ask what this client cannot be asked (basic/index, "Per-request protocol fields").
-    ///
-    /// - Parameter hasRun: whether the call ran until the server asked.
-    static func missingCapabilities(_ missing: InputCapabilities, hasRun: Bool) -> Refusal {
-        let required = missing.requiredCapabilities
-        return Refusal(
-            status: 400, code: ErrorCode.missingRequiredClientCapability,
-            message: "The server has to ask for something that this client did not declare. Declare "
-                + String(decoding: required, as: UTF8.self) + " in clientCapabilities, or use a client that can."
-                + (hasRun
-                    ? " The call ran until it asked, and failed then: check what it did before you call again." : ""),
-            data: Array(#"{"requiredCapabilities":"#.utf8) + required + Array("}".utf8))
-    }
-
     /// Always the same, whatever is wrong: an answer that depends on it would help to forge one.
     static let invalidRequestState = Refusal(
         status: 200, code: ErrorCode.invalidParams,

@@ -45,7 +45,7 @@ final class Bypass {
 
     init(
         settings: GatewaySettings, admission: AdmissionRules, backends: Backends, sessions: SessionPool,
-        callers: CallerRules, memory: LoopMemory, affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
+        callers: CallerRules, known: KnownEras, affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
     ) {
         self.settings = settings
         self.backends = backends
@@ -55,8 +55,7 @@ final class Bypass {
         self.log = log
         eras = EraWatch(
             fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
-            memory: memory,
-            log: log)
+            known: known, log: log)
         self.admission = admission
         cors = CORSRules(
             passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)

@@ -1,14 +1,6 @@
 import Legacy
 import Reactor
 
-/// Which of the two ways a backend speaks (2026-07-28, basic/versioning, "Terminology").
-package enum Era: Sendable {
-    /// With a handshake and sessions, until 2025-11-25: calls are translated.
-    case legacy
-    /// Each request by itself, from 2026-07-28 on: nothing is translated.
-    case modern
-}
-
 /// Decides which era one copy of the server is of, and when to ask it. It has neither clock nor socket.
 ///
 /// Each session that is opened tells what the copy is. It is asked when something speaks against the verdict, and otherwise once in
@@ -137,4 +129,9 @@ struct EraTable {
         isDoubted = false
         verdict = found
     }
+}
+
+/// What is known of the era of each copy of the server, by its name. It outlives a configuration, so that a reload need not ask again.
+final class KnownEras {
+    var eras: [[UInt8]: EraTable.Known] = [:]
 }

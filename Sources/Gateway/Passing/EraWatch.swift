@@ -12,7 +12,7 @@ final class EraWatch {
     private let fixed: Era?
     private let backends: Backends
     private let sessions: SessionPool
-    private let memory: LoopMemory
+    private let known: KnownEras
     private let log: Log
     /// Of each copy over HTTP.
     private var tables: [EraTable]
@@ -26,14 +26,14 @@ final class EraWatch {
     var onModern: (() -> Void)?
 
     init(
-        fixed: Era?, interval: Duration, backends: Backends, sessions: SessionPool, memory: LoopMemory, log: Log
+        fixed: Era?, interval: Duration, backends: Backends, sessions: SessionPool, known: KnownEras, log: Log
     ) {
         self.fixed = fixed
         self.backends = backends
         self.sessions = sessions
-        self.memory = memory
+        self.known = known
         self.log = log
-        tables = backends.overHTTP.map { EraTable(interval: interval, known: memory.eras[$0.name]) }
+        tables = backends.overHTTP.map { EraTable(interval: interval, known: known.eras[$0.name]) }
         verdict = EraWatch.verdict(of: tables)
         guard fixed == nil else { return }
         settle()
@@ -106,7 +106,7 @@ final class EraWatch {
 
     private func change(_ event: () -> Void) {
         event()
-        for (backend, table) in zip(backends.overHTTP, tables) { memory.eras[backend.name] = table.known }
+        for (backend, table) in zip(backends.overHTTP, tables) { known.eras[backend.name] = table.known }
         let before = verdict
         verdict = EraWatch.verdict(of: tables)
         settle()

@@ -1,18 +1,3 @@
-/// The address of the MCP endpoint as clients know it.
-package struct PublicURL: Sendable, Equatable {
-    /// `scheme://host[:port]`.
-    package let origin: String
-    /// Begins with `/`.
-    package let path: String
-
-    package init(origin: String, path: String) {
-        self.origin = origin
-        self.path = path
-    }
-
-    var url: String { origin + path }
-}
-
 /// Turns the backend's own URLs into those that lead a client through Remora (2026-07-28, basic/authorization/index): the
 /// resource that a client asks for a token is the one that it talks to.
 struct PublicAddress {

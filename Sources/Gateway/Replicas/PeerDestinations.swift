@@ -62,9 +62,17 @@ final class PeerVisit: PassDestination {
     func putBack(_ connection: HTTPClientConnection) { connection.close() }
 }
 
+/// Another loop of this process, as this one reaches it.
+protocol Sibling: Sendable {
+    /// Takes one end of a connection, on which requests come.
+    func adopt(_ end: SocketEnd) async
+    /// Servers told this to another loop or replica.
+    func hear(_ cues: [PeerCue]) async
+}
+
 /// Another loop of this process, as a place to pass requests on to: it gets one end of a connection made for the purpose.
 struct SiblingDestination: PassDestination {
-    let shard: Shard
+    let shard: any Sibling
     let loop: Loop
     let limits: HTTPLimits
 

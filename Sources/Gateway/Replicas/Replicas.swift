@@ -61,7 +61,7 @@ package final class Replicas {
     private let pass: PeerPass
     private let peers: [String: PeerDestination]
     /// All loops of the process in their order, this one too.
-    private var shards: [Shard] = []
+    private var shards: [any Sibling] = []
     private var senders: [CueSender] = []
     private let seal: Seal
     private let log: Log
@@ -90,7 +90,7 @@ package final class Replicas {
     /// To be called once, before anything is asked of it.
     ///
     /// - Parameter shards: all loops of the process.
-    func connect(_ shards: [Shard]) {
+    func connect(_ shards: [any Sibling]) {
         self.shards = shards
         let siblings = shards.enumerated().filter { $0.offset != index }.map { $0.element }
         senders = siblings.map { shard in CueSender(on: loop) { await shard.hear($0) } }

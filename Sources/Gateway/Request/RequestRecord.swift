@@ -65,11 +65,11 @@ final class RequestRecord {
         principal = caller?.principal.short
     }
 
-    func describe(_ leg: CallLeg) {
-        notifications = leg.forwarded
-        rounds = leg.rounds
-        questions = leg.questions
-        parked = leg.parked
+    /// A request that waited for a call during which the client was asked.
+    func describe(rounds: Int, questions: Int, parked: Duration) {
+        self.rounds = rounds
+        self.questions = questions
+        self.parked = parked
     }
 
     /// The owner of its call has answered it.

@@ -49,7 +49,7 @@ extension Gateway {
     ) async {
         let id = Array(admitted.rawID)
         let place = interactions.place(of: admitted, from: caller)
-        if case .refused(let refusal) = place { return refuse(refusal, id: id, by: responder, record) }
+        if case .refused(let refusal) = place { return carrier.refuse(refusal, id: id, by: responder, record) }
         if case .elsewhere(let state) = place {
             if let task {
                 // Whoever asks finds out who goes on.
@@ -65,8 +65,8 @@ extension Gateway {
         }
         let leg = leg(admitted, of: request, by: responder, record, capabilities)
         let outcome = await interactions.serve(leg, from: caller, at: place)
-        if case .new = place, await passed(outcome, of: request, by: responder, record) { return }
-        conclude(outcome, of: leg)
+        if case .new = place, await carrier.passed(outcome, of: request, by: responder, record) { return }
+        carrier.conclude(outcome, of: leg)
     }
 
     /// Tells another loop or replica that the call is not here.
@@ -81,32 +81,8 @@ extension Gateway {
     ) {
         record.failed(error)
         guard let refusal = Refusal(handedOver: error) else {
-            return close(record)
+            return carrier.close(record)
         }
-        refuse(refusal, id: id, by: responder, record)
-    }
-
-    /// Answers the request that a call was begun with.
-    func conclude(_ leg: CallLeg, _ outcome: Exchange.Outcome) {
-        // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
-        if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
-            sessions.loop.spawn {
-                if outcome.wasNeverSent, self.bypass.servesWithoutSession, !leg.responder.isStreaming {
-                    leg.responder.leave()
-                    await self.bypass.pass(leg.source, on: leg.responder.connection, leg.record, isModern: true)
-                } else {
-                    self.conclude(outcome, of: leg)
-                }
-                self.served(by: leg.responder)
-            }
-            return
-        }
-        conclude(outcome, of: leg)
-        served(by: leg.responder)
-    }
-
-    func conclude(_ outcome: Exchange.Outcome, of leg: CallLeg) {
-        leg.record.describe(leg)
-        conclude(outcome, id: Array(leg.request.rawID), of: leg.source.head, by: leg.responder, leg.record)
+        carrier.refuse(refusal, id: id, by: responder, record)
     }
 }

@@ -15,40 +15,20 @@ extension Gateway {
         else { return false }
         let capabilities = interactions.concern(admitted)
         if capabilities != nil, interactions.isRetry(admitted) { return false }
-        began()
+        carrier.began()
         let record = RequestRecord(in: tally, since: sessions.loop.now)
         if let capabilities {
             let caller = describe(admitted, request, isHandedOver: false, by: responder, record)
             let leg = leg(admitted, of: request, by: responder, record, capabilities)
-            leg.gateway = self
+            leg.carrier = carrier
             interactions.begin(leg, from: caller)
             return true
         }
         let exchange = begin(
             admitted, of: request, from: describe(admitted, request, isHandedOver: false, by: responder, record),
             by: responder, record)
-        if !exchange.start() { takeTime(for: exchange) }
+        if !exchange.start() { carrier.takeTime(for: exchange) }
         return true
-    }
-
-    /// Something has come of what ``Exchange/start()`` has sent.
-    func goOn(with exchange: Exchange) {
-        guard let outcome = exchange.finish() else { return takeTime(for: exchange) }
-        conclude(outcome, of: exchange)
-        served(by: exchange.responder)
-    }
-
-    /// Does with a task what is left to do for a request that was taken.
-    func takeTime(for exchange: Exchange) {
-        sessions.loop.spawn {
-            await self.run(exchange)
-            self.served(by: exchange.responder)
-        }
-    }
-
-    func served(by responder: Responder) {
-        ended()
-        responder.connection.served()
     }
 
     /// Answers a request that was not taken, or returns the subscription that it has begun, for ``listen(_:by:)``: whoever
@@ -72,7 +52,7 @@ extension Gateway {
             if let capabilities = interactions.concern(admitted) {
                 await interact(admitted, capabilities, request, as: nil, from: caller, by: responder, record)
             } else {
-                await run(begin(admitted, of: request, from: caller, by: responder, record))
+                await carrier.run(begin(admitted, of: request, from: caller, by: responder, record))
             }
         }
         return nil
@@ -82,35 +62,9 @@ extension Gateway {
         _ admitted: ModernRequest, of request: HTTPServerRequest, from caller: Caller, by responder: Responder,
         _ record: RequestRecord
     ) -> Exchange {
-        let exchange = Exchange(admitted, of: request, from: caller, to: responder, record, by: self)
+        let exchange = Exchange(admitted, of: request, from: caller, to: responder, record, by: carrier)
         responder.begin(for: exchange)
         return exchange
-    }
-
-    func run(_ exchange: Exchange) async {
-        let outcome = await exchange.run()
-        if await passed(outcome, of: exchange.source, by: exchange.responder, exchange.record) { return }
-        conclude(outcome, of: exchange)
-    }
-
-    /// Passes on a request that found no session, where the server turns out to speak 2026-07-28 by now. Returns whether it
-    /// did.
-    func passed(
-        _ outcome: Exchange.Outcome, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
-    ) async -> Bool {
-        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        guard outcome.wasNeverSent, bypass.servesWithoutSession, !responder.isStreaming else {
-            return false
-        }
-        responder.leave()
-        await bypass.pass(request, on: responder.connection, record, isModern: true)
-        return true
-    }
-
-    func conclude(_ outcome: Exchange.Outcome, of exchange: Exchange) {
-        exchange.record.notifications = exchange.forwarded
-        conclude(
-            outcome, id: Array(exchange.rawID), of: exchange.source.head, by: exchange.responder, exchange.record)
     }
 
     /// What is to be done with a request.
@@ -129,7 +83,7 @@ extension Gateway {
         record.requestBytes = request.body.count
         switch admission.admit(request, isHandedOver: isHandedOver) {
         case .refused(let refusal, let id):
-            refuse(refusal, id: id, by: responder, record)
+            carrier.refuse(refusal, id: id, by: responder, record)
             return .answered
         case .legacy:
             return .legacy

@@ -23,9 +23,9 @@ extension Gateway {
         case .begun(let place):
             return Listening(subscription: subscription, place: place, record: record)
         case .refused(let refusal):
-            refuse(refusal, id: subscription.id, by: responder, record)
+            carrier.refuse(refusal, id: subscription.id, by: responder, record)
         case .failed(let error):
-            fail(error, id: subscription.id, of: head, by: responder, record)
+            carrier.fail(error, id: subscription.id, of: head, by: responder, record)
         }
         return nil
     }
@@ -36,10 +36,10 @@ extension Gateway {
         listening.place.leave()
         listening.record.notifications = listening.subscription.cues
         if let result = listening.subscription.result {
-            conclude(200, text: result, by: responder, listening.record)
+            carrier.conclude(200, text: result, by: responder, listening.record)
         } else {
             listening.record.failed(.clientLeft)
-            close(listening.record)
+            carrier.close(listening.record)
         }
     }
 }

@@ -18,18 +18,13 @@ package final class Gateway {
     let subscriptions: Subscriptions
     let knownCallers: KnownCallers
     let interactions: Interactions
+    let carrier: Carrier
     private let spares: SpareCalls
     let calls: ParkedCalls
     let log: Log
     let tally: RequestTally
     /// Whether it is the one of the process that looks whether the server is there.
     private let isFirst: Bool
-    /// What clients have asked for in vain, because the server does not declare it.
-    var undeclared: Set<ServerCapability> = []
-    /// Requests that are being answered.
-    private(set) var inFlight = 0
-    /// Signalled when there are none.
-    let emptied = Wakeup()
     /// Whether another gateway serves from now on, and has the sessions of this one.
     private(set) var hasHeir = false
 
@@ -64,10 +59,12 @@ package final class Gateway {
             replicas: memory.replicas, log: log)
         bypass = Bypass(
             settings: settings, admission: admission, backends: backends, sessions: sessions, callers: callers,
-            memory: memory, affinity: affinity, paths: paths, log: log)
+            known: memory.eras, affinity: affinity, paths: paths, log: log)
         olderClients = OlderClients(
-            settings: settings, sessions: sessions, callers: callers, bypass: bypass, memory: memory,
-            affinity: affinity, log: log)
+            settings: settings, sessions: sessions, callers: callers, bypass: bypass,
+            known: memory.olderSessions, replicas: memory.replicas, affinity: affinity, log: log)
+        carrier = Carrier(
+            settings: settings, sessions: sessions, lists: lists, bypass: bypass, callers: callers, log: log)
         bypass.onModern = { [subscriptions] in
             sessions.retireAll(.upgrade)
             // Who listens is told to listen again, and then gets the server itself.
@@ -118,7 +115,7 @@ package final class Gateway {
 
     /// Answers what cannot be answered and gone on from.
     func refuse(_ flaw: HTTPRequestFlaw, by responder: Responder) {
-        refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
+        carrier.refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
     }
 
     // MARK: Numbers
@@ -166,16 +163,5 @@ package final class Gateway {
             sessions.heard(told.cue, by: principal)
             subscriptions.heard(told.cue, by: principal)
         }
-    }
-
-    // MARK: What is in flight
-
-    /// A request is being answered.
-    func began() { inFlight += 1 }
-
-    /// And has been.
-    func ended() {
-        inFlight -= 1
-        if inFlight == 0 { emptied.signal() }
     }
 }

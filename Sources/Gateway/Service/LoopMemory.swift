@@ -5,8 +5,8 @@ import Reactor
 /// What a client may come back for after a reload belongs here, and what is counted since the start.
 package final class LoopMemory {
     let tally = RequestTally()
-    /// What is known of the era of each copy of the server, by its name, so that a reload need not ask again.
-    var eras: [[UInt8]: EraTable.Known] = [:]
+    /// What is known of the era of each copy of the server.
+    let eras = KnownEras()
 
     /// Of the loop among those of the process.
     package var index: Int { replicas.index }

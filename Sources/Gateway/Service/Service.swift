@@ -101,11 +101,11 @@ package final class Service {
                 gateway.refuse(flaw, by: responder)
             case .request(let request):
                 let gateway = gateway
-                gateway.began()
+                gateway.carrier.began()
                 if let listening = await gateway.serve(consume request, by: responder) {
                     await gateway.listen(listening, by: responder)
                 }
-                gateway.ended()
+                gateway.carrier.ended()
             }
         }
     }
@@ -130,9 +130,9 @@ package final class Service {
             let responder = gateway.responder(on: connection)
             while case .request(let request) = await connection.next() {
                 let gateway = gateway
-                gateway.began()
+                gateway.carrier.began()
                 await gateway.serveHandedOver(request, by: responder)
-                gateway.ended()
+                gateway.carrier.ended()
             }
             responder.leave()
             handedOver[ObjectIdentifier(connection)] = nil
@@ -216,7 +216,7 @@ package final class Service {
     }
 
     private func end(_ gateway: Gateway) async {
-        while gateway.inFlight > 0 { await gateway.emptied.wait() }
+        while gateway.carrier.inFlight > 0 { await gateway.carrier.emptied.wait() }
         await gateway.retire()
         defer { relieved[ObjectIdentifier(gateway)] = nil }
         // What it has counted goes on.
@@ -294,7 +294,7 @@ package struct DrainTime: Sendable {
 }
 
 /// The door through which other threads reach the service of a loop.
-package actor Shard {
+package actor Shard: Sibling {
     nonisolated package let loop: Loop
     private let service: Service
 
