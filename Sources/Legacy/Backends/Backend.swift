@@ -62,9 +62,9 @@ package final class Backend: LegacyServer {
     /// Whether each session has a connection to itself: what stands before the server finds the session by it.
     package let pinsConnections: Bool
     /// Which way it is to be; nil to find out.
-    private let fixedTransport: Transport?
+    let fixedTransport: Transport?
     /// Whether it was found to have only the older way.
-    private var isOfOldTransport = false
+    var isOfOldTransport = false
 
     /// - Parameters:
     ///   - label: see ``label``.
@@ -102,77 +102,6 @@ package final class Backend: LegacyServer {
         return lastRouteNumber
     }
 
-    // MARK: Sessions
-
-    /// Tries the newer way first, as clients should that know only a URL (2025-11-25, basic/transports, "Backwards
-    /// Compatibility"), and remembers which it was.
-    override func open(
-        _ introduction: Introduction, credentials: Credentials
-    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        switch fixedTransport {
-        case .http: return try await openStreamableHTTP(introduction, credentials)
-        case .sse: return try await openEventStream(introduction, credentials)
-        case nil: return try await openEither(introduction, credentials)
-        }
-    }
-
-    private func openEither(
-        _ introduction: Introduction, _ credentials: Credentials
-    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        if isOfOldTransport {
-            do throws(BackendError) {
-                return try await openEventStream(introduction, credentials)
-            } catch {
-                guard EventStreamTransport.isNotOffered(error) else { throw error }
-                // Replaced by a newer one, perhaps.
-                isOfOldTransport = false
-            }
-        }
-        do throws(BackendError) {
-            return try await openStreamableHTTP(introduction, credentials)
-        } catch {
-            // Servers of 2026-07-28 may use the same statuses (streamable-http, "Backward Compatibility").
-            guard case .rejected(let status) = error.kind, [400, 404, 405].contains(status), error.eraHint != .modern
-            else { throw error }
-            return try await openEventStream(introduction, credentials, after: error)
-        }
-    }
-
-    /// - Parameter refusal: that of the newer way, which is what counts if there is no older one.
-    private func openEventStream(
-        _ introduction: Introduction, _ credentials: Credentials, after refusal: BackendError
-    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        do throws(BackendError) {
-            let opened = try await openEventStream(introduction, credentials)
-            isOfOldTransport = true
-            return opened
-        } catch {
-            throw EventStreamTransport.isNotOffered(error) ? refusal : error
-        }
-    }
-
-    private func openStreamableHTTP(
-        _ introduction: Introduction, _ credentials: Credentials
-    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        let transport = StreamableHTTP(to: self, credentials: credentials)
-        return (transport, try await transport.open(introduction, credentials: credentials))
-    }
-
-    /// A stream that ends over a revision that the server does not know is followed by one for the next.
-    private func openEventStream(
-        _ introduction: Introduction, _ credentials: Credentials
-    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        while true {
-            let offered = introduction.revision
-            let transport = EventStreamTransport(to: self)
-            do throws(BackendError) {
-                return (transport, try await transport.open(introduction, credentials: credentials))
-            } catch {
-                guard introduction.revision != offered, !error.isRefusal else { throw error }
-            }
-        }
-    }
-
     // MARK: Clients of older revisions
 
     /// Whether each session is a stream of its own, over HTTP+SSE; nil where that has to be found out.
@@ -181,20 +110,6 @@ package final class Backend: LegacyServer {
         case .http: false
         case .sse: true
         case nil: isOfOldTransport ? true : nil
-        }
-    }
-
-    override func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
-    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
-        let transport = EventStreamTransport(to: self)
-        do throws(BackendError) {
-            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
-            isOfOldTransport = true
-            return (transport, answer, early)
-        } catch {
-            if EventStreamTransport.isNotOffered(error) { isOfOldTransport = false }
-            throw error
         }
     }
 

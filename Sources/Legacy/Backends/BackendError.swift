@@ -120,7 +120,12 @@ package struct BackendError: Error, Sendable {
     static let sessionGone = BackendError(.sessionLost, "the server no longer knows the session")
 
     /// Whether it says of a server over HTTP+SSE that it is none, rather than one with which something is wrong.
-    package var isNoEventStream: Bool { EventStreamTransport.isNotOffered(self) }
+    package var isNoEventStream: Bool {
+        switch kind {
+        case .rejected, .outcomeUnknown: true
+        default: false
+        }
+    }
 
     /// Whether it says that no handler has run.
     package var isBeforeDispatch: Bool {

@@ -26,66 +26,32 @@ package final class CommandBackend: LegacyServer {
         )
     }
 
-    override func open(
-        _ introduction: Introduction, credentials: Credentials
-    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        while true {
-            let offered = introduction.revision
-            let transport = try ready()
-            do throws(BackendError) {
-                let handshake = try await transport.open(introduction, credentials: credentials)
-                succeeded()
-                return (transport, handshake)
-            } catch {
-                // A process that ended over a revision that it does not know is followed by one that is offered the next.
-                if !error.isRefusal, introduction.revision != offered {
-                    await transport.isGone()
-                } else {
-                    await failed(transport, error)
-                    throw error
-                }
-            }
-        }
-    }
-
-    override func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
-    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
-        let transport = try ready()
-        do throws(BackendError) {
-            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
-            succeeded()
-            return (transport, answer, early)
-        } catch {
-            await failed(transport, error)
-            throw error
-        }
-    }
-
-    private func ready() throws(BackendError) -> StdioTransport {
+    /// Throws where a start before this one led to no session, and it is too early for another.
+    func checkPause() throws(BackendError) {
         if failing > 0 || earliest.map({ loop.now < $0 }) == true {
             throw BackendError(
                 .unavailable,
                 "\(command.name) led to no session, and is started again in a while; its output is in the log")
         }
-        return StdioTransport(to: self)
     }
 
-    private func succeeded() {
+    /// A process has led to a session.
+    func succeeded() {
         earliest = nil
         pause = CommandBackend.pauses.lowerBound
         attempted(nil)
     }
 
-    private func failed(_ transport: StdioTransport, _ error: BackendError) async {
+    /// A process has led to no session. Returns when it has ended, which `end` waits for.
+    func failed(_ error: BackendError, _ end: () async -> Void) async {
         if error.isRefusal {
             attempted(nil)
-            return await transport.isGone()
+            return await end()
         }
         attempted(error.detail)
         // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
         failing += 1
-        await transport.isGone()
+        await end()
         failing -= 1
         earliest = loop.now + pause
         pause = min(pause * 2, CommandBackend.pauses.upperBound)

@@ -3,8 +3,8 @@ package import Reactor
 import Telemetry
 import Translation
 
-/// A legacy server, or one of its copies, as one loop reaches it: where sessions are opened. How, is the part of its subclasses: `Backend` over HTTP,
-/// `CommandBackend` as a child for each session.
+/// A legacy server, or one of its copies, as one loop reaches it: `Backend` over HTTP, `CommandBackend` as a child for each
+/// session. What opens sessions there knows the transports, and is above them (`Pool`).
 package class LegacyServer {
     package let loop: Loop
     package private(set) var limits: Backend.Limits
@@ -49,25 +49,6 @@ package class LegacyServer {
 
     /// Bytes of the type of an event that go into the log.
     private static let maxType = 32
-
-    /// Opens a session, as far as the transport goes: sends `initialize`, and returns what the server agreed to.
-    ///
-    func open(
-        _ introduction: Introduction, credentials: Credentials
-    ) async throws(BackendError) -> (any SessionTransport, Handshake) {
-        // Both subclasses have their own.
-        preconditionFailure("a server that is reached in no way")
-    }
-
-    /// Opens a channel for a client of an older revision, which sends its own `initialize`.
-    ///
-    /// - Parameter id: of that request.
-    func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
-    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
-        // Both subclasses have their own.
-        preconditionFailure("a server that is reached in no way")
-    }
 
     /// The ids of a session's requests. Those of a server that is not reached over connections are the session's own.
     var requestIDs: RequestIDs { RequestIDs(from: 1) }

@@ -32,14 +32,6 @@ final class EventStreamTransport: ChannelTransport {
         super.init(to: backend)
     }
 
-    /// Whether it means that there is no such stream, rather than one with which something is wrong.
-    static func isNotOffered(_ error: BackendError) -> Bool {
-        switch error.kind {
-        case .rejected, .outcomeUnknown: true
-        default: false
-        }
-    }
-
     // MARK: Opening
 
     override func connect(_ credentials: Credentials) async throws(BackendError) {

@@ -5,6 +5,8 @@ package import Reactor
 /// there.
 package final class Backends {
     package let all: [LegacyServer]
+    /// The same, as sessions are opened there.
+    let openers: [any SessionOpener & ChannelOpener]
     /// The same, where they are reached over HTTP; else none.
     package let overHTTP: [Backend]
     private var choice: BackendChoice
@@ -22,6 +24,9 @@ package final class Backends {
     package init(_ all: [LegacyServer], first: Int = 0, after before: Backends? = nil) {
         self.all = all
         overHTTP = all.compactMap { $0 as? Backend }
+        openers = all.compactMap { $0 as? any SessionOpener & ChannelOpener }
+        // Both subclasses are.
+        precondition(openers.count == all.count, "a server that is reached in no way")
         // The configuration lets through nothing else, and no peer adds to it.
         precondition(overHTTP.isEmpty || overHTTP.count == all.count, "copies that are reached in different ways")
         choice = BackendChoice(count: all.count, first: first)

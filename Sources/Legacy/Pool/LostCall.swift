@@ -24,6 +24,33 @@ extension LegacySession {
             self.lastEventID = lastEventID
         }
     }
+
+    /// Takes up a call of another process, and the session with it; nil where the server does not let it (2025-11-25,
+    /// basic/transports, "Resumability and Redelivery").
+    ///
+    /// - Parameter own: another session with the same server, of the same revision, for the same client.
+    static func takeUp(
+        _ lost: Lost, like own: LegacySession, on backend: Backend, credentials: Credentials, until end: Instant,
+        listener: any CallListener
+    ) async -> (session: LegacySession, call: LegacyCall)? {
+        let transport = StreamableHTTP(
+            to: backend, at: (own.transport as? StreamableHTTP)?.target, sessionID: lost.sessionID,
+            cookies: lost.cookies, revision: lost.revision,
+            credentials: credentials)
+        let session = own.twin(over: transport, to: backend, credentials)
+        let call = transport.takeUp(
+            LegacyCall.Terms(
+                id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
+            after: lost.lastEventID)
+        session.takeOver(call)
+        guard await call.isTakenUp() else {
+            call.fail(with: BackendError(.sessionLost, "the server does not take up the stream"))
+            session.ended(call)
+            return nil
+        }
+        transport.listen(for: session, credentials: credentials)
+        return (session, call)
+    }
 }
 
 extension SessionPool {

@@ -21,7 +21,7 @@ package final class LegacySession {
     /// Between a cancellation and the end of a session of 2025-03-26.
     private static let restAfterCancellation: Duration = .seconds(1)
 
-    private let transport: any SessionTransport
+    let transport: any SessionTransport
     /// The copy of the server that has it.
     let server: LegacyServer
     let loop: Loop
@@ -111,7 +111,7 @@ package final class LegacySession {
     ///   - sending: of its caller.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
-        on backend: LegacyServer, capabilities: [UInt8], roots: [UInt8], credentials: Credentials,
+        on backend: any SessionOpener, capabilities: [UInt8], roots: [UInt8], credentials: Credentials,
         sending: SendingBudget.Share
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
@@ -188,34 +188,17 @@ package final class LegacySession {
         }
     }
 
-    /// Takes up a call of another process, and the session with it; nil where the server does not let it (2025-11-25,
-    /// basic/transports, "Resumability and Redelivery").
-    ///
-    /// - Parameter own: another session with the same server, of the same revision, for the same client.
-    static func takeUp(
-        _ lost: Lost, like own: LegacySession, on backend: Backend, credentials: Credentials, until end: Instant,
-        listener: any CallListener
-    ) async -> (session: LegacySession, call: LegacyCall)? {
-        let transport = StreamableHTTP(
-            to: backend, at: (own.transport as? StreamableHTTP)?.target, sessionID: lost.sessionID,
-            cookies: lost.cookies, revision: lost.revision,
-            credentials: credentials)
-        let session = LegacySession(
-            over: transport, to: backend, own.handshake, backend.requestIDs, capabilities: own.capabilities,
-            roots: own.roots, credentials, own.sending)
-        let call = transport.takeUp(
-            LegacyCall.Terms(
-                id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
-            after: lost.lastEventID)
-        session.calls.insert(call)
-        guard await call.isTakenUp() else {
-            call.fail(with: BackendError(.sessionLost, "the server does not take up the stream"))
-            session.ended(call)
-            return nil
-        }
-        transport.listen(for: session, credentials: credentials)
-        return (session, call)
+    /// A session that another process opened, with the same server for the same client.
+    func twin(
+        over transport: any SessionTransport, to server: LegacyServer, _ credentials: Credentials
+    ) -> LegacySession {
+        LegacySession(
+            over: transport, to: server, handshake, server.requestIDs, capabilities: capabilities, roots: roots,
+            credentials, sending)
     }
+
+    /// A call that another process began in the session is under way here from now on.
+    func takeOver(_ call: LegacyCall) { calls.insert(call) }
 
     /// Names and values of the session's cookies, as `Cookie` has them. They are secrets, as its id.
     package var cookieField: [UInt8] { transport.cookieField }
@@ -336,16 +319,6 @@ package final class LegacySession {
 
     /// The server's name of the session, a secret; nil where it keeps none, or where the session is its connection.
     package var sessionID: [UInt8]? { transport.sessionID }
-
-    /// Asks the server whether it speaks 2026-07-28 itself.
-    package func askEra(_ credentials: Credentials) async -> EraEvidence {
-        guard let transport = transport as? StreamableHTTP else { return .legacy }
-        return await transport.askEra(credentials).0
-    }
-
-    /// Whether its server may speak 2026-07-28 too, and survives being asked: it took the newest revision before that, over
-    /// Streamable HTTP.
-    package var mayBeAskedForEra: Bool { handshake.revision == .newestLegacy && transport is StreamableHTTP }
 
     /// Whether the server keeps a session at all. One that does not can hardly tell whose question an answer is to.
     package var isKept: Bool { transport.isKept }

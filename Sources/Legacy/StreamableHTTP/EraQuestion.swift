@@ -73,3 +73,15 @@ extension Backend {
         await StreamableHTTP(to: self, credentials: credentials).askEra(credentials)
     }
 }
+
+extension LegacySession {
+    /// Asks the server whether it speaks 2026-07-28 itself.
+    package func askEra(_ credentials: Credentials) async -> EraEvidence {
+        guard let transport = transport as? StreamableHTTP else { return .legacy }
+        return await transport.askEra(credentials).0
+    }
+
+    /// Whether its server may speak 2026-07-28 too, and survives being asked: it took the newest revision before that, over
+    /// Streamable HTTP.
+    package var mayBeAskedForEra: Bool { handshake.revision == .newestLegacy && transport is StreamableHTTP }
+}

@@ -1,0 +1,11 @@
+import MCP
+
+/// A server at which clients of older revisions can have channels of their own.
+protocol ChannelOpener: LegacyServer {
+    /// Opens a channel for such a client, which sends its own `initialize`.
+    ///
+    /// - Parameter id: of that request.
+    func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage])
+}

@@ -1,0 +1,9 @@
+import Translation
+
+/// A server at which sessions can be opened.
+protocol SessionOpener: LegacyServer {
+    /// Opens a session, as far as the transport goes: sends `initialize`, and returns what the server agreed to.
+    func open(
+        _ introduction: Introduction, credentials: Credentials
+    ) async throws(BackendError) -> (any SessionTransport, Handshake)
+}
