@@ -6,17 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import http1
-from harness.http1 import Connection
-from harness.modern import Client
 from harness.processes import SERVERS, Process, binary
 from harness.remora import Remora, configuration
 from harness.soak import FULL, mebibytes, quantile, size, tell
@@ -40,16 +37,28 @@ STREAMED = ["messages", "comments", "bytes"]
 
 
 async def force(address: str, kind: str, count: int = 0) -> Process:
-    return await Process.start(sys.executable, "-m", "harness.force", address, kind, str(count), cwd=HERE)
+    forceful = await Process.start(sys.executable, "-m", "harness.force", address, kind, str(count), cwd=HERE)
+    settle(forceful.pid, nice=19)
+    return forceful
+
+
+def settle(pid: int, *, alone: bool = False, nice: int = 0) -> None:
+    """At full size Remora has a processor of its own (`alone`) and all else shares another, where the caller who does its worst
+    comes last: what neighbours notice is then what Remora gives to each, and not how the system divides two processors."""
+    if FULL and (os.cpu_count() or 1) > 1:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(task), {0 if alone else 1})
+        with contextlib.suppress(PermissionError):  # Who is not root may only raise the number.
+            os.setpriority(os.PRIO_PROCESS, pid, nice)
 
 
 class Seen:
     """What neighbours and a prober notice in a while (seconds)."""
 
-    def __init__(self) -> None:
-        self.calls: list[float] = []
-        self.probes: list[float] = []
-        self.refused: list[str] = []
+    def __init__(self, calls: list[float], probes: list[float], refused: list[str]) -> None:
+        self.calls = calls
+        self.probes = probes
+        self.refused = refused
 
     def add(self, more: Seen) -> None:
         self.calls += more.calls
@@ -69,39 +78,13 @@ class Seen:
 
 
 async def watch(remora: Remora, admin: str, seconds: float, principals: list[str] | None = None) -> Seen:
-    """Neighbours call, one call after the other each, and somebody asks for `/healthz`."""
-    seen = Seen()
-    end = time.monotonic() + seconds
-
-    async def neighbour(principal: str) -> None:
-        async with Client(remora.address) as client:
-            number = 0
-            while time.monotonic() < end:
-                number += 1
-                start = time.monotonic()
-                try:
-                    answer = await client.call("echo", {"text": principal}, id=number, Authorization=f"Bearer {principal}")
-                except (TimeoutError, http1.Malformed, OSError) as error:
-                    seen.refused.append(f"{principal}: {error!r}")
-                    continue
-                finally:
-                    seen.calls.append(time.monotonic() - start)
-                if answer.status != 200 or "result" not in answer.json:
-                    seen.refused.append(f"{principal}: {answer!r}")
-                await asyncio.sleep(0.005)
-
-    async def prober() -> None:
-        while time.monotonic() < end:
-            start = time.monotonic()
-            with contextlib.suppress(TimeoutError, http1.Malformed, OSError):
-                async with await Connection.open(admin) as connection:
-                    await connection.exchange(f"GET /healthz HTTP/1.1\r\nHost: {admin}\r\n\r\n".encode(), "GET")
-            seen.probes.append(time.monotonic() - start)
-            await asyncio.sleep(0.02)
-
+    """Neighbours call, one call after the other each, and a prober asks for `/healthz`."""
     names = principals or [f"neighbour-{number}" for number in range(NEIGHBOURS)]
-    await asyncio.gather(*map(neighbour, names), prober())
-    return seen
+    command = [sys.executable, "-m", "harness.neighbours", remora.address, admin, str(seconds), *names]
+    async with await Process.start(*command, cwd=HERE) as neighbours:
+        settle(neighbours.pid)
+        seen = await neighbours.event("seen", timeout=seconds + 30)
+    return Seen(seen["calls"], seen["probes"], seen["refused"])
 
 
 @contextlib.asynccontextmanager
@@ -112,6 +95,9 @@ async def before(*command: str, **changes: Any) -> AsyncIterator[tuple[Remora, s
         url = f"http://{(await server.event('listening'))['address']}/mcp"
         text = configuration(url, **{"admin": ADMIN, "log": {"level": "info"}, **changes})
         async with Remora(text) as remora:
+            settle(server.pid)
+            settle(remora.process.pid, alone=True)
+            settle(os.getpid(), nice=10)
             yield remora, await admin_address(remora)
 
 
@@ -179,7 +165,7 @@ async def test_large_capabilities() -> None:
         async with await force(remora.address, "capabilities", CAPABILITIES) as forceful:
             many = asyncio.create_task(
                 forceful.line(lambda _: any(each.get("answers", 0) >= REQUESTS for each in forceful.events()), 200))
-            seen = Seen()
+            seen = Seen([], [], [])
             while not many.done():
                 seen.add(await watch(remora, admin, 1))
             many.result()
@@ -215,5 +201,7 @@ async def test_many_lines_behind_a_slow_client() -> None:
     command = [sys.executable, str(SERVERS / "forceful.py"), "--stdio"]
     text = configuration({"command": command}, admin=ADMIN, log={"level": "info"})
     async with Remora(text) as remora:
+        settle(remora.process.pid, alone=True)
+        settle(os.getpid(), nice=10)
         what = "262,144 lines of one byte behind a slow client"
         await measured(what, remora, await admin_address(remora), "lines", count=300, bound=3)
