@@ -2,19 +2,6 @@ package import JSONText
 
 /// Methods that 2026-07-28 does not define.
 extension Method {
-    /// Whether it is a method of an extension that the server has to declare.
-    package var isOfExtension: Bool {
-        switch self {
-        case .listSkills, .getSkill, .readDirectory, .vendor: true
-        case .discover, .listen, .listTools, .callTool, .listPrompts, .getPrompt, .listResources,
-            .listResourceTemplates, .readResource, .complete:
-            false
-        }
-    }
-
-    /// All that Remora knows by name.
-    package static let known = allCases.filter { $0 != .vendor }
-
     /// A method that only an extension can have; nil for a name to which a revision gives a meaning between a client and a
     /// server of its own: sent on, it would change the session that Remora keeps, or speak in the name of the server.
     package init?(ofExtension name: JSONValue, in document: JSONDocument) {

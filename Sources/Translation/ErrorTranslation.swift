@@ -68,7 +68,7 @@ package enum ErrorTranslation {
         switch code {
         case ErrorCode.legacyResourceNotFound:
             return uri(of: request) != nil ? .notFound : .misplaced
-        case ErrorCode.methodNotFound where request.method.namesSomething:
+        case ErrorCode.methodNotFound where request.method.noun != nil:
             // The method exists: the capability is advertised. Many servers say this of an unknown tool or prompt.
             return .notFound
         case ErrorCode.missingRequiredClientCapability:
@@ -95,14 +95,13 @@ package enum ErrorTranslation {
     /// The resource that the request is about.
     private static func uri(of request: ModernRequest) -> JSONValue? {
         let document = request.document
-        switch request.method {
-        case .readResource, .getSkill, .readDirectory, .vendor:
+        switch request.method.parameters {
+        case .uri, .unknown:
             return document.value("uri", of: request.params, .string)
-        case .complete:
+        case .completion:
             return document.value("ref", of: request.params, .object)
                 .flatMap { document.value("uri", of: $0, .string) }
-        case .callTool, .getPrompt, .discover, .listen, .listTools, .listPrompts, .listResources,
-            .listResourceTemplates, .listSkills:
+        case .name, .cursor, .none:
             return nil
         }
     }

@@ -11,9 +11,7 @@ extension Handshake {
             // "Clients MUST NOT call it against a server that has not declared directoryRead" (ext-skills).
             return skills.flatMap { document.value("directoryRead", of: $0) }.flatMap { document.boolean($0) } == true
         case .vendor: return hasUnknownExtension
-        case .discover, .listen, .listTools, .callTool, .listPrompts, .getPrompt, .listResources,
-            .listResourceTemplates, .readResource, .complete:
-            return false
+        default: return false
         }
     }
 

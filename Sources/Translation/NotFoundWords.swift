@@ -7,7 +7,7 @@ import MCP
 enum NotFoundWords {
     /// Whether a message says it of what the method names.
     static func are(_ message: JSONValue, in document: JSONDocument, of method: Method) -> Bool {
-        guard let kind = kind(of: method) else { return false }
+        guard let kind = method.noun else { return false }
         let text = withoutCode(document.raw(message).dropFirst().dropLast())
         return names(text, after: "unknown ", kind) || names(text, after: "no such ", kind)
             || startsWith(text, kind, " not found")
@@ -20,15 +20,6 @@ enum NotFoundWords {
         let rest = text.dropFirst(first.utf8CodeUnitCount + kind.utf8CodeUnitCount)
         let marks: [StaticString] = [":", ".", " '", " \\\"", " `", " uri"]
         return rest.isEmpty || marks.contains { startsWith(rest, $0, "") }
-    }
-
-    private static func kind(of method: Method) -> StaticString? {
-        switch method {
-        case .readResource: "resource"
-        case .callTool: "tool"
-        case .getPrompt: "prompt"
-        default: nil
-        }
     }
 
     /// The SDK for TypeScript puts "MCP error CODE: " before its messages.

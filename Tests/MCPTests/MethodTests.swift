@@ -74,7 +74,7 @@ import Testing
         #expect(method.requiredCapability == capability)
         #expect(method.isCacheable == isCacheable)
         #expect(method.isSafeToRepeat == isSafeToRepeat)
-        #expect(method.namesSomething == (parameter != nil))
+        #expect((method.noun != nil) == (parameter != nil))
     }
 
     @Test func revisionsAreInOrderOfTime() {

@@ -21,22 +21,18 @@ enum ParameterRules {
         if let token = request.metadata.progressToken, token.count > maxToken {
             throw .invalidParams("progressToken must have at most \(maxToken) bytes. Send a shorter one.")
         }
-        switch request.method {
-        case .callTool, .getPrompt:
+        switch request.method.parameters {
+        case .name:
             try require("name", .string, in: request)
             try allow("arguments", .object, in: request)
-        case .readResource:
+        case .uri:
             try require("uri", .string, in: request)
-        case .listTools, .listPrompts, .listResources, .listResourceTemplates:
+        case .cursor:
             try allow("cursor", .string, in: request)
-        case .complete:
+        case .completion:
             try require("ref", .object, in: request)
             try require("argument", .object, in: request)
-        case .getSkill, .readDirectory:
-            try require("uri", .string, in: request)
-        case .listSkills:
-            try allow("cursor", .string, in: request)
-        case .discover, .listen, .vendor:
+        case .none, .unknown:
             break
         }
     }
