@@ -6,6 +6,7 @@ import JSONText
 import Legacy
 import MCP
 import Telemetry
+import TestSupport
 import Testing
 import Translation
 
@@ -130,7 +131,7 @@ import Translation
         #expect(!text.contains(Self.secret))
     }
 
-    @Test func noLogLineHoldsACredentialOrAURI() throws {
+    @Test func noLogLineHoldsACredentialOrAURI() async throws {
         for format in [LogLine.Format.json, .text] {
             let pipe = Pipe()
             let log = Log(level: .debug, format: format, descriptor: pipe.fileHandleForWriting.fileDescriptor)
@@ -143,12 +144,17 @@ import Translation
                     $0.params = #""\#(parameter)":"\#(value)","arguments":{"k":"\#(Self.secret)"},"#
                     $0.moreFields = "Authorization: Bearer \(Self.secret)\r\n"
                 }
-                guard case .request(let request) = try knock.admitted() else { throw NoHead() }
-                let rules = CallerRules(CallerFields(isolateBy: ["authorization"]), key: .init())
-                let record = RequestRecord(in: RequestTally())
-                record.describe(request, from: rules.caller(of: try knock.head, subject: nil))
-                record.detail = "line\nbreak"
-                record.write(to: log)
+                try await withLoop { loop in
+                    guard case .request(let request) = try knock.admitted() else { throw NoHead() }
+                    let rules = CallerRules(CallerFields(isolateBy: ["authorization"]), key: .init())
+                    let front = try Front(on: loop, in: RequestBook(tally: RequestTally(), log: log))
+                    let (client, responder) = try await front.connect()
+                    client.write(Front.request)
+                    guard let served = await front.next(on: responder) else { throw NoHead() }
+                    served.describe(request, from: rules.caller(of: try knock.head, subject: nil))
+                    served.failed(BackendError(.noAnswer, "line\nbreak"))
+                    served.finish(.abandoned)
+                }
             }
             log.flush(within: .seconds(30))
             let text = String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self)

@@ -1,35 +1,28 @@
 import HTTPTransport
 import HTTPWire
 import Legacy
-import MCP
 import Reactor
-import Telemetry
 
-/// What the requests of one gateway are carried with, and where they end: from what came of a request to its answer, its line of
-/// the log and its place in the counts.
+/// What the requests of one gateway are carried with, and how they end by what came of them.
 final class Carrier {
     let settings: GatewaySettings
     let sessions: SessionPool
     let lists: Lists
     let bypass: Bypass
     private let callers: CallerRules
-    private let log: Log
-    /// What clients have asked for in vain, because the server does not declare it.
-    private var undeclared: Set<ServerCapability> = []
     /// Requests that are being answered.
     private(set) var inFlight = 0
     /// Signalled when there are none.
     let emptied = Wakeup()
 
     init(
-        settings: GatewaySettings, sessions: SessionPool, lists: Lists, bypass: Bypass, callers: CallerRules, log: Log
+        settings: GatewaySettings, sessions: SessionPool, lists: Lists, bypass: Bypass, callers: CallerRules
     ) {
         self.settings = settings
         self.sessions = sessions
         self.lists = lists
         self.bypass = bypass
         self.callers = callers
-        self.log = log
     }
 
     // MARK: What is in flight
@@ -54,7 +47,7 @@ final class Carrier {
     /// Something has come of what ``Exchange/start()`` has sent.
     func goOn(with exchange: Exchange) {
         guard let outcome = exchange.finish() else { return takeTime(for: exchange) }
-        conclude(outcome, of: exchange)
+        finish(exchange, outcome)
         served(by: exchange.responder)
     }
 
@@ -68,97 +61,47 @@ final class Carrier {
 
     func run(_ exchange: Exchange) async {
         let outcome = await exchange.run()
-        if await passed(outcome, of: exchange.source, by: exchange.responder, exchange.record) { return }
-        conclude(outcome, of: exchange)
+        if await passed(outcome, of: exchange.source, exchange.clientRequest) { return }
+        finish(exchange, outcome)
     }
 
     /// Passes on a request that found no session, where the server turns out to speak 2026-07-28 by now. Returns whether it
     /// did.
     func passed(
-        _ outcome: RequestOutcome, of request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
+        _ outcome: RequestOutcome, of source: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async -> Bool {
-        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        guard outcome.wasNeverSent, bypass.servesWithoutSession, !responder.isStreaming else {
-            return false
-        }
-        responder.leave()
-        await bypass.pass(request, on: responder.connection, record, isModern: true)
+        guard maySpeakModern(outcome, clientRequest) else { return false }
+        await passAsModern(source, clientRequest)
         return true
     }
 
-    private func conclude(_ outcome: RequestOutcome, of exchange: Exchange) {
-        exchange.record.notifications = exchange.forwarded
-        conclude(
-            outcome, id: Array(exchange.rawID), of: exchange.source.head, by: exchange.responder, exchange.record)
+    /// Whether a request is to be passed on, because it found no session and the server turns out to speak 2026-07-28 by now.
+    func maySpeakModern(_ outcome: RequestOutcome, _ clientRequest: ClientRequest) -> Bool {
+        // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
+        outcome.wasNeverSent && bypass.servesWithoutSession && !clientRequest.responder.isStreaming
+    }
+
+    func passAsModern(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+        clientRequest.responder.leave()
+        await bypass.pass(source, clientRequest, isModern: true)
+    }
+
+    private func finish(_ exchange: Exchange, _ outcome: RequestOutcome) {
+        exchange.clientRequest.notifications = exchange.forwarded
+        finish(exchange.clientRequest, outcome, of: exchange.source.head)
     }
 
     // MARK: The end
 
-    func conclude(
-        _ outcome: RequestOutcome, id: @autoclosure () -> [UInt8], of head: HTTPRequestHead,
-        by responder: Responder, _ record: RequestRecord
-    ) {
+    /// Ends a request with what came of it.
+    func finish(_ clientRequest: ClientRequest, _ outcome: RequestOutcome, of head: HTTPRequestHead) {
         switch outcome {
-        case .answered(let answer):
-            record.code = answer.code
-            if answer.code != nil { record.side = .backend }
-            conclude(answer.status, text: answer.text, by: responder, record)
-        case .refused(let refusal):
-            refuse(refusal, id: id(), by: responder, record)
+        case .answered(let answer): clientRequest.finish(.answered(answer))
+        case .refused(let refusal): clientRequest.finish(.refused(refusal))
         case .failed(let error):
-            fail(error, id: id(), of: head, by: responder, record)
-        }
-    }
-
-    func conclude(
-        _ status: Int, text: some HTTPBody, by responder: Responder, _ record: RequestRecord
-    ) {
-        record.status = status
-        responder.finish(HTTPResponse(status: status, contentType: "application/json"), body: text)
-        record.responseBytes = responder.bytes
-        record.write(to: log)
-    }
-
-    func fail(
-        _ error: BackendError, id: [UInt8], of head: HTTPRequestHead, by responder: Responder, _ record: RequestRecord
-    ) {
-        record.failed(error)
-        if let refusal = bypass.published(
-            Refusal(error, dropped: callers.dropped(from: head)), to: head)
-        {
-            return refuse(refusal, id: id, by: responder, record)
-        }
-        close(record)
-    }
-
-    /// Nobody is left to answer.
-    func close(_ record: RequestRecord) {
-        record.status = 499
-        record.write(to: log)
-    }
-
-    func refuse(
-        _ refusal: Refusal, id: [UInt8]?, by responder: Responder, _ record: RequestRecord, closes: Bool = false
-    ) {
-        record.status = refusal.status
-        record.code = refusal.code
-        record.side = refusal.side
-        responder.finish(
-            HTTPResponse(
-                status: refusal.status, contentType: "application/json", fields: refusal.fields, closes: closes),
-            body: refusal.text(id: id.map { $0[...] }))
-        record.responseBytes = responder.bytes
-        record.write(to: log)
-        if let capability = refusal.undeclared { note(undeclared: capability) }
-    }
-
-    /// Says once that clients ask for what the server does not declare: some have it all the same.
-    private func note(undeclared capability: ServerCapability) {
-        guard undeclared.insert(capability).inserted else { return }
-        log.write(.info, "capability_undeclared") { line in
-            line.field("capability", capability.rawValue)
-            line.field(
-                "advice", "if the server has \(capability.rawValue), add it to backends[].declare")
+            clientRequest.failed(error)
+            let refusal = bypass.published(Refusal(error, dropped: callers.dropped(from: head)), to: head)
+            clientRequest.finish(refusal.map { .refused($0) } ?? .abandoned)
         }
     }
 }

@@ -11,8 +11,7 @@ final class Exchange: Answerer {
     private let carrier: Carrier
     /// As it came.
     let source: HTTPServerRequest
-    let responder: Responder
-    let record: RequestRecord
+    let clientRequest: ClientRequest
     private let request: ModernRequest
     private let caller: Caller
     private let key: SessionKey
@@ -32,15 +31,14 @@ final class Exchange: Answerer {
 
     /// - Parameters:
     ///   - source: of which `request` was made.
-    ///   - responder: gets what the server says before it answers.
+    ///   - clientRequest: gets what the server says before it answers.
     init(
-        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, to responder: Responder,
-        _ record: RequestRecord, by carrier: Carrier
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
+        answering clientRequest: ClientRequest, by carrier: Carrier
     ) {
         self.carrier = carrier
         self.source = source
-        self.responder = responder
-        self.record = record
+        self.clientRequest = clientRequest
         self.request = request
         self.caller = caller
         key = carrier.settings.clients.key(
@@ -50,8 +48,7 @@ final class Exchange: Answerer {
 
     private var sessions: SessionPool { carrier.sessions }
 
-    /// The id of the request, as the client spelled it.
-    var rawID: ArraySlice<UInt8> { request.rawID }
+    var responder: Responder { clientRequest.responder }
 
     // MARK: Without a task
 

@@ -1,13 +1,12 @@
-import HTTPTransport
+import JSONText
 import Legacy
 import Reactor
 
 /// An answer to an older client that is being made: to a POST with requests, or the stream on which the client listens.
 final class OlderAnswer: Answerer {
-    private let responder: Responder
     private let deadline: Deadline
     private let ended = Wakeup()
-    private let record: RequestRecord
+    private let clientRequest: ClientRequest
     private var patience: Duration?
     private(set) var isOver = false
     /// Whether its client has gone.
@@ -20,12 +19,13 @@ final class OlderAnswer: Answerer {
         set { deadline.onExpiry = newValue }
     }
 
-    init(by responder: Responder, _ record: RequestRecord, on loop: Loop) {
-        self.responder = responder
-        self.record = record
+    init(to clientRequest: ClientRequest, on loop: Loop) {
+        self.clientRequest = clientRequest
         deadline = Deadline(on: loop)
         responder.begin(for: self)
     }
+
+    private var responder: Responder { clientRequest.responder }
 
     /// Begins the stream, rather than with its first message.
     func begin() { responder.beginStream() }
@@ -33,36 +33,32 @@ final class OlderAnswer: Answerer {
     /// Sends a message before the last one.
     func send(_ text: [UInt8]) {
         if isOver { return }
-        record.notifications += 1
+        clientRequest.notifications += 1
         responder.send(text)
     }
 
     /// Sends the last message: as a JSON document, where there was none before.
-    func finish(_ text: [UInt8], status: Int = 200, fields: [(name: StaticString, value: [UInt8])] = []) {
+    func finish(_ text: [UInt8]) {
         if isOver { return }
-        record.status = status
-        responder.finish(HTTPResponse(status: status, contentType: "application/json", fields: fields), body: text)
-        record.responseBytes = responder.bytes
+        clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(text), code: nil)))
         over()
     }
 
     /// Ends with an error of Remora's own.
     func finish(_ refusal: Refusal, rawID: [UInt8]?) {
         if isOver { return }
-        record.code = refusal.code
-        record.side = refusal.side
-        finish(refusal.text(id: rawID.map { $0[...] }), status: refusal.status, fields: refusal.fields)
+        clientRequest.rawID = rawID.map { $0[...] }
+        clientRequest.finish(.refused(refusal))
+        over()
     }
 
     /// What was seen of the server, for the log.
-    func failed(_ error: BackendError) { record.failed(error) }
+    func failed(_ error: BackendError) { clientRequest.failed(error) }
 
     /// Ends the stream without a further message.
     func end() {
         if isOver { return }
-        record.status = 200
-        responder.endStream()
-        record.responseBytes = responder.bytes
+        clientRequest.finish(.streamEnded)
         let onLeave = onLeave
         over()
         onLeave?()
@@ -88,8 +84,8 @@ final class OlderAnswer: Answerer {
     func clientLeft() {
         if isOver { return }
         hasLeft = true
-        record.failed(.clientLeft)
-        record.status = 499
+        clientRequest.failed(.clientLeft)
+        clientRequest.finish(.abandoned)
         let onLeave = onLeave
         over()
         onLeave?()

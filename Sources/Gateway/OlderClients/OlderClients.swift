@@ -65,83 +65,82 @@ final class OlderClients {
 
     // MARK: Where a request belongs
 
-    /// Answers a request of an older client, and writes its line of the log.
-    func serve(_ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord) async {
-        guard let id = request.head.fields.first(Header.sessionID).map({ Array($0.bytes) }) else {
-            return await begin(request, by: responder, record)
+    /// Ends a request of an older client.
+    func serve(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+        guard let id = source.head.fields.first(Header.sessionID).map({ Array($0.bytes) }) else {
+            return await begin(source, clientRequest)
         }
         if let session = known[id] {
-            return await serve(request, in: session, isHandedOver: false, by: responder, record)
+            return await serve(source, in: session, isHandedOver: false, clientRequest)
         }
         if let other = affinity.loop(of: id), other != replicas.index {
-            return await handOver(request, to: other, by: responder, record)
+            return await handOver(source, to: other, clientRequest)
         }
         switch backends.carriesClients {
         case true:
-            refuse(.sessionNotFound, request, by: responder, record)
-        case nil where request.head.method == .post:
+            refuse(.sessionNotFound, source, clientRequest)
+        case nil where source.head.method == .post:
             // A session of before a restart. The place of an event stream takes no POST.
-            if await bypass.pass(request, on: responder.connection, record, unless: { $0 == 405 }) {
-                refuse(.sessionNotFound, request, by: responder, record)
+            if await bypass.pass(source, clientRequest, unless: { $0 == 405 }) {
+                refuse(.sessionNotFound, source, clientRequest)
             }
         case false, nil:
-            await pass(request, by: responder, record)
+            await pass(source, clientRequest)
         }
     }
 
     /// Answers a request that another loop has let in, because the session is here.
-    func serveHandedOver(_ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord) async {
-        let id = request.head.fields.first(Header.sessionID).map { Array($0.bytes) }
+    func serveHandedOver(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+        let id = source.head.fields.first(Header.sessionID).map { Array($0.bytes) }
         guard let session = id.flatMap({ known[$0] }) else {
-            return refuse(.sessionNotFound, request, by: responder, record)
+            return refuse(.sessionNotFound, source, clientRequest)
         }
-        await serve(request, in: session, isHandedOver: true, by: responder, record)
+        await serve(source, in: session, isHandedOver: true, clientRequest)
     }
 
     private func handOver(
-        _ request: HTTPServerRequest, to other: Int, by responder: Responder, _ record: RequestRecord
+        _ source: HTTPServerRequest, to other: Int, _ clientRequest: ClientRequest
     ) async {
-        describe(request, from: caller(of: request, responder), record)
-        switch await replicas.handOver(request, to: other, answering: responder.connection) {
-        case .answered(let status, let bytes): record.forwarded(status: status, bytes: bytes, to: log)
+        describe(source, from: caller(of: source, clientRequest), clientRequest)
+        switch await replicas.handOver(source, to: other, answering: clientRequest.connection) {
+        case .answered(let status, let bytes):
+            clientRequest.forwarded()
+            clientRequest.finish(.relayed(status: status, bytes: bytes))
         case .failed(let error):
-            fail(error, request, by: responder, record)
+            fail(error, source, clientRequest)
         }
     }
 
-    private func pass(_ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord) async {
-        await bypass.pass(request, on: responder.connection, record, isModern: false)
+    private func pass(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+        await bypass.pass(source, clientRequest, isModern: false)
     }
 
     // MARK: A session
 
     private func serve(
-        _ request: HTTPServerRequest, in session: OlderSession, isHandedOver: Bool, by responder: Responder,
-        _ record: RequestRecord
+        _ source: HTTPServerRequest, in session: OlderSession, isHandedOver: Bool, _ clientRequest: ClientRequest
     ) async {
-        let subject = isHandedOver ? PeerSubject.read(request.head) : responder.connection.clientSubject
+        let subject = isHandedOver ? PeerSubject.read(source.head) : clientRequest.connection.clientSubject
         let caller = callers.caller(
-            of: request.head, subject: subject,
-            client: isHandedOver ? PeerAddress.read(request.head) : responder.connection.clientAddress)
-        describe(request, from: caller, record)
+            of: source.head, subject: subject,
+            client: isHandedOver ? PeerAddress.read(source.head) : clientRequest.connection.clientAddress)
+        describe(source, from: caller, clientRequest)
         guard session.principal == caller.principal else {
-            return refuse(.sessionNotFound, request, by: responder, record)
+            return refuse(.sessionNotFound, source, clientRequest)
         }
-        switch request.head.method {
+        switch source.head.method {
         case .get:
-            await listen(in: session, by: responder, record)
+            await listen(in: session, clientRequest)
         case .delete:
             session.end(.closed)
-            record.status = 200
-            responder.finish(HTTPResponse(status: 200), body: [UInt8]())
+            clientRequest.finish(.empty(HTTPResponse(status: 200)))
         default:
-            return await post(request, in: session, from: caller, by: responder, record)
+            await post(source, in: session, from: caller, clientRequest)
         }
-        record.write(to: log)
     }
 
-    private func listen(in session: OlderSession, by responder: Responder, _ record: RequestRecord) async {
-        let answer = OlderAnswer(by: responder, record, on: loop)
+    private func listen(in session: OlderSession, _ clientRequest: ClientRequest) async {
+        let answer = OlderAnswer(to: clientRequest, on: loop)
         guard !isDraining else { return answer.end() }
         listening[ObjectIdentifier(answer)] = answer
         await session.listen(answer)
@@ -149,65 +148,60 @@ final class OlderClients {
     }
 
     private func post(
-        _ request: HTTPServerRequest, in session: OlderSession, from caller: Caller, by responder: Responder,
-        _ record: RequestRecord
+        _ source: HTTPServerRequest, in session: OlderSession, from caller: Caller, _ clientRequest: ClientRequest
     ) async {
-        guard let messages = messages(of: request, isBatchable: session.hasBatches) else {
-            return refuse(.notCarried, request, by: responder, record)
+        guard let messages = messages(of: source, isBatchable: session.hasBatches) else {
+            return refuse(.notCarried, source, clientRequest)
         }
         let requests = messages.compactMap(OlderRouting.Request.init)
         guard !requests.isEmpty else {
             do throws(BackendError) {
-                try await session.send(request.body, messages, caller.credentials)
+                try await session.send(source.body, messages, caller.credentials)
             } catch {
-                return fail(error, request, by: responder, record)
+                return fail(error, source, clientRequest)
             }
-            record.status = 202
-            responder.finish(HTTPResponse(status: 202), body: [UInt8]())
-            return record.write(to: log)
+            return clientRequest.finish(.empty(HTTPResponse(status: 202)))
         }
         let answer = session.ask(
-            request.body, requests, caller.credentials,
+            source.body, requests, caller.credentials,
             published: { [self] error in
-                record.failed(error)
-                return published(error, to: request.head, hasID: true)
+                clientRequest.failed(error)
+                return published(error, to: source.head, hasID: true)
             },
-            by: { OlderAnswer(by: responder, record, on: loop) })
-        guard let answer else { return refuse(.repeatedID, request, by: responder, record) }
+            by: { OlderAnswer(to: clientRequest, on: loop) })
+        guard let answer else { return refuse(.repeatedID, source, clientRequest) }
         await answer.wait()
-        record.write(to: log)
     }
 
-    private func messages(of request: HTTPServerRequest, isBatchable: Bool) -> [CarriedMessage]? {
-        guard let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth) else { return nil }
+    private func messages(of source: HTTPServerRequest, isBatchable: Bool) -> [CarriedMessage]? {
+        guard let document = try? JSONDocument(source.body, maxDepth: settings.maxDepth) else { return nil }
         return CarriedMessage.all(in: document, isBatchable: isBatchable)
     }
 
     // MARK: A new session
 
-    private func begin(_ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord) async {
-        guard request.head.method == .post, let message = messages(of: request, isBatchable: false)?.first,
+    private func begin(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+        guard source.head.method == .post, let message = messages(of: source, isBatchable: false)?.first,
             message.isInitialize
         else {
             // A GET may be that of a client of HTTP+SSE.
-            guard backends.startsProcesses || backends.carriesClients == true && request.head.method == .post else {
-                return await pass(request, by: responder, record)
+            guard backends.startsProcesses || backends.carriesClients == true && source.head.method == .post else {
+                return await pass(source, clientRequest)
             }
-            describe(request, from: caller(of: request, responder), record)
-            return refuse(.missingSession, request, by: responder, record)
+            describe(source, from: caller(of: source, clientRequest), clientRequest)
+            return refuse(.missingSession, source, clientRequest)
         }
         switch backends.carriesClients {
         case true:
-            await open(message, request, isSure: backends.startsProcesses, by: responder, record)
+            await open(message, source, isSure: backends.startsProcesses, clientRequest)
         case false:
-            await pass(request, by: responder, record)
+            await pass(source, clientRequest)
         case nil:
             // As a client that knows only a URL (2025-11-25, basic/transports, "Backwards Compatibility").
-            let connection = responder.connection
-            guard await bypass.pass(request, on: connection, record, unless: { [400, 404, 405].contains($0) }) else {
+            guard await bypass.pass(source, clientRequest, unless: { [400, 404, 405].contains($0) }) else {
                 return
             }
-            await open(message, request, isSure: false, by: responder, record)
+            await open(message, source, isSure: false, clientRequest)
         }
     }
 
@@ -215,42 +209,42 @@ final class OlderClients {
     ///
     /// - Parameter isSure: whether there is no other way to such a session.
     private func open(
-        _ message: CarriedMessage, _ request: HTTPServerRequest, isSure: Bool, by responder: Responder,
-        _ record: RequestRecord
+        _ message: CarriedMessage, _ source: HTTPServerRequest, isSure: Bool, _ clientRequest: ClientRequest
     ) async {
         guard case .request(let id) = message.kind else { return }
-        let caller = caller(of: request, responder)
-        describe(request, from: caller, record)
+        let caller = caller(of: source, clientRequest)
+        describe(source, from: caller, clientRequest)
         let name = Base64URL.encode(SecureRandom.bytes(OlderClients.idSize))
-        let answer = OlderAnswer(by: responder, record, on: loop)
+        let answer = OlderAnswer(to: clientRequest, on: loop)
         // It may become a stream before the server has said anything.
-        let fields = responder.connection.answerFields
-        responder.connection.answerFields.append((Header.sessionID, name))
+        let fields = clientRequest.connection.answerFields
+        clientRequest.connection.answerFields.append((Header.sessionID, name))
         let channel: ClientChannel
         do throws(BackendError) {
             channel = try await sessions.openChannel(
-                request.body, id: id, for: caller.principal, credentials: caller.credentials)
+                source.body, id: id, for: caller.principal, credentials: caller.credentials)
         } catch {
-            responder.connection.answerFields = fields
-            if !isSure, error.isNoEventStream, !answer.isOver, !responder.isStreaming {
-                responder.leave()
-                return await pass(request, by: responder, record)
+            clientRequest.connection.answerFields = fields
+            if !isSure, error.isNoEventStream, !answer.isOver, !clientRequest.responder.isStreaming {
+                clientRequest.responder.leave()
+                return await pass(source, clientRequest)
             }
-            record.failed(error)
-            if let refusal = published(error, to: request.head, hasID: true) {
+            answer.failed(error)
+            if let refusal = published(error, to: source.head, hasID: true) {
                 answer.finish(refusal, rawID: message.rawID)
+            } else {
+                answer.clientLeft()
             }
-            return record.write(to: log)
+            return
         }
         if answer.hasLeft || !channel.isAgreed {
             // No client knows of it.
             loop.spawn { await channel.end(.closed) }
-            responder.connection.answerFields = fields
+            clientRequest.connection.answerFields = fields
         } else {
             add(name, of: caller, on: channel)
         }
         answer.finish(channel.answer.text)
-        record.write(to: log)
     }
 
     /// Bytes of a session's id, too many to be guessed.
@@ -275,14 +269,14 @@ final class OlderClients {
 
     // MARK: Answers
 
-    private func caller(of request: HTTPServerRequest, _ responder: Responder) -> Caller {
+    private func caller(of source: HTTPServerRequest, _ clientRequest: ClientRequest) -> Caller {
         callers.caller(
-            of: request.head, subject: responder.connection.clientSubject, client: responder.connection.clientAddress)
+            of: source.head, subject: clientRequest.connection.clientSubject,
+            client: clientRequest.connection.clientAddress)
     }
 
-    private func describe(_ request: HTTPServerRequest, from caller: Caller, _ record: RequestRecord) {
-        record.describe("session", request.head.method.name, from: caller)
-        record.requestBytes = request.body.count
+    private func describe(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) {
+        clientRequest.describe("session", source.head.method.name, from: caller)
     }
 
     /// - Parameter hasID: whether a JSON-RPC request is answered.
@@ -292,26 +286,25 @@ final class OlderClients {
     }
 
     private func fail(
-        _ error: BackendError, _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
+        _ error: BackendError, _ source: HTTPServerRequest, _ clientRequest: ClientRequest
     ) {
-        record.failed(error)
-        guard let refusal = published(error, to: request.head, hasID: id(of: request) != nil) else {
-            record.status = 499
-            return record.write(to: log)
+        clientRequest.failed(error)
+        guard let refusal = published(error, to: source.head, hasID: id(of: source) != nil) else {
+            return clientRequest.finish(.abandoned)
         }
-        refuse(refusal, request, by: responder, record)
+        refuse(refusal, source, clientRequest)
     }
 
     private func refuse(
-        _ refusal: Refusal, _ request: HTTPServerRequest, by responder: Responder, _ record: RequestRecord
+        _ refusal: Refusal, _ source: HTTPServerRequest, _ clientRequest: ClientRequest
     ) {
-        responder.connection.refuse(refusal, id: id(of: request), record)
-        record.write(to: log)
+        clientRequest.rawID = id(of: source).map { $0[...] }
+        clientRequest.finish(.refused(refusal))
     }
 
     /// The id of a request; nil for what is none.
-    private func id(of request: HTTPServerRequest) -> [UInt8]? {
-        guard let message = messages(of: request, isBatchable: false)?.first, case .request = message.kind else {
+    private func id(of source: HTTPServerRequest) -> [UInt8]? {
+        guard let message = messages(of: source, isBatchable: false)?.first, case .request = message.kind else {
             return nil
         }
         return message.rawID

@@ -9,8 +9,7 @@ final class CallLeg: Answerer {
     let request: ModernRequest
     /// As it came.
     let source: HTTPServerRequest
-    let responder: Responder
-    let record: RequestRecord
+    let clientRequest: ClientRequest
     let capabilities: ClientProfiles.Declaration
     /// When it has waited for long enough.
     let end: Instant
@@ -34,17 +33,18 @@ final class CallLeg: Answerer {
     private(set) var hasLeft = false
 
     init(
-        _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, to responder: Responder,
-        _ record: RequestRecord, capabilities: ClientProfiles.Declaration, until end: Instant
+        _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, answering clientRequest: ClientRequest,
+        capabilities: ClientProfiles.Declaration, until end: Instant
     ) {
         self.id = id
         self.request = request
         self.source = source
-        self.responder = responder
+        self.clientRequest = clientRequest
         self.end = end
-        self.record = record
         self.capabilities = capabilities
     }
+
+    var responder: Responder { clientRequest.responder }
 
     var machineLeg: ParkedCall<Ending>.Leg { ParkedCall<Ending>.Leg(id: id, capabilities: capabilities.ofClient) }
 
@@ -65,7 +65,7 @@ final class CallLeg: Answerer {
         finished?.signal()
         // The call need not wait for this client any more.
         responder.wake()
-        carrier.take()?.conclude(self, outcome)
+        carrier.take()?.end(self, outcome)
     }
 
     /// The client went away.

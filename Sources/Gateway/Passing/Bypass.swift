@@ -30,7 +30,6 @@ final class Bypass {
     private let admission: AdmissionRules
     private let eras: EraWatch
     private let cors: CORSRules
-    private let log: Log
     private let path: ArraySlice<UInt8>
     /// Of the first: all are the same server.
     private let backendPath: String
@@ -52,7 +51,6 @@ final class Bypass {
         self.affinity = affinity
         self.paths = paths
         self.callers = callers
-        self.log = log
         eras = EraWatch(
             fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
             known: known, log: log)
@@ -104,35 +102,33 @@ final class Bypass {
             backendPath: backendPath) ?? paths.route(of: head.path, at: backends.name)
     }
 
-    /// Answers the request, and writes its line of the log. Returns false where it is to be translated after all.
+    /// Ends the request. Returns false where it is to be translated after all.
     func serve(
-        _ claim: Claim, _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord
+        _ claim: Claim, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async -> Bool {
         let head = request.head
         if let refusal = settings.door.refusal(of: head) {
-            refuse(refusal, on: connection, record)
+            clientRequest.finish(.refused(refusal))
             return true
         }
         switch claim {
         case .undecided:
-            guard await isModern(request, on: connection) else { return false }
-            await pass(request, on: connection, record, isModern: true)
+            guard await isModern(request, on: clientRequest.connection) else { return false }
+            await pass(request, clientRequest, isModern: true)
         case .modern:
-            await pass(request, on: connection, record, isModern: true)
+            await pass(request, clientRequest, isModern: true)
         case .preflight:
-            record.describe("preflight", head.method.name, from: nil)
-            connection.respond(cors.preflight(head, isEndpoint: head.path == path))
-            record.status = 204
-            record.write(to: log)
+            clientRequest.describe("preflight", head.method.name, from: nil)
+            clientRequest.finish(.empty(cors.preflight(head, isEndpoint: head.path == path)))
         case .authorization(let route):
-            record.describe("authorization", head.method.name, from: nil)
-            await serve(route, request, on: connection, record)
+            clientRequest.describe("authorization", head.method.name, from: nil)
+            await serve(route, request, clientRequest)
         case .unknown:
             guard paths.beginReading(of: backends.name, at: backends.loop.now) else { return false }
             await readMetadata(for: head)
             guard let route = paths.route(of: head.path, at: backends.name) else { return false }
-            record.describe("authorization", head.method.name, from: nil)
-            await serve(route, request, on: connection, record)
+            clientRequest.describe("authorization", head.method.name, from: nil)
+            await serve(route, request, clientRequest)
         }
         return true
     }
@@ -152,48 +148,44 @@ final class Bypass {
         }
     }
 
-    private func refuse(_ refusal: Refusal, on connection: HTTPServerConnection, _ record: RequestRecord) {
-        connection.refuse(refusal, id: nil, record)
-        record.write(to: log)
-    }
-
     // MARK: Passing through
 
-    /// Passes on a request to the MCP endpoint, and writes its line of the log.
+    /// Passes on a request to the MCP endpoint, and ends it.
     ///
     /// - Parameter isModern: whether that is because the backend speaks 2026-07-28. An answer that speaks against it is
     ///   noted.
     func pass(
-        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord, isModern: Bool
+        _ request: HTTPServerRequest, _ clientRequest: ClientRequest, isModern: Bool
     ) async {
         guard [.get, .post, .delete].contains(request.head.method) else {
-            return refuse(.wrongMethod(true), on: connection, record)
+            return clientRequest.finish(.refused(.wrongMethod(true)))
         }
-        let caller = callers.caller(of: request.head, subject: connection.clientSubject)
-        record.describe("pass", request.head.method.name, from: caller)
-        _ = await pass(request, connection, record) { BackendTarget.endpoint($0.target, query: request.head.query) }
-        if isModern, Bypass.speaksAgainstModern(record) { eras.doubt() }
+        let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
+        clientRequest.describe("pass", request.head.method.name, from: caller)
+        _ = await pass(request, clientRequest) { BackendTarget.endpoint($0.target, query: request.head.query) }
+        if isModern, Bypass.speaksAgainstModern(clientRequest) { eras.doubt() }
     }
 
     /// Passes on a request to the MCP endpoint that may have to go another way.
     ///
     /// - Parameter isRefusal: whether an answer with this status says so. It is not handed over.
-    /// - Returns: whether there was one. Nothing was answered then, and the record has no line.
+    /// - Returns: whether there was one. Nothing was answered then, and the request goes on.
     func pass(
-        _ request: HTTPServerRequest, on connection: HTTPServerConnection, _ record: RequestRecord,
+        _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: @escaping (_ status: Int) -> Bool
     ) async -> Bool {
-        let caller = callers.caller(of: request.head, subject: connection.clientSubject)
-        record.describe("pass", request.head.method.name, from: caller)
-        return await pass(request, connection, record, unless: isRefusal) {
+        let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
+        clientRequest.describe("pass", request.head.method.name, from: caller)
+        return await pass(request, clientRequest, unless: isRefusal) {
             BackendTarget.endpoint($0.target, query: request.head.query)
         }
     }
 
     /// What a legacy server makes of a modern request, and one that is being replaced of any; a modern one may say the
     /// same to a mistake.
-    private static func speaksAgainstModern(_ record: RequestRecord) -> Bool {
-        record.side == .backend || [400, 404, 405, 406, 410, 415, 421, 422].contains(record.status)
+    private static func speaksAgainstModern(_ clientRequest: ClientRequest) -> Bool {
+        let (status, side) = clientRequest.outcome
+        return side == .backend || [400, 404, 405, 406, 410, 415, 421, 422].contains(status)
     }
 
     /// Passes a request on to the copy that has its session, or else to that which has the least to do. One that cannot be
@@ -201,7 +193,7 @@ final class Bypass {
     ///
     /// - Returns: whether the answer was a refusal.
     private func pass(
-        _ request: HTTPServerRequest, _ connection: HTTPServerConnection, _ record: RequestRecord,
+        _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: ((_ status: Int) -> Bool)? = nil, target: (Backend) -> [UInt8]
     ) async -> Bool {
         var tried: Set<BackendChoice.Index> = []
@@ -212,7 +204,7 @@ final class Bypass {
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
             let backend = backends.overHTTP[index]
             var wasRefusal = false
-            let outcome = await pass(request, to: backend, target(backend), connection, record) { head in
+            let (outcome, passage) = await pass(request, to: backend, target(backend), clientRequest) { head in
                 wasRefusal = isRefusal?(head.status) ?? false
                 return wasRefusal
             }
@@ -224,7 +216,7 @@ final class Bypass {
             {
                 continue
             }
-            conclude(outcome, of: request, on: connection, record)
+            finish(clientRequest, outcome, of: passage, request)
             return false
         }
     }
@@ -236,9 +228,10 @@ final class Bypass {
     }
 
     private func pass(
-        _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ connection: HTTPServerConnection,
-        _ record: RequestRecord, isRefused: @escaping (HTTPResponseHead) -> Bool
-    ) async -> PassThrough.Outcome {
+        _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ clientRequest: ClientRequest,
+        isRefused: @escaping (HTTPResponseHead) -> Bool
+    ) async -> (PassThrough.Outcome, PassThrough) {
+        let connection = clientRequest.connection
         let passage = PassThrough(
             request, to: backend, answering: connection, address: address(for: request.head, of: backend),
             limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
@@ -260,27 +253,21 @@ final class Bypass {
         if let status = passage.status, status == 401 || !passage.challenges.isEmpty {
             learn(passage.challenges, status: status, address(for: request.head, of: backend))
         }
-        record.status = passage.status ?? 499
-        record.responseBytes = passage.responseBytes
-        return outcome
+        return (outcome, passage)
     }
 
-    private func conclude(
-        _ outcome: PassThrough.Outcome, of request: HTTPServerRequest, on connection: HTTPServerConnection,
-        _ record: RequestRecord
+    private func finish(
+        _ clientRequest: ClientRequest, _ outcome: PassThrough.Outcome, of passage: PassThrough,
+        _ request: HTTPServerRequest
     ) {
-        switch outcome {
-        case .answered, .abandoned:
-            break
-        case .cut(let error):
-            record.failed(error)
-            record.side = .backend
-        case .failed(let error):
-            record.failed(error)
+        if case .failed(let error) = outcome {
+            clientRequest.failed(error)
             let id = requestID(request)
-            if let refusal = Refusal(error, hasID: id != nil) { connection.refuse(refusal, id: id, record) }
+            clientRequest.rawID = id.map { $0[...] }
+            return clientRequest.finish(Refusal(error, hasID: id != nil).map { .refused($0) } ?? .abandoned)
         }
-        record.write(to: log)
+        if case .cut(let error) = outcome { clientRequest.failed(error, on: .backend) }
+        clientRequest.finish(.relayed(status: passage.status ?? 499, bytes: passage.responseBytes))
     }
 
     // MARK: Authorization
@@ -360,36 +347,32 @@ final class Bypass {
     }
 
     private func serve(
-        _ route: AuthorizationRoute, _ request: HTTPServerRequest, on connection: HTTPServerConnection,
-        _ record: RequestRecord
+        _ route: AuthorizationRoute, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async {
         do throws(BackendError) {
             let backend = backends.any()
             guard let address = address(for: request.head, of: backend) else {
-                return refuse(.noMetadata, on: connection, record)
+                return clientRequest.finish(.refused(.noMetadata))
             }
             if let path = route.endpointPath {
                 guard [.get, .post].contains(request.head.method) else {
-                    return refuse(.formOnly, on: connection, record)
+                    return clientRequest.finish(.refused(.formOnly))
                 }
                 guard try await isAuthorizationServer(backend, at: route) else {
-                    return refuse(.noMetadata, on: connection, record)
+                    return clientRequest.finish(.refused(.noMetadata))
                 }
                 let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
-                _ = await pass(request, connection, record) { _ in target }
+                _ = await pass(request, clientRequest) { _ in target }
                 return
             }
-            guard request.head.method == .get else { return refuse(.documentOnly, on: connection, record) }
+            guard request.head.method == .get else { return clientRequest.finish(.refused(.documentOnly)) }
             guard let text = try await metadata(route, of: backend, address) else {
-                return refuse(.noMetadata, on: connection, record)
+                return clientRequest.finish(.refused(.noMetadata))
             }
-            connection.respond(HTTPResponse(status: 200, contentType: "application/json"), body: text)
-            record.status = 200
-            record.responseBytes = text.count
-            record.write(to: log)
+            clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(text), code: nil)))
         } catch {
-            record.failed(error)
-            refuse(Refusal(error, hasID: false) ?? .noMetadata, on: connection, record)
+            clientRequest.failed(error)
+            clientRequest.finish(.refused(Refusal(error, hasID: false) ?? .noMetadata))
         }
     }
 

@@ -9,61 +9,57 @@ import Translation
 extension Gateway {
     /// Offered a request when it has come: takes it if it is one to translate on a session that is shared. Nearly all of
     /// these wait for nothing but the server's answer, and need no task for that.
-    func take(_ request: HTTPServerRequest, by responder: Responder) -> Bool {
-        guard bypass.claim(request, on: responder.connection) == nil,
-            case .request(let admitted) = admission.admit(request), admitted.method != .listen
+    func take(_ source: HTTPServerRequest, by responder: Responder) -> Bool {
+        guard bypass.claim(source, on: responder.connection) == nil,
+            case .request(let admitted) = admission.admit(source), admitted.method != .listen
         else { return false }
         let capabilities = interactions.concern(admitted)
         if capabilities != nil, interactions.isRetry(admitted) { return false }
         carrier.began()
-        let record = RequestRecord(in: tally, since: sessions.loop.now)
+        let clientRequest = begin(source, by: responder, since: sessions.loop.now)
+        let caller = caller(of: admitted, source, isHandedOver: false, clientRequest)
         if let capabilities {
-            let caller = describe(admitted, request, isHandedOver: false, by: responder, record)
-            let leg = leg(admitted, of: request, by: responder, record, capabilities)
+            let leg = leg(admitted, of: source, clientRequest, capabilities)
             leg.carrier = carrier
             interactions.begin(leg, from: caller)
             return true
         }
-        let exchange = begin(
-            admitted, of: request, from: describe(admitted, request, isHandedOver: false, by: responder, record),
-            by: responder, record)
+        let exchange = exchange(admitted, of: source, from: caller, clientRequest)
         if !exchange.start() { carrier.takeTime(for: exchange) }
         return true
     }
 
-    /// Answers a request that was not taken, or returns the subscription that it has begun, for ``listen(_:by:)``: whoever
-    /// listens may do so for days, and does not need the request for it.
-    func serve(_ request: HTTPServerRequest, by responder: Responder) async -> Listening? {
-        let record = RequestRecord(in: tally)
-        if let claim = bypass.claim(request, on: responder.connection),
-            await bypass.serve(claim, request, on: responder.connection, record)
+    /// Answers a request that was not taken, or returns the subscription that it has begun, for ``listen(_:)``: whoever
+    /// listens may do so for days, and does not need the message for it.
+    func serve(_ source: HTTPServerRequest, by responder: Responder) async -> Listening? {
+        let clientRequest = begin(source, by: responder)
+        if let claim = bypass.claim(source, on: responder.connection), await bypass.serve(claim, source, clientRequest)
         {
             return nil
         }
-        switch admit(request, isHandedOver: false, by: responder, record) {
-        case .answered:
+        switch admit(source, isHandedOver: false, clientRequest) {
+        case .finished:
             break
         case .legacy:
-            await olderClients.serve(request, by: responder, record)
+            await olderClients.serve(source, clientRequest)
         case .request(let admitted, let caller):
             if admitted.method == .listen {
-                return await beginListening(admitted, of: request.head, from: caller, by: responder, record)
+                return await beginListening(admitted, of: source.head, from: caller, clientRequest)
             }
             if let capabilities = interactions.concern(admitted) {
-                await interact(admitted, capabilities, request, as: nil, from: caller, by: responder, record)
+                await interact(admitted, capabilities, source, as: nil, from: caller, clientRequest)
             } else {
-                await carrier.run(begin(admitted, of: request, from: caller, by: responder, record))
+                await carrier.run(exchange(admitted, of: source, from: caller, clientRequest))
             }
         }
         return nil
     }
 
-    func begin(
-        _ admitted: ModernRequest, of request: HTTPServerRequest, from caller: Caller, by responder: Responder,
-        _ record: RequestRecord
+    private func exchange(
+        _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) -> Exchange {
-        let exchange = Exchange(admitted, of: request, from: caller, to: responder, record, by: carrier)
-        responder.begin(for: exchange)
+        let exchange = Exchange(admitted, of: source, from: caller, answering: clientRequest, by: carrier)
+        clientRequest.responder.begin(for: exchange)
         return exchange
     }
 
@@ -74,43 +70,37 @@ extension Gateway {
         /// Of an older revision: to be passed through.
         case legacy
         /// Nothing any more.
-        case answered
+        case finished
     }
 
-    func admit(
-        _ request: HTTPServerRequest, isHandedOver: Bool, by responder: Responder, _ record: RequestRecord
-    ) -> Admitted {
-        record.requestBytes = request.body.count
-        switch admission.admit(request, isHandedOver: isHandedOver) {
+    func admit(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Admitted {
+        switch admission.admit(source, isHandedOver: isHandedOver) {
         case .refused(let refusal, let id):
-            carrier.refuse(refusal, id: id, by: responder, record)
-            return .answered
+            clientRequest.rawID = id.map { $0[...] }
+            clientRequest.finish(.refused(refusal))
+            return .finished
         case .legacy:
             return .legacy
         case .notification:
-            responder.finish(HTTPResponse(status: 202), body: [UInt8]())
-            record.status = 202
-            record.write(to: log)
-            return .answered
+            clientRequest.finish(.empty(HTTPResponse(status: 202)))
+            return .finished
         case .request(let admitted):
-            return .request(
-                admitted, describe(admitted, request, isHandedOver: isHandedOver, by: responder, record))
+            return .request(admitted, caller(of: admitted, source, isHandedOver: isHandedOver, clientRequest))
         }
     }
 
-    func describe(
-        _ admitted: ModernRequest, _ request: HTTPServerRequest, isHandedOver: Bool, by responder: Responder,
-        _ record: RequestRecord
+    /// The caller of a request that was admitted, which is known of it from here on.
+    private func caller(
+        of admitted: ModernRequest, _ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest
     ) -> Caller {
-        let subject = isHandedOver ? PeerSubject.read(request.head) : responder.connection.clientSubject
+        let connection = clientRequest.connection
         let caller = callers.caller(
-            of: request.head, subject: subject,
-            client: isHandedOver ? PeerAddress.read(request.head) : responder.connection.clientAddress)
-        record.requestBytes = request.body.count
-        if settings.toleratesOlderVersionHeader, !isHandedOver, HeaderRules.namesOlderVersion(request.head.fields) {
-            tally.counts.toleratedHeader()
+            of: source.head, subject: isHandedOver ? PeerSubject.read(source.head) : connection.clientSubject,
+            client: isHandedOver ? PeerAddress.read(source.head) : connection.clientAddress)
+        if settings.toleratesOlderVersionHeader, !isHandedOver, HeaderRules.namesOlderVersion(source.head.fields) {
+            noteToleratedHeader()
         }
-        record.describe(admitted, from: caller)
+        clientRequest.describe(admitted, from: caller)
         return caller
     }
 }

@@ -1,5 +1,6 @@
 import HTTPTransport
 import HTTPWire
+import JSONText
 import Legacy
 import MCP
 import Translation
@@ -10,36 +11,38 @@ extension Gateway {
     struct Listening {
         let subscription: Subscription
         let place: Subscriptions.Place
-        let record: RequestRecord
+        let clientRequest: ClientRequest
     }
 
     func beginListening(
-        _ request: ModernRequest, of head: HTTPRequestHead, from caller: Caller, by responder: Responder,
-        _ record: RequestRecord
+        _ request: ModernRequest, of head: HTTPRequestHead, from caller: Caller, _ clientRequest: ClientRequest
     ) async -> Listening? {
-        let subscription = Subscription(id: Array(request.rawID), to: responder)
-        responder.begin(for: subscription)
+        let subscription = Subscription(id: Array(request.rawID), to: clientRequest.responder)
+        // It may stay for days, and needs nothing else of the message.
+        clientRequest.rawID = subscription.id[...]
+        clientRequest.responder.begin(for: subscription)
         switch await subscriptions.begin(request, from: caller, subscription) {
         case .begun(let place):
-            return Listening(subscription: subscription, place: place, record: record)
+            return Listening(subscription: subscription, place: place, clientRequest: clientRequest)
         case .refused(let refusal):
-            carrier.refuse(refusal, id: subscription.id, by: responder, record)
+            carrier.finish(clientRequest, .refused(refusal), of: head)
         case .failed(let error):
-            carrier.fail(error, id: subscription.id, of: head, by: responder, record)
+            carrier.finish(clientRequest, .failed(error), of: head)
         }
         return nil
     }
 
     /// Serves a subscription until it ends.
-    func listen(_ listening: Listening, by responder: Responder) async {
+    func listen(_ listening: Listening) async {
         await listening.subscription.run()
         listening.place.leave()
-        listening.record.notifications = listening.subscription.cues
+        let clientRequest = listening.clientRequest
+        clientRequest.notifications = listening.subscription.cues
         if let result = listening.subscription.result {
-            carrier.conclude(200, text: result, by: responder, listening.record)
+            clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(result), code: nil)))
         } else {
-            listening.record.failed(.clientLeft)
-            carrier.close(listening.record)
+            clientRequest.failed(.clientLeft)
+            clientRequest.finish(.abandoned)
         }
     }
 }

@@ -21,8 +21,7 @@ package final class Gateway {
     let carrier: Carrier
     private let spares: SpareCalls
     let calls: ParkedCalls
-    let log: Log
-    let tally: RequestTally
+    private let book: RequestBook
     /// Whether it is the one of the process that looks whether the server is there.
     private let isFirst: Bool
     /// Whether another gateway serves from now on, and has the sessions of this one.
@@ -45,7 +44,7 @@ package final class Gateway {
         let heritage = before.flatMap { $0.sessions === sessions ? $0 : nil }
         self.settings = settings
         self.backends = backends
-        tally = memory.tally
+        book = RequestBook(tally: memory.tally, log: log)
         admission = AdmissionRules(settings: settings)
         callers = CallerRules(
             settings.callerFields, byCertificate: settings.isolatesByCertificate, key: key)
@@ -64,13 +63,12 @@ package final class Gateway {
             settings: settings, sessions: sessions, callers: callers, bypass: bypass,
             known: memory.olderSessions, replicas: memory.replicas, affinity: affinity, log: log)
         carrier = Carrier(
-            settings: settings, sessions: sessions, lists: lists, bypass: bypass, callers: callers, log: log)
+            settings: settings, sessions: sessions, lists: lists, bypass: bypass, callers: callers)
         bypass.onModern = { [subscriptions] in
             sessions.retireAll(.upgrade)
             // Who listens is told to listen again, and then gets the server itself.
             subscriptions.endAll()
         }
-        self.log = log
         knownCallers = KnownCallers(callers, seal: seal)
         isFirst = before == nil && memory.index == 0
         if let heritage {
@@ -115,8 +113,16 @@ package final class Gateway {
 
     /// Answers what cannot be answered and gone on from.
     func refuse(_ flaw: HTTPRequestFlaw, by responder: Responder) {
-        carrier.refuse(.flawed(flaw), id: nil, by: responder, RequestRecord(in: tally), closes: true)
+        ClientRequest(bytes: 0, by: responder, in: book).finish(.refused(.flawed(flaw), closes: true))
     }
+
+    /// Begins a request that has come.
+    func begin(_ source: HTTPServerRequest, by responder: Responder, since start: Instant = .now) -> ClientRequest {
+        ClientRequest(bytes: source.body.count, by: responder, in: book, since: start)
+    }
+
+    /// Counts what a client does that a later release may refuse.
+    func noteToleratedHeader() { book.tally.counts.toleratedHeader() }
 
     // MARK: Numbers
 

@@ -103,7 +103,7 @@ package final class Service {
                 let gateway = gateway
                 gateway.carrier.began()
                 if let listening = await gateway.serve(consume request, by: responder) {
-                    await gateway.listen(listening, by: responder)
+                    await gateway.listen(listening)
                 }
                 gateway.carrier.ended()
             }

@@ -1,0 +1,47 @@
+import HTTPTransport
+import HTTPWire
+import Reactor
+import TestSupport
+
+@testable import Gateway
+
+/// The front of a gateway without anything behind it: clients' connections, and requests of them that a test serves.
+final class Front {
+    let book: RequestBook
+    private let loop: Loop
+    private let listener: Listener
+    private var connections: [HTTPServerConnection] = []
+    private let changed = Wakeup()
+
+    init(on loop: Loop, in book: RequestBook) throws {
+        guard let any = SocketAddress(host: "127.0.0.1", port: 0) else { preconditionFailure("no address") }
+        self.loop = loop
+        self.book = book
+        listener = try Listener(on: loop, address: any, maxConnections: 10_000, shared: false)
+        listener.start { [unowned self] socket in
+            connections.append(
+                HTTPServerConnection(
+                    socket, on: loop,
+                    limits: HTTPServerConnection.Limits(
+                        maxBody: 1 << 20, headerTimeout: .seconds(10), bodyTimeout: .seconds(10),
+                        idleTimeout: .seconds(10))))
+            changed.signal()
+        }
+    }
+
+    /// A new connection: the client's end, and where its requests are answered.
+    func connect() async throws -> (client: Peer, responder: Responder) {
+        let count = connections.count
+        let client = try await Peer.connect(to: listener.address, on: loop)
+        try await eventually("a connection", on: loop, changed) { connections.count > count }
+        return (client, Responder(on: connections[count], maxUnsent: 1 << 16))
+    }
+
+    /// The next request of a connection; nil when the connection has ended.
+    func next(on responder: Responder) async -> ClientRequest? {
+        guard case .request(let source) = await responder.connection.next() else { return nil }
+        return ClientRequest(bytes: source.body.count, by: responder, in: book)
+    }
+
+    static let request = "POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}"
+}
