@@ -606,6 +606,16 @@ async def test_a_server_that_does_not_read_holds_up_its_client_alone() -> None:
         assert remora.resident() - before < 60 << 20
 
 
+async def test_many_at_once_wait_until_a_slow_server_takes_what_they_send() -> None:
+    """More than may be on their way to it for all callers without credentials, which are one."""
+    crowd = 200
+    sessions = {"max": crowd, "max_per_principal": crowd}
+    async with wired("sse", threads=1, sessions=sessions, limits={"max_connections": 4 * crowd}) as (wires, remora, first):
+        olders = [first, *[await Older(remora.address).open() for _ in range(crowd - 1)]]
+        wires.taking = 0.3
+        assert await asyncio.gather(*[older.call("x", 2) for older in olders]) == ["raw"] * crowd
+
+
 async def test_a_slow_reader_makes_its_server_wait() -> None:
     async with command(limits={"stream_buffer": "64KiB"}) as (remora, older):
         await older.open()
