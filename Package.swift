@@ -114,7 +114,7 @@ let package = Package(
         tests(of: "Telemetry", with: ["JSONText"]),
         tests(of: "Configuration"),
         tests(of: "Translation", with: ["MCP", "JSONText"], golden: ["Golden"]),
-        tests(of: "Legacy", with: ["MCP", "HTTPWire", "JSONText", "Reactor", "Translation"]),
+        tests(of: "Legacy", with: ["Crypto", "MCP", "HTTPWire", "JSONText", "Reactor", "TestSupport", "Translation"]),
         tests(of: "Admin", with: ["Gateway", "Legacy", "Reactor", "Telemetry"]),
         tests(
             of: "Gateway",

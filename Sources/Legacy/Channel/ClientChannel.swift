@@ -1,5 +1,6 @@
 import JSONText
 import MCP
+import Reactor
 import Translation
 
 /// A session of a client of an older revision: a process or a stream of its own, on which its messages and those of the server
@@ -68,19 +69,22 @@ package final class ClientChannel {
     /// The next message of the server; nil when the channel is over. What is no message is passed over.
     package func next() async -> CarriedMessage? { await transport.nextCarried(isBatchable: hasBatches) }
 
-    /// Sends a message, or a batch, and returns when the server has it, as far as one can tell.
+    /// Sends a message, or a batch, and returns when the server has it, as far as one can tell. Where many sessions of its caller
+    /// send at once, it waits for its turn.
     ///
     /// - Throws: ``BackendError/Kind/busy`` where the server has not taken those before it, and there is no room for more.
     package func send(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         let hasRoom = underWay == 0 || bytesUnderWay + text.count <= transport.limits.streamBuffer
-        guard underWay < ClientChannel.maxUnderWay, hasRoom, sending.take() else { throw LegacySession.takesNothing }
+        guard underWay < ClientChannel.maxUnderWay, hasRoom else { throw LegacySession.takesNothing }
         underWay += 1
         bytesUnderWay += text.count
         defer {
             underWay -= 1
             bytesUnderWay -= text.count
-            sending.giveBack()
         }
+        let (loop, silence) = (transport.loop, transport.limits.silence)
+        guard await sending.take(until: loop.now + silence, on: loop) else { throw LegacySession.takesNothing }
+        defer { sending.giveBack() }
         try await transport.deliver(text, credentials: credentials)
     }
 

@@ -1,13 +1,26 @@
 import Crypto
+import Reactor
 
 /// How many messages that are no requests (answers to questions, notifications) may be on their way to the servers of one loop.
 ///
 /// Over HTTP each has a connection until the server has taken it, and a server may take none for as long as it likes. So there
 /// is a limit for all, a quarter of it for one caller, and one for each session (``LegacySession``): whoever meets it loses a
 /// call, and everybody else keeps their connections.
+///
+/// A message that an older client waits for may wait for a place (``ClientChannel``).
 final class SendingBudget {
     private var limit: Int
     private var underWay = 0
+    /// What waits for a place, in the order in which it came.
+    private var waiters: [Waiter] = []
+
+    private final class Waiter {
+        let share: Share
+        let wakeup = Wakeup()
+        var hasPlace = false
+
+        init(of share: Share) { self.share = share }
+    }
 
     /// - Parameter limit: of messages of all callers.
     init(_ limit: Int) { self.limit = limit }
@@ -29,6 +42,14 @@ final class SendingBudget {
         return share
     }
 
+    /// Gives a place that has become free to the first that may have it.
+    private func serveNext() {
+        guard let next = waiters.firstIndex(where: { $0.share.take() }) else { return }
+        let waiter = waiters.remove(at: next)
+        waiter.hasPlace = true
+        waiter.wakeup.signal()
+    }
+
     private static let fewShares = 64
     private struct WeakShare {
         weak var share: Share?
@@ -40,6 +61,9 @@ final class SendingBudget {
     final class Share {
         private let budget: SendingBudget
         private var underWay = 0
+        private var waiting = 0
+        /// A waiter has a connection of its client already, and no more.
+        private static let maxWaiting = 1024
 
         fileprivate init(of budget: SendingBudget) { self.budget = budget }
 
@@ -51,9 +75,23 @@ final class SendingBudget {
             return true
         }
 
+        /// Waits for room for one more, in turn and not beyond `end`; false where there is none by then, or where too many wait.
+        func take(until end: Instant, on loop: Loop) async -> Bool {
+            if take() { return true }
+            guard waiting < Share.maxWaiting else { return false }
+            let waiter = Waiter(of: self)
+            budget.waiters.append(waiter)
+            waiting += 1
+            await waiter.wakeup.wait(while: { !waiter.hasPlace }, until: end, on: loop)
+            waiting -= 1
+            if !waiter.hasPlace { budget.waiters.removeAll { $0 === waiter } }
+            return waiter.hasPlace
+        }
+
         func giveBack() {
             budget.underWay -= 1
             underWay -= 1
+            budget.serveNext()
         }
     }
 }

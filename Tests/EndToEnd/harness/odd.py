@@ -150,6 +150,8 @@ class OddServer:
     """To the configuration."""
     client: dict[str, Any] = field(default_factory=dict)
     """Options of both clients, such as callbacks."""
+    wires: type[Wires] = Wires
+    """What is under HTTP+SSE and stdio."""
     check: Callable[[Running, Remora], Awaitable[None]] | None = None
     """More that must hold after the modern client's calls."""
 
@@ -176,7 +178,7 @@ class Running:
             async with RawBackend(self._exchange, **options) as self.http:
                 yield self
         else:
-            async with Wires(self.form, self._wire) as self.wires:
+            async with self.row.wires(self.form, self._wire) as self.wires:
                 yield self
 
     @property

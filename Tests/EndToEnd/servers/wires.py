@@ -79,6 +79,8 @@ class Wires:
         self.form, self.script = form, script
         self.refusal: Callable[[Wire, dict[str, Any]], tuple[int, bytes] | None] | None = None
         """Of HTTP+SSE: status and body for a message that is answered otherwise than with 202, and not heard."""
+        self.taking = 0.0
+        """Of HTTP+SSE: seconds until a message is taken."""
         self.wires: list[Wire] = []
         self.methods: Counter[str] = Counter()
         self.changed = asyncio.Condition()
@@ -140,6 +142,7 @@ class Wires:
                 writer.write(b"HTTP/1.1 405 X\r\nContent-Length: 0\r\n\r\n")
                 continue
             wire, message = self.wires[int(number)], json.loads(request.body)
+            await asyncio.sleep(self.taking)
             if self.refusal is not None and (answer := self.refusal(wire, message)) is not None:
                 status, body = answer
                 head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
