@@ -80,9 +80,10 @@ final class EventStreamTransport: ChannelTransport {
     }
 
     private func take(endpoint reference: [UInt8]) {
-        guard reference.count <= EventStreamTransport.maxEndpoint,
+        guard
             let target = EndpointReference.resolve(
-                reference, against: route.target, host: backend.host, isSecure: backend.isSecure)
+                reference, against: route.target, host: backend.host, isSecure: backend.isSecure),
+            target.count <= EventStreamTransport.maxEndpoint
         else {
             return finish(
                 BackendError(
