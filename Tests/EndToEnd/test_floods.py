@@ -304,3 +304,36 @@ async def test_a_get_stream_that_never_rests_waits() -> None:
                 assert (await client.call("x", id=number)).text == "raw"
                 await asyncio.sleep(0.2)
             assert remora.peak() - before < 24 << 20, f"{(remora.peak() - before) >> 20} MiB"
+
+
+@pytest.mark.parametrize("kind", ["event", "message"])
+async def test_what_is_passed_over_does_not_fill_the_log(kind: str) -> None:
+    """At level debug each is a line, for a while: then they are counted. Other sessions have lines of their own."""
+    count = 5000
+    flood = b"event: tick\ndata: {}\n\n" if kind == "event" else b'data: {"jsonrpc":"2.0"}\n\n'
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call":
+            return False
+        await exchange.stream_head()
+        name = exchange.message["params"]["name"]
+        for _ in range(10 if name == "flood" else 0):
+            await exchange.chunk(flood * (count // 10))
+        await exchange.chunk(flood + b"data: " + exchange.response(raw.results["tools/call"]) + b"\n\n")
+        await exchange.chunk(b"")
+        return True
+
+    def lines(event: str) -> list[dict[str, Any]]:
+        return [line for line in map(json.loads, remora.process.lines) if line["event"] == event]
+
+    async with RawBackend(script) as raw:
+        async with Remora(configuration(raw.url, log={"level": "debug"})) as remora, Client(remora.address) as client:
+            assert (await client.call("flood")).text == "raw"
+            assert (await client.call("x", Authorization="Bearer other")).text == "raw"
+            await asyncio.sleep(0.5)
+            few = len(lines("server_message_ignored"))
+            assert 200 < few < 1000, few
+            assert (await client.call("x")).text == "raw"
+            await asyncio.sleep(0.5)
+            dropped = sum(line["count"] for line in lines("server_message_ignored_dropped"))
+            assert len(lines("server_message_ignored")) == few + 1 and dropped + few == count + 2, (few, dropped)

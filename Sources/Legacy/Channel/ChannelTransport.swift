@@ -10,7 +10,7 @@ import Translation
 class ChannelTransport: SessionTransport {
     let loop: Loop
     let limits: Backend.Limits
-    private let peer: LegacyServer
+    let passedOver: PassedOver
     private weak var session: LegacySession?
     private var calls: [Int: ChannelCall] = [:]
     /// Messages that came and were not looked at yet.
@@ -32,7 +32,7 @@ class ChannelTransport: SessionTransport {
     private var unread: [CarriedMessage] = []
 
     init(to server: LegacyServer) {
-        peer = server
+        passedOver = PassedOver(of: server)
         loop = server.loop
         limits = server.limits
     }
@@ -74,7 +74,7 @@ class ChannelTransport: SessionTransport {
 
     /// Text came that is no message, or a part of it is none.
     func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
-        peer.passesOver(text.count, because: flaw.words)
+        passedOver.note(text.count, because: flaw.words)
     }
 
     /// How the end of the channel is told to the calls that were in it.

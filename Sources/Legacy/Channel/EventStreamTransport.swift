@@ -248,7 +248,7 @@ extension EventStreamTransport: HTTPResponseHandler {
                 if event.type.map({ $0.elementsEqual("endpoint".utf8) }) == true {
                     // Only the first says where; another would move an open session.
                     if endpoint == nil { take(endpoint: event.data) }
-                } else if endpoint != nil, let text = event.message(of: backend) {
+                } else if endpoint != nil, let text = event.message(of: backend, passedOver) {
                     received(text)
                 }
             }

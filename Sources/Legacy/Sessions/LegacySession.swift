@@ -374,7 +374,7 @@ package final class LegacySession {
     /// The messages in what the server sent at once.
     func read(_ text: [UInt8]) -> ServerMessages {
         let messages = ServerMessages(text, revision: handshake.revision, maxDepth: server.limits.maxDepth)
-        if let flaw = messages.flaw { server.passesOver(text.count, because: flaw.words) }
+        if let flaw = messages.flaw { transport.passedOver.note(text.count, because: flaw.words) }
         return messages
     }
 
@@ -430,7 +430,7 @@ package final class LegacySession {
             if let cue = Cue(kind) { onCue?(cue) }
         case .notForClients: break
         case .malformed:
-            server.passesOver(
+            transport.passedOver.note(
                 notification.document.bytes.count, because: "a notification without what its method demands")
         }
     }

@@ -365,7 +365,7 @@ final class BackendExchange: HTTPResponseHandler {
         var offset = 0
         do throws(SSEDecodeError) {
             while let event = try events.next(body, from: &offset) {
-                if let text = event.message(of: backend) { keep(text) }
+                if let text = event.message(of: backend, route.passedOver) { keep(text) }
             }
         } catch {
             return tooLarge()

@@ -171,7 +171,7 @@ final class StreamableHTTP: SessionTransport {
             guard exchange.isStream else {
                 throw BackendError(.unavailable, "the answer to initialize is \(flaw.words)")
             }
-            backend.passesOver(text.count, because: flaw.words)
+            route.passedOver.note(text.count, because: flaw.words)
         }
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
     }
@@ -351,6 +351,8 @@ final class StreamableHTTP: SessionTransport {
     // MARK: The end
 
     func stopListening() {
+    var passedOver: PassedOver { route.passedOver }
+
         pushStream?.stop()
         route.pin?.onEnd = nil
         route.pin?.onRest = nil
