@@ -30,6 +30,8 @@ import Testing
 
     @Test func aFieldOfAFileThatIsForwardedTooIsOneOfSetFrom() throws {
         let message = try message(of: "s3cret", "forward: [x-api-key], ")
-        #expect(message.contains("backends[0].headers.set_from must not have x-api-key, which headers.forward"), "\(message)")
+        #expect(
+            message.contains("backends[0].headers.set_from must not have x-api-key, which headers.forward"),
+            "\(message)")
     }
 }

@@ -224,9 +224,14 @@ final class OlderClients {
         let fields = responder.connection.answerFields
         responder.connection.answerFields.append((Header.sessionID, name))
         let channel: ClientChannel
+        let waiter = SessionWaiter(until: nil)
+        answer.onLeave = { waiter.leave() }
+        // The client may have left before its request was looked at.
+        if answer.isOver { waiter.leave() }
+        defer { answer.onLeave = nil }
         do throws(BackendError) {
             channel = try await sessions.openChannel(
-                request.body, id: id, for: caller.principal, credentials: caller.credentials)
+                request.body, id: id, for: caller.principal, credentials: caller.credentials, by: waiter)
         } catch {
             responder.connection.answerFields = fields
             if !isSure, error.isNoEventStream, !answer.isOver, !responder.isStreaming {

@@ -49,11 +49,12 @@ package final class CommandBackend: LegacyServer {
     }
 
     override func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
         let transport = try ready()
         do throws(BackendError) {
-            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
+            let (answer, early) = try await transport.carry(
+                initialize, id: id, credentials: credentials, unless: abandonment)
             succeeded()
             return (transport, answer, early)
         } catch {
@@ -78,10 +79,9 @@ package final class CommandBackend: LegacyServer {
     }
 
     private func failed(_ transport: StdioTransport, _ error: BackendError) async {
-        if error.isRefusal {
-            attempted(nil)
-            return await transport.isGone()
-        }
+        if error.isRefusal { attempted(nil) }
+        // Nor does it say anything of the command that nobody waited for it.
+        if error.isRefusal || error.kind == .cancelled { return await transport.isGone() }
         attempted(error.detail)
         // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
         failing += 1

@@ -46,9 +46,11 @@ package class LegacyServer {
 
     /// Opens a channel for a client of an older revision, which sends its own `initialize`.
     ///
-    /// - Parameter id: of that request.
+    /// - Parameters:
+    ///   - id: of that request.
+    ///   - abandonment: ends it before it is open.
     func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
         // Both subclasses have their own.
         preconditionFailure("a server that is reached in no way")

@@ -86,7 +86,7 @@ class ChannelTransport: SessionTransport {
 
     final func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
-            try await connect(credentials)
+            try await connect(credentials, unless: introduction.abandonment)
             let handshake = try await introduce(introduction, credentials)
             revision = handshake.revision
             agreed(on: handshake.revision)
@@ -95,6 +95,13 @@ class ChannelTransport: SessionTransport {
             finish(error)
             throw error
         }
+    }
+
+    /// Makes the channel, which ends when nobody wants it any more.
+    final func connect(_ credentials: Credentials, unless abandonment: Abandonment) async throws(BackendError) {
+        abandonment.onSet = { [weak self] in self?.finish(.clientLeft) }
+        if let ending { throw ending }
+        try await connect(credentials)
     }
 
     /// The revision of the session.

@@ -56,6 +56,10 @@ final class EventStreamTransport: ChannelTransport {
         } catch {
             throw BackendError(error)
         }
+        if let ending {
+            connection.close()
+            throw ending
+        }
         self.connection = connection
         connection.setTimeout(loop.now + limits.handshake)
         let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)

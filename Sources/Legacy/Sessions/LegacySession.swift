@@ -109,16 +109,17 @@ package final class LegacySession {
     ///   - roots: see ``SessionKey/roots``.
     ///   - credentials: header lines of the request that needs the session.
     ///   - sending: of its caller.
+    ///   - abandonment: ends it before it is open.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
         on backend: LegacyServer, capabilities: [UInt8], roots: [UInt8], credentials: Credentials,
-        sending: SendingBudget.Share
+        sending: SendingBudget.Share, unless abandonment: Abandonment
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let ids = backend.requestIDs
             let introduction = Introduction(
                 offering: backend.offer, capabilities: capabilities, ids: ids,
-                until: backend.loop.now + backend.limits.handshake)
+                until: backend.loop.now + backend.limits.handshake, unless: abandonment)
             let (transport, handshake) = try await backend.open(introduction, credentials: credentials)
             let session = LegacySession(
                 over: transport, to: backend, backend.kept(handshake, after: introduction.revision), ids,

@@ -78,7 +78,7 @@ final class StreamableHTTP: SessionTransport {
     private func introduce(
         _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> Handshake {
-        let (exchange, response) = try await initialize(introduction.request, until: introduction.end, credentials)
+        let (exchange, response) = try await initialize(introduction, credentials)
         defer { exchange.abandon() }
         guard (200..<300).contains(response.status) else {
             throw .refusedInitialize(by: response, await exchange.body())
@@ -95,10 +95,14 @@ final class StreamableHTTP: SessionTransport {
     ///
     /// - Returns: the exchange, to be abandoned by the caller, and the head of its answer.
     private func initialize(
-        _ request: [UInt8], until end: Instant, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead) {
+        let request = introduction.request
         let (exchange, response, place) = try await follow(.post) { place in
-            post(request, at: place, credentials: credentials, until: end, isRepeatable: true)
+            let exchange = post(
+                request, at: place, credentials: credentials, until: introduction.end, isRepeatable: true)
+            introduction.abandonment.onSet = { [weak exchange] in exchange?.fail(with: .clientLeft) }
+            return exchange
         }
         if let place { moved(to: place) }
         return (exchange, response)
@@ -279,7 +283,8 @@ final class StreamableHTTP: SessionTransport {
     /// The request for ``askEra(_:)``.
     func eraExchange(_ credentials: Credentials, at place: [UInt8]?) -> BackendExchange {
         let head = RequestHead(
-            method: .post, target: place, sessionID: sessionID, revision: .modern, route: route, messageMethod: .discover)
+            method: .post, target: place, sessionID: sessionID, revision: .modern, route: route,
+            messageMethod: .discover)
         return BackendExchange(
             head.message(credentials, body: EraQuestion.body(id: backend.requestIDs.take())), by: route,
             patience: .until(.now + EraQuestion.timeout), isRepeatable: true)
@@ -346,13 +351,13 @@ final class StreamableHTTP: SessionTransport {
 
     var isKept: Bool { sessionID != nil }
 
+    var passedOver: PassedOver { route.passedOver }
+
     var cookieField: [UInt8] { route.cookies.field }
 
     // MARK: The end
 
     func stopListening() {
-    var passedOver: PassedOver { route.passedOver }
-
         pushStream?.stop()
         route.pin?.onEnd = nil
         route.pin?.onRest = nil
