@@ -137,6 +137,11 @@ extension Configuration.Backend {
         if case .command = place, era == .modern {
             section.refuse("era", "must not be modern with a command: what goes past the translation goes over HTTP")
         }
+        if case .url(_, .sse) = place, era == .modern {
+            section.refuse(
+                "transport",
+                "must not be sse with era: modern: 2026-07-28 is spoken over Streamable HTTP; remove one of the lines")
+        }
         if era == .modern, !declare.isEmpty {
             section.refuse(
                 "declare", "must not be given with era: modern, whose server answers for itself: remove the line")

@@ -40,7 +40,7 @@ extension Configuration.BackendHeaders {
         // None: most servers make nothing of it, and some believe whatever it says.
         add = section.list("add", of: .choice, default: [], whole: Self.checkAdded)
         set = (values + files).map { Field(name: $0.name, value: $0.value) }
-        check(section)
+        check(section, given: values.count)
     }
 
     private static func checkNames(_ names: [String]) throws(Refusal) {
@@ -55,10 +55,13 @@ extension Configuration.BackendHeaders {
     }
 
     /// Values of ``set`` are in no message: most are secrets.
-    private func check(_ section: Section) {
+    ///
+    /// - Parameter given: how many of them the configuration itself has, and not a file.
+    private func check(_ section: Section, given: Int) {
         let names = set.map(\.name)
         if names.count > Self.maxFields { section.refuse("set", "must have at most \(Self.maxFields) fields") }
         for (index, field) in set.enumerated() {
+            let key = index < given ? "set" : "set_from"
             if names[..<index].contains(field.name) {
                 section.refuse(
                     "set",
@@ -67,11 +70,11 @@ extension Configuration.BackendHeaders {
             }
             if forward.contains(field.name) {
                 section.refuse(
-                    "set",
+                    key,
                     "must not have \(field.name), which headers.forward takes from the client: remove one of them")
             }
             if add.contains(where: { $0.rawValue == field.name }) {
-                section.refuse("set", "must not have \(field.name), which headers.add makes: remove one of them")
+                section.refuse(key, "must not have \(field.name), which headers.add makes: remove one of them")
             }
             if !field.value.isFieldValue {
                 section.refuse(

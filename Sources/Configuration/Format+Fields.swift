@@ -91,6 +91,12 @@ extension Format where Value == String {
             if bytes.last == UInt8(ascii: "\n") { bytes = bytes.dropLast() }
             if bytes.last == UInt8(ascii: "\r") { bytes = bytes.dropLast() }
             guard let text = String(validating: bytes, as: UTF8.self) else { throw Refusal("must be a file in UTF-8") }
+            if text.isEmpty { throw Refusal("must be a file with the value alone: it is empty") }
+            guard text.isFieldValue else {
+                throw Refusal(
+                    "must be a file with the value alone, in one line, without control characters and without spaces "
+                        + "around it")
+            }
             return text
         }
     }

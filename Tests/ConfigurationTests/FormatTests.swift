@@ -254,6 +254,7 @@ import Testing
         ("{url: http://h/, declare: resources}", "backends[0].declare must be a list"),
         ("{url: http://h/, era: modern, declare: [tools]}", "backends[0].declare must not be given with era: modern"),
         ("{url: http://h/}\n  - {url: http://i/, declare: [tools]}", "backends[1].declare must be as in backends[0]"),
+        ("{url: http://h/, era: modern, transport: sse}", "backends[0].transport must not be sse with era: modern"),
         ("{url: http://h/, transport: stdio}", "backends[0].transport must be one of auto, http, sse"),
         ("{command: [x], pin_connection: true}", "backends[0].pin_connection goes with url only"),
         ("{url: http://h/, transport: sse, pin_connection: true}", "backends[0].pin_connection must not be true with"),

@@ -304,3 +304,82 @@ async def test_a_get_stream_that_never_rests_waits() -> None:
                 assert (await client.call("x", id=number)).text == "raw"
                 await asyncio.sleep(0.2)
             assert remora.peak() - before < 24 << 20, f"{(remora.peak() - before) >> 20} MiB"
+
+
+@pytest.mark.parametrize("kind", ["event", "message"])
+async def test_what_is_passed_over_does_not_fill_the_log(kind: str) -> None:
+    """At level debug each is a line, for a while: then they are counted. Other sessions have lines of their own."""
+    count = 5000
+    flood = b"event: tick\ndata: {}\n\n" if kind == "event" else b'data: {"jsonrpc":"2.0"}\n\n'
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call":
+            return False
+        await exchange.stream_head()
+        name = exchange.message["params"]["name"]
+        for _ in range(10 if name == "flood" else 0):
+            await exchange.chunk(flood * (count // 10))
+        await exchange.chunk(flood + b"data: " + exchange.response(raw.results["tools/call"]) + b"\n\n")
+        await exchange.chunk(b"")
+        return True
+
+    def lines(event: str) -> list[dict[str, Any]]:
+        return [line for line in map(json.loads, remora.process.lines) if line["event"] == event]
+
+    async with RawBackend(script) as raw:
+        async with Remora(configuration(raw.url, log={"level": "debug"})) as remora, Client(remora.address) as client:
+            assert (await client.call("flood")).text == "raw"
+            assert (await client.call("x", Authorization="Bearer other")).text == "raw"
+            await asyncio.sleep(0.5)
+            few = len(lines("server_message_ignored"))
+            assert 200 < few < 1000, few
+            assert (await client.call("x")).text == "raw"
+            await asyncio.sleep(0.5)
+            dropped = sum(line["count"] for line in lines("server_message_ignored_dropped"))
+            assert len(lines("server_message_ignored")) == few + 1 and dropped + few == count + 2, (few, dropped)
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_an_error_of_white_space_is_not_kept(status: int) -> None:
+    """It may be the start of a response, and is not more than that."""
+    (size, at_once) = (48 << 20, 8)
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.message["params"]["name"] == "x":
+            return False
+        await exchange.raw(f"HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            for _ in range(size >> 20):
+                await exchange.raw(b" \n" * (1 << 19))
+        return True
+
+    async def call_it(number: int) -> Answer:
+        async with Client(remora.address) as client:
+            return await client.call("spaces", id=number, timeout=60)
+
+    async with RawBackend(script) as raw, Remora(configuration(raw.url)) as remora, Client(remora.address) as client:
+        assert (await client.call("x")).text == "raw"
+        before = remora.peak()
+        answers = await asyncio.gather(*(call_it(number) for number in range(at_once)))
+        assert all("error" in answer.json for answer in answers)
+        assert remora.peak() - before < 32 << 20, f"{(remora.peak() - before) >> 20} MiB"
+        assert (await client.call("x")).text == "raw"
+
+
+@pytest.mark.parametrize("byte", [b" ", b"x", b"{"])
+async def test_an_error_without_end_ends(byte: bytes) -> None:
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.message["params"]["name"] == "x":
+            return False
+        await exchange.raw(b"HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await exchange.chunk(byte * (1 << 16))
+        return True
+
+    limits = {"max_response": "4MiB"}
+    async with RawBackend(script) as raw, Remora(configuration(raw.url, limits=limits)) as remora:
+        async with Client(remora.address) as client:
+            answer = await client.call("endless", timeout=10)
+            assert answer.error["data"]["dispatched"] is True and "HTTP 500" in answer.error["message"]
+            assert (await client.call("x")).text == "raw"

@@ -133,3 +133,39 @@ async def test_a_handshake_of_many_steps_has_one_limit() -> None:
             assert (refused.status, refused.error["data"]["dispatched"]) == (503, False)
             # Each step takes 400 ms, so that the third one is cut.
             assert raw.methods["initialize"] == 3
+
+
+CALLS: dict[str, tuple[int, str, bool, str]] = {
+    "what would become a GET": (303, "/mcp/", True, "leads to /mcp/"),
+    "what would become a GET, too": (302, "/mcp/", True, "leads to /mcp/"),
+    "another origin": (307, "http://user:secret@127.0.0.1:9/x?key=secret", False, "another origin (http://127.0.0.1:9/x)"),
+    "in a circle": (308, "", False, "again and again, at last to {place}"),
+    "no URL": (307, "/a b", False, "leads to what is no URL (/a?b)"),
+}
+
+
+@pytest.mark.parametrize("is_sse", [False, True], ids=["http", "sse"])
+@pytest.mark.parametrize(("status", "location", "has_run", "words"), CALLS.values(), ids=CALLS)
+async def test_a_call_that_is_not_followed_is_sent_once(
+    status: int, location: str, has_run: bool, words: str, is_sse: bool
+) -> None:
+    """Only 307 and 308 say that nothing has run."""
+    calls: list[str] = []
+    place = "/messages/" if is_sse else "/mcp"
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call":
+            return False if not is_sse else await behaves(exchange)
+        calls.append(exchange.request.target)
+        await exchange.reply(status, b"<p>moved</p>", type="text/html", Location=location or place)
+        return True
+
+    raw = event_stream("/messages/") if is_sse else RawBackend()
+    behaves = raw.script
+    raw.script = script
+    async with raw, Remora(configuration(server(raw) if is_sse else raw.url)) as remora, Client(remora.address) as client:
+        answer = await client.call("x", Authorization="Bearer b")
+        assert answer.error["data"]["dispatched"] is has_run, answer
+        assert words.format(place=place) in answer.error["message"], answer
+        assert "secret" not in answer.raw.decode() and not any("secret" in line for line in remora.process.lines)
+        assert len(calls) == (1 if location else 5)

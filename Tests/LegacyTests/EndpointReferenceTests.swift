@@ -18,6 +18,7 @@ import Testing
         ("?s=1", "/a/sse?s=1"), ("../m", "/m"), ("../../../m", "/m"), ("./m/.", "/a/m/"), ("/", "/"),
         ("http://h:9000/m", "/m"), ("HTTP://H:9000/m?q", "/m?q"), ("//h:9000/m", "/m"), ("http://h:9000", "/"),
         ("http://h:9000?q=/x", "/?q=/x"), ("/m#part", "/m"), ("/m?u=http://x/", "/m?u=http://x/"),
+        ("/ü", "/%C3%BC"), ("é/%C3?日=1", "/a/%C3%A9/%C3?%E6%97%A5=1"), ("http://h:9000/é#ü", "/%C3%A9"),
     ])
     func resolves(_ reference: String, _ target: String) {
         #expect(resolve(reference) == target)
@@ -34,7 +35,8 @@ import Testing
     @Test(arguments: [
         "", "http://other/m", "http://h:9001/m", "https://h:9000/m", "//evil/m", "http://h:9000@evil/m",
         "ftp://h:9000/m",
-        "http://u@h:9000/m", "/a b", "/m\r\nX: y", "/ü", "file:/m", "http:/m", "javascript:alert(1)",
+        "http://u@h:9000/m", "/a b", "/m\r\nX: y", "/\u{7F}", "http://hé:9000/m", "//h\u{661}:9000/m", "file:/m",
+        "http:/m", "javascript:alert(1)",
     ])
     func refuses(_ reference: String) {
         #expect(resolve(reference) == nil)

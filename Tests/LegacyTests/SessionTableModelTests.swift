@@ -106,7 +106,7 @@ private struct History {
 
     mutating func step() {
         now = now + .milliseconds(Int.random(in: 0...4000, using: &random))
-        switch Int.random(in: 0..<16, using: &random) {
+        switch Int.random(in: 0..<17, using: &random) {
         case 0..<4: lease(Int.random(in: 0..<7, using: &random))
         case 4..<7: release()
         case 7: settle()
@@ -116,6 +116,7 @@ private struct History {
         case 11, 12: finishEnding()
         case 13: doNonsense()
         case 14: useDirectly()
+        case 15: leave()
         default: expire()
         }
         letNext()
@@ -165,7 +166,7 @@ private struct History {
 
     /// A session that was closed is gone.
     private mutating func finishEnding() {
-        guard let id = ending.sorted().randomElement(using: &random) else { return }
+        guard let id = ending.subtracting(opening.keys).sorted().randomElement(using: &random) else { return }
         ending.remove(id)
         open.remove(id)
         table.ended(id)
@@ -306,11 +307,24 @@ private struct History {
         return own > limits.sessionsPerOwner && ending.count < wanted.reduce(0, +)
     }
 
+    /// A call waits no longer for a session that is being opened.
+    private mutating func leave() {
+        guard let index = waiting.indices.randomElement(using: &random) else { return }
+        let call = waiting.remove(at: index)
+        let isLast = !isUsed(call.id)
+        let released = table.release(call.id, isExclusive: call.isExclusive, at: now)
+        #expect(released == (isLast && retired.contains(call.id) ? .close : .kept))
+        if released == .close { close(call.id) }
+    }
+
     /// Ends a handshake, well or not.
     private mutating func settle() {
         guard let id = opening.keys.sorted().randomElement(using: &random) else { return }
         opening[id] = nil
-        if Bool.random(using: &random) {
+        if ending.remove(id) != nil {
+            table.failed(id)
+            open.remove(id)
+        } else if Bool.random(using: &random) {
             table.opened(id)
             calls += waiting.filter { $0.id == id }
         } else {
@@ -345,19 +359,21 @@ private struct History {
 
     private mutating func close(_ id: Int) {
         #expect(!isUsed(id), "a session in use is to be closed")
-        #expect(opening[id] == nil)
+        // One that is being opened ends by the end of that, at its own time.
+        if !limits.endingCounts { opening[id] = nil }
         #expect(open.contains(id) && !ending.contains(id), "closed twice")
         if limits.endingCounts { ending.insert(id) } else { open.remove(id) }
     }
 
     private func isUsed(_ id: Int) -> Bool {
-        opening[id] != nil || calls.contains { $0.id == id }
+        waiting.contains { $0.id == id } || calls.contains { $0.id == id }
     }
 
     func checkInvariants(_ step: Int) -> Bool {
         let current =
             calls.filter { !retired.contains($0.id) }
-            + opening.filter { !retired.contains($0.key) }.map { Call(id: $0.key, key: $0.value, isExclusive: false) }
+            + opening.filter { !retired.contains($0.key) && !ending.contains($0.key) }
+            .map { Call(id: $0.key, key: $0.value, isExclusive: false) }
         let shared = current.filter { $0.key < Self.firstAsked && !replaced.contains($0.id) }
         let sessions = Dictionary(grouping: shared, by: \.key)
             .mapValues { Set($0.map(\.id)) }
@@ -375,6 +391,7 @@ private struct History {
     mutating func end() {
         while !(opening.isEmpty && calls.isEmpty && queue.isEmpty) {
             settle()
+            leave()
             release()
             finishEnding()
             letNext()

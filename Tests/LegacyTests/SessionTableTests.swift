@@ -274,6 +274,36 @@ import Testing
 
     // MARK: Shares
 
+    @Test func aSessionThatIsBeingOpenedForNobodyMakesRoomFirst() throws {
+        var table = table()
+        let idle = try open("a", in: &table)
+        #expect(table.release(idle, at: Self.at(1)) == .kept)
+        #expect(lease("b", in: &table, at: 2) == .open(2, evicted: nil))
+        #expect(lease("b", in: &table, at: 2) == .join(2))
+        #expect(table.release(2, at: Self.at(3)) == .kept)
+        #expect(lease("c", in: &table, at: 3) == .open(3, evicted: idle))
+        table.opened(3)
+        #expect(table.release(3, at: Self.at(3)) == .kept)
+        #expect(table.release(2, at: Self.at(4)) == .kept)
+        #expect(lease("d", in: &table, at: 5) == .open(4, evicted: 2), "nothing is lost with it")
+        // Whatever becomes of its handshake.
+        table.opened(2)
+        table.failed(2)
+        #expect(table.count == 2)
+    }
+
+    @Test func aSessionThatWasOpenedForNobodyIsThereForTheNext() {
+        var table = table()
+        #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
+        #expect(table.release(1, at: Self.at(1)) == .kept)
+        #expect(lease("a", in: &table, at: 2) == .join(1))
+        #expect(table.release(1, at: Self.at(3)) == .kept)
+        table.opened(1)
+        #expect(lease("a", in: &table, at: 4) == .use(1))
+        #expect(table.release(1, at: Self.at(5)) == .kept)
+        #expect(table.expire(at: Self.at(65)) == [1])
+    }
+
     @Test func oneOwnerCannotHaveAll() throws {
         var table = table(max: 4, share: 2)
         for key in ["a1", "a2"] { _ = try open(key, in: &table) }

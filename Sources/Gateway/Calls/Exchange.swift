@@ -20,6 +20,7 @@ final class Exchange: Answerer {
     private var lease: Lease?
     private var call: LegacyCall?
     private var waiter: ListWaiter?
+    private var sessionWaiter: SessionWaiter?
     /// Where the server gets only so many calls at once.
     private var turn: CallTurn?
     private var isCancelled = false
@@ -148,8 +149,13 @@ final class Exchange: Answerer {
     }
 
     private func lease(after attempts: Attempts) async throws(BackendError) -> Lease {
+        let waiter = SessionWaiter(until: end)
+        sessionWaiter = waiter
+        defer { sessionWaiter = nil }
+        if isCancelled { waiter.leave() }
         do throws(BackendError) {
-            return try await sessions.lease(key, after: attempts.session, credentials: caller.credentials)
+            return try await sessions.lease(
+                key, after: attempts.session, credentials: caller.credentials, by: waiter)
         } catch {
             throw attempts.told(error)
         }
@@ -165,6 +171,7 @@ final class Exchange: Answerer {
         isCancelled = true
         call?.cancel(.clientLeft)
         waiter?.cancel()
+        sessionWaiter?.leave()
         turn?.clientLeft()
     }
 
@@ -172,7 +179,7 @@ final class Exchange: Answerer {
     private func waiting<Value, Failure>(
         _ body: (ListWaiter) async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
-        let waiter = ListWaiter()
+        let waiter = ListWaiter(until: end, on: sessions.loop)
         self.waiter = waiter
         defer { self.waiter = nil }
         if isCancelled { waiter.cancel() }

@@ -46,6 +46,8 @@ final class ListReading {
     private var session: LegacySession?
     private var call: LegacyCall?
     private var cancellation: BackendError?
+    /// Who waits for its session: it leaves while nobody wants the list.
+    let waiter: SessionWaiter
 
     init(
         _ method: Method, _ extent: Extent, key: SessionKey, credentials: Credentials, for session: LegacySession?,
@@ -59,6 +61,7 @@ final class ListReading {
         self.sessions = sessions
         self.settings = settings
         end = .now + settings.requestTimeout
+        waiter = SessionWaiter(until: end)
     }
 
     /// Nobody needs it any more.
@@ -66,6 +69,7 @@ final class ListReading {
         guard cancellation == nil else { return }
         cancellation = error
         call?.cancel(error)
+        waiter.leave()
     }
 
     /// Reads it. It is begun once more where any request is that may run twice: no page does anything but list.
@@ -94,7 +98,7 @@ final class ListReading {
         let beside = session.take().flatMap { sessions.lease(beside: $0) }
         let lease =
             if let beside { beside } else {
-                try await sessions.lease(key, after: attempts.session, credentials: credentials)
+                try await sessions.lease(key, after: attempts.session, credentials: credentials, by: waiter)
             }
         defer { sessions.release(lease) }
         attempts.session = lease.session

@@ -3,11 +3,19 @@ import Reactor
 
 /// A request that waits for a list. Others may wait for the same, and each can give up on its own.
 final class ListWaiter {
+    private let end: Instant
+    private let loop: Loop
     private let wakeup = Wakeup()
     private var delivered: (ListOutcome, freshUntil: Instant)?
     private var isCancelled = false
     /// A reading for this request alone.
     private var reading: ListReading?
+
+    /// - Parameter end: when the request has taken too long.
+    init(until end: Instant, on loop: Loop) {
+        self.end = end
+        self.loop = loop
+    }
 
     /// The request's client has gone.
     func cancel() {
@@ -22,14 +30,15 @@ final class ListWaiter {
         wakeup.signal()
     }
 
-    /// Waits for `deliver` or `cancel`.
+    /// Waits for `deliver` or `cancel`, for as long as the request may take.
     func wait() async -> (ListOutcome, freshUntil: Instant) {
-        while true {
-            if isCancelled { return (.failed(.clientLeft), .now) }
-            if let delivered { return delivered }
-            await wakeup.wait()
-        }
+        await wakeup.wait(while: { !isCancelled && delivered == nil }, until: end, on: loop)
+        if isCancelled { return (.failed(.clientLeft), .now) }
+        return delivered ?? (.failed(ListWaiter.overdue), .now)
     }
+
+    private static let overdue = BackendError(
+        .unavailable, "a list of the server did not come within limits.request_timeout")
 
     /// Runs a reading that nobody shares, and that ends when the client goes.
     func run(_ reading: ListReading) async -> ListOutcome {

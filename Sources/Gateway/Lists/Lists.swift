@@ -169,7 +169,11 @@ final class Lists {
             return (await waiter.run(own), freshUntil: .now)
         }
         one.waiters[ObjectIdentifier(waiter)] = waiter
-        defer { one.waiters[ObjectIdentifier(waiter)] = nil }
+        one.reading.waiter.comeBack()
+        defer {
+            one.waiters[ObjectIdentifier(waiter)] = nil
+            if one.waiters.isEmpty { one.reading.waiter.leave() }
+        }
         return await waiter.wait()
     }
 

@@ -220,9 +220,14 @@ final class OlderClients {
         let fields = clientRequest.connection.answerFields
         clientRequest.connection.answerFields.append((Header.sessionID, name))
         let channel: ClientChannel
+        let waiter = SessionWaiter(until: nil)
+        answer.onLeave = { waiter.leave() }
+        // The client may have left before its request was looked at.
+        if answer.isOver { waiter.leave() }
+        defer { answer.onLeave = nil }
         do throws(BackendError) {
             channel = try await sessions.openChannel(
-                source.body, id: id, for: caller.principal, credentials: caller.credentials)
+                source.body, id: id, for: caller.principal, credentials: caller.credentials, by: waiter)
         } catch {
             clientRequest.connection.answerFields = fields
             if !isSure, error.isNoEventStream, !answer.isOver, !clientRequest.responder.isStreaming {

@@ -129,7 +129,7 @@ extension InteractiveCall {
     }
 
     private func headerParameters(of session: LegacySession) async throws(BackendError) -> HeaderParameters {
-        let waiter = ListWaiter()
+        let waiter = ListWaiter(until: end, on: sessions.loop)
         self.waiter = waiter
         defer { self.waiter = nil }
         if legs.isEmpty { waiter.cancel() }
@@ -140,10 +140,14 @@ extension InteractiveCall {
     private func lease() async throws(BackendError) -> Lease {
         if sessions.turns.isLimited { try await takeTurn() }
         let lease: Lease
+        let waiter = SessionWaiter(until: end)
+        sessionWaiter = waiter
+        defer { sessionWaiter = nil }
         do throws(BackendError) {
             lease =
                 if attempts.session == nil, let ready = sessions.readyExclusiveLease(key, for: self) { ready } else {
-                    try await sessions.lease(key, for: self, after: attempts.session, credentials: caller.credentials)
+                    try await sessions.lease(
+                        key, for: self, after: attempts.session, credentials: caller.credentials, by: waiter)
                 }
         } catch {
             turn.take()?.giveBack()

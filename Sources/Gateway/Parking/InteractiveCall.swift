@@ -64,6 +64,8 @@ final class InteractiveCall {
     var request: ModernRequest?
     /// What has to be known before it is sent.
     var waiter: ListWaiter?
+    /// Who waits for its session.
+    var sessionWaiter: SessionWaiter?
     /// What the server asked before it could be sent.
     var early: [Envelope] = []
     /// Whether it was sent, or could have been if the server had not asked before.
@@ -167,6 +169,7 @@ final class InteractiveCall {
 
     private func attach(_ leg: CallLeg) {
         legs.append(leg)
+        sessionWaiter?.comeBack()
         leg.call = self
     }
 
@@ -179,6 +182,7 @@ final class InteractiveCall {
         // Whoever prepares the call finds out that nobody waits for it.
         wasDeserted = true
         waiter?.cancel()
+        sessionWaiter?.leave()
         turn?.clientLeft()
     }
 

@@ -18,7 +18,7 @@ package struct BackendError: Error, Sendable {
         case rejected(status: Int)
         /// The backend takes no more requests for now (429); no handler ran.
         ///
-        /// - Parameter retryAfter: as it said when it does (`Retry-After`, RFC 9110 §10.2.3); nil where it did not.
+        /// - Parameter retryAfter: when it does, as ``RetryAfter/published(_:)`` has it; nil where it did not say so.
         case rateLimited(retryAfter: [UInt8]?)
         /// The session is gone on the server; no handler ran.
         case sessionLost
@@ -102,18 +102,13 @@ package struct BackendError: Error, Sendable {
     }
 
     private static let retryField = Array("retry-after".utf8)
-    /// Seconds, or a date of 29 characters (RFC 9110 §5.6.7). It goes into a head as it is.
-    private static let maxRetryAfter = 40
 
     /// The error of an answer that says that there were too many requests (RFC 6585 §4); nil for any other answer.
     static func rateLimited(_ head: HTTPResponseHead) -> BackendError? {
         guard head.status == 429 else { return nil }
         let value = head.fields.lines(named: retryField).first.map { Array($0.value.bytes) }
-        let isUsable = value.map {
-            !$0.isEmpty && $0.count <= maxRetryAfter && $0.allSatisfy { (0x20...0x7E).contains($0) }
-        }
         return BackendError(
-            .rateLimited(retryAfter: isUsable == true ? value : nil), "the server answered with HTTP 429")
+            .rateLimited(retryAfter: value.flatMap(RetryAfter.published)), "the server answered with HTTP 429")
     }
 
     /// The server no longer knows the session.

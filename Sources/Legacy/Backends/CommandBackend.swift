@@ -44,10 +44,9 @@ package final class CommandBackend: LegacyServer {
 
     /// A process has led to no session. Returns when it has ended, which `end` waits for.
     func failed(_ error: BackendError, _ end: () async -> Void) async {
-        if error.isRefusal {
-            attempted(nil)
-            return await end()
-        }
+        if error.isRefusal { attempted(nil) }
+        // Nor does it say anything of the command that nobody waited for it.
+        if error.isRefusal || error.kind == .cancelled { return await end() }
         attempted(error.detail)
         // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
         failing += 1

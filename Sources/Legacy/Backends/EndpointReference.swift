@@ -8,7 +8,7 @@ import HTTPWire
 /// path and query are taken.
 enum EndpointReference {
     /// Path and query to post to; nil for what is no reference, or leads elsewhere than to the server itself: credentials
-    /// go with each message.
+    /// go with each message. Bytes beyond ASCII in them are percent-encoded, as clients do that take a URL.
     ///
     /// - Parameters:
     ///   - target: path and query of the stream.
@@ -17,7 +17,7 @@ enum EndpointReference {
     static func resolve(
         _ reference: [UInt8], against target: [UInt8], host: [UInt8], isSecure: Bool
     ) -> [UInt8]? {
-        guard !reference.isEmpty, reference.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+        guard isReference(reference) else { return nil }
         var rest = reference[...]
         if let fragment = rest.firstIndex(of: UInt8(ascii: "#")) { rest = rest[..<fragment] }
         if let colon = schemeEnd(rest) {
@@ -38,6 +38,9 @@ enum EndpointReference {
         let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? [UInt8(ascii: "/")]
         return absolute(folder + rest)
     }
+
+    /// Whether a text can be a reference: one of visible characters.
+    static func isReference(_ text: [UInt8]) -> Bool { !text.isEmpty && text.allSatisfy { $0 > 0x20 && $0 != 0x7F } }
 
     /// Where the scheme ends, if there is one (RFC 3986 §3.1).
     private static func schemeEnd(_ text: ArraySlice<UInt8>) -> Int? {
@@ -71,7 +74,7 @@ enum EndpointReference {
         return nil
     }
 
-    /// Without dot segments (RFC 3986 §5.2.4).
+    /// Without dot segments (RFC 3986 §5.2.4), and in ASCII.
     private static func absolute(_ text: ArraySlice<UInt8>) -> [UInt8] {
         let query = text.firstIndex(of: UInt8(ascii: "?")) ?? text.endIndex
         var segments: [ArraySlice<UInt8>] = []
@@ -88,6 +91,21 @@ enum EndpointReference {
                 segments.append(part)
             }
         }
-        return [UInt8(ascii: "/")] + Array(segments.joined(separator: [UInt8(ascii: "/")])) + text[query...]
+        return encoded([UInt8(ascii: "/")] + Array(segments.joined(separator: [UInt8(ascii: "/")])) + text[query...])
+    }
+
+    /// With `%` and two digits for each byte that no URI has (RFC 3986 §2.1).
+    private static func encoded(_ text: [UInt8]) -> [UInt8] {
+        if text.allSatisfy({ $0 < 0x80 }) { return text }
+        let digits = Array("0123456789ABCDEF".utf8)
+        var ascii: [UInt8] = []
+        for byte in text {
+            if byte < 0x80 {
+                ascii.append(byte)
+            } else {
+                ascii += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return ascii
     }
 }

@@ -35,21 +35,6 @@ package class LegacyServer {
         self.limits = limits
     }
 
-    /// Notes that something the server sent is passed over. Nothing of it goes into the log: it may be a caller's alone.
-    ///
-    /// - Parameter type: of the event that it came in, in the server's words; nil where it is none, or a message.
-    final func passesOver(_ bytes: Int, because why: StaticString, type: [UInt8]? = nil) {
-        log.write(.debug, "server_message_ignored") { entry in
-            entry.field("backend", label)
-            entry.field("why", why)
-            entry.field("bytes", bytes)
-            if let type { entry.field("type", String(decoding: type.prefix(LegacyServer.maxType), as: UTF8.self)) }
-        }
-    }
-
-    /// Bytes of the type of an event that go into the log.
-    private static let maxType = 32
-
     /// The ids of a session's requests. Those of a server that is not reached over connections are the session's own.
     var requestIDs: RequestIDs { RequestIDs(from: 1) }
 

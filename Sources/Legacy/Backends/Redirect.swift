@@ -8,6 +8,28 @@ enum Redirect {
     /// Bytes of a place that are shown.
     private static let maxShown = 200
 
+    /// The way of a request that is redirected.
+    struct Course {
+        /// Where it is to go; nil as long as nothing has redirected it.
+        private(set) var place: [UInt8]?
+        /// How many redirects were followed.
+        private(set) var hops = 0
+        /// Whether each of them says that it holds for later requests, too (308).
+        private(set) var isForGood = true
+
+        mutating func goOn(to target: [UInt8], by status: Int) {
+            place = target
+            hops += 1
+            isForGood = isForGood && status == 308
+        }
+    }
+
+    /// Whether an answer is a redirect.
+    static func isMeant(by status: Int) -> Bool { [301, 302, 303, 307, 308].contains(status) }
+
+    /// Whether a redirect has the request go there as it was. Nothing has run then; after another, something may have.
+    static func keepsRequest(_ status: Int) -> Bool { status == 307 || status == 308 }
+
     /// Where to send the request again; nil: the answer is no redirect.
     ///
     /// - Parameters:
@@ -18,22 +40,28 @@ enum Redirect {
     static func target(
         in head: HTTPResponseHead, from base: [UInt8], to method: HTTPMethod, of backend: Backend, after hops: Int
     ) throws(BackendError) -> [UInt8]? {
-        guard [301, 302, 303, 307, 308].contains(head.status) else { return nil }
+        guard isMeant(by: head.status) else { return nil }
         let location = head.fields.first("location").map { Array($0.bytes) } ?? []
-        let keepsMethod = head.status == 307 || head.status == 308
+        let isKept = keepsRequest(head.status)
         let target = EndpointReference.resolve(
             location, against: base, host: backend.host, isSecure: backend.isSecure)
-        if let target, hops < maxHops, keepsMethod || method == .get { return target }
+        if let target, hops < maxHops, isKept || method == .get { return target }
+        let kind: BackendError.Kind = isKept || method == .get ? .unavailable : .outcomeUnknown
         let answer = "the server answered \(method.name) with HTTP \(head.status)"
-        if location.isEmpty { throw BackendError(.unavailable, "\(answer), which leads nowhere") }
+        if location.isEmpty { throw BackendError(kind, "\(answer), which leads nowhere") }
         let place = shown(location)
+        guard EndpointReference.isReference(location) else {
+            throw BackendError(kind, "\(answer), which leads to what is no URL (\(place))")
+        }
         if target == nil {
             throw BackendError(
-                .unavailable,
+                kind,
                 "\(answer), which leads to another origin (\(place)); if that is the server, set backends[].url to it")
         }
-        if hops >= maxHops { throw BackendError(.unavailable, "\(answer) again and again, at last to \(place)") }
-        throw BackendError(.unavailable, "\(answer), which leads to \(place); set backends[].url to that place")
+        if isKept || method == .get {
+            throw BackendError(kind, "\(answer) again and again, at last to \(place)")
+        }
+        throw BackendError(kind, "\(answer), which leads to \(place); set backends[].url to that place")
     }
 
     /// A place without what may be a secret in it: user, query and fragment.

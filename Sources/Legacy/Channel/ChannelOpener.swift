@@ -4,8 +4,10 @@ import MCP
 protocol ChannelOpener: LegacyServer {
     /// Opens a channel for such a client, which sends its own `initialize`.
     ///
-    /// - Parameter id: of that request.
+    /// - Parameters:
+    ///   - id: of that request.
+    ///   - abandonment: ends it before it is open.
     func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage])
 }

@@ -8,13 +8,14 @@ extension ChannelTransport {
     /// Makes the channel, and sends the client's `initialize`. A `ping` before the answer is answered here: the client has
     /// no session yet.
     ///
+    /// - Parameter abandonment: ends the channel.
     /// - Returns: the answer, which may be an error, and what else was said before it.
     final func carry(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> (answer: CarriedMessage, early: [CarriedMessage]) {
         do throws(BackendError) {
             beginCarrying()
-            try await connect(credentials)
+            try await connect(credentials, unless: abandonment)
             send(SplicedText(initialize), for: nil, credentials: credentials, trace: nil) { [weak self] in
                 self?.finish($0)
             }

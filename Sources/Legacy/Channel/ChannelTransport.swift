@@ -10,7 +10,7 @@ import Translation
 class ChannelTransport: SessionTransport {
     let loop: Loop
     let limits: Backend.Limits
-    private let peer: LegacyServer
+    let passedOver: PassedOver
     private weak var session: LegacySession?
     private var calls: [Int: ChannelCall] = [:]
     /// Messages that came and were not looked at yet.
@@ -32,7 +32,7 @@ class ChannelTransport: SessionTransport {
     private var unread: [CarriedMessage] = []
 
     init(to server: LegacyServer) {
-        peer = server
+        passedOver = PassedOver(of: server)
         loop = server.loop
         limits = server.limits
     }
@@ -74,7 +74,7 @@ class ChannelTransport: SessionTransport {
 
     /// Text came that is no message, or a part of it is none.
     func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
-        peer.passesOver(text.count, because: flaw.words)
+        passedOver.note(text.count, because: flaw.words)
     }
 
     /// How the end of the channel is told to the calls that were in it.
@@ -86,7 +86,7 @@ class ChannelTransport: SessionTransport {
 
     final func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
-            try await connect(credentials)
+            try await connect(credentials, unless: introduction.abandonment)
             let handshake = try await introduce(introduction, credentials)
             revision = handshake.revision
             agreed(on: handshake.revision)
@@ -95,6 +95,13 @@ class ChannelTransport: SessionTransport {
             finish(error)
             throw error
         }
+    }
+
+    /// Makes the channel, which ends when nobody wants it any more.
+    final func connect(_ credentials: Credentials, unless abandonment: Abandonment) async throws(BackendError) {
+        abandonment.onSet = { [weak self] in self?.finish(.clientLeft) }
+        if let ending { throw ending }
+        try await connect(credentials)
     }
 
     /// The revision of the session.

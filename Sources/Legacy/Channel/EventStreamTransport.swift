@@ -48,6 +48,10 @@ final class EventStreamTransport: ChannelTransport {
         } catch {
             throw BackendError(error)
         }
+        if let ending {
+            connection.close()
+            throw ending
+        }
         self.connection = connection
         connection.setTimeout(loop.now + limits.handshake)
         let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)
@@ -72,9 +76,10 @@ final class EventStreamTransport: ChannelTransport {
     }
 
     private func take(endpoint reference: [UInt8]) {
-        guard reference.count <= EventStreamTransport.maxEndpoint,
+        guard
             let target = EndpointReference.resolve(
-                reference, against: route.target, host: backend.host, isSecure: backend.isSecure)
+                reference, against: route.target, host: backend.host, isSecure: backend.isSecure),
+            target.count <= EventStreamTransport.maxEndpoint
         else {
             return finish(
                 BackendError(
@@ -239,7 +244,7 @@ extension EventStreamTransport: HTTPResponseHandler {
                 if event.type.map({ $0.elementsEqual("endpoint".utf8) }) == true {
                     // Only the first says where; another would move an open session.
                     if endpoint == nil { take(endpoint: event.data) }
-                } else if endpoint != nil, let text = event.message(of: backend) {
+                } else if endpoint != nil, let text = event.message(of: backend, passedOver) {
                     received(text)
                 }
             }

@@ -8,6 +8,8 @@ import Translation
 final class StdioTransport: ChannelTransport {
     /// How long a child may take to end after its input was closed, and again after SIGTERM. As the published SDKs do.
     private static let patience: Duration = .seconds(2)
+    /// The same for one that nobody waits for, and that has no session: others wait for its place.
+    private static let patienceBeforeSession: Duration = .milliseconds(500)
     /// What a child wrote before it ended is read for this long: somebody it started may hold the pipe open.
     private static let afterlife: Duration = .seconds(1)
     /// Notifications and responses that wait for the child to read. A server that asks without end and reads nothing must
@@ -180,7 +182,8 @@ final class StdioTransport: ChannelTransport {
         guard let child else { return }
         // Nobody looks at what it says from now on, and it must not wait for that.
         child.output.discard()
-        server.stop(child, patience: StdioTransport.patience)
+        let isAbandoned = ending?.kind == .cancelled
+        server.stop(child, patience: isAbandoned ? StdioTransport.patienceBeforeSession : StdioTransport.patience)
     }
 
     /// Returns when the child has ended.

@@ -75,11 +75,12 @@ extension Backend: SessionOpener, ChannelOpener {
     // MARK: Clients of older revisions
 
     func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
         let transport = EventStreamTransport(to: self)
         do throws(BackendError) {
-            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
+            let (answer, early) = try await transport.carry(
+                initialize, id: id, credentials: credentials, unless: abandonment)
             isOfOldTransport = true
             return (transport, answer, early)
         } catch {

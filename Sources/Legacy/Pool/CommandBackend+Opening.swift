@@ -26,11 +26,12 @@ extension CommandBackend: SessionOpener, ChannelOpener {
     }
 
     func openChannel(
-        _ initialize: [UInt8], id: MessageID, credentials: Credentials
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
         let transport = try ready()
         do throws(BackendError) {
-            let (answer, early) = try await transport.carry(initialize, id: id, credentials: credentials)
+            let (answer, early) = try await transport.carry(
+                initialize, id: id, credentials: credentials, unless: abandonment)
             succeeded()
             return (transport, answer, early)
         } catch {

@@ -55,8 +55,17 @@ package final class SessionPool {
 
     /// A handshake under way, and who waits for it.
     private final class Opening {
-        let done = Wakeup()
         var result: Result<LegacySession, BackendError>?
+        var waiters: [ObjectIdentifier: SessionWaiter] = [:]
+        /// Who is asked what the server asks on it, for as long as that waits for it.
+        var owner: (any QuestionListener)?
+        /// Its place is wanted by others, and nobody waits for it.
+        let abandonment = Abandonment()
+
+        func end(_ result: Result<LegacySession, BackendError>) {
+            self.result = result
+            for waiter in waiters.values { waiter.news() }
+        }
     }
 
     /// What a call may do, now that the table has let it.
@@ -70,9 +79,11 @@ package final class SessionPool {
 
     /// A call that waits until there is room.
     private final class Waiting {
-        let wakeup = Wakeup()
+        let caller: SessionWaiter
         var grant: Grant?
         var hasLostPatience = false
+
+        init(_ caller: SessionWaiter) { self.caller = caller }
     }
 
     package private(set) var backends: Backends
@@ -155,8 +166,8 @@ package final class SessionPool {
     /// What has become of the sessions so far.
     package var counts: SessionCounts {
         var counts = numbers
-        counts.opening = openings.count
-        counts.open = table.count - table.endingCount - openings.count
+        counts.opening = openings.values.count { !$0.abandonment.isSet }
+        counts.open = table.count - table.endingCount - counts.opening
         counts.ending = table.endingCount + toEnd.count + ending
         return counts
     }
@@ -257,16 +268,18 @@ package final class SessionPool {
     ///     during which nobody can be.
     ///   - previous: the session that the call had before. Where that is lost, only one will do that was opened since: the
     ///     server may have lost with it all that were there.
+    ///   - waiter: the call, which may leave. A session that is being opened then is kept for the next one, unless its place
+    ///     is wanted before.
     package func lease(
         _ key: SessionKey, for owner: (any QuestionListener)? = nil, after previous: LegacySession? = nil,
-        credentials: Credentials
+        credentials: Credentials, by waiter: SessionWaiter = SessionWaiter(until: nil)
     ) async throws(BackendError) -> Lease {
         if isClosed { throw BackendError(.unavailable, "Remora stops") }
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
         let after = previous?.loss ?? 0
         switch table.lease(key, of: key.principal, isExclusive: isExclusive, after: after, at: .now) {
-        case .wait(let ticket): grant = try await wait(ticket, of: key.principal)
+        case .wait(let ticket): grant = try await wait(ticket, of: key.principal, waiter)
         case .full(let limit): throw busy(limit)
         case .use(let id): grant = .use(id)
         case .join(let id): grant = join(id)
@@ -278,16 +291,52 @@ package final class SessionPool {
             if let owner { lease.session.claim(for: owner) }
             return lease
         case .join(let id, let opening):
-            while opening.result == nil { await opening.done.wait() }
-            guard let session = try opening.result?.get() else { break }
-            return Lease(session: session, isExclusive: isExclusive, id: id)
+            return try await lease(of: id, opening, isExclusive, waiter)
         case .open(let id, let opening):
-            let session = try await open(id, opening, for: key, owner, credentials: credentials)
-            return Lease(session: session, isExclusive: isExclusive, id: id)
+            opening.owner = owner
+            // Its own task: who has it opened may leave, and others still wait.
+            loop.spawn { await self.open(id, opening, for: key, credentials: credentials) }
+            return try await lease(of: id, opening, isExclusive, waiter)
         case .none:
             break
         }
         throw BackendError(.unavailable, "the session is not there any more")
+    }
+
+    /// The lease on a session that is being opened.
+    private func lease(
+        of id: Table.ID, _ opening: Opening, _ isExclusive: Bool, _ waiter: SessionWaiter
+    ) async throws(BackendError) -> Lease {
+        opening.waiters[ObjectIdentifier(waiter)] = waiter
+        defer { opening.waiters[ObjectIdentifier(waiter)] = nil }
+        do throws(BackendError) {
+            try await waiter.wait(while: { opening.result == nil }, on: loop)
+        } catch {
+            if isExclusive { opening.owner = nil }
+            leave(id, isExclusive: isExclusive)
+            throw error
+        }
+        guard let session = try opening.result?.get() else {
+            throw BackendError(.unavailable, "the session is not there any more")
+        }
+        return Lease(session: session, isExclusive: isExclusive, id: id)
+    }
+
+    /// Nobody has this lease any more, which a call had or waited for.
+    private func leave(_ id: Table.ID, isExclusive: Bool) {
+        let now = loop.now
+        switch table.release(id, isExclusive: isExclusive, at: now) {
+        case .kept: break
+        case .close:
+            // One that was not given up goes to another caller.
+            if keys[id] != nil { numbers.evicted += 1 }
+            close(id, .evicted)
+        case .unknown: log.internalError("a lease was given back twice")
+        }
+        if isRetired { return giveUp(id, .configuration) }
+        letNext()
+        // Nothing expires sooner than this; the sweep itself finds out what expires next.
+        if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
     }
 
     /// A lease that the table has given; nil where the session is not there, which only a mistake here can bring about.
@@ -363,8 +412,10 @@ package final class SessionPool {
     /// - Parameters:
     ///   - initialize: the client's.
     ///   - id: of that request.
+    ///   - waiter: the client. The channel is its own, so it ends with it.
     package func openChannel(
-        _ initialize: [UInt8], id: MessageID, for principal: KeyedHash, credentials: Credentials
+        _ initialize: [UInt8], id: MessageID, for principal: KeyedHash, credentials: Credentials,
+        by waiter: SessionWaiter
     ) async throws(BackendError) -> ClientChannel {
         if isClosed { throw BackendError(.unavailable, "Remora stops") }
         // A channel cannot be spared when others come, so that no caller may have all places.
@@ -374,7 +425,7 @@ package final class SessionPool {
         let key = SessionKey(principal: principal, capabilities: Array("channel \(channels)".utf8))
         let grant: Grant
         switch table.lease(key, of: principal, isExclusive: true, at: .now) {
-        case .wait(let ticket): grant = try await wait(ticket, of: principal)
+        case .wait(let ticket): grant = try await wait(ticket, of: principal, waiter)
         case .full(let limit): throw busy(limit)
         case .open(let id, let evicted): grant = open(id, evicting: evicted)
         case .use, .join: grant = .none
@@ -385,11 +436,14 @@ package final class SessionPool {
         }
         defer {
             openings[place] = nil
-            opening.done.signal()
+            waiter.onLeave = nil
         }
+        waiter.onLeave = { opening.abandonment.set() }
+        if waiter.hasLeft { opening.abandonment.set() }
         do throws(BackendError) {
             let channel = try await openSomewhere(place, credentials) { (backend) async throws(BackendError) in
-                let opened = try await backend.openChannel(initialize, id: id, credentials: credentials)
+                let opened = try await backend.openChannel(
+                    initialize, id: id, credentials: credentials, unless: opening.abandonment)
                 return ClientChannel(
                     to: backend, over: opened.transport, (opened.answer, opened.early),
                     sending: sending.share(of: principal)
@@ -402,7 +456,7 @@ package final class SessionPool {
             table.opened(place)
             return channel
         } catch {
-            openingFailed(place, error)
+            openingFailed(place, opening, error)
             throw error
         }
     }
@@ -441,8 +495,10 @@ package final class SessionPool {
         }
     }
 
-    private func wait(_ ticket: Table.Ticket, of principal: KeyedHash) async throws(BackendError) -> Grant {
-        let call = Waiting()
+    private func wait(
+        _ ticket: Table.Ticket, of principal: KeyedHash, _ waiter: SessionWaiter
+    ) async throws(BackendError) -> Grant {
+        let call = Waiting(waiter)
         waiting[ticket] = call
         // Makes room for it, where an idle session takes its time to end; else by one that can be spared.
         letNext()
@@ -450,18 +506,21 @@ package final class SessionPool {
         let patience = Deadline(on: loop)
         patience.onExpiry = {
             call.hasLostPatience = true
-            call.wakeup.signal()
+            waiter.news()
         }
         patience.set(after: limits.queueTimeout)
         defer {
             patience.set(nil)
             waiting[ticket] = nil
         }
-        while true {
-            if let grant = call.grant { return grant }
-            if call.hasLostPatience { throw busy(table.giveUp(ticket)) }
-            await call.wakeup.wait()
+        do throws(BackendError) {
+            try await waiter.wait(while: { call.grant == nil && !call.hasLostPatience }, on: loop)
+        } catch {
+            _ = table.giveUp(ticket)
+            throw error
         }
+        if let grant = call.grant { return grant }
+        throw busy(table.giveUp(ticket))
     }
 
     /// Lets those go on who wait for what there is now, and makes room for the others.
@@ -481,7 +540,7 @@ package final class SessionPool {
                 continue
             }
             call.grant = grant
-            call.wakeup.signal()
+            call.caller.news()
         }
         while let idle = table.makeRoom() {
             numbers.evicted += 1
@@ -507,20 +566,8 @@ package final class SessionPool {
 
     /// The call that held the lease is over.
     package func release(_ lease: Lease) {
-        let now = loop.now
         if lease.isExclusive { lease.session.claim(for: nil) }
-        switch table.release(lease.id, isExclusive: lease.isExclusive, at: now) {
-        case .kept: break
-        case .close:
-            // One that was not given up goes to another caller.
-            if keys[lease.id] != nil { numbers.evicted += 1 }
-            close(lease.id, .evicted)
-        case .unknown: log.internalError("a lease was given back twice")
-        }
-        if isRetired { return giveUp(lease.id, .configuration) }
-        letNext()
-        // Nothing expires sooner than this; the sweep itself finds out what expires next.
-        if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
+        leave(lease.id, isExclusive: lease.isExclusive)
     }
 
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
@@ -559,21 +606,21 @@ package final class SessionPool {
 
     // MARK: Opening
 
-    private func open(
-        _ id: Table.ID, _ opening: Opening, for key: SessionKey, _ owner: (any QuestionListener)?,
-        credentials: Credentials
-    ) async throws(BackendError) -> LegacySession {
-        defer {
-            openings[id] = nil
-            opening.done.signal()
-        }
+    private func open(_ id: Table.ID, _ opening: Opening, for key: SessionKey, credentials: Credentials) async {
+        defer { openings[id] = nil }
         do throws(BackendError) {
             let start = loop.now
             let session = try await openSomewhere(id, credentials) { (backend) async throws(BackendError) in
                 try await inspected(
                     LegacySession.open(
                         on: backend, capabilities: key.capabilities, roots: key.roots, credentials: credentials,
-                        sending: sending.share(of: key.principal)), at: backend, credentials)
+                        sending: sending.share(of: key.principal), unless: opening.abandonment), at: backend,
+                    credentials)
+            }
+            if opening.abandonment.isSet {
+                if let place = places.removeValue(forKey: id) { self.backends.leave(place) }
+                await end(unwanted: session)
+                throw .clientLeft
             }
             // A pool may end before its last session has.
             session.onLoss = { [weak self] in self?.retire(id) }
@@ -588,25 +635,33 @@ package final class SessionPool {
             openedAt[id] = loop.now
             numbers.opened += 1
             table.opened(id)
-            opening.result = .success(session)
-            session.claim(for: owner)
+            opening.end(.success(session))
+            session.claim(for: opening.owner)
             journal.opened(session, for: key.principal, in: loop.now - start)
             // It could tell nobody before.
             if session.isLost { retire(id) }
             // Another configuration was taken over meanwhile.
-            if places[id] == nil { giveUp(id, .configuration) }
-            return session
+            if places[id] == nil || isRetired && opening.waiters.isEmpty { giveUp(id, .configuration) }
+            // Nobody waits for it any more: then it is for the next.
+            if opening.waiters.isEmpty, !isClosed {
+                letNext()
+                if !sweep.isSet { sweep.set(loop.now + limits.idleTimeout) }
+            }
         } catch {
-            opening.result = .failure(error)
-            openingFailed(id, error)
-            throw error
+            opening.end(.failure(error))
+            openingFailed(id, opening, error)
         }
     }
 
-    private func openingFailed(_ id: Table.ID, _ error: BackendError) {
+    /// Ends a session that was opened for nobody. Its place is taken until it has ended, where it is a process.
+    private func end(unwanted session: LegacySession) async {
+        if backends.startsProcesses { await session.close() } else { end(session) }
+    }
+
+    private func openingFailed(_ id: Table.ID, _ opening: Opening, _ error: BackendError) {
         if error.kind == .unavailable, !error.isRefusal { onDoubt?() }
         table.failed(id)
-        numbers.failed += 1
+        if !opening.abandonment.isSet { numbers.failed += 1 }
         ended.signal()
         letNext()
     }
@@ -699,6 +754,8 @@ package final class SessionPool {
 
     /// - Parameter cause: nil where that was noted, or is nothing that a caller loses.
     private func close(_ id: Table.ID, _ cause: SessionEnd? = nil) {
+        // Its place is free when that has ended.
+        if let opening = openings[id], opening.result == nil { return opening.abandonment.set() }
         noteEnd(of: id, cause)
         if let place = places.removeValue(forKey: id) { backends.leave(place) }
         if let start = openedAt.removeValue(forKey: id) {
@@ -760,10 +817,18 @@ package final class SessionPool {
         sweep.set(table.nextExpiry)
     }
 
+    /// Ends what is being opened for nobody.
+    private func abandonOpenings() {
+        for (id, opening) in openings where opening.waiters.isEmpty && opening.result == nil {
+            if table.retire(id) { opening.abandonment.set() }
+        }
+    }
+
     /// Nobody asks for a session any more: returns when the last one has been ended on the server.
     package func retire() async {
         isRetired = true
         retireAll(.configuration)
+        abandonOpenings()
         while table.count > 0 || ending > 0 { await ended.wait() }
         sweep.set(nil)
         journal.writeNotes()
@@ -776,6 +841,7 @@ package final class SessionPool {
     package func closeAll(until end: Instant) async {
         sweep.set(nil)
         isClosed = true
+        abandonOpenings()
         let all = sessions.values
         sessions = [:]
         latest = nil

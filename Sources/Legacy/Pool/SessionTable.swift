@@ -69,7 +69,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     }
 
     private enum State {
-        /// Leads to `ready` or to the record's end.
+        /// Leads to `ready` or to the record's end; by eviction and expiry too, where nobody waits for it any more.
         case opening
         /// Leads to `retired`, or to the record's end by eviction and expiry.
         case ready
@@ -95,7 +95,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         var isShared = false
         var lastUsed: Instant
 
-        var isIdle: Bool { state == .ready && uses == 0 }
+        /// Whether no call has it or waits for it, so that its place is free for others.
+        var isIdle: Bool { uses == 0 && (state == .ready || state == .opening) }
 
         init(_ id: ID, key: Key, owner: Owner, isTaken: Bool, lastUsed: Instant) {
             self.id = id
@@ -223,7 +224,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     package var latestID: ID { lastID }
 
     /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`
-    /// for all that wait.
+    /// for all that wait. One that waits no longer for a session that is being opened releases it.
     ///
     /// - Parameters:
     ///   - owner: the same for equal keys.
@@ -538,6 +539,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     private func leastRecentlyUsed(where isEligible: (Record) -> Bool) -> ID? {
         var oldest: (id: ID, lastUsed: Instant)?
         for (id, record) in records where record.isIdle && isEligible(record) {
+            // Nothing is lost with it.
+            if record.state == .opening { return id }
             if let known = oldest, known.lastUsed <= record.lastUsed { continue }
             oldest = (id, record.lastUsed)
         }

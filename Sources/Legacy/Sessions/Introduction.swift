@@ -18,11 +18,17 @@ final class Introduction {
     private var untried: [Revision]
     /// When all of it must be over, redirects and other revisions included.
     let end: Instant
+    /// Says when it is to end before that.
+    let abandonment: Abandonment
 
     /// - Parameter first: the revision to begin with.
-    init(offering first: Revision, capabilities: [UInt8], ids: RequestIDs, until end: Instant) {
+    init(
+        offering first: Revision, capabilities: [UInt8], ids: RequestIDs, until end: Instant,
+        unless abandonment: Abandonment = Abandonment()
+    ) {
         self.capabilities = capabilities
         self.end = end
+        self.abandonment = abandonment
         self.ids = ids
         revision = first
         id = ids.take()

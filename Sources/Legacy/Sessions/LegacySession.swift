@@ -109,16 +109,17 @@ package final class LegacySession {
     ///   - roots: see ``SessionKey/roots``.
     ///   - credentials: header lines of the request that needs the session.
     ///   - sending: of its caller.
+    ///   - abandonment: ends it before it is open.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
     static func open(
         on backend: any SessionOpener, capabilities: [UInt8], roots: [UInt8], credentials: Credentials,
-        sending: SendingBudget.Share
+        sending: SendingBudget.Share, unless abandonment: Abandonment
     ) async throws(BackendError) -> LegacySession {
         do throws(BackendError) {
             let ids = backend.requestIDs
             let introduction = Introduction(
                 offering: backend.offer, capabilities: capabilities, ids: ids,
-                until: backend.loop.now + backend.limits.handshake)
+                until: backend.loop.now + backend.limits.handshake, unless: abandonment)
             let (transport, handshake) = try await backend.open(introduction, credentials: credentials)
             let session = LegacySession(
                 over: transport, to: backend, backend.kept(handshake, after: introduction.revision), ids,
@@ -347,7 +348,7 @@ package final class LegacySession {
     /// The messages in what the server sent at once.
     func read(_ text: [UInt8]) -> ServerMessages {
         let messages = ServerMessages(text, revision: handshake.revision, maxDepth: server.limits.maxDepth)
-        if let flaw = messages.flaw { server.passesOver(text.count, because: flaw.words) }
+        if let flaw = messages.flaw { transport.passedOver.note(text.count, because: flaw.words) }
         return messages
     }
 
@@ -403,7 +404,7 @@ package final class LegacySession {
             if let cue = Cue(kind) { onCue?(cue) }
         case .notForClients: break
         case .malformed:
-            server.passesOver(
+            transport.passedOver.note(
                 notification.document.bytes.count, because: "a notification without what its method demands")
         }
     }

@@ -41,6 +41,9 @@ protocol SessionTransport: AnyObject {
     /// The server's name of the session; nil where it has none.
     var sessionID: [UInt8]? { get }
 
+    /// For what the server sends that is passed over.
+    var passedOver: PassedOver { get }
+
     /// Names and values of the session's cookies, as `Cookie` has them.
     var cookieField: [UInt8] { get }
 

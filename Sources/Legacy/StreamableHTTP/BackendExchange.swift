@@ -51,6 +51,8 @@ final class BackendExchange: HTTPResponseHandler {
     /// the same, and else its start, in which words are looked for.
     private var otherBody: [UInt8] = []
     private var maxOtherBody = SessionLoss.maxText
+    /// Bytes of it that have come.
+    private var otherCount = 0
     /// Stands in for the connection's timer when the answer has ended and the response is to come another way.
     private var clock: Deadline?
     private var wasAnsweredElsewhere = false
@@ -343,11 +345,7 @@ final class BackendExchange: HTTPResponseHandler {
         switch content {
         case .other:
             expectMore()
-            if otherBody.isEmpty, !body.isEmpty, BackendExchange.mayOpenJSON(body[0]) {
-                maxOtherBody = backend.limits.maxMessage
-            }
-            let room = max(0, maxOtherBody - otherBody.count)
-            otherBody.append(body, 0..<min(room, body.count))
+            keepOther(body)
         case .json:
             expectMore()
             guard json.count + body.count <= backend.limits.maxMessage else { return tooLarge() }
@@ -357,15 +355,35 @@ final class BackendExchange: HTTPResponseHandler {
         }
     }
 
-    private static func mayOpenJSON(_ byte: UInt8) -> Bool {
-        byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") || byte <= UInt8(ascii: " ")
+    /// Keeps what something can be made of. A body that is larger than a message may be is read no further: no response comes
+    /// behind it, and it may have no end.
+    private func keepOther(_ body: Span<UInt8>) {
+        var start = 0
+        if otherBody.isEmpty {
+            // White space before the rest says nothing, however much of it comes.
+            while start < body.count, body[start] <= UInt8(ascii: " ") { start += 1 }
+            if start < body.count, body[start] == UInt8(ascii: "{") || body[start] == UInt8(ascii: "[") {
+                maxOtherBody = backend.limits.maxMessage
+            }
+        }
+        let room = max(0, maxOtherBody - otherBody.count)
+        otherBody.append(body, start..<start + min(room, body.count - start))
+        otherCount += body.count
+        if otherCount > backend.limits.maxMessage { leaveUnread() }
+    }
+
+    /// Ends the exchange with what has come, and its connection with the rest.
+    private func leaveUnread() {
+        connection?.close()
+        route.lost()
+        end(nil)
     }
 
     private func decodeEvents(_ body: Span<UInt8>) {
         var offset = 0
         do throws(SSEDecodeError) {
             while let event = try events.next(body, from: &offset) {
-                if let text = event.message(of: backend) { keep(text) }
+                if let text = event.message(of: backend, route.passedOver) { keep(text) }
             }
         } catch {
             return tooLarge()

@@ -48,10 +48,9 @@ extension StreamableHTTP {
     ///
     /// - Returns: what the answer says, and how the server refused the credentials, if it did.
     func askEra(_ credentials: Credentials) async -> (EraEvidence, refusal: BackendError?) {
-        let exchange = eraExchange(credentials)
-        defer { exchange.abandon() }
         do throws(BackendError) {
-            let head = try await exchange.head()
+            let (exchange, head, _) = try await follow(.post) { eraExchange(credentials, at: $0) }
+            defer { exchange.abandon() }
             var isModern = false
             if (200..<300).contains(head.status) {
                 while !isModern, let message = try await exchange.next() {

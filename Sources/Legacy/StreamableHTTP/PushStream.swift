@@ -78,7 +78,7 @@ final class PushStream {
         decide(false)
         session = nil
         transport = nil
-        exchange?.fail(with: BackendError(.cancelled, "the session has ended"))
+        exchange?.fail(with: PushStream.ended)
         pause?.end()
     }
 
@@ -121,23 +121,33 @@ final class PushStream {
 
     private func listen() async -> Outcome {
         guard let transport else { return .failed }
-        let exchange = BackendExchange(
-            transport.pushRequest(credentials, after: resumption?.lastEventID), by: route, patience: .endless,
-            isRepeatable: true)
-        self.exchange = exchange
+        let exchange: BackendExchange
         do throws(BackendError) {
-            let head = try await exchange.head()
+            let head: HTTPResponseHead
+            (exchange, head, _) = try await transport.follow(.get) { ask(by: transport, at: $0) }
             guard exchange.isStream else {
                 let outcome = await refusal(head, of: exchange)
                 leave(exchange)
                 return outcome
             }
         } catch {
-            return left(exchange, after: error)
+            return self.exchange.map { left($0, after: error) } ?? .failed
         }
         opened()
         return await follow(exchange)
     }
+
+    private func ask(by transport: StreamableHTTP, at place: [UInt8]?) -> BackendExchange {
+        let exchange = BackendExchange(
+            transport.pushRequest(credentials, after: resumption?.lastEventID, at: place), by: route,
+            patience: .endless, isRepeatable: true)
+        self.exchange = exchange
+        // It may have been stopped while an answer led elsewhere.
+        if isStopped { exchange.fail(with: PushStream.ended) }
+        return exchange
+    }
+
+    private static let ended = BackendError(.cancelled, "the session has ended")
 
     /// Hears what comes on a stream until there is nothing to hear.
     private func follow(_ exchange: BackendExchange) async -> Outcome {

@@ -11,6 +11,7 @@ final class SessionRoute {
     /// The one connection that all of them use; nil where any will do.
     let pin: PinnedConnection?
 
+    let passedOver: PassedOver
     /// Of no other route to the server, for what is known of a connection.
     let number: Int
 
@@ -22,6 +23,7 @@ final class SessionRoute {
     init(to backend: Backend, at target: [UInt8]? = nil, cookies field: [UInt8] = []) {
         self.backend = backend
         number = backend.nextRouteNumber()
+        passedOver = PassedOver(of: backend)
         self.target = target ?? backend.target
         cookies = CookieJar(field: field)
         pin = backend.pinsConnections ? PinnedConnection(on: backend.loop) : nil

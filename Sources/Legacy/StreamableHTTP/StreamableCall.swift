@@ -6,8 +6,17 @@ import Translation
 
 /// A call over Streamable HTTP: one request, and the answer to it, which may be a stream of messages.
 final class StreamableCall: LegacyCall {
+    /// What was sent, for a server that has it go elsewhere.
+    enum Request {
+        case post(SplicedText, TraceContext?)
+        case resumption(StreamResumption)
+    }
+
     private let transport: StreamableHTTP
     private var exchange: BackendExchange
+    private var request: Request
+    /// Where it was redirected to.
+    private var course = Redirect.Course()
     private var pause: Pause?
     private var cancellation: BackendError?
     /// When it fails if it has no answer.
@@ -22,9 +31,10 @@ final class StreamableCall: LegacyCall {
     /// The least between two attempts to take up a stream on which nothing is expected.
     private static let suspendedDelay: Duration = .seconds(1)
 
-    init(_ terms: Terms, by transport: StreamableHTTP, _ exchange: BackendExchange) {
+    init(_ terms: Terms, by transport: StreamableHTTP, _ exchange: BackendExchange, of request: Request) {
         self.transport = transport
         self.exchange = exchange
+        self.request = request
         end = terms.end
         super.init(terms)
     }
@@ -46,7 +56,7 @@ final class StreamableCall: LegacyCall {
         var hasResumed = false
         while true {
             do throws(BackendError) {
-                return try await streamedReply()
+                if let reply = try await streamedReply() { return reply }
             } catch {
                 guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
                     let resumption = exchange.resumption
@@ -59,7 +69,8 @@ final class StreamableCall: LegacyCall {
         }
     }
 
-    private func streamedReply() async throws(BackendError) -> CallReply {
+    /// The reply; nil where the request was sent again.
+    private func streamedReply() async throws(BackendError) -> CallReply? {
         try await exchange.begun()
         if !exchange.bringsMessages {
             let body = await exchange.body()
@@ -118,9 +129,16 @@ final class StreamableCall: LegacyCall {
         self.pause = nil
         if let cancellation { throw cancellation }
         if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
-        exchange = transport.resume(resumption, credentials: terms.credentials, until: end)
-        if isSuspended { exchange.suspend() } else { exchange.expect(until: end, silence: silence) }
+        request = .resumption(resumption)
+        course = Redirect.Course()
+        send()
         return nil
+    }
+
+    /// Sends the request to where it is to go.
+    private func send() {
+        exchange = transport.send(request, to: course.place, credentials: terms.credentials, until: end)
+        if isSuspended { exchange.suspend() } else { exchange.expect(until: end, silence: silence) }
     }
 
     // MARK: Messages
@@ -166,23 +184,40 @@ final class StreamableCall: LegacyCall {
         return .doubted(doubt, otherwise: .failure(error))
     }
 
-    /// What comes of an answer whose body no messages come in.
-    private func reply(instead body: [UInt8]) async throws(BackendError) -> CallReply {
+    /// What comes of an answer whose body no messages come in; nil where the request was sent again, to where that leads.
+    private func reply(instead body: [UInt8]) async throws(BackendError) -> CallReply? {
         if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
         let head = try await exchange.head()
         if let refusal = BackendError.rateLimited(head) { throw refusal }
+        // What has another place says nothing of the request itself, but for its response.
+        let isAlone = exchange.isAlone && !Redirect.keepsRequest(head.status)
         if !BackendError.asksForCredentials(head),
-            let reply = try self.reply(inBody: body, head.status, isAlone: exchange.isAlone)
+            let reply = try self.reply(inBody: body, head.status, isAlone: isAlone)
         {
             return reply
         }
-        let error = BackendError.unauthorized(head) ?? StreamableCall.error(head.status)
+        let error: BackendError
+        do throws(BackendError) {
+            if try isRedirected(by: head) { return nil }
+            error = BackendError.unauthorized(head) ?? StreamableCall.error(head.status)
+        } catch let flaw {
+            error = flaw
+        }
         guard transport.isKept else { throw error }
         switch SessionLoss.verdict(head, body[...]) {
         case .none: throw error
         case .proof: throw .sessionGone
         case .doubt(let doubt): return .doubted(doubt, otherwise: .failure(error))
         }
+    }
+
+    /// Whether the answer has the request go elsewhere, so that it was sent again: no handler has seen it.
+    private func isRedirected(by head: HTTPResponseHead) throws(BackendError) -> Bool {
+        let method: HTTPMethod = if case .post = request { .post } else { .get }
+        guard cancellation == nil, try transport.leads(head, of: method, on: &course) else { return false }
+        exchange.abandon()
+        send()
+        return true
     }
 
     private static func error(_ status: Int) -> BackendError {

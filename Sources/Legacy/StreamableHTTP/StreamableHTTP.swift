@@ -57,7 +57,8 @@ final class StreamableHTTP: SessionTransport {
     func takeUp(_ terms: LegacyCall.Terms, after eventID: [UInt8]) -> StreamableCall {
         let resumption = StreamResumption(lastEventID: eventID, retry: nil)
         return StreamableCall(
-            terms, by: self, resume(resumption, credentials: terms.credentials, until: terms.end))
+            terms, by: self, resume(resumption, credentials: terms.credentials, until: terms.end),
+            of: .resumption(resumption))
     }
 
     // MARK: Opening
@@ -77,7 +78,7 @@ final class StreamableHTTP: SessionTransport {
     private func introduce(
         _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> Handshake {
-        let (exchange, response) = try await initialize(introduction.request, until: introduction.end, credentials)
+        let (exchange, response) = try await initialize(introduction, credentials)
         defer { exchange.abandon() }
         guard (200..<300).contains(response.status) else {
             throw .refusedInitialize(by: response, await exchange.body())
@@ -94,25 +95,66 @@ final class StreamableHTTP: SessionTransport {
     ///
     /// - Returns: the exchange, to be abandoned by the caller, and the head of its answer.
     private func initialize(
-        _ request: [UInt8], until end: Instant, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead) {
-        var hops = 0
+        let request = introduction.request
+        let (exchange, response, place) = try await follow(.post) { place in
+            let exchange = post(
+                request, at: place, credentials: credentials, until: introduction.end, isRepeatable: true)
+            introduction.abandonment.onSet = { [weak exchange] in exchange?.fail(with: .clientLeft) }
+            return exchange
+        }
+        if let place { moved(to: place) }
+        return (exchange, response)
+    }
+
+    // MARK: Redirects
+
+    /// Sends a request, and sends it again where the answer says that it is to go elsewhere. A POST that is not followed is an
+    /// error that says why; of another method the redirect is the answer.
+    ///
+    /// - Parameter send: is given the place; nil for that of the session's requests.
+    /// - Returns: the exchange, to be abandoned by the caller, the head of its answer, and the place where it was found, if that
+    ///   is another.
+    func follow(
+        _ method: HTTPMethod, _ send: (_ place: [UInt8]?) -> BackendExchange
+    ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead, place: [UInt8]?) {
+        var course = Redirect.Course()
         while true {
-            let exchange = post(request, credentials: credentials, until: end, isRepeatable: true)
+            let exchange = send(course.place)
             do throws(BackendError) {
-                let response = try await exchange.head()
-                let target = try Redirect.target(
-                    in: response, from: route.target, to: .post, of: backend, after: hops)
-                guard let target else { return (exchange, response) }
-                route.target = target
+                let head = try await exchange.head()
+                guard try leads(head, of: method, on: &course) else { return (exchange, head, course.place) }
             } catch {
                 exchange.abandon()
                 throw error
             }
             exchange.abandon()
-            postHead = head(.post)
-            hops += 1
         }
+    }
+
+    /// Whether a request is to be sent again, to the new place of its course.
+    func leads(
+        _ head: HTTPResponseHead, of method: HTTPMethod, on course: inout Redirect.Course
+    ) throws(BackendError) -> Bool {
+        do throws(BackendError) {
+            let here = course.place ?? route.target
+            let target = try Redirect.target(in: head, from: here, to: method, of: backend, after: course.hops)
+            guard let target else { return false }
+            course.goOn(to: target, by: head.status)
+        } catch {
+            if method == .post { throw error }
+            return false
+        }
+        // What has moved a part of the session for good (a GET stream, say) may not have moved the rest.
+        if method == .post, course.isForGood, let place = course.place { moved(to: place) }
+        return true
+    }
+
+    /// All that is sent from now on goes there.
+    private func moved(to target: [UInt8]) {
+        route.target = target
+        postHead = head(.post)
     }
 
     /// Path and query that the session's requests go to.
@@ -133,7 +175,7 @@ final class StreamableHTTP: SessionTransport {
             guard exchange.isStream else {
                 throw BackendError(.unavailable, "the answer to initialize is \(flaw.words)")
             }
-            backend.passesOver(text.count, because: flaw.words)
+            route.passedOver.note(text.count, because: flaw.words)
         }
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
     }
@@ -188,13 +230,27 @@ final class StreamableHTTP: SessionTransport {
     func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
         let exchange = post(
             text, credentials: terms.credentials, trace: trace, until: terms.end, isRepeatable: false)
-        return StreamableCall(terms, by: self, exchange)
+        return StreamableCall(terms, by: self, exchange, of: .post(text, trace))
+    }
+
+    /// Sends the request of a call again, to where it is to go.
+    func send(
+        _ request: StreamableCall.Request, to place: [UInt8]?, credentials: Credentials, until end: Instant
+    ) -> BackendExchange {
+        switch request {
+        case .post(let text, let trace):
+            post(text, at: place, credentials: credentials, trace: trace, until: end, isRepeatable: false)
+        case .resumption(let resumption):
+            resume(resumption, at: place, credentials: credentials, until: end)
+        }
     }
 
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        let exchange = post(text, credentials: credentials, until: .now + backend.limits.handshake, isRepeatable: true)
+        let end = Instant.now + backend.limits.handshake
+        let (exchange, head, _) = try await follow(.post) { place in
+            post(text, at: place, credentials: credentials, until: end, isRepeatable: true)
+        }
         defer { exchange.abandon() }
-        let head = try await exchange.head()
         guard (200..<300).contains(head.status) else {
             throw BackendError.rateLimited(head)
                 ?? BackendError(.unavailable, "the server answered a notification with HTTP \(head.status)")
@@ -202,29 +258,33 @@ final class StreamableHTTP: SessionTransport {
     }
 
     /// Goes on with the stream of a request that ended before the response.
-    func resume(_ resumption: StreamResumption, credentials: Credentials, until end: Instant) -> BackendExchange {
+    func resume(
+        _ resumption: StreamResumption, at place: [UInt8]? = nil, credentials: Credentials, until end: Instant
+    ) -> BackendExchange {
         BackendExchange(
-            head(.get).message(credentials, lastEventID: resumption.lastEventID), by: route, patience: .until(end),
-            isRepeatable: true)
+            head(.get, at: place).message(credentials, lastEventID: resumption.lastEventID), by: route,
+            patience: .until(end), isRepeatable: true)
     }
 
     private func post(
-        _ body: some HTTPBody, credentials: Credentials, trace: TraceContext? = nil, until end: Instant,
-        isRepeatable: Bool
+        _ body: some HTTPBody, at place: [UInt8]? = nil, credentials: Credentials, trace: TraceContext? = nil,
+        until end: Instant, isRepeatable: Bool
     ) -> BackendExchange {
-        BackendExchange(
-            postHead.message(credentials, body: body, trace: trace), by: route, patience: .until(end),
+        let head = place.map { self.head(.post, at: $0) } ?? postHead
+        return BackendExchange(
+            head.message(credentials, body: body, trace: trace), by: route, patience: .until(end),
             isRepeatable: isRepeatable)
     }
 
-    private func head(_ method: HTTPMethod) -> RequestHead {
-        RequestHead(method: method, sessionID: sessionID, revision: revision, route: route)
+    private func head(_ method: HTTPMethod, at place: [UInt8]? = nil) -> RequestHead {
+        RequestHead(method: method, target: place, sessionID: sessionID, revision: revision, route: route)
     }
 
     /// The request for ``askEra(_:)``.
-    func eraExchange(_ credentials: Credentials) -> BackendExchange {
+    func eraExchange(_ credentials: Credentials, at place: [UInt8]?) -> BackendExchange {
         let head = RequestHead(
-            method: .post, sessionID: sessionID, revision: .modern, route: route, messageMethod: .discover)
+            method: .post, target: place, sessionID: sessionID, revision: .modern, route: route,
+            messageMethod: .discover)
         return BackendExchange(
             head.message(credentials, body: EraQuestion.body(id: backend.requestIDs.take())), by: route,
             patience: .until(.now + EraQuestion.timeout), isRepeatable: true)
@@ -257,9 +317,11 @@ final class StreamableHTTP: SessionTransport {
 
     /// The request for the GET stream.
     ///
-    /// - Parameter lastEventID: where it is to go on.
-    func pushRequest(_ credentials: Credentials, after lastEventID: [UInt8]?) -> HTTPMessage {
-        head(.get).message(credentials, lastEventID: lastEventID)
+    /// - Parameters:
+    ///   - lastEventID: where it is to go on.
+    ///   - place: nil for that of the session's requests.
+    func pushRequest(_ credentials: Credentials, after lastEventID: [UInt8]?, at place: [UInt8]?) -> HTTPMessage {
+        head(.get, at: place).message(credentials, lastEventID: lastEventID)
     }
 
     /// On the one connection of a session no stream can stay open. So that the server does not close it, it is asked for a
@@ -289,6 +351,8 @@ final class StreamableHTTP: SessionTransport {
 
     var isKept: Bool { sessionID != nil }
 
+    var passedOver: PassedOver { route.passedOver }
+
     var cookieField: [UInt8] { route.cookies.field }
 
     // MARK: The end
@@ -304,11 +368,12 @@ final class StreamableHTTP: SessionTransport {
     func end() async {
         defer { route.pin?.close() }
         guard sessionID != nil else { return }
-        let exchange = BackendExchange(
-            head(.delete).message(credentials), by: route,
-            patience: .until(.now + StreamableHTTP.closeTimeout), isRepeatable: true)
-        _ = try? await exchange.head()
-        exchange.abandon()
+        let end = Instant.now + StreamableHTTP.closeTimeout
+        let answer = try? await follow(.delete) { place in
+            BackendExchange(
+                head(.delete, at: place).message(credentials), by: route, patience: .until(end), isRepeatable: true)
+        }
+        answer?.0.abandon()
     }
 
     func drop() {
