@@ -158,6 +158,31 @@ async def test_what_is_passed_through_has_them_too(era: str) -> None:
         assert sum(name.lower() == "x-tenant" for name, _ in found.headers) == 1
 
 
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_client_has_no_twin_of_what_is_set(era: str) -> None:
+    """Servers that make variables of fields take `x_tenant` for `x-tenant`."""
+    headers = {"set": {"X-Tenant-Id": "acme"}, "add": ["x-forwarded-for"]}
+    twins = ["x_tenant_id", "X_Tenant-Id", "x-tenant_id", "x_forwarded_for", "X-Forwarded_For"]
+
+    async def script(exchange: Exchange) -> bool:
+        await exchange.reply(200, b"{}")
+        return True
+
+    async with RawBackend(script) as raw:
+        settings = configuration(raw.url, server={"era": era, "headers": headers}, listen={"legacy_clients": "pass"})
+        async with Remora(settings) as remora, await Connection.open(remora.address) as connection:
+            body = call("x") if era == "modern" else {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+            changes = {} if era == "modern" else {"MCP_Protocol_Version": "2025-11-25"}
+            lines = "".join(f"{name}: evil\r\n" for name in [*twins, "x_other"])
+            head, _, rest = encode(body, host=remora.address, **changes).partition(b"\r\n")
+            await connection.exchange(head + b"\r\n" + lines.encode() + rest, "POST")
+        (found,) = raw.requests
+        like = [(name.lower().replace("_", "-"), value) for name, value in found.headers]
+        assert [value for name, value in like if name == "x-tenant-id"] == ["acme"]
+        assert [value for name, value in like if name == "x-forwarded-for"] == ["127.0.0.1"]
+        assert ("x-other", "evil") in like
+
+
 @pytest.mark.parametrize("public", [None, "https://mcp.example.com/mcp"])
 async def test_where_a_request_came_from(public: str | None) -> None:
     add = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"]

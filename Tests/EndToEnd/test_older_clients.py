@@ -140,6 +140,43 @@ async def test_each_session_is_of_its_own_and_its_callers(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+async def test_an_address_that_a_client_names_is_nobody(form: str) -> None:
+    """Whose a session is, its credentials say, and not where a request says that it came from."""
+    server = {"headers": {"add": ["x-forwarded-for", "forwarded"]}} if form == "sse" else None
+    async with Wires(form) as wires, before(wires.backend, server=server) as remora:
+        here, there = {"X-Forwarded-For": "10.0.0.1"}, {"X-Forwarded-For": "10.0.0.2", "Forwarded": "for=10.0.0.2"}
+        one = await Older(remora.address, Authorization="Bearer a", **here).open()
+        for headers, status in (
+            ({"Authorization": "Bearer a", **here}, 200),
+            ({"Authorization": "Bearer a", **there}, 200),
+            ({"Authorization": "Bearer b", **here}, 404),
+            ({**here}, 404),
+        ):
+            other = Older(remora.address, **headers)
+            other.session, other.revision = one.session, one.revision
+            assert (await other.send(call("x", 2))).status == status, headers
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_callers_without_credentials_leave_room_for_others(form: str) -> None:
+    """None of their sessions can be taken from them again."""
+    async with Wires(form) as wires, before(wires.backend, sessions={"max": 2}) as remora:
+        one = await Older(remora.address).open()
+        answer = await Older(remora.address).initialize()
+        assert (answer.status, json.loads(answer.body)["error"]["data"]["reason"]) == (503, "busy")
+        other = await Older(remora.address, Authorization="Bearer o").open()
+        assert [await each.call("x", 2) for each in (one, other)] == ["raw", "raw"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_session_of_modern_clients_makes_room(form: str) -> None:
+    async with Wires(form) as wires, before(wires.backend, sessions={"max": 1}) as remora:
+        async with Client(remora.address) as client:
+            assert (await client.call("x")).text == "raw"
+        assert await (await Older(remora.address, Authorization="Bearer o").open()).call("x", 2) == "raw"
+
+
+@pytest.mark.parametrize("form", FORMS)
 async def test_a_session_ends_with_delete(form: str) -> None:
     async with wired(form) as (_, remora, older):
         other = await Older(remora.address).open()

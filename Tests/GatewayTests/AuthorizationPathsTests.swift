@@ -46,6 +46,21 @@ import Testing
         #expect(route("/0") == .serverMetadata("/0"))
     }
 
+    @Test func aPathMayHaveASlashAtItsEnd() {
+        paths.learn("/oauth/token/", as: .namedEndpoint("/oauth/token/"), of: server)
+        #expect(route("/oauth/token/") == .namedEndpoint("/oauth/token/") && route("/oauth/token") == nil)
+        paths.learn("/oauth//", as: .namedEndpoint("/oauth//"), of: server)
+        #expect(route("/oauth//") == nil)
+    }
+
+    /// Clients choose for which resources a server names documents.
+    @Test func documentsLeaveRoomForEndpoints() {
+        for number in 0..<100 { paths.learn("/d\(number)", as: .resourceMetadata(["/d\(number)"]), of: server) }
+        #expect(route("/d31") != nil && route("/d32") == nil)
+        for number in 0..<100 { paths.learn("/e\(number)", as: .namedEndpoint("/e\(number)"), of: server) }
+        #expect(route("/e31") != nil && route("/e32") == nil)
+    }
+
     @Test func metadataIsReadRarely() {
         let now = Instant.now
         #expect(!paths.mayRead(of: server, at: now) && !paths.beginReading(of: server, at: now))

@@ -269,6 +269,52 @@ NO_STREAMS += [
 ]
 
 
+def refused_later(status: int, text: bytes = b"") -> Callable[[Running], Script]:
+    """Has a GET stream, which ends, and refuses another."""
+
+    def make(running: Running) -> Script:
+        async def later(exchange: Exchange) -> None:
+            if running.methods["GET"] > 1:
+                return await exchange.reply(status, text, "text/plain")
+            await exchange.stream_head()
+            await exchange.chunk(b'data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n')
+            await exchange.chunk(b"")
+
+        return get_is(later)(running)
+
+    return make
+
+
+async def counted_for_long(client: mcp.Client) -> Any:
+    """Beyond the first pause between two GET streams."""
+    first = await one_call(client)
+    await asyncio.sleep(1.5)
+    return [first, await one_call(client)]
+
+
+async def refused_and_alive(running: Running, _: Remora) -> None:
+    assert running.methods["initialize"] == 1 and running.methods["GET"] > 1, running.methods
+
+
+REFUSED_LATER = [
+    OddServer(
+        f"GET is refused later: {name}", refused_later(*answer), HTTP, counted_for_long, [said("1"), said("2")],
+        capabilities=PROMISES, check=refused_and_alive,
+    )
+    for name, answer in {
+        "404": (404,),
+        "404 that speaks of sessions": (404, b"Session not found"),
+        "410": (410,),
+        "400 that speaks of sessions": (400, b"Bad Request: No valid session ID provided"),
+        "403": (403,),
+        "405": (405,),
+        "409": (409, b"Conflict: Only one SSE stream is allowed per session"),
+        "429": (429,),
+        "500": (500,),
+    }.items()
+]
+
+
 # --- Sessions that are lost
 
 
@@ -427,4 +473,4 @@ ALIVE += [
     )
 ]
 
-ROWS = [*BODIES, *ON_GET, *NO_STREAMS, *LOST, *ALIVE]
+ROWS = [*BODIES, *ON_GET, *NO_STREAMS, *REFUSED_LATER, *LOST, *ALIVE]
