@@ -16,6 +16,10 @@ package enum Method: Int, Sendable, CaseIterable {
     /// A method of an extension that Remora knows nothing about: the request has its name.
     case vendor
 
+    /// Written out: other modules look up the compiler's own by the protocol, at each comparison.
+    @inline(__always)
+    package static func == (left: Method, right: Method) -> Bool { left.rawValue == right.rawValue }
+
     /// The method's name on the wire; of ``vendor``, what OpenTelemetry has in place of a name without end of values.
     package var name: StaticString {
         switch self {
