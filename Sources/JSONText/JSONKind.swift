@@ -1,6 +1,10 @@
 /// The six kinds of value that RFC 8259 section 3 knows; `true` and `false` are one kind here.
-package enum JSONKind: Sendable {
+package enum JSONKind: UInt8, Sendable {
     case object, array, string, number, boolean, null
+
+    /// Written out: other modules look up the compiler's own by the protocol, at each comparison.
+    @inline(__always)
+    package static func == (left: JSONKind, right: JSONKind) -> Bool { left.rawValue == right.rawValue }
 
     /// The kind of the value that starts with this byte, or nil when no value does.
     @inline(__always)

@@ -18,9 +18,8 @@ extension Envelope {
         } else if !document.hasDuplicateNames(root), document.value("jsonrpc", of: root) != nil,
             let result = document.value("result", of: root), document.value("error", of: root) == nil
         {
-            let id = document.value("id", of: root)
-            let isID = id?.kind == .number || id?.kind == .string
-            return Envelope(document, .response(id: isID ? id : nil, outcome: .result(result)))
+            let id = document.value("id", of: root).flatMap { $0.kind == .number || $0.kind == .string ? $0 : nil }
+            return Envelope(document, .response(id: id, outcome: .result(result)))
         }
         return try ServerMessage(document, maxDepth: maxDepth).mended()
     }

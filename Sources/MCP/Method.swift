@@ -16,6 +16,10 @@ package enum Method: Int, Sendable, CaseIterable {
     /// A method of an extension that Remora knows nothing about: the request has its name.
     case vendor
 
+    /// Written out: other modules look up the compiler's own by the protocol, at each comparison.
+    @inline(__always)
+    package static func == (left: Method, right: Method) -> Bool { left.rawValue == right.rawValue }
+
     /// Finds the method that the string `name` is.
     package init?(_ name: JSONValue, in document: JSONDocument) {
         // The calls come first: they are what most requests are.

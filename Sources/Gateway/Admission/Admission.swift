@@ -118,7 +118,7 @@ struct AdmissionRules {
     ) throws(Refusal) -> ModernRequest {
         let document = envelope.document
         let known = Method(method, in: document)
-        let version = meta?.protocolVersion?.kind == .string ? meta?.protocolVersion : nil
+        let version = meta?.protocolVersion.flatMap { $0.kind == .string ? $0 : nil }
         try HeaderRules.check(
             head.fields, against: envelope, version: version, method: method, named: known?.nameParameter,
             toleratesOlderVersion: settings.toleratesOlderVersionHeader)

@@ -112,7 +112,7 @@ final class CallerRules {
         }
         let principal = secret.isEmpty ? KeyedHash.none : principal(secret)
         let origin = origin.isEmpty ? [] : origin.lines(of: head, from: client())
-        let credentials = Credentials(lines: lines, origin: origin)
+        let credentials = lines.isEmpty && origin.isEmpty ? Credentials.none : Credentials(lines: lines, origin: origin)
         // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
         // for Custom Headers"), and no legacy server is known to.
         let parameters = head.fields.lines(startingWith: CallerRules.parameterPrefix)

@@ -42,6 +42,8 @@ package class LegacyCall {
     let terms: Terms
     /// Whether the server said anything of it before the answer.
     final var wasHeardOf = false
+    /// In the session's ``OpenCalls``, which alone set it; nil where it is not among them.
+    final var place: Int?
 
     init(_ terms: Terms) { self.terms = terms }
 

@@ -1,28 +1,30 @@
-/// The calls of a session that have not ended, by their ids. Mostly there is one at a time, which takes no table.
+/// The calls of a session that have not ended. Each comes and goes, and few are ever looked for by their ids, so there is no table
+/// of these.
 struct OpenCalls {
-    private var one: LegacyCall?
-    private var others: [Int: LegacyCall] = [:]
+    /// In no order. Each knows its place here.
+    private(set) var all: [LegacyCall] = []
+    /// Theirs, at the same places.
+    private var ids: [Int] = []
 
-    subscript(id: Int) -> LegacyCall? { one?.id == id ? one : others[id] }
+    subscript(id: Int) -> LegacyCall? { ids.firstIndex(of: id).map { all[$0] } }
 
-    var isEmpty: Bool { one == nil && others.isEmpty }
+    var isEmpty: Bool { all.isEmpty }
 
     /// The only one; nil where there are several.
-    var only: LegacyCall? { others.isEmpty ? one : one == nil && others.count == 1 ? others.first?.value : nil }
-
-    /// All of them.
-    var all: [LegacyCall] { (one.map { [$0] } ?? []) + others.values }
+    var only: LegacyCall? { all.count == 1 ? all[0] : nil }
 
     mutating func insert(_ call: LegacyCall) {
-        if one == nil { one = call } else { others[call.id] = call }
+        call.place = all.count
+        all.append(call)
+        ids.append(call.id)
     }
 
     /// Harmless for one that is not among them.
     mutating func remove(_ call: LegacyCall) {
-        if one === call {
-            one = nil
-        } else if !others.isEmpty {
-            others[call.id] = nil
-        }
+        guard let place = call.place.take() else { return }
+        let (last, lastID) = (all.removeLast(), ids.removeLast())
+        guard last !== call else { return }
+        last.place = place
+        (all[place], ids[place]) = (last, lastID)
     }
 }
