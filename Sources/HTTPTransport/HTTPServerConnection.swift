@@ -41,6 +41,16 @@ package final class HTTPServerConnection: SocketHandler {
         case closed
     }
 
+    /// What ``onRequest`` makes of a request.
+    package enum Reception {
+        /// It is being answered. ``served()`` says when it is over, which it must not be before `onRequest` returns.
+        case taken
+        /// It has been answered.
+        case answered
+        /// It comes out of ``next()``, to be answered by the connection's task.
+        case left
+    }
+
     private enum Phase {
         /// Nothing of a request has come. Leads to `head`, `closed`.
         case idle
@@ -122,9 +132,9 @@ package final class HTTPServerConnection: SocketHandler {
     /// body read.
     package var onHead: ((HTTPRequestHead) -> HTTPResponse?)?
 
-    /// Offered each request when all of it has come and the bytes are not borrowed any more. Returns whether it is taken: it is answered as one that came out
-    /// of ``next()``, and ``served()`` says when it is over, which it must not be before this returns.
-    package var onRequest: ((HTTPServerRequest) -> Bool)?
+    /// Given each request when all of it has come and the bytes are not borrowed any more. Without it requests come out of
+    /// ``next()``.
+    package var onRequest: ((HTTPServerRequest) -> Reception)?
 
     /// Called when the client goes away while a request of it is served; at once, if it has gone already.
     package var onDisconnect: (() -> Void)? {
@@ -158,11 +168,11 @@ package final class HTTPServerConnection: SocketHandler {
 
     // MARK: Requests
 
-    /// The next request that is not taken, as soon as all of it has come.
+    /// The next request that ``onRequest`` leaves to the connection's task, as soon as all of it has come.
     package func next() async -> Arrival {
         while true {
             if let arrival = arrival.take() {
-                beginServing()
+                if phase != .serving { beginServing() }
                 return arrival
             }
             switch phase {
@@ -204,13 +214,18 @@ package final class HTTPServerConnection: SocketHandler {
     /// What has arrived, if something has, goes to whoever takes it.
     private func offer() {
         if phase != .arrived { return }
-        if case .request(let request) = arrival, !hasPeerEnded, let onRequest {
+        if case .request(let request) = arrival, let onRequest {
             arrival = nil
             beginServing()
             isTaken = true
-            if onRequest(request) { return }
-            isTaken = false
-            arrive(.request(request))
+            switch onRequest(request) {
+            case .taken: return
+            case .answered: return served()
+            case .left:
+                isTaken = false
+                // Unless it was answered by closing the connection.
+                if phase == .serving { arrival = .request(request) }
+            }
         }
         wakeup.signal()
     }

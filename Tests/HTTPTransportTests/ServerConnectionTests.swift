@@ -35,7 +35,7 @@ final class EchoServer {
 
     private func serve(_ connection: HTTPServerConnection) async {
         connection.onHead = judge
-        if let take { connection.onRequest = { [unowned connection] in take($0, connection) } }
+        if let take { connection.onRequest = { [unowned connection] in take($0, connection) ? .taken : .left } }
         while true {
             let arrival = await connection.next()
             switch arrival {

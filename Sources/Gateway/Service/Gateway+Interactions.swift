@@ -27,13 +27,16 @@ extension Gateway {
         }
     }
 
+    /// - Parameter carrier: ends the request where no task waits for its outcome.
     func leg(
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
-        _ capabilities: ClientProfiles.Declaration
+        _ capabilities: ClientProfiles.Declaration, endedBy carrier: Carrier? = nil
     ) -> CallLeg {
         let leg = CallLeg(
             calls.nextLeg(), admitted, of: source, answering: clientRequest, capabilities: capabilities,
             until: sessions.loop.now + settings.requestTimeout)
+        leg.carrier = carrier
+        // Its client may have left already, and ends it with this.
         clientRequest.responder.begin(for: leg)
         return leg
     }

@@ -7,52 +7,105 @@ import Translation
 
 /// From a request to what carries it.
 extension Gateway {
-    /// Offered a request when it has come: takes it if it is one to translate on a session that is shared. Nearly all of
-    /// these wait for nothing but the server's answer, and need no task for that.
-    func take(_ source: HTTPServerRequest, by responder: Responder) -> Bool {
-        guard bypass.claim(source, on: responder.connection) == nil,
-            case .request(let admitted) = admission.admit(source), admitted.method != .listen
-        else { return false }
-        let capabilities = interactions.concern(admitted)
-        if capabilities != nil, interactions.isRetry(admitted) { return false }
-        carrier.began()
-        let clientRequest = begin(source, by: responder, since: sessions.loop.now)
-        let caller = caller(of: admitted, source, isHandedOver: false, clientRequest)
-        if let capabilities {
-            let leg = leg(admitted, of: source, clientRequest, capabilities)
-            leg.carrier = carrier
-            interactions.begin(leg, from: caller)
-            return true
-        }
-        let exchange = exchange(admitted, of: source, from: caller, clientRequest)
-        if !exchange.start() { carrier.takeTime(for: exchange) }
-        return true
+    /// What carries a request.
+    enum Way {
+        /// What is served beside translated calls, unless that turns out not to be so.
+        case beside(Bypass.Claim)
+        /// A session of a client of an older revision.
+        case older
+        case listening(ModernRequest, Caller)
+        /// A call on a session that is shared.
+        case shared(ModernRequest, Caller)
+        /// A call during which the client can be asked, as it declares, or a retry of one.
+        case interactive(ModernRequest, ClientProfiles.Declaration, Caller)
+        /// None: it is finished.
+        case none
     }
 
-    /// Answers a request that was not taken, or returns the subscription that it has begun, for ``listen(_:)``: whoever
-    /// listens may do so for days, and does not need the message for it.
-    func serve(_ source: HTTPServerRequest, by responder: Responder) async -> Listening? {
-        let clientRequest = begin(source, by: responder)
-        if let claim = bypass.claim(source, on: responder.connection), await bypass.serve(claim, source, clientRequest)
-        {
-            return nil
+    /// A request that waits for more than the answer to its call, and is served by the task of its connection.
+    struct Errand {
+        fileprivate let source: HTTPServerRequest
+        fileprivate let clientRequest: ClientRequest
+        fileprivate let way: Way
+
+        /// The connection has ended before the request was served.
+        func abandon() {
+            clientRequest.failed(.clientLeft)
+            clientRequest.finish(.abandoned)
         }
-        switch admit(source, isHandedOver: false, clientRequest) {
-        case .finished:
+    }
+
+    /// What became of a request that has come.
+    enum Reception {
+        /// It is carried without a task, as nearly all are: they wait for nothing but the server's answer.
+        case taken
+        case finished
+        case left(Errand)
+    }
+
+    /// The one door: where a request of a client comes in, is looked at once, and finds its way. It counts as in flight from now on.
+    func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
+        let clientRequest = begin(source, by: responder, since: sessions.loop.now)
+        let way = bypass.claim(source, on: responder.connection).map { .beside($0) } ?? way(of: source, clientRequest)
+        switch way {
+        case .none:
+            return .finished
+        case .shared(let admitted, let caller):
+            carrier.began()
+            let exchange = exchange(admitted, of: source, from: caller, clientRequest)
+            if !exchange.start() { carrier.takeTime(for: exchange) }
+            return .taken
+        case .interactive(let admitted, let capabilities, let caller) where !interactions.isRetry(admitted):
+            carrier.began()
+            interactions.begin(leg(admitted, of: source, clientRequest, capabilities, endedBy: carrier), from: caller)
+            return .taken
+        case .beside, .older, .listening, .interactive:
+            carrier.began()
+            return .left(Errand(source: source, clientRequest: clientRequest, way: way))
+        }
+    }
+
+    /// Serves a request that was left to the task of its connection. Returns the subscription that it has begun, for
+    /// ``listen(_:)``: whoever listens may do so for days, and does not need the message for it.
+    func serve(_ errand: consuming Errand) async -> Listening? {
+        let (source, clientRequest) = (errand.source, errand.clientRequest)
+        guard case .beside(let claim) = errand.way else { return await serve(source, clientRequest, errand.way) }
+        if await bypass.serve(claim, source, clientRequest) { return nil }
+        return await serve(source, clientRequest, way(of: source, clientRequest))
+    }
+
+    private func serve(
+        _ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ way: Way
+    ) async -> Listening? {
+        switch way {
+        case .none, .beside:
             break
-        case .legacy:
+        case .older:
             await olderClients.serve(source, clientRequest)
-        case .request(let admitted, let caller):
-            if admitted.method == .listen {
-                return await beginListening(admitted, of: source.head, from: caller, clientRequest)
-            }
-            if let capabilities = interactions.concern(admitted) {
-                await interact(admitted, capabilities, source, as: nil, from: caller, clientRequest)
-            } else {
-                await carrier.run(exchange(admitted, of: source, from: caller, clientRequest))
-            }
+        case .listening(let admitted, let caller):
+            return await beginListening(admitted, of: source.head, from: caller, clientRequest)
+        case .shared(let admitted, let caller):
+            await carrier.run(exchange(admitted, of: source, from: caller, clientRequest))
+        case .interactive(let admitted, let capabilities, let caller):
+            await interact(admitted, capabilities, source, as: nil, from: caller, clientRequest)
         }
         return nil
+    }
+
+    /// The way of a request that is not served beside translated calls.
+    private func way(of source: HTTPServerRequest, _ clientRequest: ClientRequest) -> Way {
+        switch admit(source, isHandedOver: false, clientRequest) {
+        case .finished: .none
+        case .legacy: .older
+        case .request(let admitted, let caller):
+            if admitted.method == .listen {
+                .listening(admitted, caller)
+            } else if let capabilities = interactions.concern(admitted) {
+                .interactive(admitted, capabilities, caller)
+            } else {
+                .shared(admitted, caller)
+            }
+        }
     }
 
     private func exchange(

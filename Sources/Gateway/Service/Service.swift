@@ -77,8 +77,11 @@ package final class Service {
             let connection = HTTPServerConnection(socket, on: loop, limits: plan.connection)
             connections[ObjectIdentifier(connection)] = connection
             if isDraining { connection.drain() }
+            let client = Client(connection, gateway.responder(on: connection))
+            // Set before the task runs: over TLS, a request may have come with the end of the handshake.
+            connection.onRequest = { [unowned self, unowned client] in receive($0, from: client) }
             loop.spawn {
-                await self.serve(connection)
+                await self.serve(client)
                 self.connections[ObjectIdentifier(connection)] = nil
                 listener?.connectionClosed()
                 self.changed.signal()
@@ -86,25 +89,50 @@ package final class Service {
         }
     }
 
-    private func serve(_ connection: HTTPServerConnection) async {
-        let responder = gateway.responder(on: connection)
-        connection.onRequest = { [unowned self] in gateway.take($0, by: responder) }
+    /// A client's connection, with the request that waits for the connection's task.
+    private final class Client {
+        let connection: HTTPServerConnection
+        let responder: Responder
+        var waiting: (gateway: Gateway, errand: Gateway.Errand)?
+
+        init(_ connection: HTTPServerConnection, _ responder: Responder) {
+            self.connection = connection
+            self.responder = responder
+        }
+    }
+
+    private func receive(
+        _ source: HTTPServerRequest, from client: Client
+    ) -> HTTPServerConnection.Reception {
+        switch gateway.receive(source, by: client.responder) {
+        case .taken: return .taken
+        case .finished: return .answered
+        case .left(let errand):
+            client.waiting = (gateway, errand)
+            return .left
+        }
+    }
+
+    private func serve(_ client: Client) async {
         defer {
-            connection.onRequest = nil
-            responder.leave()
+            client.connection.onRequest = nil
+            client.responder.leave()
+            // The connection ended in the same moment.
+            if let (gateway, errand) = client.waiting.take() {
+                errand.abandon()
+                gateway.carrier.ended()
+            }
         }
         while true {
-            switch await connection.next() {
+            switch await client.connection.next() {
             case .closed:
                 return
             case .flawed(let flaw):
-                gateway.refuse(flaw, by: responder)
-            case .request(let request):
-                let gateway = gateway
-                gateway.carrier.began()
-                if let listening = await gateway.serve(consume request, by: responder) {
-                    await gateway.listen(listening)
-                }
+                gateway.refuse(flaw, by: client.responder)
+            case .request:
+                // `onRequest` has left it here.
+                guard let (gateway, errand) = client.waiting.take() else { return client.connection.close() }
+                if let listening = await gateway.serve(consume errand) { await gateway.listen(listening) }
                 gateway.carrier.ended()
             }
         }
