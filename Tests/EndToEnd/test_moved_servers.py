@@ -9,7 +9,7 @@ import pytest
 
 from harness.modern import Client
 from harness.remora import Remora, configuration
-from servers.raw import Exchange, RawBackend
+from servers.raw import Exchange, PushBackend, RawBackend
 
 
 def event_stream(endpoint: str, moved: dict[str, tuple[int, str]] | None = None) -> RawBackend:
@@ -169,3 +169,87 @@ async def test_a_call_that_is_not_followed_is_sent_once(
         assert words.format(place=place) in answer.error["message"], answer
         assert "secret" not in answer.raw.decode() and not any("secret" in line for line in remora.process.lines)
         assert len(calls) == (1 if location else 5)
+
+
+TOOLS = {"tools/list": b'{"tools":[{"name":"x","inputSchema":{"type":"object"}},{"name":"y","inputSchema":{"type":"object"}}]}'}
+
+
+async def test_a_call_that_is_not_followed_says_nothing_of_its_session() -> None:
+    """Where the server has another copy, too."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method == "tools/call" and exchange.message["params"]["name"] == "y":
+            await exchange.reply(307, Location="https://elsewhere.example/")
+            return True
+        return False
+
+    async with PushBackend(script, results=TOOLS) as one, PushBackend(script, results=TOOLS) as two:
+        async with Remora(configuration(one.url, two.url)) as remora, Client(remora.address) as client:
+            for number in range(6):
+                answer = await client.call("y", id=number)
+                assert answer.status == 503 and "https://elsewhere.example/" in answer.error["message"]
+                assert answer.error["data"]["dispatched"] is False
+            assert len(one.sessions) + len(two.sessions) == 1
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_what_leads_nowhere_moves_nothing(status: int) -> None:
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method == "tools/call" and exchange.message["params"]["name"] == "y":
+            await exchange.reply(status, Location="/loop")
+        elif exchange.request.target != "/mcp":
+            await exchange.reply(404, b"no such page", type="text/html")
+        else:
+            return False
+        return True
+
+    async with RawBackend(script, results=TOOLS) as raw, Remora(configuration(raw.url)) as remora:
+        async with Client(remora.address) as client:
+            assert (await client.call("x")).text == "raw"
+            assert (await client.call("y", id=2)).status == 503
+            assert (await client.call("x", id=3)).text == "raw"
+            assert raw.methods["initialize"] == 1
+
+
+async def test_a_relative_place_is_one_of_where_the_request_went() -> None:
+    """Two calls at once are both told to go to a place beside their own."""
+    came = asyncio.Event()
+    waiting = 0
+
+    async def script(exchange: Exchange) -> bool:
+        nonlocal waiting
+        if exchange.method != "tools/call" or exchange.request.target != "/mcp":
+            return False
+        waiting += 1
+        mine = waiting
+        if waiting == 2:
+            came.set()
+        await came.wait()
+        # The first has moved the session by the time that the second hears of it.
+        await asyncio.sleep(0.2 * (mine - 1))
+        await exchange.reply(308, Location="mcp/v2")
+        return True
+
+    async with RawBackend(script) as raw, Remora(configuration(raw.url)) as remora:
+        async with Client(remora.address) as one, Client(remora.address) as two:
+            answers = await asyncio.gather(one.call("x"), two.call("x", id=2))
+            assert [each.text for each in answers] == ["raw", "raw"]
+            assert {each.target for each in raw.requests} == {"/mcp", "/mcp/v2"}
+
+
+async def test_a_call_whose_time_is_over_is_not_sent_once_more() -> None:
+    """The body of the redirect takes longer than the call may."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call" or exchange.request.target != "/mcp":
+            return False
+        await exchange.raw(b"HTTP/1.1 307 Elsewhere\r\nLocation: /mcp/2\r\nContent-Length: 10\r\n\r\nabc")
+        await asyncio.sleep(5)
+        return True
+
+    async with RawBackend(script) as raw:
+        async with Remora(configuration(raw.url, limits={"request_timeout": "1s"})) as remora, Client(remora.address) as client:
+            answer = await client.call("x")
+            assert "limits.request_timeout" in answer.error["message"], answer
+            await asyncio.sleep(0.3)
+            assert all(each.target == "/mcp" for each in raw.requests)

@@ -58,6 +58,8 @@ private struct History {
     private(set) var open: Set<Int> = []
     /// Those of them that are closed.
     private var ending: Set<Int> = []
+    /// Those that were closed before they were open, where their places are free at once, and that have not ended yet.
+    private var cut = 0
     private(set) var hasFailed = false
     private let limits: SessionTable<Int, Int>.Limits
     /// Tickets of calls for which there was no room, in their order.
@@ -166,6 +168,11 @@ private struct History {
 
     /// A session that was closed is gone.
     private mutating func finishEnding() {
+        if cut > 0 {
+            cut -= 1
+            table.cutIsOver()
+            return
+        }
         guard let id = ending.subtracting(opening.keys).sorted().randomElement(using: &random) else { return }
         ending.remove(id)
         open.remove(id)
@@ -239,7 +246,9 @@ private struct History {
                 isAllUsed || !isSettled || !all.isDisjoint(with: ending), "waits, though one is idle and none is ending"
             )
         } else {
-            expect(isAllUsed, "waits, though a session is idle")
+            let isOpeningKept = cut >= limits.sessions
+            let isAllNeeded = all.allSatisfy { isUsed($0) || isOpeningKept && isOpening($0) }
+            expect(isAllNeeded, "waits, though a session is idle")
         }
     }
 
@@ -267,6 +276,7 @@ private struct History {
                 let isShareFull = held(by: owner(of: key)).count >= share(of: owner(of: key))
                 #expect(open.count == limits.sessions || isShareFull, "evicted without need")
                 #expect(!isShareFull || keys[evicted].map(owner) == owner(of: key), "another owner's was evicted")
+                expect(!isOpening(evicted) || cut < limits.sessions, "more are cut than there may be sessions")
                 close(evicted)
             }
             #expect(open.insert(id).inserted, "a number was used twice")
@@ -360,7 +370,7 @@ private struct History {
     private mutating func close(_ id: Int) {
         #expect(!isUsed(id), "a session in use is to be closed")
         // One that is being opened ends by the end of that, at its own time.
-        if !limits.endingCounts { opening[id] = nil }
+        if !limits.endingCounts, opening.removeValue(forKey: id) != nil { cut += 1 }
         #expect(open.contains(id) && !ending.contains(id), "closed twice")
         if limits.endingCounts { ending.insert(id) } else { open.remove(id) }
     }

@@ -10,12 +10,23 @@ enum Redirect {
 
     /// The way of a request that is redirected.
     struct Course {
+        /// Where it was first sent: a later answer to another request may have moved the session meanwhile.
+        private let start: [UInt8]
         /// Where it is to go; nil as long as nothing has redirected it.
         private(set) var place: [UInt8]?
         /// How many redirects were followed.
         private(set) var hops = 0
         /// Whether each of them says that it holds for later requests, too (308).
-        private(set) var isForGood = true
+        private var isForGood = true
+
+        /// - Parameter start: path and query that it is sent to.
+        init(from start: [UInt8]) { self.start = start }
+
+        /// What a relative `Location` is resolved against.
+        var here: [UInt8] { place ?? start }
+
+        /// Where later requests are to go, too; nil where that was not said.
+        var movedTo: [UInt8]? { isForGood ? place : nil }
 
         mutating func goOn(to target: [UInt8], by status: Int) {
             place = target

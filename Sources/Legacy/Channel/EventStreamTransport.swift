@@ -138,11 +138,22 @@ final class EventStreamTransport: ChannelTransport {
     private func deliver(
         _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?, for call: ChannelCall? = nil
     ) async throws(BackendError) {
+        let before = (endpoint, postHead)
         var hops = 0
-        while let target = try await wait(for: try post(body, credentials, trace), after: hops, call) {
-            endpoint = target
-            postHead = headOfPosts()
-            hops += 1
+        do throws(BackendError) {
+            while true {
+                // Another message may have moved the endpoint when the answer comes.
+                let here = endpoint ?? route.target
+                guard let target = try await wait(for: try post(body, credentials, trace), at: here, after: hops, call)
+                else { return }
+                endpoint = target
+                postHead = headOfPosts()
+                hops += 1
+            }
+        } catch {
+            // A way that leads nowhere is none for others.
+            if hops > 0 { (endpoint, postHead) = before }
+            throw error
         }
     }
 
@@ -160,7 +171,7 @@ final class EventStreamTransport: ChannelTransport {
     /// - Parameter call: that of the message, where it is a request: some servers answer where they are asked, and not on the
     ///   stream.
     private func wait(
-        for exchange: BackendExchange, after hops: Int, _ call: ChannelCall?
+        for exchange: BackendExchange, at here: [UInt8], after hops: Int, _ call: ChannelCall?
     ) async throws(BackendError) -> [UInt8]? {
         defer { exchange.abandon() }
         let head = try await exchange.head()
@@ -174,7 +185,6 @@ final class EventStreamTransport: ChannelTransport {
             }
             return nil
         }
-        let here = endpoint ?? route.target
         if let target = try Redirect.target(in: head, from: here, to: .post, of: backend, after: hops) { return target }
         if let refusal = BackendError.rateLimited(head) { throw refusal }
         let body = await exchange.body()

@@ -607,7 +607,13 @@ package final class SessionPool {
     // MARK: Opening
 
     private func open(_ id: Table.ID, _ opening: Opening, for key: SessionKey, credentials: Credentials) async {
-        defer { openings[id] = nil }
+        defer {
+            openings[id] = nil
+            if opening.abandonment.isSet, !backends.startsProcesses {
+                table.cutIsOver()
+                letNext()
+            }
+        }
         do throws(BackendError) {
             let start = loop.now
             let session = try await openSomewhere(id, credentials) { (backend) async throws(BackendError) in

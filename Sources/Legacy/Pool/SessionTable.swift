@@ -168,6 +168,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     package var count: Int { records.count }
     /// How many of them are closed, and not gone yet.
     package private(set) var endingCount = 0
+    /// Openings over HTTP whose places were given to others before they have ended: as many as there may be sessions, and no more.
+    private var cutCount = 0
     /// How many calls wait.
     package var waitingCount: Int { owners.count }
 
@@ -420,6 +422,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         guard let record = records[id], !record.hasOpened else { return }
         remove(id)
         ended(id)
+        if !limits.endingCounts { cutIsOver() }
     }
 
     /// What became of a lease that was given back.
@@ -540,7 +543,11 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         var oldest: (id: ID, lastUsed: Instant)?
         for (id, record) in records where record.isIdle && isEligible(record) {
             // Nothing is lost with it.
-            if record.state == .opening { return id }
+            if record.state == .opening {
+                // What was cut may take as long as a handshake to end.
+                if cutCount < limits.sessions { return id }
+                continue
+            }
             if let known = oldest, known.lastUsed <= record.lastUsed { continue }
             oldest = (id, record.lastUsed)
         }
@@ -555,8 +562,13 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         heldEnding[record.owner, default: 0] += 1
         letNoneTake(id, of: record.key)
         replace(id, of: record.key)
-        if !limits.endingCounts { ended(id) }
+        guard !limits.endingCounts else { return }
+        if !record.hasOpened { cutCount += 1 }
+        ended(id)
     }
+
+    /// A session is over whose place was free before it was open.
+    package mutating func cutIsOver() { cutCount = max(0, cutCount - 1) }
 
     /// A session that was to be closed is gone, and its place is free. Harmless for any other.
     package mutating func ended(_ id: ID) {

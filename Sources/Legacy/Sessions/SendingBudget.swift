@@ -42,9 +42,12 @@ final class SendingBudget {
         return share
     }
 
+    /// Messages that can wait leave a quarter of the places to those that cannot: answers to questions, and cancellations.
+    private var hasRoomForWaiters: Bool { underWay < max(1, limit - limit / 4) }
+
     /// Gives a place that has become free to the first that may have it.
     private func serveNext() {
-        guard let next = waiters.firstIndex(where: { $0.share.take() }) else { return }
+        guard hasRoomForWaiters, let next = waiters.firstIndex(where: { $0.share.take() }) else { return }
         let waiter = waiters.remove(at: next)
         waiter.hasPlace = true
         waiter.wakeup.signal()
@@ -77,7 +80,7 @@ final class SendingBudget {
 
         /// Waits for room for one more, in turn and not beyond `end`; false where there is none by then, or where too many wait.
         func take(until end: Instant, on loop: Loop) async -> Bool {
-            if take() { return true }
+            if budget.hasRoomForWaiters, take() { return true }
             guard waiting < Share.maxWaiting else { return false }
             let waiter = Waiter(of: self)
             budget.waiters.append(waiter)

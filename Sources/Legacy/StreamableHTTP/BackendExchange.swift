@@ -209,6 +209,9 @@ final class BackendExchange: HTTPResponseHandler {
     /// Whether the answer is a stream of events, on which messages to others may come too.
     var isStream: Bool { content == .events }
 
+    /// Why the answer broke off, or did not come in time.
+    var flaw: BackendError? { failure }
+
     /// Whether nothing has come that is not read, and nothing will.
     var isExhausted: Bool { messages.isEmpty && hasEnded }
 

@@ -16,7 +16,7 @@ final class StreamableCall: LegacyCall {
     private var exchange: BackendExchange
     private var request: Request
     /// Where it was redirected to.
-    private var course = Redirect.Course()
+    private var course: Redirect.Course
     private var pause: Pause?
     private var cancellation: BackendError?
     /// When it fails if it has no answer.
@@ -35,6 +35,7 @@ final class StreamableCall: LegacyCall {
         self.transport = transport
         self.exchange = exchange
         self.request = request
+        course = Redirect.Course(from: transport.target)
         end = terms.end
         super.init(terms)
     }
@@ -60,7 +61,11 @@ final class StreamableCall: LegacyCall {
             } catch {
                 guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
                     let resumption = exchange.resumption
-                else { throw hasResumed ? error.afterDispatch : transport.meaning(of: error) }
+                else {
+                    // Where an answer has begun the server was reached, whatever the answer says.
+                    if exchange.status != 0, !hasResumed { throw error }
+                    throw hasResumed ? error.afterDispatch : transport.meaning(of: error)
+                }
                 hasResumed = true
                 // A server that waits for its client has nothing to say on a stream, however often it is taken up.
                 if !isSuspended { fruitless = exchange.hasDelivered ? 1 : fruitless + 1 }
@@ -92,6 +97,7 @@ final class StreamableCall: LegacyCall {
     }
 
     private func leave() {
+        if case .post = request, exchange.isSuccess { transport.moved(on: course) }
         exchange.abandon()
         terms.session.ended(self)
     }
@@ -130,7 +136,7 @@ final class StreamableCall: LegacyCall {
         if let cancellation { throw cancellation }
         if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
         request = .resumption(resumption)
-        course = Redirect.Course()
+        course = Redirect.Course(from: transport.target)
         send()
         return nil
     }
@@ -214,7 +220,10 @@ final class StreamableCall: LegacyCall {
     /// Whether the answer has the request go elsewhere, so that it was sent again: no handler has seen it.
     private func isRedirected(by head: HTTPResponseHead) throws(BackendError) -> Bool {
         let method: HTTPMethod = if case .post = request { .post } else { .get }
-        guard cancellation == nil, try transport.leads(head, of: method, on: &course) else { return false }
+        guard cancellation == nil, Redirect.isMeant(by: head.status) else { return false }
+        // A call that has failed, or whose time is over, is not sent once more.
+        if let flaw = exchange.flaw { throw flaw }
+        guard terms.session.loop.now < end, try transport.leads(head, of: method, on: &course) else { return false }
         exchange.abandon()
         send()
         return true

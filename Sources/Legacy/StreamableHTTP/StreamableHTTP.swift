@@ -119,12 +119,15 @@ final class StreamableHTTP: SessionTransport {
     func follow(
         _ method: HTTPMethod, _ send: (_ place: [UInt8]?) -> BackendExchange
     ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead, place: [UInt8]?) {
-        var course = Redirect.Course()
+        var course = Redirect.Course(from: route.target)
         while true {
             let exchange = send(course.place)
             do throws(BackendError) {
                 let head = try await exchange.head()
-                guard try leads(head, of: method, on: &course) else { return (exchange, head, course.place) }
+                guard try leads(head, of: method, on: &course) else {
+                    if method == .post, (200..<300).contains(head.status) { moved(on: course) }
+                    return (exchange, head, course.place)
+                }
             } catch {
                 exchange.abandon()
                 throw error
@@ -138,17 +141,21 @@ final class StreamableHTTP: SessionTransport {
         _ head: HTTPResponseHead, of method: HTTPMethod, on course: inout Redirect.Course
     ) throws(BackendError) -> Bool {
         do throws(BackendError) {
-            let here = course.place ?? route.target
-            let target = try Redirect.target(in: head, from: here, to: method, of: backend, after: course.hops)
+            let target = try Redirect.target(
+                in: head, from: course.here, to: method, of: backend, after: course.hops)
             guard let target else { return false }
             course.goOn(to: target, by: head.status)
         } catch {
             if method == .post { throw error }
             return false
         }
-        // What has moved a part of the session for good (a GET stream, say) may not have moved the rest.
-        if method == .post, course.isForGood, let place = course.place { moved(to: place) }
         return true
+    }
+
+    /// A POST has found its place. What has moved a part of the session for good (a GET stream, say) may not have moved the rest,
+    /// and what leads nowhere moves nothing.
+    func moved(on course: Redirect.Course) {
+        if let place = course.movedTo { moved(to: place) }
     }
 
     /// All that is sent from now on goes there.
