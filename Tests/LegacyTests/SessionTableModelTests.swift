@@ -59,7 +59,7 @@ private struct History {
     /// Those of them that are closed.
     private var ending: Set<Int> = []
     /// Those that were closed before they were open, where their places are free at once, and that have not ended yet.
-    private var cut = 0
+    private var cut: Set<Int> = []
     private(set) var hasFailed = false
     private let limits: SessionTable<Int, Int>.Limits
     /// Tickets of calls for which there was no room, in their order.
@@ -139,7 +139,7 @@ private struct History {
         case 1 where calls.allSatisfy { $0.id != id || !$0.isExclusive } && !isOpening(id):
             expect(table.release(id, isExclusive: true, at: now) == .unknown, "released, though nobody has taken it")
         case 2 where opening[id] == nil: table.opened(id)
-        case 3 where opening[id] == nil: table.failed(id)
+        case 3 where opening[id] == nil && !cut.contains(id): table.failed(id)
         case 4 where !ending.contains(id): table.ended(id)
         case 5 where !open.contains(id) || ending.contains(id):
             expect(!table.retire(id), "closed twice")
@@ -168,9 +168,9 @@ private struct History {
 
     /// A session that was closed is gone.
     private mutating func finishEnding() {
-        if cut > 0 {
-            cut -= 1
-            table.cutIsOver()
+        if let id = cut.sorted().randomElement(using: &random) {
+            cut.remove(id)
+            table.failed(id)
             return
         }
         guard let id = ending.subtracting(opening.keys).sorted().randomElement(using: &random) else { return }
@@ -246,7 +246,7 @@ private struct History {
                 isAllUsed || !isSettled || !all.isDisjoint(with: ending), "waits, though one is idle and none is ending"
             )
         } else {
-            let isOpeningKept = cut >= limits.sessions
+            let isOpeningKept = cut.count >= limits.sessions
             let isAllNeeded = all.allSatisfy { isUsed($0) || isOpeningKept && isOpening($0) }
             expect(isAllNeeded, "waits, though a session is idle")
         }
@@ -276,7 +276,7 @@ private struct History {
                 let isShareFull = held(by: owner(of: key)).count >= share(of: owner(of: key))
                 #expect(open.count == limits.sessions || isShareFull, "evicted without need")
                 #expect(!isShareFull || keys[evicted].map(owner) == owner(of: key), "another owner's was evicted")
-                expect(!isOpening(evicted) || cut < limits.sessions, "more are cut than there may be sessions")
+                expect(!isOpening(evicted) || cut.count < limits.sessions, "more are cut than there may be sessions")
                 close(evicted)
             }
             #expect(open.insert(id).inserted, "a number was used twice")
@@ -370,7 +370,7 @@ private struct History {
     private mutating func close(_ id: Int) {
         #expect(!isUsed(id), "a session in use is to be closed")
         // One that is being opened ends by the end of that, at its own time.
-        if !limits.endingCounts, opening.removeValue(forKey: id) != nil { cut += 1 }
+        if !limits.endingCounts, opening.removeValue(forKey: id) != nil { cut.insert(id) }
         #expect(open.contains(id) && !ending.contains(id), "closed twice")
         if limits.endingCounts { ending.insert(id) } else { open.remove(id) }
     }

@@ -607,13 +607,7 @@ package final class SessionPool {
     // MARK: Opening
 
     private func open(_ id: Table.ID, _ opening: Opening, for key: SessionKey, credentials: Credentials) async {
-        defer {
-            openings[id] = nil
-            if opening.abandonment.isSet, !backends.startsProcesses {
-                table.cutIsOver()
-                letNext()
-            }
-        }
+        defer { openings[id] = nil }
         do throws(BackendError) {
             let start = loop.now
             let session = try await openSomewhere(id, credentials) { (backend) async throws(BackendError) in

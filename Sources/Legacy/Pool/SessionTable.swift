@@ -169,7 +169,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     /// How many of them are closed, and not gone yet.
     package private(set) var endingCount = 0
     /// Openings over HTTP whose places were given to others before they have ended: as many as there may be sessions, and no more.
-    private var cutCount = 0
+    private var cut: Set<ID> = []
     /// How many calls wait.
     package var waitingCount: Int { owners.count }
 
@@ -417,12 +417,14 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         letTake(record)
     }
 
-    /// The handshake failed: the session does not exist, and nobody holds a lease on it. Harmless for one that does.
+    /// The handshake failed, or was ended for others: the session does not exist, and no call holds a lease on it. Harmless for one
+    /// that does.
     package mutating func failed(_ id: ID) {
-        guard let record = records[id], !record.hasOpened else { return }
-        remove(id)
-        ended(id)
-        if !limits.endingCounts { cutIsOver() }
+        if let record = records[id], !record.hasOpened {
+            remove(id)
+            ended(id)
+        }
+        cut.remove(id)
     }
 
     /// What became of a lease that was given back.
@@ -545,7 +547,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
             // Nothing is lost with it.
             if record.state == .opening {
                 // What was cut may take as long as a handshake to end.
-                if cutCount < limits.sessions { return id }
+                if cut.count < limits.sessions { return id }
                 continue
             }
             if let known = oldest, known.lastUsed <= record.lastUsed { continue }
@@ -563,12 +565,9 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         letNoneTake(id, of: record.key)
         replace(id, of: record.key)
         guard !limits.endingCounts else { return }
-        if !record.hasOpened { cutCount += 1 }
+        if !record.hasOpened { cut.insert(id) }
         ended(id)
     }
-
-    /// A session is over whose place was free before it was open.
-    package mutating func cutIsOver() { cutCount = max(0, cutCount - 1) }
 
     /// A session that was to be closed is gone, and its place is free. Harmless for any other.
     package mutating func ended(_ id: ID) {
