@@ -14,24 +14,28 @@ enum Redirect {
         private let start: [UInt8]
         /// Where it is to go; nil as long as nothing has redirected it.
         private(set) var place: [UInt8]?
-        /// How many redirects were followed.
-        private(set) var hops = 0
+        private var hops = 0
         /// Whether each of them says that it holds for later requests, too (308).
         private var isForGood = true
 
         /// - Parameter start: path and query that it is sent to.
         init(from start: [UInt8]) { self.start = start }
 
-        /// What a relative `Location` is resolved against.
-        var here: [UInt8] { place ?? start }
-
         /// Where later requests are to go, too; nil where that was not said.
         var movedTo: [UInt8]? { isForGood ? place : nil }
 
-        mutating func goOn(to target: [UInt8], by status: Int) {
+        /// Whether an answer has the request go elsewhere, to be sent again to its new ``place``.
+        ///
+        /// - Throws: what to tell of a redirect that is not followed.
+        mutating func isRedirected(
+            by head: HTTPResponseHead, to method: HTTPMethod, of backend: Backend
+        ) throws(BackendError) -> Bool {
+            let target = try Redirect.target(in: head, from: place ?? start, to: method, of: backend, after: hops)
+            guard let target else { return false }
             place = target
             hops += 1
-            isForGood = isForGood && status == 308
+            isForGood = isForGood && head.status == 308
+            return true
         }
     }
 
@@ -53,11 +57,11 @@ enum Redirect {
     ) throws(BackendError) -> [UInt8]? {
         guard isMeant(by: head.status) else { return nil }
         let location = head.fields.first("location").map { Array($0.bytes) } ?? []
-        let isKept = keepsRequest(head.status)
+        let isFollowed = keepsRequest(head.status) || method == .get
         let target = EndpointReference.resolve(
             location, against: base, host: backend.host, isSecure: backend.isSecure)
-        if let target, hops < maxHops, isKept || method == .get { return target }
-        let kind: BackendError.Kind = isKept || method == .get ? .unavailable : .outcomeUnknown
+        if let target, hops < maxHops, isFollowed { return target }
+        let kind: BackendError.Kind = isFollowed ? .unavailable : .outcomeUnknown
         let answer = "the server answered \(method.name) with HTTP \(head.status)"
         if location.isEmpty { throw BackendError(kind, "\(answer), which leads nowhere") }
         let place = shown(location)
@@ -69,9 +73,7 @@ enum Redirect {
                 kind,
                 "\(answer), which leads to another origin (\(place)); if that is the server, set backends[].url to it")
         }
-        if isKept || method == .get {
-            throw BackendError(kind, "\(answer) again and again, at last to \(place)")
-        }
+        if isFollowed { throw BackendError(kind, "\(answer) again and again, at last to \(place)") }
         throw BackendError(kind, "\(answer), which leads to \(place); set backends[].url to that place")
     }
 

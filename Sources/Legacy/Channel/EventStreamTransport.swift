@@ -71,8 +71,9 @@ final class EventStreamTransport: ChannelTransport {
         postHead = headOfPosts()
     }
 
-    private func headOfPosts() -> RequestHead {
-        RequestHead(method: .post, target: endpoint, sessionID: nil, revision: revision, route: route)
+    /// - Parameter place: nil for the endpoint.
+    private func headOfPosts(at place: [UInt8]? = nil) -> RequestHead {
+        RequestHead(method: .post, target: place ?? endpoint, sessionID: nil, revision: revision, route: route)
     }
 
     private func take(endpoint reference: [UInt8]) {
@@ -138,61 +139,51 @@ final class EventStreamTransport: ChannelTransport {
     private func deliver(
         _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?, for call: ChannelCall? = nil
     ) async throws(BackendError) {
-        let before = (endpoint, postHead)
-        var hops = 0
-        do throws(BackendError) {
-            while true {
-                // Another message may have moved the endpoint when the answer comes.
-                let here = endpoint ?? route.target
-                guard let target = try await wait(for: try post(body, credentials, trace), at: here, after: hops, call)
-                else { return }
-                endpoint = target
-                postHead = headOfPosts()
-                hops += 1
-            }
-        } catch {
-            // A way that leads nowhere is none for others.
-            if hops > 0 { (endpoint, postHead) = before }
-            throw error
-        }
+        var course = Redirect.Course(from: endpoint ?? route.target)
+        while try await isRedirected(try post(body, at: course.place, credentials, trace), on: &course, call) {}
+        // Whatever the redirects say of later messages: the endpoint of a session is one place.
+        guard let place = course.place else { return }
+        endpoint = place
+        postHead = headOfPosts()
     }
 
     private func post(
-        _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?
+        _ body: some HTTPBody, at place: [UInt8]?, _ credentials: Credentials, _ trace: TraceContext?
     ) throws(BackendError) -> BackendExchange {
         guard let postHead else { throw BackendError(.unavailable, "the server has named no place for messages") }
+        let head = place.map { headOfPosts(at: $0) } ?? postHead
         return BackendExchange(
-            postHead.message(credentials, body: body, trace: trace), by: route,
+            head.message(credentials, body: body, trace: trace), by: route,
             patience: .until(.now + EventStreamTransport.postTimeout), isRepeatable: false)
     }
 
-    /// Waits until the server has taken a message. Returns where it is to be sent instead, if anywhere.
+    /// Waits until the server has taken a message. Returns whether it is to be sent again, to the new place of its course.
     ///
     /// - Parameter call: that of the message, where it is a request: some servers answer where they are asked, and not on the
     ///   stream.
-    private func wait(
-        for exchange: BackendExchange, at here: [UInt8], after hops: Int, _ call: ChannelCall?
-    ) async throws(BackendError) -> [UInt8]? {
+    private func isRedirected(
+        _ exchange: BackendExchange, on course: inout Redirect.Course, _ call: ChannelCall?
+    ) async throws(BackendError) -> Bool {
         defer { exchange.abandon() }
         let head = try await exchange.head()
         if (200..<300).contains(head.status) {
-            guard let call, exchange.isSuccess else { return nil }
+            guard let call, exchange.isSuccess else { return false }
             while let text = try? await exchange.next() {
                 if let reply = try call.reply(inBody: text, head.status, isAlone: exchange.isAlone) {
                     call.replied(reply)
                     break
                 }
             }
-            return nil
+            return false
         }
-        if let target = try Redirect.target(in: head, from: here, to: .post, of: backend, after: hops) { return target }
+        if try course.isRedirected(by: head, to: .post, of: backend) { return true }
         if let refusal = BackendError.rateLimited(head) { throw refusal }
         let body = await exchange.body()
         if !BackendError.asksForCredentials(head), let call,
             let reply = try call.reply(inBody: body, head.status, isAlone: exchange.isAlone)
         {
             call.replied(reply)
-            return nil
+            return false
         }
         let error = BackendError.unauthorized(head) ?? EventStreamTransport.error(head.status)
         switch SessionLoss.verdict(head, body[...]) {
@@ -201,7 +192,7 @@ final class EventStreamTransport: ChannelTransport {
         case .doubt(let doubt):
             guard let call else { throw error }
             call.replied(.doubted(doubt, otherwise: .failure(error)))
-            return nil
+            return false
         }
     }
 

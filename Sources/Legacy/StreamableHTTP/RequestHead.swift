@@ -26,7 +26,7 @@ struct RequestHead {
             var writer = HTTPHeadWriter(
                 method: method, target: target ?? route.target, host: route.backend.host, into: &head)
         else {
-            // A head may have every character of the configuration's URLs, and of what a server's endpoint event resolves to.
+            // A head may have every character of the configuration's URLs, and of what a server's endpoint event or redirect resolves to.
             preconditionFailure("the configuration let an impossible URL through")
         }
         // Both types, spelled out: the Python SDK refuses `*/*`.

@@ -62,9 +62,9 @@ final class StreamableCall: LegacyCall {
                 guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
                     let resumption = exchange.resumption
                 else {
+                    if hasResumed { throw error.afterDispatch }
                     // Where an answer has begun the server was reached, whatever the answer says.
-                    if exchange.status != 0, !hasResumed { throw error }
-                    throw hasResumed ? error.afterDispatch : transport.meaning(of: error)
+                    throw exchange.status == 0 ? transport.meaning(of: error) : error
                 }
                 hasResumed = true
                 // A server that waits for its client has nothing to say on a stream, however often it is taken up.

@@ -141,15 +141,11 @@ final class StreamableHTTP: SessionTransport {
         _ head: HTTPResponseHead, of method: HTTPMethod, on course: inout Redirect.Course
     ) throws(BackendError) -> Bool {
         do throws(BackendError) {
-            let target = try Redirect.target(
-                in: head, from: course.here, to: method, of: backend, after: course.hops)
-            guard let target else { return false }
-            course.goOn(to: target, by: head.status)
+            return try course.isRedirected(by: head, to: method, of: backend)
         } catch {
             if method == .post { throw error }
             return false
         }
-        return true
     }
 
     /// A POST has found its place. What has moved a part of the session for good (a GET stream, say) may not have moved the rest,
