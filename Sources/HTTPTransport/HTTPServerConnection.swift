@@ -42,7 +42,7 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     /// What ``onRequest`` makes of a request.
-    package enum Reception {
+    package enum Handling {
         /// It is being answered. ``served()`` says when it is over, which it must not be before `onRequest` returns.
         case taken
         /// It has been answered.
@@ -134,7 +134,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Given each request when all of it has come and the bytes are not borrowed any more. Without it requests come out of
     /// ``next()``.
-    package var onRequest: ((HTTPServerRequest) -> Reception)?
+    package var onRequest: ((HTTPServerRequest) -> Handling)?
 
     /// Called when the client goes away while a request of it is served; at once, if it has gone already.
     package var onDisconnect: (() -> Void)? {

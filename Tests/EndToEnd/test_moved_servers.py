@@ -253,3 +253,33 @@ async def test_a_call_whose_time_is_over_is_not_sent_once_more() -> None:
             assert "limits.request_timeout" in answer.error["message"], answer
             await asyncio.sleep(0.3)
             assert all(each.target == "/mcp" for each in raw.requests)
+
+
+async def test_what_leads_nowhere_moves_no_endpoint() -> None:
+    """HTTP+SSE: neither after the message that was redirected, nor for one that is sent meanwhile."""
+    raw = event_stream("/messages/?session_id=1")
+    raw.results.update(TOOLS)
+    serve, held, go = raw.script, asyncio.Event(), asyncio.Event()
+    assert serve is not None
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method == "tools/call" and exchange.message["params"]["name"] == "y":
+            if exchange.request.target == "/loop":
+                held.set()
+                await go.wait()
+            await exchange.reply(307, Location="/loop")
+            return True
+        return await serve(exchange)
+
+    raw.script = script
+    async with raw, Remora(configuration(server(raw))) as remora:
+        async with Client(remora.address) as client, Client(remora.address) as other:
+            assert (await client.call("x")).text == "raw"
+            circling = asyncio.create_task(client.call("y", id=2))
+            async with asyncio.timeout(10):
+                await held.wait()
+            assert (await other.call("x", id=3)).text == "raw"
+            go.set()
+            assert (await circling).status == 503
+            assert (await client.call("x", id=4)).text == "raw"
+            assert raw.methods["initialize"] == 1

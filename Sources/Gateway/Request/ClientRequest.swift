@@ -1,9 +1,9 @@
+import Crypto
 import HTTPTransport
 import HTTPWire
+import JSONText
 import Legacy
 import MCP
-import Crypto
-import JSONText
 import Reactor
 import Telemetry
 import Translation

@@ -103,7 +103,7 @@ package final class Service {
 
     private func receive(
         _ source: HTTPServerRequest, from client: Client
-    ) -> HTTPServerConnection.Reception {
+    ) -> HTTPServerConnection.Handling {
         switch gateway.receive(source, by: client.responder) {
         case .taken: return .taken
         case .finished: return .answered
