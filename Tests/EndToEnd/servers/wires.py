@@ -23,9 +23,11 @@ RELAY = """
 import os, socket, sys, threading
 wire = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 def out():
-    while data := wire.recv(65536):
-        os.write(1, data)
-    os._exit(0)
+    try:
+        while data := wire.recv(65536):
+            os.write(1, data)
+    finally:  # A server that closes before it has read everything resets the connection.
+        os._exit(0)
 threading.Thread(target=out, daemon=True).start()
 while data := os.read(0, 65536):
     wire.sendall(data)
