@@ -2,13 +2,14 @@ import HTTPTransport
 import HTTPWire
 import Legacy
 import Reactor
+import Translation
 
 /// What the requests of one gateway are carried with, and how they end by what came of them.
 final class Carrier {
     let settings: GatewaySettings
     let sessions: SessionPool
     let lists: Lists
-    let bypass: Bypass
+    private let bypass: Bypass
     private let callers: CallerRules
     /// Requests that are being answered.
     private(set) var inFlight = 0
@@ -25,6 +26,11 @@ final class Carrier {
         self.callers = callers
     }
 
+    /// The key of the sessions that a request may use which shares them.
+    func key(for request: ModernRequest, from caller: Caller) -> SessionKey {
+        settings.clients.key(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
+    }
+
     // MARK: What is in flight
 
     /// A request is being answered.
@@ -36,62 +42,44 @@ final class Carrier {
         if inFlight == 0 { emptied.signal() }
     }
 
-    /// A request that was taken has been answered.
-    func served(by responder: Responder) {
-        ended()
-        responder.connection.served()
-    }
+    // MARK: The end
 
-    // MARK: Exchanges
-
-    /// Something has come of what ``Exchange/start()`` has sent.
-    func goOn(with exchange: Exchange) {
-        guard let outcome = exchange.finish() else { return takeTime(for: exchange) }
-        finish(exchange, outcome)
-        served(by: exchange.responder)
-    }
-
-    /// Does with a task what is left to do for a request that was taken.
-    func takeTime(for exchange: Exchange) {
-        sessions.loop.spawn {
-            await self.run(exchange)
-            self.served(by: exchange.responder)
+    /// Ends a request that was carried without the task of its connection, or wakes the task that waits for it.
+    ///
+    /// - Parameters:
+    ///   - source: the request as it came.
+    ///   - begins: whether it could have been sent to another server: not where it goes on with a call.
+    func end(
+        _ clientRequest: ClientRequest, _ outcome: RequestOutcome, of source: HTTPServerRequest, begins: Bool = true
+    ) {
+        // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
+        if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
+            sessions.loop.spawn {
+                if begins, self.maySpeakModern(outcome, clientRequest) {
+                    clientRequest.responder.leave()
+                    await self.bypass.pass(source, clientRequest, isModern: true)
+                } else {
+                    self.finish(clientRequest, outcome, of: source.head)
+                }
+                self.served(clientRequest)
+            }
+            return
         }
+        finish(clientRequest, outcome, of: source.head)
+        served(clientRequest)
     }
 
-    func run(_ exchange: Exchange) async {
-        let outcome = await exchange.run()
-        if await passed(outcome, of: exchange.source, exchange.clientRequest) { return }
-        finish(exchange, outcome)
-    }
-
-    /// Passes on a request that found no session, where the server turns out to speak 2026-07-28 by now. Returns whether it
-    /// did.
-    func passed(
-        _ outcome: RequestOutcome, of source: HTTPServerRequest, _ clientRequest: ClientRequest
-    ) async -> Bool {
-        guard maySpeakModern(outcome, clientRequest) else { return false }
-        await passAsModern(source, clientRequest)
-        return true
+    private func served(_ clientRequest: ClientRequest) {
+        if clientRequest.hasTask { return }
+        ended()
+        clientRequest.connection.served()
     }
 
     /// Whether a request is to be passed on, because it found no session and the server turns out to speak 2026-07-28 by now.
-    func maySpeakModern(_ outcome: RequestOutcome, _ clientRequest: ClientRequest) -> Bool {
+    private func maySpeakModern(_ outcome: RequestOutcome, _ clientRequest: ClientRequest) -> Bool {
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
         outcome.wasNeverSent && bypass.servesWithoutSession && !clientRequest.responder.isStreaming
     }
-
-    func passAsModern(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
-        clientRequest.responder.leave()
-        await bypass.pass(source, clientRequest, isModern: true)
-    }
-
-    private func finish(_ exchange: Exchange, _ outcome: RequestOutcome) {
-        exchange.clientRequest.notifications = exchange.forwarded
-        finish(exchange.clientRequest, outcome, of: exchange.source.head)
-    }
-
-    // MARK: The end
 
     /// Ends a request with what came of it.
     func finish(_ clientRequest: ClientRequest, _ outcome: RequestOutcome, of head: HTTPRequestHead) {

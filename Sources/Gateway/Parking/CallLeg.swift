@@ -14,11 +14,9 @@ final class CallLeg: Answerer {
     /// When it has waited for long enough.
     let end: Instant
     private lazy var notifications = NotificationTranslation(for: request)
-    private var finished: Wakeup?
     /// How many notifications went to the client.
     private(set) var forwarded = 0
-    /// What it is answered with; nil while it waits.
-    private(set) var outcome: RequestOutcome?
+    private var isFinished = false
     /// How often the client was asked during the call so far, and how many questions this answer has; for the log.
     var rounds = 0
     var questions = 0
@@ -27,14 +25,19 @@ final class CallLeg: Answerer {
 
     /// What it waits for.
     var call: InteractiveCall?
-    /// Answers it, where nobody waits for its outcome in a task.
-    var carrier: Carrier?
+    private let carrier: Carrier
+    /// Whether the call begins with it. Else it goes on with one.
+    private let begins: Bool
     /// Whether its client went away: before it was part of a call, perhaps.
     private(set) var hasLeft = false
 
+    /// - Parameters:
+    ///   - source: of which `request` was made.
+    ///   - carrier: ends it.
+    ///   - begins: whether it begins a call.
     init(
         _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, answering clientRequest: ClientRequest,
-        capabilities: ClientProfiles.Declaration, until end: Instant
+        capabilities: ClientProfiles.Declaration, until end: Instant, endedBy carrier: Carrier, begins: Bool
     ) {
         self.id = id
         self.request = request
@@ -42,46 +45,40 @@ final class CallLeg: Answerer {
         self.clientRequest = clientRequest
         self.end = end
         self.capabilities = capabilities
+        self.carrier = carrier
+        self.begins = begins
     }
 
     var responder: Responder { clientRequest.responder }
 
     var machineLeg: ParkedCall<Ending>.Leg { ParkedCall<Ending>.Leg(id: id, capabilities: capabilities.ofClient) }
 
-    /// Waits for the outcome.
-    func wait() async -> RequestOutcome {
-        while true {
-            if let outcome { return outcome }
-            let finished = finished ?? Wakeup()
-            self.finished = finished
-            await finished.wait()
-        }
-    }
-
+    /// Answers it.
     func finish(_ outcome: RequestOutcome) {
-        guard self.outcome == nil else { return }
-        self.outcome = outcome
+        if isFinished { return }
+        isFinished = true
         call = nil
-        finished?.signal()
         // The call need not wait for this client any more.
         responder.wake()
-        carrier.take()?.end(self, outcome)
+        clientRequest.describe(rounds: rounds, questions: questions, parked: parked)
+        clientRequest.notifications = forwarded
+        carrier.end(clientRequest, outcome, of: source, begins: begins)
     }
 
     /// The client went away.
     func clientLeft() {
-        guard outcome == nil, !hasLeft else { return }
+        guard !isFinished, !hasLeft else { return }
         hasLeft = true
         call?.left(self)
         finish(.failed(.clientLeft))
     }
 
     /// Waits until its client has taken what was sent, or gets nothing more.
-    func room() async { while outcome == nil, responder.hasUnsent { await responder.change() } }
+    func room() async { while !isFinished, responder.hasUnsent { await responder.change() } }
 
     /// The server says something about the call.
     func hear(_ heard: Heard) {
-        guard outcome == nil, responder.hasRoom, let text = notifications.modern(heard.message, heard.kind) else {
+        guard !isFinished, responder.hasRoom, let text = notifications.modern(heard.message, heard.kind) else {
             return
         }
         forwarded += 1

@@ -8,6 +8,8 @@ enum Ending: Sendable {
     case answered(LegacyAnswer, from: ServerInfo)
     /// - Parameter afterQuestions: whether a client was asked before: then what was done is lost with it.
     case failed(BackendError, afterQuestions: Bool)
+    /// It was not sent again.
+    case refused(Refusal)
 
     /// Whether the server said that the call failed.
     var isFailure: Bool {
@@ -30,6 +32,8 @@ enum Ending: Sendable {
             }
         case .failed(let error, let afterQuestions):
             return afterQuestions && error.losesInteraction ? .lost(request, serverInfo) : .failed(error)
+        case .refused(let refusal):
+            return .refused(refusal)
         }
     }
 }

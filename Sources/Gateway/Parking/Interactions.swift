@@ -118,15 +118,14 @@ final class Interactions {
     /// Begins a call.
     func begin(_ leg: CallLeg, from caller: Caller) { InteractiveCall(leg, from: caller, in: self).begin(leg) }
 
-    /// Answers a request that begins a call, or goes on with one of this loop, or with one that nobody has.
-    func serve(_ leg: CallLeg, from caller: Caller, at place: Place) async -> RequestOutcome {
+    /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
+    func carry(_ leg: CallLeg, from caller: Caller, at place: Place) {
         switch place {
-        case .refused(let refusal): return .refused(refusal)
+        case .refused(let refusal): leg.finish(.refused(refusal))
         case .here(let call): call.retry(leg, from: caller)
         case .new: begin(leg, from: caller)
         case .elsewhere(let state): succeed(leg, from: caller, state)
         }
-        return await leg.wait()
     }
 
     /// The run that whoever is gone began has nobody any more who could answer its questions.

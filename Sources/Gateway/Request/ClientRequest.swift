@@ -63,6 +63,8 @@ final class ClientRequest {
     private var isForwarded = false
     /// Whether ``finish(_:)`` was called.
     private(set) var isFinished = false
+    /// Signalled at its end, where a task waits for that.
+    private var waiting: Wakeup?
 
     /// Begins a request, which counts as one that is being answered from now on.
     ///
@@ -127,6 +129,19 @@ final class ClientRequest {
 
     // MARK: The end
 
+    /// Whether a task waits for its end. Else its connection goes on when it is told so.
+    var hasTask: Bool { waiting != nil }
+
+    /// Returns when the request is finished.
+    ///
+    /// - Parameter begin: begins what finishes it.
+    func carried(by begin: () -> Void) async {
+        let waiting = Wakeup()
+        self.waiting = waiting
+        begin()
+        while !isFinished { await waiting.wait() }
+    }
+
     /// Ends the request.
     func finish(_ end: End) {
         // A second end would send bytes that the client takes for the answer to its next request.
@@ -161,6 +176,7 @@ final class ClientRequest {
             status = 499
         }
         write()
+        waiting?.signal()
         if case .refused(let refusal, _) = end, let capability = refusal.undeclared {
             book.note(undeclared: capability)
         }

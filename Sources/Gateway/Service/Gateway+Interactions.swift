@@ -27,21 +27,20 @@ extension Gateway {
         }
     }
 
-    /// - Parameter carrier: ends the request where no task waits for its outcome.
+    /// - Parameter begins: whether a call begins with it.
     func leg(
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
-        _ capabilities: ClientProfiles.Declaration, endedBy carrier: Carrier? = nil
+        _ capabilities: ClientProfiles.Declaration, begins: Bool
     ) -> CallLeg {
         let leg = CallLeg(
             calls.nextLeg(), admitted, of: source, answering: clientRequest, capabilities: capabilities,
-            until: sessions.loop.now + settings.requestTimeout)
-        leg.carrier = carrier
+            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
         // Its client may have left already, and ends it with this.
         clientRequest.responder.begin(for: leg)
         return leg
     }
 
-    /// Serves a request for a call during which the server may ask.
+    /// Serves a request that goes on with a call during which the server may ask.
     ///
     /// - Parameters:
     ///   - capabilities: what the client can be asked, as of ``Interactions/concern(_:)``.
@@ -69,10 +68,11 @@ extension Gateway {
                 }
             }
         }
-        let leg = leg(admitted, of: source, clientRequest, capabilities)
-        let outcome = await interactions.serve(leg, from: caller, at: place)
-        if case .new = place, await carrier.passed(outcome, of: source, clientRequest) { return }
-        carrier.finish(leg, outcome)
+        let begins = if case .new = place { true } else { false }
+        await clientRequest.carried {
+            let leg = leg(admitted, of: source, clientRequest, capabilities, begins: begins)
+            interactions.carry(leg, from: caller, at: place)
+        }
     }
 
     /// Tells another loop or replica that the call is not here.

@@ -14,10 +14,13 @@ extension Gateway {
         /// A session of a client of an older revision.
         case older
         case listening(ModernRequest, Caller)
+        case list(ModernRequest, Caller)
         /// A call on a session that is shared.
         case shared(ModernRequest, Caller)
-        /// A call during which the client can be asked, as it declares, or a retry of one.
+        /// A call during which the client can be asked, as it declares.
         case interactive(ModernRequest, ClientProfiles.Declaration, Caller)
+        /// A retry, which goes on with a call.
+        case retry(ModernRequest, ClientProfiles.Declaration, Caller)
         /// None: it is finished.
         case none
     }
@@ -47,26 +50,29 @@ extension Gateway {
     func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
         let clientRequest = begin(source, by: responder, since: sessions.loop.now)
         let way = bypass.claim(source, on: responder.connection).map { .beside($0) } ?? way(of: source, clientRequest)
+        if case .none = way { return .finished }
+        carrier.began()
+        if carry(source, clientRequest, way) { return .taken }
+        return .left(Errand(source: source, clientRequest: clientRequest, way: way))
+    }
+
+    /// Begins what needs no task of the connection. Returns false where the request does.
+    private func carry(_ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ way: Way) -> Bool {
         switch way {
-        case .none:
-            return .finished
         case .shared(let admitted, let caller):
-            carrier.began()
-            let exchange = exchange(admitted, of: source, from: caller, clientRequest)
-            if !exchange.start() { carrier.takeTime(for: exchange) }
-            return .taken
-        case .interactive(let admitted, let capabilities, let caller) where !interactions.isRetry(admitted):
-            carrier.began()
-            interactions.begin(leg(admitted, of: source, clientRequest, capabilities, endedBy: carrier), from: caller)
-            return .taken
-        case .beside, .older, .listening, .interactive:
-            carrier.began()
-            return .left(Errand(source: source, clientRequest: clientRequest, way: way))
+            SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).begin()
+        case .interactive(let admitted, let capabilities, let caller):
+            interactions.begin(leg(admitted, of: source, clientRequest, capabilities, begins: true), from: caller)
+        case .list(let admitted, let caller):
+            ListRequest(of: source, answering: clientRequest, by: carrier).begin(admitted, from: caller)
+        case .none, .beside, .older, .listening, .retry:
+            return false
         }
+        return true
     }
 
     /// Serves a request that was left to the task of its connection. Returns the subscription that it has begun, for
-    /// ``listen(_:)``: whoever listens may do so for days, and does not need the message for it.
+    /// ``listen(_:)``: a client may listen for days, and the subscription does not need the message for it.
     func serve(_ errand: consuming Errand) async -> Listening? {
         let (source, clientRequest) = (errand.source, errand.clientRequest)
         guard case .beside(let claim) = errand.way else { return await serve(source, clientRequest, errand.way) }
@@ -84,10 +90,10 @@ extension Gateway {
             await olderClients.serve(source, clientRequest)
         case .listening(let admitted, let caller):
             return await beginListening(admitted, of: source.head, from: caller, clientRequest)
-        case .shared(let admitted, let caller):
-            await carrier.run(exchange(admitted, of: source, from: caller, clientRequest))
-        case .interactive(let admitted, let capabilities, let caller):
+        case .retry(let admitted, let capabilities, let caller):
             await interact(admitted, capabilities, source, as: nil, from: caller, clientRequest)
+        case .list, .shared, .interactive:
+            await clientRequest.carried { _ = carry(source, clientRequest, way) }
         }
         return nil
     }
@@ -98,22 +104,16 @@ extension Gateway {
         case .finished: .none
         case .legacy: .older
         case .request(let admitted, let caller):
-            if admitted.method == .listen {
-                .listening(admitted, caller)
-            } else if let capabilities = interactions.concern(admitted) {
-                .interactive(admitted, capabilities, caller)
-            } else {
-                .shared(admitted, caller)
-            }
+            way(of: admitted, from: caller)
         }
     }
 
-    private func exchange(
-        _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
-    ) -> Exchange {
-        let exchange = Exchange(admitted, of: source, from: caller, answering: clientRequest, by: carrier)
-        clientRequest.responder.begin(for: exchange)
-        return exchange
+    private func way(of admitted: ModernRequest, from caller: Caller) -> Way {
+        if admitted.method == .listen { return .listening(admitted, caller) }
+        if admitted.method.isList { return .list(admitted, caller) }
+        guard let capabilities = interactions.concern(admitted) else { return .shared(admitted, caller) }
+        return interactions.isRetry(admitted)
+            ? .retry(admitted, capabilities, caller) : .interactive(admitted, capabilities, caller)
     }
 
     /// What is to be done with a request.

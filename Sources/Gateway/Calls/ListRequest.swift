@@ -1,0 +1,32 @@
+import HTTPTransport
+import Legacy
+import Reactor
+import Translation
+
+/// A request for a list of the server. Others may wait for the same list, which is read once.
+final class ListRequest: Answerer {
+    private let carrier: Carrier
+    /// As it came.
+    private let source: HTTPServerRequest
+    private let clientRequest: ClientRequest
+    private let waiter: ListWaiter
+
+    init(of source: HTTPServerRequest, answering clientRequest: ClientRequest, by carrier: Carrier) {
+        self.carrier = carrier
+        self.source = source
+        self.clientRequest = clientRequest
+        waiter = ListWaiter(until: .now + carrier.settings.requestTimeout, on: carrier.sessions.loop)
+    }
+
+    /// - Parameter request: made of the request as it came.
+    func begin(_ request: ModernRequest, from caller: Caller) {
+        clientRequest.responder.begin(for: self)
+        carrier.sessions.loop.spawn { [self] in
+            let key = carrier.key(for: request, from: caller)
+            let outcome = await carrier.lists.answer(request, of: caller, key: key, waiter)
+            carrier.end(clientRequest, outcome, of: source)
+        }
+    }
+
+    func clientLeft() { waiter.cancel() }
+}

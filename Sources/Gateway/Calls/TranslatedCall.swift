@@ -1,0 +1,289 @@
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// A call of a client that goes to a session of the server and back. ``CallCourse`` decides, and what it decides is done here: at once
+/// where nothing has to be waited for, and else by a task that ends with its wait. A call that waits for its answer has no task.
+protocol TranslatedCall: CallListener, CallReader {
+    /// Where the call is, and what it holds.
+    var progress: CallProgress { get set }
+    var sessions: SessionPool { get }
+    var lists: Lists { get }
+    /// The key of the sessions that it may use.
+    var key: SessionKey { get }
+    var caller: Caller { get }
+    /// When the latest request for it has waited for long enough.
+    var end: Instant { get }
+    /// What is asked what the server asks; nil for a call that shares its session.
+    var questionListener: (any QuestionListener)? { get }
+    /// Whether a client waits.
+    var isWanted: Bool { get }
+    /// The session in which the call is.
+    var session: LegacySession? { get }
+
+    /// Calls ``advance(_:)`` with what the server gets.
+    func goOn()
+    /// Everything is there: calls ``send(_:)``, unless there is something to do before that.
+    func dispatch()
+    /// Why the request is not sent, with this in its header; nil where it may be.
+    func refusal(by parameters: HeaderParameters) -> Refusal?
+    /// Whether the request may run twice.
+    func mayRepeat(on session: LegacySession) -> Bool
+    /// Gives back what it holds before another attempt.
+    func release(_ end: CallCourse.SessionEnd)
+    /// Remora refuses to send the request.
+    func refused(_ refusal: Refusal)
+    /// The server has answered.
+    func answered(_ answer: LegacyAnswer, from session: LegacySession)
+    /// There is no answer, and no attempt follows.
+    func failed(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool)
+}
+
+/// Where a call is, and what it holds.
+struct CallProgress {
+    fileprivate enum Wait {
+        case session(SessionWaiter)
+        case list(ListWaiter)
+    }
+
+    fileprivate(set) var course: CallCourse
+    /// Kept until the call has ended, over all attempts.
+    fileprivate var turn: CallTurn?
+    fileprivate var wait: Wait?
+    fileprivate(set) var lease: Lease?
+    /// What was sent, until its answer is taken.
+    fileprivate(set) var call: LegacyCall?
+
+    init(isExclusive: Bool) { course = CallCourse(isExclusive: isExclusive) }
+
+    /// A client hears something of the call.
+    mutating func told() { course.told() }
+
+    /// The call is prepared, and waits for answers to what the server asked before.
+    mutating func held() { course.held() }
+
+    /// The call is to be sent once more: its user did what the server wanted done first.
+    mutating func begin(isPrepared: Bool) { course.begin(isPrepared: isPrepared) }
+}
+
+extension TranslatedCall {
+    var session: LegacySession? { progress.lease?.session }
+
+    // MARK: Before it is sent
+
+    /// Does what is next, until something has to be waited for or the call is sent.
+    ///
+    /// - Parameter request: what the server gets.
+    func advance(_ request: ModernRequest) {
+        guard isWanted else { return failed(.clientLeft) }
+        while true {
+            switch progress.course.step {
+            case .turn:
+                if sessions.turns.isLimited, progress.turn == nil, request.method != .discover { return waitForTurn() }
+            case .session:
+                guard let lease = readyLease() else { return waitForLease() }
+                progress.lease = lease
+            case .offer:
+                guard let session else { return failed(.withoutSession) }
+                if let refusal = SessionRules.refusal(of: request, on: session) { return refuse(refusal) }
+            case .pushChannel:
+                if progress.course.isExclusive, let session, !session.knowsPushChannel {
+                    return wait { _ in
+                        _ = await session.hasPushChannel()
+                        return nil
+                    }
+                }
+            case .headerParameters:
+                if request.method == .callTool, let session {
+                    guard let parameters = session.readyHeaderParameters else {
+                        return waitForHeaderParameters(of: session)
+                    }
+                    if let refusal = refusal(by: parameters) { return refuse(refusal) }
+                }
+            case .logLevel:
+                if let level = request.logLevel, let session {
+                    return wait { call in
+                        await session.log(from: level, credentials: call.caller.credentials)
+                        return nil
+                    }
+                }
+            case .dispatch:
+                return dispatch()
+            case .held, .answer, .over:
+                return
+            }
+            progress.course.reached()
+        }
+    }
+
+    /// Does what a step needs in a task, and goes on.
+    ///
+    /// - Parameter work: returns why the request is refused; nil where it is not.
+    private func wait(for work: @escaping (Self) async throws(BackendError) -> Refusal?) {
+        sessions.loop.spawn {
+            let refusal: Refusal?
+            do throws(BackendError) {
+                refusal = try await work(self)
+            } catch {
+                self.progress.wait = nil
+                return self.failed(error)
+            }
+            self.progress.wait = nil
+            self.progress.course.reached()
+            if let refusal { self.refuse(refusal) } else { self.goOn() }
+        }
+    }
+
+    private func waitForTurn() {
+        let turn = CallTurn(of: key.principal)
+        progress.turn = turn
+        wait { call throws(BackendError) in
+            do throws(BackendError) {
+                try await call.sessions.turns.take(turn, until: call.end)
+            } catch {
+                call.progress.turn = nil
+                throw error
+            }
+            return nil
+        }
+    }
+
+    private func readyLease() -> Lease? {
+        // The server may have lost, with the last session, all that were there.
+        if progress.course.lastSession != nil { return nil }
+        guard let questionListener else { return sessions.readyLease(key) }
+        return sessions.readyExclusiveLease(key, for: questionListener)
+    }
+
+    private func waitForLease() {
+        let waiter = SessionWaiter(until: end)
+        progress.wait = .session(waiter)
+        wait { call throws(BackendError) in
+            call.progress.lease = try await call.sessions.lease(
+                call.key, for: call.questionListener, after: call.progress.course.lastSession,
+                credentials: call.caller.credentials, by: waiter)
+            return nil
+        }
+    }
+
+    private func waitForHeaderParameters(of session: LegacySession) {
+        let waiter = ListWaiter(until: end, on: sessions.loop)
+        progress.wait = .list(waiter)
+        wait { call throws(BackendError) in
+            let parameters = try await call.lists.headerParameters(
+                for: session, key: call.key, call.caller.credentials, waiter)
+            return call.refusal(by: parameters)
+        }
+    }
+
+    /// No client waits any more. What is waited for ends; a call that was sent goes on.
+    func deserted() {
+        progress.course.deserted()
+        switch progress.wait {
+        case .session(let waiter): waiter.leave()
+        case .list(let waiter): waiter.cancel()
+        case nil: break
+        }
+        progress.turn?.clientLeft()
+    }
+
+    /// A client waits again.
+    func returned() {
+        if case .session(let waiter) = progress.wait { waiter.comeBack() }
+    }
+
+    // MARK: Underway
+
+    func send(_ request: ModernRequest) {
+        guard let session else { return failed(.withoutSession) }
+        let call = session.call(
+            request, credentials: caller.callFields, until: end, wantsProgress: progress.course.isExclusive,
+            listener: self)
+        takeUp(call)
+    }
+
+    /// Goes on with a call that was sent.
+    func takeUp(_ call: LegacyCall) {
+        progress.course.sent()
+        progress.call = call
+        expect(call)
+    }
+
+    /// Waits for what becomes of the call. It may wait for minutes, and a task would hold its frames for as long. There is one only
+    /// for a client that reads slowly, for whom the server has to wait, and for what the transport cannot tell of.
+    private func expect(_ call: LegacyCall) {
+        if hasRoom, call.tell(self) { return }
+        sessions.loop.spawn {
+            do throws(BackendError) {
+                self.take(try await call.answer())
+            } catch {
+                self.failed(error)
+            }
+        }
+    }
+
+    /// Something has come of the call.
+    func news() {
+        guard let call = progress.call else { return }
+        do throws(BackendError) {
+            // Else it is a question, or what else the server says on the way.
+            if let answer = try call.readyAnswer() { take(answer) } else { expect(call) }
+        } catch {
+            failed(error)
+        }
+    }
+
+    private func take(_ answer: LegacyAnswer) {
+        progress.call = nil
+        progress.course.ended()
+        // A call without a session is wanted by no client.
+        guard let session else { return }
+        sessions.heard(answer, on: session)
+        answered(answer, from: session)
+    }
+
+    // MARK: The end
+
+    private func refuse(_ refusal: Refusal) {
+        progress.course.ended()
+        refused(refusal)
+    }
+
+    /// A step has failed, or the call that was sent: makes another attempt, where that can do no harm.
+    func failed(_ error: BackendError) {
+        if progress.course.step == .over { return }
+        let call = progress.call.take()
+        if error.kind == .silent || error.kind == .overdue { call?.cancel(error) }
+        let session = progress.lease?.session
+        if case .rejected = error.kind, let session { sessions.rejected(on: session) }
+        let mayRepeat = error.kind == .noAnswer && session.map { self.mayRepeat(on: $0) } ?? false
+        switch progress.course.failed(error, on: session, isWanted: isWanted, mayRepeat: mayRepeat) {
+        case .again(let end):
+            release(end)
+            goOn()
+        case .over(let error, let end, let wasSent):
+            failed(with: error, end, wasSent: wasSent)
+        }
+    }
+
+    /// Gives the session back, if it has one.
+    func releaseLease(_ end: CallCourse.SessionEnd) {
+        guard let lease = progress.lease.take() else { return }
+        switch end {
+        case .released: break
+        case .doubted: sessions.check(lease, caller.credentials)
+        case .retired: sessions.retire(lease)
+        case .givenUp: sessions.giveUp(lease)
+        }
+        sessions.release(lease)
+    }
+
+    /// Gives the turn back, if it has one.
+    func releaseTurn() { progress.turn.take()?.giveBack() }
+}
+
+extension BackendError {
+    /// A call came to a step that needs a session, and has none: a fault of Remora's.
+    fileprivate static let withoutSession = BackendError(.unavailable, "Remora lost the session of the call")
+}

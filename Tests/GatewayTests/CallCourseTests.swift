@@ -1,0 +1,195 @@
+import Legacy
+import Testing
+
+@testable import Gateway
+
+@Suite struct CallCourseTests {
+    private typealias Step = CallCourse.Step
+
+    @Test func nothingIsSentBeforeEverythingIsThere() {
+        var course = CallCourse(isExclusive: true)
+        let steps: [Step] = [.turn, .session, .offer, .pushChannel, .headerParameters, .logLevel, .dispatch]
+        for step in steps {
+            #expect(course.step == step)
+            #expect(!course.isPrepared)
+            course.reached()
+        }
+        #expect(course.step == .dispatch, "a call was sent that nothing has sent")
+        course.held()
+        #expect(course.isPrepared)
+        course.sent()
+        #expect(course.step == .answer)
+        course.ended()
+        #expect(course.step == .over)
+    }
+
+    @Test func aClientThatCameBackWhileTheCallWasPreparedHasNotLeft() {
+        var course = CallCourse(isExclusive: true)
+        course.reached()
+        course.deserted()
+        guard case .again(.released) = course.failed(.clientLeft, on: nil, isWanted: true, mayRepeat: false) else {
+            Issue.record("the call ended")
+            return
+        }
+        // It is the wait that was broken off, and not this one.
+        guard case .over = course.failed(.clientLeft, on: nil, isWanted: true, mayRepeat: false) else {
+            Issue.record("the call goes on without end")
+            return
+        }
+    }
+
+    @Test func whatIsSentOnceMoreBeginsAnew() {
+        var course = CallCourse(isExclusive: false)
+        while course.step != .dispatch { course.reached() }
+        course.sent()
+        let lost = BackendError(.sessionLost, "")
+        guard case .again(.retired) = course.failed(lost, on: nil, isWanted: true, mayRepeat: false) else {
+            Issue.record("no other attempt")
+            return
+        }
+        #expect(course.step == .turn)
+    }
+
+    @Test func aCallThatIsToRunAgainMayLoseASessionAgain() {
+        var course = CallCourse(isExclusive: true)
+        for _ in 1...2 {
+            course.begin(isPrepared: true)
+            #expect(course.step == .held)
+            course.sent()
+            let lost = BackendError(.sessionLost, "")
+            guard case .again = course.failed(lost, on: nil, isWanted: true, mayRepeat: false) else {
+                Issue.record("no other attempt")
+                return
+            }
+        }
+    }
+
+    @Test(arguments: [true, false]) func somethingOfAnExclusiveCallMayStillRun(isExclusive: Bool) {
+        for kind in [BackendError.Kind.silent, .overdue, .outcomeUnknown, .cancelled, .rejected(status: 400)] {
+            var course = CallCourse(isExclusive: isExclusive)
+            while course.step != .dispatch { course.reached() }
+            // Before it is sent nothing runs.
+            var unsent = course
+            let error = BackendError(kind, "")
+            guard case .over(_, .released, wasSent: false) = unsent.failed(error, on: nil, isWanted: true, mayRepeat: true)
+            else {
+                Issue.record("\(kind) before it was sent")
+                continue
+            }
+            course.sent()
+            guard case .over(_, let end, wasSent: true) = course.failed(error, on: nil, isWanted: true, mayRepeat: true)
+            else {
+                Issue.record("\(kind) is no reason for another attempt")
+                continue
+            }
+            #expect(end == (isExclusive ? .givenUp : .released))
+        }
+    }
+}
+
+/// Whatever happens to a call, in whatever order: what is true of its course all the time.
+@Suite struct CallCourseRandomTests {
+    @Test func itIsRepeatedOnceForEachReasonAndEnds() { RandomSteps.drive("courses of calls", Self.run) }
+
+    private static let kinds: [BackendError.Kind] = [
+        .sessionLost, .sessionLost, .noAnswer, .noAnswer, .cancelled, .silent, .unavailable, .busy, .outcomeUnknown,
+        .rejected(status: 400),
+    ]
+
+    /// What is known of a call without its course.
+    private struct Model {
+        var step = 0
+        var hasRepeatedLoss = false
+        var hasRepeatedDoubt = false
+        var wasTold = false
+        var wasDeserted = false
+        var isOver = false
+        var wasSent = false
+
+        mutating func restart() {
+            step = 0
+            wasTold = false
+            wasDeserted = false
+            wasSent = false
+        }
+    }
+
+    private static func run(_ seed: UInt64) throws(Violation) -> Int {
+        var random = SplitMix(state: seed)
+        let isExclusive = random.below(2) == 0
+        var course = CallCourse(isExclusive: isExclusive)
+        var model = Model()
+        var isWanted = true
+        for event in 1...200 {
+            switch random.below(8) {
+            case 0...2 where !model.isOver && model.step < 6:
+                course.reached()
+                model.step += 1
+            case 3 where !model.isOver && model.step == 6:
+                if random.below(3) == 0 { course.held() }
+                course.sent()
+                (model.wasSent, model.wasTold) = (true, false)
+                model.step = 8
+            case 4 where model.wasSent && !model.isOver:
+                course.told()
+                model.wasTold = true
+            case 5:
+                isWanted.toggle()
+                if !isWanted, !model.isOver, model.step < 7 {
+                    course.deserted()
+                    model.wasDeserted = true
+                }
+            case 6 where !model.isOver:
+                let error = BackendError(kinds[random.below(kinds.count)], "")
+                let mayRepeat = random.below(2) == 0
+                try fail(&course, &model, error, isWanted: isWanted, mayRepeat: mayRepeat, isExclusive)
+            case 7 where model.isOver && isExclusive:
+                // Its user did what the server wanted done first.
+                course.begin(isPrepared: false)
+                model = Model()
+            default: break
+            }
+            let expected = model.isOver ? Step.over.rawValue : model.step
+            guard course.step.rawValue == expected else {
+                throw Violation(what: "event \(event): \(course.step) instead of step \(expected)")
+            }
+            guard course.isPrepared == (model.isOver || model.wasSent) else {
+                throw Violation(what: "event \(event): isPrepared \(course.isPrepared)")
+            }
+        }
+        return 200
+    }
+
+    private typealias Step = CallCourse.Step
+
+    private static func fail(
+        _ course: inout CallCourse, _ model: inout Model, _ error: BackendError, isWanted: Bool, mayRepeat: Bool,
+        _ isExclusive: Bool
+    ) throws(Violation) {
+        let returns = isWanted && model.wasDeserted && !model.wasSent && error.kind == .cancelled
+        let repeatsLoss = error.kind == .sessionLost && !model.hasRepeatedLoss
+        let repeatsDoubt = error.kind == .noAnswer && !model.hasRepeatedDoubt && mayRepeat
+        let repeats = isWanted && !model.wasTold && model.step > 1 && (repeatsLoss || repeatsDoubt)
+        switch course.failed(error, on: nil, isWanted: isWanted, mayRepeat: mayRepeat) {
+        case .again(let end):
+            guard returns || repeats else { throw Violation(what: "another attempt after \(error.kind)") }
+            let expected: CallCourse.SessionEnd = returns ? .released : repeatsLoss ? .retired : .doubted
+            guard end == expected else { throw Violation(what: "\(end) before another attempt, after \(error.kind)") }
+            if !returns {
+                if repeatsLoss { model.hasRepeatedLoss = true } else { model.hasRepeatedDoubt = true }
+            }
+            model.restart()
+        case .over(let told, let end, let wasSent):
+            guard !returns, !repeats else { throw Violation(what: "no other attempt after \(error.kind)") }
+            guard wasSent == model.wasSent else { throw Violation(what: "wasSent: \(wasSent)") }
+            // That the request may have run is not unsaid by a later error.
+            let expected = model.hasRepeatedDoubt && error.isBeforeDispatch ? .noAnswer : error.kind
+            guard told.kind == expected else { throw Violation(what: "\(told.kind) instead of \(expected)") }
+            let mayRun = isExclusive && model.wasSent && !error.isBeforeDispatch
+            let expectedEnd: CallCourse.SessionEnd =
+                error.kind == .sessionLost ? .retired : mayRun ? .givenUp : error.kind == .noAnswer ? .doubted : .released
+            guard end == expectedEnd else { throw Violation(what: "\(end) at the end, after \(error.kind)") }
+            model.isOver = true
+        }
+    }
+}
