@@ -124,9 +124,10 @@ struct CallCourse {
             attempts.session = session
             restart()
             return .again(sessionEnd(after: error, wasSent: false))
-        } catch {
+        } catch let last {
             step = .over
-            return .over(attempts.told(error), sessionEnd(after: error, wasSent: wasSent), wasSent: wasSent)
+            // What the client is told may be about an attempt before this one, in another session.
+            return .over(attempts.told(last), sessionEnd(after: error, wasSent: wasSent), wasSent: wasSent)
         }
     }
 
