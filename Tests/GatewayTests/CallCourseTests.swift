@@ -71,7 +71,9 @@ import Testing
             // Before it is sent nothing runs.
             var unsent = course
             let error = BackendError(kind, "")
-            guard case .over(_, .released, wasSent: false) = unsent.failed(error, on: nil, isWanted: true, mayRepeat: true)
+            guard
+                case .over(_, .released, wasSent: false) = unsent.failed(
+                    error, on: nil, isWanted: true, mayRepeat: true)
             else {
                 Issue.record("\(kind) before it was sent")
                 continue
@@ -187,7 +189,8 @@ import Testing
             guard told.kind == expected else { throw Violation(what: "\(told.kind) instead of \(expected)") }
             let mayRun = isExclusive && model.wasSent && !error.isBeforeDispatch
             let expectedEnd: CallCourse.SessionEnd =
-                error.kind == .sessionLost ? .retired : mayRun ? .givenUp : error.kind == .noAnswer ? .doubted : .released
+                error.kind == .sessionLost
+                ? .retired : mayRun ? .givenUp : error.kind == .noAnswer ? .doubted : .released
             guard end == expectedEnd else { throw Violation(what: "\(end) at the end, after \(error.kind)") }
             model.isOver = true
         }

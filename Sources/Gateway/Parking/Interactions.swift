@@ -111,19 +111,16 @@ final class Interactions {
     }
 
     /// Whether a request goes on with a call, or means to.
-    func isRetry(_ request: ModernRequest) -> Bool {
+    private func isRetry(_ request: ModernRequest) -> Bool {
         request.document.value("requestState", of: request.params) != nil
     }
-
-    /// Begins a call.
-    func begin(_ leg: CallLeg, from caller: Caller) { InteractiveCall(leg, from: caller, in: self).begin(leg) }
 
     /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
     func carry(_ leg: CallLeg, from caller: Caller, at place: Place) {
         switch place {
         case .refused(let refusal): leg.finish(.refused(refusal))
         case .here(let call): call.retry(leg, from: caller)
-        case .new: begin(leg, from: caller)
+        case .new: InteractiveCall(leg, from: caller, in: self).begin(leg)
         case .elsewhere(let state): succeed(leg, from: caller, state)
         }
     }

@@ -23,55 +23,47 @@ extension Gateway {
             giveAway(clientRequest)
         case .request(let admitted, let caller):
             guard let capabilities = interactions.concern(admitted) else { return giveAway(clientRequest) }
-            await interact(admitted, capabilities, source, as: task, from: caller, clientRequest)
+            let place = interactions.place(of: admitted, from: caller)
+            if case .refused(let refusal) = place { return clientRequest.finish(.refused(refusal)) }
+            // Another replica goes on with a lost call only where it was asked to.
+            if case .elsewhere = place, case .answer = task { return giveAway(clientRequest) }
+            await clientRequest.carried {
+                carry(admitted, of: source, clientRequest, capabilities, from: caller, at: place)
+            }
         }
     }
 
-    /// - Parameter begins: whether a call begins with it.
-    func leg(
+    /// Carries a request for a call during which the server may ask, where it belongs to this loop.
+    func carry(
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
-        _ capabilities: ClientProfiles.Declaration, begins: Bool
-    ) -> CallLeg {
+        _ capabilities: ClientProfiles.Declaration, from caller: Caller, at place: Interactions.Place
+    ) {
+        let begins = if case .new = place { true } else { false }
         let leg = CallLeg(
             calls.nextLeg(), admitted, of: source, answering: clientRequest, capabilities: capabilities,
             until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
         // Its client may have left already, and ends it with this.
         clientRequest.responder.begin(for: leg)
-        return leg
+        interactions.carry(leg, from: caller, at: place)
     }
 
-    /// Serves a request that goes on with a call during which the server may ask.
-    ///
-    /// - Parameters:
-    ///   - capabilities: what the client can be asked, as of ``Interactions/concern(_:)``.
-    ///   - task: what another loop or replica wants done with it; nil where its client brought it.
-    func interact(
-        _ admitted: ModernRequest, _ capabilities: ClientProfiles.Declaration, _ source: HTTPServerRequest,
-        as task: PeerTask?, from caller: Caller, _ clientRequest: ClientRequest
+    /// Forwards a retry to the loop or replica that has its call, or goes on with the call where that falls to this loop.
+    func forwardRetry(
+        _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
+        _ capabilities: ClientProfiles.Declaration, from caller: Caller, _ state: RequestState
     ) async {
-        let place = interactions.place(of: admitted, from: caller)
-        if case .refused(let refusal) = place { return clientRequest.finish(.refused(refusal)) }
-        if case .elsewhere(let state) = place {
-            if let task {
-                // Whoever asks finds out who goes on.
-                guard case .succeed = task else { return giveAway(clientRequest) }
-            } else {
-                switch await interactions.pass(source, state, answering: clientRequest.connection) {
-                case .ours: break
-                case .answered(let status, let bytes):
-                    clientRequest.forwarded()
-                    return clientRequest.finish(.relayed(status: status, bytes: bytes))
-                case .unknown(let error), .refused(let error):
-                    // Whoever has the call was reached, and did not answer.
-                    clientRequest.failed(error)
-                    return clientRequest.finish(Refusal(handedOver: error).map { .refused($0) } ?? .abandoned)
-                }
+        switch await interactions.pass(source, state, answering: clientRequest.connection) {
+        case .ours:
+            await clientRequest.carried {
+                carry(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))
             }
-        }
-        let begins = if case .new = place { true } else { false }
-        await clientRequest.carried {
-            let leg = leg(admitted, of: source, clientRequest, capabilities, begins: begins)
-            interactions.carry(leg, from: caller, at: place)
+        case .answered(let status, let bytes):
+            clientRequest.forwarded()
+            clientRequest.finish(.relayed(status: status, bytes: bytes))
+        case .unknown(let error), .refused(let error):
+            // The owner of the call was reached, and did not answer.
+            clientRequest.failed(error)
+            clientRequest.finish(Refusal(handedOver: error).map { .refused($0) } ?? .abandoned)
         }
     }
 

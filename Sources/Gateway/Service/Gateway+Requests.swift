@@ -17,10 +17,8 @@ extension Gateway {
         case list(ModernRequest, Caller)
         /// A call on a session that is shared.
         case shared(ModernRequest, Caller)
-        /// A call during which the client can be asked, as it declares.
-        case interactive(ModernRequest, ClientProfiles.Declaration, Caller)
-        /// A retry, which goes on with a call.
-        case retry(ModernRequest, ClientProfiles.Declaration, Caller)
+        /// A call during which the client can be asked, as it declares, or a retry that goes on with one.
+        case interactive(ModernRequest, ClientProfiles.Declaration, Caller, Interactions.Place)
         /// None: it is finished.
         case none
     }
@@ -61,11 +59,13 @@ extension Gateway {
         switch way {
         case .shared(let admitted, let caller):
             SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).begin()
-        case .interactive(let admitted, let capabilities, let caller):
-            interactions.begin(leg(admitted, of: source, clientRequest, capabilities, begins: true), from: caller)
+        case .interactive(_, _, _, .elsewhere):
+            return false
+        case .interactive(let admitted, let capabilities, let caller, let place):
+            carry(admitted, of: source, clientRequest, capabilities, from: caller, at: place)
         case .list(let admitted, let caller):
             ListRequest(of: source, answering: clientRequest, by: carrier).begin(admitted, from: caller)
-        case .none, .beside, .older, .listening, .retry:
+        case .none, .beside, .older, .listening:
             return false
         }
         return true
@@ -90,8 +90,8 @@ extension Gateway {
             await olderClients.serve(source, clientRequest)
         case .listening(let admitted, let caller):
             return await beginListening(admitted, of: source.head, from: caller, clientRequest)
-        case .retry(let admitted, let capabilities, let caller):
-            await interact(admitted, capabilities, source, as: nil, from: caller, clientRequest)
+        case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):
+            await forwardRetry(admitted, of: source, clientRequest, capabilities, from: caller, state)
         case .list, .shared, .interactive:
             await clientRequest.carried { _ = carry(source, clientRequest, way) }
         }
@@ -112,8 +112,7 @@ extension Gateway {
         if admitted.method == .listen { return .listening(admitted, caller) }
         if admitted.method.isList { return .list(admitted, caller) }
         guard let capabilities = interactions.concern(admitted) else { return .shared(admitted, caller) }
-        return interactions.isRetry(admitted)
-            ? .retry(admitted, capabilities, caller) : .interactive(admitted, capabilities, caller)
+        return .interactive(admitted, capabilities, caller, interactions.place(of: admitted, from: caller))
     }
 
     /// What is to be done with a request.
