@@ -24,6 +24,9 @@ enum RandomSteps {
 
     private static func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
 
+    /// Events that were asked for; none where that was left open.
+    static var wanted: Int { number("REMORA_STEPS") ?? 0 }
+
     /// Runs a drive with one seed after the other until there were enough events.
     ///
     /// - Parameter run: gets a seed, and returns how many events there were; or throws what is wrong.

@@ -15,7 +15,7 @@ final class ScriptedServer {
         let session: String
         private let connection: HTTPServerConnection
         private var isStream = false
-        fileprivate var isAnswered = false
+        fileprivate(set) var isAnswered = false
         private let changed: Wakeup
 
         fileprivate init(

@@ -29,7 +29,7 @@ final class ServedLoop {
     private let replicas: Replicas
     private let affinity = SessionAffinity(key: HashKey())
     private let paths = AuthorizationPaths()
-    private let log: Log
+    let log: Log
 
     init(
         on loop: Loop, _ changes: Changes = Changes(), _ script: @escaping ScriptedServer.Script = { _, _ in false }
