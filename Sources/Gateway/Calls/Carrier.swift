@@ -8,7 +8,7 @@ final class Carrier {
     let settings: GatewaySettings
     let sessions: SessionPool
     let lists: Lists
-    let bypass: Bypass
+    let forwarder: Forwarder
     private let callers: CallerRules
     /// Requests that are being answered.
     private(set) var inFlight = 0
@@ -16,12 +16,12 @@ final class Carrier {
     let emptied = Wakeup()
 
     init(
-        settings: GatewaySettings, sessions: SessionPool, lists: Lists, bypass: Bypass, callers: CallerRules
+        settings: GatewaySettings, sessions: SessionPool, lists: Lists, forwarder: Forwarder, callers: CallerRules
     ) {
         self.settings = settings
         self.sessions = sessions
         self.lists = lists
-        self.bypass = bypass
+        self.forwarder = forwarder
         self.callers = callers
     }
 
@@ -78,12 +78,12 @@ final class Carrier {
     /// Whether a request is to be passed on, because it found no session and the server turns out to speak 2026-07-28 by now.
     func maySpeakModern(_ outcome: RequestOutcome, _ clientRequest: ClientRequest) -> Bool {
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        outcome.wasNeverSent && bypass.servesWithoutSession && !clientRequest.responder.isStreaming
+        outcome.wasNeverSent && forwarder.servesWithoutSession && !clientRequest.responder.isStreaming
     }
 
     func passAsModern(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
         clientRequest.responder.leave()
-        await bypass.pass(source, clientRequest, isModern: true)
+        await forwarder.pass(source, clientRequest, isModern: true)
     }
 
     private func finish(_ exchange: Exchange, _ outcome: RequestOutcome) {
@@ -100,7 +100,7 @@ final class Carrier {
         case .refused(let refusal): clientRequest.finish(.refused(refusal))
         case .failed(let error):
             clientRequest.failed(error)
-            let refusal = bypass.published(Refusal(error, dropped: callers.dropped(from: head)), to: head)
+            let refusal = forwarder.published(Refusal(error, dropped: callers.dropped(from: head)), to: head)
             clientRequest.finish(refusal.map { .refused($0) } ?? .abandoned)
         }
     }

@@ -25,7 +25,7 @@ struct PeerDestination {
 ///
 /// It is first asked something that changes nothing: whether it is there and takes what comes from here. As long as it has not
 /// said so, nothing was delivered.
-final class PeerVisit: PassDestination {
+final class PeerVisit: ForwardTarget {
     private let peer: PeerDestination
     private let pass: PeerPass
     /// Why the request was not sent, though the other was reached; nil where it was sent, or the other not reached.
@@ -71,7 +71,7 @@ protocol Sibling: Sendable {
 }
 
 /// Another loop of this process, as a place to pass requests on to: it gets one end of a connection made for the purpose.
-struct SiblingDestination: PassDestination {
+struct SiblingDestination: ForwardTarget {
     let shard: any Sibling
     let loop: Loop
     let limits: HTTPLimits

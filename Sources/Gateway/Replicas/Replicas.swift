@@ -182,9 +182,9 @@ package final class Replicas {
         guard shards.indices.contains(other) else {
             return .failed(BackendError(.unavailable, "the session is not there any more"))
         }
-        let passage = PassThrough(
+        let passage = ForwardedRequest(
             request, to: sibling(other), answering: client,
-            limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
+            timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
         guard case .failed(let error) = await passage.run(PeerMessage.session(request, from: client)) else {
             return .answered(status: passage.status ?? 499, bytes: passage.responseBytes)
         }
@@ -209,12 +209,12 @@ package final class Replicas {
     }
 
     private func pass(
-        _ retry: HTTPServerRequest, as task: PeerTask, to destination: any PassDestination,
+        _ retry: HTTPServerRequest, as task: PeerTask, to destination: any ForwardTarget,
         _ client: HTTPServerConnection, receiver: String? = nil
     ) async -> Passed? {
-        let passage = PassThrough(
+        let passage = ForwardedRequest(
             retry, to: destination, answering: client,
-            limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
+            timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
         var bareStatus: Int?
         passage.isRefused = { head in
             if PeerAnswer.isGone(head) { return true }

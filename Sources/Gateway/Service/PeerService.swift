@@ -144,9 +144,9 @@ package final class PeerService {
             for shard in shards { await shard.hear(cues) }
             return connection.respond(HTTPResponse(status: 204))
         }
-        let passage = PassThrough(
+        let passage = ForwardedRequest(
             request, to: SiblingDestination(shard: shard, loop: loop, limits: settings.head), answering: connection,
-            limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
+            timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
         guard case .failed(let error) = await passage.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
         else { return }
         // Out of descriptors, so that nothing was done, or about to stop, and nobody knows.

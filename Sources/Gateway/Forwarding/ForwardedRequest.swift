@@ -9,18 +9,18 @@ import Reactor
 ///
 /// It has a connection there to itself while it lasts, and is never sent twice. What the client does not take is held up to
 /// a bound; beyond it the other side waits.
-final class PassThrough: HTTPResponseHandler {
+final class ForwardedRequest: HTTPResponseHandler {
     /// Bytes that may wait for a client: what a fast network has under way, and little for each of many slow clients.
     private static let maxUnsent = 256 * 1024
 
-    struct Limits {
+    struct Timeouts {
         /// From the request's arrival to the end of its answer, and the longest silence of an event stream.
         let total: Duration
         /// How long the other side may be silent until the answer begins, and in an answer that is no event stream.
         let silence: Duration
     }
 
-    enum Outcome {
+    enum Completion {
         /// The answer is there, to its end.
         case answered
         /// There is no answer, and nothing of one was sent.
@@ -32,9 +32,9 @@ final class PassThrough: HTTPResponseHandler {
     }
 
     private let request: HTTPServerRequest
-    private let destination: any PassDestination
+    private let destination: any ForwardTarget
     private let client: HTTPServerConnection
-    private let limits: Limits
+    private let timeouts: Timeouts
     private let address: PublicAddress?
     private let end: Instant
     private let wakeup = Wakeup()
@@ -42,7 +42,7 @@ final class PassThrough: HTTPResponseHandler {
     private var isStream = false
     private var isPaused = false
     private var isDraining = false
-    private var outcome: Outcome?
+    private var outcome: Completion?
     /// What came of the body and was not handed on yet: what comes at once goes out at once, in however many pieces it came.
     private var unsent: [UInt8] = []
 
@@ -65,19 +65,19 @@ final class PassThrough: HTTPResponseHandler {
 
     /// - Parameter address: makes the URLs in the backend's challenges public; nil where Remora's own is not known.
     init(
-        _ request: HTTPServerRequest, to destination: any PassDestination, answering client: HTTPServerConnection,
-        address: PublicAddress? = nil, limits: Limits
+        _ request: HTTPServerRequest, to destination: any ForwardTarget, answering client: HTTPServerConnection,
+        address: PublicAddress? = nil, timeouts: Timeouts
     ) {
         self.request = request
         self.destination = destination
         self.client = client
         self.address = address
-        self.limits = limits
-        end = destination.loop.now + limits.total
+        self.timeouts = timeouts
+        end = destination.loop.now + timeouts.total
     }
 
     /// Sends the request, in the words of `message`, and the answer to the client.
-    func run(_ message: HTTPMessage) async -> Outcome {
+    func run(_ message: HTTPMessage) async -> Completion {
         client.onDisconnect = { self.finish(.abandoned) }
         if outcome == nil {
             do throws(HTTPClientError) {
@@ -148,7 +148,7 @@ final class PassThrough: HTTPResponseHandler {
         name.bytes.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0.lowercasedASCII }
     }
 
-    private func finish(_ outcome: Outcome) {
+    private func finish(_ outcome: Completion) {
         guard self.outcome == nil else { return }
         flush()
         self.outcome = outcome
@@ -195,9 +195,9 @@ final class PassThrough: HTTPResponseHandler {
             // Whether the client is too slow is the client connection's to say.
             connection.setTimeout(nil)
         } else if isStream {
-            connection.setTimeout(destination.loop.now + limits.total)
+            connection.setTimeout(destination.loop.now + timeouts.total)
         } else {
-            connection.setTimeout(min(end, destination.loop.now + limits.silence))
+            connection.setTimeout(min(end, destination.loop.now + timeouts.silence))
         }
     }
 
@@ -226,11 +226,11 @@ final class PassThrough: HTTPResponseHandler {
         var response = HTTPResponse(status: head.status)
         // Which pages may read an answer is decided at Remora's door: the backend saw no `Origin`.
         response.relayed = EndToEndFields.of(head.fields) { name in
-            name.startsIgnoringCase(with: PassThrough.accessControl)
-                || address != nil && name.equalsIgnoringCase(PassThrough.challenge)
+            name.startsIgnoringCase(with: ForwardedRequest.accessControl)
+                || address != nil && name.equalsIgnoringCase(ForwardedRequest.challenge)
         }
         if let address {
-            challenges = head.fields.lines(named: PassThrough.challenge).map { Array($0.value.bytes) }
+            challenges = head.fields.lines(named: ForwardedRequest.challenge).map { Array($0.value.bytes) }
             response.fields = challenges.map { ("www-authenticate", address.published(challenge: $0)) }
         }
         client.beginStream(response, length: head.bodyLength)
@@ -242,7 +242,7 @@ final class PassThrough: HTTPResponseHandler {
         if unsent.isEmpty { destination.loop.afterwards(self) }
         unsent.append(body, 0..<body.count)
         responseBytes += body.count
-        if client.unsentBytes + unsent.count > PassThrough.maxUnsent, !isPaused {
+        if client.unsentBytes + unsent.count > ForwardedRequest.maxUnsent, !isPaused {
             isPaused = true
             connection?.pauseReading()
         }
@@ -278,10 +278,10 @@ final class PassThrough: HTTPResponseHandler {
     private static let accessControl = Array("access-control-".utf8)
 }
 
-extension PassThrough: Resumable {
+extension ForwardedRequest: Resumable {
     func resume() {
         guard outcome == nil else { return }
         flush()
-        if client.unsentBytes <= PassThrough.maxUnsent { readOn() }
+        if client.unsentBytes <= ForwardedRequest.maxUnsent { readOn() }
     }
 }

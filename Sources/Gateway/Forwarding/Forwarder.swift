@@ -9,9 +9,9 @@ import Translation
 
 /// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
 /// documents about authorization.
-final class Bypass {
+final class Forwarder {
     /// What a request is that no admission is needed for.
-    enum Claim {
+    enum RequestClass {
         case preflight
         case authorization(AuthorizationRoute)
         /// Perhaps of a path that the server's metadata names, which has to be read for that.
@@ -33,7 +33,7 @@ final class Bypass {
     private let path: ArraySlice<UInt8>
     /// Of the first: all are the same server.
     private let backendPath: String
-    private var passages: [ObjectIdentifier: (way: PassThrough, backend: Backend)] = [:]
+    private var passages: [ObjectIdentifier: (way: ForwardedRequest, backend: Backend)] = [:]
     private var isDraining = false
 
     /// Called when the backend turns out to speak 2026-07-28 from now on.
@@ -58,12 +58,12 @@ final class Bypass {
         cors = CORSRules(
             passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)
         path = Array(settings.path.utf8)[...]
-        backendPath = backends.overHTTP.first.map { Bypass.path(of: $0) } ?? ""
+        backendPath = backends.overHTTP.first.map { Forwarder.path(of: $0) } ?? ""
     }
 
     /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
     /// here on.
-    func claim(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> Claim? {
+    func claim(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> RequestClass? {
         let head = request.head
         if let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) {
             connection.answerFields = cors.answerFields(to: origin)
@@ -74,7 +74,7 @@ final class Bypass {
         return paths.mayRead(of: backends.name, at: backends.loop.now) ? .unknown : nil
     }
 
-    private func claim(by known: Era?, _ head: HTTPRequestHead) -> Claim? {
+    private func claim(by known: Era?, _ head: HTTPRequestHead) -> RequestClass? {
         if known == .legacy { return nil }
         if known == .modern { return .modern }
         // Who may not come in makes no question due, either.
@@ -104,7 +104,7 @@ final class Bypass {
 
     /// Ends the request. Returns false where it is to be translated after all.
     func serve(
-        _ claim: Claim, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
+        _ claim: RequestClass, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async -> Bool {
         let head = request.head
         if let refusal = settings.door.refusal(of: head) {
@@ -163,7 +163,7 @@ final class Bypass {
         let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
         clientRequest.describe("pass", request.head.method.name, from: caller)
         _ = await pass(request, clientRequest) { BackendTarget.endpoint($0.target, query: request.head.query) }
-        if isModern, Bypass.speaksAgainstModern(clientRequest) { eras.doubt() }
+        if isModern, Forwarder.speaksAgainstModern(clientRequest) { eras.doubt() }
     }
 
     /// Passes on a request to the MCP endpoint that may have to go another way.
@@ -230,11 +230,11 @@ final class Bypass {
     private func pass(
         _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ clientRequest: ClientRequest,
         isRefused: @escaping (HTTPResponseHead) -> Bool
-    ) async -> (PassThrough.Outcome, PassThrough) {
+    ) async -> (ForwardedRequest.Completion, ForwardedRequest) {
         let connection = clientRequest.connection
-        let passage = PassThrough(
+        let passage = ForwardedRequest(
             request, to: backend, answering: connection, address: address(for: request.head, of: backend),
-            limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
+            timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: backend.limits.silence))
         if backends.overHTTP.count > 1 {
             // Before the client has the id, and may send it on another connection.
             passage.onAnswer = { [affinity] head in
@@ -246,7 +246,7 @@ final class Bypass {
         if isDraining { passage.drain() }
         passages[ObjectIdentifier(passage)] = (passage, backend)
         let outcome = await passage.run(
-            PassThrough.message(
+            ForwardedRequest.message(
                 request, target: target, host: backend.host, set: backend.fields,
                 origin: settings.callerFields.origin.lines(of: request.head, from: connection.clientAddress)))
         passages[ObjectIdentifier(passage)] = nil
@@ -257,7 +257,7 @@ final class Bypass {
     }
 
     private func finish(
-        _ clientRequest: ClientRequest, _ outcome: PassThrough.Outcome, of passage: PassThrough,
+        _ clientRequest: ClientRequest, _ outcome: ForwardedRequest.Completion, of passage: ForwardedRequest,
         _ request: HTTPServerRequest
     ) {
         if case .failed(let error) = outcome {
@@ -317,7 +317,7 @@ final class Bypass {
             servers = AuthorizationMetadata.issuers(in: text, address)
             break
         }
-        for server in servers.prefix(Bypass.maxServers) {
+        for server in servers.prefix(Forwarder.maxServers) {
             for path in [AuthorizationRoute.serverPath + server, AuthorizationRoute.openIDPath + server] {
                 guard let text = try? await document(path, of: backend) else { continue }
                 learn(AuthorizationMetadata.paths(in: text, address))
@@ -343,7 +343,7 @@ final class Bypass {
     private func publicAddress(_ url: PublicURL, of backend: Backend) -> PublicAddress {
         PublicAddress(
             url, host: String(decoding: backend.host, as: UTF8.self), defaultPort: backend.isSecure ? "443" : "80",
-            path: Bypass.path(of: backend))
+            path: Forwarder.path(of: backend))
     }
 
     private func serve(

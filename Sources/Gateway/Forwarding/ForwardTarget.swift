@@ -3,7 +3,7 @@ import Legacy
 import Reactor
 
 /// Where a request is passed on to.
-protocol PassDestination {
+protocol ForwardTarget {
     var loop: Loop { get }
     /// A connection from an earlier request, if there is one.
     func takeIdle() -> HTTPClientConnection?
@@ -12,7 +12,7 @@ protocol PassDestination {
     func putBack(_ connection: HTTPClientConnection)
 }
 
-extension Backend: PassDestination {
+extension Backend: ForwardTarget {
     func takeIdle() -> HTTPClientConnection? { connections.takeIdle() }
 
     func putBack(_ connection: HTTPClientConnection) { connections.putBack(connection) }
