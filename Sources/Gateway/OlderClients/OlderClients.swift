@@ -102,7 +102,7 @@ final class OlderClients {
         _ source: HTTPServerRequest, to other: Int, _ clientRequest: ClientRequest
     ) async {
         describe(source, from: caller(of: source, clientRequest), clientRequest)
-        switch await replicas.handOver(source, to: other, answering: clientRequest.connection) {
+        switch await replicas.handOverRequest(source, to: other, answering: clientRequest.connection) {
         case .answered(let status, let bytes):
             clientRequest.forwarded()
             clientRequest.finish(.relayed(status: status, bytes: bytes))

@@ -5,18 +5,18 @@ import HTTPWire
 /// What one replica asks of another, or one loop of the process of another.
 enum PeerTask: Equatable {
     /// To answer a retry, as whoever has its call: this loop of it.
-    case answer(loop: Int)
+    case serveRetry(loop: Int)
     /// To go on with the call of a retry, since whoever had it is gone. Which of the receiver's loops does, the call's id
     /// decides.
-    case succeed(CallID)
+    case takeOver(CallID)
     /// To hear what a server said.
-    case hear
+    case notify
 
     var target: [UInt8] {
         switch self {
-        case .answer(let loop): Array("/answer/\(loop)".utf8)
-        case .succeed(let id): Array("/succeed/".utf8) + Base64URL.encode(id.bytes)
-        case .hear: Array("/hear".utf8)
+        case .serveRetry(let loop): Array("/answer/\(loop)".utf8)
+        case .takeOver(let id): Array("/succeed/".utf8) + Base64URL.encode(id.bytes)
+        case .notify: Array("/hear".utf8)
         }
     }
 
@@ -27,12 +27,12 @@ enum PeerTask: Equatable {
         switch (String(decoding: name, as: UTF8.self), parts.count) {
         case ("answer", 3):
             guard let loop = Int(String(decoding: parts[2], as: UTF8.self)), loop >= 0 else { return nil }
-            self = .answer(loop: loop)
+            self = .serveRetry(loop: loop)
         case ("succeed", 3):
             guard let id = Base64URL.decode(parts[2]).flatMap(CallID.init(bytes:)) else { return nil }
-            self = .succeed(id)
+            self = .takeOver(id)
         case ("hear", 2):
-            self = .hear
+            self = .notify
         default:
             return nil
         }
@@ -49,7 +49,7 @@ enum PeerMessage {
     ///   - receiver: the replica that it goes to, and who makes a pass for it; nil within the process.
     static func retry(
         _ retry: HTTPServerRequest, as task: PeerTask, from client: HTTPServerConnection?,
-        to receiver: (name: String, pass: PeerPass)?
+        to receiver: (name: String, token: PeerToken)?
     ) -> HTTPMessage {
         message(
             .post, task.target, host: host(of: retry), fields: fields(of: retry, from: client), body: retry.body,
@@ -62,7 +62,7 @@ enum PeerMessage {
         let fields = EndToEndFields.of(request.head.fields) { name in
             // What only the front door looks at. A pass is made here or nowhere.
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
-                || name.equalsIgnoringCase(PeerPass.field)
+                || name.equalsIgnoringCase(PeerToken.field)
                 || client != nil
                     && (name.equalsIgnoringCase(PeerSubject.field) || name.equalsIgnoringCase(PeerAddress.field))
         }
@@ -75,8 +75,8 @@ enum PeerMessage {
         request.head.authority.map { Array($0.bytes) }
     }
 
-    static func cues(_ body: [UInt8], to receiver: (name: String, pass: PeerPass)) -> HTTPMessage {
-        message(.post, PeerTask.hear.target, host: nil, fields: [], body: body, to: receiver)
+    static func changeNotices(_ body: [UInt8], to receiver: (name: String, token: PeerToken)) -> HTTPMessage {
+        message(.post, PeerTask.notify.target, host: nil, fields: [], body: body, to: receiver)
     }
 
     /// Where a request for a session of another loop goes. No replica lets it in.
@@ -91,7 +91,7 @@ enum PeerMessage {
 
     private static func message(
         _ method: HTTPMethod, _ target: [UInt8], host: [UInt8]?, fields: [(name: [UInt8], value: [UInt8])],
-        body: [UInt8], to receiver: (name: String, pass: PeerPass)?
+        body: [UInt8], to receiver: (name: String, token: PeerToken)?
     ) -> HTTPMessage {
         let host = host.flatMap { isWritable($0) ? $0 : nil } ?? Array("replica".utf8)
         return HTTPMessage(body, headSize: 1024) { output in
@@ -102,11 +102,11 @@ enum PeerMessage {
             // What cannot be written is not there for the receiver either.
             let fields = fields.filter { head.field(named: $0.name, $0.value) }
             if let receiver {
-                let digest = PeerPass.digest(
+                let digest = PeerToken.digest(
                     method: method, target: target,
-                    fields: [(Array("host".utf8), host)] + fields.map { (PeerPass.lowercased($0.name), $0.value) },
+                    fields: [(Array("host".utf8), host)] + fields.map { (PeerToken.lowercased($0.name), $0.value) },
                     bodySize: body.count)
-                _ = head.field(PeerPass.field, receiver.pass.make(for: receiver.name, digest, body: body, at: .now))
+                _ = head.field(PeerToken.field, receiver.token.issue(for: receiver.name, digest, body: body, at: .now))
             }
             head.field("content-length", body.count)
             head.end(into: &output)

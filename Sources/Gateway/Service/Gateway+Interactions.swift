@@ -12,7 +12,7 @@ extension Gateway {
         if source.head.target.elementsEqual(PeerMessage.sessionTarget) {
             return await olderClients.serveHandedOver(source, begin(source, by: responder))
         }
-        guard let task = PeerTask(source.head.target), task != .hear else {
+        guard let task = PeerTask(source.head.target), task != .notify else {
             return responder.connection.respond(HTTPResponse(status: 404, closes: true))
         }
         let clientRequest = begin(source, by: responder)
@@ -55,10 +55,10 @@ extension Gateway {
         if case .elsewhere(let state) = place {
             if let task {
                 // Whoever asks finds out who goes on.
-                guard case .succeed = task else { return giveAway(clientRequest) }
+                guard case .takeOver = task else { return giveAway(clientRequest) }
             } else {
                 switch await interactions.pass(source, state, answering: clientRequest.connection) {
-                case .ours: break
+                case .takeOverHere: break
                 case .answered(let status, let bytes):
                     clientRequest.forwarded()
                     return clientRequest.finish(.relayed(status: status, bytes: bytes))
@@ -78,6 +78,6 @@ extension Gateway {
     /// Tells another loop or replica that the call is not here.
     private func giveAway(_ clientRequest: ClientRequest) {
         clientRequest.forwarded()
-        clientRequest.finish(.empty(PeerAnswer.gone))
+        clientRequest.finish(.empty(PeerResponse.gone))
     }
 }

@@ -83,7 +83,7 @@ package final class Gateway {
             if case .changed(let key, let cue) = event,
                 let identity = callers.identity(of: key.principal)
             {
-                replicas.tell(cue, of: identity)
+                replicas.notifyOthers(cue, of: identity)
             }
         }
     }
@@ -162,12 +162,12 @@ package final class Gateway {
     // MARK: Other loops and replicas
 
     /// Servers told this to other replicas or loops, on sessions of their callers. It is not told to anybody else.
-    func hear(_ cues: [PeerCue]) {
+    func hear(_ cues: [PeerChangeNotice]) {
         for told in cues {
             guard let principal = knownCallers.principal(told.caller) else { continue }
-            lists.heard(told.cue, by: principal)
-            sessions.heard(told.cue, by: principal)
-            subscriptions.heard(told.cue, by: principal)
+            lists.heard(told.notice, by: principal)
+            sessions.heard(told.notice, by: principal)
+            subscriptions.heard(told.notice, by: principal)
         }
     }
 }

@@ -21,10 +21,10 @@ package final class PeerService {
     private let listener: Listener
     private let settings: ReplicaSettings
     private let shards: [Shard]
-    private let pass: PeerPass
+    private let token: PeerToken
     private let limits: HTTPServerConnection.Limits
     private let log: Log
-    private var nonces = NonceMemory(span: PeerPass.memory, max: PeerService.maxNonces, at: .now)
+    private var nonces = NonceMemory(span: PeerToken.memory, max: PeerService.maxNonces, at: .now)
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     private var isDraining = false
     private var refused = 0
@@ -37,19 +37,19 @@ package final class PeerService {
     ///   - shards: all loops of the process, in their order.
     package init(
         on loop: Loop, address: SocketAddress, maxConnections: Int, maxBody: Int, settings: ReplicaSettings,
-        shards: [Shard], pass seal: Seal, log: Log
+        shards: [Shard], seal: Seal, log: Log
     ) throws(SystemError) {
         self.loop = loop
         self.settings = settings
         self.shards = shards
         self.log = log
-        pass = PeerPass(seal)
+        token = PeerToken(seal)
         quietUntil = loop.now
         var head = settings.head
         // The client's own, and the pass.
         head.maxHead += 1024
         limits = HTTPServerConnection.Limits(
-            head: head, maxBody: max(maxBody, CueBatch.maxSize), headerTimeout: PeerService.headerTimeout,
+            head: head, maxBody: max(maxBody, ChangeNoticeBatch.maxSize), headerTimeout: PeerService.headerTimeout,
             bodyTimeout: PeerService.headerTimeout, idleTimeout: PeerService.idleTimeout)
         listener = try Listener(on: loop, address: address, maxConnections: maxConnections, shared: false)
     }
@@ -105,9 +105,9 @@ package final class PeerService {
 
     /// What a request wants, and what its body is by its pass; nil when it is not let in.
     private func admit(_ head: HTTPRequestHead) -> (task: PeerTask, body: [UInt8])? {
-        guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerPass.field) == 1,
-            let text = head.fields.first(PeerPass.field), let digest = PeerPass.digest(of: head),
-            let body = pass.admits(Array(text.bytes), of: digest, to: settings.name, at: .now, &nonces)
+        guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerToken.field) == 1,
+            let text = head.fields.first(PeerToken.field), let digest = PeerToken.digest(of: head),
+            let body = token.verify(Array(text.bytes), of: digest, to: settings.name, at: .now, &nonces)
         else { return nil }
         return (task, body)
     }
@@ -132,25 +132,25 @@ package final class PeerService {
     private func perform(_ task: PeerTask, _ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
         let shard: Shard
         switch task {
-        case .answer(let loop):
+        case .serveRetry(let loop):
             // With fewer loops than before, none has the call; the first says so.
             shard = shards[shards.indices.contains(loop) ? loop : 0]
-        case .succeed where isDraining:
-            return connection.respond(PeerAnswer.gone)
-        case .succeed(let call):
-            shard = shards[Replicas.loop(of: call, among: shards.count)]
-        case .hear:
-            guard let cues = CueBatch.read(request.body) else { return connection.respond(refusal(400)) }
-            for shard in shards { await shard.hear(cues) }
+        case .takeOver where isDraining:
+            return connection.respond(PeerResponse.gone)
+        case .takeOver(let call):
+            shard = shards[Replicas.takeOverLoop(of: call, among: shards.count)]
+        case .notify:
+            guard let notices = ChangeNoticeBatch.read(request.body) else { return connection.respond(refusal(400)) }
+            for shard in shards { await shard.receiveNotices(notices) }
             return connection.respond(HTTPResponse(status: 204))
         }
-        let passage = ForwardedRequest(
-            request, to: SiblingDestination(shard: shard, loop: loop, limits: settings.head), answering: connection,
+        let forwarded = ForwardedRequest(
+            request, to: SiblingTarget(shard: shard, loop: loop, limits: settings.head), answering: connection,
             timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
-        guard case .failed(let error) = await passage.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
+        guard case .failed(let error) = await forwarded.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
         else { return }
         // Out of descriptors, so that nothing was done, or about to stop, and nobody knows.
-        connection.respond(error.kind == .unavailable ? PeerAnswer.gone : HTTPResponse(status: 503, closes: true))
+        connection.respond(error.kind == .unavailable ? PeerResponse.gone : HTTPResponse(status: 503, closes: true))
     }
 }
 

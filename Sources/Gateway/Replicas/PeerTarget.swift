@@ -3,7 +3,7 @@ import HTTPWire
 import Reactor
 
 /// Another replica, as it is reached.
-struct PeerDestination {
+struct PeerEndpoint {
     /// A replica in the same network answers in a millisecond, or not at all.
     private static let connectTimeout: Duration = .seconds(1)
 
@@ -15,7 +15,7 @@ struct PeerDestination {
         self.name = name
         self.loop = loop
         connections = HTTPConnectionPool(
-            to: endpoint, on: loop, connectTimeout: PeerDestination.connectTimeout, limits: limits)
+            to: endpoint, on: loop, connectTimeout: PeerEndpoint.connectTimeout, limits: limits)
     }
 
     func connect() async throws(HTTPClientError) -> HTTPClientConnection { try await connections.connect() }
@@ -25,22 +25,22 @@ struct PeerDestination {
 ///
 /// It is first asked something that changes nothing: whether it is there and takes what comes from here. As long as it has not
 /// said so, nothing was delivered.
-final class PeerVisit: ForwardTarget {
-    private let peer: PeerDestination
-    private let pass: PeerPass
+final class PeerTarget: ForwardTarget {
+    private let peer: PeerEndpoint
+    private let token: PeerToken
     /// Why the request was not sent, though the other was reached; nil where it was sent, or the other not reached.
-    private(set) var flaw: Flaw?
+    private(set) var failure: Failure?
 
-    enum Flaw: Equatable {
+    enum Failure: Equatable {
         /// It does not take what comes from here: the status of its answer.
         case refused(Int)
         /// It was reached, and gave no answer that can be one.
         case silent
     }
 
-    init(to peer: PeerDestination, _ pass: PeerPass) {
+    init(to peer: PeerEndpoint, _ token: PeerToken) {
         self.peer = peer
-        self.pass = pass
+        self.token = token
     }
 
     var loop: Loop { peer.loop }
@@ -51,11 +51,11 @@ final class PeerVisit: ForwardTarget {
     func connect() async throws(HTTPClientError) -> HTTPClientConnection {
         let connection = try await peer.connect()
         // No cues: there is nothing to hear.
-        let question = PeerMessage.cues(CueBatch.text([]), to: (peer.name, pass))
-        let status = await PeerReply.send(question, on: connection, loop)
+        let question = PeerMessage.changeNotices(ChangeNoticeBatch.text([]), to: (peer.name, token))
+        let status = await PeerStatusRequest.send(question, on: connection, loop)
         if status == 204, connection.isReusable { return connection }
         connection.close()
-        flaw = status.flatMap { (400..<500).contains($0) ? .refused($0) : nil } ?? .silent
+        failure = status.flatMap { (400..<500).contains($0) ? .refused($0) : nil } ?? .silent
         throw .notConnected(SystemError("replica", code: SystemError.timedOut))
     }
 
@@ -67,11 +67,11 @@ protocol Sibling: Sendable {
     /// Takes one end of a connection, on which requests come.
     func adopt(_ end: SocketEnd) async
     /// Servers told this to another loop or replica.
-    func hear(_ cues: [PeerCue]) async
+    func receiveNotices(_ notices: [PeerChangeNotice]) async
 }
 
 /// Another loop of this process, as a place to pass requests on to: it gets one end of a connection made for the purpose.
-struct SiblingDestination: ForwardTarget {
+struct SiblingTarget: ForwardTarget {
     let shard: any Sibling
     let loop: Loop
     let limits: HTTPLimits

@@ -5,12 +5,12 @@ import Legacy
 import MCP
 
 /// What replicas say to each other beside what clients get.
-enum PeerAnswer {
+enum PeerResponse {
     /// There is no such call here, or nothing was done for another reason: whoever asked may ask elsewhere.
-    static var gone: HTTPResponse { HTTPResponse(status: 410, fields: [(PeerPass.field, Array("gone".utf8))]) }
+    static var gone: HTTPResponse { HTTPResponse(status: 410, fields: [(PeerToken.field, Array("gone".utf8))]) }
 
     static func isGone(_ head: HTTPResponseHead) -> Bool {
-        head.status == 410 && head.fields.first(PeerPass.field)?.equals("gone") == true
+        head.status == 410 && head.fields.first(PeerToken.field)?.equals("gone") == true
     }
 
     /// Whether an answer to a retry is the listener's own, and not that of a call: these have a body, or a challenge.

@@ -3,15 +3,15 @@ import JSONText
 import Translation
 
 /// What a server told one replica or loop, for the others.
-package struct PeerCue: Hashable, Sendable {
+package struct PeerChangeNotice: Hashable, Sendable {
     /// `Seal.name(of:)` of the caller on whose session it was.
     let caller: [UInt8]
-    let cue: Cue
+    let notice: Cue
 }
 
 /// Cues on their way from one replica to another, as JSON:
 /// `[["<caller in base64url>","tools"],["…","resource","<uri>"]]`.
-enum CueBatch {
+enum ChangeNoticeBatch {
     /// Cues of one batch.
     static let max = 512
     /// Bytes of a URI. Whoever listens to a longer one hears of it from its own server.
@@ -19,14 +19,14 @@ enum CueBatch {
     /// The longest text: each byte of a URI may be escaped to six.
     static let maxSize = 8 << 20
 
-    static func text(_ cues: [PeerCue]) -> [UInt8] {
+    static func text(_ notices: [PeerChangeNotice]) -> [UInt8] {
         var text = Array("[".utf8)
-        for (index, cue) in cues.enumerated() {
+        for (index, notice) in notices.enumerated() {
             if index > 0 { text.append(",") }
             text.append("[\"")
-            text += Base64URL.encode(cue.caller)
+            text += Base64URL.encode(notice.caller)
             text.append("\",")
-            switch cue.cue {
+            switch notice.notice {
             case .toolsListChanged: text.append("\"tools\"")
             case .promptsListChanged: text.append("\"prompts\"")
             case .resourcesListChanged: text.append("\"resources\"")
@@ -41,50 +41,50 @@ enum CueBatch {
     }
 
     /// Nil for what is no batch.
-    static func read(_ text: [UInt8]) -> [PeerCue]? {
+    static func read(_ text: [UInt8]) -> [PeerChangeNotice]? {
         guard let document = try? JSONDocument(text, maxDepth: 8), document.root.kind == .array else { return nil }
-        var cues: [PeerCue] = []
+        var notices: [PeerChangeNotice] = []
         for element in document.elements(of: document.root) {
-            guard cues.count < max, let cue = cue(element, in: document) else { return nil }
-            cues.append(cue)
+            guard notices.count < max, let notice = notice(element, in: document) else { return nil }
+            notices.append(notice)
         }
-        return cues
+        return notices
     }
 
-    private static func cue(_ element: JSONValue, in document: JSONDocument) -> PeerCue? {
+    private static func notice(_ element: JSONValue, in document: JSONDocument) -> PeerChangeNotice? {
         guard element.kind == .array else { return nil }
         let parts = document.elements(of: element).prefix(4).map { document.stringBytes($0) }
         guard parts.count >= 2, let name = parts[0].flatMap({ Base64URL.decode($0) }), name.count == Seal.nameSize,
             let kind = parts[1]
         else { return nil }
         switch (String(decoding: kind, as: UTF8.self), parts.count) {
-        case ("tools", 2): return PeerCue(caller: name, cue: .toolsListChanged)
-        case ("prompts", 2): return PeerCue(caller: name, cue: .promptsListChanged)
-        case ("resources", 2): return PeerCue(caller: name, cue: .resourcesListChanged)
+        case ("tools", 2): return PeerChangeNotice(caller: name, notice: .toolsListChanged)
+        case ("prompts", 2): return PeerChangeNotice(caller: name, notice: .promptsListChanged)
+        case ("resources", 2): return PeerChangeNotice(caller: name, notice: .resourcesListChanged)
         case ("resource", 3):
             guard let uri = parts[2], uri.count <= maxURI else { return nil }
-            return PeerCue(caller: name, cue: .resourceUpdated(uri))
+            return PeerChangeNotice(caller: name, notice: .resourceUpdated(uri))
         default: return nil
         }
     }
 }
 
 /// Cues that wait to be told, each once.
-struct CueQueue {
-    private var waiting: Set<PeerCue> = []
-    private var order: [PeerCue] = []
+struct ChangeNoticeQueue {
+    private var waiting: Set<PeerChangeNotice> = []
+    private var order: [PeerChangeNotice] = []
 
     var isEmpty: Bool { order.isEmpty }
 
     /// Beyond what one batch holds, cues are dropped: a cue that is missed is an old list for as long as it is kept.
-    mutating func add(_ cue: PeerCue) {
-        if case .resourceUpdated(let uri) = cue.cue, uri.count > CueBatch.maxURI { return }
-        guard order.count < CueBatch.max, waiting.insert(cue).inserted else { return }
-        order.append(cue)
+    mutating func add(_ notice: PeerChangeNotice) {
+        if case .resourceUpdated(let uri) = notice.notice, uri.count > ChangeNoticeBatch.maxURI { return }
+        guard order.count < ChangeNoticeBatch.max, waiting.insert(notice).inserted else { return }
+        order.append(notice)
     }
 
-    mutating func take() -> [PeerCue] {
-        defer { self = CueQueue() }
+    mutating func take() -> [PeerChangeNotice] {
+        defer { self = ChangeNoticeQueue() }
         return order
     }
 }

@@ -3,38 +3,38 @@ import HTTPWire
 import Reactor
 
 /// Tells one other replica or loop the cues of this one: the first at once, and what comes meanwhile together.
-final class CueSender {
+final class ChangeNoticeSender {
     /// Between two batches, as between two cues to a listener.
     private static let pause: Duration = .milliseconds(100)
 
     private let loop: Loop
-    private let deliver: ([PeerCue]) async -> Void
-    private var queue = CueQueue()
+    private let deliver: ([PeerChangeNotice]) async -> Void
+    private var queue = ChangeNoticeQueue()
     private var isSending = false
 
-    init(on loop: Loop, deliver: @escaping ([PeerCue]) async -> Void) {
+    init(on loop: Loop, deliver: @escaping ([PeerChangeNotice]) async -> Void) {
         self.loop = loop
         self.deliver = deliver
     }
 
-    func add(_ cue: PeerCue) {
-        queue.add(cue)
+    func add(_ notice: PeerChangeNotice) {
+        queue.add(notice)
         guard !isSending else { return }
         isSending = true
-        loop.spawn { await self.send() }
+        loop.spawn { await self.sendQueued() }
     }
 
-    private func send() async {
+    private func sendQueued() async {
         while !queue.isEmpty {
             await deliver(queue.take())
-            await Pause(on: loop).wait(CueSender.pause)
+            await Pause(on: loop).wait(ChangeNoticeSender.pause)
         }
         isSending = false
     }
 }
 
 /// The answer to a request between replicas of which only the status matters.
-final class PeerReply: HTTPResponseHandler {
+final class PeerStatusRequest: HTTPResponseHandler {
     /// A replica that takes longer has other troubles.
     static let patience: Duration = .seconds(2)
 
@@ -46,7 +46,7 @@ final class PeerReply: HTTPResponseHandler {
     ///
     /// - Returns: the status of the answer; nil where none came, or not all of it, in ``patience``.
     static func send(_ message: HTTPMessage, on connection: HTTPClientConnection, _ loop: Loop) async -> Int? {
-        let reply = PeerReply()
+        let reply = PeerStatusRequest()
         connection.setTimeout(loop.now + patience)
         connection.send(message, answersTo: reply)
         while !reply.isOver { await reply.wakeup.wait() }

@@ -3,7 +3,7 @@ import HTTPWire
 
 /// What lets a request into the listener of a replica: a text that only a holder of the ring can make, for this request,
 /// this receiver and these few seconds, and that is taken once. It is looked at before the body is read.
-struct PeerPass {
+struct PeerToken {
     static let field: StaticString = "remora-peer"
     private static let name = Array("remora-peer".utf8)
     /// How long a pass is good, and how far apart two clocks may be. A request is sent as soon as its pass is made.
@@ -22,23 +22,23 @@ struct PeerPass {
     /// - Parameters:
     ///   - receiver: the name of the replica that it is for.
     ///   - head: ``digest(method:target:fields:bodySize:)``.
-    func make(for receiver: String, _ head: [UInt8], body: [UInt8], at now: UnixTime) -> [UInt8] {
-        let payload = PeerPass.bytes(of: now) + random(NonceMemory.size) + head + SHA256.digest(body)
-        return seal.seal(payload, for: .peer, caller: Array(receiver.utf8), until: now + PeerPass.lifetime)
+    func issue(for receiver: String, _ head: [UInt8], body: [UInt8], at now: UnixTime) -> [UInt8] {
+        let payload = PeerToken.bytes(of: now) + random(NonceMemory.size) + head + SHA256.digest(body)
+        return seal.seal(payload, for: .peer, caller: Array(receiver.utf8), until: now + PeerToken.lifetime)
     }
 
     /// Whether a request with this pass and this head may come in. It may not a second time.
     ///
     /// - Returns: SHA-256 of the body that it must have; nil when it may not.
-    func admits(
-        _ pass: [UInt8], of head: [UInt8], to receiver: String, at now: UnixTime, _ memory: inout NonceMemory
+    func verify(
+        _ token: [UInt8], of head: [UInt8], to receiver: String, at now: UnixTime, _ memory: inout NonceMemory
     ) -> [UInt8]? {
-        guard let payload = try? seal.open(pass, for: .peer, caller: Array(receiver.utf8), at: now),
+        guard let payload = try? seal.open(token, for: .peer, caller: Array(receiver.utf8), at: now),
             payload.count == 8 + NonceMemory.size + 2 * SHA256.size
         else { return nil }
         let issued = UnixTime(seconds: payload.prefix(8).reduce(0) { $0 << 8 | Int64($1) })
         // One from the future would be good for longer than nonces are remembered.
-        guard issued.seconds <= (now + PeerPass.lifetime).seconds,
+        guard issued.seconds <= (now + PeerToken.lifetime).seconds,
             payload.dropLast(SHA256.size).suffix(SHA256.size).elementsEqual(head),
             memory.use(payload.dropFirst(8).prefix(NonceMemory.size), at: now)
         else { return nil }
