@@ -83,7 +83,7 @@ final class Carrier {
 
     func passAsModern(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
         clientRequest.responder.leave()
-        await forwarder.pass(source, clientRequest, isModern: true)
+        await forwarder.forwardRequest(source, clientRequest, isModern: true)
     }
 
     private func finish(_ exchange: Exchange, _ outcome: RequestOutcome) {
@@ -100,7 +100,8 @@ final class Carrier {
         case .refused(let refusal): clientRequest.finish(.refused(refusal))
         case .failed(let error):
             clientRequest.failed(error)
-            let refusal = forwarder.published(Refusal(error, dropped: callers.dropped(from: head)), to: head)
+            let refusal = forwarder.rewriteChallenges(
+                of: Refusal(error, dropped: callers.dropped(from: head)), to: head)
             clientRequest.finish(refusal.map { .refused($0) } ?? .abandoned)
         }
     }

@@ -11,7 +11,7 @@ enum AuthorizationMetadata {
     /// - Parameter always: whether `resource` is replaced also where it is not of the backend's origin.
     /// - Returns: nil when the text is no JSON object.
     static func resource(_ text: [UInt8], _ address: PublicAddress, always: Bool) -> [UInt8]? {
-        published(text, address) { always && $0 == "resource" ? address.publicURL.url : nil }
+        rewriteObject(text, address) { always && $0 == "resource" ? address.publicURL.url : nil }
     }
 
     /// The metadata of an authorization server in the backend's origin. RFC 8414 §3.3: `issuer` must be where the client
@@ -19,7 +19,7 @@ enum AuthorizationMetadata {
     ///
     /// - Returns: nil when the text is no JSON object.
     static func server(_ text: [UInt8], _ address: PublicAddress) -> [UInt8]? {
-        published(text, address) { _ in nil }
+        rewriteObject(text, address) { _ in nil }
     }
 
     /// The metadata of a resource whose server has none, because its revision, 2025-03-26, knows none: the authorization
@@ -34,7 +34,7 @@ enum AuthorizationMetadata {
         var text = Array(#"{"resource":"#.utf8)
         text.appendJSON(address.publicURL.url)
         text.append(contentsOf: #","authorization_servers":["#.utf8)
-        text.appendJSON(issuer.map { address.published($0) ?? $0 } ?? address.publicURL.origin)
+        text.appendJSON(issuer.map { address.rewriteURL($0) ?? $0 } ?? address.publicURL.origin)
         text.append(contentsOf: "]}".utf8)
         return text
     }
@@ -90,7 +90,7 @@ enum AuthorizationMetadata {
     }
 
     /// The object with every URL of the backend replaced that Remora serves. Pages for people it does not.
-    private static func published(
+    private static func rewriteObject(
         _ text: [UInt8], _ address: PublicAddress, fixed: (String?) -> String?
     ) -> [UInt8]? {
         guard let document = try? JSONDocument(text, maxDepth: maxDepth), document.root.kind == .object else {
@@ -102,7 +102,7 @@ enum AuthorizationMetadata {
             let name = document.name(of: member, equals: "resource") ? "resource" : nil
             for value in values(of: member, in: document) {
                 guard value.kind == .string, let old = document.string(value),
-                    let new = fixed(name) ?? address.published(old)
+                    let new = fixed(name) ?? address.rewriteURL(old)
                 else { continue }
                 var literal: [UInt8] = []
                 literal.appendJSON(new)

@@ -10,7 +10,7 @@ package final class AuthorizationPaths: Sendable {
     /// Between two readings of the server's metadata for a path that is not known: anybody may ask for one.
     private static let spacing: Duration = .seconds(10)
 
-    private struct Known {
+    private struct KnownPaths {
         /// What was learnt of another server is of no use.
         var server: [UInt8] = []
         var paths: [String: AuthorizationRoute] = [:]
@@ -18,14 +18,14 @@ package final class AuthorizationPaths: Sendable {
         var nextReading: Instant?
     }
 
-    private let known = Mutex(Known())
+    private let known = Mutex(KnownPaths())
 
     package init() {}
 
     /// The server wants callers to be authorized.
-    func challenged(by server: [UInt8]) {
+    func noteChallenge(by server: [UInt8]) {
         known.withLock { known in
-            AuthorizationPaths.turn(&known, to: server)
+            AuthorizationPaths.forgetOthers(than: server, in: &known)
             known.wantsAuthorization = true
         }
     }
@@ -36,20 +36,20 @@ package final class AuthorizationPaths: Sendable {
     }
 
     /// The server has named a path. What is no plain path, or one too many, is not kept.
-    func learn(_ path: String, as route: AuthorizationRoute, of server: [UInt8]) {
+    func addPath(_ path: String, as route: AuthorizationRoute, of server: [UInt8]) {
         guard path.utf8.count <= AuthorizationPaths.maxPath, AuthorizationRoute.isPlainPath(path), path.utf8.count > 1
         else {
             return
         }
         known.withLock { known in
-            AuthorizationPaths.turn(&known, to: server)
+            AuthorizationPaths.forgetOthers(than: server, in: &known)
             guard known.paths[path] != nil || hasRoom(for: route, in: known) else { return }
             known.paths[path] = route
         }
     }
 
     /// Challenges may name a path for each tenant, and clients choose those: they leave room for endpoints.
-    private func hasRoom(for route: AuthorizationRoute, in known: borrowing Known) -> Bool {
+    private func hasRoom(for route: AuthorizationRoute, in known: borrowing KnownPaths) -> Bool {
         guard known.paths.count < AuthorizationPaths.maxPaths else { return false }
         guard case .resourceMetadata = route else { return true }
         let documents = known.paths.values.count { if case .resourceMetadata = $0 { true } else { false } }
@@ -67,24 +67,24 @@ package final class AuthorizationPaths: Sendable {
     }
 
     /// Whether the server's metadata may be read because of a path that is not known.
-    func mayRead(of server: [UInt8], at now: Instant) -> Bool {
-        known.withLock { AuthorizationPaths.mayRead($0, server, now) }
+    func mayReadMetadata(of server: [UInt8], at now: Instant) -> Bool {
+        known.withLock { AuthorizationPaths.mayReadMetadata($0, server, now) }
     }
 
     /// The same; where it may be, notes that it is.
-    func beginReading(of server: [UInt8], at now: Instant) -> Bool {
+    func beginReadingMetadata(of server: [UInt8], at now: Instant) -> Bool {
         known.withLock { known in
-            guard AuthorizationPaths.mayRead(known, server, now) else { return false }
+            guard AuthorizationPaths.mayReadMetadata(known, server, now) else { return false }
             known.nextReading = now + AuthorizationPaths.spacing
             return true
         }
     }
 
-    private static func mayRead(_ known: Known, _ server: [UInt8], _ now: Instant) -> Bool {
+    private static func mayReadMetadata(_ known: KnownPaths, _ server: [UInt8], _ now: Instant) -> Bool {
         known.server == server && known.wantsAuthorization && (known.nextReading.map { $0 <= now } ?? true)
     }
 
-    private static func turn(_ known: inout Known, to server: [UInt8]) {
-        if known.server != server { known = Known(server: server) }
+    private static func forgetOthers(than server: [UInt8], in known: inout KnownPaths) {
+        if known.server != server { known = KnownPaths(server: server) }
     }
 }

@@ -7,10 +7,10 @@ import Reactor
 /// an interval.
 struct EraTable {
     /// What is to be done with a session that was opened, or with a refusal.
-    enum Step: Equatable {
+    enum Advice: Equatable {
         /// Nothing: the verdict is good.
         case trust
-        /// Ask. To be followed by `ended`.
+        /// Ask. To be followed by ``questionEnded(_:at:)``.
         case ask
         /// That is being done: wait for it.
         case wait
@@ -22,7 +22,7 @@ struct EraTable {
     private static let lastSpacing: Duration = .seconds(60)
 
     /// A verdict, and until when nobody need ask again.
-    struct Known {
+    struct Finding {
         let verdict: Era
         let until: Instant
     }
@@ -43,16 +43,16 @@ struct EraTable {
     /// - Parameters:
     ///   - interval: for which a verdict holds.
     ///   - known: what another table found out about the same copy.
-    init(interval: Duration, known: Known? = nil) {
+    init(interval: Duration, known: Finding? = nil) {
         self.interval = interval
         verdict = known?.verdict
         due = known?.until
     }
 
     /// What another table may begin with; nil where something speaks against the verdict.
-    var known: Known? {
+    var known: Finding? {
         guard let verdict, let due, !isDoubted, !isDoubtedSince else { return nil }
-        return Known(verdict: verdict, until: due)
+        return Finding(verdict: verdict, until: due)
     }
 
     /// Until when the verdict can be gone by without a look at the server; nil where it cannot.
@@ -65,7 +65,7 @@ struct EraTable {
     }
 
     /// A session was opened by a server that can be asked.
-    mutating func opened(at now: Instant) -> Step {
+    mutating func sessionOpened(at now: Instant) -> Advice {
         if isAsking { return .wait }
         if verdict == .legacy, !isDue(at: now) { return .trust }
         isAsking = true
@@ -73,7 +73,7 @@ struct EraTable {
     }
 
     /// The server has refused `initialize` as a modern one may.
-    mutating func refused(at now: Instant) -> Step {
+    mutating func handshakeRefused(at now: Instant) -> Advice {
         if isAsking { return .wait }
         if let earliest, now < earliest { return .trust }
         isAsking = true
@@ -102,7 +102,7 @@ struct EraTable {
 
     /// A question has been answered, or has not. Where nothing is found out the verdict stays, and where there is none the
     /// next session, or refusal, makes another question.
-    mutating func ended(_ evidence: EraEvidence, at now: Instant) {
+    mutating func questionEnded(_ evidence: EraEvidence, at now: Instant) {
         isAsking = false
         defer {
             if isDoubtedSince { isDoubted = true }
@@ -133,5 +133,5 @@ struct EraTable {
 
 /// What is known of the era of each copy of the server, by its name. It outlives a configuration, so that a reload need not ask again.
 final class KnownEras {
-    var eras: [[UInt8]: EraTable.Known] = [:]
+    var eras: [[UInt8]: EraTable.Finding] = [:]
 }

@@ -36,7 +36,7 @@ final class EraWatch {
         tables = backends.overHTTP.map { EraTable(interval: interval, known: known.eras[$0.name]) }
         verdict = EraWatch.verdict(of: tables)
         guard fixed == nil else { return }
-        settle()
+        updateSettled()
         sessions.onDoubt = { [weak self] in self?.doubt() }
         sessions.inspector = self
     }
@@ -52,7 +52,7 @@ final class EraWatch {
     func era() -> Era? {
         if let known = knownEra { return known }
         if verdict == .legacy { lookAgain() }
-        settle()
+        updateSettled()
         return verdict == .legacy ? .legacy : knownEra
     }
 
@@ -69,7 +69,7 @@ final class EraWatch {
     }
 
     /// Something speaks against the verdict: the next session tells more.
-    func doubt() { change { for index in tables.indices { tables[index].doubt() } } }
+    func doubt() { applyChange { for index in tables.indices { tables[index].doubt() } } }
 
     // MARK: Questions
 
@@ -79,37 +79,37 @@ final class EraWatch {
         let now = backends.loop.now
         for index in tables.indices where tables[index].settled(at: now) == nil && !tables[index].isAsking {
             guard let session = sessions.anySession(at: backends.overHTTP[index]), session.mayBeAskedForEra,
-                case .ask = tables[index].opened(at: now)
+                case .ask = tables[index].sessionOpened(at: now)
             else {
                 tables[index].postpone(at: now)
                 sessions.renewUnkept()
                 continue
             }
-            ask(index) { await session.askEra(session.credentials) }
+            askServer(index) { await session.askEra(session.credentials) }
         }
     }
 
-    private func ask(_ index: Int, _ question: @escaping () async -> EraEvidence) {
+    private func askServer(_ index: Int, _ question: @escaping () async -> EraEvidence) {
         backends.loop.spawn {
             let evidence = await question()
-            self.change { self.tables[index].ended(evidence, at: self.backends.loop.now) }
+            self.applyChange { self.tables[index].questionEnded(evidence, at: self.backends.loop.now) }
             self.ended.signal()
         }
     }
 
-    private func wait(for index: Int) async {
+    private func waitForAnswer(of index: Int) async {
         let loop = backends.loop
         await ended.wait(while: { tables[index].isAsking }, until: loop.now + EraWatch.patience, on: loop)
     }
 
     // MARK: Verdicts
 
-    private func change(_ event: () -> Void) {
+    private func applyChange(_ event: () -> Void) {
         event()
         for (backend, table) in zip(backends.overHTTP, tables) { known.eras[backend.name] = table.known }
         let before = verdict
         verdict = EraWatch.verdict(of: tables)
-        settle()
+        updateSettled()
         guard fixed == nil, let verdict, verdict != before else { return }
         // What is under way goes on as it began; what comes now goes the other way.
         if verdict == .modern { onModern?() }
@@ -121,7 +121,7 @@ final class EraWatch {
         return tables.contains { $0.verdict == .modern } ? .modern : nil
     }
 
-    private func settle() {
+    private func updateSettled() {
         let now = backends.loop.now
         settled = verdict.flatMap { verdict in
             let of = tables.filter { $0.verdict == verdict }
@@ -137,19 +137,19 @@ extension EraWatch: SessionInspector {
     func mayServe(_ session: LegacySession, at backend: Backend, _ credentials: Credentials) async -> Bool {
         guard let index = backends.overHTTP.firstIndex(where: { $0 === backend }) else { return true }
         guard session.mayBeAskedForEra else {
-            change { tables[index].showedLegacy(at: backends.loop.now) }
+            applyChange { tables[index].showedLegacy(at: backends.loop.now) }
             return true
         }
-        switch tables[index].opened(at: backends.loop.now) {
+        switch tables[index].sessionOpened(at: backends.loop.now) {
         case .trust: return true
         case .wait: break
         case .ask:
-            ask(index) {
+            askServer(index) {
                 // It has given a session: where it has nothing to say to the question, that is what counts.
                 await session.askEra(credentials) == .modern ? .modern : .legacy
             }
         }
-        await wait(for: index)
+        await waitForAnswer(of: index)
         return tables[index].verdict != .modern
     }
 
@@ -158,18 +158,18 @@ extension EraWatch: SessionInspector {
         var refusal: BackendError?
         switch error.eraHint {
         case .none: return error
-        case .modern: change { tables[index].ended(.modern, at: backends.loop.now) }
+        case .modern: applyChange { tables[index].questionEnded(.modern, at: backends.loop.now) }
         case .mayBeModern:
-            switch tables[index].refused(at: backends.loop.now) {
+            switch tables[index].handshakeRefused(at: backends.loop.now) {
             case .trust: break
-            case .wait: await wait(for: index)
+            case .wait: await waitForAnswer(of: index)
             case .ask:
-                ask(index) {
+                askServer(index) {
                     let answer = await backend.askEra(credentials)
                     refusal = answer.refusal
                     return answer.0
                 }
-                await wait(for: index)
+                await waitForAnswer(of: index)
             }
         }
         if tables[index].verdict == .modern {

@@ -32,7 +32,7 @@ final class ForwardedRequest: HTTPResponseHandler {
     }
 
     private let request: HTTPServerRequest
-    private let destination: any ForwardTarget
+    private let target: any ForwardTarget
     private let client: HTTPServerConnection
     private let timeouts: Timeouts
     private let address: PublicAddress?
@@ -61,19 +61,19 @@ final class ForwardedRequest: HTTPResponseHandler {
     private(set) var challenges: [[UInt8]] = []
 
     /// Called when the answer begins.
-    var onAnswer: ((HTTPResponseHead) -> Void)?
+    var onResponseHead: ((HTTPResponseHead) -> Void)?
 
     /// - Parameter address: makes the URLs in the backend's challenges public; nil where Remora's own is not known.
     init(
-        _ request: HTTPServerRequest, to destination: any ForwardTarget, answering client: HTTPServerConnection,
+        _ request: HTTPServerRequest, to target: any ForwardTarget, answering client: HTTPServerConnection,
         address: PublicAddress? = nil, timeouts: Timeouts
     ) {
         self.request = request
-        self.destination = destination
+        self.target = target
         self.client = client
         self.address = address
         self.timeouts = timeouts
-        end = destination.loop.now + timeouts.total
+        end = target.loop.now + timeouts.total
     }
 
     /// Sends the request, in the words of `message`, and the answer to the client.
@@ -81,7 +81,7 @@ final class ForwardedRequest: HTTPResponseHandler {
         client.onDisconnect = { self.finish(.abandoned) }
         if outcome == nil {
             do throws(HTTPClientError) {
-                try await send(message)
+                try await sendMessage(message)
             } catch {
                 finish(.failed(BackendError(error)))
             }
@@ -92,23 +92,23 @@ final class ForwardedRequest: HTTPResponseHandler {
         }
     }
 
-    private func send(_ message: HTTPMessage) async throws(HTTPClientError) {
-        client.onTaken = { self.readOn() }
-        while let idle = destination.takeIdle() {
-            if send(message, on: idle) { return }
+    private func sendMessage(_ message: HTTPMessage) async throws(HTTPClientError) {
+        client.onTaken = { self.resumeReading() }
+        while let idle = target.takeIdle() {
+            if sendMessage(message, on: idle) { return }
         }
-        let connection = try await destination.connect()
+        let connection = try await target.connect()
         // The client may have gone meanwhile.
-        guard outcome == nil else { return destination.putBack(connection) }
+        guard outcome == nil else { return target.putBack(connection) }
         self.connection = connection
-        expectMore()
+        restartTimeout()
         connection.send(message, answersTo: self)
     }
 
     /// Returns false where nothing of it left.
-    private func send(_ message: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
+    private func sendMessage(_ message: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
         self.connection = connection
-        expectMore()
+        restartTimeout()
         if connection.trySend(message, answersTo: self) { return true }
         self.connection = nil
         return false
@@ -120,7 +120,7 @@ final class ForwardedRequest: HTTPResponseHandler {
     /// - Parameters:
     ///   - set: lines that are in the place of the client's own, by name in lower case.
     ///   - origin: the same, of where the request came from.
-    static func message(
+    static func backendMessage(
         _ request: HTTPServerRequest, target: [UInt8], host: [UInt8], set: [(name: [UInt8], value: [UInt8])] = [],
         origin: [(name: StaticString, value: [UInt8])] = []
     ) -> HTTPMessage {
@@ -128,7 +128,7 @@ final class ForwardedRequest: HTTPResponseHandler {
         let replaced = set.map(\.name) + origin.map { Array("\($0.name)".utf8) }
         let fields = EndToEndFields.of(head.fields) { name in
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
-                || !replaced.isEmpty && replaced.contains(variable(of: name))
+                || !replaced.isEmpty && replaced.contains(cgiName(of: name))
         }
         return HTTPMessage(request.body, headSize: 512) { output in
             guard var writer = HTTPHeadWriter(method: head.method, target: target, host: host, into: &output) else {
@@ -144,13 +144,13 @@ final class ForwardedRequest: HTTPResponseHandler {
     }
 
     /// A name as servers of the CGI kind have it, to which `_` and `-` are one (RFC 3875 §4.1.18): in lower case, with `-`.
-    private static func variable(of name: HTTPFieldValue) -> [UInt8] {
+    private static func cgiName(of name: HTTPFieldValue) -> [UInt8] {
         name.bytes.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0.lowercasedASCII }
     }
 
     private func finish(_ outcome: Completion) {
         guard self.outcome == nil else { return }
-        flush()
+        flushBody()
         self.outcome = outcome
         switch outcome {
         case .answered: break
@@ -175,7 +175,7 @@ final class ForwardedRequest: HTTPResponseHandler {
     func drain() {
         isDraining = true
         guard isStream, waitsForEvents, outcome == nil else { return }
-        flush()
+        flushBody()
         connection?.close()
         client.endStream()
         finish(.answered)
@@ -189,15 +189,15 @@ final class ForwardedRequest: HTTPResponseHandler {
 
     // MARK: Time
 
-    private func expectMore() {
+    private func restartTimeout() {
         guard let connection else { return }
         if isPaused {
             // Whether the client is too slow is the client connection's to say.
             connection.setTimeout(nil)
         } else if isStream {
-            connection.setTimeout(destination.loop.now + timeouts.total)
+            connection.setTimeout(target.loop.now + timeouts.total)
         } else {
-            connection.setTimeout(min(end, destination.loop.now + timeouts.silence))
+            connection.setTimeout(min(end, target.loop.now + timeouts.silence))
         }
     }
 
@@ -207,10 +207,10 @@ final class ForwardedRequest: HTTPResponseHandler {
         return BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
     }
 
-    private func readOn() {
+    private func resumeReading() {
         guard isPaused else { return }
         isPaused = false
-        expectMore()
+        restartTimeout()
         connection?.resumeReading()
     }
 
@@ -221,7 +221,7 @@ final class ForwardedRequest: HTTPResponseHandler {
             return finish(.failed(BackendError(.unavailable, "the other side has nothing to do with the request")))
         }
         status = head.status
-        onAnswer?(head)
+        onResponseHead?(head)
         isStream = head.fields.first("content-type")?.isMediaType("text/event-stream") == true
         var response = HTTPResponse(status: head.status)
         // Which pages may read an answer is decided at Remora's door: the backend saw no `Origin`.
@@ -231,25 +231,25 @@ final class ForwardedRequest: HTTPResponseHandler {
         }
         if let address {
             challenges = head.fields.lines(named: ForwardedRequest.challenge).map { Array($0.value.bytes) }
-            response.fields = challenges.map { ("www-authenticate", address.published(challenge: $0)) }
+            response.fields = challenges.map { ("www-authenticate", address.rewriteChallenge($0)) }
         }
         client.beginStream(response, length: head.bodyLength)
-        expectMore()
+        restartTimeout()
         if isDraining { drain() }
     }
 
     func received(body: Span<UInt8>) {
-        if unsent.isEmpty { destination.loop.afterwards(self) }
+        if unsent.isEmpty { target.loop.afterwards(self) }
         unsent.append(body, 0..<body.count)
         responseBytes += body.count
         if client.unsentBytes + unsent.count > ForwardedRequest.maxUnsent, !isPaused {
             isPaused = true
             connection?.pauseReading()
         }
-        expectMore()
+        restartTimeout()
     }
 
-    private func flush() {
+    private func flushBody() {
         guard !unsent.isEmpty else { return }
         var part: [UInt8] = []
         swap(&part, &unsent)
@@ -259,11 +259,11 @@ final class ForwardedRequest: HTTPResponseHandler {
     }
 
     func finished() {
-        flush()
+        flushBody()
         client.endStream()
         if let connection {
             // One that does not read would not notice its end.
-            if isPaused { connection.close() } else { destination.putBack(connection) }
+            if isPaused { connection.close() } else { target.putBack(connection) }
         }
         connection = nil
         finish(.answered)
@@ -281,7 +281,7 @@ final class ForwardedRequest: HTTPResponseHandler {
 extension ForwardedRequest: Resumable {
     func resume() {
         guard outcome == nil else { return }
-        flush()
-        if client.unsentBytes <= ForwardedRequest.maxUnsent { readOn() }
+        flushBody()
+        if client.unsentBytes <= ForwardedRequest.maxUnsent { resumeReading() }
     }
 }

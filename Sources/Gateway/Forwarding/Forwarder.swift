@@ -33,7 +33,7 @@ final class Forwarder {
     private let path: ArraySlice<UInt8>
     /// Of the first: all are the same server.
     private let backendPath: String
-    private var passages: [ObjectIdentifier: (way: ForwardedRequest, backend: Backend)] = [:]
+    private var inFlight: [ObjectIdentifier: (request: ForwardedRequest, backend: Backend)] = [:]
     private var isDraining = false
 
     /// Called when the backend turns out to speak 2026-07-28 from now on.
@@ -58,23 +58,25 @@ final class Forwarder {
         cors = CORSRules(
             passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)
         path = Array(settings.path.utf8)[...]
-        backendPath = backends.overHTTP.first.map { Forwarder.path(of: $0) } ?? ""
+        backendPath = backends.overHTTP.first.map { Forwarder.endpointPath(of: $0) } ?? ""
     }
 
     /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
     /// here on.
-    func claim(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> RequestClass? {
+    func classify(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> RequestClass? {
         let head = request.head
         if let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) {
             connection.answerFields = cors.answerFields(to: origin)
-            if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
+            if CORSRules.isPreflight(head), head.path == path || authorizationRoute(of: head) != nil {
+                return .preflight
+            }
         }
-        if head.path == path { return claim(by: eras.knownEra, head) }
-        if let route = route(head) { return .authorization(route) }
-        return paths.mayRead(of: backends.name, at: backends.loop.now) ? .unknown : nil
+        if head.path == path { return classifyByEra(eras.knownEra, head) }
+        if let route = authorizationRoute(of: head) { return .authorization(route) }
+        return paths.mayReadMetadata(of: backends.name, at: backends.loop.now) ? .unknown : nil
     }
 
-    private func claim(by known: Era?, _ head: HTTPRequestHead) -> RequestClass? {
+    private func classifyByEra(_ known: Era?, _ head: HTTPRequestHead) -> RequestClass? {
         if known == .legacy { return nil }
         if known == .modern { return .modern }
         // Who may not come in makes no question due, either.
@@ -91,10 +93,10 @@ final class Forwarder {
     /// - Parameter others: of another configuration. What is passed to a server that it has goes on.
     func drain(except others: Backends? = nil) {
         isDraining = others == nil
-        for passage in passages.values where others?.index(of: passage.backend) == nil { passage.way.drain() }
+        for each in inFlight.values where others?.index(of: each.backend) == nil { each.request.drain() }
     }
 
-    private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
+    private func authorizationRoute(of head: HTTPRequestHead) -> AuthorizationRoute? {
         // A command has no documents.
         if backends.overHTTP.isEmpty { return nil }
         return AuthorizationRoute(
@@ -103,32 +105,32 @@ final class Forwarder {
     }
 
     /// Ends the request. Returns false where it is to be translated after all.
-    func serve(
-        _ claim: RequestClass, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
+    func serveRequest(
+        _ requestClass: RequestClass, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async -> Bool {
         let head = request.head
         if let refusal = settings.door.refusal(of: head) {
             clientRequest.finish(.refused(refusal))
             return true
         }
-        switch claim {
+        switch requestClass {
         case .undecided:
-            guard await isModern(request, on: clientRequest.connection) else { return false }
-            await pass(request, clientRequest, isModern: true)
+            guard await isModernServer(for: request, on: clientRequest.connection) else { return false }
+            await forwardRequest(request, clientRequest, isModern: true)
         case .modern:
-            await pass(request, clientRequest, isModern: true)
+            await forwardRequest(request, clientRequest, isModern: true)
         case .preflight:
             clientRequest.describe("preflight", head.method.name, from: nil)
             clientRequest.finish(.empty(cors.preflight(head, isEndpoint: head.path == path)))
         case .authorization(let route):
             clientRequest.describe("authorization", head.method.name, from: nil)
-            await serve(route, request, clientRequest)
+            await serveAuthorization(route, request, clientRequest)
         case .unknown:
-            guard paths.beginReading(of: backends.name, at: backends.loop.now) else { return false }
+            guard paths.beginReadingMetadata(of: backends.name, at: backends.loop.now) else { return false }
             await readMetadata(for: head)
             guard let route = paths.route(of: head.path, at: backends.name) else { return false }
             clientRequest.describe("authorization", head.method.name, from: nil)
-            await serve(route, request, clientRequest)
+            await serveAuthorization(route, request, clientRequest)
         }
         return true
     }
@@ -137,7 +139,7 @@ final class Forwarder {
     var servesWithoutSession: Bool { eras.servesWithoutSession }
 
     /// Finds out what the backend speaks, for a request that finds it out by itself only if it needs a session.
-    private func isModern(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
+    private func isModernServer(for request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
         switch admission.admit(request) {
         case .request(let admitted) where admitted.method != .listen: return false
         // A method that only the backend may know.
@@ -154,7 +156,7 @@ final class Forwarder {
     ///
     /// - Parameter isModern: whether that is because the backend speaks 2026-07-28. An answer that speaks against it is
     ///   noted.
-    func pass(
+    func forwardRequest(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest, isModern: Bool
     ) async {
         guard [.get, .post, .delete].contains(request.head.method) else {
@@ -162,7 +164,9 @@ final class Forwarder {
         }
         let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
         clientRequest.describe("pass", request.head.method.name, from: caller)
-        _ = await pass(request, clientRequest) { BackendTarget.endpoint($0.target, query: request.head.query) }
+        _ = await forwardToBackend(request, clientRequest) {
+            BackendTarget.endpoint($0.target, query: request.head.query)
+        }
         if isModern, Forwarder.speaksAgainstModern(clientRequest) { eras.doubt() }
     }
 
@@ -170,13 +174,13 @@ final class Forwarder {
     ///
     /// - Parameter isRefusal: whether an answer with this status says so. It is not handed over.
     /// - Returns: whether there was one. Nothing was answered then, and the request goes on.
-    func pass(
+    func forwardRequest(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: @escaping (_ status: Int) -> Bool
     ) async -> Bool {
         let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
         clientRequest.describe("pass", request.head.method.name, from: caller)
-        return await pass(request, clientRequest, unless: isRefusal) {
+        return await forwardToBackend(request, clientRequest, unless: isRefusal) {
             BackendTarget.endpoint($0.target, query: request.head.query)
         }
     }
@@ -192,19 +196,19 @@ final class Forwarder {
     /// reached was sent nothing: without a session, another will do as well.
     ///
     /// - Returns: whether the answer was a refusal.
-    private func pass(
+    private func forwardToBackend(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: ((_ status: Int) -> Bool)? = nil, target: (Backend) -> [UInt8]
     ) async -> Bool {
         var tried: Set<BackendChoice.Index> = []
-        let home = request.head.fields.first(Header.sessionID).flatMap { place(of: Array($0.bytes)) }
+        let home = request.head.fields.first(Header.sessionID).flatMap { backendIndex(of: Array($0.bytes)) }
         while true {
             if let home { backends.enter(home) }
             // The first round excludes none, and the next one is begun only where one is left.
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
             let backend = backends.overHTTP[index]
             var wasRefusal = false
-            let (outcome, passage) = await pass(request, to: backend, target(backend), clientRequest) { head in
+            let (outcome, forwarded) = await sendRequest(request, to: backend, target(backend), clientRequest) { head in
                 wasRefusal = isRefusal?(head.status) ?? false
                 return wasRefusal
             }
@@ -216,48 +220,48 @@ final class Forwarder {
             {
                 continue
             }
-            finish(clientRequest, outcome, of: passage, request)
+            finishRequest(clientRequest, outcome, of: forwarded, request)
             return false
         }
     }
 
     /// Where a session is; nil where that is not known, or no such copy is configured any more.
-    private func place(of session: [UInt8]) -> BackendChoice.Index? {
-        guard backends.overHTTP.count > 1, let name = affinity.place(of: session) else { return nil }
+    private func backendIndex(of session: [UInt8]) -> BackendChoice.Index? {
+        guard backends.overHTTP.count > 1, let name = affinity.backendName(of: session) else { return nil }
         return backends.overHTTP.firstIndex { $0.name == name }
     }
 
-    private func pass(
+    private func sendRequest(
         _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ clientRequest: ClientRequest,
         isRefused: @escaping (HTTPResponseHead) -> Bool
     ) async -> (ForwardedRequest.Completion, ForwardedRequest) {
         let connection = clientRequest.connection
-        let passage = ForwardedRequest(
-            request, to: backend, answering: connection, address: address(for: request.head, of: backend),
+        let forwarded = ForwardedRequest(
+            request, to: backend, answering: connection, address: publicAddress(for: request.head, of: backend),
             timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: backend.limits.silence))
         if backends.overHTTP.count > 1 {
             // Before the client has the id, and may send it on another connection.
-            passage.onAnswer = { [affinity] head in
+            forwarded.onResponseHead = { [affinity] head in
                 guard let session = head.fields.first(Header.sessionID) else { return }
-                affinity.learn(Array(session.bytes), at: backend.name)
+                affinity.setBackend(of: Array(session.bytes), to: backend.name)
             }
         }
-        passage.isRefused = isRefused
-        if isDraining { passage.drain() }
-        passages[ObjectIdentifier(passage)] = (passage, backend)
-        let outcome = await passage.run(
-            ForwardedRequest.message(
+        forwarded.isRefused = isRefused
+        if isDraining { forwarded.drain() }
+        inFlight[ObjectIdentifier(forwarded)] = (forwarded, backend)
+        let outcome = await forwarded.run(
+            ForwardedRequest.backendMessage(
                 request, target: target, host: backend.host, set: backend.fields,
                 origin: settings.callerFields.origin.lines(of: request.head, from: connection.clientAddress)))
-        passages[ObjectIdentifier(passage)] = nil
-        if let status = passage.status, status == 401 || !passage.challenges.isEmpty {
-            learn(passage.challenges, status: status, address(for: request.head, of: backend))
+        inFlight[ObjectIdentifier(forwarded)] = nil
+        if let status = forwarded.status, status == 401 || !forwarded.challenges.isEmpty {
+            learnChallenges(forwarded.challenges, status: status, publicAddress(for: request.head, of: backend))
         }
-        return (outcome, passage)
+        return (outcome, forwarded)
     }
 
-    private func finish(
-        _ clientRequest: ClientRequest, _ outcome: ForwardedRequest.Completion, of passage: ForwardedRequest,
+    private func finishRequest(
+        _ clientRequest: ClientRequest, _ outcome: ForwardedRequest.Completion, of forwarded: ForwardedRequest,
         _ request: HTTPServerRequest
     ) {
         if case .failed(let error) = outcome {
@@ -267,60 +271,60 @@ final class Forwarder {
             return clientRequest.finish(Refusal(error, hasID: id != nil).map { .refused($0) } ?? .abandoned)
         }
         if case .cut(let error) = outcome { clientRequest.failed(error, on: .backend) }
-        clientRequest.finish(.relayed(status: passage.status ?? 499, bytes: passage.responseBytes))
+        clientRequest.finish(.relayed(status: forwarded.status ?? 499, bytes: forwarded.responseBytes))
     }
 
     // MARK: Authorization
 
     /// The error with challenges that lead the client through Remora.
-    func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
+    func rewriteChallenges(of refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
         guard var refusal else { return refusal }
-        if refusal.status == 401 { paths.challenged(by: backends.name) }
+        if refusal.status == 401 { paths.noteChallenge(by: backends.name) }
         guard !refusal.fields.isEmpty else { return refusal }
         // Whichever of them it was: what is none of a copy's URLs is left alone.
         for backend in backends.overHTTP {
-            guard let address = address(for: head, of: backend) else { break }
+            guard let address = publicAddress(for: head, of: backend) else { break }
             refusal = refusal.mappingChallenges { challenge in
-                learn([challenge], status: refusal.status, address)
-                return address.published(challenge: challenge)
+                learnChallenges([challenge], status: refusal.status, address)
+                return address.rewriteChallenge(challenge)
             }
         }
         return refusal
     }
 
     /// Takes note of what the server wants, and where its metadata is.
-    private func learn(_ challenges: [[UInt8]], status: Int, _ address: PublicAddress?) {
-        if status == 401 { paths.challenged(by: backends.name) }
+    private func learnChallenges(_ challenges: [[UInt8]], status: Int, _ address: PublicAddress?) {
+        if status == 401 { paths.noteChallenge(by: backends.name) }
         guard let address else { return }
         for path in challenges.flatMap({ address.metadataPaths(in: $0) }) {
-            paths.learn(path, as: .resourceMetadata([path]), of: backends.name)
+            paths.addPath(path, as: .resourceMetadata([path]), of: backends.name)
         }
     }
 
-    private func learn(_ named: [(path: String, route: AuthorizationRoute)]) {
+    private func learnPaths(_ named: [(path: String, route: AuthorizationRoute)]) {
         // To the endpoint itself leads its public path alone.
-        for (path, route) in named where path != backendPath { paths.learn(path, as: route, of: backends.name) }
+        for (path, route) in named where path != backendPath { paths.addPath(path, as: route, of: backends.name) }
     }
 
     /// Reads what the server says about authorization, for a client that has read it earlier or elsewhere.
     private func readMetadata(for head: HTTPRequestHead) async {
         let backend = backends.any()
-        guard let address = address(for: head, of: backend) else { return }
+        guard let address = publicAddress(for: head, of: backend) else { return }
         var servers = [""]
         let resources = [
             AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath,
             backendPath + AuthorizationRoute.resourcePath,
         ]
         for path in resources {
-            guard let text = try? await document(path, of: backend) else { continue }
-            learn(AuthorizationMetadata.paths(in: text, address))
+            guard let text = try? await fetchDocument(path, of: backend) else { continue }
+            learnPaths(AuthorizationMetadata.paths(in: text, address))
             servers = AuthorizationMetadata.issuers(in: text, address)
             break
         }
         for server in servers.prefix(Forwarder.maxServers) {
             for path in [AuthorizationRoute.serverPath + server, AuthorizationRoute.openIDPath + server] {
-                guard let text = try? await document(path, of: backend) else { continue }
-                learn(AuthorizationMetadata.paths(in: text, address))
+                guard let text = try? await fetchDocument(path, of: backend) else { continue }
+                learnPaths(AuthorizationMetadata.paths(in: text, address))
                 break
             }
         }
@@ -329,12 +333,12 @@ final class Forwarder {
     /// Authorization servers in the server's own origin whose metadata is read: each is two requests.
     private static let maxServers = 2
 
-    private static func path(of backend: Backend) -> String {
+    private static func endpointPath(of backend: Backend) -> String {
         String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     }
 
     /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
-    private func address(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
+    private func publicAddress(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
         if let url = settings.publicURL { return publicAddress(url, of: backend) }
         guard let host = head.authority, host.isHost else { return nil }
         return publicAddress(PublicURL(origin: "\(settings.scheme)://\(host.string)", path: settings.path), of: backend)
@@ -343,15 +347,15 @@ final class Forwarder {
     private func publicAddress(_ url: PublicURL, of backend: Backend) -> PublicAddress {
         PublicAddress(
             url, host: String(decoding: backend.host, as: UTF8.self), defaultPort: backend.isSecure ? "443" : "80",
-            path: Forwarder.path(of: backend))
+            path: Forwarder.endpointPath(of: backend))
     }
 
-    private func serve(
+    private func serveAuthorization(
         _ route: AuthorizationRoute, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async {
         do throws(BackendError) {
             let backend = backends.any()
-            guard let address = address(for: request.head, of: backend) else {
+            guard let address = publicAddress(for: request.head, of: backend) else {
                 return clientRequest.finish(.refused(.noMetadata))
             }
             if let path = route.endpointPath {
@@ -362,11 +366,11 @@ final class Forwarder {
                     return clientRequest.finish(.refused(.noMetadata))
                 }
                 let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
-                _ = await pass(request, clientRequest) { _ in target }
+                _ = await forwardToBackend(request, clientRequest) { _ in target }
                 return
             }
             guard request.head.method == .get else { return clientRequest.finish(.refused(.documentOnly)) }
-            guard let text = try await metadata(route, of: backend, address) else {
+            guard let text = try await fetchMetadata(route, of: backend, address) else {
                 return clientRequest.finish(.refused(.noMetadata))
             }
             clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(text), code: nil)))
@@ -376,27 +380,27 @@ final class Forwarder {
         }
     }
 
-    private func metadata(
+    private func fetchMetadata(
         _ route: AuthorizationRoute, of backend: Backend, _ address: PublicAddress
     ) async throws(BackendError) -> [UInt8]? {
         switch route {
         case .endpoint, .namedEndpoint:
             return nil
         case .serverMetadata(let path):
-            return try await document(path, of: backend).flatMap { text in
-                learn(AuthorizationMetadata.paths(in: text, address))
+            return try await fetchDocument(path, of: backend).flatMap { text in
+                learnPaths(AuthorizationMetadata.paths(in: text, address))
                 return AuthorizationMetadata.server(text, address)
             }
         case .resourceMetadata(let paths):
             for path in paths {
-                guard let text = try await document(path, of: backend) else { continue }
-                learn(AuthorizationMetadata.paths(in: text, address))
+                guard let text = try await fetchDocument(path, of: backend) else { continue }
+                learnPaths(AuthorizationMetadata.paths(in: text, address))
                 if let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil) {
                     return published
                 }
             }
             // A server of 2025-03-26 (basic/authorization): clients of 2026-07-28 need the document that it lacks.
-            return try await document(AuthorizationRoute.serverPath, of: backend).map {
+            return try await fetchDocument(AuthorizationRoute.serverPath, of: backend).map {
                 AuthorizationMetadata.resource(of: $0, address)
             }
         }
@@ -409,16 +413,16 @@ final class Forwarder {
         _ backend: Backend, at route: AuthorizationRoute
     ) async throws(BackendError) -> Bool {
         if case .namedEndpoint = route { return true }
-        if try await document(AuthorizationRoute.serverPath, of: backend) != nil { return true }
+        if try await fetchDocument(AuthorizationRoute.serverPath, of: backend) != nil { return true }
         guard paths.wantsAuthorization(backends.name) else { return false }
         for path in [AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath] {
-            if try await document(path, of: backend) != nil { return false }
+            if try await fetchDocument(path, of: backend) != nil { return false }
         }
         return true
     }
 
     /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.
-    private func document(_ path: String, of backend: Backend) async throws(BackendError) -> [UInt8]? {
+    private func fetchDocument(_ path: String, of backend: Backend) async throws(BackendError) -> [UInt8]? {
         let (head, body) = try await BackendDocument.get(path, from: backend)
         if head.status >= 500 {
             throw BackendError(.unavailable, "the server answered with HTTP \(head.status)")

@@ -22,15 +22,15 @@ struct PublicAddress {
     }
 
     /// The URL for clients; nil when it is none of the backend's.
-    func published(_ url: String) -> String? {
-        own(url).map { publicURL.origin + published(path: $0.path) + $0.rest }
+    func rewriteURL(_ url: String) -> String? {
+        backendParts(of: url).map { publicURL.origin + rewritePath($0.path) + $0.rest }
     }
 
     /// The path of a URL of the backend; nil when it is none of its.
-    func path(of url: String) -> String? { own(url)?.path }
+    func path(of url: String) -> String? { backendParts(of: url)?.path }
 
     /// The path, and what stands behind it.
-    private func own(_ url: String) -> (path: String, rest: Substring)? {
+    private func backendParts(of url: String) -> (path: String, rest: Substring)? {
         guard let schemeEnd = url.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let scheme = url[..<schemeEnd].lowercased()
         guard scheme == "http" || scheme == "https", url[schemeEnd...].hasPrefix("://") else { return nil }
@@ -43,7 +43,7 @@ struct PublicAddress {
     }
 
     /// The path for clients: the endpoint's, and that of a document about it, are known by another name there.
-    private func published(path: String) -> String {
+    private func rewritePath(_ path: String) -> String {
         if path == self.path { return publicURL.path }
         if path == self.path + AuthorizationRoute.resourcePath {
             return publicURL.path + AuthorizationRoute.resourcePath
@@ -54,14 +54,14 @@ struct PublicAddress {
 
     /// A value of `WWW-Authenticate` whose `resource_metadata` leads through Remora (RFC 9728 §5.1). It comes back as it
     /// was where that is no URL of the backend.
-    func published(challenge: [UInt8]) -> [UInt8] {
+    func rewriteChallenge(_ challenge: [UInt8]) -> [UInt8] {
         var output: [UInt8] = []
         var position = 0
         while let value = PublicAddress.resourceMetadata(in: challenge, from: position) {
             output += challenge[position..<value.lowerBound]
             let quoted = challenge[value]
             let url = String(decoding: quoted.filter { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
-            if let published = published(url) {
+            if let published = rewriteURL(url) {
                 output += Array("\"\(published)\"".utf8)
             } else {
                 output += quoted

@@ -23,20 +23,20 @@ package final class SessionAffinity: Sendable {
     package init(key: HashKey) { self.key = key }
 
     /// The name of the copy that has a session; nil where that is not known.
-    func place(of session: [UInt8]) -> [UInt8]? {
+    func backendName(of session: [UInt8]) -> [UInt8]? {
         let hash = key.hash(session)
         return halves.withLock { halves in
-            if let place = halves.young[hash] { return place }
-            guard let place = halves.old.removeValue(forKey: hash) else { return nil }
-            SessionAffinity.keep(hash, at: place, in: &halves)
-            return place
+            if let name = halves.young[hash] { return name }
+            guard let name = halves.old.removeValue(forKey: hash) else { return nil }
+            SessionAffinity.keepName(name, of: hash, in: &halves)
+            return name
         }
     }
 
     /// A copy has handed out a session.
-    func learn(_ session: [UInt8], at place: [UInt8]) {
+    func setBackend(of session: [UInt8], to name: [UInt8]) {
         let hash = key.hash(session)
-        halves.withLock { SessionAffinity.keep(hash, at: place, in: &$0) }
+        halves.withLock { SessionAffinity.keepName(name, of: hash, in: &$0) }
     }
 
     // MARK: Sessions of Remora's
@@ -48,23 +48,23 @@ package final class SessionAffinity: Sendable {
     }
 
     /// A loop has opened a session.
-    func learn(_ session: [UInt8], on loop: Int) {
+    func setLoop(of session: [UInt8], to loop: Int) {
         let hash = key.hash(session)
         loops.withLock { $0[hash] = loop }
     }
 
     /// The session has ended.
-    func forget(_ session: [UInt8]) {
+    func removeLoop(of session: [UInt8]) {
         let hash = key.hash(session)
         loops.withLock { $0[hash] = nil }
     }
 
-    private static func keep(_ hash: KeyedHash, at place: [UInt8], in halves: inout Halves) {
+    private static func keepName(_ name: [UInt8], of hash: KeyedHash, in halves: inout Halves) {
         if halves.young.count >= size {
             halves.old = halves.young
             halves.young = [:]
         }
-        halves.young[hash] = place
+        halves.young[hash] = name
     }
 
     /// How many are remembered.

@@ -81,7 +81,7 @@ final class OlderClients {
             refuse(.sessionNotFound, source, clientRequest)
         case nil where source.head.method == .post:
             // A session of before a restart. The place of an event stream takes no POST.
-            if await forwarder.pass(source, clientRequest, unless: { $0 == 405 }) {
+            if await forwarder.forwardRequest(source, clientRequest, unless: { $0 == 405 }) {
                 refuse(.sessionNotFound, source, clientRequest)
             }
         case false, nil:
@@ -112,7 +112,7 @@ final class OlderClients {
     }
 
     private func pass(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
-        await forwarder.pass(source, clientRequest, isModern: false)
+        await forwarder.forwardRequest(source, clientRequest, isModern: false)
     }
 
     // MARK: A session
@@ -198,7 +198,7 @@ final class OlderClients {
             await pass(source, clientRequest)
         case nil:
             // As a client that knows only a URL (2025-11-25, basic/transports, "Backwards Compatibility").
-            guard await forwarder.pass(source, clientRequest, unless: { [400, 404, 405].contains($0) }) else {
+            guard await forwarder.forwardRequest(source, clientRequest, unless: { [400, 404, 405].contains($0) }) else {
                 return
             }
             await open(message, source, isSure: false, clientRequest)
@@ -262,8 +262,8 @@ final class OlderClients {
                 idleTimeout: sessions.idleTimeout, requestTimeout: settings.requestTimeout,
                 maxKeptBytes: settings.streamBuffer),
             on: loop, log: log)
-        known.add(session) { [affinity] in affinity.forget(name) }
-        affinity.learn(name, on: replicas.index)
+        known.add(session) { [affinity] in affinity.removeLoop(of: name) }
+        affinity.setLoop(of: name, to: replicas.index)
         session.start()
         // Another configuration was taken over while it was being opened.
         if var next = heir {
@@ -287,7 +287,7 @@ final class OlderClients {
     /// - Parameter hasID: whether a JSON-RPC request is answered.
     private func published(_ error: BackendError, to head: HTTPRequestHead, hasID: Bool) -> Refusal? {
         if error.kind == .sessionLost { return .sessionNotFound }
-        return forwarder.published(Refusal(error, hasID: hasID), to: head)
+        return forwarder.rewriteChallenges(of: Refusal(error, hasID: hasID), to: head)
     }
 
     private func fail(

@@ -47,7 +47,7 @@ extension Gateway {
     func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
         let clientRequest = begin(source, by: responder, since: sessions.loop.now)
         let way =
-            forwarder.claim(source, on: responder.connection).map { .beside($0) } ?? way(of: source, clientRequest)
+            forwarder.classify(source, on: responder.connection).map { .beside($0) } ?? way(of: source, clientRequest)
         switch way {
         case .none:
             return .finished
@@ -71,7 +71,7 @@ extension Gateway {
     func serve(_ errand: consuming Errand) async -> Listening? {
         let (source, clientRequest) = (errand.source, errand.clientRequest)
         guard case .beside(let claim) = errand.way else { return await serve(source, clientRequest, errand.way) }
-        if await forwarder.serve(claim, source, clientRequest) { return nil }
+        if await forwarder.serveRequest(claim, source, clientRequest) { return nil }
         return await serve(source, clientRequest, way(of: source, clientRequest))
     }
 
