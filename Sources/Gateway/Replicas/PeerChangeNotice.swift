@@ -6,7 +6,7 @@ import Translation
 package struct PeerChangeNotice: Hashable, Sendable {
     /// `Seal.name(of:)` of the caller on whose session it was.
     let caller: [UInt8]
-    let notice: Cue
+    let notice: ChangeNotice
 }
 
 /// Cues on their way from one replica to another, as JSON:

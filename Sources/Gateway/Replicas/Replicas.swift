@@ -264,7 +264,7 @@ package final class Replicas {
     /// A server said something on a session of this caller: tells the others, who may have sessions that were not told.
     ///
     /// - Parameter identity: of the caller.
-    func notifyOthers(_ notice: Cue, of identity: [UInt8]) {
+    func notifyOthers(_ notice: ChangeNotice, of identity: [UInt8]) {
         guard !senders.isEmpty else { return }
         let notice = PeerChangeNotice(caller: seal.name(of: identity), notice: notice)
         for sender in senders { sender.add(notice) }

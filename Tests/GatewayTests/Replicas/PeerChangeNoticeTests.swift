@@ -7,7 +7,7 @@ import Translation
 @Suite struct PeerChangeNoticeTests {
     private static let seal = Seal(ring: KeyRing([[UInt8](repeating: 1, count: 32)]), deployment: "d")
     private static let caller = seal.name(of: Array("Bearer a".utf8))
-    private static let cues: [Cue] = [
+    private static let cues: [ChangeNotice] = [
         .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated(Array("a:///\"é\n".utf8)),
         .resourceUpdated([]),
     ]
