@@ -309,7 +309,7 @@ struct Wiring: Sendable {
         }
         let service = try PeerService(
             on: loop, address: address, maxConnections: descriptors.clients,
-            maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, pass: secrets.seal,
+            maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, seal: secrets.seal,
             log: log)
         log.write(.info, "peers_listening") { line in
             line.field("address", "\(service.address)")
@@ -323,7 +323,7 @@ struct Wiring: Sendable {
         return ReplicaSettings(
             name: secrets.name,
             peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
-            sharesCues: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
+            sharesChangeNotices: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
             // Two signs of life, none of which came. That it was there at the start, it has said.
             silence: configuration.limits.keepAliveInterval * 2 + .seconds(5), head: headLimits)
     }

@@ -14,7 +14,7 @@ import Testing
 
     @Test func whatWasNamedIsKnown() {
         #expect(route("/oauth/token") == nil)
-        paths.learn("/oauth/token", as: .namedEndpoint("/oauth/token"), of: server)
+        paths.addPath("/oauth/token", as: .namedEndpoint("/oauth/token"), of: server)
         #expect(route("/oauth/token") == .namedEndpoint("/oauth/token"))
         #expect(route("/oauth/token/") == nil && route("/oauth") == nil && route("/OAUTH/token") == nil)
     }
@@ -26,48 +26,48 @@ import Testing
             "/" + String(repeating: "a", count: 512),
         ])
     func whatIsNoPlainPathIsNot(path: String) {
-        paths.learn(path, as: .namedEndpoint(path), of: server)
+        paths.addPath(path, as: .namedEndpoint(path), of: server)
         #expect(route(path) == nil)
     }
 
     @Test func anotherServerStartsAnew() {
-        paths.learn("/a", as: .namedEndpoint("/a"), of: server)
-        paths.challenged(by: server)
+        paths.addPath("/a", as: .namedEndpoint("/a"), of: server)
+        paths.noteChallenge(by: server)
         #expect(route("/a", "other") == nil && !paths.wantsAuthorization(Array("other".utf8)))
-        paths.learn("/b", as: .namedEndpoint("/b"), of: Array("other".utf8))
+        paths.addPath("/b", as: .namedEndpoint("/b"), of: Array("other".utf8))
         #expect(route("/a") == nil && route("/b", "other") != nil && !paths.wantsAuthorization(server))
     }
 
     @Test func aServerNamesSoMany() {
-        for number in 0..<100 { paths.learn("/\(number)", as: .namedEndpoint("/\(number)"), of: server) }
+        for number in 0..<100 { paths.addPath("/\(number)", as: .namedEndpoint("/\(number)"), of: server) }
         #expect(route("/63") != nil && route("/64") == nil)
         // What is known may still change what it stands for.
-        paths.learn("/0", as: .serverMetadata("/0"), of: server)
+        paths.addPath("/0", as: .serverMetadata("/0"), of: server)
         #expect(route("/0") == .serverMetadata("/0"))
     }
 
     @Test func aPathMayHaveASlashAtItsEnd() {
-        paths.learn("/oauth/token/", as: .namedEndpoint("/oauth/token/"), of: server)
+        paths.addPath("/oauth/token/", as: .namedEndpoint("/oauth/token/"), of: server)
         #expect(route("/oauth/token/") == .namedEndpoint("/oauth/token/") && route("/oauth/token") == nil)
-        paths.learn("/oauth//", as: .namedEndpoint("/oauth//"), of: server)
+        paths.addPath("/oauth//", as: .namedEndpoint("/oauth//"), of: server)
         #expect(route("/oauth//") == nil)
     }
 
     /// Clients choose for which resources a server names documents.
     @Test func documentsLeaveRoomForEndpoints() {
-        for number in 0..<100 { paths.learn("/d\(number)", as: .resourceMetadata(["/d\(number)"]), of: server) }
+        for number in 0..<100 { paths.addPath("/d\(number)", as: .resourceMetadata(["/d\(number)"]), of: server) }
         #expect(route("/d31") != nil && route("/d32") == nil)
-        for number in 0..<100 { paths.learn("/e\(number)", as: .namedEndpoint("/e\(number)"), of: server) }
+        for number in 0..<100 { paths.addPath("/e\(number)", as: .namedEndpoint("/e\(number)"), of: server) }
         #expect(route("/e31") != nil && route("/e32") == nil)
     }
 
     @Test func metadataIsReadRarely() {
         let now = Instant.now
-        #expect(!paths.mayRead(of: server, at: now) && !paths.beginReading(of: server, at: now))
-        paths.challenged(by: server)
-        #expect(paths.mayRead(of: server, at: now) && paths.mayRead(of: server, at: now))
-        #expect(paths.beginReading(of: server, at: now) && !paths.beginReading(of: server, at: now))
-        #expect(!paths.mayRead(of: server, at: now + .seconds(9)))
-        #expect(paths.beginReading(of: server, at: now + .seconds(10)))
+        #expect(!paths.mayReadMetadata(of: server, at: now) && !paths.beginReadingMetadata(of: server, at: now))
+        paths.noteChallenge(by: server)
+        #expect(paths.mayReadMetadata(of: server, at: now) && paths.mayReadMetadata(of: server, at: now))
+        #expect(paths.beginReadingMetadata(of: server, at: now) && !paths.beginReadingMetadata(of: server, at: now))
+        #expect(!paths.mayReadMetadata(of: server, at: now + .seconds(9)))
+        #expect(paths.beginReadingMetadata(of: server, at: now + .seconds(10)))
     }
 }

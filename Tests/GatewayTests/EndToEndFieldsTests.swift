@@ -31,14 +31,14 @@ import Testing
     @Test func aRequestIsTheBackendsOwn() throws {
         let head = try parseHead(
             "DELETE /mcp?a=b HTTP/1.1\r\nHost: front\r\nOrigin: http://page\r\nExpect: 100-continue\r\nA: 1\r\n\r\n")
-        let message = PassThrough.message(
+        let message = ForwardedRequest.backendMessage(
             HTTPServerRequest(head: head, body: []), target: Array("/x".utf8), host: Array("back:1".utf8))
         #expect(message.text == "DELETE /x HTTP/1.1\r\nhost: back:1\r\nA: 1\r\n\r\n")
     }
 
     @Test func aBodyHasItsLength() throws {
         let head = try parseHead("POST /mcp HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
-        let message = PassThrough.message(
+        let message = ForwardedRequest.backendMessage(
             HTTPServerRequest(head: head, body: Array("[ ]".utf8)), target: Array("/".utf8), host: Array("b".utf8))
         #expect(message.text == "POST / HTTP/1.1\r\nhost: b\r\ncontent-length: 3\r\n\r\n[ ]")
     }

@@ -11,21 +11,21 @@ import Testing
     /// A table whose first question found this.
     private func started(_ evidence: EraEvidence, interval: Int = 1000) -> EraTable {
         var table = EraTable(interval: .seconds(interval))
-        #expect(table.opened(at: Self.at(0)) == .ask)
-        table.ended(evidence, at: Self.at(0))
+        #expect(table.sessionOpened(at: Self.at(0)) == .ask)
+        table.questionEnded(evidence, at: Self.at(0))
         return table
     }
 
     @Test func theFirstSessionAsksAndOthersWait() {
         var table = EraTable(interval: .seconds(100))
         #expect(table.settled(at: Self.at(0)) == nil)
-        #expect(table.opened(at: Self.at(0)) == .ask)
-        #expect(table.opened(at: Self.at(0)) == .wait)
-        #expect(table.refused(at: Self.at(0)) == .wait)
-        table.ended(.legacy, at: Self.at(1))
+        #expect(table.sessionOpened(at: Self.at(0)) == .ask)
+        #expect(table.sessionOpened(at: Self.at(0)) == .wait)
+        #expect(table.handshakeRefused(at: Self.at(0)) == .wait)
+        table.questionEnded(.legacy, at: Self.at(1))
         #expect(table.verdict == .legacy)
         #expect(table.settled(at: Self.at(2)) == Self.at(101))
-        #expect(table.opened(at: Self.at(2)) == .trust)
+        #expect(table.sessionOpened(at: Self.at(2)) == .trust)
     }
 
     @Test func aModernServerIsSettledUntilTheIntervalIsOver() {
@@ -33,16 +33,16 @@ import Testing
         #expect(table.verdict == .modern)
         #expect(table.settled(at: Self.at(99)) == Self.at(100))
         #expect(table.settled(at: Self.at(100)) == nil)
-        #expect(table.opened(at: Self.at(100)) == .ask)
-        table.ended(.modern, at: Self.at(100))
+        #expect(table.sessionOpened(at: Self.at(100)) == .ask)
+        table.questionEnded(.modern, at: Self.at(100))
         #expect(table.settled(at: Self.at(101)) == Self.at(200))
     }
 
     @Test func withoutAVerdictEachRefusalAsks() {
         var table = EraTable(interval: .seconds(100))
         for second in 0..<3 {
-            #expect(table.refused(at: Self.at(Int64(second))) == .ask)
-            table.ended(.none, at: Self.at(Int64(second)))
+            #expect(table.handshakeRefused(at: Self.at(Int64(second))) == .ask)
+            table.questionEnded(.none, at: Self.at(Int64(second)))
             #expect(table.verdict == nil && table.settled(at: Self.at(Int64(second))) == nil)
         }
     }
@@ -51,15 +51,15 @@ import Testing
         var table = started(.modern)
         table.doubt()
         #expect(table.settled(at: Self.at(5)) == nil)
-        #expect(table.refused(at: Self.at(5)) == .ask)
-        table.ended(.none, at: Self.at(5))
+        #expect(table.handshakeRefused(at: Self.at(5)) == .ask)
+        table.questionEnded(.none, at: Self.at(5))
         #expect(table.verdict == .modern)
         // It is still in doubt, and not asked for a second.
         #expect(table.settled(at: Self.at(5)) == Self.at(6))
-        #expect(table.refused(at: Self.at(5)) == .trust)
+        #expect(table.handshakeRefused(at: Self.at(5)) == .trust)
         #expect(table.settled(at: Self.at(6)) == nil)
-        #expect(table.refused(at: Self.at(6)) == .ask)
-        table.ended(.legacy, at: Self.at(6))
+        #expect(table.handshakeRefused(at: Self.at(6)) == .ask)
+        table.questionEnded(.legacy, at: Self.at(6))
         #expect(table.verdict == .legacy)
     }
 
@@ -69,8 +69,8 @@ import Testing
         // Requests go on: it takes a session to tell.
         #expect(table.settled(at: Self.at(5)) != nil)
         #expect(table.known == nil)
-        #expect(table.opened(at: Self.at(5)) == .ask)
-        table.ended(.modern, at: Self.at(5))
+        #expect(table.sessionOpened(at: Self.at(5)) == .ask)
+        table.questionEnded(.modern, at: Self.at(5))
         #expect(table.verdict == .modern && table.known != nil)
     }
 
@@ -81,15 +81,15 @@ import Testing
         for _ in 0..<9 {
             table.doubt()
             let before = now
-            while table.opened(at: Self.at(now)) != .ask { now += 1 }
+            while table.sessionOpened(at: Self.at(now)) != .ask { now += 1 }
             spacings.append(now - before)
-            table.ended(.legacy, at: Self.at(now))
+            table.questionEnded(.legacy, at: Self.at(now))
         }
         #expect(spacings == [0, 2, 4, 8, 16, 32, 60, 60, 60])
         // One that brings news makes Remora quick again.
         table.doubt()
-        #expect(table.opened(at: Self.at(now + 60)) == .ask)
-        table.ended(.modern, at: Self.at(now + 60))
+        #expect(table.sessionOpened(at: Self.at(now + 60)) == .ask)
+        table.questionEnded(.modern, at: Self.at(now + 60))
         table.doubt()
         #expect(table.settled(at: Self.at(now + 60)) == Self.at(now + 61))
         #expect(table.settled(at: Self.at(now + 61)) == nil)
@@ -99,11 +99,11 @@ import Testing
         var table = EraTable(interval: .seconds(100_000))
         var now: Int64 = 0
         var spacings: [Int64] = []
-        #expect(table.refused(at: Self.at(0)) == .ask)
+        #expect(table.handshakeRefused(at: Self.at(0)) == .ask)
         for _ in 0..<8 {
-            table.ended(.silence, at: Self.at(now))
+            table.questionEnded(.silence, at: Self.at(now))
             let before = now
-            while table.refused(at: Self.at(now)) != .ask { now += 1 }
+            while table.handshakeRefused(at: Self.at(now)) != .ask { now += 1 }
             spacings.append(now - before)
         }
         #expect(spacings == [1, 2, 4, 8, 16, 32, 60, 60])
@@ -113,11 +113,11 @@ import Testing
     @Test func aDoubtDuringAQuestionOutlivesIt() {
         var table = started(.legacy)
         table.doubt()
-        #expect(table.opened(at: Self.at(10)) == .ask)
+        #expect(table.sessionOpened(at: Self.at(10)) == .ask)
         table.doubt()
-        table.ended(.legacy, at: Self.at(10))
+        table.questionEnded(.legacy, at: Self.at(10))
         #expect(table.known == nil)
-        #expect(table.opened(at: Self.at(100)) == .ask)
+        #expect(table.sessionOpened(at: Self.at(100)) == .ask)
     }
 
     @Test func whatNeedsNoQuestionIsAVerdictToo() {
@@ -131,7 +131,7 @@ import Testing
         #expect(table.settled(at: Self.at(100)) == nil)
         table.postpone(at: Self.at(100))
         #expect(table.settled(at: Self.at(100)) == Self.at(200))
-        #expect(table.opened(at: Self.at(101)) == .ask)
+        #expect(table.sessionOpened(at: Self.at(101)) == .ask)
     }
 
     @Test func anotherTableBeginsWithWhatIsKnown() {

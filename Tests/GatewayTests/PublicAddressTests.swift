@@ -31,15 +31,15 @@ import Testing
             ("ftp://127.0.0.1:9000/", nil), ("http:/127.0.0.1:9000/", nil), ("/mcp", nil), ("", nil), ("http", nil),
         ])
     func onlyTheBackendsOwnArePublished(url: String, published: String?) {
-        #expect(Self.address.published(url) == published)
+        #expect(Self.address.rewriteURL(url) == published)
     }
 
     @Test func aPortMayBeTheSchemesOwn() {
         let address = PublicAddress(PublicURL(origin: "http://p", path: "/"), host: "b.example", path: "/")
-        #expect(address.published("http://B.example:80/x") == "http://p/x")
-        #expect(address.published("http://b.example/x") == "http://p/x")
-        #expect(address.published("https://b.example/x") == nil)
-        #expect(address.published("http://localhost/x") == nil)
+        #expect(address.rewriteURL("http://B.example:80/x") == "http://p/x")
+        #expect(address.rewriteURL("http://b.example/x") == "http://p/x")
+        #expect(address.rewriteURL("https://b.example/x") == nil)
+        #expect(address.rewriteURL("http://localhost/x") == nil)
     }
 
     private static let own = "http://127.0.0.1:9000/.well-known/oauth-protected-resource/mcp"
@@ -60,7 +60,7 @@ import Testing
             ),
         ])
     func aChallengeLeadsThroughRemora(challenge: String, published: String) {
-        #expect(String(decoding: Self.address.published(challenge: Array(challenge.utf8)), as: UTF8.self) == published)
+        #expect(String(decoding: Self.address.rewriteChallenge(Array(challenge.utf8)), as: UTF8.self) == published)
     }
 
     @Test(
@@ -71,7 +71,7 @@ import Testing
             #"Bearer x_resource_metadata="\#(own)""#, #"Bearer resource_metadata_x="\#(own)""#, #"Bearer a="\"#,
         ])
     func anythingElseStaysAsItIs(challenge: String) {
-        #expect(String(decoding: Self.address.published(challenge: Array(challenge.utf8)), as: UTF8.self) == challenge)
+        #expect(String(decoding: Self.address.rewriteChallenge(Array(challenge.utf8)), as: UTF8.self) == challenge)
     }
 
     // MARK: Documents

@@ -8,24 +8,24 @@ import Testing
 
     @Test func whatWasLearntIsKnown() {
         let affinity = SessionAffinity(key: HashKey())
-        affinity.learn(Self.id(1), at: [1])
-        affinity.learn(Self.id(2), at: [2])
-        affinity.learn(Self.id(1), at: [3])
-        #expect(affinity.place(of: Self.id(1)) == [3])
-        #expect(affinity.place(of: Self.id(2)) == [2])
-        #expect(affinity.place(of: Self.id(3)) == nil)
+        affinity.setBackend(of: Self.id(1), to: [1])
+        affinity.setBackend(of: Self.id(2), to: [2])
+        affinity.setBackend(of: Self.id(1), to: [3])
+        #expect(affinity.backendName(of: Self.id(1)) == [3])
+        #expect(affinity.backendName(of: Self.id(2)) == [2])
+        #expect(affinity.backendName(of: Self.id(3)) == nil)
     }
 
     @Test func itIsBoundedAndForgetsWhatNobodyAsksFor() {
         let affinity = SessionAffinity(key: HashKey())
-        affinity.learn(Self.id(0), at: [7])
-        affinity.learn(Self.id(-1), at: [8])
+        affinity.setBackend(of: Self.id(0), to: [7])
+        affinity.setBackend(of: Self.id(-1), to: [8])
         for number in 1...20_000 {
-            affinity.learn(Self.id(number), at: [1])
-            if number.isMultiple(of: 1000) { #expect(affinity.place(of: Self.id(0)) == [7]) }
+            affinity.setBackend(of: Self.id(number), to: [1])
+            if number.isMultiple(of: 1000) { #expect(affinity.backendName(of: Self.id(0)) == [7]) }
             #expect(affinity.count <= 8192)
         }
-        #expect(affinity.place(of: Self.id(-1)) == nil)
-        #expect(affinity.place(of: Self.id(17_000)) == [1])
+        #expect(affinity.backendName(of: Self.id(-1)) == nil)
+        #expect(affinity.backendName(of: Self.id(17_000)) == [1])
     }
 }

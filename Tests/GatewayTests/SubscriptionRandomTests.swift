@@ -48,7 +48,7 @@ private struct SubscriptionDrive {
     private var now = Instant(nanoseconds: 1_000_000_000)
     private var resources = ResourceSubscriptions()
     private var book = SubscriptionBook()
-    private var window = CueWindow()
+    private var window = ChangeNoticeWindow()
     private var listeners: [Int: Listener] = [:]
     private var lastListener = 0
     /// The question that the server has, of each resource, and what it said to all so far.
@@ -57,7 +57,7 @@ private struct SubscriptionDrive {
     private var lastQuestion = 0
     /// Since when nobody listens to what the server honours; nil while somebody does.
     private var honoured: [Int: Instant?] = [:]
-    private var missed: Set<Cue> = []
+    private var missed: Set<ChangeNotice> = []
     private var events = 0
 
     init(seed: UInt64) { random = SplitMix(state: seed) }
@@ -202,7 +202,7 @@ private struct SubscriptionDrive {
 
     /// The server tells of a change.
     private mutating func hear(_ uri: Int) throws(Violation) {
-        let cue = Cue.resourceUpdated(Self.uris[uri])
+        let cue = ChangeNotice.resourceUpdated(Self.uris[uri])
         let wanted = listeners.filter { _, listener in Self.above[uri].contains { listener.wants($0) } }
         guard book.listeners(to: cue) == Set(wanted.keys) else {
             throw Violation(what: "others hear of a change than want to")

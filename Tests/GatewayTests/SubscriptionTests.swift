@@ -23,13 +23,13 @@ import Testing
         #expect(book.listeners(to: .promptsListChanged).isEmpty)
         #expect(book.listeners(to: .resourceUpdated(uri("a:/x"))) == [1, 2])
         #expect(book.listeners(to: .resourceUpdated(uri("a:/y"))) == [2])
-        #expect(Set(book.cues) == [.toolsListChanged, .resourceUpdated(uri("a:/x")), .resourceUpdated(uri("a:/y"))])
+        #expect(Set(book.notices) == [.toolsListChanged, .resourceUpdated(uri("a:/x")), .resourceUpdated(uri("a:/y"))])
         book.remove(2, from: uri("a:/y"))
         #expect(book.listeners(to: .resourceUpdated(uri("a:/y"))).isEmpty)
         book.remove(1, from: filter(tools: true, "a:/x"))
         #expect(book.listeners(to: .resourceUpdated(uri("a:/x"))) == [2])
         book.remove(2, from: filter("a:/x"))
-        #expect(book.cues.isEmpty)
+        #expect(book.notices.isEmpty)
     }
 
     @Test(arguments: [
@@ -84,7 +84,7 @@ import Testing
                 filter.resources = uris
                 book.remove(id, from: filter)
             }
-            #expect(book.isEmpty && book.cues.isEmpty)
+            #expect(book.isEmpty && book.notices.isEmpty)
         }
     }
 
@@ -93,20 +93,20 @@ import Testing
         var book = SubscriptionBook()
         book.add(1, to: filter("a:/", "b:/", String(repeating: "/", count: 8192)))
         func time(_ size: Int) -> Duration {
-            let cue = Cue.resourceUpdated([UInt8](repeating: UInt8(ascii: "/"), count: size))
+            let cue = ChangeNotice.resourceUpdated([UInt8](repeating: UInt8(ascii: "/"), count: size))
             return (0..<5).map { _ in ContinuousClock().measure { _ = book.listeners(to: cue) } }.min() ?? .zero
         }
         #expect(time(8000) < time(500) * 100)
     }
 }
 
-@Suite struct CueWindowTests {
+@Suite struct ChangeNoticeWindowTests {
     private let start = Instant.now
 
     private func at(_ milliseconds: Int) -> Instant { start + .milliseconds(milliseconds) }
 
     @Test func theFirstIsToldAtOnceAndTheRestOnce() {
-        var window = CueWindow()
+        var window = ChangeNoticeWindow()
         let told = [0, 10, 99].map { window.admits(.toolsListChanged, at: at($0)) }
         #expect(told == [true, false, false])
         let other = window.admits(.promptsListChanged, at: at(50))
@@ -123,14 +123,14 @@ import Testing
     }
 
     @Test func differentResourcesAreDifferentCues() {
-        var window = CueWindow()
+        var window = ChangeNoticeWindow()
         let told = [[1], [2], [1]].map { window.admits(.resourceUpdated($0), at: start) }
         #expect(told == [true, true, false])
     }
 
     @Test func whatIsTooMuchIsToldAsItComes() {
-        var window = CueWindow()
-        let cues = (0..<10_000).map { Cue.resourceUpdated(Array("\($0)".utf8)) }
+        var window = ChangeNoticeWindow()
+        let cues = (0..<10_000).map { ChangeNotice.resourceUpdated(Array("\($0)".utf8)) }
         let told = cues.count { window.admits($0, at: start) }
         #expect(told == 10_000)
         let last = window.admits(cues[9999], at: at(1))
@@ -231,11 +231,11 @@ import Testing
         let id = Array(#""a\u0062""#.utf8)
         func string(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
         #expect(
-            string(Cue.resourceUpdated(Array("a:\"".utf8)).text.message(to: id))
+            string(ChangeNotice.resourceUpdated(Array("a:\"".utf8)).text.message(to: id))
                 == #"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:\"","_meta":"#
                 + #"{"io.modelcontextprotocol/subscriptionId":"a\u0062"}}}"#)
         #expect(
-            string(Cue.toolsListChanged.text.message(to: id))
+            string(ChangeNotice.toolsListChanged.text.message(to: id))
                 == #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":"#
                 + #"{"io.modelcontextprotocol/subscriptionId":"a\u0062"}}}"#)
         #expect(

@@ -9,7 +9,7 @@ final class Carrier {
     let settings: GatewaySettings
     let sessions: SessionPool
     let lists: Lists
-    private let bypass: Bypass
+    private let forwarder: Forwarder
     private let callers: CallerRules
     /// Requests that are being answered.
     private(set) var inFlight = 0
@@ -17,12 +17,12 @@ final class Carrier {
     let emptied = Wakeup()
 
     init(
-        settings: GatewaySettings, sessions: SessionPool, lists: Lists, bypass: Bypass, callers: CallerRules
+        settings: GatewaySettings, sessions: SessionPool, lists: Lists, forwarder: Forwarder, callers: CallerRules
     ) {
         self.settings = settings
         self.sessions = sessions
         self.lists = lists
-        self.bypass = bypass
+        self.forwarder = forwarder
         self.callers = callers
     }
 
@@ -57,7 +57,7 @@ final class Carrier {
             sessions.loop.spawn {
                 if begins, self.maySpeakModern(outcome, clientRequest) {
                     clientRequest.responder.leave()
-                    await self.bypass.pass(source, clientRequest, isModern: true)
+                    await self.forwarder.forwardRequest(source, clientRequest, isModern: true)
                 } else {
                     self.finish(clientRequest, outcome, of: source.head)
                 }
@@ -78,7 +78,7 @@ final class Carrier {
     /// Whether a request is to be passed on, because it found no session and the server turns out to speak 2026-07-28 by now.
     private func maySpeakModern(_ outcome: RequestOutcome, _ clientRequest: ClientRequest) -> Bool {
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
-        outcome.wasNeverSent && bypass.servesWithoutSession && !clientRequest.responder.isStreaming
+        outcome.wasNeverSent && forwarder.servesWithoutSession && !clientRequest.responder.isStreaming
     }
 
     /// Ends a request with what came of it.
@@ -88,7 +88,8 @@ final class Carrier {
         case .refused(let refusal): clientRequest.finish(.refused(refusal))
         case .failed(let error):
             clientRequest.failed(error)
-            let refusal = bypass.published(Refusal(error, dropped: callers.dropped(from: head)), to: head)
+            let refusal = forwarder.rewriteChallenges(
+                of: Refusal(error, dropped: callers.dropped(from: head)), to: head)
             clientRequest.finish(refusal.map { .refused($0) } ?? .abandoned)
         }
     }

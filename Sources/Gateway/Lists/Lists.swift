@@ -203,7 +203,7 @@ final class Lists {
     // MARK: What makes a list stale
 
     /// A server told this on a session of this caller, here or at another replica.
-    func heard(_ cue: Cue, by principal: KeyedHash) {
+    func heard(_ cue: ChangeNotice, by principal: KeyedHash) {
         guard let methods = cue.changedList?.lists, !methods.isEmpty else { return }
         cache.change { $0.session.principal == principal && methods.contains($0.method) }
     }

@@ -8,13 +8,13 @@ import Reactor
 import Telemetry
 
 /// Clients of older revisions, as one gateway serves them: before a command, and before a server over HTTP+SSE, each session of
-/// theirs is a process or a stream of its own. Before a server over Streamable HTTP they are passed through (`Bypass`).
+/// theirs is a process or a stream of its own. Before a server over Streamable HTTP they are forwarded (`Forwarder`).
 final class OlderClients {
     private let settings: GatewaySettings
     private let sessions: SessionPool
     private let backends: Backends
     private let callers: CallerRules
-    private let bypass: Bypass
+    private let forwarder: Forwarder
     /// Those of the loop, whichever gateway opened them.
     private let known: OlderSessions
     private let replicas: Replicas
@@ -27,14 +27,14 @@ final class OlderClients {
     private var heir: OlderClients?
 
     init(
-        settings: GatewaySettings, sessions: SessionPool, callers: CallerRules, bypass: Bypass,
+        settings: GatewaySettings, sessions: SessionPool, callers: CallerRules, forwarder: Forwarder,
         known: OlderSessions, replicas: Replicas, affinity: SessionAffinity, log: Log
     ) {
         self.settings = settings
         self.sessions = sessions
         backends = sessions.backends
         self.callers = callers
-        self.bypass = bypass
+        self.forwarder = forwarder
         self.known = known
         self.replicas = replicas
         self.affinity = affinity
@@ -81,7 +81,7 @@ final class OlderClients {
             refuse(.sessionNotFound, source, clientRequest)
         case nil where source.head.method == .post:
             // A session of before a restart. The place of an event stream takes no POST.
-            if await bypass.pass(source, clientRequest, unless: { $0 == 405 }) {
+            if await forwarder.forwardRequest(source, clientRequest, unless: { $0 == 405 }) {
                 refuse(.sessionNotFound, source, clientRequest)
             }
         case false, nil:
@@ -102,7 +102,7 @@ final class OlderClients {
         _ source: HTTPServerRequest, to other: Int, _ clientRequest: ClientRequest
     ) async {
         describe(source, from: caller(of: source, clientRequest), clientRequest)
-        switch await replicas.handOver(source, to: other, answering: clientRequest.connection) {
+        switch await replicas.handOverRequest(source, to: other, answering: clientRequest.connection) {
         case .answered(let status, let bytes):
             clientRequest.forwarded()
             clientRequest.finish(.relayed(status: status, bytes: bytes))
@@ -112,7 +112,7 @@ final class OlderClients {
     }
 
     private func pass(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
-        await bypass.pass(source, clientRequest, isModern: false)
+        await forwarder.forwardRequest(source, clientRequest, isModern: false)
     }
 
     // MARK: A session
@@ -198,7 +198,7 @@ final class OlderClients {
             await pass(source, clientRequest)
         case nil:
             // As a client that knows only a URL (2025-11-25, basic/transports, "Backwards Compatibility").
-            guard await bypass.pass(source, clientRequest, unless: { [400, 404, 405].contains($0) }) else {
+            guard await forwarder.forwardRequest(source, clientRequest, unless: { [400, 404, 405].contains($0) }) else {
                 return
             }
             await open(message, source, isSure: false, clientRequest)
@@ -262,8 +262,8 @@ final class OlderClients {
                 idleTimeout: sessions.idleTimeout, requestTimeout: settings.requestTimeout,
                 maxKeptBytes: settings.streamBuffer),
             on: loop, log: log)
-        known.add(session) { [affinity] in affinity.forget(name) }
-        affinity.learn(name, on: replicas.index)
+        known.add(session) { [affinity] in affinity.removeLoop(of: name) }
+        affinity.setLoop(of: name, to: replicas.index)
         session.start()
         // Another configuration was taken over while it was being opened.
         if var next = heir {
@@ -287,7 +287,7 @@ final class OlderClients {
     /// - Parameter hasID: whether a JSON-RPC request is answered.
     private func published(_ error: BackendError, to head: HTTPRequestHead, hasID: Bool) -> Refusal? {
         if error.kind == .sessionLost { return .sessionNotFound }
-        return bypass.published(Refusal(error, hasID: hasID), to: head)
+        return forwarder.rewriteChallenges(of: Refusal(error, hasID: hasID), to: head)
     }
 
     private func fail(

@@ -106,8 +106,8 @@ final class Interactions {
     /// Has whoever has the call answer a retry.
     func pass(
         _ retry: HTTPServerRequest, _ state: RequestState, answering client: HTTPServerConnection
-    ) async -> Replicas.Passed {
-        await replicas?.pass(retry, of: state.call, to: state.owner, answering: client) ?? .ours
+    ) async -> Replicas.ForwardResult {
+        await replicas?.forwardRetry(retry, of: state.call, to: state.owner, answering: client) ?? .takeOverHere
     }
 
     /// Whether a request goes on with a call, or means to.

@@ -12,7 +12,7 @@ extension Gateway {
         if source.head.target.elementsEqual(PeerMessage.sessionTarget) {
             return await olderClients.serveHandedOver(source, begin(source, by: responder))
         }
-        guard let task = PeerTask(source.head.target), task != .hear else {
+        guard let task = PeerTask(source.head.target), task != .notify else {
             return responder.connection.respond(HTTPResponse(status: 404, closes: true))
         }
         let clientRequest = begin(source, by: responder)
@@ -26,7 +26,7 @@ extension Gateway {
             let place = interactions.place(of: admitted, from: caller)
             if case .refused(let refusal) = place { return clientRequest.finish(.refused(refusal)) }
             // Another replica goes on with a lost call only where it was asked to.
-            if case .elsewhere = place, case .answer = task { return giveAway(clientRequest) }
+            if case .elsewhere = place, case .serveRetry = task { return giveAway(clientRequest) }
             await clientRequest.carried {
                 carry(admitted, of: source, clientRequest, capabilities, from: caller, at: place)
             }
@@ -53,7 +53,7 @@ extension Gateway {
         _ capabilities: ClientProfiles.Declaration, from caller: Caller, _ state: RequestState
     ) async {
         switch await interactions.pass(source, state, answering: clientRequest.connection) {
-        case .ours:
+        case .takeOverHere:
             await clientRequest.carried {
                 carry(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))
             }
@@ -70,6 +70,6 @@ extension Gateway {
     /// Tells another loop or replica that the call is not here.
     private func giveAway(_ clientRequest: ClientRequest) {
         clientRequest.forwarded()
-        clientRequest.finish(.empty(PeerAnswer.gone))
+        clientRequest.finish(.empty(PeerResponse.gone))
     }
 }

@@ -10,7 +10,7 @@ extension Gateway {
     /// What carries a request.
     enum Way {
         /// What is served beside translated calls, unless that turns out not to be so.
-        case beside(Bypass.Claim)
+        case beside(Forwarder.RequestClass)
         /// A session of a client of an older revision.
         case older
         case listening(ModernRequest, Caller)
@@ -47,7 +47,7 @@ extension Gateway {
     /// The one door: where a request of a client comes in, is looked at once, and finds its way. It counts as in flight from now on.
     func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
         let clientRequest = begin(source, by: responder, since: sessions.loop.now)
-        let way = bypass.claim(source, on: responder.connection).map { .beside($0) } ?? way(of: source, clientRequest)
+        let way = forwarder.classify(source, on: responder.connection).map { .beside($0) } ?? way(of: source, clientRequest)
         if case .none = way { return .finished }
         carrier.began()
         if carry(source, clientRequest, way) { return .taken }
@@ -76,7 +76,7 @@ extension Gateway {
     func serve(_ errand: consuming Errand) async -> Listening? {
         let (source, clientRequest) = (errand.source, errand.clientRequest)
         guard case .beside(let claim) = errand.way else { return await serve(source, clientRequest, errand.way) }
-        if await bypass.serve(claim, source, clientRequest) { return nil }
+        if await forwarder.serveRequest(claim, source, clientRequest) { return nil }
         return await serve(source, clientRequest, way(of: source, clientRequest))
     }
 

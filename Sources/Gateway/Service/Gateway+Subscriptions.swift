@@ -37,7 +37,7 @@ extension Gateway {
         await listening.subscription.run()
         listening.place.leave()
         let clientRequest = listening.clientRequest
-        clientRequest.notifications = listening.subscription.cues
+        clientRequest.notifications = listening.subscription.notices
         if let result = listening.subscription.result {
             clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(result), code: nil)))
         } else {

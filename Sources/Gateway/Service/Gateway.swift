@@ -10,7 +10,7 @@ package final class Gateway {
     let settings: GatewaySettings
     let admission: AdmissionRules
     let callers: CallerRules
-    let bypass: Bypass
+    let forwarder: Forwarder
     let olderClients: OlderClients
     package let backends: Backends
     package let sessions: SessionPool
@@ -56,15 +56,15 @@ package final class Gateway {
         interactions = Interactions(
             sessions: sessions, spares: spares, lists: lists, settings: settings, calls: memory.calls, seal: seal,
             replicas: memory.replicas, log: log)
-        bypass = Bypass(
+        forwarder = Forwarder(
             settings: settings, admission: admission, backends: backends, sessions: sessions, callers: callers,
             known: memory.eras, affinity: affinity, paths: paths, log: log)
         olderClients = OlderClients(
-            settings: settings, sessions: sessions, callers: callers, bypass: bypass,
+            settings: settings, sessions: sessions, callers: callers, forwarder: forwarder,
             known: memory.olderSessions, replicas: memory.replicas, affinity: affinity, log: log)
         carrier = Carrier(
-            settings: settings, sessions: sessions, lists: lists, bypass: bypass, callers: callers)
-        bypass.onModern = { [subscriptions] in
+            settings: settings, sessions: sessions, lists: lists, forwarder: forwarder, callers: callers)
+        forwarder.onModern = { [subscriptions] in
             sessions.retireAll(.upgrade)
             // Who listens is told to listen again, and then gets the server itself.
             subscriptions.endAll()
@@ -83,7 +83,7 @@ package final class Gateway {
             if case .changed(let key, let cue) = event,
                 let identity = callers.identity(of: key.principal)
             {
-                replicas.tell(cue, of: identity)
+                replicas.notifyOthers(cue, of: identity)
             }
         }
     }
@@ -95,14 +95,14 @@ package final class Gateway {
 
     /// Another gateway serves from now on. What would not end by itself ends, unless that one has its sessions and its server.
     func relieve(by next: Gateway) {
-        if hasHeir { bypass.drain(except: next.backends) } else { drain() }
+        if hasHeir { forwarder.drain(except: next.backends) } else { drain() }
         olderClients.relieve(by: next.olderClients)
     }
 
     /// Ends what would not end by itself: the process is about to stop.
     package func drain() {
         subscriptions.drain()
-        bypass.drain()
+        forwarder.drain()
         olderClients.drain()
     }
 
@@ -162,12 +162,12 @@ package final class Gateway {
     // MARK: Other loops and replicas
 
     /// Servers told this to other replicas or loops, on sessions of their callers. It is not told to anybody else.
-    func hear(_ cues: [PeerCue]) {
+    func hear(_ cues: [PeerChangeNotice]) {
         for told in cues {
             guard let principal = knownCallers.principal(told.caller) else { continue }
-            lists.heard(told.cue, by: principal)
-            sessions.heard(told.cue, by: principal)
-            subscriptions.heard(told.cue, by: principal)
+            lists.heard(told.notice, by: principal)
+            sessions.heard(told.notice, by: principal)
+            subscriptions.heard(told.notice, by: principal)
         }
     }
 }

@@ -5,26 +5,26 @@ import Legacy
 package import Reactor
 package import Telemetry
 
-/// Where other replicas bring what belongs here: a listener that lets in nobody but holders of the ring, and passes what
-/// they bring to the loop that it is for.
+/// The listener for other replicas. It accepts requests with a token only, and forwards each of them to the loop that
+/// it is for.
 ///
-/// There is one in a process, because each pass is good once in all of it.
+/// There is one in a process, because each token is valid once in the whole process.
 package final class PeerService {
-    /// One that was let in is not used again, and who is not has no business here: nobody needs to be patient.
+    /// Replicas send each request on a new connection, at once.
     private static let (headerTimeout, idleTimeout): (Duration, Duration) = (.seconds(5), .seconds(75))
-    /// Passes that may be used while one is remembered: several thousand retries a second.
+    /// Tokens that may be used while one is remembered: several thousand retries a second.
     private static let maxNonces = 1 << 18
-    /// Between two lines about requests that were not let in.
+    /// Between two lines about refused requests.
     private static let silence: Duration = .seconds(10)
 
     private let loop: Loop
     private let listener: Listener
     private let settings: ReplicaSettings
-    private let shards: [Shard]
-    private let pass: PeerPass
+    private let shards: [any Sibling]
+    private let token: PeerToken
     private let limits: HTTPServerConnection.Limits
     private let log: Log
-    private var nonces = NonceMemory(span: PeerPass.memory, max: PeerService.maxNonces, at: .now)
+    private var nonces = NonceMemory(span: PeerToken.memory, max: PeerService.maxNonces, at: .now)
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     private var isDraining = false
     private var refused = 0
@@ -37,19 +37,19 @@ package final class PeerService {
     ///   - shards: all loops of the process, in their order.
     package init(
         on loop: Loop, address: SocketAddress, maxConnections: Int, maxBody: Int, settings: ReplicaSettings,
-        shards: [Shard], pass seal: Seal, log: Log
+        shards: [any Sibling], seal: Seal, log: Log
     ) throws(SystemError) {
         self.loop = loop
         self.settings = settings
         self.shards = shards
         self.log = log
-        pass = PeerPass(seal)
+        token = PeerToken(seal)
         quietUntil = loop.now
         var head = settings.head
-        // The client's own, and the pass.
+        // The client's own, and the token.
         head.maxHead += 1024
         limits = HTTPServerConnection.Limits(
-            head: head, maxBody: max(maxBody, CueBatch.maxSize), headerTimeout: PeerService.headerTimeout,
+            head: head, maxBody: max(maxBody, ChangeNoticeBatch.maxSize), headerTimeout: PeerService.headerTimeout,
             bodyTimeout: PeerService.headerTimeout, idleTimeout: PeerService.idleTimeout)
         listener = try Listener(on: loop, address: address, maxConnections: maxConnections, shared: false)
     }
@@ -65,7 +65,7 @@ package final class PeerService {
         }
     }
 
-    /// From now on it is only for calls that are here: whoever goes on with others is not to stop in a moment.
+    /// Accepts retries of calls on this replica only: it takes over no others, because it stops soon.
     func drain() { isDraining = true }
 
     func close() {
@@ -84,7 +84,7 @@ package final class PeerService {
         // Told while this runs.
         connection.onHead = { [unowned self] head in
             admitted = admit(head)
-            // Whoever has no pass is told nothing, not even what there is, and what else he sends is not kept.
+            // A request without a valid token gets no information, and its body is not read.
             return admitted == nil ? refusal(PeerTask(head.target) == nil ? 404 : 401) : nil
         }
         while true {
@@ -103,11 +103,11 @@ package final class PeerService {
         }
     }
 
-    /// What a request wants, and what its body is by its pass; nil when it is not let in.
+    /// The task of a request, and the digest that its body must have; `nil` if the request is refused.
     private func admit(_ head: HTTPRequestHead) -> (task: PeerTask, body: [UInt8])? {
-        guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerPass.field) == 1,
-            let text = head.fields.first(PeerPass.field), let digest = PeerPass.digest(of: head),
-            let body = pass.admits(Array(text.bytes), of: digest, to: settings.name, at: .now, &nonces)
+        guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerToken.field) == 1,
+            let text = head.fields.first(PeerToken.field), let digest = PeerToken.digest(of: head),
+            let body = token.verify(Array(text.bytes), of: digest, to: settings.name, at: .now, &nonces)
         else { return nil }
         return (task, body)
     }
@@ -130,27 +130,27 @@ package final class PeerService {
     }
 
     private func perform(_ task: PeerTask, _ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
-        let shard: Shard
+        let shard: any Sibling
         switch task {
-        case .answer(let loop):
-            // With fewer loops than before, none has the call; the first says so.
+        case .serveRetry(let loop):
+            // After a restart with fewer loops, no loop has the call. The first one says so.
             shard = shards[shards.indices.contains(loop) ? loop : 0]
-        case .succeed where isDraining:
-            return connection.respond(PeerAnswer.gone)
-        case .succeed(let call):
-            shard = shards[Replicas.loop(of: call, among: shards.count)]
-        case .hear:
-            guard let cues = CueBatch.read(request.body) else { return connection.respond(refusal(400)) }
-            for shard in shards { await shard.hear(cues) }
+        case .takeOver where isDraining:
+            return connection.respond(PeerResponse.gone)
+        case .takeOver(let call):
+            shard = shards[Replicas.takeOverLoop(of: call, among: shards.count)]
+        case .notify:
+            guard let notices = ChangeNoticeBatch.read(request.body) else { return connection.respond(refusal(400)) }
+            for shard in shards { await shard.receiveNotices(notices) }
             return connection.respond(HTTPResponse(status: 204))
         }
-        let passage = PassThrough(
-            request, to: SiblingDestination(shard: shard, loop: loop, limits: settings.head), answering: connection,
-            limits: PassThrough.Limits(total: settings.requestTimeout, silence: settings.silence))
-        guard case .failed(let error) = await passage.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
+        let forwarded = ForwardedRequest(
+            request, to: SiblingTarget(shard: shard, loop: loop, limits: settings.head), answering: connection,
+            timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
+        guard case .failed(let error) = await forwarded.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
         else { return }
-        // Out of descriptors, so that nothing was done, or about to stop, and nobody knows.
-        connection.respond(error.kind == .unavailable ? PeerAnswer.gone : HTTPResponse(status: 503, closes: true))
+        // Out of descriptors, so that nothing was delivered; or about to stop, so that the delivery is uncertain.
+        connection.respond(error.kind == .unavailable ? PeerResponse.gone : HTTPResponse(status: 503, closes: true))
     }
 }
 

@@ -144,7 +144,7 @@ package final class Service {
     func connect(_ shards: [Shard]) { memory.replicas.connect(shards) }
 
     /// See `Gateway.hear`.
-    func hear(_ cues: [PeerCue]) { gateway.hear(cues) }
+    func hear(_ cues: [PeerChangeNotice]) { gateway.hear(cues) }
 
     /// A request from another replica was not let in.
     func refusedPeer() { memory.replicas.numbers.refusedHere += 1 }
@@ -339,13 +339,13 @@ package actor Shard: Sibling {
     package func start() { service.start() }
 
     /// See `Gateway.hear`.
-    func hear(_ cues: [PeerCue]) { service.hear(cues) }
+    package func receiveNotices(_ notices: [PeerChangeNotice]) { service.hear(notices) }
 
     /// See `Service.refusedPeer`.
-    func refusedPeer() { service.refusedPeer() }
+    package func refusedPeer() { service.refusedPeer() }
 
     /// See `Service.adopt`.
-    func adopt(_ end: SocketEnd) { service.adopt(end) }
+    package func adopt(_ end: SocketEnd) { service.adopt(end) }
 
     /// See `Service.counts`.
     package func counts() -> ShardCounts { service.counts }

@@ -2,10 +2,10 @@ import Translation
 
 /// One `subscriptions/listen` request: an event stream that stays open (2026-07-28, basic/patterns/subscriptions).
 ///
-/// While its client does not take what was sent, cues gather as a set: one that comes twice is told once.
+/// While its client does not take what was sent, notices gather as a set: one that comes twice is told once.
 final class Subscription: Answerer {
-    /// Cues about resources below those listened to that are kept for a slow client. Beyond them only the resource that
-    /// was asked for is named.
+    /// Notices about resources below those listened to that are kept for a slow client. Beyond them only the resource
+    /// that was asked for is named.
     private static let maxNested = 64
 
     /// The request's id, as the client spelled it.
@@ -13,20 +13,20 @@ final class Subscription: Answerer {
     private let responder: Responder
     private var honoured = SubscriptionFilter()
     private var isAcknowledged = false
-    private var pending: [Cue] = []
+    private var pending: [ChangeNotice] = []
     /// The same, to be looked up.
-    private var isPending: Set<Cue> = []
+    private var isPending: Set<ChangeNotice> = []
     private var completion: [UInt8]?
     private(set) var isEnded = false
-    /// How many cues were sent.
-    private(set) var cues = 0
+    /// How many notices were sent.
+    private(set) var notices = 0
 
     init(id: [UInt8], to responder: Responder) {
         self.id = id
         self.responder = responder
     }
 
-    /// Tells the client what it will hear of. Cues that came before are sent after it.
+    /// Tells the client what it will hear of. Notices that came before are sent after it.
     func acknowledge(_ filter: SubscriptionFilter) {
         honoured = filter
         responder.send(SubscriptionText.acknowledgment(of: filter, id: id))
@@ -34,18 +34,18 @@ final class Subscription: Answerer {
         sendPending()
     }
 
-    /// Sends a cue, or keeps it until the client has taken what was sent before.
-    func tell(_ cue: Cue, _ text: CueText) {
+    /// Sends a notice, or keeps it until the client has taken what was sent before.
+    func tell(_ notice: ChangeNotice, _ text: ChangeNoticeText) {
         if isEnded { return }
-        guard isAcknowledged, !responder.hasUnsent else { return keep(cue) }
-        cues += 1
+        guard isAcknowledged, !responder.hasUnsent else { return keep(notice) }
+        notices += 1
         responder.send(text.message(to: id))
     }
 
-    private func keep(_ cue: Cue) {
-        guard isPending.insert(cue).inserted else { return }
-        pending.append(cue)
-        guard case .resourceUpdated = cue, pending.count > honoured.resources.count + Subscription.maxNested else {
+    private func keep(_ notice: ChangeNotice) {
+        guard isPending.insert(notice).inserted else { return }
+        pending.append(notice)
+        guard case .resourceUpdated = notice, pending.count > honoured.resources.count + Subscription.maxNested else {
             return
         }
         // Too many different ones: the client reads again whatever it listens to.
@@ -55,11 +55,11 @@ final class Subscription: Answerer {
     }
 
     private func sendPending() {
-        while let cue = pending.first, !responder.hasUnsent {
+        while let notice = pending.first, !responder.hasUnsent {
             pending.removeFirst()
-            isPending.remove(cue)
-            cues += 1
-            responder.send(cue.text.message(to: id))
+            isPending.remove(notice)
+            notices += 1
+            responder.send(notice.text.message(to: id))
         }
     }
 

@@ -1,6 +1,6 @@
 import Translation
 
-/// Who listens to what, among the subscriptions of one channel. Pure: cues go in, listeners come out.
+/// Who listens to what, among the subscriptions of one channel. Pure: notices go in, listeners come out.
 struct SubscriptionBook {
     /// A listener's number.
     typealias ID = Int
@@ -66,8 +66,8 @@ struct SubscriptionBook {
     ///
     /// An update may be of a resource below the one to which somebody listens (server/resources): `a/b` is below `a` and
     /// below `a/`.
-    func listeners(to cue: Cue) -> Set<ID> {
-        switch cue {
+    func listeners(to notice: ChangeNotice) -> Set<ID> {
+        switch notice {
         case .toolsListChanged: tools
         case .promptsListChanged: prompts
         case .resourcesListChanged: resources
@@ -92,13 +92,13 @@ struct SubscriptionBook {
     /// Whether nobody hears of anything.
     var isEmpty: Bool { tools.isEmpty && prompts.isEmpty && resources.isEmpty && byURI.isEmpty }
 
-    /// Every cue that somebody listens to: what may have been missed when the server could not be heard.
-    var cues: [Cue] {
-        var cues: [Cue] = []
-        if !tools.isEmpty { cues.append(.toolsListChanged) }
-        if !prompts.isEmpty { cues.append(.promptsListChanged) }
-        if !resources.isEmpty { cues.append(.resourcesListChanged) }
-        return cues + byURI.keys.map { .resourceUpdated($0) }
+    /// Every notice that somebody listens to: what may have been missed when the server could not be heard.
+    var notices: [ChangeNotice] {
+        var notices: [ChangeNotice] = []
+        if !tools.isEmpty { notices.append(.toolsListChanged) }
+        if !prompts.isEmpty { notices.append(.promptsListChanged) }
+        if !resources.isEmpty { notices.append(.resourcesListChanged) }
+        return notices + byURI.keys.map { .resourceUpdated($0) }
     }
 }
 

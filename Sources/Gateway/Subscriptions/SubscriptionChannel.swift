@@ -7,7 +7,7 @@ import Translation
 /// server for each resource, however many listen.
 ///
 /// It keeps its session in use for as long as somebody listens to something. When the server loses it, it opens another, subscribes
-/// again, and tells every cue that may have been missed.
+/// again, and tells every notice that may have been missed.
 final class SubscriptionChannel {
     /// Between two attempts to reach a server that is gone. Listeners are to hear within 2 s of its return.
     private static let retryDelays: ClosedRange<Duration> = .milliseconds(250) ... .seconds(1)
@@ -34,7 +34,7 @@ final class SubscriptionChannel {
     private var resources = ResourceSubscriptions()
     /// What the server is being asked, and who waits for its answer.
     private var asking: [[UInt8]: Wakeup] = [:]
-    private var window = CueWindow()
+    private var window = ChangeNoticeWindow()
     private let windowTimer: Deadline
     private let linger: Deadline
     private var pause: Pause?
@@ -156,29 +156,29 @@ final class SubscriptionChannel {
         return false
     }
 
-    // MARK: Cues
+    // MARK: Notices
 
     /// The server told something on a session of this key.
-    func heard(_ cue: Cue) {
+    func heard(_ notice: ChangeNotice) {
         // What nobody listens to is not remembered.
-        let ids = book.listeners(to: cue)
+        let ids = book.listeners(to: notice)
         if ids.isEmpty { return }
-        if window.admits(cue, at: sessions.loop.now) { tell(cue, to: ids) }
+        if window.admits(notice, at: sessions.loop.now) { tell(notice, to: ids) }
         if !windowTimer.isSet { windowTimer.set(window.nextEnd) }
     }
 
     private func closeWindows() {
-        for cue in window.close(at: sessions.loop.now) { tell(cue, to: book.listeners(to: cue)) }
+        for notice in window.close(at: sessions.loop.now) { tell(notice, to: book.listeners(to: notice)) }
         windowTimer.set(window.nextEnd)
     }
 
-    private func tell(_ cue: Cue, to ids: Set<SubscriptionBook.ID>) {
-        let text = cue.text
-        for id in ids { listeners[id]?.tell(cue, text) }
+    private func tell(_ notice: ChangeNotice, to ids: Set<SubscriptionBook.ID>) {
+        let text = notice.text
+        for id in ids { listeners[id]?.tell(notice, text) }
     }
 
     /// The server could not be heard for a while: whatever changed then, nobody was told.
-    func missed() { for cue in book.cues { heard(cue) } }
+    func missed() { for notice in book.notices { heard(notice) } }
 
     // MARK: The session
 

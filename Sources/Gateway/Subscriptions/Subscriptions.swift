@@ -82,18 +82,18 @@ final class Subscriptions {
     }
 
     /// A server told this on a session of this caller, here or at another replica.
-    func heard(_ cue: Cue, by principal: KeyedHash) {
-        for (key, channel) in channels where key.principal == principal { channel.heard(cue) }
+    func heard(_ notice: ChangeNotice, by principal: KeyedHash) {
+        for (key, channel) in channels where key.principal == principal { channel.heard(notice) }
     }
 
-    /// Something happened to a session. Whoever keeps lists has heard of it before: a client that lists on a cue must not
-    /// get an old list.
+    /// Something happened to a session. Whoever keeps lists has heard of it before: a client that lists on a notice
+    /// must not get an old list.
     func heard(_ event: SessionEvent) {
         switch event {
         case .opened: break
-        case .changed(let key, let cue):
+        case .changed(let key, let notice):
             // As with lists: of all of the principal's sessions, perhaps only this one was told.
-            heard(cue, by: key.principal)
+            heard(notice, by: key.principal)
         case .unheard(let key): channels[key]?.missed()
         case .ended(let key, let session, _): channels[key]?.ended(session)
         }

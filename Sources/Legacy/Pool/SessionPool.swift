@@ -173,7 +173,7 @@ package final class SessionPool {
     }
 
     /// A server told another replica, on a session of this caller: what sessions here know of it is not true any more.
-    package func heard(_ cue: Cue, by principal: KeyedHash) {
+    package func heard(_ cue: ChangeNotice, by principal: KeyedHash) {
         guard cue == .toolsListChanged else { return }
         for (id, key) in keys where key.principal == principal { sessions[id]?.toolsChanged() }
     }

@@ -11,7 +11,7 @@ import Testing
     /// Runs a test on a loop of its own, in front of a server that answers by `script`.
     private func onLoop(
         _ changes: ServedLoop.Changes = ServedLoop.Changes(),
-        _ script: @escaping @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, _ in false },
+        _ script: @escaping @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, _ in false },
         _ test: @escaping @Sendable (ServedLoop) async throws -> Void
     ) async throws {
         try await withLoop { loop in
@@ -60,7 +60,7 @@ import Testing
     @Test(arguments: ["{}", asking]) func aServerThatLosesEverySessionIsNotAskedWithoutEnd(
         _ capabilities: String
     ) async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             if message.method == "tools/call" { message.status(404) }
             return message.method == "tools/call"
         }
@@ -93,7 +93,7 @@ import Testing
     @Test(arguments: ["{}", asking]) func aSessionThatIsLostBeforeTheCallIsReplaced(
         _ capabilities: String
     ) async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { server, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { server, message in
             if message.method == "tools/list", server.count("initialize") == 1 { server.sessions = [] }
             return false
         }
@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test(arguments: ["{}", asking]) func whatMayHaveRunIsNotSentAgain(_ capabilities: String) async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             if message.method == "tools/call" { message.cut() }
             return message.method == "tools/call"
         }
@@ -119,7 +119,7 @@ import Testing
     }
 
     @Test func whatMayRunTwiceIsSentOnceMore() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { server, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { server, message in
             guard message.method == "resources/read", server.count("resources/read") == 1 else { return false }
             message.cut()
             return true
@@ -134,7 +134,7 @@ import Testing
     }
 
     @Test(arguments: ["{}", asking]) func aClientThatLeavesCancelsItsCall(_ capabilities: String) async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             message.method == "tools/call"
         }
         try await onLoop(ServedLoop.Changes(), script) { served in
@@ -149,7 +149,7 @@ import Testing
     @Test(arguments: ["{}", asking]) func aClientThatLeavesBeforeTheCallIsSentHasNothingRun(
         _ capabilities: String
     ) async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             message.method == "tools/list"
         }
         try await onLoop(ServedLoop.Changes(), script) { served in
@@ -167,7 +167,7 @@ import Testing
     }
 
     @Test(arguments: ["{}", asking]) func callsTakeTurns(_ capabilities: String) async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             message.method == "tools/call"
         }
         try await onLoop(ServedLoop.Changes(callsAtOnce: 1), script) { served in
@@ -199,7 +199,7 @@ import Testing
     }
 
     @Test func aRefusedHandshakeIsToldWithItsReason() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             if message.method == "initialize" { message.error(-32603, "out of cheese") }
             return message.method == "initialize"
         }
@@ -227,7 +227,7 @@ import Testing
     }
 
     @Test func aClientThatLeavesItsListLetsOthersHaveIt() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             message.method == "tools/list"
         }
         try await onLoop(ServedLoop.Changes(), script) { served in
@@ -259,7 +259,7 @@ import Testing
     private static let accepted = #"{"elicitation-1":{"action":"accept","content":{}}}"#
 
     @Test func aQuestionIsARoundAndItsAnswerEndsTheCall() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             guard message.method == "tools/call" else { return false }
             message.event(CallDriverTests.question)
             return true
@@ -294,7 +294,7 @@ import Testing
     }
 
     @Test func whatIsAskedBeforeTheCallIsAnsweredBeforeItRuns() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             guard message.method == "tools/list" else { return false }
             message.event(CallDriverTests.question)
             message.result(#"{"tools":[{"name":"add","inputSchema":{"type":"object"}}]}"#)
@@ -317,7 +317,7 @@ import Testing
     }
 
     @Test func aPageThatIsToBeVisitedFirstHasTheCallRunAfterIt() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { server, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { server, message in
             guard message.method == "tools/call", server.count("tools/call") == 1 else { return false }
             let page = #"{"mode":"url","message":"go","url":"https://a/","elicitationId":"e"}"#
             message.error(-32042, "visit", data: #"{"elicitations":[\#(page)]}"#)
@@ -343,7 +343,7 @@ import Testing
     }
 
     @Test func aPageThatTheUserDeclinesHasNothingRun() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             guard message.method == "tools/call" else { return false }
             let page = #"{"mode":"url","message":"go","url":"https://a/","elicitationId":"e"}"#
             message.error(-32042, "visit", data: #"{"elicitations":[\#(page)]}"#)
@@ -362,7 +362,7 @@ import Testing
     }
 
     @Test func aCallWhoseClientDoesNotComeBackEndsWithTheProcess() async throws {
-        let script: @Sendable (ScriptedServer, ScriptedServer.Message) -> Bool = { _, message in
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             guard message.method == "tools/call" else { return false }
             message.event(CallDriverTests.question)
             return true

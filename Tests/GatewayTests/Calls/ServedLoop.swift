@@ -22,7 +22,7 @@ final class ServedLoop {
         var era: Era? = .legacy
     }
 
-    let server: ScriptedServer
+    let server: ScriptedLegacyServer
     let service: Service
     let address: SocketAddress
     let loop: Loop
@@ -32,13 +32,14 @@ final class ServedLoop {
     let log: Log
 
     init(
-        on loop: Loop, _ changes: Changes = Changes(), _ script: @escaping ScriptedServer.Script = { _, _ in false }
+        on loop: Loop, _ changes: Changes = Changes(),
+        _ script: @escaping ScriptedLegacyServer.Script = { _, _ in false }
     )
         throws
     {
         guard let any = SocketAddress(host: "127.0.0.1", port: 0) else { preconditionFailure("no address") }
         self.loop = loop
-        server = try ScriptedServer(on: loop, script)
+        server = try ScriptedLegacyServer(on: loop, script)
         log = Log(level: .error, format: .json, descriptor: STDERR_FILENO)
         let seal = Seal(ring: KeyRing([SecureRandom.bytes(KeyRing.keySize)]), deployment: "/mcp")
         replicas = Replicas(
@@ -63,7 +64,7 @@ final class ServedLoop {
     }
 
     private static func plan(
-        for server: ScriptedServer, _ changes: Changes, _ affinity: SessionAffinity, _ paths: AuthorizationPaths,
+        for server: ScriptedLegacyServer, _ changes: Changes, _ affinity: SessionAffinity, _ paths: AuthorizationPaths,
         _ key: HashKey, _ seal: Seal, _ log: Log
     ) -> ServicePlan {
         let port = server.address.port

@@ -92,7 +92,7 @@ import Testing
 
         init(_ seed: UInt64) { random = SplitMix(state: seed) }
 
-        func answers(_ message: ScriptedServer.Message, of server: ScriptedServer, on loop: Loop) -> Bool {
+        func answers(_ message: ScriptedLegacyServer.Message, of server: ScriptedLegacyServer, on loop: Loop) -> Bool {
             if isOver { return false }
             switch message.method {
             case "tools/call": return call(message, of: server, on: loop)
@@ -108,7 +108,9 @@ import Testing
             }
         }
 
-        private func call(_ message: ScriptedServer.Message, of server: ScriptedServer, on loop: Loop) -> Bool {
+        private func call(
+            _ message: ScriptedLegacyServer.Message, of server: ScriptedLegacyServer, on loop: Loop
+        ) -> Bool {
             guard server.sessions.contains(message.session) else { return false }
             let mark = message.text.range(of: #""mark":""#).map { range in
                 String(message.text[range.upperBound...].prefix { $0 != "\"" })
@@ -132,7 +134,7 @@ import Testing
             return true
         }
 
-        private func answerLater(_ message: ScriptedServer.Message, _ result: String, on loop: Loop) {
+        private func answerLater(_ message: ScriptedLegacyServer.Message, _ result: String, on loop: Loop) {
             let delay = Duration.milliseconds(random.below(60))
             loop.spawn {
                 await pause(delay, on: loop)

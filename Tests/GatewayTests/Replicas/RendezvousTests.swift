@@ -38,9 +38,10 @@ import Testing
         var found: [Int: Int] = [:]
         for number in 0..<4000 {
             found[
-                Replicas.loop(of: CallID { count in (0..<count).map { UInt8(($0 + number * 7919) & 255) } }, among: 3),
+                Replicas.takeOverLoop(
+                    of: CallID { count in (0..<count).map { UInt8(($0 + number * 7919) & 255) } }, among: 3),
                 default: 0] += 1
-            #expect(Replicas.loop(of: Self.call(number), among: 1) == 0)
+            #expect(Replicas.takeOverLoop(of: Self.call(number), among: 1) == 0)
         }
         #expect(found.keys.sorted() == [0, 1, 2])
     }

@@ -5,7 +5,7 @@ import MCP
 import Reactor
 
 /// A legacy server of 2025-11-25 over Streamable HTTP that answers as a test wants it to.
-final class ScriptedServer {
+final class ScriptedLegacyServer {
     /// One message that came, with the way of its answer.
     final class Message {
         let method: String
@@ -84,7 +84,7 @@ final class ScriptedServer {
     }
 
     /// Returns whether it answers the message, now or later; else the server does as most would.
-    typealias Script = (ScriptedServer, Message) -> Bool
+    typealias Script = (ScriptedLegacyServer, Message) -> Bool
 
     private static let limits = HTTPServerConnection.Limits(
         maxBody: 1 << 20, headerTimeout: .seconds(10), bodyTimeout: .seconds(10), idleTimeout: .seconds(60))
@@ -110,7 +110,7 @@ final class ScriptedServer {
         self.script = script
         listener = try Listener(on: loop, address: any, maxConnections: 1000, shared: false)
         listener.start { [unowned self] socket in
-            let connection = HTTPServerConnection(socket, on: loop, limits: ScriptedServer.limits)
+            let connection = HTTPServerConnection(socket, on: loop, limits: ScriptedLegacyServer.limits)
             connections.append(connection)
             loop.spawn { await self.serve(connection) }
         }

@@ -7,18 +7,18 @@ import Reactor
 import Telemetry
 import Translation
 
-/// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
-/// documents about authorization.
-final class Bypass {
-    /// What a request is that no admission is needed for.
-    enum Claim {
+/// Serves the requests that are not translated: requests that are forwarded to the backend unchanged, preflights of
+/// browsers, and documents about authorization.
+final class Forwarder {
+    /// The kinds of requests that are served without admission.
+    enum RequestClass {
         case preflight
         case authorization(AuthorizationRoute)
-        /// Perhaps of a path that the server's metadata names, which has to be read for that.
+        /// For a path that the server's metadata may name. It has to be read first.
         case unknown
-        /// For a server that speaks 2026-07-28 itself.
+        /// For a modern server.
         case modern
-        /// For a server of which that is being found out.
+        /// For a server whose era is not known yet.
         case undecided
     }
 
@@ -31,12 +31,12 @@ final class Bypass {
     private let eras: EraWatch
     private let cors: CORSRules
     private let path: ArraySlice<UInt8>
-    /// Of the first: all are the same server.
+    /// Path of the first backend's URL. All backends are replicas of one server.
     private let backendPath: String
-    private var passages: [ObjectIdentifier: (way: PassThrough, backend: Backend)] = [:]
+    private var inFlight: [ObjectIdentifier: (request: ForwardedRequest, backend: Backend)] = [:]
     private var isDraining = false
 
-    /// Called when the backend turns out to speak 2026-07-28 from now on.
+    /// Called when the server has become a modern one.
     var onModern: (() -> Void)? {
         get { eras.onModern }
         set { eras.onModern = newValue }
@@ -58,26 +58,28 @@ final class Bypass {
         cors = CORSRules(
             passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)
         path = Array(settings.path.utf8)[...]
-        backendPath = backends.overHTTP.first.map { Bypass.path(of: $0) } ?? ""
+        backendPath = backends.overHTTP.first.map { Forwarder.endpointPath(of: $0) } ?? ""
     }
 
-    /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
-    /// here on.
-    func claim(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> Claim? {
+    /// The kind of a request; `nil` if it has to be admitted. Adds the CORS fields to the response where a page of an
+    /// allowed origin calls.
+    func classify(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> RequestClass? {
         let head = request.head
         if let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) {
             connection.answerFields = cors.answerFields(to: origin)
-            if CORSRules.isPreflight(head), head.path == path || route(head) != nil { return .preflight }
+            if CORSRules.isPreflight(head), head.path == path || authorizationRoute(of: head) != nil {
+                return .preflight
+            }
         }
-        if head.path == path { return claim(by: eras.knownEra, head) }
-        if let route = route(head) { return .authorization(route) }
-        return paths.mayRead(of: backends.name, at: backends.loop.now) ? .unknown : nil
+        if head.path == path { return classifyByEra(eras.knownEra, head) }
+        if let route = authorizationRoute(of: head) { return .authorization(route) }
+        return paths.mayReadMetadata(of: backends.name, at: backends.loop.now) ? .unknown : nil
     }
 
-    private func claim(by known: Era?, _ head: HTTPRequestHead) -> Claim? {
+    private func classifyByEra(_ known: Era?, _ head: HTTPRequestHead) -> RequestClass? {
         if known == .legacy { return nil }
         if known == .modern { return .modern }
-        // Who may not come in makes no question due, either.
+        // A request that is refused does not cause a question to the server.
         if settings.door.refusal(of: head) != nil { return nil }
         switch eras.era() {
         case .legacy: return nil
@@ -86,61 +88,64 @@ final class Bypass {
         }
     }
 
-    /// Ends streams that are passed through and would not end by themselves, and those to come.
+    /// Ends forwarded streams that would not end by themselves, now and from now on.
     ///
-    /// - Parameter others: of another configuration. What is passed to a server that it has goes on.
+    /// - Parameter others: backends of the next configuration. Streams of these continue.
     func drain(except others: Backends? = nil) {
         isDraining = others == nil
-        for passage in passages.values where others?.index(of: passage.backend) == nil { passage.way.drain() }
+        for each in inFlight.values where others?.index(of: each.backend) == nil { each.request.drain() }
     }
 
-    private func route(_ head: HTTPRequestHead) -> AuthorizationRoute? {
-        // A command has no documents.
+    private func authorizationRoute(of head: HTTPRequestHead) -> AuthorizationRoute? {
+        // A command serves no documents.
         if backends.overHTTP.isEmpty { return nil }
         return AuthorizationRoute(
             head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
             backendPath: backendPath) ?? paths.route(of: head.path, at: backends.name)
     }
 
-    /// Ends the request. Returns false where it is to be translated after all.
-    func serve(
-        _ claim: Claim, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
+    /// Serves and finishes a request.
+    ///
+    /// - Returns: `false` if it has to be translated after all.
+    func serveRequest(
+        _ requestClass: RequestClass, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async -> Bool {
         let head = request.head
         if let refusal = settings.door.refusal(of: head) {
             clientRequest.finish(.refused(refusal))
             return true
         }
-        switch claim {
+        switch requestClass {
         case .undecided:
-            guard await isModern(request, on: clientRequest.connection) else { return false }
-            await pass(request, clientRequest, isModern: true)
+            guard await isModernServer(for: request, on: clientRequest.connection) else { return false }
+            await forwardRequest(request, clientRequest, isModern: true)
         case .modern:
-            await pass(request, clientRequest, isModern: true)
+            await forwardRequest(request, clientRequest, isModern: true)
         case .preflight:
             clientRequest.describe("preflight", head.method.name, from: nil)
             clientRequest.finish(.empty(cors.preflight(head, isEndpoint: head.path == path)))
         case .authorization(let route):
             clientRequest.describe("authorization", head.method.name, from: nil)
-            await serve(route, request, clientRequest)
+            await serveAuthorization(route, request, clientRequest)
         case .unknown:
-            guard paths.beginReading(of: backends.name, at: backends.loop.now) else { return false }
+            guard paths.beginReadingMetadata(of: backends.name, at: backends.loop.now) else { return false }
             await readMetadata(for: head)
             guard let route = paths.route(of: head.path, at: backends.name) else { return false }
             clientRequest.describe("authorization", head.method.name, from: nil)
-            await serve(route, request, clientRequest)
+            await serveAuthorization(route, request, clientRequest)
         }
         return true
     }
 
-    /// Whether a request that found no session is to be passed on, because the backend turned out to speak 2026-07-28.
+    /// Whether to forward a request for which no session could be opened, because the server is modern.
     var servesWithoutSession: Bool { eras.servesWithoutSession }
 
-    /// Finds out what the backend speaks, for a request that finds it out by itself only if it needs a session.
-    private func isModern(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
+    /// Detects whether the server is modern. A request that needs a session is not examined here: its session is the
+    /// evidence.
+    private func isModernServer(for request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
         switch admission.admit(request) {
         case .request(let admitted) where admitted.method != .listen: return false
-        // A method that only the backend may know.
+        // `methodNotFound`: the backend may know the method.
         case .refused(let refusal, _) where refusal.code != ErrorCode.methodNotFound: return eras.servesWithoutSession
         case .legacy, .notification: return eras.servesWithoutSession
         case .request, .refused:
@@ -148,13 +153,13 @@ final class Bypass {
         }
     }
 
-    // MARK: Passing through
+    // MARK: Forwarding
 
-    /// Passes on a request to the MCP endpoint, and ends it.
+    /// Forwards a request to the MCP endpoint, and finishes it.
     ///
-    /// - Parameter isModern: whether that is because the backend speaks 2026-07-28. An answer that speaks against it is
+    /// - Parameter isModern: whether it is forwarded because the server is modern. A response that contradicts this is
     ///   noted.
-    func pass(
+    func forwardRequest(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest, isModern: Bool
     ) async {
         guard [.get, .post, .delete].contains(request.head.method) else {
@@ -162,49 +167,51 @@ final class Bypass {
         }
         let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
         clientRequest.describe("pass", request.head.method.name, from: caller)
-        _ = await pass(request, clientRequest) { BackendTarget.endpoint($0.target, query: request.head.query) }
-        if isModern, Bypass.speaksAgainstModern(clientRequest) { eras.doubt() }
+        _ = await forwardToBackend(request, clientRequest) {
+            BackendTarget.endpoint($0.target, query: request.head.query)
+        }
+        if isModern, Forwarder.speaksAgainstModern(clientRequest) { eras.doubt() }
     }
 
-    /// Passes on a request to the MCP endpoint that may have to go another way.
+    /// Forwards a request to the MCP endpoint, unless the backend refuses it.
     ///
-    /// - Parameter isRefusal: whether an answer with this status says so. It is not handed over.
-    /// - Returns: whether there was one. Nothing was answered then, and the request goes on.
-    func pass(
+    /// - Parameter isRefusal: whether a response with this status is a refusal. It is not relayed.
+    /// - Returns: whether the backend has refused it. The request is not finished then.
+    func forwardRequest(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: @escaping (_ status: Int) -> Bool
     ) async -> Bool {
         let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
         clientRequest.describe("pass", request.head.method.name, from: caller)
-        return await pass(request, clientRequest, unless: isRefusal) {
+        return await forwardToBackend(request, clientRequest, unless: isRefusal) {
             BackendTarget.endpoint($0.target, query: request.head.query)
         }
     }
 
-    /// What a legacy server makes of a modern request, and one that is being replaced of any; a modern one may say the
-    /// same to a mistake.
+    /// Whether the response is one that a legacy server gives to modern requests. A modern server may give the same to
+    /// a faulty request.
     private static func speaksAgainstModern(_ clientRequest: ClientRequest) -> Bool {
         let (status, side) = clientRequest.outcome
         return side == .backend || [400, 404, 405, 406, 410, 415, 421, 422].contains(status)
     }
 
-    /// Passes a request on to the copy that has its session, or else to that which has the least to do. One that cannot be
-    /// reached was sent nothing: without a session, another will do as well.
+    /// Forwards a request to the backend that has its session, or to the one with the least load. A request without a
+    /// session is sent to another backend if the first one cannot be reached.
     ///
-    /// - Returns: whether the answer was a refusal.
-    private func pass(
+    /// - Returns: whether the response was a refusal.
+    private func forwardToBackend(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: ((_ status: Int) -> Bool)? = nil, target: (Backend) -> [UInt8]
     ) async -> Bool {
         var tried: Set<BackendChoice.Index> = []
-        let home = request.head.fields.first(Header.sessionID).flatMap { place(of: Array($0.bytes)) }
+        let home = request.head.fields.first(Header.sessionID).flatMap { backendIndex(of: Array($0.bytes)) }
         while true {
             if let home { backends.enter(home) }
-            // The first round excludes none, and the next one is begun only where one is left.
+            // The first round excludes none. Another round begins only if a backend is left.
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
             let backend = backends.overHTTP[index]
             var wasRefusal = false
-            let (outcome, passage) = await pass(request, to: backend, target(backend), clientRequest) { head in
+            let (outcome, forwarded) = await sendRequest(request, to: backend, target(backend), clientRequest) { head in
                 wasRefusal = isRefusal?(head.status) ?? false
                 return wasRefusal
             }
@@ -216,48 +223,48 @@ final class Bypass {
             {
                 continue
             }
-            finish(clientRequest, outcome, of: passage, request)
+            finishRequest(clientRequest, outcome, of: forwarded, request)
             return false
         }
     }
 
-    /// Where a session is; nil where that is not known, or no such copy is configured any more.
-    private func place(of session: [UInt8]) -> BackendChoice.Index? {
-        guard backends.overHTTP.count > 1, let name = affinity.place(of: session) else { return nil }
+    /// The backend that has a session; `nil` if it is not known or not configured any more.
+    private func backendIndex(of session: [UInt8]) -> BackendChoice.Index? {
+        guard backends.overHTTP.count > 1, let name = affinity.backendName(of: session) else { return nil }
         return backends.overHTTP.firstIndex { $0.name == name }
     }
 
-    private func pass(
+    private func sendRequest(
         _ request: HTTPServerRequest, to backend: Backend, _ target: [UInt8], _ clientRequest: ClientRequest,
         isRefused: @escaping (HTTPResponseHead) -> Bool
-    ) async -> (PassThrough.Outcome, PassThrough) {
+    ) async -> (ForwardedRequest.Completion, ForwardedRequest) {
         let connection = clientRequest.connection
-        let passage = PassThrough(
-            request, to: backend, answering: connection, address: address(for: request.head, of: backend),
-            limits: PassThrough.Limits(total: settings.requestTimeout, silence: backend.limits.silence))
+        let forwarded = ForwardedRequest(
+            request, to: backend, answering: connection, address: publicAddress(for: request.head, of: backend),
+            timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: backend.limits.silence))
         if backends.overHTTP.count > 1 {
-            // Before the client has the id, and may send it on another connection.
-            passage.onAnswer = { [affinity] head in
+            // Before the client knows the id, and can send it on another connection.
+            forwarded.onResponseHead = { [affinity] head in
                 guard let session = head.fields.first(Header.sessionID) else { return }
-                affinity.learn(Array(session.bytes), at: backend.name)
+                affinity.setBackend(of: Array(session.bytes), to: backend.name)
             }
         }
-        passage.isRefused = isRefused
-        if isDraining { passage.drain() }
-        passages[ObjectIdentifier(passage)] = (passage, backend)
-        let outcome = await passage.run(
-            PassThrough.message(
+        forwarded.isRefused = isRefused
+        if isDraining { forwarded.drain() }
+        inFlight[ObjectIdentifier(forwarded)] = (forwarded, backend)
+        let outcome = await forwarded.run(
+            ForwardedRequest.backendMessage(
                 request, target: target, host: backend.host, set: backend.fields,
                 origin: settings.callerFields.origin.lines(of: request.head, from: connection.clientAddress)))
-        passages[ObjectIdentifier(passage)] = nil
-        if let status = passage.status, status == 401 || !passage.challenges.isEmpty {
-            learn(passage.challenges, status: status, address(for: request.head, of: backend))
+        inFlight[ObjectIdentifier(forwarded)] = nil
+        if let status = forwarded.status, status == 401 || !forwarded.challenges.isEmpty {
+            learnChallenges(forwarded.challenges, status: status, publicAddress(for: request.head, of: backend))
         }
-        return (outcome, passage)
+        return (outcome, forwarded)
     }
 
-    private func finish(
-        _ clientRequest: ClientRequest, _ outcome: PassThrough.Outcome, of passage: PassThrough,
+    private func finishRequest(
+        _ clientRequest: ClientRequest, _ outcome: ForwardedRequest.Completion, of forwarded: ForwardedRequest,
         _ request: HTTPServerRequest
     ) {
         if case .failed(let error) = outcome {
@@ -267,74 +274,74 @@ final class Bypass {
             return clientRequest.finish(Refusal(error, hasID: id != nil).map { .refused($0) } ?? .abandoned)
         }
         if case .cut(let error) = outcome { clientRequest.failed(error, on: .backend) }
-        clientRequest.finish(.relayed(status: passage.status ?? 499, bytes: passage.responseBytes))
+        clientRequest.finish(.relayed(status: forwarded.status ?? 499, bytes: forwarded.responseBytes))
     }
 
     // MARK: Authorization
 
-    /// The error with challenges that lead the client through Remora.
-    func published(_ refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
+    /// Rewrites the challenges of an error, so that the client is led through Remora.
+    func rewriteChallenges(of refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
         guard var refusal else { return refusal }
-        if refusal.status == 401 { paths.challenged(by: backends.name) }
+        if refusal.status == 401 { paths.noteChallenge(by: backends.name) }
         guard !refusal.fields.isEmpty else { return refusal }
-        // Whichever of them it was: what is none of a copy's URLs is left alone.
+        // Any of the backends may have sent it. URLs of other origins stay.
         for backend in backends.overHTTP {
-            guard let address = address(for: head, of: backend) else { break }
+            guard let address = publicAddress(for: head, of: backend) else { break }
             refusal = refusal.mappingChallenges { challenge in
-                learn([challenge], status: refusal.status, address)
-                return address.published(challenge: challenge)
+                learnChallenges([challenge], status: refusal.status, address)
+                return address.rewriteChallenge(challenge)
             }
         }
         return refusal
     }
 
-    /// Takes note of what the server wants, and where its metadata is.
-    private func learn(_ challenges: [[UInt8]], status: Int, _ address: PublicAddress?) {
-        if status == 401 { paths.challenged(by: backends.name) }
+    /// Notes that the server requires authorization, and the paths of its metadata.
+    private func learnChallenges(_ challenges: [[UInt8]], status: Int, _ address: PublicAddress?) {
+        if status == 401 { paths.noteChallenge(by: backends.name) }
         guard let address else { return }
         for path in challenges.flatMap({ address.metadataPaths(in: $0) }) {
-            paths.learn(path, as: .resourceMetadata([path]), of: backends.name)
+            paths.addPath(path, as: .resourceMetadata([path]), of: backends.name)
         }
     }
 
-    private func learn(_ named: [(path: String, route: AuthorizationRoute)]) {
-        // To the endpoint itself leads its public path alone.
-        for (path, route) in named where path != backendPath { paths.learn(path, as: route, of: backends.name) }
+    private func learnPaths(_ named: [(path: String, route: AuthorizationRoute)]) {
+        // The endpoint has its public path only.
+        for (path, route) in named where path != backendPath { paths.addPath(path, as: route, of: backends.name) }
     }
 
-    /// Reads what the server says about authorization, for a client that has read it earlier or elsewhere.
+    /// Reads the server's metadata for its paths. A client may have read it earlier, or elsewhere.
     private func readMetadata(for head: HTTPRequestHead) async {
         let backend = backends.any()
-        guard let address = address(for: head, of: backend) else { return }
+        guard let address = publicAddress(for: head, of: backend) else { return }
         var servers = [""]
         let resources = [
             AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath,
             backendPath + AuthorizationRoute.resourcePath,
         ]
         for path in resources {
-            guard let text = try? await document(path, of: backend) else { continue }
-            learn(AuthorizationMetadata.paths(in: text, address))
+            guard let text = try? await fetchDocument(path, of: backend) else { continue }
+            learnPaths(AuthorizationMetadata.paths(in: text, address))
             servers = AuthorizationMetadata.issuers(in: text, address)
             break
         }
-        for server in servers.prefix(Bypass.maxServers) {
+        for server in servers.prefix(Forwarder.maxServers) {
             for path in [AuthorizationRoute.serverPath + server, AuthorizationRoute.openIDPath + server] {
-                guard let text = try? await document(path, of: backend) else { continue }
-                learn(AuthorizationMetadata.paths(in: text, address))
+                guard let text = try? await fetchDocument(path, of: backend) else { continue }
+                learnPaths(AuthorizationMetadata.paths(in: text, address))
                 break
             }
         }
     }
 
-    /// Authorization servers in the server's own origin whose metadata is read: each is two requests.
+    /// Authorization servers in the server's origin whose metadata is read, with two requests each.
     private static let maxServers = 2
 
-    private static func path(of backend: Backend) -> String {
+    private static func endpointPath(of backend: Backend) -> String {
         String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     }
 
-    /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
-    private func address(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
+    /// `nil`: the client has sent no host, as HTTP/1.0 allows, or none that is valid.
+    private func publicAddress(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
         if let url = settings.publicURL { return publicAddress(url, of: backend) }
         guard let host = head.authority, host.isHost else { return nil }
         return publicAddress(PublicURL(origin: "\(settings.scheme)://\(host.string)", path: settings.path), of: backend)
@@ -343,15 +350,15 @@ final class Bypass {
     private func publicAddress(_ url: PublicURL, of backend: Backend) -> PublicAddress {
         PublicAddress(
             url, host: String(decoding: backend.host, as: UTF8.self), defaultPort: backend.isSecure ? "443" : "80",
-            path: Bypass.path(of: backend))
+            path: Forwarder.endpointPath(of: backend))
     }
 
-    private func serve(
+    private func serveAuthorization(
         _ route: AuthorizationRoute, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async {
         do throws(BackendError) {
             let backend = backends.any()
-            guard let address = address(for: request.head, of: backend) else {
+            guard let address = publicAddress(for: request.head, of: backend) else {
                 return clientRequest.finish(.refused(.noMetadata))
             }
             if let path = route.endpointPath {
@@ -362,11 +369,11 @@ final class Bypass {
                     return clientRequest.finish(.refused(.noMetadata))
                 }
                 let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
-                _ = await pass(request, clientRequest) { _ in target }
+                _ = await forwardToBackend(request, clientRequest) { _ in target }
                 return
             }
             guard request.head.method == .get else { return clientRequest.finish(.refused(.documentOnly)) }
-            guard let text = try await metadata(route, of: backend, address) else {
+            guard let text = try await fetchMetadata(route, of: backend, address) else {
                 return clientRequest.finish(.refused(.noMetadata))
             }
             clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(text), code: nil)))
@@ -376,49 +383,49 @@ final class Bypass {
         }
     }
 
-    private func metadata(
+    private func fetchMetadata(
         _ route: AuthorizationRoute, of backend: Backend, _ address: PublicAddress
     ) async throws(BackendError) -> [UInt8]? {
         switch route {
         case .endpoint, .namedEndpoint:
             return nil
         case .serverMetadata(let path):
-            return try await document(path, of: backend).flatMap { text in
-                learn(AuthorizationMetadata.paths(in: text, address))
+            return try await fetchDocument(path, of: backend).flatMap { text in
+                learnPaths(AuthorizationMetadata.paths(in: text, address))
                 return AuthorizationMetadata.server(text, address)
             }
         case .resourceMetadata(let paths):
             for path in paths {
-                guard let text = try await document(path, of: backend) else { continue }
-                learn(AuthorizationMetadata.paths(in: text, address))
+                guard let text = try await fetchDocument(path, of: backend) else { continue }
+                learnPaths(AuthorizationMetadata.paths(in: text, address))
                 if let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil) {
                     return published
                 }
             }
             // A server of 2025-03-26 (basic/authorization): clients of 2026-07-28 need the document that it lacks.
-            return try await document(AuthorizationRoute.serverPath, of: backend).map {
+            return try await fetchDocument(AuthorizationRoute.serverPath, of: backend).map {
                 AuthorizationMetadata.resource(of: $0, address)
             }
         }
     }
 
-    /// Whether an endpoint of an authorization server is there. Where it only would be by default, the path may be anybody's:
-    /// the backend has to say that it is such a server, or want authorization and say nothing else about it, which is how
-    /// the first servers of 2025-03-26 do it (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
+    /// Whether the backend is an authorization server with this endpoint. A default path may belong to anything, so the
+    /// backend has to have such metadata, or has to require authorization without any metadata, as the first servers of
+    /// 2025-03-26 do (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
     private func isAuthorizationServer(
         _ backend: Backend, at route: AuthorizationRoute
     ) async throws(BackendError) -> Bool {
         if case .namedEndpoint = route { return true }
-        if try await document(AuthorizationRoute.serverPath, of: backend) != nil { return true }
+        if try await fetchDocument(AuthorizationRoute.serverPath, of: backend) != nil { return true }
         guard paths.wantsAuthorization(backends.name) else { return false }
         for path in [AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath] {
-            if try await document(path, of: backend) != nil { return false }
+            if try await fetchDocument(path, of: backend) != nil { return false }
         }
         return true
     }
 
-    /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.
-    private func document(_ path: String, of backend: Backend) async throws(BackendError) -> [UInt8]? {
+    /// The JSON object at a path of the backend; `nil` if there is none. Redirects are not followed.
+    private func fetchDocument(_ path: String, of backend: Backend) async throws(BackendError) -> [UInt8]? {
         let (head, body) = try await BackendDocument.get(path, from: backend)
         if head.status >= 500 {
             throw BackendError(.unavailable, "the server answered with HTTP \(head.status)")
@@ -429,7 +436,7 @@ final class Bypass {
         return body
     }
 
-    /// The id of a JSON-RPC request; nil for anything else.
+    /// The id of a JSON-RPC request; `nil` for anything else.
     private func requestID(_ request: HTTPServerRequest) -> [UInt8]? {
         guard let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth),
             let message = try? Envelope(document), case .request(let id, _) = message.kind

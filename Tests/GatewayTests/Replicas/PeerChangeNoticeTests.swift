@@ -4,18 +4,18 @@ import Translation
 
 @testable import Gateway
 
-@Suite struct PeerCueTests {
+@Suite struct PeerChangeNoticeTests {
     private static let seal = Seal(ring: KeyRing([[UInt8](repeating: 1, count: 32)]), deployment: "d")
     private static let caller = seal.name(of: Array("Bearer a".utf8))
-    private static let cues: [Cue] = [
+    private static let cues: [ChangeNotice] = [
         .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated(Array("a:///\"é\n".utf8)),
         .resourceUpdated([]),
     ]
 
     @Test func aBatchIsRead() throws {
-        let batch = Self.cues.map { PeerCue(caller: Self.caller, cue: $0) }
-        #expect(try #require(CueBatch.read(CueBatch.text(batch))) == batch)
-        #expect(CueBatch.read(CueBatch.text([])) == [])
+        let batch = Self.cues.map { PeerChangeNotice(caller: Self.caller, notice: $0) }
+        #expect(try #require(ChangeNoticeBatch.read(ChangeNoticeBatch.text(batch))) == batch)
+        #expect(ChangeNoticeBatch.read(ChangeNoticeBatch.text([])) == [])
     }
 
     @Test(arguments: [
@@ -25,25 +25,27 @@ import Translation
     ])
     func nothingElseIs(_ text: String) {
         let name = String(decoding: Base64URL.encode(Self.caller), as: UTF8.self)
-        #expect(CueBatch.read(Array(text.replacing("NAME", with: name).utf8)) == nil)
-        #expect(CueBatch.read(Array(#"[["\#(name)","tools"]]"#.utf8))?.count == 1)
+        #expect(ChangeNoticeBatch.read(Array(text.replacing("NAME", with: name).utf8)) == nil)
+        #expect(ChangeNoticeBatch.read(Array(#"[["\#(name)","tools"]]"#.utf8))?.count == 1)
     }
 
     @Test func aCueTwiceIsACueOnceAndAQueueHasAnEnd() {
-        var queue = CueQueue()
-        for _ in 0..<3 { for cue in Self.cues { queue.add(PeerCue(caller: Self.caller, cue: cue)) } }
-        #expect(queue.take().map(\.cue) == Self.cues)
+        var queue = ChangeNoticeQueue()
+        for _ in 0..<3 { for cue in Self.cues { queue.add(PeerChangeNotice(caller: Self.caller, notice: cue)) } }
+        #expect(queue.take().map(\.notice) == Self.cues)
         #expect(queue.isEmpty && queue.take().isEmpty)
         queue.add(
-            PeerCue(caller: Self.caller, cue: .resourceUpdated([UInt8](repeating: 97, count: CueBatch.maxURI + 1))))
+            PeerChangeNotice(
+                caller: Self.caller,
+                notice: .resourceUpdated([UInt8](repeating: 97, count: ChangeNoticeBatch.maxURI + 1))))
         #expect(queue.isEmpty)
-        for number in 0..<2 * CueBatch.max {
-            queue.add(PeerCue(caller: Self.caller, cue: .resourceUpdated(Array("\(number)".utf8))))
+        for number in 0..<2 * ChangeNoticeBatch.max {
+            queue.add(PeerChangeNotice(caller: Self.caller, notice: .resourceUpdated(Array("\(number)".utf8))))
         }
         let batch = queue.take()
-        #expect(batch.count == CueBatch.max)
-        #expect(CueBatch.read(CueBatch.text(batch)) == batch)
-        #expect(CueBatch.read(CueBatch.text(batch + batch)) == nil)
+        #expect(batch.count == ChangeNoticeBatch.max)
+        #expect(ChangeNoticeBatch.read(ChangeNoticeBatch.text(batch)) == batch)
+        #expect(ChangeNoticeBatch.read(ChangeNoticeBatch.text(batch + batch)) == nil)
     }
 
     @Test func callersAreFoundByTheirNames() throws {

@@ -6,14 +6,14 @@ import Testing
 @testable import Gateway
 @testable import HTTPTransport
 
-@Suite struct PeerPassTests {
+@Suite struct PeerTokenTests {
     private static let ring = KeyRing([[UInt8](repeating: 1, count: 32)])
     private static let now = UnixTime(seconds: 1_800_000_000)
     private static let body = Array(#"{"jsonrpc":"2.0","id":1}"#.utf8)
 
-    private static func pass(_ ring: KeyRing = ring) -> PeerPass { PeerPass(Seal(ring: ring, deployment: "d")) }
+    private static func token(_ ring: KeyRing = ring) -> PeerToken { PeerToken(Seal(ring: ring, deployment: "d")) }
 
-    private static func memory() -> NonceMemory { NonceMemory(span: PeerPass.memory, max: 100, at: now) }
+    private static func memory() -> NonceMemory { NonceMemory(span: PeerToken.memory, max: 100, at: now) }
 
     /// A request as it leaves, with a pass for `b`.
     private static func sent() -> String {
@@ -22,7 +22,7 @@ import Testing
                 "POST /mcp HTTP/1.1\r\nHost: front:1\r\nAuthorization: Bearer A\r\nOrigin: http://x\r\nX: 1\r\n"
                     + "Remora-Peer: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: \(body.count)\r\n\r\n"),
             body: body)
-        let message = PeerMessage.retry(retry, as: .answer(loop: 0), from: nil, to: ("b", pass()))
+        let message = PeerMessage.retry(retry, as: .serveRetry(loop: 0), from: nil, to: ("b", token()))
         return String(decoding: message.joined, as: UTF8.self)
     }
 
@@ -33,9 +33,9 @@ import Testing
     ) throws -> Bool {
         let end = try #require(text.firstRange(of: "\r\n\r\n")).upperBound
         let head = try parseHead(String(text[..<end]))
-        let field = try #require(head.fields.first(PeerPass.field))
-        guard let digest = PeerPass.digest(of: head) else { return false }
-        let body = pass(ring).admits(
+        let field = try #require(head.fields.first(PeerToken.field))
+        guard let digest = PeerToken.digest(of: head) else { return false }
+        let body = token(ring).verify(
             Array(field.bytes), of: digest, to: receiver, at: UnixTime.now + delay, &memory)
         return body == SHA256.digest(Array(text[end...].utf8))
     }
@@ -111,16 +111,17 @@ import Testing
         let payload = [UInt8](repeating: 0, count: 24) + digest + digest
         for purpose in Seal.Purpose.allCases where purpose != .peer {
             let text = seal.seal(payload, for: purpose, caller: Array("b".utf8), until: Self.now + .seconds(10))
-            let body = Self.pass().admits(text, of: digest, to: "b", at: Self.now, &memory)
+            let body = Self.token().verify(text, of: digest, to: "b", at: Self.now, &memory)
             #expect(body == nil)
         }
         let short = seal.seal([0], for: .peer, caller: Array("b".utf8), until: Self.now + .seconds(10))
-        let body = Self.pass().admits(short, of: digest, to: "b", at: Self.now, &memory)
+        let body = Self.token().verify(short, of: digest, to: "b", at: Self.now, &memory)
         #expect(body == nil)
     }
 
     @Test(arguments: [
-        PeerTask.answer(loop: 0), .answer(loop: 63), .hear, .succeed(CallID { [UInt8](repeating: 255, count: $0) }),
+        PeerTask.serveRetry(loop: 0), .serveRetry(loop: 63), .notify,
+        .takeOver(CallID { [UInt8](repeating: 255, count: $0) }),
     ])
     func tasksAreRead(_ task: PeerTask) { #expect(PeerTask(task.target[...]) == task) }
 

@@ -2,11 +2,11 @@ import Legacy
 import Reactor
 import Telemetry
 
-/// Keeps watch over the era of the server: of each of its copies, as the sessions tell that are opened there.
+/// Detects the era of the server from the sessions that its backends open.
 ///
-/// The server is a modern one where a copy is and none is not: what every copy understands is the handshake.
+/// The server is modern if a backend is modern and none is legacy: the handshake is what all of them understand.
 final class EraWatch {
-    /// How long a new session waits for the answer to the question. A server that takes longer is taken as it was before.
+    /// How long a new session waits for the answer to the question. After that the verdict before it holds.
     private static let patience: Duration = .seconds(2)
 
     private let fixed: Era?
@@ -14,15 +14,15 @@ final class EraWatch {
     private let sessions: SessionPool
     private let known: KnownEras
     private let log: Log
-    /// Of each copy over HTTP.
+    /// A table for each backend over HTTP.
     private var tables: [EraTable]
     /// Signalled when a question has ended.
     private let ended = Wakeup()
-    /// The era by which to go, and until when; what most requests need to know.
+    /// The verdict for most requests, and until when it holds.
     private var settled: (era: Era, until: Instant)?
     private var verdict: Era?
 
-    /// Called when the server turns out to speak 2026-07-28 from now on.
+    /// Called when the server has become a modern one.
     var onModern: (() -> Void)?
 
     init(
@@ -36,82 +36,82 @@ final class EraWatch {
         tables = backends.overHTTP.map { EraTable(interval: interval, known: known.eras[$0.name]) }
         verdict = EraWatch.verdict(of: tables)
         guard fixed == nil else { return }
-        settle()
+        updateSettled()
         sessions.onDoubt = { [weak self] in self?.doubt() }
         sessions.inspector = self
     }
 
-    /// The era, where there is nothing to find out.
+    /// The era, unless evidence is needed.
     var knownEra: Era? {
         if let fixed { return fixed }
         guard let settled, backends.loop.now < settled.until else { return nil }
         return settled.era
     }
 
-    /// The era for a request that has come; nil where that is to be found out by opening a session.
+    /// The era for a new request; `nil` if a session has to be opened for evidence.
     func era() -> Era? {
         if let known = knownEra { return known }
         if verdict == .legacy { lookAgain() }
-        settle()
+        updateSettled()
         return verdict == .legacy ? .legacy : knownEra
     }
 
-    /// Whether a request that found no session is to be passed on: a copy speaks 2026-07-28, whatever the others do.
+    /// Whether to forward a request for which no session could be opened: a backend is modern.
     var servesWithoutSession: Bool {
         if let fixed { return fixed == .modern }
         return tables.contains { $0.verdict == .modern }
     }
 
-    /// Finds out whether the server speaks 2026-07-28, for a request that needs no session.
+    /// Detects whether the server is modern, for a request that needs no session.
     func isModern(for caller: Caller) async -> Bool {
         let key = SessionKey(principal: caller.principal, capabilities: Array("{}".utf8))
         return await !sessions.visit(key, caller.credentials) && servesWithoutSession
     }
 
-    /// Something speaks against the verdict: the next session tells more.
-    func doubt() { change { for index in tables.indices { tables[index].doubt() } } }
+    /// Something contradicts the verdict. The next session is evidence.
+    func doubt() { applyChange { for index in tables.indices { tables[index].doubt() } } }
 
     // MARK: Questions
 
-    /// The interval is over for a server that had sessions: it is asked on one of them, and no request waits for that. One that
-    /// cannot be asked shows in its next handshake what it is.
+    /// Asks a server whose interval is over on one of its sessions. No request waits for that. The next handshake is
+    /// the evidence for a server that cannot be asked.
     private func lookAgain() {
         let now = backends.loop.now
         for index in tables.indices where tables[index].settled(at: now) == nil && !tables[index].isAsking {
             guard let session = sessions.anySession(at: backends.overHTTP[index]), session.mayBeAskedForEra,
-                case .ask = tables[index].opened(at: now)
+                case .ask = tables[index].sessionOpened(at: now)
             else {
                 tables[index].postpone(at: now)
                 sessions.renewUnkept()
                 continue
             }
-            ask(index) { await session.askEra(session.credentials) }
+            askServer(index) { await session.askEra(session.credentials) }
         }
     }
 
-    private func ask(_ index: Int, _ question: @escaping () async -> EraEvidence) {
+    private func askServer(_ index: Int, _ question: @escaping () async -> EraEvidence) {
         backends.loop.spawn {
             let evidence = await question()
-            self.change { self.tables[index].ended(evidence, at: self.backends.loop.now) }
+            self.applyChange { self.tables[index].questionEnded(evidence, at: self.backends.loop.now) }
             self.ended.signal()
         }
     }
 
-    private func wait(for index: Int) async {
+    private func waitForAnswer(of index: Int) async {
         let loop = backends.loop
         await ended.wait(while: { tables[index].isAsking }, until: loop.now + EraWatch.patience, on: loop)
     }
 
     // MARK: Verdicts
 
-    private func change(_ event: () -> Void) {
+    private func applyChange(_ event: () -> Void) {
         event()
         for (backend, table) in zip(backends.overHTTP, tables) { known.eras[backend.name] = table.known }
         let before = verdict
         verdict = EraWatch.verdict(of: tables)
-        settle()
+        updateSettled()
         guard fixed == nil, let verdict, verdict != before else { return }
-        // What is under way goes on as it began; what comes now goes the other way.
+        // Requests that are under way continue as they began.
         if verdict == .modern { onModern?() }
         log.write(.info, "backend_era") { $0.field("era", verdict == .modern ? "modern" : "legacy") }
     }
@@ -121,12 +121,12 @@ final class EraWatch {
         return tables.contains { $0.verdict == .modern } ? .modern : nil
     }
 
-    private func settle() {
+    private func updateSettled() {
         let now = backends.loop.now
         settled = verdict.flatMap { verdict in
             let of = tables.filter { $0.verdict == verdict }
             let until = of.compactMap { $0.settled(at: now) }
-            // Each of them: what one copy is, the others need not be any more.
+            // All of them have to be settled: another backend may have changed.
             guard until.count == of.count, let first = until.min() else { return nil }
             return (verdict, first)
         }
@@ -137,19 +137,19 @@ extension EraWatch: SessionInspector {
     func mayServe(_ session: LegacySession, at backend: Backend, _ credentials: Credentials) async -> Bool {
         guard let index = backends.overHTTP.firstIndex(where: { $0 === backend }) else { return true }
         guard session.mayBeAskedForEra else {
-            change { tables[index].showedLegacy(at: backends.loop.now) }
+            applyChange { tables[index].showedLegacy(at: backends.loop.now) }
             return true
         }
-        switch tables[index].opened(at: backends.loop.now) {
+        switch tables[index].sessionOpened(at: backends.loop.now) {
         case .trust: return true
         case .wait: break
         case .ask:
-            ask(index) {
-                // It has given a session: where it has nothing to say to the question, that is what counts.
+            askServer(index) {
+                // It has opened a session. Without an answer to the question, that is the evidence.
                 await session.askEra(credentials) == .modern ? .modern : .legacy
             }
         }
-        await wait(for: index)
+        await waitForAnswer(of: index)
         return tables[index].verdict != .modern
     }
 
@@ -158,24 +158,24 @@ extension EraWatch: SessionInspector {
         var refusal: BackendError?
         switch error.eraHint {
         case .none: return error
-        case .modern: change { tables[index].ended(.modern, at: backends.loop.now) }
+        case .modern: applyChange { tables[index].questionEnded(.modern, at: backends.loop.now) }
         case .mayBeModern:
-            switch tables[index].refused(at: backends.loop.now) {
+            switch tables[index].handshakeRefused(at: backends.loop.now) {
             case .trust: break
-            case .wait: await wait(for: index)
+            case .wait: await waitForAnswer(of: index)
             case .ask:
-                ask(index) {
+                askServer(index) {
                     let answer = await backend.askEra(credentials)
                     refusal = answer.refusal
                     return answer.0
                 }
-                await wait(for: index)
+                await waitForAnswer(of: index)
             }
         }
         if tables[index].verdict == .modern {
             return BackendError(.unavailable, "the server speaks 2026-07-28 itself", isRefusal: true)
         }
-        // What it says to those whom it does not know: with credentials it may be found out.
+        // The refusal of the question: a caller with credentials may get an answer.
         return refusal ?? error
     }
 }

@@ -1,14 +1,14 @@
 import JSONText
 package import MCP
 
-/// Something has changed: the reason to list or read again. It says nothing of what the change is, so a cue that comes
-/// twice is a cue once (2026-07-28, basic/patterns/subscriptions).
-package enum Cue: Sendable, Hashable {
+/// Something has changed: the reason to list or read again. It says nothing of what the change is, so a notice that
+/// comes twice is a notice once (2026-07-28, basic/patterns/subscriptions).
+package enum ChangeNotice: Sendable, Hashable {
     case toolsListChanged, promptsListChanged, resourcesListChanged
     /// The URI in UTF-8. It may be one below that to which the client listens (server/resources, "Subscriptions").
     case resourceUpdated([UInt8])
 
-    /// The cue that a notification of a server is; nil for other notifications.
+    /// The notice that a notification of a server is; nil for other notifications.
     package init?(_ kind: ServerNotification) {
         switch kind {
         case .toolsListChanged: self = .toolsListChanged
@@ -31,18 +31,18 @@ package enum Cue: Sendable, Hashable {
     }
 
     /// The notification for each of its listeners.
-    package var text: CueText { CueText(self) }
+    package var text: ChangeNoticeText { ChangeNoticeText(self) }
 }
 
-/// The notification that tells a cue, up to the one thing in which its listeners differ.
-package struct CueText: Sendable {
+/// The notification that tells a notice, up to the one thing in which its listeners differ.
+package struct ChangeNoticeText: Sendable {
     private let start: [UInt8]
     private static let end = Array("}}}".utf8)
 
-    fileprivate init(_ cue: Cue) {
+    fileprivate init(_ notice: ChangeNotice) {
         var text: [UInt8] = []
         text.append(#"{"jsonrpc":"2.0","method":"notifications/"#)
-        switch cue {
+        switch notice {
         case .toolsListChanged: text.append(#"tools/list_changed","params":{"#)
         case .promptsListChanged: text.append(#"prompts/list_changed","params":{"#)
         case .resourcesListChanged: text.append(#"resources/list_changed","params":{"#)
@@ -56,5 +56,5 @@ package struct CueText: Sendable {
     }
 
     /// - Parameter id: of the request that opened the subscription, as the client spelled it.
-    package func message(to id: [UInt8]) -> [UInt8] { start + id + CueText.end }
+    package func message(to id: [UInt8]) -> [UInt8] { start + id + ChangeNoticeText.end }
 }
