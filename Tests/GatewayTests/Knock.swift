@@ -53,6 +53,8 @@ struct Knock: Sendable {
 
     func admitted(by settings: GatewaySettings = .test()) throws -> Admission {
         let request = HTTPServerRequest(head: try head, body: Array(text.utf8))
+        // The stage before.
+        if let refusal = settings.door.refusal(of: request.head) { return .refused(refusal, id: nil) }
         return AdmissionRules(settings: settings).admit(request)
     }
 

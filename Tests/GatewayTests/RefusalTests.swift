@@ -151,7 +151,8 @@ import Translation
                     let (client, responder) = try await front.connect()
                     client.write(Front.request)
                     guard let served = await front.next(on: responder) else { throw NoHead() }
-                    served.describe(request, from: rules.caller(of: try knock.head, subject: nil))
+                    served.identify(rules.caller(of: try knock.head, subject: nil))
+                    served.describe(request)
                     served.failed(BackendError(.noAnswer, "line\nbreak"))
                     served.finish(.abandoned)
                 }

@@ -17,8 +17,8 @@ enum Admission: Sendable {
     case refused(Refusal, id: [UInt8]?)
 }
 
-/// The front door: everything that can be said of a request before a session is needed, in the order in which
-/// `docs/translation.md` §1 lists it. A pure function of the request and the settings.
+/// Everything that can be said of a request before a session is needed, in the order in which `docs/translation.md` §1 lists
+/// it; but for origin and host, which ``Door`` looks at before. A pure function of the request and the settings.
 struct AdmissionRules {
     private let settings: GatewaySettings
     private let path: [UInt8]
@@ -49,7 +49,6 @@ struct AdmissionRules {
     }
 
     private func refuse(_ head: HTTPRequestHead) -> Refusal? {
-        if let refusal = settings.door.refusal(of: head) { return refusal }
         if !head.hasPath(path) { return .wrongPath(settings.path) }
         if head.method != .post, !isLegacy(head) { return .wrongMethod(settings.passesLegacyClients) }
         return nil

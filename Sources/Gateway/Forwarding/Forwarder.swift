@@ -12,7 +12,6 @@ import Translation
 final class Forwarder {
     /// The kinds of requests that are served without admission.
     enum RequestClass {
-        case preflight
         case authorization(AuthorizationRoute)
         /// For a path that the server's metadata may name. It has to be read first.
         case unknown
@@ -26,7 +25,6 @@ final class Forwarder {
     private let backends: Backends
     private let affinity: SessionAffinity
     private let paths: AuthorizationPaths
-    private let callers: CallerRules
     private let admission: AdmissionRules
     private let eras: EraWatch
     private let cors: CORSRules
@@ -44,13 +42,12 @@ final class Forwarder {
 
     init(
         settings: GatewaySettings, admission: AdmissionRules, backends: Backends, sessions: SessionPool,
-        callers: CallerRules, known: KnownEras, affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
+        known: KnownEras, affinity: SessionAffinity, paths: AuthorizationPaths, log: Log
     ) {
         self.settings = settings
         self.backends = backends
         self.affinity = affinity
         self.paths = paths
-        self.callers = callers
         eras = EraWatch(
             fixed: settings.era, interval: settings.probeInterval, backends: backends, sessions: sessions,
             known: known, log: log)
@@ -61,26 +58,30 @@ final class Forwarder {
         backendPath = backends.overHTTP.first.map { Forwarder.endpointPath(of: $0) } ?? ""
     }
 
-    /// The kind of a request; `nil` if it has to be admitted. Adds the CORS fields to the response where a page of an
-    /// allowed origin calls.
-    func classify(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> RequestClass? {
-        let head = request.head
-        if let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) {
-            connection.answerFields = cors.answerFields(to: origin)
-            if CORSRules.isPreflight(head), head.path == path || authorizationRoute(of: head) != nil {
-                return .preflight
-            }
-        }
-        if head.path == path { return classifyByEra(eras.knownEra, head) }
+    /// Has every response on the connection say that a page of the request's origin may read it, where that is allowed.
+    func allowOrigin(of head: HTTPRequestHead, on connection: HTTPServerConnection) {
+        guard let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) else { return }
+        connection.answerFields = cors.answerFields(to: origin)
+    }
+
+    /// The response to a browser's preflight; `nil` if the request is none.
+    func preflightResponse(to head: HTTPRequestHead) -> HTTPResponse? {
+        guard CORSRules.isPreflight(head), settings.door.allowsOrigin(of: head) else { return nil }
+        let isEndpoint = head.path == path
+        guard isEndpoint || authorizationRoute(of: head) != nil else { return nil }
+        return cors.preflight(head, isEndpoint: isEndpoint)
+    }
+
+    /// The kind of a request; `nil` if it has to be read.
+    func classify(_ head: HTTPRequestHead) -> RequestClass? {
+        if head.path == path { return classifyByEra(eras.knownEra) }
         if let route = authorizationRoute(of: head) { return .authorization(route) }
         return paths.mayReadMetadata(of: backends.name, at: backends.loop.now) ? .unknown : nil
     }
 
-    private func classifyByEra(_ known: Era?, _ head: HTTPRequestHead) -> RequestClass? {
+    private func classifyByEra(_ known: Era?) -> RequestClass? {
         if known == .legacy { return nil }
         if known == .modern { return .modern }
-        // A request that is refused does not cause a question to the server.
-        if settings.door.refusal(of: head) != nil { return nil }
         switch eras.era() {
         case .legacy: return nil
         case .modern: return .modern
@@ -108,30 +109,23 @@ final class Forwarder {
     ///
     /// - Returns: `false` if it has to be translated after all.
     func serveRequest(
-        _ requestClass: RequestClass, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
+        _ requestClass: RequestClass, _ request: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) async -> Bool {
         let head = request.head
-        if let refusal = settings.door.refusal(of: head) {
-            clientRequest.finish(.refused(refusal))
-            return true
-        }
         switch requestClass {
         case .undecided:
-            guard await isModernServer(for: request, on: clientRequest.connection) else { return false }
+            guard await isModernServer(for: request, from: caller) else { return false }
             await forwardRequest(request, clientRequest, isModern: true)
         case .modern:
             await forwardRequest(request, clientRequest, isModern: true)
-        case .preflight:
-            clientRequest.describe("preflight", head.method.name, from: nil)
-            clientRequest.finish(.empty(cors.preflight(head, isEndpoint: head.path == path)))
         case .authorization(let route):
-            clientRequest.describe("authorization", head.method.name, from: nil)
+            clientRequest.describe("authorization", head.method.name)
             await serveAuthorization(route, request, clientRequest)
         case .unknown:
             guard paths.beginReadingMetadata(of: backends.name, at: backends.loop.now) else { return false }
             await readMetadata(for: head)
             guard let route = paths.route(of: head.path, at: backends.name) else { return false }
-            clientRequest.describe("authorization", head.method.name, from: nil)
+            clientRequest.describe("authorization", head.method.name)
             await serveAuthorization(route, request, clientRequest)
         }
         return true
@@ -142,14 +136,14 @@ final class Forwarder {
 
     /// Detects whether the server is modern. A request that needs a session is not examined here: its session is the
     /// evidence.
-    private func isModernServer(for request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
+    private func isModernServer(for request: HTTPServerRequest, from caller: Caller) async -> Bool {
         switch admission.admit(request) {
         case .request(let admitted) where admitted.method != .listen: return false
         // `methodNotFound`: the backend may know the method.
         case .refused(let refusal, _) where refusal.code != ErrorCode.methodNotFound: return eras.servesWithoutSession
         case .legacy, .notification: return eras.servesWithoutSession
         case .request, .refused:
-            return await eras.isModern(for: callers.caller(of: request.head, subject: connection.clientSubject))
+            return await eras.isModern(for: caller)
         }
     }
 
@@ -165,8 +159,7 @@ final class Forwarder {
         guard [.get, .post, .delete].contains(request.head.method) else {
             return clientRequest.finish(.refused(.wrongMethod(true)))
         }
-        let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
-        clientRequest.describe("pass", request.head.method.name, from: caller)
+        clientRequest.describe("pass", request.head.method.name)
         _ = await forwardToBackend(request, clientRequest) {
             BackendTarget.endpoint($0.target, query: request.head.query)
         }
@@ -181,8 +174,7 @@ final class Forwarder {
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: @escaping (_ status: Int) -> Bool
     ) async -> Bool {
-        let caller = callers.caller(of: request.head, subject: clientRequest.connection.clientSubject)
-        clientRequest.describe("pass", request.head.method.name, from: caller)
+        clientRequest.describe("pass", request.head.method.name)
         return await forwardToBackend(request, clientRequest, unless: isRefusal) {
             BackendTarget.endpoint($0.target, query: request.head.query)
         }

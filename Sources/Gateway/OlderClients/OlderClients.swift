@@ -66,12 +66,12 @@ final class OlderClients {
     // MARK: Where a request belongs
 
     /// Ends a request of an older client.
-    func serve(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+    func serve(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
         guard let id = source.head.fields.first(Header.sessionID).map({ Array($0.bytes) }) else {
-            return await begin(source, clientRequest)
+            return await begin(source, from: caller, clientRequest)
         }
         if let session = known[id] {
-            return await serve(source, in: session, isHandedOver: false, clientRequest)
+            return await serve(source, in: session, from: caller, clientRequest)
         }
         if let other = affinity.loop(of: id), other != replicas.index {
             return await handOver(source, to: other, clientRequest)
@@ -90,18 +90,18 @@ final class OlderClients {
     }
 
     /// Answers a request that another loop has let in, because the session is here.
-    func serveHandedOver(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+    func serveHandedOver(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
         let id = source.head.fields.first(Header.sessionID).map { Array($0.bytes) }
         guard let session = id.flatMap({ known[$0] }) else {
             return refuse(.sessionNotFound, source, clientRequest)
         }
-        await serve(source, in: session, isHandedOver: true, clientRequest)
+        await serve(source, in: session, from: caller, clientRequest)
     }
 
     private func handOver(
         _ source: HTTPServerRequest, to other: Int, _ clientRequest: ClientRequest
     ) async {
-        describe(source, from: caller(of: source, clientRequest), clientRequest)
+        describe(source, clientRequest)
         switch await replicas.handOverRequest(source, to: other, answering: clientRequest.connection) {
         case .answered(let status, let bytes):
             clientRequest.forwarded()
@@ -118,13 +118,9 @@ final class OlderClients {
     // MARK: A session
 
     private func serve(
-        _ source: HTTPServerRequest, in session: OlderSession, isHandedOver: Bool, _ clientRequest: ClientRequest
+        _ source: HTTPServerRequest, in session: OlderSession, from caller: Caller, _ clientRequest: ClientRequest
     ) async {
-        let subject = isHandedOver ? PeerSubject.read(source.head) : clientRequest.connection.clientSubject
-        let caller = callers.caller(
-            of: source.head, subject: subject,
-            client: isHandedOver ? PeerAddress.read(source.head) : clientRequest.connection.clientAddress)
-        describe(source, from: caller, clientRequest)
+        describe(source, clientRequest)
         guard session.principal == caller.principal else {
             return refuse(.sessionNotFound, source, clientRequest)
         }
@@ -180,7 +176,7 @@ final class OlderClients {
 
     // MARK: A new session
 
-    private func begin(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+    private func begin(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
         guard source.head.method == .post, let message = messages(of: source, isBatchable: false)?.first,
             message.isInitialize
         else {
@@ -188,12 +184,12 @@ final class OlderClients {
             guard backends.startsProcesses || backends.carriesClients == true && source.head.method == .post else {
                 return await pass(source, clientRequest)
             }
-            describe(source, from: caller(of: source, clientRequest), clientRequest)
+            describe(source, clientRequest)
             return refuse(.missingSession, source, clientRequest)
         }
         switch backends.carriesClients {
         case true:
-            await open(message, source, isSure: backends.startsProcesses, clientRequest)
+            await open(message, source, from: caller, isSure: backends.startsProcesses, clientRequest)
         case false:
             await pass(source, clientRequest)
         case nil:
@@ -201,7 +197,7 @@ final class OlderClients {
             guard await forwarder.forwardRequest(source, clientRequest, unless: { [400, 404, 405].contains($0) }) else {
                 return
             }
-            await open(message, source, isSure: false, clientRequest)
+            await open(message, source, from: caller, isSure: false, clientRequest)
         }
     }
 
@@ -209,11 +205,11 @@ final class OlderClients {
     ///
     /// - Parameter isSure: whether there is no other way to such a session.
     private func open(
-        _ message: CarriedMessage, _ source: HTTPServerRequest, isSure: Bool, _ clientRequest: ClientRequest
+        _ message: CarriedMessage, _ source: HTTPServerRequest, from caller: Caller, isSure: Bool,
+        _ clientRequest: ClientRequest
     ) async {
         guard case .request(let id) = message.kind else { return }
-        let caller = caller(of: source, clientRequest)
-        describe(source, from: caller, clientRequest)
+        describe(source, clientRequest)
         let name = Base64URL.encode(SecureRandom.bytes(OlderClients.idSize))
         let answer = OlderAnswer(to: clientRequest, on: loop)
         // It may become a stream before the server has said anything.
@@ -274,14 +270,8 @@ final class OlderClients {
 
     // MARK: Answers
 
-    private func caller(of source: HTTPServerRequest, _ clientRequest: ClientRequest) -> Caller {
-        callers.caller(
-            of: source.head, subject: clientRequest.connection.clientSubject,
-            client: clientRequest.connection.clientAddress)
-    }
-
-    private func describe(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) {
-        clientRequest.describe("session", source.head.method.name, from: caller)
+    private func describe(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) {
+        clientRequest.describe("session", source.head.method.name)
     }
 
     /// - Parameter hasID: whether a JSON-RPC request is answered.

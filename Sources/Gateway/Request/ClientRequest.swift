@@ -81,10 +81,12 @@ final class ClientRequest {
 
     // MARK: What is known of it
 
-    func describe(_ request: ModernRequest, from caller: Caller) {
+    /// It is known who sent it.
+    func identify(_ caller: Caller) { principal = caller.principal.short }
+
+    func describe(_ request: ModernRequest) {
         method = request.method
         rawID = request.rawID
-        principal = caller.principal.short
         parent = request.trace?.parent
         // URIs may hold what is nobody else's business; names of tools and prompts do not.
         if request.method == .callTool || request.method == .getPrompt {
@@ -95,10 +97,9 @@ final class ClientRequest {
     }
 
     /// A request that is not translated. Its target is not told: it may hold what a URL must not.
-    func describe(_ route: StaticString, _ httpMethod: StaticString, from caller: Caller?) {
+    func describe(_ route: StaticString, _ httpMethod: StaticString) {
         self.route = route
         self.httpMethod = httpMethod
-        principal = caller?.principal.short
     }
 
     /// A request that waited for a call during which the client was asked.

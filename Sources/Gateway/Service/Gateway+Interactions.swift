@@ -10,18 +10,21 @@ extension Gateway {
     /// Answers a request that another loop brings, where it was let in: of an older client, whose session is here, or a retry.
     func serveHandedOver(_ source: HTTPServerRequest, by responder: Responder) async {
         if source.head.target.elementsEqual(PeerMessage.sessionTarget) {
-            return await olderClients.serveHandedOver(source, begin(source, by: responder))
+            let clientRequest = begin(source, by: responder)
+            let caller = identify(source, isHandedOver: true, clientRequest)
+            return await olderClients.serveHandedOver(source, from: caller, clientRequest)
         }
         guard let task = PeerTask(source.head.target), task != .notify else {
             return responder.connection.respond(HTTPResponse(status: 404, closes: true))
         }
         let clientRequest = begin(source, by: responder)
-        switch admit(source, isHandedOver: true, clientRequest) {
+        let caller = identify(source, isHandedOver: true, clientRequest)
+        switch read(source, isHandedOver: true, clientRequest) {
         case .finished:
             break
-        case .legacy:
+        case .older:
             giveAway(clientRequest)
-        case .request(let admitted, let caller):
+        case .request(let admitted):
             guard let capabilities = interactions.concern(admitted) else { return giveAway(clientRequest) }
             let place = interactions.place(of: admitted, from: caller)
             if case .refused(let refusal) = place { return clientRequest.finish(.refused(refusal)) }

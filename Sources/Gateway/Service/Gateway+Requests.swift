@@ -8,11 +8,11 @@ import Translation
 /// From a request to what carries it.
 extension Gateway {
     /// What carries a request.
-    enum Way {
-        /// What is served beside translated calls, unless that turns out not to be so.
-        case beside(Forwarder.RequestClass)
+    enum Route {
+        /// The forwarder, unless the request turns out to have to be translated.
+        case forwarded(Forwarder.RequestClass, Caller)
         /// A session of a client of an older revision.
-        case older
+        case older(Caller)
         case listening(ModernRequest, Caller)
         case list(ModernRequest, Caller)
         /// A call on a session that is shared.
@@ -27,7 +27,7 @@ extension Gateway {
     struct Errand {
         fileprivate let source: HTTPServerRequest
         fileprivate let clientRequest: ClientRequest
-        fileprivate let way: Way
+        fileprivate let route: Route
 
         /// The connection has ended before the request was served.
         func abandon() {
@@ -44,19 +44,108 @@ extension Gateway {
         case left(Errand)
     }
 
-    /// The one door: where a request of a client comes in, is looked at once, and finds its way. It counts as in flight from now on.
+    /// The one door: where a request of a client comes in, is looked at once, and finds what carries it. It counts as in flight from
+    /// now on.
     func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
         let clientRequest = begin(source, by: responder, since: sessions.loop.now)
-        let way = forwarder.classify(source, on: responder.connection).map { .beside($0) } ?? way(of: source, clientRequest)
-        if case .none = way { return .finished }
+        let route = route(of: source, clientRequest)
+        if case .none = route { return .finished }
         carrier.began()
-        if carry(source, clientRequest, way) { return .taken }
-        return .left(Errand(source: source, clientRequest: clientRequest, way: way))
+        if carry(source, clientRequest, route) { return .taken }
+        return .left(Errand(source: source, clientRequest: clientRequest, route: route))
     }
 
+    // MARK: Stages
+
+    /// The stages of a request, in their order. Each of them finishes it or gives it on. What decides who may do what stands before
+    /// anything is forwarded and before a session is opened.
+    private func route(of source: HTTPServerRequest, _ clientRequest: ClientRequest) -> Route {
+        let head = source.head
+        forwarder.allowOrigin(of: head, on: clientRequest.connection)
+        // Door.
+        if let refusal = settings.door.refusal(of: head) {
+            clientRequest.finish(.refused(refusal))
+            return .none
+        }
+        // Preflight.
+        if let response = forwarder.preflightResponse(to: head) {
+            clientRequest.describe("preflight", head.method.name)
+            clientRequest.finish(.empty(response))
+            return .none
+        }
+        // Identify.
+        let caller = identify(source, isHandedOver: false, clientRequest)
+        // Forward.
+        if let requestClass = forwarder.classify(head) { return .forwarded(requestClass, caller) }
+        // Read, and route by what was read.
+        return translatedRoute(of: source, from: caller, clientRequest)
+    }
+
+    /// The route of a request that is not forwarded.
+    private func translatedRoute(
+        of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) -> Route {
+        switch read(source, isHandedOver: false, clientRequest) {
+        case .finished: .none
+        case .older: .older(caller)
+        case .request(let admitted): route(of: admitted, from: caller)
+        }
+    }
+
+    private func route(of admitted: ModernRequest, from caller: Caller) -> Route {
+        if admitted.method == .listen { return .listening(admitted, caller) }
+        if admitted.method.isList { return .list(admitted, caller) }
+        guard let capabilities = interactions.concern(admitted) else { return .shared(admitted, caller) }
+        return .interactive(admitted, capabilities, caller, interactions.place(of: admitted, from: caller))
+    }
+
+    /// Who sent a request, which is known of it from here on.
+    ///
+    /// - Parameter isHandedOver: whether another loop or replica let it in, and says of which client it is.
+    func identify(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Caller {
+        let connection = clientRequest.connection
+        let caller = callers.caller(
+            of: source.head, subject: isHandedOver ? PeerSubject.read(source.head) : connection.clientSubject,
+            client: isHandedOver ? PeerAddress.read(source.head) : connection.clientAddress)
+        clientRequest.identify(caller)
+        return caller
+    }
+
+    /// What was read.
+    enum Reading {
+        /// A request, to be translated.
+        case request(ModernRequest)
+        /// A message of an older revision.
+        case older
+        /// Nothing any more.
+        case finished
+    }
+
+    func read(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Reading {
+        switch admission.admit(source, isHandedOver: isHandedOver) {
+        case .refused(let refusal, let id):
+            clientRequest.rawID = id.map { $0[...] }
+            clientRequest.finish(.refused(refusal))
+            return .finished
+        case .legacy:
+            return .older
+        case .notification:
+            clientRequest.finish(.empty(HTTPResponse(status: 202)))
+            return .finished
+        case .request(let admitted):
+            if settings.toleratesOlderVersionHeader, !isHandedOver, HeaderRules.namesOlderVersion(source.head.fields) {
+                noteToleratedHeader()
+            }
+            clientRequest.describe(admitted)
+            return .request(admitted)
+        }
+    }
+
+    // MARK: Carriers
+
     /// Begins what needs no task of the connection. Returns false where the request does.
-    private func carry(_ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ way: Way) -> Bool {
-        switch way {
+    private func carry(_ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ route: Route) -> Bool {
+        switch route {
         case .shared(let admitted, let caller):
             SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).begin()
         case .interactive(_, _, _, .elsewhere):
@@ -65,7 +154,7 @@ extension Gateway {
             carry(admitted, of: source, clientRequest, capabilities, from: caller, at: place)
         case .list(let admitted, let caller):
             ListRequest(of: source, answering: clientRequest, by: carrier).begin(admitted, from: caller)
-        case .none, .beside, .older, .listening:
+        case .none, .forwarded, .older, .listening:
             return false
         }
         return true
@@ -75,84 +164,28 @@ extension Gateway {
     /// ``listen(_:)``: a client may listen for days, and the subscription does not need the message for it.
     func serve(_ errand: consuming Errand) async -> Listening? {
         let (source, clientRequest) = (errand.source, errand.clientRequest)
-        guard case .beside(let claim) = errand.way else { return await serve(source, clientRequest, errand.way) }
-        if await forwarder.serveRequest(claim, source, clientRequest) { return nil }
-        return await serve(source, clientRequest, way(of: source, clientRequest))
+        guard case .forwarded(let requestClass, let caller) = errand.route else {
+            return await serve(source, clientRequest, errand.route)
+        }
+        if await forwarder.serveRequest(requestClass, source, from: caller, clientRequest) { return nil }
+        return await serve(source, clientRequest, translatedRoute(of: source, from: caller, clientRequest))
     }
 
     private func serve(
-        _ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ way: Way
+        _ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ route: Route
     ) async -> Listening? {
-        switch way {
-        case .none, .beside:
+        switch route {
+        case .none, .forwarded:
             break
-        case .older:
-            await olderClients.serve(source, clientRequest)
+        case .older(let caller):
+            await olderClients.serve(source, from: caller, clientRequest)
         case .listening(let admitted, let caller):
             return await beginListening(admitted, of: source.head, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):
             await forwardRetry(admitted, of: source, clientRequest, capabilities, from: caller, state)
         case .list, .shared, .interactive:
-            await clientRequest.carried { _ = carry(source, clientRequest, way) }
+            await clientRequest.carried { _ = carry(source, clientRequest, route) }
         }
         return nil
-    }
-
-    /// The way of a request that is not served beside translated calls.
-    private func way(of source: HTTPServerRequest, _ clientRequest: ClientRequest) -> Way {
-        switch admit(source, isHandedOver: false, clientRequest) {
-        case .finished: .none
-        case .legacy: .older
-        case .request(let admitted, let caller):
-            way(of: admitted, from: caller)
-        }
-    }
-
-    private func way(of admitted: ModernRequest, from caller: Caller) -> Way {
-        if admitted.method == .listen { return .listening(admitted, caller) }
-        if admitted.method.isList { return .list(admitted, caller) }
-        guard let capabilities = interactions.concern(admitted) else { return .shared(admitted, caller) }
-        return .interactive(admitted, capabilities, caller, interactions.place(of: admitted, from: caller))
-    }
-
-    /// What is to be done with a request.
-    enum Admitted {
-        /// To be translated, for this caller.
-        case request(ModernRequest, Caller)
-        /// Of an older revision: to be passed through.
-        case legacy
-        /// Nothing any more.
-        case finished
-    }
-
-    func admit(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Admitted {
-        switch admission.admit(source, isHandedOver: isHandedOver) {
-        case .refused(let refusal, let id):
-            clientRequest.rawID = id.map { $0[...] }
-            clientRequest.finish(.refused(refusal))
-            return .finished
-        case .legacy:
-            return .legacy
-        case .notification:
-            clientRequest.finish(.empty(HTTPResponse(status: 202)))
-            return .finished
-        case .request(let admitted):
-            return .request(admitted, caller(of: admitted, source, isHandedOver: isHandedOver, clientRequest))
-        }
-    }
-
-    /// The caller of a request that was admitted, which is known of it from here on.
-    private func caller(
-        of admitted: ModernRequest, _ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest
-    ) -> Caller {
-        let connection = clientRequest.connection
-        let caller = callers.caller(
-            of: source.head, subject: isHandedOver ? PeerSubject.read(source.head) : connection.clientSubject,
-            client: isHandedOver ? PeerAddress.read(source.head) : connection.clientAddress)
-        if settings.toleratesOlderVersionHeader, !isHandedOver, HeaderRules.namesOlderVersion(source.head.fields) {
-            noteToleratedHeader()
-        }
-        clientRequest.describe(admitted, from: caller)
-        return caller
     }
 }

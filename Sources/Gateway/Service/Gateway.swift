@@ -57,7 +57,7 @@ package final class Gateway {
             sessions: sessions, spares: spares, lists: lists, settings: settings, calls: memory.calls, seal: seal,
             replicas: memory.replicas, log: log)
         forwarder = Forwarder(
-            settings: settings, admission: admission, backends: backends, sessions: sessions, callers: callers,
+            settings: settings, admission: admission, backends: backends, sessions: sessions,
             known: memory.eras, affinity: affinity, paths: paths, log: log)
         olderClients = OlderClients(
             settings: settings, sessions: sessions, callers: callers, forwarder: forwarder,

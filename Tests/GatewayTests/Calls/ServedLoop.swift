@@ -44,7 +44,7 @@ final class ServedLoop {
         let seal = Seal(ring: KeyRing([SecureRandom.bytes(KeyRing.keySize)]), deployment: "/mcp")
         replicas = Replicas(
             ReplicaSettings(
-                name: "r", peers: [], sharesCues: false, requestTimeout: .seconds(30), silence: .seconds(30),
+                name: "r", peers: [], sharesChangeNotices: false, requestTimeout: .seconds(30), silence: .seconds(30),
                 head: HTTPLimits()), index: 0, on: loop, seal: seal, log: log)
         let listener = try Listener(on: loop, address: any, maxConnections: 1000, shared: false)
         address = listener.address
