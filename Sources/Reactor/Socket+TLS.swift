@@ -67,7 +67,7 @@ extension Socket {
             }
             if isPaused { return lookForEnd() }
             receives += 1
-            if receives > Socket.maxReceives { return readLater() }
+            if hasHadItsTurn(receives) { return readLater() }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 unsafe tls.receive(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))

@@ -21,6 +21,8 @@ package protocol SocketHandler: AnyObject {
     /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what
     /// is more waits until everybody else has had a turn.
     static let maxReceives = 4
+    /// How long receives may go on in a row. Small parts in many bytes take far longer to work on than the same bytes in one.
+    private static let maxReceiveTime: Duration = .milliseconds(1)
 
     let loop: Loop
     /// The same, for what every event does: a count of references is an atomic operation.
@@ -162,7 +164,7 @@ package protocol SocketHandler: AnyObject {
         while fd >= 0, !hasEnded {
             if isPaused { return lookForEnd() }
             receives += 1
-            if receives > Socket.maxReceives || !loop.mayReceive { return readLater() }
+            if hasHadItsTurn(receives) || !loop.mayReceive { return readLater() }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 let bytes = unsafe UnsafeBufferPointer(
@@ -181,6 +183,13 @@ package protocol SocketHandler: AnyObject {
             }
         }
         mayHaveInput = false
+    }
+
+    /// Whether other sockets are to be read before this one is received from once more.
+    ///
+    /// - Parameter receives: the one that is about to be made, counted from 1.
+    func hasHadItsTurn(_ receives: Int) -> Bool {
+        receives > Socket.maxReceives || receives > 1 && Instant.now - loop.now > Socket.maxReceiveTime
     }
 
     func end(_ error: SystemError?) {

@@ -34,6 +34,45 @@ import Testing
         senders.join()
     }
 
+    /// Its bytes take long to work on: others are read after one receive of it, and not after four.
+    @Test func aPeerWhoseBytesTakeLongDoesNotKeepOthersWaiting() async throws {
+        let senders = Loop()
+        senders.runOnNewThread()
+        try await withLoop { loop in
+            var order: [String] = []
+            let read = Wakeup()
+            var accepted = 0
+            let host = try Host(on: loop) { peer in
+                accepted += 1
+                let isSlow = accepted == 1
+                peer.socket.pauseReading()
+                peer.onReceive = { _, _ in
+                    order.append(isSlow ? "slow" : "other")
+                    if isSlow { usleep(4000) }
+                    read.signal()
+                }
+            }
+            let address = host.address
+            senders.post {
+                var peers: [Peer] = []
+                for _ in 1...2 {
+                    guard let peer = try? await Peer.connect(to: address, on: senders) else { break }
+                    peer.socket.write([UInt8](repeating: 7, count: 1 << 20))
+                    peers.append(peer)
+                }
+                for peer in peers { try? await peer.until("the end") { $0.hasEnded } }
+                senders.stop()
+            }
+            try await host.untilAccepted(2)
+            await pause(.milliseconds(50), on: loop)
+            for peer in host.peers { peer.socket.resumeReading() }
+            try await eventually("bytes of the other", on: loop, read) { order.contains("other") }
+            #expect(order.prefix { $0 == "slow" }.count <= 1)
+            for peer in host.peers { peer.socket.close() }
+        }
+        senders.join()
+    }
+
     @Test func aResetIsAnError() async throws {
         try await withLoop { loop in
             let host = try Host(on: loop)

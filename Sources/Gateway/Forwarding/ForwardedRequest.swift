@@ -243,13 +243,16 @@ final class ForwardedRequest: HTTPResponseHandler {
     }
 
     func received(body: Span<UInt8>) {
-        if unsent.isEmpty { target.loop.afterwards(self) }
+        if unsent.isEmpty {
+            target.loop.afterwards(self)
+            // Once for all that comes at once: a server may send each byte as a chunk.
+            restartTimeout()
+        }
         unsent.append(body, 0..<body.count)
         responseBytes += body.count
-        if client.unsentBytes + unsent.count > ForwardedRequest.maxUnsent, !isPaused {
-            isPaused = true
-            connection?.pauseReading()
-        }
+        guard unsent.count > ForwardedRequest.maxUnsent - client.unsentBytes, !isPaused else { return }
+        isPaused = true
+        connection?.pauseReading()
         restartTimeout()
     }
 
