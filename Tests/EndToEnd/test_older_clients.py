@@ -367,6 +367,21 @@ async def test_a_cancelled_request_that_is_not_answered(form: str) -> None:
         assert await older.call("x", 3) == "raw"
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_request_whose_time_is_over_is_cancelled(form: str) -> None:
+    """The server hears that nobody waits any more, and what it says late is nobody's answer."""
+
+    def script(wire: Wire, heard: dict[str, Any]) -> bool:
+        return heard.get("method") == "tools/call" and heard["params"]["name"] == "never"
+
+    async with wired(form, script, limits={"request_timeout": "1s"}) as (wires, _, older):
+        error = await older.call("never", 2)
+        assert error["code"] == -32603 and "limits.request_timeout" in error["message"]
+        await wires.until(lambda _: wires.wires[0].cancelled() == [2])
+        wires.wires[0].say({"id": 2, "result": text("late")})
+        assert await older.call("x", 3) == "raw"
+
+
 # Batches, which only 2025-03-26 has.
 
 
