@@ -41,7 +41,7 @@ final class Interactions {
 
     /// What the client can be asked, if a request begins such a call, or goes on with one; nil for the others, which share
     /// sessions.
-    func concern(_ request: ModernRequest) -> ClientProfiles.Declaration? {
+    func interactiveCapabilities(of request: ModernRequest) -> ClientProfiles.Declaration? {
         guard request.method.supportsInputRequired else { return nil }
         let declaration = declaration(of: request)
         if settings.isInteractive, !declaration.ofClient.isEmpty { return declaration }
@@ -65,7 +65,7 @@ final class Interactions {
     }
 
     /// Where a request belongs.
-    enum Place {
+    enum Location {
         /// It begins a call.
         case new
         case here(InteractiveCall)
@@ -74,7 +74,7 @@ final class Interactions {
         case refused(Refusal)
     }
 
-    func place(of request: ModernRequest, from caller: Caller) -> Place {
+    func location(of request: ModernRequest, from caller: Caller) -> Location {
         guard let value = request.document.value("requestState", of: request.params) else { return .new }
         guard let state = opened(value, of: request, from: caller) else {
             calls.numbers.refusedStates += 1
@@ -103,8 +103,8 @@ final class Interactions {
     /// Whether a retry may come to another replica or loop.
     var hasPeers: Bool { replicas?.hasPeers == true }
 
-    /// Has whoever has the call answer a retry.
-    func pass(
+    /// Forwards a retry to the replica that owns the call.
+    func forwardRetry(
         _ retry: HTTPServerRequest, _ state: RequestState, answering client: HTTPServerConnection
     ) async -> Replicas.ForwardResult {
         await replicas?.forwardRetry(retry, of: state.call, to: state.owner, answering: client) ?? .takeOverHere
@@ -116,12 +116,12 @@ final class Interactions {
     }
 
     /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
-    func carry(_ leg: CallLeg, from caller: Caller, at place: Place) {
-        switch place {
+    func carry(_ leg: CallLeg, from caller: Caller, at location: Location) {
+        switch location {
         case .refused(let refusal): leg.finish(.refused(refusal))
         case .here(let call): call.retry(leg, from: caller)
         case .new: InteractiveCall(leg, from: caller, in: self).begin(leg)
-        case .elsewhere(let state): succeed(leg, from: caller, state)
+        case .elsewhere(let state): takeOverCall(leg, from: caller, state)
         }
     }
 
@@ -134,7 +134,7 @@ final class Interactions {
 
     /// Goes on with a call that nobody has any more: takes it up where it was, if its server lets that be done, or runs it again,
     /// where that can do no harm. It has the same id, so that whoever comes back for it meanwhile joins.
-    private func succeed(_ leg: CallLeg, from caller: Caller, _ state: RequestState) {
+    private func takeOverCall(_ leg: CallLeg, from caller: Caller, _ state: RequestState) {
         // Another retry may have come here while this one looked for whoever had the call.
         if let call = calls.call(state.call) { return call.retry(leg, from: caller) }
         guard settings.isInteractive,

@@ -25,13 +25,15 @@ extension Gateway {
         case .older:
             giveAway(clientRequest)
         case .request(let admitted):
-            guard let capabilities = interactions.concern(admitted) else { return giveAway(clientRequest) }
-            let place = interactions.place(of: admitted, from: caller)
-            if case .refused(let refusal) = place { return clientRequest.finish(.refused(refusal)) }
+            guard let capabilities = interactions.interactiveCapabilities(of: admitted) else {
+                return giveAway(clientRequest)
+            }
+            let location = interactions.location(of: admitted, from: caller)
+            if case .refused(let refusal) = location { return clientRequest.finish(.refused(refusal)) }
             // Another replica goes on with a lost call only where it was asked to.
-            if case .elsewhere = place, case .serveRetry = task { return giveAway(clientRequest) }
+            if case .elsewhere = location, case .serveRetry = task { return giveAway(clientRequest) }
             await clientRequest.carried {
-                carry(admitted, of: source, clientRequest, capabilities, from: caller, at: place)
+                carry(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
             }
         }
     }
@@ -39,15 +41,15 @@ extension Gateway {
     /// Carries a request for a call during which the server may ask, where it belongs to this loop.
     func carry(
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
-        _ capabilities: ClientProfiles.Declaration, from caller: Caller, at place: Interactions.Place
+        _ capabilities: ClientProfiles.Declaration, from caller: Caller, at location: Interactions.Location
     ) {
-        let begins = if case .new = place { true } else { false }
+        let begins = if case .new = location { true } else { false }
         let leg = CallLeg(
             calls.nextLeg(), admitted, of: source, answering: clientRequest, capabilities: capabilities,
             until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
         // Its client may have left already, and ends it with this.
         clientRequest.responder.begin(for: leg)
-        interactions.carry(leg, from: caller, at: place)
+        interactions.carry(leg, from: caller, at: location)
     }
 
     /// Forwards a retry to the loop or replica that has its call, or goes on with the call where that falls to this loop.
@@ -55,7 +57,7 @@ extension Gateway {
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
         _ capabilities: ClientProfiles.Declaration, from caller: Caller, _ state: RequestState
     ) async {
-        switch await interactions.pass(source, state, answering: clientRequest.connection) {
+        switch await interactions.forwardRetry(source, state, answering: clientRequest.connection) {
         case .takeOverHere:
             await clientRequest.carried {
                 carry(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))

@@ -18,7 +18,7 @@ extension Gateway {
         /// A call on a session that is shared.
         case shared(ModernRequest, Caller)
         /// A call during which the client can be asked, as it declares, or a retry that goes on with one.
-        case interactive(ModernRequest, ClientProfiles.Declaration, Caller, Interactions.Place)
+        case interactive(ModernRequest, ClientProfiles.Declaration, Caller, Interactions.Location)
         /// None: it is finished.
         case none
     }
@@ -95,8 +95,10 @@ extension Gateway {
     private func route(of admitted: ModernRequest, from caller: Caller) -> Route {
         if admitted.method == .listen { return .listening(admitted, caller) }
         if admitted.method.isList { return .list(admitted, caller) }
-        guard let capabilities = interactions.concern(admitted) else { return .shared(admitted, caller) }
-        return .interactive(admitted, capabilities, caller, interactions.place(of: admitted, from: caller))
+        guard let capabilities = interactions.interactiveCapabilities(of: admitted) else {
+            return .shared(admitted, caller)
+        }
+        return .interactive(admitted, capabilities, caller, interactions.location(of: admitted, from: caller))
     }
 
     /// Who sent a request, which is known of it from here on.
@@ -150,8 +152,8 @@ extension Gateway {
             SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).begin()
         case .interactive(_, _, _, .elsewhere):
             return false
-        case .interactive(let admitted, let capabilities, let caller, let place):
-            carry(admitted, of: source, clientRequest, capabilities, from: caller, at: place)
+        case .interactive(let admitted, let capabilities, let caller, let location):
+            carry(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
         case .list(let admitted, let caller):
             ListRequest(of: source, answering: clientRequest, by: carrier).begin(admitted, from: caller)
         case .none, .forwarded, .older, .listening:

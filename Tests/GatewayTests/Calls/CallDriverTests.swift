@@ -361,6 +361,53 @@ import Testing
         }
     }
 
+    // MARK: Another configuration, and the end
+
+    @Test(arguments: ["{}", asking]) func aCallEndsUnderTheConfigurationThatItBeganWith(
+        _ capabilities: String
+    ) async throws {
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { server, message in
+            message.method == "tools/call" && server.count("tools/call") == 1
+        }
+        try await onLoop(ServedLoop.Changes(), script) { served in
+            let client = try await served.connect()
+            client.call(capabilities: capabilities)
+            try await served.until("the call") { served.server.count("tools/call") == 1 }
+            let first = try #require(served.server.messages.last)
+            served.reload(ServedLoop.Changes())
+            let next = try await served.connect()
+            next.call(capabilities: capabilities)
+            #expect(try await next.answer().contains("done"))
+            #expect(served.server.count("initialize") == 2)
+            first.result(#"{"content":[{"type":"text","text":"late"}]}"#)
+            #expect(try await client.answer().contains("late"))
+            // Its session is ended when nobody needs it.
+            client.call(capabilities: capabilities)
+            #expect(try await client.answer().contains("done"))
+            #expect(served.server.count("initialize") == 2)
+        }
+    }
+
+    @Test func aRetryFindsItsCallAfterAReload() async throws {
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
+            guard message.method == "tools/call" else { return false }
+            message.event(CallDriverTests.question)
+            return true
+        }
+        try await onLoop(ServedLoop.Changes(), script) { served in
+            let client = try await served.connect()
+            client.call(capabilities: Self.asking)
+            let state = try Self.state(in: try await client.answer())
+            let call = try #require(served.server.messages.last { $0.method == "tools/call" })
+            served.reload(ServedLoop.Changes())
+            client.call(Self.retry(state, Self.accepted), capabilities: Self.asking)
+            try await served.until("the answer") { served.server.messages.contains { $0.text.contains(#""id":"q""#) } }
+            call.result(#"{"content":[{"type":"text","text":"hello"}]}"#)
+            #expect(try await client.answer().contains("hello"))
+            #expect(served.server.count("tools/call") == 1)
+        }
+    }
+
     @Test func aCallWhoseClientDoesNotComeBackEndsWithTheProcess() async throws {
         let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             guard message.method == "tools/call" else { return false }

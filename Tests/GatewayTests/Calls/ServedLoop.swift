@@ -29,6 +29,8 @@ final class ServedLoop {
     private let replicas: Replicas
     private let affinity = SessionAffinity(key: HashKey())
     private let paths = AuthorizationPaths()
+    private let key = HashKey()
+    private let seal = Seal(ring: KeyRing([SecureRandom.bytes(KeyRing.keySize)]), deployment: "/mcp")
     let log: Log
 
     init(
@@ -41,7 +43,6 @@ final class ServedLoop {
         self.loop = loop
         server = try ScriptedLegacyServer(on: loop, script)
         log = Log(level: .error, format: .json, descriptor: STDERR_FILENO)
-        let seal = Seal(ring: KeyRing([SecureRandom.bytes(KeyRing.keySize)]), deployment: "/mcp")
         replicas = Replicas(
             ReplicaSettings(
                 name: "r", peers: [], sharesChangeNotices: false, requestTimeout: .seconds(30), silence: .seconds(30),
@@ -50,8 +51,13 @@ final class ServedLoop {
         address = listener.address
         service = Service(
             on: loop, listener: listener,
-            plan: ServedLoop.plan(for: server, changes, affinity, paths, HashKey(), seal, log), replicas: replicas)
+            plan: ServedLoop.plan(for: server, changes, affinity, paths, key, seal, log), replicas: replicas)
         service.start()
+    }
+
+    /// Takes over another configuration, whose server is another one.
+    func reload(_ changes: Changes) {
+        service.take(ServedLoop.plan(for: server, changes, affinity, paths, key, seal, log))
     }
 
     /// Ends everything: sessions, connections and the server.
