@@ -7,8 +7,7 @@ import Reactor
 import Translation
 
 /// A call on a session that is shared, or what else an answer to a client needs a session for. Its client is not asked anything.
-final class SharedCall: TranslatedCall, Answerer {
-    var progress = CallProgress(isExclusive: false)
+final class SharedCall: CallProgress, TranslatedCall, Answerer {
     let caller: Caller
     let key: SessionKey
     let end: Instant
@@ -38,6 +37,7 @@ final class SharedCall: TranslatedCall, Answerer {
         self.caller = caller
         key = carrier.key(for: request, from: caller)
         end = .now + carrier.settings.requestTimeout
+        super.init(isExclusive: false)
     }
 
     var sessions: SessionPool { carrier.sessions }
@@ -53,7 +53,7 @@ final class SharedCall: TranslatedCall, Answerer {
 
     func clientLeft() {
         hasClientLeft = true
-        progress.call?.cancel(.clientLeft)
+        call?.cancel(.clientLeft)
         deserted()
     }
 
@@ -117,7 +117,7 @@ extension SharedCall: CallListener {
         // On the call's own stream there is room, or the server was made to wait. Elsewhere it cannot be.
         guard responder.hasRoom, let text = notifications.modern(notification, kind) else { return }
         forwarded += 1
-        progress.told()
+        told()
         responder.send(text)
     }
 

@@ -3,11 +3,36 @@ import MCP
 import Reactor
 import Translation
 
+/// Where a call is, and what it holds. It is the state of a ``TranslatedCall``, and only this file changes it.
+class CallProgress {
+    fileprivate enum Wait {
+        case session(SessionWaiter)
+        case list(ListWaiter)
+    }
+
+    fileprivate(set) final var course: CallCourse
+    /// Kept until the call has ended, over all attempts.
+    fileprivate final var turn: CallTurn?
+    fileprivate final var wait: Wait?
+    fileprivate(set) final var lease: Lease?
+    /// What was sent, until its answer is taken.
+    fileprivate(set) final var call: LegacyCall?
+
+    init(isExclusive: Bool) { course = CallCourse(isExclusive: isExclusive) }
+
+    /// A client hears something of the call.
+    final func told() { course.told() }
+
+    /// The call is prepared, and waits for answers to what the server asked before.
+    final func held() { course.held() }
+
+    /// The call is to be sent once more: its user did what the server wanted done first.
+    final func begin(isPrepared: Bool) { course.begin(isPrepared: isPrepared) }
+}
+
 /// A call of a client that goes to a session of the server and back. ``CallCourse`` decides, and what it decides is done here: at once
 /// where nothing has to be waited for, and else by a task that ends with its wait. A call that waits for its answer has no task.
-protocol TranslatedCall: CallListener, CallReader {
-    /// Where the call is, and what it holds.
-    var progress: CallProgress { get set }
+protocol TranslatedCall: CallProgress, CallListener, CallReader {
     var sessions: SessionPool { get }
     var lists: Lists { get }
     /// The key of the sessions that it may use.
@@ -40,35 +65,8 @@ protocol TranslatedCall: CallListener, CallReader {
     func failed(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool)
 }
 
-/// Where a call is, and what it holds.
-struct CallProgress {
-    fileprivate enum Wait {
-        case session(SessionWaiter)
-        case list(ListWaiter)
-    }
-
-    fileprivate(set) var course: CallCourse
-    /// Kept until the call has ended, over all attempts.
-    fileprivate var turn: CallTurn?
-    fileprivate var wait: Wait?
-    fileprivate(set) var lease: Lease?
-    /// What was sent, until its answer is taken.
-    fileprivate(set) var call: LegacyCall?
-
-    init(isExclusive: Bool) { course = CallCourse(isExclusive: isExclusive) }
-
-    /// A client hears something of the call.
-    mutating func told() { course.told() }
-
-    /// The call is prepared, and waits for answers to what the server asked before.
-    mutating func held() { course.held() }
-
-    /// The call is to be sent once more: its user did what the server wanted done first.
-    mutating func begin(isPrepared: Bool) { course.begin(isPrepared: isPrepared) }
-}
-
 extension TranslatedCall {
-    var session: LegacySession? { progress.lease?.session }
+    var session: LegacySession? { lease?.session }
 
     // MARK: Before it is sent
 
@@ -78,17 +76,17 @@ extension TranslatedCall {
     func advance(_ request: ModernRequest) {
         guard isWanted else { return failed(.clientLeft) }
         while true {
-            switch progress.course.step {
+            switch course.step {
             case .turn:
-                if sessions.turns.isLimited, progress.turn == nil, request.method != .discover { return waitForTurn() }
+                if sessions.turns.isLimited, turn == nil, request.method != .discover { return waitForTurn() }
             case .session:
                 guard let lease = readyLease() else { return waitForLease() }
-                progress.lease = lease
+                self.lease = lease
             case .offer:
                 guard let session else { return failed(.withoutSession) }
                 if let refusal = SessionRules.refusal(of: request, on: session) { return refuse(refusal) }
             case .pushChannel:
-                if progress.course.isExclusive, let session, !session.knowsPushChannel {
+                if course.isExclusive, let session, !session.knowsPushChannel {
                     return wait { _ in
                         _ = await session.hasPushChannel()
                         return nil
@@ -113,7 +111,7 @@ extension TranslatedCall {
             case .held, .answer, .over:
                 return
             }
-            progress.course.reached()
+            course.reached()
         }
     }
 
@@ -126,23 +124,23 @@ extension TranslatedCall {
             do throws(BackendError) {
                 refusal = try await work(self)
             } catch {
-                self.progress.wait = nil
+                self.wait = nil
                 return self.failed(error)
             }
-            self.progress.wait = nil
-            self.progress.course.reached()
+            self.wait = nil
+            self.course.reached()
             if let refusal { self.refuse(refusal) } else { self.goOn() }
         }
     }
 
     private func waitForTurn() {
         let turn = CallTurn(of: key.principal)
-        progress.turn = turn
+        self.turn = turn
         wait { call throws(BackendError) in
             do throws(BackendError) {
                 try await call.sessions.turns.take(turn, until: call.end)
             } catch {
-                call.progress.turn = nil
+                call.turn = nil
                 throw error
             }
             return nil
@@ -151,17 +149,17 @@ extension TranslatedCall {
 
     private func readyLease() -> Lease? {
         // The server may have lost, with the last session, all that were there.
-        if progress.course.lastSession != nil { return nil }
+        if course.lastSession != nil { return nil }
         guard let questionListener else { return sessions.readyLease(key) }
         return sessions.readyExclusiveLease(key, for: questionListener)
     }
 
     private func waitForLease() {
         let waiter = SessionWaiter(until: end)
-        progress.wait = .session(waiter)
+        wait = .session(waiter)
         wait { call throws(BackendError) in
-            call.progress.lease = try await call.sessions.lease(
-                call.key, for: call.questionListener, after: call.progress.course.lastSession,
+            call.lease = try await call.sessions.lease(
+                call.key, for: call.questionListener, after: call.course.lastSession,
                 credentials: call.caller.credentials, by: waiter)
             return nil
         }
@@ -169,7 +167,7 @@ extension TranslatedCall {
 
     private func waitForHeaderParameters(of session: LegacySession) {
         let waiter = ListWaiter(until: end, on: sessions.loop)
-        progress.wait = .list(waiter)
+        wait = .list(waiter)
         wait { call throws(BackendError) in
             let parameters = try await call.lists.headerParameters(
                 for: session, key: call.key, call.caller.credentials, waiter)
@@ -179,34 +177,34 @@ extension TranslatedCall {
 
     /// No client waits any more. What is waited for ends; a call that was sent goes on.
     func deserted() {
-        progress.course.deserted()
-        switch progress.wait {
+        course.deserted()
+        switch wait {
         case .session(let waiter): waiter.leave()
         case .list(let waiter): waiter.cancel()
         case nil: break
         }
-        progress.turn?.clientLeft()
+        turn?.clientLeft()
     }
 
     /// A client waits again.
     func returned() {
-        if case .session(let waiter) = progress.wait { waiter.comeBack() }
+        if case .session(let waiter) = wait { waiter.comeBack() }
     }
 
     // MARK: Underway
 
     func send(_ request: ModernRequest) {
         guard let session else { return failed(.withoutSession) }
-        let call = session.call(
-            request, credentials: caller.callFields, until: end, wantsProgress: progress.course.isExclusive,
+        let sent = session.call(
+            request, credentials: caller.callFields, until: end, wantsProgress: course.isExclusive,
             listener: self)
-        takeUp(call)
+        takeUp(sent)
     }
 
     /// Goes on with a call that was sent.
     func takeUp(_ call: LegacyCall) {
-        progress.course.sent()
-        progress.call = call
+        course.sent()
+        self.call = call
         expect(call)
     }
 
@@ -225,7 +223,7 @@ extension TranslatedCall {
 
     /// Something has come of the call.
     func news() {
-        guard let call = progress.call else { return }
+        guard let call = call else { return }
         do throws(BackendError) {
             // Else it is a question, or what else the server says on the way.
             if let answer = try call.readyAnswer() { take(answer) } else { expect(call) }
@@ -235,8 +233,8 @@ extension TranslatedCall {
     }
 
     private func take(_ answer: LegacyAnswer) {
-        progress.call = nil
-        progress.course.ended()
+        call = nil
+        course.ended()
         // A call without a session is wanted by no client.
         guard let session else { return }
         sessions.heard(answer, on: session)
@@ -246,19 +244,19 @@ extension TranslatedCall {
     // MARK: The end
 
     private func refuse(_ refusal: Refusal) {
-        progress.course.ended()
+        course.ended()
         refused(refusal)
     }
 
     /// A step has failed, or the call that was sent: makes another attempt, where that can do no harm.
     func failed(_ error: BackendError) {
-        if progress.course.step == .over { return }
-        let call = progress.call.take()
+        if course.step == .over { return }
+        let call = call.take()
         if error.kind == .silent || error.kind == .overdue { call?.cancel(error) }
-        let session = progress.lease?.session
+        let session = lease?.session
         if case .rejected = error.kind, let session { sessions.rejected(on: session) }
         let mayRepeat = error.kind == .noAnswer && session.map { self.mayRepeat(on: $0) } ?? false
-        switch progress.course.failed(error, on: session, isWanted: isWanted, mayRepeat: mayRepeat) {
+        switch course.failed(error, on: session, isWanted: isWanted, mayRepeat: mayRepeat) {
         case .again(let end):
             release(end)
             goOn()
@@ -269,7 +267,7 @@ extension TranslatedCall {
 
     /// Gives the session back, if it has one.
     func releaseLease(_ end: CallCourse.SessionEnd) {
-        guard let lease = progress.lease.take() else { return }
+        guard let lease = lease.take() else { return }
         switch end {
         case .released: break
         case .doubted: sessions.check(lease, caller.credentials)
@@ -280,7 +278,7 @@ extension TranslatedCall {
     }
 
     /// Gives the turn back, if it has one.
-    func releaseTurn() { progress.turn.take()?.giveBack() }
+    func releaseTurn() { turn.take()?.giveBack() }
 }
 
 extension BackendError {

@@ -70,7 +70,7 @@ final class Interactions {
         case new
         case here(InteractiveCall)
         /// Not here: at another loop or replica, or nowhere any more.
-        case elsewhere(RequestState)
+        indirect case elsewhere(RequestState)
         case refused(Refusal)
     }
 

@@ -16,7 +16,7 @@ import Translation
 ///
 /// It is held by the request that waits for it, by the call to the server that tells it and, once its client was asked, by
 /// `ParkedCalls`.
-final class InteractiveCall {
+final class InteractiveCall: CallProgress {
     typealias Machine = ParkedCall<Ending>
 
     /// Requests that may wait for one call. Published clients send a retry once, and once more when a connection breaks.
@@ -55,7 +55,6 @@ final class InteractiveCall {
 
     // MARK: Where it runs
 
-    var progress = CallProgress(isExclusive: true)
     /// Another replica's session, with the call in it that this one took up.
     private var adopted: LegacySession?
     /// Whether another call needs its place or its session.
@@ -90,6 +89,7 @@ final class InteractiveCall {
         key = SessionKey(
             principal: caller.principal, capabilities: leg.capabilities.ofSession, roots: leg.capabilities.roots)
         self.context = context
+        super.init(isExclusive: true)
         if let predecessor { id = predecessor.state.call }
     }
 
@@ -112,7 +112,7 @@ final class InteractiveCall {
         }
         guard legs.count < InteractiveCall.maxLegs else { return leg.finish(.refused(.tooManyRetries)) }
         attach(leg)
-        if machine?.phase != .dispatched || progress.course.step != .answer { request = leg.request }
+        if machine?.phase != .dispatched || course.step != .answer { request = leg.request }
         if context.hasPeers { keepAnswers(of: leg.request) }
         self.caller = caller
         end = leg.end
@@ -132,10 +132,10 @@ final class InteractiveCall {
 
     /// The client of a leg went away.
     func left(_ leg: CallLeg) {
-        if progress.course.isPrepared { decide() }
+        if course.isPrepared { decide() }
         legs.removeAll { $0 === leg }
         step { $0.left(leg.id, at: sessions.loop.now) }
-        if legs.isEmpty, !progress.course.isPrepared { deserted() }
+        if legs.isEmpty, !course.isPrepared { deserted() }
     }
 
     private func keepAnswers(of retry: ModernRequest) {
@@ -161,7 +161,7 @@ final class InteractiveCall {
 
     /// From now on it is ``machine`` that decides. Until now nothing has happened since the call was sent.
     private func decide() {
-        guard machine == nil, let session = progress.lease?.session, let leg = legs.first else { return }
+        guard machine == nil, let session = lease?.session, let leg = legs.first else { return }
         machine = Machine(
             leg.machineLeg, phase: .dispatched, revision: session.handshake.revision,
             times: ParkingTimes(park: context.calls.settings.parkTimeout))
@@ -220,7 +220,7 @@ final class InteractiveCall {
             deadline?.set(nil)
         }
         context.calls.spare(id, machine.isSpare)
-        context.spare(self, machine.isSpare && progress.lease != nil)
+        context.spare(self, machine.isSpare && lease != nil)
         let now = sessions.loop.now
         if legs.isEmpty {
             if parkedSince == nil { parkedSince = now }
@@ -231,10 +231,10 @@ final class InteractiveCall {
         guard isWaitedFor != isSuspended else { return }
         isSuspended = isWaitedFor
         if isWaitedFor {
-            progress.call?.suspend()
+            call?.suspend()
         } else {
             let isKept = session?.isKept ?? true
-            progress.call?.goOn(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
+            call?.goOn(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
         }
     }
 
@@ -255,7 +255,7 @@ final class InteractiveCall {
 
     private func reply(_ text: [UInt8]) {
         guard let session else { return }
-        let call = progress.call
+        let call = call
         replying += 1
         sessions.loop.spawn { [caller] in
             do throws(BackendError) {
@@ -269,7 +269,7 @@ final class InteractiveCall {
     }
 
     private func abandon() {
-        progress.call?.askToStop(BackendError(.cancelled, "the client went away, or did not come back"))
+        call?.askToStop(BackendError(.cancelled, "the client went away, or did not come back"))
         guard let machine, machine.round > 0 else { return }
         context.calls.numbers.abandoned += 1
         context.log.write(.info, "interaction_abandoned") { line in
@@ -290,7 +290,7 @@ final class InteractiveCall {
         }
         context.calls.numbers.rounds += 1
         context.calls.numbers.questions += questions.count
-        progress.told()
+        told()
         let state = context.sealed(requestState(machine), for: caller)
         for leg in waiting {
             self.leg(leg.id)?.questions = questions.count
@@ -316,11 +316,11 @@ final class InteractiveCall {
 
     /// What another replica needs to go on with the call; nil where none could.
     private func resumption(_ machine: Machine) -> RequestState.Resumption? {
-        let eventID = progress.call?.lastEventID
+        let eventID = call?.lastEventID
         guard eventID != nil || context.hasPeers, let session else { return nil }
         return RequestState.Resumption(
             sessionID: session.sessionID ?? [], cookies: session.cookieField, revision: session.handshake.revision,
-            legacyRequestID: UInt64(progress.call?.id ?? 0), lastEventID: eventID ?? [],
+            legacyRequestID: UInt64(call?.id ?? 0), lastEventID: eventID ?? [],
             pending: machine.open.map { question in
                 RequestState.Pending(
                     key: Array(question.key.utf8), legacyID: question.request.legacyID ?? [],
@@ -386,7 +386,7 @@ final class InteractiveCall {
     func stop() {
         deadline?.set(nil)
         context.spare(self, false)
-        progress.call?.cancel(BackendError(.cancelled, "Remora stops"))
+        call?.cancel(BackendError(.cancelled, "Remora stops"))
         releaseAll(.givenUp)
     }
 }
@@ -398,7 +398,7 @@ extension InteractiveCall: TranslatedCall {
     var lists: Lists { context.lists }
     var questionListener: (any QuestionListener)? { self }
     var isWanted: Bool { !legs.isEmpty }
-    var session: LegacySession? { adopted ?? progress.lease?.session }
+    var session: LegacySession? { adopted ?? lease?.session }
 
     func goOn() {
         guard let request else { return failed(withoutRequest()) }
@@ -435,7 +435,7 @@ extension InteractiveCall: TranslatedCall {
         } else if machine == nil, !early.isEmpty {
             machine = Machine(leg.machineLeg, phase: .predispatch, revision: revision, times: times)
         }
-        progress.held()
+        held()
         let questions = early
         early = []
         if !questions.isEmpty { machine?.notSent() }
@@ -492,7 +492,7 @@ extension InteractiveCall: TranslatedCall {
             times: ParkingTimes(park: context.calls.settings.parkTimeout), isAwaited: isWanted, at: now)
         takeUp(call)
         // That session alone knows the call.
-        progress.told()
+        told()
         for leg in legs { step { $0.retried(leg.machineLeg, responses, at: now) } }
         // Its client may have left by now; who sends the retry again finds it.
         if legs.isEmpty { step { $0.tick(at: now) } }
@@ -501,13 +501,13 @@ extension InteractiveCall: TranslatedCall {
 
     /// Sends the call once more: its user did what the server wanted done first, or answered what it asked before.
     private func sendAgain() {
-        progress.begin(isPrepared: session != nil)
+        begin(isPrepared: session != nil)
         sessions.loop.spawn {
             // What was asked before the call is known before it runs.
             while self.replying > 0 { await self.replied.wait() }
             guard self.machine?.isWanted != false else { return self.failed(.clientLeft) }
             if self.session == nil {
-                self.progress.begin(isPrepared: false)
+                self.begin(isPrepared: false)
                 self.goOn()
             } else if self.isWanted {
                 self.sendRequest()
@@ -519,13 +519,13 @@ extension InteractiveCall: TranslatedCall {
 
     func release(_ end: CallCourse.SessionEnd) {
         if end == .givenUp, session != nil {
-            progress.call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
+            call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
         }
         if let adopted = adopted.take() {
             adopted.claim(for: nil)
             sessions.drop(adopted)
         }
-        if let session = progress.lease?.session {
+        if let session = lease?.session {
             for question in early { session.answer(question, for: nil, credentials: caller.credentials) }
             early = []
         }
@@ -563,7 +563,7 @@ extension InteractiveCall: TranslatedCall {
 
 extension InteractiveCall: QuestionListener {
     func heard(_ notification: Envelope, _ kind: ServerNotification) {
-        progress.told()
+        told()
         let heard = Heard(message: notification, kind: kind)
         guard machine != nil else {
             for leg in legs { leg.hear(heard) }
@@ -582,7 +582,7 @@ extension InteractiveCall: QuestionListener {
     }
 
     func asked(_ question: Envelope) -> Bool {
-        guard progress.course.isPrepared else {
+        guard course.isPrepared else {
             let bytes = early.reduce(question.document.bytes.count) { $0 + $1.document.bytes.count }
             guard early.count < LegacySession.maxEarlyQuestions, bytes <= InteractiveCall.maxEarlyBytes else {
                 return false
@@ -592,7 +592,7 @@ extension InteractiveCall: QuestionListener {
         }
         decide()
         guard machine != nil else { return false }
-        progress.told()
+        told()
         step { $0.asked(question, at: sessions.loop.now) { context.calls.take(self, for: key.principal) } }
         return true
     }

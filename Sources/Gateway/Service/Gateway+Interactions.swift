@@ -33,13 +33,13 @@ extension Gateway {
             // Another replica goes on with a lost call only where it was asked to.
             if case .elsewhere = location, case .serveRetry = task { return giveAway(clientRequest) }
             await clientRequest.carried {
-                carry(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
+                carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
             }
         }
     }
 
     /// Carries a request for a call during which the server may ask, where it belongs to this loop.
-    func carry(
+    func carryInteractive(
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
         _ capabilities: ClientProfiles.Declaration, from caller: Caller, at location: Interactions.Location
     ) {
@@ -60,7 +60,7 @@ extension Gateway {
         switch await interactions.forwardRetry(source, state, answering: clientRequest.connection) {
         case .takeOverHere:
             await clientRequest.carried {
-                carry(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))
+                carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))
             }
         case .answered(let status, let bytes):
             clientRequest.forwarded()

@@ -48,11 +48,27 @@ extension Gateway {
     /// now on.
     func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
         let clientRequest = begin(source, by: responder, since: sessions.loop.now)
-        let route = route(of: source, clientRequest)
-        if case .none = route { return .finished }
-        carrier.began()
-        if carry(source, clientRequest, route) { return .taken }
-        return .left(Errand(source: source, clientRequest: clientRequest, route: route))
+        // Taken apart here and at once: a plain call pays for no copy of what it is.
+        switch route(of: source, clientRequest) {
+        case .none:
+            return .finished
+        case .shared(let admitted, let caller):
+            carrier.began()
+            carryShared(admitted, of: source, from: caller, clientRequest)
+        case .list(let admitted, let caller):
+            carrier.began()
+            carryList(admitted, of: source, from: caller, clientRequest)
+        case .interactive(let admitted, let capabilities, let caller, .here(let call)):
+            carrier.began()
+            carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .here(call))
+        case .interactive(let admitted, let capabilities, let caller, .new):
+            carrier.began()
+            carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .new)
+        case let route:
+            carrier.began()
+            return .left(Errand(source: source, clientRequest: clientRequest, route: route))
+        }
+        return .taken
     }
 
     // MARK: Stages
@@ -145,21 +161,16 @@ extension Gateway {
 
     // MARK: Carriers
 
-    /// Begins what needs no task of the connection. Returns false where the request does.
-    private func carry(_ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ route: Route) -> Bool {
-        switch route {
-        case .shared(let admitted, let caller):
-            SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).begin()
-        case .interactive(_, _, _, .elsewhere):
-            return false
-        case .interactive(let admitted, let capabilities, let caller, let location):
-            carry(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
-        case .list(let admitted, let caller):
-            ListRequest(of: source, answering: clientRequest, by: carrier).begin(admitted, from: caller)
-        case .none, .forwarded, .older, .listening:
-            return false
-        }
-        return true
+    private func carryShared(
+        _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) {
+        SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).begin()
+    }
+
+    private func carryList(
+        _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) {
+        ListRequest(of: source, answering: clientRequest, by: carrier).begin(admitted, from: caller)
     }
 
     /// Serves a request that was left to the task of its connection. Returns the subscription that it has begun, for
@@ -185,8 +196,14 @@ extension Gateway {
             return await beginListening(admitted, of: source.head, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):
             await forwardRetry(admitted, of: source, clientRequest, capabilities, from: caller, state)
-        case .list, .shared, .interactive:
-            await clientRequest.carried { _ = carry(source, clientRequest, route) }
+        case .shared(let admitted, let caller):
+            await clientRequest.carried { carryShared(admitted, of: source, from: caller, clientRequest) }
+        case .list(let admitted, let caller):
+            await clientRequest.carried { carryList(admitted, of: source, from: caller, clientRequest) }
+        case .interactive(let admitted, let capabilities, let caller, let location):
+            await clientRequest.carried {
+                carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
+            }
         }
         return nil
     }
