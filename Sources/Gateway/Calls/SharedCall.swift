@@ -61,10 +61,10 @@ final class SharedCall: CallProgress, TranslatedCall, Answerer {
 
     func goOn() { advance(request) }
 
-    func dispatch() {
+    func dispatch(on session: LegacySession) {
         refused = .none
-        guard request.method == .discover else { return send(request) }
-        sessions.loop.spawn { self.finish(await self.discover(), .released) }
+        guard request.method == .discover else { return send(request, on: session) }
+        sessions.loop.spawn { self.finish(await self.discover(session), .released) }
     }
 
     func refusal(by parameters: HeaderParameters) -> Refusal? {
@@ -75,8 +75,7 @@ final class SharedCall: CallProgress, TranslatedCall, Answerer {
 
     func release(_ end: CallCourse.SessionEnd) { releaseLease(end) }
 
-    private func discover() async -> RequestOutcome {
-        guard let session else { return .failed(.clientLeft) }
+    private func discover(_ session: LegacySession) async -> RequestOutcome {
         let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
         let text = Discover.response(
             to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: carrier.settings.caching)

@@ -49,8 +49,8 @@ protocol TranslatedCall: CallProgress, CallListener, CallReader {
 
     /// Calls ``advance(_:)`` with what the server gets.
     func goOn()
-    /// Everything is there: calls ``send(_:)``, unless there is something to do before that.
-    func dispatch()
+    /// Everything is there: calls ``send(_:on:)``, unless there is something to do before that.
+    func dispatch(on session: LegacySession)
     /// Why the request is not sent, with this in its header; nil where it may be.
     func refusal(by parameters: HeaderParameters) -> Refusal?
     /// Whether the request may run twice.
@@ -75,40 +75,49 @@ extension TranslatedCall {
     /// - Parameter request: what the server gets.
     func advance(_ request: ModernRequest) {
         guard isWanted else { return failed(.clientLeft) }
+        if course.step == .turn {
+            if sessions.turns.isLimited, turn == nil, request.method != .discover { return waitForTurn() }
+            course.reached()
+        }
+        if course.step == .session {
+            guard let lease = readyLease() else { return waitForLease() }
+            self.lease = lease
+            course.reached()
+        }
+        guard let session else { return failed(.withoutSession) }
+        prepare(request, on: session)
+    }
+
+    /// The steps between the session and the sending.
+    private func prepare(_ request: ModernRequest, on session: LegacySession) {
         while true {
             switch course.step {
-            case .turn:
-                if sessions.turns.isLimited, turn == nil, request.method != .discover { return waitForTurn() }
-            case .session:
-                guard let lease = readyLease() else { return waitForLease() }
-                self.lease = lease
             case .offer:
-                guard let session else { return failed(.withoutSession) }
                 if let refusal = SessionRules.refusal(of: request, on: session) { return refuse(refusal) }
             case .pushChannel:
-                if course.isExclusive, let session, !session.knowsPushChannel {
+                if course.isExclusive, !session.knowsPushChannel {
                     return wait { _ in
                         _ = await session.hasPushChannel()
                         return nil
                     }
                 }
             case .headerParameters:
-                if request.method == .callTool, let session {
+                if request.method == .callTool {
                     guard let parameters = session.readyHeaderParameters else {
                         return waitForHeaderParameters(of: session)
                     }
                     if let refusal = refusal(by: parameters) { return refuse(refusal) }
                 }
             case .logLevel:
-                if let level = request.logLevel, let session {
+                if let level = request.logLevel {
                     return wait { call in
                         await session.log(from: level, credentials: call.caller.credentials)
                         return nil
                     }
                 }
             case .dispatch:
-                return dispatch()
-            case .held, .answer, .over:
+                return dispatch(on: session)
+            case .turn, .session, .held, .answer, .over:
                 return
             }
             course.reached()
@@ -193,8 +202,7 @@ extension TranslatedCall {
 
     // MARK: Underway
 
-    func send(_ request: ModernRequest) {
-        guard let session else { return failed(.withoutSession) }
+    func send(_ request: ModernRequest, on session: LegacySession) {
         let sent = session.call(
             request, credentials: caller.callFields, until: end, wantsProgress: course.isExclusive,
             listener: self)

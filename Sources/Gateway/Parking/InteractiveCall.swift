@@ -415,7 +415,7 @@ extension InteractiveCall: TranslatedCall {
     }
 
     /// The session is there, and everything is known.
-    func dispatch() {
+    func dispatch(on _: LegacySession) {
         guard let predecessor, machine == nil else { return start() }
         sessions.loop.spawn { await self.goOn(after: predecessor.state, predecessor.given) }
     }
@@ -448,14 +448,14 @@ extension InteractiveCall: TranslatedCall {
     }
 
     private func sendRequest() {
-        guard let request else { return failed(withoutRequest()) }
+        guard let request, let session else { return failed(withoutRequest()) }
         isSuspended = false
-        send(request)
+        send(request, on: session)
     }
 
     /// The client has the request, or no client is left that does.
     private func withoutRequest() -> BackendError {
-        context.log.internalError("a call is to be sent without its request")
+        context.log.internalError("a call is to be sent without its request or its session")
         return BackendError(.unavailable, "Remora lost the request")
     }
 
