@@ -131,6 +131,21 @@ private final class Stage {
         }
     }
 
+    @Test func aServerOfWhichNothingIsKnownIsTriedTheNewerWayFirst() async throws {
+        try await withLoop { loop in
+            let server = try ScriptedServer(on: loop) { request in
+                if request.startLine.hasPrefix("GET ") { return request.respond(status: "404 Not Found") }
+                request.respond("no", status: "405 Method Not Allowed")
+            }
+            let stage = try Stage(on: loop, .test(server, transport: nil, on: loop))
+            // Neither way leads to a session: the first one's response is the client's.
+            let response = try await stage.response(to: Stage.post(Stage.initialize))
+            #expect(response.hasPrefix("HTTP/1.1 405 "), "\(response)")
+            #expect(server.requests.map { $0.startLine.prefix(4) } == ["POST", "GET ", "POST"])
+            #expect(try await stage.status(of: Stage.post(Self.request(1), session: "old")) == 404)
+        }
+    }
+
     // MARK: Before a server over HTTP+SSE
 
     /// A server that answers each request with its own text.
