@@ -67,7 +67,7 @@ package final class Replicas {
         }
     }
 
-    /// A replica that cannot be reached keeps no lists that a notice could make old.
+    /// A replica that cannot be reached gets none of them.
     private func sendNotices(_ notices: [PeerChangeNotice], to peer: PeerEndpoint) async {
         guard let connection = try? await peer.connect() else { return }
         let message = PeerMessage.changeNotices(ChangeNoticeBatch.text(notices), to: (peer.name, token))
@@ -211,7 +211,7 @@ package final class Replicas {
     }
 
     /// Counts and logs that another replica accepts nothing from this one, or gives no usable response.
-    private func noteFailure(_ failure: PeerTarget.Failure, of peer: String) {
+    private func noteFailure(_ failure: PeerTarget.ProbeFailure, of peer: String) {
         numbers.refusedThere += 1
         guard loop.now >= quietUntil else { return }
         quietUntil = loop.now + Replicas.silence
