@@ -120,7 +120,7 @@ let package = Package(
             of: "Gateway",
             with: [
                 "Crypto", "HTTPTransport", "HTTPWire", "JSONText", "Legacy", "MCP", "Reactor", "Telemetry",
-                "Translation",
+                "TestSupport", "Translation",
             ]),
     ]
 )

@@ -1,8 +1,8 @@
 import JSONText
 package import MCP
 
-/// Something has changed: the reason to list or read again. It says nothing of what the change is, so a notice that comes
-/// twice is a notice once (2026-07-28, basic/patterns/subscriptions).
+/// Something has changed: the reason to list or read again. It says nothing of what the change is, so a notice that
+/// comes twice is a notice once (2026-07-28, basic/patterns/subscriptions).
 package enum ChangeNotice: Sendable, Hashable {
     case toolsListChanged, promptsListChanged, resourcesListChanged
     /// The URI in UTF-8. It may be one below that to which the client listens (server/resources, "Subscriptions").

@@ -1,6 +1,6 @@
-/// Who has a call: a loop of a replica. Sealed in `requestState`, it says where a retry belongs.
+/// The loop that has a call, and its replica. It is sealed in `requestState`, and retries are forwarded to it.
 struct CallOwner: Equatable {
-    /// The name of the replica; empty where it is the only one.
+    /// The name of the replica; empty if there is only one.
     let replica: String
     let loop: Int
 
@@ -9,10 +9,10 @@ struct CallOwner: Equatable {
         self.loop = loop
     }
 
-    /// `NAME/LOOP`: a name has no slash.
+    /// `NAME/LOOP`. A name contains no slash.
     var bytes: [UInt8] { Array("\(replica)/\(loop)".utf8) }
 
-    /// Nil unless these are ``bytes`` of one.
+    /// `nil`: the bytes are not ``bytes`` of an owner.
     init?(_ bytes: [UInt8]) {
         let parts = bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard parts.count == 2, let loop = Int(String(decoding: parts[1], as: UTF8.self)), loop >= 0 else { return nil }

@@ -1,10 +1,10 @@
 import Crypto
 
-/// Finds out which of the callers that one loop knows is meant by a name that another replica gave.
+/// Maps the names that other replicas give callers to the callers that one loop knows.
 final class KnownCallers {
     private let callers: CallerRules
     private let seal: Seal
-    /// By name, for names made with one key; of one version of what is known.
+    /// The callers of ``version``, by their names under ``key``.
     private var table: [[UInt8]: KeyedHash] = [:]
     private var key: [UInt8] = []
     private var version = -1
@@ -14,7 +14,7 @@ final class KnownCallers {
         self.seal = seal
     }
 
-    /// Nil for a caller who was not here, or not lately.
+    /// `nil`: the caller has sent nothing to this loop, or nothing lately.
     func principal(_ name: [UInt8]) -> KeyedHash? {
         let key = Array(name.dropLast(Seal.nameSize - KeyRing.idSize))
         if version != callers.version || self.key != key {

@@ -1,6 +1,7 @@
 import Crypto
 
-/// Which nonces were used lately, so that what was sent once is taken once. Each is remembered for at least ``span``.
+/// The nonces that were used lately, so that a message is accepted once. Each of them is remembered for ``span`` at
+/// least.
 struct NonceMemory {
     static let size = 16
 
@@ -11,21 +12,22 @@ struct NonceMemory {
     private var currentEnd: UnixTime
 
     /// - Parameters:
-    ///   - span: longer than anything that carries a nonce is good.
-    ///   - max: how many may come in this time. When it is full, nothing more is taken: to forget would let in what was
-    ///     used.
+    ///   - span: longer than the validity of any message with a nonce.
+    ///   - max: how many nonces may be used in a span. Further ones are refused: to forget some would accept used ones
+    ///     again.
     init(span: Duration, max: Int, at now: UnixTime) {
         self.span = span
         self.max = max
         currentEnd = now + span
     }
 
-    /// Whether the nonce was not used before; it is from now on.
+    /// Marks a nonce as used.
     ///
     /// - Parameter nonce: ``size`` bytes.
+    /// - Returns: whether it was not used before.
     mutating func use(_ nonce: ArraySlice<UInt8>, at now: UnixTime) -> Bool {
         if now >= currentEnd {
-            // What is two spans old is good for nothing.
+            // Messages that are two spans old are not valid any more.
             previous = now < currentEnd + span ? current : []
             current = []
             currentEnd = now + span

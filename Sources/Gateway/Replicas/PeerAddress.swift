@@ -1,8 +1,8 @@
 import HTTPTransport
 import HTTPWire
 
-/// The field in which a loop or a replica tells the address of the client whose retry it passes on. As `PeerSubject`, it is dropped of a
-/// client's own request.
+/// The field with the address of the client in a forwarded retry. As with `PeerSubject`, it is removed from requests of
+/// clients.
 enum PeerAddress {
     static let field: StaticString = "remora-client-address"
 
@@ -10,7 +10,7 @@ enum PeerAddress {
         client.clientAddress.map { [(Array("\(field)".utf8), Array($0.utf8))] } ?? []
     }
 
-    /// Nil where the client has none, or what is told is none.
+    /// `nil`: the client has no address, or the value is none.
     static func read(_ head: HTTPRequestHead) -> String? {
         guard let value = head.fields.first(field),
             value.bytes.allSatisfy({

@@ -1,13 +1,13 @@
-/// What has gone wrong between replicas since the start, as one loop counts it.
+/// Failures between replicas since the start, as one loop counts them.
 package struct PeerCounts: Sendable {
-    /// Requests that this replica did not let in.
+    /// Requests that this replica has refused.
     package var refusedHere = 0
-    /// Requests that another one did not let in, or did not answer.
+    /// Requests that another replica has refused, or has not answered.
     package var refusedThere = 0
 
     package init() {}
 
-    /// Adds those of another loop.
+    /// Adds the counts of another loop.
     package mutating func add(_ other: PeerCounts) {
         refusedHere += other.refusedHere
         refusedThere += other.refusedThere

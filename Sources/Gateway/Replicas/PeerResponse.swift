@@ -4,27 +4,26 @@ import JSONText
 import Legacy
 import MCP
 
-/// What replicas say to each other beside what clients get.
+/// Responses between replicas that are not for clients.
 enum PeerResponse {
-    /// There is no such call here, or nothing was done for another reason: whoever asked may ask elsewhere.
+    /// The receiver does not have the call and has done nothing. The sender may ask another replica.
     static var gone: HTTPResponse { HTTPResponse(status: 410, fields: [(PeerToken.field, Array("gone".utf8))]) }
 
     static func isGone(_ head: HTTPResponseHead) -> Bool {
         head.status == 410 && head.fields.first(PeerToken.field)?.equals("gone") == true
     }
 
-    /// Whether an answer to a retry is the listener's own, and not that of a call: these have a body, or a challenge.
+    /// Whether the listener for replicas has made the response. Responses of calls have a body or a challenge.
     static func isBare(_ head: HTTPResponseHead) -> Bool {
         head.status >= 400 && head.bodyLength == .bytes(0) && head.fields.first("www-authenticate") == nil
     }
 
-    /// The error of a retry that was not let in where its call is.
+    /// The error of a retry that the owner of its call has refused.
     static func refused(_ status: Int) -> BackendError {
         BackendError(.rejected(status: status), "it answered with HTTP \(status)")
     }
 
-    /// Ends the answer to a retry whose stream broke off on its way from another replica: the client is told so, rather than
-    /// left to find out.
+    /// The event that ends a client's stream whose source, another replica, was lost: an error response to the retry.
     static func lastEvent(of retry: HTTPServerRequest, _ error: BackendError) -> [UInt8]? {
         guard let document = try? JSONDocument(retry.body), let id = Envelope.id(of: document),
             let refusal = Refusal(handedOver: error)
@@ -34,8 +33,8 @@ enum PeerResponse {
 }
 
 extension Refusal {
-    /// The error of a retry that reached whoever has its call, and of which no more is known, or that was not taken there; nil
-    /// where nobody is left to answer.
+    /// The error of a retry that the owner of its call has refused, or has received without responding. `nil`: the
+    /// client has left.
     init?(handedOver error: BackendError) {
         switch error.kind {
         case .cancelled:

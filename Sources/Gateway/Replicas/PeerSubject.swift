@@ -1,8 +1,8 @@
 import Crypto
 import HTTPWire
 
-/// The field by which whoever passes a retry on tells whose certificate it came with. Of a client's own request it is
-/// dropped, and only what a loop or a replica has brought is looked at for it.
+/// The field with the subject of the client's certificate in a forwarded retry. It is removed from requests of clients,
+/// and read only in requests that a loop or a replica has forwarded.
 enum PeerSubject {
     static let field: StaticString = "remora-client-subject"
 
@@ -10,7 +10,7 @@ enum PeerSubject {
         [(Array("\(field)".utf8), Base64URL.encode(subject))]
     }
 
-    /// Nil where the client showed no certificate.
+    /// `nil`: the client has shown no certificate.
     static func read(_ head: HTTPRequestHead) -> [UInt8]? {
         head.fields.first(field).flatMap { Base64URL.decode($0.bytes) }
     }

@@ -1,9 +1,9 @@
 import Crypto
 
-/// Which replica is to have something, in an order that all of them find without asking each other, and in which a
-/// replica that leaves changes nothing among the others (highest random weight).
+/// Rendezvous hashing (highest random weight): an order of replicas that each of them computes alone. A replica that
+/// leaves does not change the order of the others.
 enum Rendezvous {
-    /// - Returns: `names`, the first choice first.
+    /// - Returns: `names`, by decreasing weight.
     static func order(_ names: [String], for id: CallID) -> [String] {
         names.map { (name: $0, weight: SHA256.digest(id.bytes + Array($0.utf8))) }
             .sorted { left, right in right.weight.lexicographicallyPrecedes(left.weight) }

@@ -1,58 +1,24 @@
 package import Crypto
 import HTTPTransport
-package import HTTPWire
+import HTTPWire
 import Legacy
 package import Reactor
 package import Telemetry
 import Translation
 
-/// How a process is called among its replicas, and which others there are.
-package struct ReplicaSettings: Sendable {
-    package struct Member: Sendable {
-        package let name: String
-        package let endpoint: Endpoint
-
-        package init(name: String, endpoint: Endpoint) {
-            self.name = name
-            self.endpoint = endpoint
-        }
-    }
-
-    /// The same for all processes that may share a key, and different for each; without a slash.
-    package let name: String
-    package let peers: [Member]
-    /// Whether peers are told what a server told here.
-    package let sharesChangeNotices: Bool
-    /// The longest that any call may take.
-    package let requestTimeout: Duration
-    /// How long whoever answers a retry may be silent. He shows a sign of life more often.
-    package let silence: Duration
-    package let head: HTTPLimits
-
-    package init(
-        name: String, peers: [Member], sharesChangeNotices: Bool, requestTimeout: Duration, silence: Duration,
-        head: HTTPLimits
-    ) {
-        self.name = name
-        self.peers = peers
-        self.sharesChangeNotices = sharesChangeNotices
-        self.requestTimeout = requestTimeout
-        self.silence = silence
-        self.head = head
-    }
-}
-
-/// The other replicas and the other loops of this process, as one loop reaches them.
+/// The other replicas, and the other loops of this process, as one loop reaches them.
 package final class Replicas {
-    /// What became of a retry that was to go elsewhere.
+    /// The result of forwarding a retry.
     enum ForwardResult {
-        /// The answer was written, to its end or as far as it came; or its client went away.
+        /// The response was written, as far as it came; or the client has left.
         case answered(status: Int, bytes: Int)
-        /// Whoever has the call was reached, and what became of the retry is not known. Nothing was answered.
+        /// The owner of the call was reached, and whether it has the retry is not known. Nothing was written to the
+        /// client.
         case unknown(BackendError)
-        /// Whoever has the call takes nothing from this replica: nothing was delivered. Nothing was answered.
+        /// The owner of the call accepts nothing from this replica. Nothing was delivered, and nothing written to the
+        /// client.
         case refused(BackendError)
-        /// Nobody has the call any more, and it falls to this loop to go on with it. Nothing was answered.
+        /// The owner is gone, and this loop has to take the call over. Nothing was written to the client.
         case takeOverHere
     }
 
@@ -61,16 +27,16 @@ package final class Replicas {
     private let loop: Loop
     private let token: PeerToken
     private let peers: [String: PeerEndpoint]
-    /// All loops of the process in their order, this one too.
+    /// All loops of the process in their order, this one included.
     private var shards: [any Sibling] = []
     private var senders: [ChangeNoticeSender] = []
     private let seal: Seal
     private let log: Log
-    /// What has gone wrong between replicas.
+    /// Failures between replicas.
     var numbers = PeerCounts()
-    /// Before this, nothing more is said of what others refused.
+    /// No failure is logged before this.
     private var quietUntil: Instant
-    /// Between two lines about that.
+    /// Between two lines about failures.
     private static let silence: Duration = .seconds(10)
 
     /// - Parameter index: of this loop among those of the process.
@@ -88,7 +54,7 @@ package final class Replicas {
             }, uniquingKeysWith: { first, _ in first })
     }
 
-    /// To be called once, before anything is asked of it.
+    /// To be called once, before everything else.
     ///
     /// - Parameter shards: all loops of the process.
     func connect(_ shards: [any Sibling]) {
@@ -101,7 +67,7 @@ package final class Replicas {
         }
     }
 
-    /// Whoever cannot be reached has no use for cues.
+    /// A replica that cannot be reached keeps no lists that a notice could make old.
     private func sendNotices(_ notices: [PeerChangeNotice], to peer: PeerEndpoint) async {
         guard let connection = try? await peer.connect() else { return }
         let message = PeerMessage.changeNotices(ChangeNoticeBatch.text(notices), to: (peer.name, token))
@@ -110,17 +76,18 @@ package final class Replicas {
         if let status, status >= 400 { noteFailure(.refused(status), of: peer.name) }
     }
 
-    /// Whether there are others to whom a request may come.
+    /// Whether requests may come to another loop or replica.
     var hasPeers: Bool { shards.count > 1 || !peers.isEmpty }
 
-    /// Says in a `requestState` that this loop has the call.
+    /// The owner of calls on this loop, for `requestState`.
     package var owner: [UInt8] { CallOwner(replica: settings.name, loop: index).bytes }
 
     // MARK: Retries
 
-    /// Has whoever has a call answer a retry of its client.
+    /// Forwards a retry to the loop or replica that owns its call, and to the one that takes the call over where the
+    /// owner is gone.
     ///
-    /// - Parameter owner: of the call, as its `requestState` says.
+    /// - Parameter owner: the owner in `requestState`.
     func forwardRetry(
         _ retry: HTTPServerRequest, of call: CallID, to owner: [UInt8], answering client: HTTPServerConnection
     ) async -> ForwardResult {
@@ -142,8 +109,9 @@ package final class Replicas {
         return await findTakeOver(retry, of: call, from: owner.replica, isOwnerHere, client)
     }
 
-    /// Finds who is to go on with a call that nobody has. All replicas find the same, as far as they reach the same: so no
-    /// answer is delivered by two. Whoever had it comes last, since others may have gone on while it was away.
+    /// Forwards the retry of a call without an owner to the loop that takes the call over. Replicas that reach the same
+    /// replicas choose the same one, so that two never deliver an answer. The last owner is the last choice, since
+    /// another may have taken the call over while it was away.
     private func findTakeOver(
         _ retry: HTTPServerRequest, of call: CallID, from owner: String, _ isOwnerHere: Bool,
         _ client: HTTPServerConnection
@@ -159,7 +127,7 @@ package final class Replicas {
             } else if let peer = peers[name],
                 let result = await forwardRetry(retry, as: .takeOver(call), to: peer, client)
             {
-                // One that takes nothing from here does not go on with it either.
+                // A replica that accepts nothing from this one takes no call over either.
                 if case .refused = result { continue }
                 return result
             }
@@ -167,20 +135,20 @@ package final class Replicas {
         return .takeOverHere
     }
 
-    /// Which of a replica's loops goes on with a call that another replica had.
+    /// The loop of a replica that takes over a call of another replica.
     static func takeOverLoop(of call: CallID, among count: Int) -> Int {
         count > 1 ? Int(call.bytes.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) } % UInt32(count)) : 0
     }
 
-    /// What became of a request of an older client that was handed to the loop which has its session.
+    /// The result of forwarding a request of an older client to the loop that has its session.
     enum HandOverResult {
         /// As ``ForwardResult/answered(status:bytes:)``.
         case answered(status: Int, bytes: Int)
-        /// Nothing was answered.
+        /// Nothing was written to the client.
         case failed(BackendError)
     }
 
-    /// Has another loop of this process answer a request of an older client.
+    /// Forwards a request of an older client to another loop of this process.
     func handOverRequest(
         _ request: HTTPServerRequest, to other: Int, answering client: HTTPServerConnection
     ) async -> HandOverResult {
@@ -200,7 +168,7 @@ package final class Replicas {
         SiblingTarget(shard: shards[index], loop: loop, limits: settings.head)
     }
 
-    /// Nil when the other was not reached or has no such call: nothing was delivered.
+    /// - Returns: `nil` if the replica was not reached or does not have the call. Nothing was delivered then.
     private func forwardRetry(
         _ retry: HTTPServerRequest, as task: PeerTask, to peer: PeerEndpoint, _ client: HTTPServerConnection
     ) async -> ForwardResult? {
@@ -236,13 +204,13 @@ package final class Replicas {
                 return error.kind == .unavailable ? nil : .unknown(error)
             }
             noteFailure(.refused(status), of: receiver)
-            // It was let in before it was lost: whoever has the call may have got it.
+            // The listener has accepted it and lost it afterwards: the call may have received it.
             if status >= 500 { return .unknown(BackendError(.noAnswer, "it answered with HTTP \(status)")) }
             return .refused(PeerResponse.refused(status))
         }
     }
 
-    /// Another replica does not take what comes from here, or gives no answer that can be one.
+    /// Counts and logs that another replica accepts nothing from this one, or gives no usable response.
     private func noteFailure(_ failure: PeerTarget.Failure, of peer: String) {
         numbers.refusedThere += 1
         guard loop.now >= quietUntil else { return }
@@ -259,11 +227,12 @@ package final class Replicas {
         }
     }
 
-    // MARK: Cues
+    // MARK: Change notices
 
-    /// A server said something on a session of this caller: tells the others, who may have sessions that were not told.
+    /// Sends a change notice of a server to the other loops and replicas, whose sessions of the same caller may not
+    /// have received it.
     ///
-    /// - Parameter identity: of the caller.
+    /// - Parameter identity: identity of the caller whose session received it.
     func notifyOthers(_ notice: ChangeNotice, of identity: [UInt8]) {
         guard !senders.isEmpty else { return }
         let notice = PeerChangeNotice(caller: seal.name(of: identity), notice: notice)

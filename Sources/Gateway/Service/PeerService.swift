@@ -5,22 +5,22 @@ import Legacy
 package import Reactor
 package import Telemetry
 
-/// Where other replicas bring what belongs here: a listener that lets in nobody but holders of the ring, and passes what
-/// they bring to the loop that it is for.
+/// The listener for other replicas. It accepts requests with a token only, and forwards each of them to the loop that
+/// it is for.
 ///
-/// There is one in a process, because each pass is good once in all of it.
+/// There is one in a process, because each token is valid once in the whole process.
 package final class PeerService {
-    /// One that was let in is not used again, and who is not has no business here: nobody needs to be patient.
+    /// Replicas use a connection for one retry, and send it at once.
     private static let (headerTimeout, idleTimeout): (Duration, Duration) = (.seconds(5), .seconds(75))
-    /// Passes that may be used while one is remembered: several thousand retries a second.
+    /// Tokens that may be used while one is remembered: several thousand retries a second.
     private static let maxNonces = 1 << 18
-    /// Between two lines about requests that were not let in.
+    /// Between two lines about refused requests.
     private static let silence: Duration = .seconds(10)
 
     private let loop: Loop
     private let listener: Listener
     private let settings: ReplicaSettings
-    private let shards: [Shard]
+    private let shards: [any Sibling]
     private let token: PeerToken
     private let limits: HTTPServerConnection.Limits
     private let log: Log
@@ -37,7 +37,7 @@ package final class PeerService {
     ///   - shards: all loops of the process, in their order.
     package init(
         on loop: Loop, address: SocketAddress, maxConnections: Int, maxBody: Int, settings: ReplicaSettings,
-        shards: [Shard], seal: Seal, log: Log
+        shards: [any Sibling], seal: Seal, log: Log
     ) throws(SystemError) {
         self.loop = loop
         self.settings = settings
@@ -46,7 +46,7 @@ package final class PeerService {
         token = PeerToken(seal)
         quietUntil = loop.now
         var head = settings.head
-        // The client's own, and the pass.
+        // The client's own, and the token.
         head.maxHead += 1024
         limits = HTTPServerConnection.Limits(
             head: head, maxBody: max(maxBody, ChangeNoticeBatch.maxSize), headerTimeout: PeerService.headerTimeout,
@@ -65,7 +65,7 @@ package final class PeerService {
         }
     }
 
-    /// From now on it is only for calls that are here: whoever goes on with others is not to stop in a moment.
+    /// Accepts retries of calls on this replica only: it takes over no others, because it stops soon.
     func drain() { isDraining = true }
 
     func close() {
@@ -84,7 +84,7 @@ package final class PeerService {
         // Told while this runs.
         connection.onHead = { [unowned self] head in
             admitted = admit(head)
-            // Whoever has no pass is told nothing, not even what there is, and what else he sends is not kept.
+            // A request without a valid token gets no information, and its body is not read.
             return admitted == nil ? refusal(PeerTask(head.target) == nil ? 404 : 401) : nil
         }
         while true {
@@ -103,7 +103,7 @@ package final class PeerService {
         }
     }
 
-    /// What a request wants, and what its body is by its pass; nil when it is not let in.
+    /// The task of a request, and the digest that its body must have; `nil` if the request is refused.
     private func admit(_ head: HTTPRequestHead) -> (task: PeerTask, body: [UInt8])? {
         guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerToken.field) == 1,
             let text = head.fields.first(PeerToken.field), let digest = PeerToken.digest(of: head),
@@ -130,10 +130,10 @@ package final class PeerService {
     }
 
     private func perform(_ task: PeerTask, _ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
-        let shard: Shard
+        let shard: any Sibling
         switch task {
         case .serveRetry(let loop):
-            // With fewer loops than before, none has the call; the first says so.
+            // After a restart with fewer loops, no loop has the call. The first one says so.
             shard = shards[shards.indices.contains(loop) ? loop : 0]
         case .takeOver where isDraining:
             return connection.respond(PeerResponse.gone)
@@ -149,7 +149,7 @@ package final class PeerService {
             timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
         guard case .failed(let error) = await forwarded.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
         else { return }
-        // Out of descriptors, so that nothing was done, or about to stop, and nobody knows.
+        // Out of descriptors, so that nothing was delivered; or about to stop, so that the delivery is uncertain.
         connection.respond(error.kind == .unavailable ? PeerResponse.gone : HTTPResponse(status: 503, closes: true))
     }
 }

@@ -339,13 +339,13 @@ package actor Shard: Sibling {
     package func start() { service.start() }
 
     /// See `Gateway.hear`.
-    func receiveNotices(_ notices: [PeerChangeNotice]) { service.hear(notices) }
+    package func receiveNotices(_ notices: [PeerChangeNotice]) { service.hear(notices) }
 
     /// See `Service.refusedPeer`.
-    func refusedPeer() { service.refusedPeer() }
+    package func refusedPeer() { service.refusedPeer() }
 
     /// See `Service.adopt`.
-    func adopt(_ end: SocketEnd) { service.adopt(end) }
+    package func adopt(_ end: SocketEnd) { service.adopt(end) }
 
     /// See `Service.counts`.
     package func counts() -> ShardCounts { service.counts }

@@ -1,9 +1,9 @@
 import Reactor
 import Translation
 
-/// Makes one notice of those that come several times, from several streams or in a burst. The first is told at once; those
-/// that follow within the window are told once, at its end, because what they announce may have happened after the
-/// first was acted upon. Without I/O and clock.
+/// Makes one notice of those that come several times, from several streams or in a burst. The first is told at once;
+/// those that follow within the window are told once, at its end, because what they announce may have happened after
+/// the first was acted upon. Without I/O and clock.
 struct ChangeNoticeWindow {
     private static let length: Duration = .milliseconds(100)
     /// Windows open at once. Beyond them every notice is told as it comes.

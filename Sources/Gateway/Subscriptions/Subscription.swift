@@ -4,8 +4,8 @@ import Translation
 ///
 /// While its client does not take what was sent, notices gather as a set: one that comes twice is told once.
 final class Subscription: Answerer {
-    /// Notices about resources below those listened to that are kept for a slow client. Beyond them only the resource that
-    /// was asked for is named.
+    /// Notices about resources below those listened to that are kept for a slow client. Beyond them only the resource
+    /// that was asked for is named.
     private static let maxNested = 64
 
     /// The request's id, as the client spelled it.

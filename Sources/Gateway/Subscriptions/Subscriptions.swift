@@ -86,8 +86,8 @@ final class Subscriptions {
         for (key, channel) in channels where key.principal == principal { channel.heard(notice) }
     }
 
-    /// Something happened to a session. Whoever keeps lists has heard of it before: a client that lists on a notice must not
-    /// get an old list.
+    /// Something happened to a session. Whoever keeps lists has heard of it before: a client that lists on a notice
+    /// must not get an old list.
     func heard(_ event: SessionEvent) {
         switch event {
         case .opened: break
