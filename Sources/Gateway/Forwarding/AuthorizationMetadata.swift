@@ -1,31 +1,31 @@
 import JSONText
 
-/// Documents about authorization, with the backend's own URLs made public.
+/// Documents about authorization, with the backend's own URLs rewritten for clients.
 enum AuthorizationMetadata {
-    /// Nesting of such a document: `jwks` aside, none has any.
+    /// Nesting of a document. Only `jwks` is nested at all.
     private static let maxDepth = 32
 
-    /// The backend's metadata of the protected resource for clients. RFC 9728 §3.3: `resource` must be what the client
-    /// asked for.
+    /// The backend's metadata of the protected resource, for clients. RFC 9728 §3.3: `resource` must be the URL that
+    /// the client used.
     ///
-    /// - Parameter always: whether `resource` is replaced also where it is not of the backend's origin.
-    /// - Returns: nil when the text is no JSON object.
+    /// - Parameter always: whether `resource` is replaced even if it is not in the backend's origin.
+    /// - Returns: `nil` if the text is no JSON object.
     static func resource(_ text: [UInt8], _ address: PublicAddress, always: Bool) -> [UInt8]? {
         rewriteObject(text, address) { always && $0 == "resource" ? address.publicURL.url : nil }
     }
 
-    /// The metadata of an authorization server in the backend's origin. RFC 8414 §3.3: `issuer` must be where the client
-    /// found it.
+    /// The metadata of an authorization server in the backend's origin, for clients. RFC 8414 §3.3: `issuer` must be
+    /// the URL by which the client found it.
     ///
-    /// - Returns: nil when the text is no JSON object.
+    /// - Returns: `nil` if the text is no JSON object.
     static func server(_ text: [UInt8], _ address: PublicAddress) -> [UInt8]? {
         rewriteObject(text, address) { _ in nil }
     }
 
-    /// The metadata of a resource whose server has none, because its revision, 2025-03-26, knows none: the authorization
-    /// server is then in the same origin.
+    /// Metadata of the protected resource for a backend of 2025-03-26. That revision has no such document, and its
+    /// authorization server is in the backend's origin.
     ///
-    /// - Parameter server: the metadata of that server, whose issuer is named as it names itself.
+    /// - Parameter server: the metadata of the authorization server. Its issuer is adopted.
     static func resource(of server: [UInt8], _ address: PublicAddress) -> [UInt8] {
         let document = try? JSONDocument(server, maxDepth: maxDepth)
         let issuer = document.flatMap { document in
@@ -39,7 +39,7 @@ enum AuthorizationMetadata {
         return text
     }
 
-    /// What a document names in the backend's origin: paths, and what they stand for.
+    /// The paths in the backend's origin that a document names, with their routes.
     static func paths(in text: [UInt8], _ address: PublicAddress) -> [(path: String, route: AuthorizationRoute)] {
         guard let document = try? JSONDocument(text, maxDepth: maxDepth), document.root.kind == .object else {
             return []
@@ -55,7 +55,8 @@ enum AuthorizationMetadata {
                 if !isServer {
                     paths.append((path, .namedEndpoint(path)))
                 } else if !path.isEmpty, path != "/" {
-                    // OpenID Connect Discovery §4 has the document below the issuer; RFC 8414 is known without being named.
+                    // OpenID Connect Discovery §4: below the issuer. The path of RFC 8414 is a route without being
+                    // named.
                     paths.append(
                         (path + AuthorizationRoute.openIDPath, .serverMetadata(path + AuthorizationRoute.openIDPath)))
                 }
@@ -77,19 +78,19 @@ enum AuthorizationMetadata {
         member.value.kind == .array ? Array(document.elements(of: member.value)) : [member.value]
     }
 
-    /// `authorization_endpoint` and its kin, and the keys (RFC 8414 §2).
+    /// Whether a member is an endpoint, such as `authorization_endpoint`, or the keys (RFC 8414 §2).
     private static func isEndpoint(_ member: JSONMember, in document: JSONDocument) -> Bool {
         let name = document.name(of: member)
         return name == "jwks_uri" || name.hasSuffix("_endpoint")
     }
 
-    /// Who is who: what clients compare with where they found a document.
+    /// Whether a member identifies its server. Clients compare it with the URL of the document.
     private static func isIdentity(_ member: JSONMember, in document: JSONDocument) -> Bool {
         document.name(of: member, equals: "resource") || document.name(of: member, equals: "issuer")
             || document.name(of: member, equals: "authorization_servers")
     }
 
-    /// The object with every URL of the backend replaced that Remora serves. Pages for people it does not.
+    /// The object with the backend's URLs rewritten, as far as Remora serves them. It serves no pages for people.
     private static func rewriteObject(
         _ text: [UInt8], _ address: PublicAddress, fixed: (String?) -> String?
     ) -> [UInt8]? {

@@ -1,17 +1,17 @@
 import Reactor
 internal import Synchronization
 
-/// The paths beside the MCP endpoint that the server itself has named to clients: in a challenge (RFC 9728 §5.1) or in its
-/// metadata (RFC 8414 §2). Shared by all loops, and kept over reloads. No other path leads to the server.
+/// The paths beside the MCP endpoint that the server has named to clients, in a challenge (RFC 9728 §5.1) or in its
+/// metadata (RFC 8414 §2). Requests for other paths are not forwarded. All loops share it, and it survives reloads.
 package final class AuthorizationPaths: Sendable {
-    /// Metadata names ten endpoints or so.
+    /// Metadata names about ten endpoints.
     private static let maxPaths = 64
     private static let maxPath = 512
-    /// Between two readings of the server's metadata for a path that is not known: anybody may ask for one.
+    /// Between two readings of the server's metadata because of an unknown path. Any client may request one.
     private static let spacing: Duration = .seconds(10)
 
     private struct KnownPaths {
-        /// What was learnt of another server is of no use.
+        /// The server that the rest belongs to.
         var server: [UInt8] = []
         var paths: [String: AuthorizationRoute] = [:]
         var wantsAuthorization = false
@@ -22,7 +22,7 @@ package final class AuthorizationPaths: Sendable {
 
     package init() {}
 
-    /// The server wants callers to be authorized.
+    /// Notes that the server requires authorization.
     func noteChallenge(by server: [UInt8]) {
         known.withLock { known in
             AuthorizationPaths.forgetOthers(than: server, in: &known)
@@ -30,12 +30,12 @@ package final class AuthorizationPaths: Sendable {
         }
     }
 
-    /// Whether it has said so.
+    /// Whether the server has required authorization.
     func wantsAuthorization(_ server: [UInt8]) -> Bool {
         known.withLock { $0.server == server && $0.wantsAuthorization }
     }
 
-    /// The server has named a path. What is no plain path, or one too many, is not kept.
+    /// Adds a path that the server has named. Paths that are not plain, and paths beyond the limit, are dropped.
     func addPath(_ path: String, as route: AuthorizationRoute, of server: [UInt8]) {
         guard path.utf8.count <= AuthorizationPaths.maxPath, AuthorizationRoute.isPlainPath(path), path.utf8.count > 1
         else {
@@ -48,7 +48,8 @@ package final class AuthorizationPaths: Sendable {
         }
     }
 
-    /// Challenges may name a path for each tenant, and clients choose those: they leave room for endpoints.
+    /// Whether a path fits. A challenge may name a path for each tenant, and clients choose tenants, so half of the
+    /// room is kept for endpoints.
     private func hasRoom(for route: AuthorizationRoute, in known: borrowing KnownPaths) -> Bool {
         guard known.paths.count < AuthorizationPaths.maxPaths else { return false }
         guard case .resourceMetadata = route else { return true }
@@ -56,7 +57,7 @@ package final class AuthorizationPaths: Sendable {
         return documents < AuthorizationPaths.maxPaths / 2
     }
 
-    /// What a path stands for; nil for one that the server has not named.
+    /// The route of a path; `nil` if the server has not named it.
     func route(of path: ArraySlice<UInt8>, at server: [UInt8]) -> AuthorizationRoute? {
         known.withLock { known in
             guard known.server == server, !known.paths.isEmpty, path.count <= AuthorizationPaths.maxPath else {
@@ -66,12 +67,12 @@ package final class AuthorizationPaths: Sendable {
         }
     }
 
-    /// Whether the server's metadata may be read because of a path that is not known.
+    /// Whether the server's metadata may be read because of an unknown path.
     func mayReadMetadata(of server: [UInt8], at now: Instant) -> Bool {
         known.withLock { AuthorizationPaths.mayReadMetadata($0, server, now) }
     }
 
-    /// The same; where it may be, notes that it is.
+    /// The same. Notes the time of the reading if it may begin.
     func beginReadingMetadata(of server: [UInt8], at now: Instant) -> Bool {
         known.withLock { known in
             guard AuthorizationPaths.mayReadMetadata(known, server, now) else { return false }

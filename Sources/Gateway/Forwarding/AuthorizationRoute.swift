@@ -1,11 +1,11 @@
-/// The paths beside the MCP endpoint that clients need in order to be let in (2026-07-28, basic/authorization/index and
+/// A path beside the MCP endpoint that clients need for authorization (2026-07-28, basic/authorization/index and
 /// authorization-server-discovery; 2025-03-26, basic/authorization).
 enum AuthorizationRoute: Equatable {
-    /// The metadata of the protected resource (RFC 9728): the backend's paths to try, in this order.
+    /// The metadata of the protected resource (RFC 9728), with the backend's paths to try, in their order.
     case resourceMetadata([String])
-    /// The metadata of an authorization server in the backend's own origin (RFC 8414, OpenID Connect Discovery).
+    /// The metadata of an authorization server in the backend's origin (RFC 8414, OpenID Connect Discovery).
     case serverMetadata(String)
-    /// An endpoint of such a server, at the place where 2025-03-26 has it.
+    /// An endpoint of such a server at its default path of 2025-03-26.
     case endpoint(String)
     /// An endpoint that the metadata of such a server names.
     case namedEndpoint(String)
@@ -15,7 +15,7 @@ enum AuthorizationRoute: Equatable {
     static let openIDPath = "/.well-known/openid-configuration"
     private static let endpoints = ["/authorize", "/token", "/register"]
 
-    /// The path of an endpoint; nil of a document.
+    /// The path of an endpoint; `nil` for a document.
     var endpointPath: String? {
         switch self {
         case .endpoint(let path), .namedEndpoint(let path): path
@@ -23,11 +23,11 @@ enum AuthorizationRoute: Equatable {
         }
     }
 
-    /// What a path stands for; nil for every other one.
+    /// The route of a path; `nil` if it has none.
     ///
     /// - Parameters:
-    ///   - publicPaths: paths by which clients know the MCP endpoint.
-    ///   - backendPath: path by which the backend knows it.
+    ///   - publicPaths: paths of the MCP endpoint for clients.
+    ///   - backendPath: path of the MCP endpoint on the backend.
     init?(_ path: ArraySlice<UInt8>, publicPaths: [String], backendPath: String) {
         let isBelow = publicPaths.contains { path.elementsEqual(($0 + AuthorizationRoute.resourcePath).utf8) }
         guard isBelow || path.starts(with: "/.well-known/o".utf8) || path.count <= "/authorize".utf8.count else {
@@ -39,8 +39,7 @@ enum AuthorizationRoute: Equatable {
         } else if path == AuthorizationRoute.resourcePath {
             self = .resourceMetadata([path])
         } else if publicPaths.contains(where: { path == AuthorizationRoute.resourcePath + $0 }) {
-            // The document about the endpoint, or the one about the whole origin that stands for it; some servers have it
-            // below the endpoint alone.
+            // The document of the endpoint, or that of the origin. Some servers have it below the endpoint only.
             self = .resourceMetadata([
                 AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath,
                 backendPath + AuthorizationRoute.resourcePath,
@@ -58,10 +57,10 @@ enum AuthorizationRoute: Equatable {
         }
     }
 
-    /// Whether it is plain but for a slash at its end, which some servers' endpoints have.
+    /// Whether a path is plain, apart from a slash at its end. Endpoints of some servers have one.
     static func isPlainPath(_ path: String) -> Bool { isPlain(path.hasSuffix("/") ? String(path.dropLast()) : path) }
 
-    /// Empty, or segments that no server takes for another path.
+    /// Whether a path is empty, or consists of segments that no server reads as another path.
     static func isPlain(_ suffix: String) -> Bool {
         if suffix.isEmpty { return true }
         guard suffix.hasPrefix("/") else { return false }

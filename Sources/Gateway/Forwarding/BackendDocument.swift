@@ -3,11 +3,11 @@ import HTTPWire
 import Legacy
 import Reactor
 
-/// A small answer of the backend to a request of Remora's own, whole.
+/// Fetches a small document from the backend, with a request of Remora's own.
 final class BackendDocument: HTTPResponseHandler {
-    /// The whole answer must be there after this.
+    /// The whole response must be there after this.
     private static let timeout: Duration = .seconds(5)
-    /// Bytes of a body: a metadata document is a page, a `DiscoverResult` with long instructions some more.
+    /// Bytes of a body. A metadata document has some thousand, a `DiscoverResult` with long instructions more.
     private static let maxBody = 256 * 1024
 
     private let wakeup = Wakeup()
@@ -19,13 +19,13 @@ final class BackendDocument: HTTPResponseHandler {
 
     private init() {}
 
-    /// Sends a request that may arrive more than once, and waits for its answer.
+    /// Sends a request that is safe to repeat, and waits for its response.
     static func fetch(
         _ message: HTTPMessage, from backend: Backend
     ) async throws(BackendError) -> (head: HTTPResponseHead, body: [UInt8]) {
         let document = BackendDocument()
         do throws(HTTPClientError) {
-            // A new connection: one at rest may be closed just as it is used, and this happens rarely.
+            // A new connection: the server may close an idle one just as it is used. Fetches are rare.
             let connection = try await backend.connect()
             document.connection = connection
             connection.setTimeout(backend.loop.now + timeout)
@@ -41,7 +41,7 @@ final class BackendDocument: HTTPResponseHandler {
         return (head, document.body)
     }
 
-    /// A GET without anything of a client's.
+    /// Sends a GET without any field of a client.
     static func get(
         _ target: String, from backend: Backend
     ) async throws(BackendError) -> (head: HTTPResponseHead, body: [UInt8]) {
@@ -50,7 +50,7 @@ final class BackendDocument: HTTPResponseHandler {
                 var writer = HTTPHeadWriter(
                     method: .get, target: Array(target.utf8), host: backend.host, into: &output)
             else {
-                // Paths are constants and the configuration's; behind them a client's letters, digits and -._~/.
+                // Paths are constants or of the configuration. A client adds letters, digits and -._~/ only.
                 preconditionFailure("a path that was checked has a character that it cannot have")
             }
             writer.field("accept", "application/json")

@@ -1,12 +1,12 @@
 import HTTPWire
 
-/// Where on the backend a request goes that is passed through.
+/// The target, on the backend, of a forwarded request.
 enum BackendTarget {
-    /// The backend's own endpoint, with the client's query behind the backend's.
+    /// The backend's endpoint, with the client's query after the backend's own.
     ///
     /// - Parameters:
     ///   - target: path and query of the endpoint.
-    ///   - query: as the client wrote it, without `?`; nil where it wrote none.
+    ///   - query: query of the client, without `?`. `nil`: none.
     static func endpoint(_ target: [UInt8], query: ArraySlice<UInt8>?) -> [UInt8] {
         guard let query else { return target }
         let separator = target.contains(UInt8(ascii: "?")) ? UInt8(ascii: "&") : UInt8(ascii: "?")
@@ -15,7 +15,7 @@ enum BackendTarget {
 }
 
 extension HTTPRequestHead {
-    /// The query of the target, without `?`; nil where there is none.
+    /// The query of the target, without `?`. `nil`: none.
     var query: ArraySlice<UInt8>? {
         target.firstIndex(of: UInt8(ascii: "?")).map { target[($0 + 1)...] }
     }

@@ -1,14 +1,14 @@
 import HTTPTransport
 import HTTPWire
 
-/// What a browser is told so that a page of an allowed origin can call (the Fetch standard, "CORS protocol").
+/// The CORS fields by which a browser lets a page of an allowed origin call (the Fetch standard, "CORS protocol").
 ///
-/// The origin is named, never `*`. Nothing allows cookies: a page shows its token in `Authorization`, by its own hand.
+/// The origin is named, never `*`. Cookies are not allowed: a page sends its token in `Authorization`.
 struct CORSRules {
     /// Fields that a page may send (2026-07-28, basic/transports/streamable-http; 2025-11-25, basic/transports).
     private static let definedFields =
         "content-type, authorization, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, last-event-id"
-    /// Two hours: the longest that Chromium remembers.
+    /// Two hours, the maximum of Chromium.
     private static let maxAge = Array("7200".utf8)
     private static let parameterPrefix = Array("mcp-param-".utf8)
 
@@ -17,8 +17,8 @@ struct CORSRules {
     private let allowedFields: [UInt8]
 
     /// - Parameters:
-    ///   - passesLegacyClients: whether GET and DELETE, and session ids, are of use to a page.
-    ///   - passed: names of fields that go on to the server, in lower case.
+    ///   - passesLegacyClients: whether pages may use GET, DELETE and session ids.
+    ///   - passed: names of fields that are forwarded to the server, in lower case.
     init(passesLegacyClients: Bool, passed: [String] = []) {
         let further = passed.filter { $0 != "authorization" }
         allowedFields = Array(([CORSRules.definedFields] + further).joined(separator: ", ").utf8)
@@ -26,7 +26,7 @@ struct CORSRules {
         exposed = Array((passesLegacyClients ? "WWW-Authenticate, Mcp-Session-Id" : "WWW-Authenticate").utf8)
     }
 
-    /// What goes into every answer to a page of this origin, which must be an allowed one.
+    /// The fields of every response to a page of this origin, which must be an allowed one.
     func answerFields(to origin: HTTPFieldValue) -> [(name: StaticString, value: [UInt8])] {
         [
             ("access-control-allow-origin", Array(origin.bytes)), ("access-control-expose-headers", exposed),
@@ -34,14 +34,15 @@ struct CORSRules {
         ]
     }
 
-    /// Whether a browser asks what it may send.
+    /// Whether a request is a preflight of a browser.
     static func isPreflight(_ head: HTTPRequestHead) -> Bool {
         head.method == .options && head.fields.first("access-control-request-method") != nil
     }
 
-    /// The answer to that.
+    /// The response to a preflight.
     ///
-    /// - Parameter isEndpoint: whether it asks about the MCP endpoint; the documents beside it are for GET and POST.
+    /// - Parameter isEndpoint: whether it is for the MCP endpoint. The documents beside the endpoint allow GET and
+    ///   POST.
     func preflight(_ head: HTTPRequestHead, isEndpoint: Bool) -> HTTPResponse {
         HTTPResponse(
             status: 204,
@@ -52,7 +53,7 @@ struct CORSRules {
             ])
     }
 
-    /// The fields that are always allowed, and those for arguments of tools that this page asks for.
+    /// The fields that are always allowed, and the requested ones for arguments of tools.
     private func allowedFields(_ head: HTTPRequestHead) -> [UInt8] {
         var allowed = allowedFields
         for line in head.fields.lines(named: CORSRules.requestHeaders) {

@@ -1,11 +1,11 @@
 import HTTPTransport
 import HTTPWire
 
-/// What of a head is passed on: a field that speaks of one connection ends with it (RFC 9110 §7.6.1).
+/// The fields of a head that are forwarded. Fields about the connection are not (RFC 9110 §7.6.1).
 enum EndToEndFields {
-    /// The fields of a message that are to go on, in the order received.
+    /// The fields of a message to forward, in their order.
     ///
-    /// - Parameter isDropped: says of a field which is not to, for a reason of the caller's own.
+    /// - Parameter isDropped: whether to drop a further field.
     static func of(
         _ fields: HTTPFields, unless isDropped: (HTTPFieldValue) -> Bool
     ) -> [HTTPFields.FieldLine] {
@@ -16,13 +16,13 @@ enum EndToEndFields {
         }
     }
 
-    /// The body's framing is the writer's own, and so is its length.
+    /// Includes the fields of the body's framing, which the writer of the message adds anew.
     private static let hopByHop: [StaticString] = [
         "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
         "transfer-encoding", "upgrade", "content-length",
     ]
 
-    /// What the sender itself says belongs to the connection.
+    /// The fields that the sender names as fields of the connection.
     private static func namedByConnection(_ fields: HTTPFields) -> [[UInt8]] {
         fields.lines(named: connection).flatMap { _, value in
             value.bytes.split(separator: UInt8(ascii: ",")).map { member in

@@ -1,70 +1,70 @@
 import Legacy
 import Reactor
 
-/// Decides which era one copy of the server is of, and when to ask it. It has neither clock nor socket.
+/// Decides which era one backend is of, and when to ask it. It has neither clock nor socket.
 ///
-/// Each session that is opened tells what the copy is. It is asked when something speaks against the verdict, and otherwise once in
-/// an interval.
+/// Each new session is evidence. The backend is asked when something contradicts the verdict, and otherwise once per
+/// interval.
 struct EraTable {
-    /// What is to be done with a session that was opened, or with a refusal.
+    /// What to do about a session that was opened, or about a refused handshake.
     enum Advice: Equatable {
-        /// Nothing: the verdict is good.
+        /// Rely on the verdict.
         case trust
-        /// Ask. To be followed by ``questionEnded(_:at:)``.
+        /// Ask the backend, then call ``questionEnded(_:at:)``.
         case ask
-        /// That is being done: wait for it.
+        /// Wait for the question that is under way.
         case wait
     }
 
-    /// Between two questions out of turn: doubled by each that only confirmed the verdict, because what causes the doubts
-    /// may be a client, and by each that met with silence, because requests wait for it.
+    /// Between two questions within an interval. It doubles with each question that confirms the verdict, because
+    /// clients may cause the doubts, and with each that is not answered, because requests wait for it.
     private static let firstSpacing: Duration = .seconds(1)
     private static let lastSpacing: Duration = .seconds(60)
 
-    /// A verdict, and until when nobody need ask again.
+    /// A verdict, and until when it holds.
     struct Finding {
         let verdict: Era
         let until: Instant
     }
 
     private let interval: Duration
-    /// What was found out last.
+    /// The last verdict.
     private(set) var verdict: Era?
     private(set) var isAsking = false
     private var isDoubted = false
-    /// Something spoke against the verdict while a question was under way, which may have missed it.
+    /// Whether something contradicted the verdict during the question that is under way, which may have missed it.
     private var isDoubtedSince = false
-    /// When the verdict is to be looked at again.
+    /// When the verdict has to be confirmed.
     private var due: Instant?
-    /// Before this there is no question out of turn.
+    /// The earliest time of a question within the interval.
     private var earliest: Instant?
     private var spacing = EraTable.firstSpacing
 
     /// - Parameters:
-    ///   - interval: for which a verdict holds.
-    ///   - known: what another table found out about the same copy.
+    ///   - interval: how long a verdict holds.
+    ///   - known: the finding of another table about the same backend.
     init(interval: Duration, known: Finding? = nil) {
         self.interval = interval
         verdict = known?.verdict
         due = known?.until
     }
 
-    /// What another table may begin with; nil where something speaks against the verdict.
+    /// The finding for another table; `nil` if something contradicts the verdict.
     var known: Finding? {
         guard let verdict, let due, !isDoubted, !isDoubtedSince else { return nil }
         return Finding(verdict: verdict, until: due)
     }
 
-    /// Until when the verdict can be gone by without a look at the server; nil where it cannot.
+    /// Until when the verdict holds without evidence of the backend; `nil` if it does not.
     ///
-    /// A legacy server that is doubted is found out about when a session is opened, as it has to be anyway.
+    /// Doubts about a legacy backend do not matter here: the next session, which it needs anyway, is the evidence.
     func settled(at now: Instant) -> Instant? {
         guard let verdict, let due else { return nil }
         if verdict == .modern, isDoubted { return earliest.flatMap { now < $0 ? $0 : nil } }
         return now < due ? due : nil
     }
 
-    /// A session was opened by a server that can be asked.
+    /// A backend that can be asked has opened a session.
     mutating func sessionOpened(at now: Instant) -> Advice {
         if isAsking { return .wait }
         if verdict == .legacy, !isDue(at: now) { return .trust }
@@ -72,7 +72,7 @@ struct EraTable {
         return .ask
     }
 
-    /// The server has refused `initialize` as a modern one may.
+    /// The backend has refused `initialize` as a modern one may.
     mutating func handshakeRefused(at now: Instant) -> Advice {
         if isAsking { return .wait }
         if let earliest, now < earliest { return .trust }
@@ -85,23 +85,23 @@ struct EraTable {
         return isDoubted || due.map { now >= $0 } ?? true
     }
 
-    /// Something speaks against the verdict: a session was lost, the server calls itself by another version, a handshake
-    /// failed, or a modern server answered as none does.
+    /// Something contradicts the verdict: a session was lost, the server has another version, a handshake failed, or a
+    /// modern server sent a response that none sends.
     mutating func doubt() {
         if isAsking { isDoubtedSince = true } else { isDoubted = true }
     }
 
-    /// The interval is over, and there is nothing to ask now: who opens the next session does.
+    /// The interval is over, and the backend cannot be asked now. The next session that is opened asks.
     mutating func postpone(at now: Instant) {
         due = now + interval
         doubt()
     }
 
-    /// A session shows without a question that the server is a legacy one.
+    /// A session shows without a question that the backend is a legacy one.
     mutating func showedLegacy(at now: Instant) { conclude(.legacy, at: now) }
 
-    /// A question has been answered, or has not. Where nothing is found out the verdict stays, and where there is none the
-    /// next session, or refusal, makes another question.
+    /// A question has ended. Without evidence the verdict stays; where there is no verdict, the next session or refusal
+    /// asks again.
     mutating func questionEnded(_ evidence: EraEvidence, at now: Instant) {
         isAsking = false
         defer {
@@ -129,9 +129,4 @@ struct EraTable {
         isDoubted = false
         verdict = found
     }
-}
-
-/// What is known of the era of each copy of the server, by its name. It outlives a configuration, so that a reload need not ask again.
-final class KnownEras {
-    var eras: [[UInt8]: EraTable.Finding] = [:]
 }

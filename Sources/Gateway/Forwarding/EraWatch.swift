@@ -2,11 +2,11 @@ import Legacy
 import Reactor
 import Telemetry
 
-/// Keeps watch over the era of the server: of each of its copies, as the sessions tell that are opened there.
+/// Detects the era of the server from the sessions that its backends open.
 ///
-/// The server is a modern one where a copy is and none is not: what every copy understands is the handshake.
+/// The server is modern if a backend is modern and none is legacy: the handshake is what all of them understand.
 final class EraWatch {
-    /// How long a new session waits for the answer to the question. A server that takes longer is taken as it was before.
+    /// How long a new session waits for the answer to the question. After that the verdict before it holds.
     private static let patience: Duration = .seconds(2)
 
     private let fixed: Era?
@@ -14,15 +14,15 @@ final class EraWatch {
     private let sessions: SessionPool
     private let known: KnownEras
     private let log: Log
-    /// Of each copy over HTTP.
+    /// A table for each backend over HTTP.
     private var tables: [EraTable]
     /// Signalled when a question has ended.
     private let ended = Wakeup()
-    /// The era by which to go, and until when; what most requests need to know.
+    /// The verdict for most requests, and until when it holds.
     private var settled: (era: Era, until: Instant)?
     private var verdict: Era?
 
-    /// Called when the server turns out to speak 2026-07-28 from now on.
+    /// Called when the server has become a modern one.
     var onModern: (() -> Void)?
 
     init(
@@ -41,14 +41,14 @@ final class EraWatch {
         sessions.inspector = self
     }
 
-    /// The era, where there is nothing to find out.
+    /// The era, unless evidence is needed.
     var knownEra: Era? {
         if let fixed { return fixed }
         guard let settled, backends.loop.now < settled.until else { return nil }
         return settled.era
     }
 
-    /// The era for a request that has come; nil where that is to be found out by opening a session.
+    /// The era for a new request; `nil` if a session has to be opened for evidence.
     func era() -> Era? {
         if let known = knownEra { return known }
         if verdict == .legacy { lookAgain() }
@@ -56,25 +56,25 @@ final class EraWatch {
         return verdict == .legacy ? .legacy : knownEra
     }
 
-    /// Whether a request that found no session is to be passed on: a copy speaks 2026-07-28, whatever the others do.
+    /// Whether to forward a request for which no session could be opened: a backend is modern.
     var servesWithoutSession: Bool {
         if let fixed { return fixed == .modern }
         return tables.contains { $0.verdict == .modern }
     }
 
-    /// Finds out whether the server speaks 2026-07-28, for a request that needs no session.
+    /// Detects whether the server is modern, for a request that needs no session.
     func isModern(for caller: Caller) async -> Bool {
         let key = SessionKey(principal: caller.principal, capabilities: Array("{}".utf8))
         return await !sessions.visit(key, caller.credentials) && servesWithoutSession
     }
 
-    /// Something speaks against the verdict: the next session tells more.
+    /// Something contradicts the verdict. The next session is evidence.
     func doubt() { applyChange { for index in tables.indices { tables[index].doubt() } } }
 
     // MARK: Questions
 
-    /// The interval is over for a server that had sessions: it is asked on one of them, and no request waits for that. One that
-    /// cannot be asked shows in its next handshake what it is.
+    /// Asks a server whose interval is over on one of its sessions. No request waits for that. The next handshake is
+    /// the evidence for a server that cannot be asked.
     private func lookAgain() {
         let now = backends.loop.now
         for index in tables.indices where tables[index].settled(at: now) == nil && !tables[index].isAsking {
@@ -111,7 +111,7 @@ final class EraWatch {
         verdict = EraWatch.verdict(of: tables)
         updateSettled()
         guard fixed == nil, let verdict, verdict != before else { return }
-        // What is under way goes on as it began; what comes now goes the other way.
+        // Requests that are under way continue as they began.
         if verdict == .modern { onModern?() }
         log.write(.info, "backend_era") { $0.field("era", verdict == .modern ? "modern" : "legacy") }
     }
@@ -126,7 +126,7 @@ final class EraWatch {
         settled = verdict.flatMap { verdict in
             let of = tables.filter { $0.verdict == verdict }
             let until = of.compactMap { $0.settled(at: now) }
-            // Each of them: what one copy is, the others need not be any more.
+            // All of them have to be settled: another backend may have changed.
             guard until.count == of.count, let first = until.min() else { return nil }
             return (verdict, first)
         }
@@ -145,7 +145,7 @@ extension EraWatch: SessionInspector {
         case .wait: break
         case .ask:
             askServer(index) {
-                // It has given a session: where it has nothing to say to the question, that is what counts.
+                // It has opened a session. Without an answer to the question, that is the evidence.
                 await session.askEra(credentials) == .modern ? .modern : .legacy
             }
         }
@@ -175,7 +175,7 @@ extension EraWatch: SessionInspector {
         if tables[index].verdict == .modern {
             return BackendError(.unavailable, "the server speaks 2026-07-28 itself", isRefusal: true)
         }
-        // What it says to those whom it does not know: with credentials it may be found out.
+        // The refusal of the question: a caller with credentials may get an answer.
         return refusal ?? error
     }
 }

@@ -2,13 +2,13 @@ import HTTPTransport
 import Legacy
 import Reactor
 
-/// Where a request is passed on to.
+/// What a request is forwarded to: a backend, another replica or another loop.
 protocol ForwardTarget {
     var loop: Loop { get }
-    /// A connection from an earlier request, if there is one.
+    /// An idle connection of an earlier request.
     func takeIdle() -> HTTPClientConnection?
     func connect() async throws(HTTPClientError) -> HTTPClientConnection
-    /// Takes a connection back whose answer has ended.
+    /// Takes back a connection whose response has ended.
     func putBack(_ connection: HTTPClientConnection)
 }
 

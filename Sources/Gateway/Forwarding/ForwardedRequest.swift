@@ -4,30 +4,31 @@ import Legacy
 import MCP
 import Reactor
 
-/// A request that goes elsewhere as it came, to the backend or to whoever has its call, and its answer, which comes back as
-/// it comes: status, body and end-to-end fields are those of the other side.
+/// A request that is forwarded unchanged, and its response, which is relayed as it arrives: status, body and end-to-end
+/// fields are those of the target.
 ///
-/// It has a connection there to itself while it lasts, and is never sent twice. What the client does not take is held up to
-/// a bound; beyond it the other side waits.
+/// It has a connection to the target of its own, and is never sent twice. Bytes that the client has not taken are held
+/// up to a limit; beyond the limit the target has to wait.
 final class ForwardedRequest: HTTPResponseHandler {
-    /// Bytes that may wait for a client: what a fast network has under way, and little for each of many slow clients.
+    /// Bytes that may wait for a client: as many as a fast network has under way, and few for each of many slow
+    /// clients.
     private static let maxUnsent = 256 * 1024
 
     struct Timeouts {
-        /// From the request's arrival to the end of its answer, and the longest silence of an event stream.
+        /// From the request to the end of its response, and the longest silence of an event stream.
         let total: Duration
-        /// How long the other side may be silent until the answer begins, and in an answer that is no event stream.
+        /// The longest silence of the target before its response, and in a response that is no event stream.
         let silence: Duration
     }
 
     enum Completion {
-        /// The answer is there, to its end.
+        /// The whole response was relayed.
         case answered
-        /// There is no answer, and nothing of one was sent.
+        /// There is no response. Nothing was sent to the client.
         case failed(BackendError)
-        /// The answer broke off, and so did the connection to the client.
+        /// The response was cut, and the connection to the client was closed, or its event stream was ended.
         case cut(BackendError)
-        /// The client went away.
+        /// The client has left.
         case abandoned
     }
 
@@ -43,27 +44,27 @@ final class ForwardedRequest: HTTPResponseHandler {
     private var isPaused = false
     private var isDraining = false
     private var outcome: Completion?
-    /// What came of the body and was not handed on yet: what comes at once goes out at once, in however many pieces it came.
+    /// Bytes of the body that arrived in this turn of the loop. They are sent together.
     private var unsent: [UInt8] = []
 
-    /// Whether an answer is none, but says that the other side has nothing to do with the request.
+    /// Whether a response means that the target does not serve the request. It is not relayed then.
     var isRefused: (HTTPResponseHead) -> Bool = { _ in false }
-    /// What ends an event stream that breaks off between two events; nil where the client's connection is closed instead.
+    /// The last event of a stream that was cut between two events. `nil`: the connection to the client is closed.
     var lastEvent: (BackendError) -> [UInt8]? = { _ in nil }
     private var isBetweenEvents = true
 
-    /// The status of the answer; nil until it begins.
+    /// The status of the response; `nil` until it begins.
     private(set) var status: Int?
-    /// Bytes of the answer's body so far.
+    /// Bytes of the response's body so far.
     private(set) var responseBytes = 0
 
-    /// What the answer says in `WWW-Authenticate`, as the backend wrote it; only where its URLs are made public.
+    /// The values of `WWW-Authenticate`, as the backend sent them; empty without a public address.
     private(set) var challenges: [[UInt8]] = []
 
-    /// Called when the answer begins.
+    /// Called when the response begins.
     var onResponseHead: ((HTTPResponseHead) -> Void)?
 
-    /// - Parameter address: makes the URLs in the backend's challenges public; nil where Remora's own is not known.
+    /// - Parameter address: rewrites the URLs in the backend's challenges. `nil`: Remora's own URL is not known.
     init(
         _ request: HTTPServerRequest, to target: any ForwardTarget, answering client: HTTPServerConnection,
         address: PublicAddress? = nil, timeouts: Timeouts
@@ -76,7 +77,7 @@ final class ForwardedRequest: HTTPResponseHandler {
         end = target.loop.now + timeouts.total
     }
 
-    /// Sends the request, in the words of `message`, and the answer to the client.
+    /// Sends the request as `message`, and relays the response to the client.
     func run(_ message: HTTPMessage) async -> Completion {
         client.onDisconnect = { self.finish(.abandoned) }
         if outcome == nil {
@@ -98,14 +99,14 @@ final class ForwardedRequest: HTTPResponseHandler {
             if sendMessage(message, on: idle) { return }
         }
         let connection = try await target.connect()
-        // The client may have gone meanwhile.
+        // The client may have left meanwhile.
         guard outcome == nil else { return target.putBack(connection) }
         self.connection = connection
         restartTimeout()
         connection.send(message, answersTo: self)
     }
 
-    /// Returns false where nothing of it left.
+    /// - Returns: `false` if no byte was sent.
     private func sendMessage(_ message: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
         self.connection = connection
         restartTimeout()
@@ -114,12 +115,13 @@ final class ForwardedRequest: HTTPResponseHandler {
         return false
     }
 
-    /// The request for the backend, with its own target and host (2025-11-25, basic/transports, "Security Warning": servers
-    /// refuse foreign ones). `Origin` is checked already, and means nothing to a server that does not know the page.
+    /// The request for the backend, with the backend's target and host (2025-11-25, basic/transports, "Security
+    /// Warning": servers refuse other hosts). `Origin` was checked already and is dropped: the server does not know the
+    /// page.
     ///
     /// - Parameters:
-    ///   - set: lines that are in the place of the client's own, by name in lower case.
-    ///   - origin: the same, of where the request came from.
+    ///   - set: fields that replace the client's, by name in lower case.
+    ///   - origin: the same, about the source of the request.
     static func backendMessage(
         _ request: HTTPServerRequest, target: [UInt8], host: [UInt8], set: [(name: [UInt8], value: [UInt8])] = [],
         origin: [(name: StaticString, value: [UInt8])] = []
@@ -132,7 +134,7 @@ final class ForwardedRequest: HTTPResponseHandler {
         }
         return HTTPMessage(request.body, headSize: 512) { output in
             guard var writer = HTTPHeadWriter(method: head.method, target: target, host: host, into: &output) else {
-                // The decoder of the request has let no other character into a query, and methods without a name are refused.
+                // The decoder has refused a query with such a character, and methods without a name are refused.
                 preconditionFailure("a target or a host that was checked has a character that it cannot have")
             }
             for field in fields { writer.field(field.name, field.value) }
@@ -143,7 +145,8 @@ final class ForwardedRequest: HTTPResponseHandler {
         }
     }
 
-    /// A name as servers of the CGI kind have it, to which `_` and `-` are one (RFC 3875 §4.1.18): in lower case, with `-`.
+    /// A field name in lower case with `-` for `_`: servers with CGI variables do not distinguish them (RFC 3875
+    /// §4.1.18).
     private static func cgiName(of name: HTTPFieldValue) -> [UInt8] {
         name.bytes.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0.lowercasedASCII }
     }
@@ -161,7 +164,7 @@ final class ForwardedRequest: HTTPResponseHandler {
                 client.send([event[...]])
                 client.endStream()
             } else {
-                // The client can tell a cut answer from a whole one by this alone (RFC 9112 §8).
+                // The only sign by which the client can detect a cut response (RFC 9112 §8).
                 client.close()
             }
         }
@@ -171,7 +174,7 @@ final class ForwardedRequest: HTTPResponseHandler {
         wakeup.signal()
     }
 
-    /// What it belongs to is to end. A stream that waits for events would not do so by itself; the client opens another.
+    /// Ends a stream that waits for events, and would not end by itself. The client opens another.
     func drain() {
         isDraining = true
         guard isStream, waitsForEvents, outcome == nil else { return }
@@ -181,7 +184,8 @@ final class ForwardedRequest: HTTPResponseHandler {
         finish(.answered)
     }
 
-    /// Whether it is a GET stream (2025-11-25, basic/transports) or a subscription (2026-07-28, basic/patterns/subscriptions).
+    /// Whether the request is for a GET stream (2025-11-25, basic/transports) or a subscription (2026-07-28,
+    /// basic/patterns/subscriptions).
     private var waitsForEvents: Bool {
         request.head.method == .get
             || request.head.fields.first(Header.method).map { "\(Method.listen.name)" == $0.string } == true
@@ -192,7 +196,7 @@ final class ForwardedRequest: HTTPResponseHandler {
     private func restartTimeout() {
         guard let connection else { return }
         if isPaused {
-            // Whether the client is too slow is the client connection's to say.
+            // The client's connection has its own timeout for slow clients.
             connection.setTimeout(nil)
         } else if isStream {
             connection.setTimeout(target.loop.now + timeouts.total)
@@ -224,7 +228,7 @@ final class ForwardedRequest: HTTPResponseHandler {
         onResponseHead?(head)
         isStream = head.fields.first("content-type")?.isMediaType("text/event-stream") == true
         var response = HTTPResponse(status: head.status)
-        // Which pages may read an answer is decided at Remora's door: the backend saw no `Origin`.
+        // Remora decides which pages may read a response: the backend received no `Origin`.
         response.relayed = EndToEndFields.of(head.fields) { name in
             name.startsIgnoringCase(with: ForwardedRequest.accessControl)
                 || address != nil && name.equalsIgnoringCase(ForwardedRequest.challenge)
@@ -262,7 +266,7 @@ final class ForwardedRequest: HTTPResponseHandler {
         flushBody()
         client.endStream()
         if let connection {
-            // One that does not read would not notice its end.
+            // A paused connection does not notice its end.
             if isPaused { connection.close() } else { target.putBack(connection) }
         }
         connection = nil

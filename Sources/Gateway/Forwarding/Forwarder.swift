@@ -7,18 +7,18 @@ import Reactor
 import Telemetry
 import Translation
 
-/// What is served beside translated calls: what goes to the backend and back as it is, what browsers ask first, and the
-/// documents about authorization.
+/// Serves the requests that are not translated: requests that are forwarded to the backend unchanged, preflights of
+/// browsers, and documents about authorization.
 final class Forwarder {
-    /// What a request is that no admission is needed for.
+    /// The kinds of requests that are served without admission.
     enum RequestClass {
         case preflight
         case authorization(AuthorizationRoute)
-        /// Perhaps of a path that the server's metadata names, which has to be read for that.
+        /// For a path that the server's metadata may name. It has to be read first.
         case unknown
-        /// For a server that speaks 2026-07-28 itself.
+        /// For a modern server.
         case modern
-        /// For a server of which that is being found out.
+        /// For a server whose era is not known yet.
         case undecided
     }
 
@@ -31,12 +31,12 @@ final class Forwarder {
     private let eras: EraWatch
     private let cors: CORSRules
     private let path: ArraySlice<UInt8>
-    /// Of the first: all are the same server.
+    /// Path of the first backend's URL. All backends are replicas of one server.
     private let backendPath: String
     private var inFlight: [ObjectIdentifier: (request: ForwardedRequest, backend: Backend)] = [:]
     private var isDraining = false
 
-    /// Called when the backend turns out to speak 2026-07-28 from now on.
+    /// Called when the server has become a modern one.
     var onModern: (() -> Void)? {
         get { eras.onModern }
         set { eras.onModern = newValue }
@@ -61,8 +61,8 @@ final class Forwarder {
         backendPath = backends.overHTTP.first.map { Forwarder.endpointPath(of: $0) } ?? ""
     }
 
-    /// Whether the request is one of these. An answer to a page of an allowed origin, whoever makes it, says so from
-    /// here on.
+    /// The kind of a request; `nil` if it has to be admitted. Adds the CORS fields to the response where a page of an
+    /// allowed origin calls.
     func classify(_ request: HTTPServerRequest, on connection: HTTPServerConnection) -> RequestClass? {
         let head = request.head
         if let origin = head.fields.first("origin"), settings.door.allowsOrigin(of: head) {
@@ -79,7 +79,7 @@ final class Forwarder {
     private func classifyByEra(_ known: Era?, _ head: HTTPRequestHead) -> RequestClass? {
         if known == .legacy { return nil }
         if known == .modern { return .modern }
-        // Who may not come in makes no question due, either.
+        // A request that is refused does not cause a question to the server.
         if settings.door.refusal(of: head) != nil { return nil }
         switch eras.era() {
         case .legacy: return nil
@@ -88,23 +88,25 @@ final class Forwarder {
         }
     }
 
-    /// Ends streams that are passed through and would not end by themselves, and those to come.
+    /// Ends forwarded streams that would not end by themselves, now and from now on.
     ///
-    /// - Parameter others: of another configuration. What is passed to a server that it has goes on.
+    /// - Parameter others: backends of the next configuration. Streams of these continue.
     func drain(except others: Backends? = nil) {
         isDraining = others == nil
         for each in inFlight.values where others?.index(of: each.backend) == nil { each.request.drain() }
     }
 
     private func authorizationRoute(of head: HTTPRequestHead) -> AuthorizationRoute? {
-        // A command has no documents.
+        // A command serves no documents.
         if backends.overHTTP.isEmpty { return nil }
         return AuthorizationRoute(
             head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
             backendPath: backendPath) ?? paths.route(of: head.path, at: backends.name)
     }
 
-    /// Ends the request. Returns false where it is to be translated after all.
+    /// Serves and finishes a request.
+    ///
+    /// - Returns: `false` if it has to be translated after all.
     func serveRequest(
         _ requestClass: RequestClass, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async -> Bool {
@@ -135,14 +137,15 @@ final class Forwarder {
         return true
     }
 
-    /// Whether a request that found no session is to be passed on, because the backend turned out to speak 2026-07-28.
+    /// Whether to forward a request for which no session could be opened, because the server is modern.
     var servesWithoutSession: Bool { eras.servesWithoutSession }
 
-    /// Finds out what the backend speaks, for a request that finds it out by itself only if it needs a session.
+    /// Detects whether the server is modern. A request that needs a session is not examined here: its session is the
+    /// evidence.
     private func isModernServer(for request: HTTPServerRequest, on connection: HTTPServerConnection) async -> Bool {
         switch admission.admit(request) {
         case .request(let admitted) where admitted.method != .listen: return false
-        // A method that only the backend may know.
+        // `methodNotFound`: the backend may know the method.
         case .refused(let refusal, _) where refusal.code != ErrorCode.methodNotFound: return eras.servesWithoutSession
         case .legacy, .notification: return eras.servesWithoutSession
         case .request, .refused:
@@ -150,11 +153,11 @@ final class Forwarder {
         }
     }
 
-    // MARK: Passing through
+    // MARK: Forwarding
 
-    /// Passes on a request to the MCP endpoint, and ends it.
+    /// Forwards a request to the MCP endpoint, and finishes it.
     ///
-    /// - Parameter isModern: whether that is because the backend speaks 2026-07-28. An answer that speaks against it is
+    /// - Parameter isModern: whether it is forwarded because the server is modern. A response that contradicts this is
     ///   noted.
     func forwardRequest(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest, isModern: Bool
@@ -170,10 +173,10 @@ final class Forwarder {
         if isModern, Forwarder.speaksAgainstModern(clientRequest) { eras.doubt() }
     }
 
-    /// Passes on a request to the MCP endpoint that may have to go another way.
+    /// Forwards a request to the MCP endpoint, unless the backend refuses it.
     ///
-    /// - Parameter isRefusal: whether an answer with this status says so. It is not handed over.
-    /// - Returns: whether there was one. Nothing was answered then, and the request goes on.
+    /// - Parameter isRefusal: whether a response with this status is a refusal. It is not relayed.
+    /// - Returns: whether the backend has refused it. The request is not finished then.
     func forwardRequest(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: @escaping (_ status: Int) -> Bool
@@ -185,17 +188,17 @@ final class Forwarder {
         }
     }
 
-    /// What a legacy server makes of a modern request, and one that is being replaced of any; a modern one may say the
-    /// same to a mistake.
+    /// Whether the response is one that a legacy server gives to modern requests. A modern server may give the same to
+    /// a faulty request.
     private static func speaksAgainstModern(_ clientRequest: ClientRequest) -> Bool {
         let (status, side) = clientRequest.outcome
         return side == .backend || [400, 404, 405, 406, 410, 415, 421, 422].contains(status)
     }
 
-    /// Passes a request on to the copy that has its session, or else to that which has the least to do. One that cannot be
-    /// reached was sent nothing: without a session, another will do as well.
+    /// Forwards a request to the backend that has its session, or to the one with the least load. A request without a
+    /// session is sent to another backend if the first one cannot be reached.
     ///
-    /// - Returns: whether the answer was a refusal.
+    /// - Returns: whether the response was a refusal.
     private func forwardToBackend(
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: ((_ status: Int) -> Bool)? = nil, target: (Backend) -> [UInt8]
@@ -204,7 +207,7 @@ final class Forwarder {
         let home = request.head.fields.first(Header.sessionID).flatMap { backendIndex(of: Array($0.bytes)) }
         while true {
             if let home { backends.enter(home) }
-            // The first round excludes none, and the next one is begun only where one is left.
+            // The first round excludes none. Another round begins only if a backend is left.
             guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
             let backend = backends.overHTTP[index]
             var wasRefusal = false
@@ -225,7 +228,7 @@ final class Forwarder {
         }
     }
 
-    /// Where a session is; nil where that is not known, or no such copy is configured any more.
+    /// The backend that has a session; `nil` if it is not known or not configured any more.
     private func backendIndex(of session: [UInt8]) -> BackendChoice.Index? {
         guard backends.overHTTP.count > 1, let name = affinity.backendName(of: session) else { return nil }
         return backends.overHTTP.firstIndex { $0.name == name }
@@ -240,7 +243,7 @@ final class Forwarder {
             request, to: backend, answering: connection, address: publicAddress(for: request.head, of: backend),
             timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: backend.limits.silence))
         if backends.overHTTP.count > 1 {
-            // Before the client has the id, and may send it on another connection.
+            // Before the client knows the id, and can send it on another connection.
             forwarded.onResponseHead = { [affinity] head in
                 guard let session = head.fields.first(Header.sessionID) else { return }
                 affinity.setBackend(of: Array(session.bytes), to: backend.name)
@@ -276,12 +279,12 @@ final class Forwarder {
 
     // MARK: Authorization
 
-    /// The error with challenges that lead the client through Remora.
+    /// Rewrites the challenges of an error, so that the client is led through Remora.
     func rewriteChallenges(of refusal: Refusal?, to head: HTTPRequestHead) -> Refusal? {
         guard var refusal else { return refusal }
         if refusal.status == 401 { paths.noteChallenge(by: backends.name) }
         guard !refusal.fields.isEmpty else { return refusal }
-        // Whichever of them it was: what is none of a copy's URLs is left alone.
+        // Any of the backends may have sent it. URLs of other origins stay.
         for backend in backends.overHTTP {
             guard let address = publicAddress(for: head, of: backend) else { break }
             refusal = refusal.mappingChallenges { challenge in
@@ -292,7 +295,7 @@ final class Forwarder {
         return refusal
     }
 
-    /// Takes note of what the server wants, and where its metadata is.
+    /// Notes that the server requires authorization, and the paths of its metadata.
     private func learnChallenges(_ challenges: [[UInt8]], status: Int, _ address: PublicAddress?) {
         if status == 401 { paths.noteChallenge(by: backends.name) }
         guard let address else { return }
@@ -302,11 +305,11 @@ final class Forwarder {
     }
 
     private func learnPaths(_ named: [(path: String, route: AuthorizationRoute)]) {
-        // To the endpoint itself leads its public path alone.
+        // The endpoint has its public path only.
         for (path, route) in named where path != backendPath { paths.addPath(path, as: route, of: backends.name) }
     }
 
-    /// Reads what the server says about authorization, for a client that has read it earlier or elsewhere.
+    /// Reads the server's metadata for its paths. A client may have read it earlier, or elsewhere.
     private func readMetadata(for head: HTTPRequestHead) async {
         let backend = backends.any()
         guard let address = publicAddress(for: head, of: backend) else { return }
@@ -330,14 +333,14 @@ final class Forwarder {
         }
     }
 
-    /// Authorization servers in the server's own origin whose metadata is read: each is two requests.
+    /// Authorization servers in the server's origin whose metadata is read, with two requests each.
     private static let maxServers = 2
 
     private static func endpointPath(of backend: Backend) -> String {
         String(decoding: backend.target.prefix { $0 != UInt8(ascii: "?") }, as: UTF8.self)
     }
 
-    /// Nil where the client did not say how it knows Remora, as HTTP/1.0 allows, or in characters that no host has.
+    /// `nil`: the client has sent no host, as HTTP/1.0 allows, or none that is valid.
     private func publicAddress(for head: HTTPRequestHead, of backend: Backend) -> PublicAddress? {
         if let url = settings.publicURL { return publicAddress(url, of: backend) }
         guard let host = head.authority, host.isHost else { return nil }
@@ -406,9 +409,9 @@ final class Forwarder {
         }
     }
 
-    /// Whether an endpoint of an authorization server is there. Where it only would be by default, the path may be anybody's:
-    /// the backend has to say that it is such a server, or want authorization and say nothing else about it, which is how
-    /// the first servers of 2025-03-26 do it (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
+    /// Whether the backend is an authorization server with this endpoint. A default path may belong to anything, so the
+    /// backend has to have such metadata, or has to require authorization without any metadata, as the first servers of
+    /// 2025-03-26 do (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
     private func isAuthorizationServer(
         _ backend: Backend, at route: AuthorizationRoute
     ) async throws(BackendError) -> Bool {
@@ -421,7 +424,7 @@ final class Forwarder {
         return true
     }
 
-    /// The JSON object at a path of the backend; nil where it has none there. A redirect is not followed.
+    /// The JSON object at a path of the backend; `nil` if there is none. Redirects are not followed.
     private func fetchDocument(_ path: String, of backend: Backend) async throws(BackendError) -> [UInt8]? {
         let (head, body) = try await BackendDocument.get(path, from: backend)
         if head.status >= 500 {
@@ -433,7 +436,7 @@ final class Forwarder {
         return body
     }
 
-    /// The id of a JSON-RPC request; nil for anything else.
+    /// The id of a JSON-RPC request; `nil` for anything else.
     private func requestID(_ request: HTTPServerRequest) -> [UInt8]? {
         guard let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth),
             let message = try? Envelope(document), case .request(let id, _) = message.kind

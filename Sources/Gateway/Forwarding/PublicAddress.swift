@@ -1,5 +1,5 @@
-/// Turns the backend's own URLs into those that lead a client through Remora (2026-07-28, basic/authorization/index): the
-/// resource that a client asks for a token is the one that it talks to.
+/// Rewrites the backend's own URLs into URLs of Remora (2026-07-28, basic/authorization/index): a client requests a
+/// token for the resource that it connects to.
 struct PublicAddress {
     private static let wellKnown = [
         "/.well-known/oauth-protected-resource", "/.well-known/oauth-authorization-server",
@@ -12,24 +12,24 @@ struct PublicAddress {
     private let path: String
 
     /// - Parameters:
-    ///   - host: the backend's, as it stands in `Host`.
-    ///   - defaultPort: of the backend's scheme.
-    ///   - path: of the backend's MCP endpoint.
+    ///   - host: value of `Host` for the backend.
+    ///   - defaultPort: default port of the backend's scheme.
+    ///   - path: path of the backend's MCP endpoint.
     init(_ publicURL: PublicURL, host: String, defaultPort: String = "80", path: String) {
         self.publicURL = publicURL
         self.path = path
         (self.host, port) = PublicAddress.split(host.lowercased(), defaultPort: defaultPort)
     }
 
-    /// The URL for clients; nil when it is none of the backend's.
+    /// The URL for clients; `nil` if it is none of the backend.
     func rewriteURL(_ url: String) -> String? {
         backendParts(of: url).map { publicURL.origin + rewritePath($0.path) + $0.rest }
     }
 
-    /// The path of a URL of the backend; nil when it is none of its.
+    /// The path of a URL of the backend; `nil` if it is none of the backend.
     func path(of url: String) -> String? { backendParts(of: url)?.path }
 
-    /// The path, and what stands behind it.
+    /// The path of a URL of the backend, and the rest after the path.
     private func backendParts(of url: String) -> (path: String, rest: Substring)? {
         guard let schemeEnd = url.utf8.firstIndex(of: UInt8(ascii: ":")) else { return nil }
         let scheme = url[..<schemeEnd].lowercased()
@@ -42,7 +42,7 @@ struct PublicAddress {
         return (String(rest[end..<pathEnd]), rest[pathEnd...])
     }
 
-    /// The path for clients: the endpoint's, and that of a document about it, are known by another name there.
+    /// The path for clients. Those of the endpoint and of its documents differ.
     private func rewritePath(_ path: String) -> String {
         if path == self.path { return publicURL.path }
         if path == self.path + AuthorizationRoute.resourcePath {
@@ -52,8 +52,8 @@ struct PublicAddress {
         return path
     }
 
-    /// A value of `WWW-Authenticate` whose `resource_metadata` leads through Remora (RFC 9728 §5.1). It comes back as it
-    /// was where that is no URL of the backend.
+    /// A value of `WWW-Authenticate` whose `resource_metadata` is rewritten (RFC 9728 §5.1). URLs of other origins
+    /// stay.
     func rewriteChallenge(_ challenge: [UInt8]) -> [UInt8] {
         var output: [UInt8] = []
         var position = 0
@@ -71,7 +71,7 @@ struct PublicAddress {
         return output + challenge[position...]
     }
 
-    /// The paths of the backend that the challenge names as those of its metadata.
+    /// The paths of the backend's metadata that a challenge names.
     func metadataPaths(in challenge: [UInt8]) -> [String] {
         var paths: [String] = []
         var position = 0
@@ -83,7 +83,7 @@ struct PublicAddress {
         return paths
     }
 
-    /// Where the next value of the parameter is, with its quotes. Names within quoted strings are none.
+    /// The range of the parameter's next value, with its quotes. Names within quoted strings are skipped.
     private static func resourceMetadata(in challenge: [UInt8], from start: Int) -> Range<Int>? {
         var position = start
         while position < challenge.count {
@@ -110,7 +110,7 @@ struct PublicAddress {
         return nil
     }
 
-    /// Behind the quote that ends the string which begins at `start` (RFC 9110 §5.6.4).
+    /// The index after the quoted string that begins at `start` (RFC 9110 §5.6.4).
     private static func endOfQuoted(_ text: [UInt8], _ start: Int) -> Int {
         var position = start + 1
         while position < text.count, text[position] != UInt8(ascii: "\"") {
@@ -127,6 +127,6 @@ struct PublicAddress {
         return (String(authority[..<colon]), port.isEmpty ? defaultPort : port)
     }
 
-    /// A server that is reached by one of these often calls itself by another.
+    /// A server that is reached by one of these names often uses another for itself.
     private func isLoopback(_ host: String) -> Bool { host == "localhost" || host == "127.0.0.1" || host == "[::1]" }
 }

@@ -1,15 +1,14 @@
 package import Crypto
 internal import Synchronization
 
-/// Where the session of an older client is: which copy of the server has one that is passed through, and which loop has one that
-/// is Remora's. The former is learnt from the answers that hand out sessions. It is shared by all loops, and kept over reloads. It
-/// holds hashes: ids of sessions are secrets.
+/// Where sessions of older clients are: the backend of a forwarded session, and the loop of a session of Remora's own.
+/// All loops share it, and it survives reloads. It holds hashes, because ids of sessions are secrets.
 package final class SessionAffinity: Sendable {
-    /// Sessions that are remembered at least; twice as many at most. Of the rest, it has to be guessed where they are: a
-    /// copy that does not know one says so, and its client begins anew.
+    /// The least number of forwarded sessions that are remembered; the most is twice as many. Requests of others go to
+    /// any backend: one that does not know the session refuses it, and the client begins anew.
     private static let size = 4096
 
-    /// Two halves: what is asked for moves into the younger one, and when that is full, the older one is forgotten.
+    /// Entries that are used move into the younger half. When it is full, the older half is dropped.
     private struct Halves {
         var young: [KeyedHash: [UInt8]] = [:]
         var old: [KeyedHash: [UInt8]] = [:]
@@ -17,12 +16,12 @@ package final class SessionAffinity: Sendable {
 
     private let key: HashKey
     private let halves = Mutex(Halves())
-    /// As many as there are sessions.
+    /// An entry for each session of Remora's own.
     private let loops = Mutex<[KeyedHash: Int]>([:])
 
     package init(key: HashKey) { self.key = key }
 
-    /// The name of the copy that has a session; nil where that is not known.
+    /// The name of the backend that has a session; `nil` if it is not known.
     func backendName(of session: [UInt8]) -> [UInt8]? {
         let hash = key.hash(session)
         return halves.withLock { halves in
@@ -33,27 +32,27 @@ package final class SessionAffinity: Sendable {
         }
     }
 
-    /// A copy has handed out a session.
+    /// Notes the backend that has opened a session.
     func setBackend(of session: [UInt8], to name: [UInt8]) {
         let hash = key.hash(session)
         halves.withLock { SessionAffinity.keepName(name, of: hash, in: &$0) }
     }
 
-    // MARK: Sessions of Remora's
+    // MARK: Sessions of Remora's own
 
-    /// The loop that has a session; nil where none has.
+    /// The loop that has a session; `nil` if none has it.
     func loop(of session: [UInt8]) -> Int? {
         let hash = key.hash(session)
         return loops.withLock { $0[hash] }
     }
 
-    /// A loop has opened a session.
+    /// Notes the loop that has opened a session.
     func setLoop(of session: [UInt8], to loop: Int) {
         let hash = key.hash(session)
         loops.withLock { $0[hash] = loop }
     }
 
-    /// The session has ended.
+    /// Removes a session that has ended.
     func removeLoop(of session: [UInt8]) {
         let hash = key.hash(session)
         loops.withLock { $0[hash] = nil }
@@ -67,6 +66,6 @@ package final class SessionAffinity: Sendable {
         halves.young[hash] = name
     }
 
-    /// How many are remembered.
+    /// How many forwarded sessions are remembered.
     var count: Int { halves.withLock { $0.young.count + $0.old.count } }
 }
