@@ -38,9 +38,14 @@ final class Front {
     }
 
     /// The next request of a connection; nil when the connection has ended.
-    func next(on responder: Responder) async -> ClientRequest? {
+    func next(on responder: Responder) async -> ClientRequest? { await nextRequest(on: responder)?.clientRequest }
+
+    /// The same, with what the client has sent.
+    func nextRequest(
+        on responder: Responder
+    ) async -> (source: HTTPServerRequest, clientRequest: ClientRequest)? {
         guard case .request(let source) = await responder.connection.next() else { return nil }
-        return ClientRequest(bytes: source.body.count, by: responder, in: book)
+        return (source, ClientRequest(bytes: source.body.count, by: responder, in: book))
     }
 
     static let request = "POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}"

@@ -202,14 +202,14 @@ private struct SubscriptionDrive {
 
     /// The server tells of a change.
     private mutating func hear(_ uri: Int) throws(Violation) {
-        let cue = ChangeNotice.resourceUpdated(Self.uris[uri])
+        let notice = ChangeNotice.resourceUpdated(Self.uris[uri])
         let wanted = listeners.filter { _, listener in Self.above[uri].contains { listener.wants($0) } }
-        guard book.listeners(to: cue) == Set(wanted.keys) else {
+        guard book.listeners(to: notice) == Set(wanted.keys) else {
             throw Violation(what: "others hear of a change than want to")
         }
-        for cue in window.close(at: now) { missed.remove(cue) }
-        if window.admits(cue, at: now) { missed.remove(cue) } else { missed.insert(cue) }
-        guard missed.isEmpty || window.nextEnd != nil else { throw Violation(what: "a cue is forgotten") }
+        for notice in window.close(at: now) { missed.remove(notice) }
+        if window.admits(notice, at: now) { missed.remove(notice) } else { missed.insert(notice) }
+        guard missed.isEmpty || window.nextEnd != nil else { throw Violation(what: "a notice is forgotten") }
     }
 
     private func check() throws(Violation) {

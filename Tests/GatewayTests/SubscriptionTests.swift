@@ -93,8 +93,8 @@ import Testing
         var book = SubscriptionBook()
         book.add(1, to: filter("a:/", "b:/", String(repeating: "/", count: 8192)))
         func time(_ size: Int) -> Duration {
-            let cue = ChangeNotice.resourceUpdated([UInt8](repeating: UInt8(ascii: "/"), count: size))
-            return (0..<5).map { _ in ContinuousClock().measure { _ = book.listeners(to: cue) } }.min() ?? .zero
+            let notice = ChangeNotice.resourceUpdated([UInt8](repeating: UInt8(ascii: "/"), count: size))
+            return (0..<5).map { _ in ContinuousClock().measure { _ = book.listeners(to: notice) } }.min() ?? .zero
         }
         #expect(time(8000) < time(500) * 100)
     }
@@ -122,7 +122,7 @@ import Testing
         #expect(window.nextEnd == nil)
     }
 
-    @Test func differentResourcesAreDifferentCues() {
+    @Test func differentResourcesAreDifferentNotices() {
         var window = ChangeNoticeWindow()
         let told = [[1], [2], [1]].map { window.admits(.resourceUpdated($0), at: start) }
         #expect(told == [true, true, false])
@@ -130,10 +130,10 @@ import Testing
 
     @Test func whatIsTooMuchIsToldAsItComes() {
         var window = ChangeNoticeWindow()
-        let cues = (0..<10_000).map { ChangeNotice.resourceUpdated(Array("\($0)".utf8)) }
-        let told = cues.count { window.admits($0, at: start) }
+        let notices = (0..<10_000).map { ChangeNotice.resourceUpdated(Array("\($0)".utf8)) }
+        let told = notices.count { window.admits($0, at: start) }
         #expect(told == 10_000)
-        let last = window.admits(cues[9999], at: at(1))
+        let last = window.admits(notices[9999], at: at(1))
         #expect(last)
         let ended = window.close(at: at(100))
         #expect(ended.isEmpty)

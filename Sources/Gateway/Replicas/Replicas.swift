@@ -67,7 +67,7 @@ package final class Replicas {
         }
     }
 
-    /// A replica that cannot be reached keeps no lists that a notice could make old.
+    /// A replica that cannot be reached gets none of them.
     private func sendNotices(_ notices: [PeerChangeNotice], to peer: PeerEndpoint) async {
         guard let connection = try? await peer.connect() else { return }
         let message = PeerMessage.changeNotices(ChangeNoticeBatch.text(notices), to: (peer.name, token))

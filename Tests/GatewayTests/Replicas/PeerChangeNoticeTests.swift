@@ -7,13 +7,13 @@ import Translation
 @Suite struct PeerChangeNoticeTests {
     private static let seal = Seal(ring: KeyRing([[UInt8](repeating: 1, count: 32)]), deployment: "d")
     private static let caller = seal.name(of: Array("Bearer a".utf8))
-    private static let cues: [ChangeNotice] = [
+    private static let notices: [ChangeNotice] = [
         .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated(Array("a:///\"é\n".utf8)),
         .resourceUpdated([]),
     ]
 
     @Test func aBatchIsRead() throws {
-        let batch = Self.cues.map { PeerChangeNotice(caller: Self.caller, notice: $0) }
+        let batch = Self.notices.map { PeerChangeNotice(caller: Self.caller, notice: $0) }
         #expect(try #require(ChangeNoticeBatch.read(ChangeNoticeBatch.text(batch))) == batch)
         #expect(ChangeNoticeBatch.read(ChangeNoticeBatch.text([])) == [])
     }
@@ -29,10 +29,12 @@ import Translation
         #expect(ChangeNoticeBatch.read(Array(#"[["\#(name)","tools"]]"#.utf8))?.count == 1)
     }
 
-    @Test func aCueTwiceIsACueOnceAndAQueueHasAnEnd() {
+    @Test func aNoticeTwiceIsANoticeOnceAndAQueueHasAnEnd() {
         var queue = ChangeNoticeQueue()
-        for _ in 0..<3 { for cue in Self.cues { queue.add(PeerChangeNotice(caller: Self.caller, notice: cue)) } }
-        #expect(queue.take().map(\.notice) == Self.cues)
+        for _ in 0..<3 {
+            for notice in Self.notices { queue.add(PeerChangeNotice(caller: Self.caller, notice: notice)) }
+        }
+        #expect(queue.take().map(\.notice) == Self.notices)
         #expect(queue.isEmpty && queue.take().isEmpty)
         queue.add(
             PeerChangeNotice(

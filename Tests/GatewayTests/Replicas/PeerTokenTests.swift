@@ -15,7 +15,7 @@ import Testing
 
     private static func memory() -> NonceMemory { NonceMemory(span: PeerToken.memory, max: 100, at: now) }
 
-    /// A request as it leaves, with a pass for `b`.
+    /// A request as it leaves, with a token for `b`.
     private static func sent() -> String {
         let retry = HTTPServerRequest(
             head: try! parseHead(
@@ -57,7 +57,7 @@ import Testing
                 "\r\ncontent-length: \(Self.body.count)\r\n\r\n" + String(decoding: Self.body, as: UTF8.self)))
     }
 
-    @Test func aPassIsGoodOnce() throws {
+    @Test func aTokenIsAcceptedOnce() throws {
         var memory = Self.memory()
         let text = Self.sent()
         let admitted = [
@@ -75,7 +75,7 @@ import Testing
     @Test func forSecondsOnly() throws {
         #expect(try Self.admits(Self.sent(), after: .seconds(13)))
         #expect(try !Self.admits(Self.sent(), after: .seconds(16)))
-        // A receiver whose clock is behind; beyond this, the pass would outlive what is remembered of it.
+        // A receiver whose clock is behind; beyond this, the token would outlive what is remembered of it.
         #expect(try Self.admits(Self.sent(), after: .seconds(-13)))
         #expect(try !Self.admits(Self.sent(), after: .seconds(-17)))
     }
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test func sealsForOtherPurposesAreNoPass() throws {
+    @Test func sealsForOtherPurposesAreNoTokens() throws {
         let seal = Seal(ring: Self.ring, deployment: "d")
         var memory = Self.memory()
         let digest = [UInt8](repeating: 0, count: SHA256.size)

@@ -1,0 +1,7 @@
+import Glibc
+import Telemetry
+
+extension Log {
+    /// A log that goes nowhere.
+    static let silent = Log(level: .error, format: .json, descriptor: open("/dev/null", O_WRONLY))
+}
