@@ -234,6 +234,7 @@ final class OlderClients {
                 clientRequest.responder.leave()
                 return await pass(source, clientRequest)
             }
+            let error = error.beforeDispatch(of: "initialize")
             answer.failed(error)
             if let refusal = published(error, to: source.head, hasID: true) {
                 answer.finish(refusal, rawID: message.rawID)

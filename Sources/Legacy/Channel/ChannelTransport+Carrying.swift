@@ -13,9 +13,11 @@ extension ChannelTransport {
     final func carry(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> (answer: CarriedMessage, early: [CarriedMessage]) {
+        var isConnected = false
         do throws(BackendError) {
             beginCarrying()
             try await connect(credentials, unless: abandonment)
+            isConnected = true
             send(SplicedText(initialize), for: nil, credentials: credentials, trace: nil) { [weak self] in
                 self?.finish($0)
             }
@@ -39,7 +41,8 @@ extension ChannelTransport {
             throw ending ?? BackendError(.unavailable, "the session has ended")
         } catch {
             finish(error)
-            throw error.beforeDispatch(of: "initialize")
+            // That the server has no such channel decides what is tried next.
+            throw !isConnected && error.isNoEventStream ? error : error.beforeDispatch(of: "initialize")
         }
     }
 

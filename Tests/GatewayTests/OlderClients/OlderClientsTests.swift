@@ -15,8 +15,8 @@ private final class Stage {
     let known = OlderSessions()
     let affinity: SessionAffinity
     let siblings: [ScriptedSibling]
+    let sessions: SessionPool
     private let front: Front
-    private let sessions: SessionPool
     private let loop: Loop
 
     init(on loop: Loop, _ backend: Backend, loops: Int = 1) throws {
@@ -128,6 +128,23 @@ private final class Stage {
             #expect(try await stage.status(of: Stage.bodiless("GET", session: "y")) == 503)
             // What another loop brings is of a session here, or of none.
             #expect(try await stage.status(of: Stage.post(Self.request(1), session: "z"), isHandedOver: true) == 404)
+        }
+    }
+
+    @Test func aServerOfWhichNothingIsKnownIsTriedTheNewerWayFirst() async throws {
+        try await withLoop { loop in
+            let server = try ScriptedServer(on: loop) { request in
+                if request.startLine.hasPrefix("GET ") { return request.respond(status: "404 Not Found") }
+                request.respond("no", status: "405 Method Not Allowed")
+            }
+            let stage = try Stage(on: loop, .test(server, transport: nil, on: loop))
+            // Neither way leads to a session: the first one's response is the client's.
+            let response = try await stage.response(to: Stage.post(Stage.initialize))
+            #expect(response.hasPrefix("HTTP/1.1 405 "), "\(response)")
+            #expect(server.requests.map { $0.startLine.prefix(4) } == ["POST", "GET ", "POST"])
+            // What a client may ask for does not put the server aside.
+            #expect(stage.sessions.backends.counts.allSatisfy { !$0.isAside && $0.load == 0 })
+            #expect(try await stage.status(of: Stage.post(Self.request(1), session: "old")) == 404)
         }
     }
 
