@@ -183,6 +183,36 @@ import Translation
         }
     }
 
+    @Test func aCallLearnsTheToolsFromTheList() async throws {
+        try await withLoop { loop in
+            let server = try ScriptedMCPServer(on: loop, respond: { $0.answer(#"{"tools":[\#(Self.tool("add"))]}"#) })
+            let stage = try SessionStage(on: loop, server)
+            let caller = try stage.caller()
+            let key = stage.key(try stage.request("tools/list"), of: caller)
+            let lease = try await stage.sessions.lease(key, credentials: caller.credentials)
+            #expect(lease.session.readyHeaderParameters == nil)
+            func parameters() async throws {
+                _ = try await stage.lists.headerParameters(
+                    for: lease.session, key: key, caller.credentials,
+                    ListWaiter(until: .now + .seconds(20), on: loop))
+            }
+            try await parameters()
+            #expect(lease.session.readyHeaderParameters != nil && server.count(of: "tools/list") == 1)
+            stage.lists.heard(.toolsListChanged, by: caller.principal)
+            server.respond = { $0.fail(-32601) }
+            try await parameters()
+            stage.lists.heard(.toolsListChanged, by: caller.principal)
+            server.respond = { $0.request.peer.socket.close() }
+            do {
+                try await parameters()
+                Issue.record("no error")
+            } catch let error as BackendError {
+                #expect(error.isBeforeDispatch)
+            }
+            stage.sessions.release(lease)
+        }
+    }
+
     @Test func whoeverWaitsMayLeave() async throws {
         try await withLoop { loop in
             let server = try ScriptedMCPServer(on: loop, respond: { _ in })

@@ -31,6 +31,8 @@ final class ScriptedMCPServer {
     var version = "1"
     /// Whether it has a GET stream for each session.
     var hasStreams = true
+    /// The status by which it refuses `initialize`; nil where it does not.
+    var refusal: String?
     /// Called with each request but those of a handshake.
     var respond: (Call) -> Void
     /// The connections with an open GET stream.
@@ -70,6 +72,7 @@ final class ScriptedMCPServer {
     }
 
     private func receive(_ request: ReceivedRequest) {
+        if request.startLine.hasPrefix("DELETE ") { return request.respond() }
         if let session = request.field("mcp-session-id"), lost.contains(session) {
             return request.respond(status: "404 Not Found")
         }
@@ -81,6 +84,7 @@ final class ScriptedMCPServer {
         }
         guard let call = call(of: request) else { return request.respond(status: "202 Accepted") }
         if call.method != "initialize" { return respond(call) }
+        if let refusal { return request.respond(status: refusal) }
         sessions += 1
         request.respond(
             #"{"jsonrpc":"2.0","id":\#(call.id),"result":{"protocolVersion":"\#(revision)","#

@@ -19,9 +19,11 @@ private final class Stage {
     private let front: Front
     private let loop: Loop
 
-    init(on loop: Loop, _ backend: Backend, loops: Int = 1) throws {
+    init(
+        on loop: Loop, _ backend: Backend, loops: Int = 1, requestTimeout: Duration = .seconds(20)
+    ) throws {
         self.loop = loop
-        let settings = GatewaySettings.test(era: .legacy)
+        let settings = GatewaySettings.test(era: .legacy, requestTimeout: requestTimeout)
         let backends = Backends([backend])
         sessions = SessionPool.test(backends)
         let key = HashKey()
@@ -253,6 +255,67 @@ private final class Stage {
             leaving.socket.close()
             await pause(.milliseconds(20), on: loop)
             #expect(try await stage.status(of: Stage.post(Self.request(4), session: next)) == 200)
+        }
+    }
+
+    @Test func aSilentServerIsToldThatItsRequestIsCancelled() async throws {
+        try await withLoop { loop in
+            let server = try Self.server(on: loop)
+            let stage = try Stage(
+                on: loop, .test(server.server, transport: .sse, on: loop), requestTimeout: .milliseconds(300))
+            let session = try await stage.open()
+            let response = try await stage.response(to: Stage.post(Self.request(3, "silent"), session: session))
+            #expect(response.contains(#""id":3"#) && response.contains("request_timeout"))
+            let told = try await server.server.inbox.requests("cancellation") {
+                $0.body.contains("notifications/cancelled")
+            }
+            #expect(told.first?.body.contains(#""requestId":3"#) == true)
+        }
+    }
+
+    @Test func whatTheServerAsksWithoutAListenerHasALimit() async throws {
+        try await withLoop { loop in
+            let server = try Self.server(on: loop)
+            let stage = try Stage(on: loop, .test(server.server, transport: .sse, on: loop))
+            let session = try await stage.open()
+            let long = String(repeating: "x", count: 30_000)
+            for id in 0..<4 {
+                ScriptedEventStreamServer.send(
+                    #"{"jsonrpc":"2.0","id":"q\#(id)","method":"roots/list","params":{"x":"\#(long)"}}"#,
+                    on: server.streams[0])
+            }
+            let refused = try await server.server.inbox.requests("refusals", count: 2) { $0.body.contains("-32603") }
+            #expect(refused.allSatisfy { $0.body.contains("The client does not listen") })
+            let listener = try await stage.send(Stage.bodiless("GET", session: session))
+            try await listener.until("what was kept") { $0.bytes.count > 60_000 }
+            #expect(listener.text.ranges(of: "roots/list").count == 2)
+        }
+    }
+
+    @Test func aServerThatTakesNoMessageFailsTheRequest() async throws {
+        try await withLoop { loop in
+            let server = try Self.server(on: loop)
+            let stage = try Stage(on: loop, .test(server.server, transport: .sse, on: loop))
+            let session = try await stage.open()
+            server.server.inbox.respond = { $0.respond("no", status: "400 Bad Request") }
+            let response = try await stage.response(to: Stage.post(Self.request(4), session: session))
+            #expect(response.contains(#""id":4"#) && response.contains(#""error""#))
+            let notification = #"{"jsonrpc":"2.0","method":"notifications/x"}"#
+            #expect(try await stage.status(of: Stage.post(notification, session: session)) >= 400)
+        }
+    }
+
+    @Test func anInitializeThatFailsOpensNoSession() async throws {
+        try await withLoop { loop in
+            let server = try ScriptedEventStreamServer(on: loop) { _, stream in
+                ScriptedEventStreamServer.send(
+                    #"{"jsonrpc":"2.0","id":"i","error":{"code":-32602,"message":"Unsupported"}}"#, on: stream)
+            }
+            let stage = try Stage(on: loop, .test(server.server, transport: .sse, on: loop))
+            let response = try await stage.response(to: Stage.post(Stage.initialize))
+            #expect(response.hasPrefix("HTTP/1.1 200 ") && response.contains("Unsupported"))
+            #expect(!response.lowercased().contains("mcp-session-id"))
+            try await server.streams[0].until("the end of the stream") { $0.hasEnded }
         }
     }
 

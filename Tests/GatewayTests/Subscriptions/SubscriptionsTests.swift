@@ -183,6 +183,56 @@ private final class Listener {
         }
     }
 
+    @Test(arguments: [("503 Service Unavailable", false), ("401 Unauthorized", true)])
+    func aServerThatRefusesIsTriedAgainUnlessTheCallerMayNot(_ status: String, _ ends: Bool) async throws {
+        try await withLoop { loop in
+            let server = try ScriptedMCPServer(on: loop, respond: { $0.answer("{}") })
+            let stage = try SessionStage(on: loop, server)
+            let listener = try await Listener(stage, #"{"toolsListChanged":true}"#)
+            try await listener.hears(Self.acknowledged)
+            server.refusal = status
+            server.lost.insert("s1")
+            for peer in server.streams { peer.socket.close() }
+            try await server.requests(of: "initialize", count: ends ? 2 : 3)
+            if ends {
+                try await listener.hears(#""resultType":"complete""#)
+            } else {
+                server.refusal = nil
+                try await listener.hears("notifications/tools/list_changed")
+                #expect(server.sessions == 2)
+            }
+        }
+    }
+
+    @Test func resourcesOfSeveralListenersAreKeptApart() async throws {
+        try await withLoop { loop in
+            let server = try ScriptedMCPServer(on: loop)
+            var waiting: [ScriptedMCPServer.Call] = []
+            server.respond = { call in
+                if call.uri == "a:/slow" { waiting.append(call) } else { call.answer("{}") }
+            }
+            let stage = try SessionStage(on: loop, server)
+            loop.spawn {
+                _ = try? await server.server.inbox.requests("slow") { $0.body.contains("a:/slow") }
+                await pause(.milliseconds(20), on: loop)
+                for call in waiting { call.answer("{}") }
+            }
+            // Both wait for one answer of the server.
+            let first = try await Listener(stage, #"{"resourceSubscriptions":["a:/b","a:/d","a:/slow"]}"#, id: "1")
+            let second = try await Listener(stage, #"{"resourceSubscriptions":["a:/slow","a:/c","a:/a"]}"#, id: "2")
+            try await second.hears(Self.acknowledged, "a:/slow", "a:/c", "a:/a")
+            #expect(server.count(of: "resources/subscribe") == 5)
+            for uri in ["a:/b", "a:/c", "a:/slow"] {
+                server.push("notifications/resources/updated", #"{"uri":"\#(uri)"}"#)
+            }
+            try await first.hears("resources/updated", "a:/b")
+            try await first.hears("resources/updated", "a:/slow")
+            try await second.hears("resources/updated", "a:/c")
+            try await second.hears("resources/updated", "a:/slow")
+            #expect(first.count(of: #"updated","params":{"uri":"a:/c""#) == 0)
+        }
+    }
+
     @Test func theEndOfAGatewayIsToldToItsListeners() async throws {
         try await withLoop { loop in
             let server = try ScriptedMCPServer(on: loop, respond: { $0.answer("{}") })
