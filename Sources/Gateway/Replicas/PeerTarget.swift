@@ -9,7 +9,7 @@ import Reactor
 /// was delivered.
 final class PeerTarget: ForwardTarget {
     /// Why a replica that was reached did not get the retry.
-    enum Failure: Equatable {
+    enum ProbeFailure: Equatable {
         /// It refused the probe with this status.
         case refused(Int)
         /// It gave no usable response to the probe.
@@ -19,7 +19,7 @@ final class PeerTarget: ForwardTarget {
     private let peer: PeerEndpoint
     private let token: PeerToken
     /// `nil`: the retry was sent, or no connection was made.
-    private(set) var failure: Failure?
+    private(set) var failure: ProbeFailure?
 
     init(to peer: PeerEndpoint, _ token: PeerToken) {
         self.peer = peer

@@ -211,7 +211,7 @@ package final class Replicas {
     }
 
     /// Counts and logs that another replica accepts nothing from this one, or gives no usable response.
-    private func noteFailure(_ failure: PeerTarget.Failure, of peer: String) {
+    private func noteFailure(_ failure: PeerTarget.ProbeFailure, of peer: String) {
         numbers.refusedThere += 1
         guard loop.now >= quietUntil else { return }
         quietUntil = loop.now + Replicas.silence
