@@ -10,7 +10,7 @@ package import Telemetry
 ///
 /// There is one in a process, because each token is valid once in the whole process.
 package final class PeerService {
-    /// Replicas send each request on a new connection, at once.
+    /// Replicas use a connection for one retry, and send it at once.
     private static let (headerTimeout, idleTimeout): (Duration, Duration) = (.seconds(5), .seconds(75))
     /// Tokens that may be used while one is remembered: several thousand retries a second.
     private static let maxNonces = 1 << 18

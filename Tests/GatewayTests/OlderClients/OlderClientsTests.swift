@@ -16,7 +16,7 @@ private final class Stage {
     let affinity: SessionAffinity
     let siblings: [ScriptedSibling]
     private let front: Front
-    private let sessions: SessionPool
+    let sessions: SessionPool
     private let callers: CallerRules
     private let loop: Loop
 
@@ -148,6 +148,8 @@ private final class Stage {
             let response = try await stage.response(to: Stage.post(Stage.initialize))
             #expect(response.hasPrefix("HTTP/1.1 405 "), "\(response)")
             #expect(server.requests.map { $0.startLine.prefix(4) } == ["POST", "GET ", "POST"])
+            // What a client may ask for does not put the server aside.
+            #expect(stage.sessions.backends.counts.allSatisfy { !$0.isAside && $0.load == 0 })
             #expect(try await stage.status(of: Stage.post(Self.request(1), session: "old")) == 404)
         }
     }
