@@ -22,8 +22,8 @@ package final class CommandBackend: LegacyServer {
         self.command = command
         self.warden = warden
         super.init(
-            name: Array(command.arguments.joined(separator: " ").utf8), label: label, on: loop, limits: limits, log: log
-        )
+            name: Array(command.arguments.joined(separator: " ").utf8), label: label, startsProcesses: true, on: loop,
+            limits: limits, log: log)
     }
 
     /// Throws where a start before this one led to no session, and it is too early for another.

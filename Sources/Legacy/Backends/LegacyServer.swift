@@ -12,6 +12,8 @@ package class LegacyServer {
     package let name: [UInt8]
     /// What it is called where it is shown; no two copies have the same.
     package private(set) var label: String
+    /// Whether each session is a process, which has its place until it has ended.
+    let startsProcesses: Bool
     let log: Log
     let health = BackendHealth()
     /// Called when an attempt to reach it has ended: with why it failed, or nil.
@@ -27,7 +29,10 @@ package class LegacyServer {
     /// Whether the server has left a `ping` without an answer when it was new to a session.
     var isDeafToPing = false
 
-    init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits, log: Log) {
+    init(
+        name: [UInt8], label: String, startsProcesses: Bool = false, on loop: Loop, limits: Backend.Limits, log: Log
+    ) {
+        self.startsProcesses = startsProcesses
         self.log = log
         self.name = name
         self.label = label

@@ -58,7 +58,7 @@ package final class Backends {
     }
 
     /// Whether each session is a process, which takes its time to end.
-    package var startsProcesses: Bool { overHTTP.isEmpty }
+    package var startsProcesses: Bool { all[0].startsProcesses }
 
     /// A copy for something that lasts there. To be followed by one ``leave(_:)``.
     ///
