@@ -85,13 +85,14 @@ extension FakeServer: SessionOpener, ChannelOpener {
 
     func openChannel(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
+    ) async throws(BackendError) -> (ChannelTransport, ClientAgreement) {
         let transport = FakeChannel(to: self, changed: changed)
         channels.append(transport)
         changed.signal()
-        let (answer, early) = try await transport.carry(
-            initialize, id: id, credentials: credentials, unless: abandonment)
-        return (transport, answer, early)
+        return (
+            transport,
+            try await transport.carry(initialize, id: id, credentials: credentials, unless: abandonment)
+        )
     }
 }
 

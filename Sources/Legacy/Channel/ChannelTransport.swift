@@ -19,7 +19,7 @@ class ChannelTransport: SessionTransport {
     /// What may be looked at before the loop looks at its other sockets.
     private var turn = WorkBudget()
     /// What the server asked before it answered `initialize`, for the session.
-    private var early: [[UInt8]] = []
+    private var early: [Envelope] = []
     /// Signalled when something came, or changed that it waits for.
     private let news = Wakeup()
     private var isProbing = false
@@ -87,7 +87,17 @@ class ChannelTransport: SessionTransport {
     final func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
             try await connect(credentials, unless: introduction.abandonment)
-            let handshake = try await introduce(introduction, credentials)
+            let reader = HandshakeReader<Envelope>()
+            let handshake = try await introduction.agree { () async throws(BackendError) in
+                try await initialize(
+                    introduction.request, credentials: credentials, until: introduction.end, reader
+                ) { (text) async throws(BackendError) -> Handshake? in
+                    try await reader.handshake(among: read(text), answering: introduction) {
+                        (pong) async throws(BackendError) in try await notify(pong, credentials: credentials)
+                    }
+                }
+            }
+            early = reader.early
             revision = handshake.revision
             agreed(on: handshake.revision)
             return handshake
@@ -107,54 +117,31 @@ class ChannelTransport: SessionTransport {
     /// The revision of the session.
     func agreed(on revision: Revision) {}
 
-    private func introduce(
-        _ introduction: Introduction, _ credentials: Credentials
-    ) async throws(BackendError) -> Handshake {
-        while true {
-            send(SplicedText(introduction.request), for: nil, credentials: credentials, trace: nil) { [weak self] in
-                self?.finish($0)
-            }
-            do throws(BackendError) {
-                return try await handshake(introduction, credentials)
-            } catch {
-                guard introduction.goesOn(after: error) else { throw error }
-            }
-        }
-    }
-
-    private func handshake(
-        _ introduction: Introduction, _ credentials: Credentials
-    ) async throws(BackendError) -> Handshake {
+    /// Sends `initialize`, and reads what comes until the answer is there.
+    ///
+    /// - Parameters:
+    ///   - end: when the channel ends if it is not.
+    ///   - read: gives what the answer says, if it is in this text.
+    final func initialize<Message: EarlyMessage, Answer>(
+        _ request: [UInt8], credentials: Credentials, until end: Instant, _ reader: HandshakeReader<Message>,
+        _ read: ([UInt8]) async throws(BackendError) -> Answer?
+    ) async throws(BackendError) -> Answer {
+        send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in self?.finish($0) }
         let patience = Deadline(on: loop)
-        var flaw: ServerMessages.Flaw?
         patience.onExpiry = { [weak self] in
-            let hint = flaw.map { "; something that it sent is \($0.words)" } ?? ""
+            let hint = reader.flaw.map { "; something that it sent is \($0.words)" } ?? ""
             self?.finish(BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)\(hint)"))
         }
-        patience.set(introduction.end)
+        patience.set(end)
         defer { patience.set(nil) }
-        while true {
-            guard let text = await next() else { throw ending ?? BackendError(.unavailable, "the session has ended") }
-            let messages = read(text)
-            flaw = messages.flaw ?? flaw
-            for message in messages {
-                if let handshake = try Handshake.from(message, answering: introduction) { return handshake }
-                // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
-                // basic/lifecycle, "Initialization").
-                guard case .request(let id, let method) = message.kind else { continue }
-                if message.document.string(method, equals: "ping") {
-                    try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
-                } else if early.count < LegacySession.maxEarlyQuestions {
-                    early.append(message.document.bytes)
-                }
-            }
-        }
+        while let text = await next() { if let answer = try await read(text) { return answer } }
+        throw ending ?? BackendError(.unavailable, "the session has ended")
     }
 
     final func listen(for session: LegacySession, credentials: Credentials) {
         self.session = session
         if ending != nil { return session.lost() }
-        for text in early { session.hear(text) }
+        for message in early { session.hear(message, on: nil) }
         early = []
         loop.spawn {
             while let text = await self.next() {

@@ -442,11 +442,10 @@ package final class SessionPool {
         if waiter.hasLeft { opening.abandonment.set() }
         do throws(BackendError) {
             let channel = try await openSomewhere(place, credentials) { (backend) async throws(BackendError) in
-                let opened = try await backend.openChannel(
+                let (transport, agreement) = try await backend.openChannel(
                     initialize, id: id, credentials: credentials, unless: opening.abandonment)
                 return ClientChannel(
-                    to: backend, over: opened.transport, (opened.answer, opened.early),
-                    sending: sending.share(of: principal)
+                    to: backend, over: transport, agreement, sending: sending.share(of: principal)
                 ) { [self] in
                     channelIsGone(place, at: backend.label, of: principal, $0)
                 }
