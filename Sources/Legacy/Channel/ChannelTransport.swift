@@ -315,6 +315,8 @@ class ChannelTransport: SessionTransport {
 
     func end() async { finishQuietly() }
 
+    func isGone() async {}
+
     final func drop() { finishQuietly() }
 
     /// As ``finish(_:)``, when everybody who has to know does.

@@ -193,5 +193,5 @@ final class StdioTransport: ChannelTransport {
     }
 
     /// SIGKILL sees to it that this does not take for ever.
-    func isGone() async { if let child { await child.end() } }
+    override func isGone() async { if let child { await child.end() } }
 }
