@@ -6,7 +6,7 @@ import Translation
 @testable import Legacy
 
 /// A channel to a fake server: it keeps what is sent, and the test says what comes.
-final class FakeChannel: ChannelTransport {
+final class FakeChannel: Channel, ChannelTransport {
     /// Whether the channel is made when it is asked for; nil where the test says when.
     var isMade: Bool? = true
     private(set) var sent: [String] = []
@@ -23,22 +23,26 @@ final class FakeChannel: ChannelTransport {
     /// The server says something.
     func say(_ text: String) { received(Array(text.utf8)) }
 
-    override func connect(_ credentials: Credentials) async throws(BackendError) {
+    func connect(_ credentials: Credentials) async throws(BackendError) {
         while isMade == nil, ending == nil { await made.wait() }
         if let ending { throw ending }
         if isMade == false { throw BackendError(.unavailable, "no channel") }
     }
 
-    override func send(
+    func send(
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
         keep(text.slices.map { String(decoding: $0, as: UTF8.self) }.joined())
     }
 
-    override func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         keep(String(decoding: text, as: UTF8.self))
+    }
+
+    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        try await notify(text, credentials: credentials)
     }
 
     private func keep(_ text: String) {
@@ -55,4 +59,6 @@ final class FakeChannel: ChannelTransport {
         made.signal()
         changed.signal()
     }
+
+    func isGone() async {}
 }

@@ -8,7 +8,7 @@ import Translation
 @testable import Legacy
 
 /// A server of a test, at which each handshake ends as the test says.
-final class FakeServer: LegacyServer {
+final class FakeServer: LegacyServer, ReachableServer {
     /// How a handshake ends at once; nil where the test ends each by itself.
     var outcome: FakeOpening.Outcome? = .session
     /// Whether a handshake goes on though nobody wants it any more, as one does whose answer is on its way.
@@ -47,7 +47,9 @@ final class FakeServer: LegacyServer {
     /// Those and the handshakes under way, each of which is a process, or may become a session.
     var placeCount: Int { openings.count { $0.transport?.hasGone != true && !$0.hasFailed } }
 
-    override func tryToReach() async {}
+    var isReached: Bool { true }
+
+    func tryToReach() async {}
 
     fileprivate func handshake() throws(BackendError) -> Handshake {
         let text = #"""
@@ -85,7 +87,7 @@ extension FakeServer: SessionOpener, ChannelOpener {
 
     func openChannel(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (ChannelTransport, ClientAgreement) {
+    ) async throws(BackendError) -> (any ChannelTransport, ClientAgreement) {
         let transport = FakeChannel(to: self, changed: changed)
         channels.append(transport)
         changed.signal()

@@ -36,7 +36,7 @@ final class PoolBench {
             FakeServer("copy\($0)", startsProcesses: startsProcesses, on: loop, log: PoolBench.log, changed: changed)
         }
         pool = SessionPool(
-            backends: Backends(servers), limits: limits, notices: BackendNotices(), log: PoolBench.log)
+            backends: Backends(of: servers), limits: limits, notices: BackendNotices(), log: PoolBench.log)
         pool.onEvent = { [weak self] in
             switch $0 {
             case .opened: self?.opened += 1

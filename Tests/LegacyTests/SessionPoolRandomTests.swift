@@ -152,7 +152,7 @@ private final class Run {
             servers = [bench.anotherServer()]
             prepare(servers[0])
         }
-        bench.pool.use(Backends(servers, after: bench.pool.backends), limits: limits)
+        bench.pool.use(Backends(of: servers, after: bench.pool.backends), limits: limits)
     }
 
     // MARK: What has to hold

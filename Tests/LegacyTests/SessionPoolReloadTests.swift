@@ -9,7 +9,7 @@ import Testing
     /// Has the pool use other servers.
     private func reload(_ bench: PoolBench, _ servers: [FakeServer], _ limits: SessionPool.Limits = PoolBench.limits())
     {
-        bench.pool.use(Backends(servers, after: bench.pool.backends), limits: limits)
+        bench.pool.use(Backends(of: servers, after: bench.pool.backends), limits: limits)
     }
 
     @Test func sessionsOfTheSameServerGoOn() async throws {

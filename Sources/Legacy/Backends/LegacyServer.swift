@@ -4,7 +4,8 @@ import Telemetry
 import Translation
 
 /// A legacy server, or one of its copies, as one loop reaches it: `Backend` over HTTP, `CommandBackend` as a child for each
-/// session. What opens sessions there knows the transports, and is above them (`Pool`).
+/// session. How each is reached is a ``ReachableServer``; what opens sessions there knows the transports, and is above them
+/// (`Pool`).
 package class LegacyServer {
     package let loop: Loop
     package private(set) var limits: Backend.Limits
@@ -76,15 +77,6 @@ package class LegacyServer {
         self.limits = limits
         self.label = label
     }
-
-    /// Tries to reach the server, for whoever only wants to know whether that goes. `health` has the outcome.
-    func tryToReach() async {
-        // Both subclasses have their own.
-        preconditionFailure("a server that is reached in no way")
-    }
-
-    /// Whether the server can be reached without trying.
-    var isReached: Bool { false }
 
     package var connectionCounts: ConnectionCounts {
         var counts = ConnectionCounts()

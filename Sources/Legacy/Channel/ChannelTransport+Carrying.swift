@@ -10,7 +10,7 @@ extension ChannelTransport {
     ///
     /// - Parameter abandonment: ends the channel.
     /// - Returns: the answer, which may be an error, and what else was said before it.
-    final func carry(
+    func carry(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> ClientAgreement {
         do throws(BackendError) {
@@ -34,8 +34,11 @@ extension ChannelTransport {
         }
     }
 
+}
+
+extension Channel {
     /// The next message of the server; nil when the channel is over. What is no message is passed over.
-    final func nextCarried(isBatchable: Bool) async -> CarriedMessage? {
+    func nextCarried(isBatchable: Bool) async -> CarriedMessage? {
         while true {
             if let message = takeUnread() { return message }
             guard let text = await next() else { return nil }
@@ -44,7 +47,7 @@ extension ChannelTransport {
     }
 
     /// The messages of a text; nil where it is none, which is noted.
-    private func carried(_ text: [UInt8], isBatchable: Bool) -> (JSONDocument, [CarriedMessage])? {
+    fileprivate func carried(_ text: [UInt8], isBatchable: Bool) -> (JSONDocument, [CarriedMessage])? {
         guard let document = try? JSONDocument(text, maxDepth: limits.maxDepth) else {
             passOver(text, because: .noJSON)
             return nil

@@ -7,7 +7,7 @@ import Translation
 package final class ClientChannel {
     /// The server that has it.
     package let server: LegacyServer
-    private let transport: ChannelTransport
+    private let transport: any ChannelTransport
     private let agreement: ClientAgreement
     /// What its caller may have under way toward the servers.
     private let sending: SendingBudget.Share
@@ -33,7 +33,7 @@ package final class ClientChannel {
     }
 
     init(
-        to server: LegacyServer, over transport: ChannelTransport, _ agreement: ClientAgreement,
+        to server: LegacyServer, over transport: any ChannelTransport, _ agreement: ClientAgreement,
         sending: SendingBudget.Share, leave: @escaping (_ end: End) -> Void
     ) {
         self.server = server

@@ -76,7 +76,7 @@ extension Backend: SessionOpener, ChannelOpener {
 
     func openChannel(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (ChannelTransport, ClientAgreement) {
+    ) async throws(BackendError) -> (any ChannelTransport, ClientAgreement) {
         let transport = EventStreamTransport(to: self)
         do throws(BackendError) {
             let agreement = try await transport.carry(

@@ -27,7 +27,7 @@ extension CommandBackend: SessionOpener, ChannelOpener {
 
     func openChannel(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (ChannelTransport, ClientAgreement) {
+    ) async throws(BackendError) -> (any ChannelTransport, ClientAgreement) {
         let transport = try ready()
         do throws(BackendError) {
             let agreement = try await transport.carry(

@@ -668,7 +668,7 @@ package final class SessionPool {
     /// Opens it on the copy that has the fewest. Where that one gives none, on another: no call was sent.
     private func openSomewhere<Session>(
         _ id: Table.ID, _ credentials: Credentials,
-        _ open: (any SessionOpener & ChannelOpener) async throws(BackendError) -> Session
+        _ open: (any PooledServer) async throws(BackendError) -> Session
     ) async throws(BackendError) -> Session {
         // A copy that is aside may be back, and to try it costs nothing as long as nobody has waited.
         let backends = backends
@@ -679,7 +679,7 @@ package final class SessionPool {
                 throw BackendError(.unavailable, "no copy of the server gives a session")
             }
             do throws(BackendError) {
-                let session = try await open(backends.openers[index])
+                let session = try await open(backends.servers[index])
                 backends.served(index)
                 backends.leave(index)
                 // Those of now: another configuration may have been taken over meanwhile.

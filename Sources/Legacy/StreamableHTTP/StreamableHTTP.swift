@@ -368,4 +368,7 @@ final class StreamableHTTP: SessionTransport {
         stopListening()
         route.pin?.close()
     }
+
+    /// Nothing is left that would take a place.
+    func isGone() async {}
 }
