@@ -18,7 +18,7 @@ class Channel {
     private var inbox = MessageQueue()
     private var isPaused = false
     /// What may be looked at before the loop looks at its other sockets.
-    private var turn = WorkBudget()
+    private var budget = WorkBudget()
     /// What the server asked before it answered `initialize`, for the session.
     private var early: [Envelope] = []
     /// Signalled when something came, or changed that it waits for.
@@ -96,13 +96,10 @@ class Channel {
 
     /// The next message, in the order of the wire; nil when the channel is over and all that came on it was taken.
     final func next() async -> [UInt8]? {
-        if turn.isSpent {
-            turn = WorkBudget()
-            await loop.nextTurn()
-        }
+        while !budget.allowsMore(at: loop.now) { await loop.nextTurn() }
         while true {
             if let text = inbox.popFirst() {
-                turn.spend(text.count)
+                budget.spend(text.count)
                 if isPaused, inbox.heldBytes <= limits.streamBuffer / 2 {
                     isPaused = false
                     resumeReading()
@@ -110,7 +107,6 @@ class Channel {
                 return text
             }
             if ending != nil { return nil }
-            turn = WorkBudget()
             await news.wait()
         }
     }
