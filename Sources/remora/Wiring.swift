@@ -199,23 +199,44 @@ struct Wiring: Sendable {
     private func backends(
         on loop: Loop, index: Int, after before: Backends? = nil, _ kept: KeptServers? = nil
     ) -> Backends {
-        let all = zip(configuration.backends, labels).enumerated().map { place, entry in
-            let (backend, label) = entry
-            guard let old = kept?.places[place], let known = before?.all[old] else {
-                let server = self.backend(on: loop, backend, label: label)
+        var overHTTP: [Backend] = []
+        var commands: [CommandBackend] = []
+        for (place, (backend, label)) in zip(configuration.backends, labels).enumerated() {
+            // A server of the configuration before is one of this.
+            let known = kept?.places[place].flatMap { before?.all[$0] }
+            switch backend.place {
+            case .url(let url, let transport):
+                let tls = backend.tls.map { ServerTLS($0.context, name: $0.name) }
+                if let known = known as? Backend {
+                    known.use(backendLimits, label: label, tls: tls)
+                    overHTTP.append(known)
+                    continue
+                }
+                let server = Backend(
+                    at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
+                    tls: tls, hostField: url.hostField, target: url.target,
+                    fields: backend.headers.set.map { (Array($0.name.utf8), Array($0.value.utf8)) },
+                    transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
+                    limits: backendLimits, log: log)
                 server.undeclared = backend.declare.map(\.capability)
-                return server
+                overHTTP.append(server)
+            case .command(let command):
+                if let known = known as? CommandBackend {
+                    known.use(backendLimits, label: label)
+                    commands.append(known)
+                    continue
+                }
+                let server = CommandBackend(
+                    running: ChildCommand(
+                        arguments: command.arguments, adding: command.environment, directory: command.directory),
+                    label: label, warden: warden, on: loop, limits: backendLimits, log: log)
+                server.undeclared = backend.declare.map(\.capability)
+                commands.append(server)
             }
-            use(known, as: backend, label: label)
-            return known
         }
-        return Backends(all, first: index, after: before)
-    }
-
-    /// A server of the configuration before is one of this.
-    private func use(_ server: LegacyServer, as backend: Configuration.Backend, label: String) {
-        guard let overHTTP = server as? Backend else { return server.use(backendLimits, label: label) }
-        overHTTP.use(backendLimits, label: label, tls: backend.tls.map { ServerTLS($0.context, name: $0.name) })
+        // The configuration has no mixture of both.
+        return commands.isEmpty
+            ? Backends(overHTTP, first: index, after: before) : Backends(commands, first: index, after: before)
     }
 
     private var backendLimits: Backend.Limits {
@@ -232,24 +253,6 @@ struct Wiring: Sendable {
         let origins = configuration.backends.map(\.name)
         return origins.enumerated().map { index, origin in
             origins.firstIndex(of: origin) == index ? origin : "\(origin)#\(index)"
-        }
-    }
-
-    private func backend(on loop: Loop, _ backend: Configuration.Backend, label: String) -> LegacyServer {
-        switch backend.place {
-        case .url(let url, let transport):
-            return Backend(
-                at: url.socketPath.map { .unix(path: $0) } ?? .host(url.host, port: url.port), label: label,
-                tls: backend.tls.map { ServerTLS($0.context, name: $0.name) }, hostField: url.hostField,
-                target: url.target,
-                fields: backend.headers.set.map { (Array($0.name.utf8), Array($0.value.utf8)) },
-                transport: transport.known, pinsConnections: backend.pinConnection, on: loop,
-                limits: backendLimits, log: log)
-        case .command(let command):
-            return CommandBackend(
-                running: ChildCommand(
-                    arguments: command.arguments, adding: command.environment, directory: command.directory),
-                label: label, warden: warden, on: loop, limits: backendLimits, log: log)
         }
     }
 

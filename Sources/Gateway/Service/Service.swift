@@ -195,7 +195,7 @@ package final class Service {
         return counts
     }
 
-    /// See `LegacyServer.checkReachability`.
+    /// See `Backends.checkReachability`.
     package func checkBackend(patience: Duration) async -> Bool {
         await gateway.checkBackend(patience: patience)
     }

@@ -6,7 +6,7 @@ package import Telemetry
 import Translation
 
 /// A legacy server that is reached over HTTP, or one of its copies.
-package final class Backend: LegacyServer {
+package final class Backend: LegacyServer, ReachableServer {
     private let sharedRequestIDs = RequestIDs()
     package struct Limits: Sendable {
         /// Bytes of one message, as a JSON body or as one event.
@@ -134,10 +134,10 @@ package final class Backend: LegacyServer {
         connections.use(tls, connectTimeout: limits.connect, limits: limits.head)
     }
 
-    override var isReached: Bool { connections.hasLiveIdle }
+    var isReached: Bool { connections.hasLiveIdle }
 
     /// By a connection without a request, which is kept for the next.
-    override func tryToReach() async {
+    func tryToReach() async {
         if let connection = try? await connect() { connections.putBack(connection) }
     }
 

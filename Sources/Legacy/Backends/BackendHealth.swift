@@ -32,6 +32,9 @@ package struct ConnectionCounts: Sendable {
 
 /// Whether the server can be reached, as far as this is known without a call.
 final class BackendHealth {
+    /// For how long what is known counts as known.
+    fileprivate static let freshness: Duration = .seconds(5)
+
     private(set) var made = 0
     private(set) var failed = 0
     /// How the last attempt to connect ended, and when; nil before the first.
@@ -49,17 +52,14 @@ final class BackendHealth {
     }
 }
 
-extension LegacyServer {
-    /// For how long what is known counts as known.
-    private static let freshness: Duration = .seconds(5)
-
+extension ReachableServer {
     /// Whether the server can be reached. What the last 5 seconds told is believed; otherwise it is tried, once for all who
     /// ask. Without that, a server that was away would be so for ever for a balancer that sends no calls until it is back.
     ///
     /// - Parameter patience: how long the answer may take. A server that has not been reached by then counts as
     ///   unreachable.
-    package func checkReachability(patience: Duration) async -> Bool {
-        if let last = health.last, loop.now - last.at < LegacyServer.freshness { return last.succeeded }
+    func checkReachability(patience: Duration) async -> Bool {
+        if let last = health.last, loop.now - last.at < BackendHealth.freshness { return last.succeeded }
         if isReached { return true }
         let wakeup = health.checking ?? beginCheck()
         await wakeup.wait(while: { health.checking === wakeup }, until: loop.now + patience, on: loop)

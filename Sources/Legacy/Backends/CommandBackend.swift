@@ -4,7 +4,7 @@ package import Telemetry
 import Translation
 
 /// A legacy server that is started as a command, once for each session, and spoken to over stdio.
-package final class CommandBackend: LegacyServer {
+package final class CommandBackend: LegacyServer, ReachableServer {
     /// Between two starts after one that led to no session; doubled by each.
     private static let pauses: ClosedRange<Duration> = .milliseconds(100) ... .seconds(30)
 
@@ -22,8 +22,8 @@ package final class CommandBackend: LegacyServer {
         self.command = command
         self.warden = warden
         super.init(
-            name: Array(command.arguments.joined(separator: " ").utf8), label: label, on: loop, limits: limits, log: log
-        )
+            name: Array(command.arguments.joined(separator: " ").utf8), label: label, startsProcesses: true, on: loop,
+            limits: limits, log: log)
     }
 
     /// Throws where a start before this one led to no session, and it is too early for another.
@@ -87,8 +87,11 @@ package final class CommandBackend: LegacyServer {
         }
     }
 
+    /// Each session is a process that is started for it.
+    var isReached: Bool { false }
+
     /// Whether the program is there: more would be a session.
-    override func tryToReach() async {
+    func tryToReach() async {
         attempted(command.isRunnable ? nil : "\(command.name) is no program that can be run")
     }
 }

@@ -4,7 +4,8 @@ import Telemetry
 import Translation
 
 /// A legacy server, or one of its copies, as one loop reaches it: `Backend` over HTTP, `CommandBackend` as a child for each
-/// session. What opens sessions there knows the transports, and is above them (`Pool`).
+/// session. How each is reached is a ``ReachableServer``; what opens sessions there knows the transports, and is above them
+/// (`Pool`).
 package class LegacyServer {
     package let loop: Loop
     package private(set) var limits: Backend.Limits
@@ -12,6 +13,8 @@ package class LegacyServer {
     package let name: [UInt8]
     /// What it is called where it is shown; no two copies have the same.
     package private(set) var label: String
+    /// Whether each session is a process, which has its place until it has ended.
+    let startsProcesses: Bool
     let log: Log
     let health = BackendHealth()
     /// Called when an attempt to reach it has ended: with why it failed, or nil.
@@ -27,7 +30,10 @@ package class LegacyServer {
     /// Whether the server has left a `ping` without an answer when it was new to a session.
     var isDeafToPing = false
 
-    init(name: [UInt8], label: String, on loop: Loop, limits: Backend.Limits, log: Log) {
+    init(
+        name: [UInt8], label: String, startsProcesses: Bool = false, on loop: Loop, limits: Backend.Limits, log: Log
+    ) {
+        self.startsProcesses = startsProcesses
         self.log = log
         self.name = name
         self.label = label
@@ -71,15 +77,6 @@ package class LegacyServer {
         self.limits = limits
         self.label = label
     }
-
-    /// Tries to reach the server, for whoever only wants to know whether that goes. `health` has the outcome.
-    func tryToReach() async {
-        // Both subclasses have their own.
-        preconditionFailure("a server that is reached in no way")
-    }
-
-    /// Whether the server can be reached without trying.
-    var isReached: Bool { false }
 
     package var connectionCounts: ConnectionCounts {
         var counts = ConnectionCounts()

@@ -4,7 +4,7 @@ import Translation
 
 /// A call on a channel: its answer is told to it, by its id.
 final class ChannelCall: LegacyCall {
-    private let transport: ChannelTransport
+    private let channel: Channel
     private let deadline: Deadline
     private let wakeup = Wakeup()
     private var reader: (any CallReader)?
@@ -18,9 +18,9 @@ final class ChannelCall: LegacyCall {
     /// Whether it went out, or a part of it.
     var wasSent = false
 
-    init(_ terms: Terms, on transport: ChannelTransport) {
-        self.transport = transport
-        deadline = Deadline(on: transport.loop)
+    init(_ terms: Terms, on channel: Channel) {
+        self.channel = channel
+        deadline = Deadline(on: channel.loop)
         end = terms.end
         super.init(terms)
         // The call has the deadline, which ends with it.
@@ -39,7 +39,7 @@ final class ChannelCall: LegacyCall {
                 deadline.set(isSuspended ? nil : end)
                 await terms.listener?.room()
                 expectMore()
-                transport.roomHasChanged()
+                channel.roomHasChanged()
             }
         }
     }
@@ -50,11 +50,11 @@ final class ChannelCall: LegacyCall {
         tellReader()
     }
 
-    private func tellReader() { if let reader = reader.take() { transport.loop.afterwards(reader) } }
+    private func tellReader() { if let reader = reader.take() { channel.loop.afterwards(reader) } }
 
     private func leave() {
         deadline.set(nil)
-        transport.ended(self)
+        channel.ended(self)
         terms.session.ended(self)
     }
 
@@ -82,7 +82,7 @@ final class ChannelCall: LegacyCall {
 
     private func expectMore() {
         guard outcome == nil, !isSuspended else { return deadline.set(nil) }
-        deadline.set(min(end, transport.loop.now + (silence ?? transport.limits.silence)))
+        deadline.set(min(end, channel.loop.now + (silence ?? channel.limits.silence)))
     }
 
     private func timedOut() {
@@ -95,7 +95,7 @@ final class ChannelCall: LegacyCall {
                 BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
             }
         fail(with: error)
-        transport.callTimedOut()
+        channel.callTimedOut()
     }
 
     override func suspend() {
@@ -133,7 +133,7 @@ final class ChannelCall: LegacyCall {
         self.outcome = outcome
         deadline.set(nil)
         wakeup.signal()
-        transport.roomHasChanged()
+        channel.roomHasChanged()
         tellReader()
     }
 }

@@ -9,5 +9,5 @@ protocol ChannelOpener: LegacyServer {
     ///   - abandonment: ends it before it is open.
     func openChannel(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage])
+    ) async throws(BackendError) -> (any ChannelTransport, ClientAgreement)
 }

@@ -10,35 +10,26 @@ extension ChannelTransport {
     ///
     /// - Parameter abandonment: ends the channel.
     /// - Returns: the answer, which may be an error, and what else was said before it.
-    final func carry(
+    func carry(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (answer: CarriedMessage, early: [CarriedMessage]) {
+    ) async throws(BackendError) -> ClientAgreement {
         var isConnected = false
         do throws(BackendError) {
             beginCarrying()
             try await connect(credentials, unless: abandonment)
             isConnected = true
-            send(SplicedText(initialize), for: nil, credentials: credentials, trace: nil) { [weak self] in
-                self?.finish($0)
+            let reader = HandshakeReader<CarriedMessage>()
+            var agreement = try await self.initialize(
+                initialize, credentials: credentials, until: loop.now + limits.handshake, reader
+            ) { (text) async throws(BackendError) -> ClientAgreement? in
+                guard let (document, messages) = carried(text, isBatchable: false) else { return nil }
+                return try await reader.answer(
+                    among: messages, recognize: { ClientAgreement($0, to: id, in: document) }
+                ) { (pong) async throws(BackendError) in try await notify(pong, credentials: credentials) }
             }
-            let patience = Deadline(on: loop)
-            patience.onExpiry = { [weak self] in
-                self?.finish(BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)"))
-            }
-            patience.set(after: limits.handshake)
-            defer { patience.set(nil) }
-            var early: [CarriedMessage] = []
-            while let message = await nextCarried(isBatchable: false) {
-                if case .response(let answered) = message.kind, answered == id || answered == id.misspelled {
-                    return (message, early)
-                }
-                if message.isPing, let rawID = message.rawID {
-                    try await notify(ServerRequest.emptyResult(id: rawID[...]), credentials: credentials)
-                } else if early.count < LegacySession.maxEarlyQuestions {
-                    early.append(message)
-                }
-            }
-            throw ending ?? BackendError(.unavailable, "the session has ended")
+            agreement.early = reader.early
+            if let revision = agreement.revision { agreed(on: revision) }
+            return agreement
         } catch {
             finish(error)
             // That the server has no such channel decides what is tried next.
@@ -46,20 +37,35 @@ extension ChannelTransport {
         }
     }
 
+}
+
+extension Channel {
     /// The next message of the server; nil when the channel is over. What is no message is passed over.
-    final func nextCarried(isBatchable: Bool) async -> CarriedMessage? {
+    func nextCarried(isBatchable: Bool) async -> CarriedMessage? {
         while true {
             if let message = takeUnread() { return message }
             guard let text = await next() else { return nil }
-            guard let document = try? JSONDocument(text, maxDepth: limits.maxDepth) else {
-                passOver(text, because: .noJSON)
-                continue
-            }
-            guard let messages = CarriedMessage.all(in: document, isBatchable: isBatchable) else {
-                passOver(text, because: .noMessage)
-                continue
-            }
-            keepUnread(messages)
+            if let (_, messages) = carried(text, isBatchable: isBatchable) { keepUnread(messages) }
         }
     }
+
+    /// The messages of a text; nil where it is none, which is noted.
+    fileprivate func carried(_ text: [UInt8], isBatchable: Bool) -> (JSONDocument, [CarriedMessage])? {
+        guard let document = try? JSONDocument(text, maxDepth: limits.maxDepth) else {
+            passOver(text, because: .noJSON)
+            return nil
+        }
+        guard let messages = CarriedMessage.all(in: document, isBatchable: isBatchable) else {
+            passOver(text, because: .noMessage)
+            return nil
+        }
+        return (document, messages)
+    }
+}
+
+extension CarriedMessage: EarlyMessage {
+    var pong: [UInt8]? { isPing ? rawID.map { ServerRequest.emptyResult(id: $0[...]) } : nil }
+
+    /// The client hears all that the server says.
+    var isForSession: Bool { true }
 }

@@ -3,93 +3,45 @@ import MCP
 import Reactor
 import Translation
 
-/// What HTTP+SSE and stdio have in common: all that the server says comes on one channel, for as long as the session lasts.
-///
-/// An answer is known by its id. What else comes belongs to no call that one could tell by the way it came. The end of the
-/// channel is the end of the session.
-class ChannelTransport: SessionTransport {
-    let loop: Loop
-    let limits: Backend.Limits
-    let passedOver: PassedOver
-    private weak var session: LegacySession?
-    private var calls: [Int: ChannelCall] = [:]
-    /// Messages that came and were not looked at yet.
-    private var inbox = MessageQueue()
-    private var isPaused = false
-    /// What may be looked at before the loop looks at its other sockets.
-    private var turn = WorkBudget()
-    /// What the server asked before it answered `initialize`, for the session.
-    private var early: [[UInt8]] = []
-    /// Signalled when something came, or changed that it waits for.
-    private let news = Wakeup()
-    private var isProbing = false
-    private var revision: Revision?
-    /// Why the channel is over; nil while it is open.
-    private(set) var ending: BackendError?
-    /// Whether it is a client's own, so that what comes is told neither to a session nor to calls.
-    private var isCarrying = false
-    /// Messages of a batch that was carried, the next one last.
-    private var unread: [CarriedMessage] = []
-
-    init(to server: LegacyServer) {
-        passedOver = PassedOver(of: server)
-        loop = server.loop
-        limits = server.limits
-    }
-
-    // MARK: What the subclasses do
-
+/// A transport on one channel: how it is made, and how messages are sent.
+protocol ChannelTransport: Channel, SessionTransport {
     /// Makes the channel.
-    func connect(_ credentials: Credentials) async throws(BackendError) {
-        // Both subclasses have their own.
-        preconditionFailure("a channel of no kind")
-    }
+    func connect(_ credentials: Credentials) async throws(BackendError)
 
     /// Sends a request.
     ///
     /// - Parameter failed: called if it turns out that no answer will come. Never called before this returns.
     func send(
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
-        failed: @escaping (BackendError) -> Void
-    ) {
-        // Both subclasses have their own.
-        preconditionFailure("a channel of no kind")
-    }
-
-    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        // Both subclasses have their own.
-        preconditionFailure("a channel of no kind")
-    }
+        failed: @escaping (BackendError) -> Void)
 
     /// Sends what a client of an older revision says, and returns when the server has it, as far as one can tell.
-    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        try await notify(text, credentials: credentials)
+    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError)
+}
+
+extension ChannelTransport {
+    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+        let call = ChannelCall(terms, on: self)
+        if begin(call) {
+            send(text, for: call, credentials: terms.credentials, trace: trace) { call.fail(with: $0) }
+        }
+        return call
     }
 
-    func pauseReading() {}
-    func resumeReading() {}
-
-    /// The channel is over: give back what is held for it. Called once.
-    func tearDown() {}
-
-    /// Text came that is no message, or a part of it is none.
-    func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
-        passedOver.note(text.count, because: flaw.words)
-    }
-
-    /// How the end of the channel is told to the calls that were in it.
-    func lossOfCall(_ error: BackendError) -> BackendError {
-        error.kind == .unavailable ? BackendError(.noAnswer, error.detail) : error
-    }
-
-    // MARK: Opening
-
-    final func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
+    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
             try await connect(credentials, unless: introduction.abandonment)
-            let handshake = try await introduce(introduction, credentials)
-            revision = handshake.revision
-            agreed(on: handshake.revision)
+            let reader = HandshakeReader<Envelope>()
+            let handshake = try await introduction.agree { () async throws(BackendError) in
+                try await initialize(
+                    introduction.request, credentials: credentials, until: introduction.end, reader
+                ) { (text) async throws(BackendError) -> Handshake? in
+                    try await reader.handshake(among: read(text), answering: introduction) {
+                        (pong) async throws(BackendError) in try await notify(pong, credentials: credentials)
+                    }
+                }
+            }
+            begin(handshake, reader.early)
             return handshake
         } catch {
             finish(error)
@@ -98,241 +50,30 @@ class ChannelTransport: SessionTransport {
     }
 
     /// Makes the channel, which ends when nobody wants it any more.
-    final func connect(_ credentials: Credentials, unless abandonment: Abandonment) async throws(BackendError) {
+    func connect(_ credentials: Credentials, unless abandonment: Abandonment) async throws(BackendError) {
         abandonment.onSet = { [weak self] in self?.finish(.clientLeft) }
         if let ending { throw ending }
         try await connect(credentials)
     }
 
-    /// The revision of the session.
-    func agreed(on revision: Revision) {}
-
-    private func introduce(
-        _ introduction: Introduction, _ credentials: Credentials
-    ) async throws(BackendError) -> Handshake {
-        while true {
-            send(SplicedText(introduction.request), for: nil, credentials: credentials, trace: nil) { [weak self] in
-                self?.finish($0)
-            }
-            do throws(BackendError) {
-                return try await handshake(introduction, credentials)
-            } catch {
-                guard introduction.goesOn(after: error) else { throw error }
-            }
-        }
-    }
-
-    private func handshake(
-        _ introduction: Introduction, _ credentials: Credentials
-    ) async throws(BackendError) -> Handshake {
+    /// Sends `initialize`, and reads what comes until the answer is there.
+    ///
+    /// - Parameters:
+    ///   - end: when the channel ends if it is not.
+    ///   - read: gives what the answer says, if it is in this text.
+    func initialize<Message: EarlyMessage, Answer>(
+        _ request: [UInt8], credentials: Credentials, until end: Instant, _ reader: HandshakeReader<Message>,
+        _ read: ([UInt8]) async throws(BackendError) -> Answer?
+    ) async throws(BackendError) -> Answer {
+        send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in self?.finish($0) }
         let patience = Deadline(on: loop)
-        var flaw: ServerMessages.Flaw?
         patience.onExpiry = { [weak self] in
-            let hint = flaw.map { "; something that it sent is \($0.words)" } ?? ""
+            let hint = reader.flaw.map { "; something that it sent is \($0.words)" } ?? ""
             self?.finish(BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)\(hint)"))
         }
-        patience.set(introduction.end)
+        patience.set(end)
         defer { patience.set(nil) }
-        while true {
-            guard let text = await next() else { throw ending ?? BackendError(.unavailable, "the session has ended") }
-            let messages = read(text)
-            flaw = messages.flaw ?? flaw
-            for message in messages {
-                if let handshake = try Handshake.from(message, answering: introduction) { return handshake }
-                // The one thing that a server may ask before it is told that the handshake is over (2025-11-25,
-                // basic/lifecycle, "Initialization").
-                guard case .request(let id, let method) = message.kind else { continue }
-                if message.document.string(method, equals: "ping") {
-                    try await notify(ServerRequest.emptyResult(id: message.document.raw(id)), credentials: credentials)
-                } else if early.count < LegacySession.maxEarlyQuestions {
-                    early.append(message.document.bytes)
-                }
-            }
-        }
-    }
-
-    final func listen(for session: LegacySession, credentials: Credentials) {
-        self.session = session
-        if ending != nil { return session.lost() }
-        for text in early { session.hear(text) }
-        early = []
-        loop.spawn {
-            while let text = await self.next() {
-                self.dispatch(text)
-                while let slow = self.callToWaitFor, self.ending == nil {
-                    // Whatever took its room: what the server says in a session may go to its one call.
-                    slow.lacksRoom()
-                    await self.news.wait()
-                }
-            }
-        }
-    }
-
-    // MARK: Receiving
-
-    /// Takes what came. Beyond `limits.streamBuffer` the server has to wait.
-    final func received(_ text: [UInt8]) {
-        inbox.append(text)
-        if inbox.heldBytes > limits.streamBuffer, !isPaused {
-            isPaused = true
-            pauseReading()
-        }
-        news.signal()
-    }
-
-    /// The next message, in the order of the wire; nil when the channel is over and all that came on it was taken.
-    final func next() async -> [UInt8]? {
-        if turn.isSpent {
-            turn = WorkBudget()
-            await loop.nextTurn()
-        }
-        while true {
-            if let text = inbox.popFirst() {
-                turn.spend(text.count)
-                if isPaused, inbox.heldBytes <= limits.streamBuffer / 2 {
-                    isPaused = false
-                    resumeReading()
-                }
-                return text
-            }
-            if ending != nil { return nil }
-            turn = WorkBudget()
-            await news.wait()
-        }
-    }
-
-    /// The call for whose client the server has to wait: one that reads slowly, as long as it holds up nobody else. Beside
-    /// others, it loses progress.
-    private var callToWaitFor: ChannelCall? {
-        guard calls.count == 1, let call = calls.first?.value, !call.hasRoom else { return nil }
-        return call
-    }
-
-    private func read(_ text: [UInt8]) -> ServerMessages {
-        let messages = ServerMessages(text, revision: revision, maxDepth: limits.maxDepth)
-        if let flaw = messages.flaw { passOver(text, because: flaw) }
-        return messages
-    }
-
-    private func dispatch(_ text: [UInt8]) {
-        guard let session else { return }
-        for message in read(text) {
-            switch message.kind {
-            case .response(_, let outcome):
-                call(answeredBy: message)?.answered(LegacyAnswer(document: message.document, outcome: outcome))
-            case .unclear: call(answeredBy: message)?.fail(with: LegacyAnswer.unclear)
-            case .request where isEcho(message): passOver(text, because: .ambiguous)
-            case .request, .notification: session.hear(message, on: nil)
-            }
-        }
-    }
-
-    // MARK: Carrying
-
-    /// See `ChannelTransport+Carrying.swift`.
-    final func beginCarrying() { isCarrying = true }
-
-    final func keepUnread(_ messages: [CarriedMessage]) { unread = messages.reversed() }
-
-    final func takeUnread() -> CarriedMessage? { unread.popLast() }
-
-    private func call(answeredBy message: Envelope) -> ChannelCall? {
-        message.answeredRequest.flatMap { calls[Int($0)] }
-    }
-
-    /// Whether it is a request of ours that comes back, as a terminal between has it: an answer would come back, too, as the
-    /// response.
-    private func isEcho(_ message: Envelope) -> Bool {
-        guard case .request(let id, let method) = message.kind, let number = message.document.integer(id),
-            calls[Int(number)] != nil
-        else { return false }
-        return Method(method, in: message.document) != nil
-    }
-
-    // MARK: Calls
-
-    final func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
-        let call = ChannelCall(terms, on: self)
-        if ending != nil {
-            call.fail(with: BackendError(.sessionLost, "the session has ended"))
-            return call
-        }
-        calls[terms.id] = call
-        // Who waits for a slow client no longer may.
-        news.signal()
-        send(text, for: call, credentials: terms.credentials, trace: trace) { call.fail(with: $0) }
-        return call
-    }
-
-    /// Nobody waits for the call any more.
-    final func ended(_ call: ChannelCall) {
-        calls[call.id] = nil
-        news.signal()
-    }
-
-    /// The client of a call reads again.
-    final func roomHasChanged() { news.signal() }
-
-    /// As the published SDKs of 2024-11-05 are.
-    final var isSequential: Bool { revision == .v2024_11_05 }
-
-    /// A call had no answer in time: finds out whether the server serves anything else, and lets new calls go elsewhere if
-    /// not.
-    final func callTimedOut() {
-        guard !isProbing, ending == nil, let session else { return }
-        isProbing = true
-        loop.spawn {
-            let life = await session.ask(.ping, session.credentials)
-            self.isProbing = false
-            if life != .alive { session.giveUp() }
-        }
-    }
-
-    // MARK: The end
-
-    /// The channel is over, or is to be: every call in it ends with `error`.
-    final func finish(_ error: BackendError) {
-        guard ending == nil else { return }
-        ending = error
-        let loss = lossOfCall(error)
-        // Answers that came before the end are still good. Before there is a session, who opens it takes them.
-        if error.kind != .unavailable {
-            inbox = MessageQueue()
-        } else if !isCarrying, session != nil {
-            drainInbox()
-        }
-        for call in calls.values { call.fail(with: loss) }
-        tearDown()
-        news.signal()
-        session?.lost()
-    }
-
-    private func drainInbox() {
-        var rest = MessageQueue()
-        swap(&rest, &inbox)
-        while let text = rest.popFirst() { dispatch(text) }
-    }
-
-    func hasPushChannel() async -> Bool { true }
-
-    final var knowsPushChannel: Bool { true }
-
-    /// The channel is the session.
-    final var sessionID: [UInt8]? { nil }
-
-    final var isKept: Bool { true }
-
-    final var isOver: Bool { ending != nil }
-
-    final func stopListening() {}
-
-    func end() async { finishQuietly() }
-
-    final func drop() { finishQuietly() }
-
-    /// As ``finish(_:)``, when everybody who has to know does.
-    final func finishQuietly() {
-        session = nil
-        finish(BackendError(.noAnswer, "the session has ended"))
+        while let text = await next() { if let answer = try await read(text) { return answer } }
+        throw ending ?? BackendError(.unavailable, "the session has ended")
     }
 }

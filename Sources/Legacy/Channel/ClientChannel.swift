@@ -1,4 +1,3 @@
-import JSONText
 import MCP
 import Reactor
 import Translation
@@ -8,8 +7,8 @@ import Translation
 package final class ClientChannel {
     /// The server that has it.
     package let server: LegacyServer
-    private let transport: ChannelTransport
-    private let revision: Revision?
+    private let transport: any ChannelTransport
+    private let agreement: ClientAgreement
     /// What its caller may have under way toward the servers.
     private let sending: SendingBudget.Share
     /// Messages that the server has not taken, and their bytes.
@@ -33,38 +32,31 @@ package final class ClientChannel {
         case reconfigured
     }
 
-    /// The server's answer to `initialize`: a result, or an error, after which there is no session.
-    package let answer: CarriedMessage
-    /// Whether the answer is a result.
-    package let isAgreed: Bool
-    /// What the server said before that.
-    package let early: [CarriedMessage]
-
     init(
-        to server: LegacyServer, over transport: ChannelTransport,
-        _ opened: (answer: CarriedMessage, early: [CarriedMessage]), sending: SendingBudget.Share,
-        leave: @escaping (_ end: End) -> Void
+        to server: LegacyServer, over transport: any ChannelTransport, _ agreement: ClientAgreement,
+        sending: SendingBudget.Share, leave: @escaping (_ end: End) -> Void
     ) {
         self.server = server
         self.sending = sending
         self.transport = transport
         self.leave = leave
-        answer = opened.answer
-        early = opened.early
-        let document = try? JSONDocument(opened.answer.text, maxDepth: transport.limits.maxDepth)
-        let result = document.flatMap { document in document.value("result", of: document.root) }
-        isAgreed = result != nil
-        revision = document.flatMap { document in
-            result.flatMap { document.value("protocolVersion", of: $0) }.flatMap { document.string($0) }
-        }.flatMap(Revision.init(rawValue:))
-        if let revision { transport.agreed(on: revision) }
+        self.agreement = agreement
     }
 
+    /// The server's answer to `initialize`: a result, or an error, after which there is no session.
+    package var answer: CarriedMessage { agreement.answer }
+
+    /// Whether the answer is a result.
+    package var isAgreed: Bool { agreement.isAgreed }
+
+    /// What the server said before that.
+    package var early: [CarriedMessage] { agreement.early }
+
     /// Whether messages may come in arrays: in 2025-03-26 alone.
-    package var hasBatches: Bool { revision == .v2025_03_26 }
+    package var hasBatches: Bool { agreement.revision == .v2025_03_26 }
 
     /// The agreed revision, for the log.
-    package var revisionName: StaticString { revision?.name ?? "unknown" }
+    package var revisionName: StaticString { agreement.revision?.name ?? "unknown" }
 
     /// The next message of the server; nil when the channel is over. What is no message is passed over.
     package func next() async -> CarriedMessage? { await transport.nextCarried(isBatchable: hasBatches) }

@@ -7,7 +7,7 @@ import Translation
 
 /// HTTP with server-sent events (2024-11-05, basic/transports, "HTTP with SSE"): a GET opens the channel, whose first event
 /// names the place where messages are posted; the answer to each of them is only that it was taken.
-final class EventStreamTransport: ChannelTransport {
+final class EventStreamTransport: Channel, ChannelTransport {
     /// An endpoint in the first event. It goes into every head.
     private static let maxEndpoint = 4096
     /// Answers to POSTs may be waited for this long. They say only that the message was taken.
@@ -34,7 +34,7 @@ final class EventStreamTransport: ChannelTransport {
 
     // MARK: Opening
 
-    override func connect(_ credentials: Credentials) async throws(BackendError) {
+    func connect(_ credentials: Credentials) async throws(BackendError) {
         while endpoint == nil { try await askForStream(credentials) }
         connection?.setTimeout(nil)
         postHead = headOfPosts()
@@ -94,7 +94,7 @@ final class EventStreamTransport: ChannelTransport {
 
     // MARK: Sending
 
-    override func send(
+    func send(
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
@@ -111,7 +111,7 @@ final class EventStreamTransport: ChannelTransport {
         }
     }
 
-    override func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         do throws(BackendError) {
             try await deliver(text, credentials, nil)
@@ -122,7 +122,7 @@ final class EventStreamTransport: ChannelTransport {
     }
 
     /// A server may take as long to say that it has a message as the handler runs: silence is no refusal.
-    override func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         do throws(BackendError) {
             try await notify(text, credentials: credentials)
         } catch {
@@ -213,6 +213,9 @@ final class EventStreamTransport: ChannelTransport {
         connection = nil
         opened.signal()
     }
+
+    /// Nothing is left that would take a place.
+    func isGone() async {}
 }
 
 extension EventStreamTransport: HTTPResponseHandler {

@@ -5,7 +5,7 @@ import Telemetry
 import Translation
 
 /// stdio (2025-11-25, basic/transports): a child for the session, a line for each message.
-final class StdioTransport: ChannelTransport {
+final class StdioTransport: Channel, ChannelTransport {
     /// How long a child may take to end after its input was closed, and again after SIGTERM. As the published SDKs do.
     private static let patience: Duration = .seconds(2)
     /// The same for one that nobody waits for, and that has no session: others wait for its place.
@@ -43,7 +43,7 @@ final class StdioTransport: ChannelTransport {
 
     // MARK: Opening
 
-    override func connect(_ credentials: Credentials) async throws(BackendError) {
+    func connect(_ credentials: Credentials) async throws(BackendError) {
         let child = try server.start()
         self.child = child
         let output = ChildOutput(of: child.id, on: loop, log: server.log)
@@ -91,7 +91,7 @@ final class StdioTransport: ChannelTransport {
 
     // MARK: Sending
 
-    override func send(
+    func send(
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
@@ -99,7 +99,7 @@ final class StdioTransport: ChannelTransport {
     }
 
     /// Returns when the message is in line. That the child reads it is not known anyway.
-    override func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         guard waitingNotifications < StdioTransport.maxWaiting else {
             throw BackendError(.unavailable, "the server does not read")
@@ -109,7 +109,7 @@ final class StdioTransport: ChannelTransport {
     }
 
     /// Waits for its turn: a client that says more than the child reads is held up, and not this process's memory.
-    override func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         await taken.wait(
             while: { waitingBytes > limits.streamBuffer && ending == nil }, until: loop.now + limits.silence, on: loop)
         if waitingBytes > limits.streamBuffer, ending == nil {

@@ -76,13 +76,13 @@ extension Backend: SessionOpener, ChannelOpener {
 
     func openChannel(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
+    ) async throws(BackendError) -> (any ChannelTransport, ClientAgreement) {
         let transport = EventStreamTransport(to: self)
         do throws(BackendError) {
-            let (answer, early) = try await transport.carry(
+            let agreement = try await transport.carry(
                 initialize, id: id, credentials: credentials, unless: abandonment)
             isOfOldTransport = true
-            return (transport, answer, early)
+            return (transport, agreement)
         } catch {
             if error.isNoEventStream { isOfOldTransport = false }
             throw error

@@ -5,8 +5,8 @@ package import Reactor
 /// there.
 package final class Backends {
     package let all: [LegacyServer]
-    /// The same, as sessions are opened there.
-    let openers: [any SessionOpener & ChannelOpener]
+    /// The same, as they are reached, and as sessions are opened there.
+    let servers: [any PooledServer]
     /// The same, where they are reached over HTTP; else none.
     package let overHTTP: [Backend]
     private var choice: BackendChoice
@@ -17,18 +17,25 @@ package final class Backends {
     package var loop: Loop { all[0].loop }
     package var limits: Backend.Limits { all[0].limits }
 
+    /// Copies that are reached over HTTP.
+    ///
     /// - Parameters:
-    ///   - all: at least one, all on the same loop.
+    ///   - copies: at least one, all on the same loop.
     ///   - first: which of them is chosen first.
     ///   - before: those of the configuration before, some of which may be the same: they are used by these from now on.
-    package init(_ all: [LegacyServer], first: Int = 0, after before: Backends? = nil) {
-        self.all = all
-        overHTTP = all.compactMap { $0 as? Backend }
-        openers = all.compactMap { $0 as? any SessionOpener & ChannelOpener }
-        // Both subclasses are.
-        precondition(openers.count == all.count, "a server that is reached in no way")
-        // The configuration lets through nothing else, and no peer adds to it.
-        precondition(overHTTP.isEmpty || overHTTP.count == all.count, "copies that are reached in different ways")
+    package convenience init(_ copies: [Backend], first: Int = 0, after before: Backends? = nil) {
+        self.init(of: copies, overHTTP: copies, first: first, after: before)
+    }
+
+    /// Commands, each of which is started for a session.
+    package convenience init(_ copies: [CommandBackend], first: Int = 0, after before: Backends? = nil) {
+        self.init(of: copies, overHTTP: [], first: first, after: before)
+    }
+
+    init(of servers: [any PooledServer], overHTTP: [Backend] = [], first: Int = 0, after before: Backends? = nil) {
+        self.servers = servers
+        self.overHTTP = overHTTP
+        all = servers.map { $0 as LegacyServer }
         choice = BackendChoice(count: all.count, first: first)
         trials = Deadline(on: all[0].loop)
         // These have the deadline, which ends with them.
@@ -58,7 +65,7 @@ package final class Backends {
     }
 
     /// Whether each session is a process, which takes its time to end.
-    package var startsProcesses: Bool { overHTTP.isEmpty }
+    package var startsProcesses: Bool { all[0].startsProcesses }
 
     /// A copy for something that lasts there. To be followed by one ``leave(_:)``.
     ///
@@ -112,7 +119,7 @@ package final class Backends {
     /// Finds out at the start which of them can be reached. Where each connection is a session's, none is made for that.
     func look() {
         if pinsConnections { return }
-        for backend in all where backend.health.last == nil { loop.spawn { await backend.tryToReach() } }
+        for backend in servers where backend.health.last == nil { loop.spawn { await backend.tryToReach() } }
     }
 
     // MARK: Those that are aside
@@ -123,7 +130,7 @@ package final class Backends {
     /// Tries copies whose pause is over without a request, so that no call pays for one that is still away.
     private func tryAgain() {
         for index in choice.toTry(at: loop.now) {
-            let backend = all[index]
+            let backend = servers[index]
             loop.spawn { await backend.tryToReach() }
         }
         planTrial()
@@ -149,10 +156,10 @@ package final class Backends {
         }
     }
 
-    /// Whether one of them takes connections. See `LegacyServer.checkReachability`.
+    /// Whether one of them takes connections. See `ReachableServer.checkReachability`.
     package func checkReachability(patience: Duration) async -> Bool {
         let check = Check(waitingFor: all.count)
-        for backend in all {
+        for backend in servers {
             loop.spawn {
                 check.isReachable = await backend.checkReachability(patience: patience) || check.isReachable
                 check.waiting -= 1
@@ -171,6 +178,9 @@ package final class Backends {
         init(waitingFor count: Int) { waiting = count }
     }
 }
+
+/// What a pool needs of a server.
+typealias PooledServer = ReachableServer & SessionOpener & ChannelOpener
 
 /// What one loop knows of a copy of the server.
 package struct BackendCounts: Sendable {

@@ -27,13 +27,13 @@ extension CommandBackend: SessionOpener, ChannelOpener {
 
     func openChannel(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
-    ) async throws(BackendError) -> (transport: ChannelTransport, answer: CarriedMessage, early: [CarriedMessage]) {
+    ) async throws(BackendError) -> (any ChannelTransport, ClientAgreement) {
         let transport = try ready()
         do throws(BackendError) {
-            let (answer, early) = try await transport.carry(
+            let agreement = try await transport.carry(
                 initialize, id: id, credentials: credentials, unless: abandonment)
             succeeded()
-            return (transport, answer, early)
+            return (transport, agreement)
         } catch {
             await failed(error) { await transport.isGone() }
             throw error

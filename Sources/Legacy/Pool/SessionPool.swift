@@ -50,29 +50,12 @@ package final class SessionPool {
     /// better to hear at once that there is no room. One principal may fill a quarter, so that others can wait too.
     fileprivate static let maxWaiting = 1024
     fileprivate static let maxWaitingPerPrincipal = 256
-    /// Sessions that are ended on the server at once over HTTP. Each takes a connection, and a server may take its time.
-    private static let maxEnding = 16
-
-    /// A handshake under way, and who waits for it.
-    private final class Opening {
-        var result: Result<LegacySession, BackendError>?
-        var waiters: [ObjectIdentifier: SessionWaiter] = [:]
-        /// Who is asked what the server asks on it, for as long as that waits for it.
-        var owner: (any QuestionListener)?
-        /// Its place is wanted by others, and nobody waits for it.
-        let abandonment = Abandonment()
-
-        func end(_ result: Result<LegacySession, BackendError>) {
-            self.result = result
-            for waiter in waiters.values { waiter.news() }
-        }
-    }
 
     /// What a call may do, now that the table has let it.
     private enum Grant {
         case use(Table.ID)
-        case join(Table.ID, Opening)
-        case open(Table.ID, Opening)
+        case join(Table.ID, SessionOpening)
+        case open(Table.ID, SessionOpening)
         /// Nothing: only a mistake here leads to it.
         case none
     }
@@ -80,10 +63,14 @@ package final class SessionPool {
     /// A call that waits until there is room.
     private final class Waiting {
         let caller: SessionWaiter
+        let key: SessionKey
         var grant: Grant?
         var hasLostPatience = false
 
-        init(_ caller: SessionWaiter) { self.caller = caller }
+        init(_ caller: SessionWaiter, for key: SessionKey) {
+            self.caller = caller
+            self.key = key
+        }
     }
 
     package private(set) var backends: Backends
@@ -91,28 +78,20 @@ package final class SessionPool {
     /// Whose turn it is, where the server gets only so many calls at once.
     package let turns: CallTurns
     private var table: Table
-    private var sessions: [Table.ID: LegacySession] = [:]
-    /// The one that was leased last, which nearly always is leased next.
+    private var slots: [Table.ID: PoolSlot] = [:]
+    /// The session that was leased last, which nearly always is leased next.
     private var latest: (id: Table.ID, session: LegacySession)?
-    private var keys: [Table.ID: SessionKey] = [:]
-    /// How many of `keys` are equal.
+    /// How many sessions of each key there are whose ends were not told.
     private var alive: [SessionKey: Int] = [:]
-    /// Where they are.
-    private var places: [Table.ID: BackendChoice.Index] = [:]
-    private var openings: [Table.ID: Opening] = [:]
     private var waiting: [Table.Ticket: Waiting] = [:]
-    private var openedAt: [Table.ID: Instant] = [:]
     private var numbers = SessionCounts()
     /// How many channels of clients were to be opened so far.
     private var channels = 0
     private let sweep: Deadline
-    /// Sessions that are still to be ended on the server: as many as there may be sessions. A server that takes longer for
-    /// their ends than callers come is not told of the rest.
-    private var toEnd: [LegacySession] = []
-    /// How many are being ended.
-    private var ending = 0
-    /// Opened when one has been, or could not be opened.
+    /// Signalled when a session has ended, or could not be opened.
     private let ended = Wakeup()
+    private let ends: SessionEnds
+    private let starter: SessionStarter
     /// Whether nobody is to ask for a session any more, so that none is kept for the next call.
     private var isRetired = false
     /// Whether the process is about to stop, so that nobody gets a session any more.
@@ -122,14 +101,20 @@ package final class SessionPool {
     private let journal: SessionJournal
     private let notices: BackendNotices
     /// As the server called itself last.
-    package private(set) var serverInfo: ServerInfo?
+    package var serverInfo: ServerInfo? { starter.serverInfo }
 
     /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
     /// handshake, or calls itself otherwise.
-    package var onDoubt: (() -> Void)?
+    package var onDoubt: (() -> Void)? {
+        get { starter.onDoubt }
+        set { starter.onDoubt = newValue }
+    }
 
     /// Looks at each new session over HTTP before it serves a call.
-    package weak var inspector: (any SessionInspector)?
+    package var inspector: (any SessionInspector)? {
+        get { starter.inspector }
+        set { starter.inspector = newValue }
+    }
 
     /// Called when a call has to wait for a session: with whose share is used up, or nil where all sessions are in use. Whoever
     /// has one that can be spared gives it up.
@@ -151,6 +136,8 @@ package final class SessionPool {
         self.limits = limits
         table = Table(limits: limits.table(backends), idleTimeout: limits.idleTimeout)
         turns = CallTurns(limits.callsAtOnce, on: backends.loop)
+        ends = SessionEnds(maxWaiting: limits.maxSessions, on: backends.loop, ended: ended)
+        starter = SessionStarter(backends, ends: ends)
         sweep = Deadline(on: loop)
         // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
@@ -166,16 +153,19 @@ package final class SessionPool {
     /// What has become of the sessions so far.
     package var counts: SessionCounts {
         var counts = numbers
-        counts.opening = openings.values.count { !$0.abandonment.isSet }
+        counts.opening = slots.values.count { $0.opening?.abandonment.isSet == false }
         counts.open = table.count - table.endingCount - counts.opening
-        counts.ending = table.endingCount + toEnd.count + ending
+        counts.ending = table.endingCount + ends.count
+        counts.untold = ends.untold
         return counts
     }
 
     /// A server told another replica, on a session of this caller: what sessions here know of it is not true any more.
     package func heard(_ cue: ChangeNotice, by principal: KeyedHash) {
         guard cue == .toolsListChanged else { return }
-        for (id, key) in keys where key.principal == principal { sessions[id]?.toolsChanged() }
+        for slot in slots.values where slot.key.principal == principal && !slot.isEndTold {
+            slot.session?.toolsChanged()
+        }
     }
 
     // MARK: Servers
@@ -197,12 +187,12 @@ package final class SessionPool {
                 line.field("down_ms", milliseconds: time)
             }
         case .down:
-            let ids = sessions.filter { $0.value.server === server }.map(\.key)
+            let there = slots.values.filter { $0.session?.server === server }
             log.write(backends.hasAlternative(to: index) ? .warning : .error, "backend_down") { line in
                 line.field("backend", server.label)
                 line.field("reason", trouble ?? "")
-                line.field("sessions", ids.count)
-                line.field("callers", Set(ids.compactMap { keys[$0]?.principal }).count)
+                line.field("sessions", there.count)
+                line.field("callers", Set(there.filter { !$0.isEndTold }.map(\.key.principal)).count)
             }
         }
     }
@@ -214,24 +204,24 @@ package final class SessionPool {
     package func use(_ backends: Backends, limits: Limits) {
         let before = self.backends
         self.backends = backends
+        starter.backends = backends
         listen(to: backends)
         sending.use(limits.maxSending)
-        let placed = places
-        places = [:]
-        for (id, place) in placed {
-            if let index = backends.index(of: before.all[place]) {
-                places[id] = index
-                backends.enter(index)
-            } else {
-                giveUp(id, .configuration)
-            }
+        // All of them know the copies of now before one is given up, in the place of which others may go.
+        var given: [Table.ID] = []
+        for (id, slot) in slots {
+            guard let copy = slot.copy else { continue }
+            slot.copy = backends.index(of: before.all[copy])
+            if let index = slot.copy { backends.enter(index) } else { given.append(id) }
         }
+        for id in given { giveUp(id, .configuration) }
         for id in table.use(limits.table(backends), idleTimeout: limits.idleTimeout) {
             numbers.evicted += 1
             close(id, .evicted)
         }
         // As many as there were may be in line for their end.
         self.limits = limits
+        ends.maxWaiting = limits.maxSessions
         before.stop(except: backends)
         letNext()
         sweep.set(table.nextExpiry)
@@ -279,11 +269,11 @@ package final class SessionPool {
         let grant: Grant
         let after = previous?.loss ?? 0
         switch table.lease(key, of: key.principal, isExclusive: isExclusive, after: after, at: .now) {
-        case .wait(let ticket): grant = try await wait(ticket, of: key.principal, waiter)
+        case .wait(let ticket): grant = try await wait(ticket, for: key, waiter)
         case .full(let limit): throw busy(limit)
         case .use(let id): grant = .use(id)
         case .join(let id): grant = join(id)
-        case .open(let id, let evicted): grant = open(id, evicting: evicted)
+        case .open(let id, let evicted): grant = open(id, for: key, evicting: evicted)
         }
         switch grant {
         case .use(let id):
@@ -305,12 +295,10 @@ package final class SessionPool {
 
     /// The lease on a session that is being opened.
     private func lease(
-        of id: Table.ID, _ opening: Opening, _ isExclusive: Bool, _ waiter: SessionWaiter
+        of id: Table.ID, _ opening: SessionOpening, _ isExclusive: Bool, _ waiter: SessionWaiter
     ) async throws(BackendError) -> Lease {
-        opening.waiters[ObjectIdentifier(waiter)] = waiter
-        defer { opening.waiters[ObjectIdentifier(waiter)] = nil }
         do throws(BackendError) {
-            try await waiter.wait(while: { opening.result == nil }, on: loop)
+            try await opening.wait(for: waiter, on: loop)
         } catch {
             if isExclusive { opening.owner = nil }
             leave(id, isExclusive: isExclusive)
@@ -329,7 +317,7 @@ package final class SessionPool {
         case .kept: break
         case .close:
             // One that was not given up goes to another caller.
-            if keys[id] != nil { numbers.evicted += 1 }
+            if let slot = slots[id], slot.session != nil, !slot.isEndTold { numbers.evicted += 1 }
             close(id, .evicted)
         case .unknown: log.internalError("a lease was given back twice")
         }
@@ -342,7 +330,7 @@ package final class SessionPool {
     /// A lease that the table has given; nil where the session is not there, which only a mistake here can bring about.
     private func lease(of id: Table.ID, isExclusive: Bool) -> Lease? {
         if let latest, latest.id == id { return Lease(session: latest.session, isExclusive: isExclusive, id: id) }
-        guard let session = sessions[id] else {
+        guard let session = slots[id]?.session else {
             // The place is another's then.
             if table.release(id, isExclusive: isExclusive, at: loop.now) == .close || table.retire(id) {
                 table.ended(id)
@@ -357,7 +345,7 @@ package final class SessionPool {
     /// A lease beside the one that a call has, for what is to be done before the call can be sent; nil where that is better
     /// done on whichever session there is, and where this one is not good any more.
     package func lease(beside session: LegacySession) -> Lease? {
-        guard sharesNothing, let id = sessions.first(where: { $0.value === session })?.key,
+        guard sharesNothing, let id = slots.first(where: { $0.value.session === session })?.key,
             table.use(id, at: loop.now)
         else { return nil }
         return Lease(session: session, isExclusive: false, id: id)
@@ -366,20 +354,20 @@ package final class SessionPool {
     // What a decision asks for is done at once, so that the next one meets what it expects.
 
     private func join(_ id: Table.ID) -> Grant {
-        guard let opening = openings[id] else {
+        guard let opening = slots[id]?.opening else {
             log.internalError("a session that is being opened has nobody who opens it")
             return .none
         }
         return .join(id, opening)
     }
 
-    private func open(_ id: Table.ID, evicting evicted: Table.ID?) -> Grant {
+    private func open(_ id: Table.ID, for key: SessionKey, evicting evicted: Table.ID?) -> Grant {
         if let evicted {
             numbers.evicted += 1
             close(evicted, .evicted)
         }
-        let opening = Opening()
-        openings[id] = opening
+        let opening = SessionOpening()
+        slots[id] = PoolSlot(for: key, opening)
         return .open(id, opening)
     }
 
@@ -402,7 +390,7 @@ package final class SessionPool {
     }
 
     /// Ends a session that was taken up.
-    package func drop(_ session: LegacySession) { end(session) }
+    package func drop(_ session: LegacySession) { ends.end(session) }
 
     // MARK: Clients of older revisions
 
@@ -425,38 +413,29 @@ package final class SessionPool {
         let key = SessionKey(principal: principal, capabilities: Array("channel \(channels)".utf8))
         let grant: Grant
         switch table.lease(key, of: principal, isExclusive: true, at: .now) {
-        case .wait(let ticket): grant = try await wait(ticket, of: principal, waiter)
+        case .wait(let ticket): grant = try await wait(ticket, for: key, waiter)
         case .full(let limit): throw busy(limit)
-        case .open(let id, let evicted): grant = open(id, evicting: evicted)
+        case .open(let id, let evicted): grant = open(id, for: key, evicting: evicted)
         case .use, .join: grant = .none
         }
-        guard case .open(let place, let opening) = grant else {
+        guard case .open(let slot, let opening) = grant else {
             log.internalError("a client's channel has a key that another session has")
             throw BackendError(.unavailable, "the session is not there any more")
         }
-        defer {
-            openings[place] = nil
-            waiter.onLeave = nil
-        }
+        defer { waiter.onLeave = nil }
         waiter.onLeave = { opening.abandonment.set() }
         if waiter.hasLeft { opening.abandonment.set() }
         do throws(BackendError) {
-            let channel = try await openSomewhere(place, credentials) { (backend) async throws(BackendError) in
-                let opened = try await backend.openChannel(
-                    initialize, id: id, credentials: credentials, unless: opening.abandonment)
-                return ClientChannel(
-                    to: backend, over: opened.transport, (opened.answer, opened.early),
-                    sending: sending.share(of: principal)
-                ) { [self] in
-                    channelIsGone(place, at: backend.label, of: principal, $0)
-                }
-            }
-            openedAt[place] = loop.now
-            numbers.opened += 1
-            table.opened(place)
-            return channel
+            let opened = try await starter.openChannel(
+                initialize, id: id, credentials: credentials, unless: opening.abandonment)
+            fill(slot, .channel, at: opened.server)
+            table.opened(slot)
+            let label = opened.server.label
+            return ClientChannel(
+                to: opened.server, over: opened.transport, opened.agreement, sending: sending.share(of: principal)
+            ) { [self] in channelIsGone(slot, at: label, of: principal, $0) }
         } catch {
-            openingFailed(place, opening, error)
+            openingFailed(slot, opening, error)
             throw error
         }
     }
@@ -496,13 +475,13 @@ package final class SessionPool {
     }
 
     private func wait(
-        _ ticket: Table.Ticket, of principal: KeyedHash, _ waiter: SessionWaiter
+        _ ticket: Table.Ticket, for key: SessionKey, _ waiter: SessionWaiter
     ) async throws(BackendError) -> Grant {
-        let call = Waiting(waiter)
+        let call = Waiting(waiter, for: key)
         waiting[ticket] = call
         // Makes room for it, where an idle session takes its time to end; else by one that can be spared.
         letNext()
-        if call.grant == nil { spared(by: principal) }
+        if call.grant == nil { spared(by: key.principal) }
         let patience = Deadline(on: loop)
         patience.onExpiry = {
             call.hasLostPatience = true
@@ -527,17 +506,17 @@ package final class SessionPool {
     private func letNext() {
         if waiting.isEmpty { return }
         while let (ticket, decision) = table.next(at: loop.now) {
-            let grant: Grant
-            switch decision {
-            case .use(let id): grant = .use(id)
-            case .join(let id): grant = join(id)
-            case .open(let id, let evicted): grant = open(id, evicting: evicted)
-            case .wait, .full: grant = .none
-            }
             // Whoever waits takes its ticket out of both when it goes.
             guard let call = waiting[ticket] else {
                 log.internalError("a call that waits for a session is not there")
                 continue
+            }
+            let grant: Grant
+            switch decision {
+            case .use(let id): grant = .use(id)
+            case .join(let id): grant = join(id)
+            case .open(let id, let evicted): grant = open(id, for: call.key, evicting: evicted)
+            case .wait, .full: grant = .none
             }
             call.grant = grant
             call.caller.news()
@@ -584,20 +563,22 @@ package final class SessionPool {
     }
 
     /// No session serves a further call; those that are in use are closed after their last one.
-    package func retireAll(_ loss: SessionEnd.Loss) { for id in sessions.keys { giveUp(id, loss) } }
+    package func retireAll(_ loss: SessionEnd.Loss) {
+        for (id, slot) in slots where slot.session != nil { giveUp(id, loss) }
+    }
 
     /// The session serves no further call; the server still knows it, and is told when the last call has ended.
     ///
     /// - Parameter loss: why its callers lose what the server keeps in it; nil where it keeps nothing.
     private func giveUp(_ id: Table.ID, _ loss: SessionEnd.Loss?) {
-        noteEnd(of: id, loss.map { .lost($0) })
+        if let slot = slots[id] { noteEnd(of: slot, loss.map { .lost($0) }) }
         if table.retire(id) { close(id) }
         letNext()
     }
 
     private func retire(_ id: Table.ID) {
         onDoubt?()
-        if let session = sessions[id], !session.isClosed {
+        if let session = slots[id]?.session, !session.isClosed {
             session.loss = table.latestID
             session.forget()
         }
@@ -606,19 +587,15 @@ package final class SessionPool {
 
     // MARK: Opening
 
-    private func open(_ id: Table.ID, _ opening: Opening, for key: SessionKey, credentials: Credentials) async {
-        defer { openings[id] = nil }
+    private func open(
+        _ id: Table.ID, _ opening: SessionOpening, for key: SessionKey, credentials: Credentials
+    ) async {
         do throws(BackendError) {
             let start = loop.now
-            let session = try await openSomewhere(id, credentials) { (backend) async throws(BackendError) in
-                try await inspected(
-                    LegacySession.open(
-                        on: backend, capabilities: key.capabilities, roots: key.roots, credentials: credentials,
-                        sending: sending.share(of: key.principal), unless: opening.abandonment), at: backend,
-                    credentials)
-            }
+            let session = try await starter.openSession(
+                for: key, credentials: credentials, sending: sending.share(of: key.principal),
+                unless: opening.abandonment)
             if opening.abandonment.isSet {
-                if let place = places.removeValue(forKey: id) { self.backends.leave(place) }
                 await end(unwanted: session)
                 throw .clientLeft
             }
@@ -628,12 +605,9 @@ package final class SessionPool {
             if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
             session.onCue = { [weak self] in self?.onEvent?(.changed(key, $0)) }
             session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
-            sessions[id] = session
-            keys[id] = key
+            fill(id, .session(session), at: session.server)
             alive[key, default: 0] += 1
             onEvent?(.opened(key, session.handshake.serverInfo))
-            openedAt[id] = loop.now
-            numbers.opened += 1
             table.opened(id)
             opening.end(.success(session))
             session.claim(for: opening.owner)
@@ -641,9 +615,9 @@ package final class SessionPool {
             // It could tell nobody before.
             if session.isLost { retire(id) }
             // Another configuration was taken over meanwhile.
-            if places[id] == nil || isRetired && opening.waiters.isEmpty { giveUp(id, .configuration) }
+            if slots[id]?.copy == nil || isRetired && !opening.isAwaited { giveUp(id, .configuration) }
             // Nobody waits for it any more: then it is for the next.
-            if opening.waiters.isEmpty, !isClosed {
+            if !opening.isAwaited, !isClosed {
                 letNext()
                 if !sweep.isSet { sweep.set(loop.now + limits.idleTimeout) }
             }
@@ -653,12 +627,24 @@ package final class SessionPool {
         }
     }
 
-    /// Ends a session that was opened for nobody. Its place is taken until it has ended, where it is a process.
-    private func end(unwanted session: LegacySession) async {
-        if backends.startsProcesses { await session.close() } else { end(session) }
+    /// What was opened is in its place.
+    private func fill(_ id: Table.ID, _ content: PoolSlot.Content, at server: LegacyServer) {
+        guard let slot = slots[id] else { return log.internalError("what was opened has no place") }
+        slot.content = content
+        slot.openedAt = loop.now
+        // The copies of now: another configuration may have been taken over meanwhile.
+        slot.copy = backends.index(of: server)
+        if let copy = slot.copy { backends.enter(copy) }
+        numbers.opened += 1
     }
 
-    private func openingFailed(_ id: Table.ID, _ opening: Opening, _ error: BackendError) {
+    /// Ends a session that was opened for nobody. Its place is taken until it has ended, where it is a process.
+    private func end(unwanted session: LegacySession) async {
+        if backends.startsProcesses { await session.close() } else { ends.end(session) }
+    }
+
+    private func openingFailed(_ id: Table.ID, _ opening: SessionOpening, _ error: BackendError) {
+        slots[id] = nil
         if error.kind == .unavailable, !error.isRefusal { onDoubt?() }
         table.failed(id)
         if !opening.abandonment.isSet { numbers.failed += 1 }
@@ -666,62 +652,12 @@ package final class SessionPool {
         letNext()
     }
 
-    /// Opens it on the copy that has the fewest. Where that one gives none, on another: no call was sent.
-    private func openSomewhere<Session>(
-        _ id: Table.ID, _ credentials: Credentials,
-        _ open: (any SessionOpener & ChannelOpener) async throws(BackendError) -> Session
-    ) async throws(BackendError) -> Session {
-        // A copy that is aside may be back, and to try it costs nothing as long as nobody has waited.
-        let backends = backends
-        let patience = loop.now + backends.limits.connect
-        var tried: Set<BackendChoice.Index> = []
-        while true {
-            guard let index = backends.enter(except: tried) else {
-                throw BackendError(.unavailable, "no copy of the server gives a session")
-            }
-            do throws(BackendError) {
-                let session = try await open(backends.openers[index])
-                backends.served(index)
-                backends.leave(index)
-                // Those of now: another configuration may have been taken over meanwhile.
-                places[id] = self.backends.index(of: backends.all[index])
-                if let place = places[id] { self.backends.enter(place) }
-                return session
-            } catch {
-                backends.leave(index)
-                let error = await inspected(error, by: backends.all[index], credentials)
-                guard error.kind == .unavailable else { throw error }
-                if !error.isRefusal { backends.failed(index, error.detail) }
-                tried.insert(index)
-                if tried.count == backends.all.count { throw error }
-                if loop.now > patience, !backends.all[index].hasAlternative() { throw error }
-            }
-        }
-    }
-
-    /// A session that was opened, where it is to serve calls.
-    private func inspected(
-        _ session: LegacySession, at server: LegacyServer, _ credentials: Credentials
-    ) async throws(BackendError) -> LegacySession {
-        if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
-        serverInfo = session.handshake.serverInfo
-        guard let inspector, let backend = server as? Backend else { return session }
-        if await inspector.mayServe(session, at: backend, credentials) { return session }
-        end(session)
-        throw BackendError(.unavailable, "the server speaks 2026-07-28 itself", isRefusal: true)
-    }
-
-    private func inspected(
-        _ error: BackendError, by server: LegacyServer, _ credentials: Credentials
-    ) async -> BackendError {
-        guard error.eraHint != .none, let inspector, let backend = server as? Backend else { return error }
-        return await inspector.refused(error, by: backend, credentials)
-    }
-
     /// A session at this copy, for a question that concerns no call; nil where there is none.
     package func anySession(at backend: Backend) -> LegacySession? {
-        let place = places.first { backends.all[$0.value] === backend && sessions[$0.key]?.isClosed == false }
-        return place.flatMap { sessions[$0.key] }
+        let slot = slots.values.first { slot in
+            slot.copy.map { backends.all[$0] === backend } == true && slot.session?.isClosed == false
+        }
+        return slot?.session
     }
 
     /// Opens a session for `key` where there is none, so that its inspection tells more. Returns whether there is one.
@@ -747,23 +683,23 @@ package final class SessionPool {
     /// Has each further call use a new session, where the server keeps none: nothing is lost by it, and the handshake tells
     /// which server is there now.
     package func renewUnkept() {
-        for (id, session) in sessions where !session.isKept { giveUp(id, nil) }
+        for (id, slot) in slots where slot.session?.isKept == false { giveUp(id, nil) }
     }
 
     // MARK: Closing
 
     /// - Parameter cause: nil where that was noted, or is nothing that a caller loses.
     private func close(_ id: Table.ID, _ cause: SessionEnd? = nil) {
+        guard let slot = slots[id] else { return placeIsFree(id) }
         // Its place is free when that has ended.
-        if let opening = openings[id], opening.result == nil { return opening.abandonment.set() }
-        noteEnd(of: id, cause)
-        if let place = places.removeValue(forKey: id) { backends.leave(place) }
-        if let start = openedAt.removeValue(forKey: id) {
-            numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds))
-        }
-        guard let session = sessions.removeValue(forKey: id) else { return placeIsFree(id) }
+        if let opening = slot.opening { return opening.abandonment.set() }
+        noteEnd(of: slot, cause)
+        slots[id] = nil
+        if let copy = slot.copy { backends.leave(copy) }
+        if let start = slot.openedAt { numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds)) }
+        guard let session = slot.session else { return placeIsFree(id) }
         if latest?.id == id { latest = nil }
-        guard backends.startsProcesses else { return end(session) }
+        guard backends.startsProcesses else { return ends.end(session) }
         // Each has a place until its process has ended, so there are no more of them than places.
         loop.spawn {
             await session.close()
@@ -778,34 +714,15 @@ package final class SessionPool {
         ended.signal()
     }
 
-    /// Has the server end a session, in turn. Where too many are in line, it is not told.
-    private func end(_ session: LegacySession) {
-        guard toEnd.count < limits.maxSessions else {
-            numbers.untold += 1
-            return session.forget()
-        }
-        endInTurn(session)
-    }
-
-    private func endInTurn(_ session: LegacySession) {
-        toEnd.append(session)
-        guard ending < SessionPool.maxEnding else { return }
-        ending += 1
-        loop.spawn {
-            while let next = self.toEnd.popLast() { await next.close() }
-            self.ending -= 1
-            self.ended.signal()
-        }
-    }
-
-    /// A session that is retired ends once, though it is closed later.
-    private func noteEnd(of id: Table.ID, _ end: SessionEnd?) {
-        guard let key = keys.removeValue(forKey: id), let session = sessions[id] else { return }
-        if let end { journal.ended(at: session.server.label, of: key.principal, end) }
+    /// Tells the end of a session, once.
+    private func noteEnd(of slot: PoolSlot, _ end: SessionEnd?) {
+        guard let session = slot.session, !slot.isEndTold else { return }
+        slot.isEndTold = true
+        if let end { journal.ended(at: session.server.label, of: slot.key.principal, end) }
         if case .lost(let loss) = end { numbers.note(loss) }
-        let rest = alive[key, default: 1] - 1
-        alive[key] = rest > 0 ? rest : nil
-        onEvent?(.ended(key, session, isLast: rest == 0))
+        let rest = alive[slot.key, default: 1] - 1
+        alive[slot.key] = rest > 0 ? rest : nil
+        onEvent?(.ended(slot.key, session, isLast: rest == 0))
     }
 
     private func closeExpired() {
@@ -819,7 +736,8 @@ package final class SessionPool {
 
     /// Ends what is being opened for nobody.
     private func abandonOpenings() {
-        for (id, opening) in openings where opening.waiters.isEmpty && opening.result == nil {
+        for (id, slot) in slots {
+            guard let opening = slot.opening, !opening.isAwaited else { continue }
             if table.retire(id) { opening.abandonment.set() }
         }
     }
@@ -829,7 +747,7 @@ package final class SessionPool {
         isRetired = true
         retireAll(.configuration)
         abandonOpenings()
-        while table.count > 0 || ending > 0 { await ended.wait() }
+        while table.count > 0 || ends.underWay > 0 { await ended.wait() }
         sweep.set(nil)
         journal.writeNotes()
         backends.stop()
@@ -842,23 +760,14 @@ package final class SessionPool {
         sweep.set(nil)
         isClosed = true
         abandonOpenings()
-        let all = sessions.values
-        sessions = [:]
         latest = nil
-        for session in all {
-            guard backends.startsProcesses else {
-                endInTurn(session)
-                continue
-            }
-            ending += 1
-            loop.spawn {
-                await session.close()
-                self.ending -= 1
-                self.ended.signal()
-            }
+        for slot in slots.values {
+            guard let session = slot.session else { continue }
+            slot.content = .closed
+            if backends.startsProcesses { ends.endAtOnce(session) } else { ends.endInTurn(session) }
         }
         journal.writeNotes()
-        await ended.wait(while: { ending > 0 || table.endingCount > 0 }, until: end, on: loop)
+        await ended.wait(while: { ends.underWay > 0 || table.endingCount > 0 }, until: end, on: loop)
         backends.stop()
     }
 }

@@ -40,6 +40,19 @@ final class Introduction {
         Handshake.request(id: id, offering: revision, capabilities: capabilities, remoraVersion: Version.current)
     }
 
+    /// Offers one revision after the other, until the server agrees to one or refuses for another reason.
+    ///
+    /// - Parameter offer: sends ``request`` and reads the answer.
+    func agree(_ offer: () async throws(BackendError) -> Handshake) async throws(BackendError) -> Handshake {
+        while true {
+            do throws(BackendError) {
+                return try await offer()
+            } catch {
+                guard goesOn(after: error) else { throw error }
+            }
+        }
+    }
+
     /// A request was refused with this error. Returns whether another revision is to be offered now: one that the server
     /// names, or else the newest that is left, where it says that the version is the reason.
     func goesOn(after error: BackendError) -> Bool {

@@ -69,6 +69,4 @@ protocol SessionTransport: AnyObject {
 extension SessionTransport {
     var cookieField: [UInt8] { [] }
     var hearsDuringCalls: Bool { true }
-
-    func isGone() async {}
 }

@@ -11,9 +11,6 @@ final class BackendExchange: HTTPResponseHandler {
     private static let afterlife = Interval(.seconds(1))
     /// How long an answer may take that nobody wants any more, on a connection that must not be closed for that.
     private static let remainder = Interval(.seconds(5))
-    /// Messages that are given out in a turn of the loop. A server that sends small ones without end must not keep it to
-    /// itself.
-    private static let maxMessages = 64
 
     /// How long an exchange may take.
     enum Patience {
@@ -58,9 +55,7 @@ final class BackendExchange: HTTPResponseHandler {
     private var wasAnsweredElsewhere = false
     private var events: SSEDecoder
     private var messages = MessageQueue()
-    /// Messages that were given out in the turn of the loop that began at `turn`.
-    private var given = 0
-    private var turn = Instant(nanoseconds: 0)
+    private var budget = WorkBudget()
     private var isPaused = false
     /// Whether a message came.
     private(set) var hasDelivered = false
@@ -157,11 +152,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// The next message, if it is there and may be given out in this turn of the loop: ``next()`` waits for the next one.
     func ready() -> [UInt8]? { mayGive ? takeMessage() : nil }
 
-    private var mayGive: Bool {
-        let now = backend.loop.now
-        if turn != now { (turn, given) = (now, 0) }
-        return given < BackendExchange.maxMessages
-    }
+    private var mayGive: Bool { budget.allowsMore(at: backend.loop.now) }
 
     /// Whether nothing has come yet of which a reader could make something.
     private var isWaiting: Bool {
@@ -191,7 +182,7 @@ final class BackendExchange: HTTPResponseHandler {
 
     private func takeMessage() -> [UInt8]? {
         guard let message = messages.popFirst() else { return nil }
-        given += 1
+        budget.spend()
         if isPaused, messages.heldBytes <= backend.limits.streamBuffer / 2 {
             isPaused = false
             expectMore()

@@ -26,7 +26,7 @@ final class StreamableHTTP: SessionTransport {
     /// More are not sent: each takes a connection, and a server that has not taken these waits for none.
     private static let maxPongs = 4
     /// What the server asked in its answer to `initialize`.
-    private var early: [[UInt8]] = []
+    private var early: [Envelope] = []
     private var pushStream: PushStream?
 
     init(to backend: Backend, credentials: Credentials) {
@@ -64,20 +64,19 @@ final class StreamableHTTP: SessionTransport {
     // MARK: Opening
 
     func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
-        while true {
-            do throws(BackendError) {
-                return try await introduce(introduction, credentials)
-            } catch {
-                guard introduction.goesOn(after: error) else { throw error }
-                sessionID = nil
-                postHead = head(.post)
-            }
+        let reader = HandshakeReader<Envelope>()
+        let handshake = try await introduction.agree { () async throws(BackendError) in
+            try await introduce(introduction, credentials, reader)
         }
+        early = reader.early
+        return handshake
     }
 
     private func introduce(
-        _ introduction: Introduction, _ credentials: Credentials
+        _ introduction: Introduction, _ credentials: Credentials, _ reader: HandshakeReader<Envelope>
     ) async throws(BackendError) -> Handshake {
+        // That of a revision that was refused.
+        if sessionID.take() != nil { postHead = head(.post) }
         let (exchange, response) = try await initialize(introduction, credentials)
         defer { exchange.abandon() }
         guard (200..<300).contains(response.status) else {
@@ -85,7 +84,7 @@ final class StreamableHTTP: SessionTransport {
         }
         sessionID = try StreamableHTTP.sessionID(in: response)
         postHead = head(.post)
-        let handshake = try await handshake(from: exchange, introduction)
+        let handshake = try await handshake(from: exchange, introduction, reader)
         revision = handshake.revision
         postHead = head(.post)
         return handshake
@@ -164,15 +163,19 @@ final class StreamableHTTP: SessionTransport {
     var target: [UInt8] { route.target }
 
     private func handshake(
-        from exchange: BackendExchange, _ introduction: Introduction
+        from exchange: BackendExchange, _ introduction: Introduction, _ reader: HandshakeReader<Envelope>
     ) async throws(BackendError) -> Handshake {
+        func read(_ text: [UInt8]) async throws(BackendError) -> (found: Handshake?, flaw: ServerMessages.Flaw?) {
+            let messages = ServerMessages(text, revision: nil, maxDepth: backend.limits.maxDepth)
+            return (try await reader.handshake(among: messages, answering: introduction) { pong($0) }, messages.flaw)
+        }
         if !exchange.isSuccess {
             // Of another type, as the head of a call's answer may be.
-            if let handshake = try handshake(in: await exchange.body(), introduction).found { return handshake }
+            if let handshake = try await read(await exchange.body()).found { return handshake }
             throw BackendError(.unavailable, "the answer to initialize is neither JSON nor an event stream")
         }
         while let text = try await exchange.next() {
-            let (handshake, flaw) = try handshake(in: text, introduction)
+            let (handshake, flaw) = try await read(text)
             if let handshake { return handshake }
             guard let flaw else { continue }
             guard exchange.isStream else {
@@ -183,31 +186,13 @@ final class StreamableHTTP: SessionTransport {
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
     }
 
-    private func handshake(
-        in text: [UInt8], _ introduction: Introduction
-    ) throws(BackendError) -> (found: Handshake?, flaw: ServerMessages.Flaw?) {
-        let messages = ServerMessages(text, revision: nil, maxDepth: backend.limits.maxDepth)
-        for message in messages {
-            if let handshake = try Handshake.from(message, answering: introduction) { return (handshake, nil) }
-            answerEarly(message)
-        }
-        return (nil, messages.flaw)
-    }
-
-    /// What a server asks before the handshake is over.
-    private func answerEarly(_ message: Envelope) {
-        guard case .request(let id, let method) = message.kind else { return }
-        if message.document.string(method, equals: "ping") {
-            // The one thing that it may ask, and it may wait for the answer.
-            guard pongs < StreamableHTTP.maxPongs else { return }
-            pongs += 1
-            let answer = ServerRequest.emptyResult(id: message.document.raw(id))
-            backend.loop.spawn { [credentials] in
-                try? await self.notify(answer, credentials: credentials)
-                self.pongs -= 1
-            }
-        } else if early.count < LegacySession.maxEarlyQuestions {
-            early.append(message.document.bytes)
+    /// Sends the answer to a ping, for which the handshake does not wait.
+    private func pong(_ text: [UInt8]) {
+        guard pongs < StreamableHTTP.maxPongs else { return }
+        pongs += 1
+        backend.loop.spawn { [credentials] in
+            try? await self.notify(text, credentials: credentials)
+            self.pongs -= 1
         }
     }
 
@@ -310,7 +295,7 @@ final class StreamableHTTP: SessionTransport {
     // MARK: The GET stream
 
     func listen(for session: LegacySession, credentials: Credentials) {
-        for text in early { session.hear(text) }
+        for message in early { session.hear(message, on: nil) }
         early = []
         if let pin = route.pin { return keep(pin, for: session, credentials) }
         let stream = PushStream(session: session, transport: self, route: route, credentials: credentials)
@@ -383,4 +368,7 @@ final class StreamableHTTP: SessionTransport {
         stopListening()
         route.pin?.close()
     }
+
+    /// Nothing is left that would take a place.
+    func isGone() async {}
 }

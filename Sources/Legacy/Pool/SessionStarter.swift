@@ -1,0 +1,107 @@
+import MCP
+import Reactor
+import Translation
+
+/// Opens sessions, and channels of older clients, on the copies of a server: on the copy that has the fewest, and on another where that
+/// one gives none.
+final class SessionStarter {
+    /// Those of the configuration that is in force. An opening stays with those that it began with.
+    var backends: Backends
+    /// Looks at each new session over HTTP before it serves a call.
+    weak var inspector: (any SessionInspector)?
+    /// Called when a server calls itself otherwise than before.
+    var onDoubt: (() -> Void)?
+    /// As the server called itself last.
+    private(set) var serverInfo: ServerInfo?
+    private let ends: SessionEnds
+
+    init(_ backends: Backends, ends: SessionEnds) {
+        self.backends = backends
+        self.ends = ends
+    }
+
+    /// Opens a session.
+    ///
+    /// - Parameter abandonment: ends the opening.
+    func openSession(
+        for key: SessionKey, credentials: Credentials, sending: SendingBudget.Share, unless abandonment: Abandonment
+    ) async throws(BackendError) -> LegacySession {
+        try await openSomewhere(credentials) { (server) async throws(BackendError) -> LegacySession in
+            try await inspected(
+                LegacySession.open(
+                    on: server, capabilities: key.capabilities, roots: key.roots, credentials: credentials,
+                    sending: sending, unless: abandonment), at: server, credentials)
+        }
+    }
+
+    /// A channel of an older client: where it is, and what the server has answered.
+    struct OpenedChannel {
+        let server: LegacyServer
+        let transport: any ChannelTransport
+        let agreement: ClientAgreement
+    }
+
+    /// Opens a channel.
+    ///
+    /// - Parameters:
+    ///   - initialize: the client's.
+    ///   - id: of that request.
+    ///   - abandonment: ends the opening.
+    func openChannel(
+        _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
+    ) async throws(BackendError) -> OpenedChannel {
+        try await openSomewhere(credentials) { (server) async throws(BackendError) -> OpenedChannel in
+            let (transport, agreement) = try await server.openChannel(
+                initialize, id: id, credentials: credentials, unless: abandonment)
+            return OpenedChannel(server: server, transport: transport, agreement: agreement)
+        }
+    }
+
+    /// Opens on the copy that has the fewest. Where that one gives nothing, on another: no call was sent.
+    private func openSomewhere<Opened>(
+        _ credentials: Credentials, _ open: (any PooledServer) async throws(BackendError) -> Opened
+    ) async throws(BackendError) -> Opened {
+        // A copy that is aside may be back, and to try it costs nothing as long as no call has waited.
+        let backends = backends
+        let patience = backends.loop.now + backends.limits.connect
+        var tried: Set<BackendChoice.Index> = []
+        while true {
+            guard let index = backends.enter(except: tried) else {
+                throw BackendError(.unavailable, "no copy of the server gives a session")
+            }
+            do throws(BackendError) {
+                let opened = try await open(backends.servers[index])
+                backends.served(index)
+                backends.leave(index)
+                return opened
+            } catch {
+                backends.leave(index)
+                let error = await inspected(error, by: backends.all[index], credentials)
+                guard error.kind == .unavailable else { throw error }
+                if !error.isRefusal { backends.failed(index, error.detail) }
+                tried.insert(index)
+                if tried.count == backends.all.count { throw error }
+                if backends.loop.now > patience, !backends.all[index].hasAlternative() { throw error }
+            }
+        }
+    }
+
+    /// A session that was opened, where it is to serve calls.
+    private func inspected(
+        _ session: LegacySession, at server: LegacyServer, _ credentials: Credentials
+    ) async throws(BackendError) -> LegacySession {
+        if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
+        serverInfo = session.handshake.serverInfo
+        guard let inspector, let backend = server as? Backend else { return session }
+        if await inspector.mayServe(session, at: backend, credentials) { return session }
+        ends.end(session)
+        throw BackendError(.unavailable, "the server speaks 2026-07-28 itself", isRefusal: true)
+    }
+
+    private func inspected(
+        _ error: BackendError, by server: LegacyServer, _ credentials: Credentials
+    ) async -> BackendError {
+        guard error.eraHint != .none, let inspector, let backend = server as? Backend else { return error }
+        return await inspector.refused(error, by: backend, credentials)
+    }
+}

@@ -1,0 +1,69 @@
+import JSONText
+import MCP
+import Translation
+
+/// A message of a server that has not answered `initialize` yet.
+protocol EarlyMessage {
+    /// The answer to it, where it is a `ping`: the one thing that a server may ask before it is told that the handshake is
+    /// over (2025-11-25, basic/lifecycle, "Initialization").
+    var pong: [UInt8]? { get }
+    /// Whether it is kept until the session is there.
+    var isForSession: Bool { get }
+}
+
+/// Reads what a server says until it has answered `initialize`, whatever carries the messages: finds the answer, has pings answered,
+/// and keeps what the session is to hear.
+final class HandshakeReader<Message: EarlyMessage> {
+    /// What the session is to hear, in the order in which it came. No server has as many messages as are kept.
+    private(set) var early: [Message] = []
+    /// Why something was passed over, for the error of a handshake that gets no answer.
+    private(set) var flaw: ServerMessages.Flaw?
+
+    /// Looks for the answer among messages that came at once.
+    ///
+    /// - Parameters:
+    ///   - recognize: gives what the answer says; nil for any other message.
+    ///   - pong: sends the answer to a `ping`.
+    /// - Returns: nil where the answer is not among them.
+    func answer<Answer>(
+        among messages: some Sequence<Message>, recognize: (Message) throws(BackendError) -> Answer?,
+        pong: ([UInt8]) async throws(BackendError) -> Void
+    ) async throws(BackendError) -> Answer? {
+        for message in messages {
+            if let answer = try recognize(message) { return answer }
+            if let text = message.pong {
+                try await pong(text)
+            } else if message.isForSession, early.count < LegacySession.maxEarlyQuestions {
+                early.append(message)
+            }
+        }
+        return nil
+    }
+}
+
+extension HandshakeReader<Envelope> {
+    /// Looks for the answer to Remora's own `initialize` among what came at once.
+    ///
+    /// - Parameter pong: sends the answer to a `ping`.
+    /// - Returns: what the server agreed to; nil where that is not there.
+    func handshake(
+        among messages: ServerMessages, answering introduction: Introduction,
+        pong: ([UInt8]) async throws(BackendError) -> Void
+    ) async throws(BackendError) -> Handshake? {
+        if let flaw = messages.flaw { self.flaw = flaw }
+        return try await answer(
+            among: messages,
+            recognize: { (message) throws(BackendError) in try Handshake.from(message, answering: introduction) },
+            pong: pong)
+    }
+}
+
+extension Envelope: EarlyMessage {
+    var pong: [UInt8]? {
+        guard case .request(let id, let method) = kind, document.string(method, equals: "ping") else { return nil }
+        return ServerRequest.emptyResult(id: document.raw(id))
+    }
+
+    /// Notifications before the answer are about no call.
+    var isForSession: Bool { if case .request = kind { true } else { false } }
+}

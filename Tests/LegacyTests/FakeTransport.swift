@@ -1,0 +1,178 @@
+import JSONText
+import MCP
+import Reactor
+import Translation
+
+@testable import Legacy
+
+/// The transport of a session with a fake server: it keeps what it is given, and the test says what comes back.
+final class FakeTransport: SessionTransport {
+    /// How the server answers `ping` and lists by itself; nil where it says nothing.
+    var sign: Sign? = .alive
+    /// Whether notifications are taken; nil where that is never known.
+    var takes: Bool? = true
+    /// Whether the end of the session takes until ``finishEnd()``.
+    var endsSlowly = false
+    var isKept = true
+    var isOver = false
+    var isSequential = false
+    let passedOver: PassedOver
+    /// Calls so far, each with its text.
+    private(set) var calls: [FakeCall] = []
+    /// Notifications and responses so far.
+    private(set) var notifications: [String] = []
+    private(set) weak var session: LegacySession?
+    private(set) var ends = 0
+    private(set) var drops = 0
+    private var hasEnded = false
+    private let loop: Loop
+    private let changed: Wakeup
+    private let finished = Wakeup()
+
+    enum Sign {
+        case alive
+        case lost
+    }
+
+    init(to server: FakeServer) {
+        passedOver = PassedOver(of: server)
+        loop = server.loop
+        changed = server.changed
+    }
+
+    /// Whether nothing is left of the session.
+    var hasGone: Bool { hasEnded || drops > 0 }
+
+    /// The server says something that belongs to no call.
+    func say(_ text: String) { session?.hear(Array(text.utf8)) }
+
+    /// The server has lost the session, and the transport finds out.
+    func lose() { session?.lost() }
+
+    /// The end that is under way is over.
+    func finishEnd() {
+        endsSlowly = false
+        finished.signal()
+    }
+
+    // MARK: SessionTransport
+
+    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
+        throw BackendError(.unavailable, "a fake server has the handshake")
+    }
+
+    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+        let call = FakeCall(terms, text.slices.map { String(decoding: $0, as: UTF8.self) }.joined(), changed)
+        calls.append(call)
+        changed.signal()
+        if call.isQuestion {
+            switch sign {
+            case .alive: call.respond()
+            case .lost: call.fail(with: .sessionGone)
+            case nil: break
+            }
+        }
+        return call
+    }
+
+    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        notifications.append(String(decoding: text, as: UTF8.self))
+        changed.signal()
+        while takes == nil, !hasGone { await finished.wait() }
+        if takes == false { throw BackendError(.unavailable, "the server takes nothing") }
+    }
+
+    /// What was not taken so far is, or is not.
+    func take(_ takes: Bool) {
+        self.takes = takes
+        finished.signal()
+    }
+
+    func listen(for session: LegacySession, credentials: Credentials) { self.session = session }
+
+    func hasPushChannel() async -> Bool { true }
+
+    var knowsPushChannel: Bool { true }
+
+    var sessionID: [UInt8]? { Array("id".utf8) }
+
+    func stopListening() {}
+
+    func end() async {
+        ends += 1
+        changed.signal()
+        while endsSlowly { await finished.wait() }
+        hasEnded = true
+        finished.signal()
+        changed.signal()
+    }
+
+    func drop() {
+        drops += 1
+        finished.signal()
+        changed.signal()
+    }
+
+    func isGone() async { while !hasGone { await finished.wait() } }
+}
+
+/// A call of a fake transport.
+final class FakeCall: LegacyCall {
+    let text: String
+    private var outcome: Result<CallReply, BackendError>?
+    private let changed: Wakeup
+    private let ended = Wakeup()
+
+    init(_ terms: Terms, _ text: String, _ changed: Wakeup) {
+        self.text = text
+        self.changed = changed
+        super.init(terms)
+    }
+
+    /// Whether it asks for a sign of life.
+    var isQuestion: Bool { text.contains(#""method":"ping""#) || text.contains(#"/list""#) }
+
+    /// The server answers.
+    ///
+    /// - Parameter outcome: a member of the response.
+    func respond(_ outcome: String = #""result":{}"#) {
+        let messages = ServerMessages(
+            Array(#"{"jsonrpc":"2.0","id":\#(id),\#(outcome)}"#.utf8), revision: nil, maxDepth: 64)
+        for message in messages {
+            guard case .response(_, let outcome) = message.kind else { continue }
+            do throws(BackendError) {
+                end(.success(try CallReply(LegacyAnswer(document: message.document, outcome: outcome))))
+            } catch {
+                end(.failure(error))
+            }
+        }
+    }
+
+    /// What the server said leaves it open whether the session lives.
+    func doubt(_ doubt: SessionDoubt) {
+        end(.success(.doubted(doubt, otherwise: .failure(BackendError(.outcomeUnknown, "doubted")))))
+    }
+
+    override func reply() async throws(BackendError) -> CallReply {
+        defer { terms.session.ended(self) }
+        while true {
+            if let outcome { return try outcome.get() }
+            await ended.wait()
+        }
+    }
+
+    override var isOver: Bool { outcome != nil }
+
+    override func fail(with error: BackendError) { end(.failure(error)) }
+
+    override func suspend() {}
+
+    override func goOn(until end: Instant, silence: Duration?) {}
+
+    private func end(_ outcome: Result<CallReply, BackendError>) {
+        if self.outcome != nil { return }
+        self.outcome = outcome
+        ended.signal()
+        changed.signal()
+    }
+}
