@@ -114,7 +114,12 @@ let package = Package(
         tests(of: "Telemetry", with: ["JSONText"]),
         tests(of: "Configuration"),
         tests(of: "Translation", with: ["MCP", "JSONText"], golden: ["Golden"]),
-        tests(of: "Legacy", with: ["Crypto", "MCP", "HTTPWire", "JSONText", "Reactor", "TestSupport", "Translation"]),
+        tests(
+            of: "Legacy",
+            with: [
+                "Crypto", "HTTPTransport", "HTTPWire", "JSONText", "MCP", "Reactor", "Telemetry", "TestSupport",
+                "Translation",
+            ]),
         tests(of: "Admin", with: ["Gateway", "Legacy", "Reactor", "Telemetry"]),
         tests(
             of: "Gateway",

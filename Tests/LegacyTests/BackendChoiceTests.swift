@@ -109,7 +109,7 @@ import Testing
 
     /// Whatever happens, loads add up, an excluded one is never chosen, and one that is aside only where all are.
     @Test(arguments: 1...20) func randomly(seed: UInt64) {
-        var random = SplitMix(seed)
+        var random = SplitMix(state: seed)
         let count = Int.random(in: 1...5, using: &random)
         var choice = BackendChoice(count: count)
         var loads = Array(repeating: 0, count: count)
@@ -143,20 +143,5 @@ import Testing
             }
             #expect(loads == (0..<count).map { choice.load(of: $0) })
         }
-    }
-}
-
-/// The same numbers for the same seed.
-private struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -274,9 +274,10 @@ final class BackendExchange: HTTPResponseHandler {
         expectMore()
     }
 
-    /// The reader has left. The rest of the answer is dropped.
+    /// The reader has left. The rest of the answer is dropped, and where there is none the exchange has ended.
     func abandon() {
         if !isAbandoned { drop(for: BackendExchange.afterlife) }
+        if connection == nil { hasEnded = true }
     }
 
     private func drop(for time: Interval) {
