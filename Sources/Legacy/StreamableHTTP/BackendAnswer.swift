@@ -1,7 +1,7 @@
 import HTTPTransport
 import HTTPWire
 
-/// What of an answer is kept: its head, and the body of one that is no stream.
+/// What of an answer is kept: what its head says of the body, and the body of one that is no stream.
 struct BackendAnswer {
     enum Content {
         /// The body is a message.
@@ -21,8 +21,6 @@ struct BackendAnswer {
 
     let status: Int
     let content: Content
-    /// Until a reader waits for messages: it makes nothing of it any more.
-    var head: HTTPResponseHead?
     private let maxMessage: Int
     private var text: [UInt8] = []
     /// Bytes of the body that have come.
@@ -31,7 +29,6 @@ struct BackendAnswer {
     init(_ head: HTTPResponseHead, maxMessage: Int) {
         status = head.status
         content = BackendAnswer.content(of: head, maxMessage)
-        self.head = head
         self.maxMessage = maxMessage
         if case .document = content, case .bytes(let count) = head.bodyLength, count <= maxMessage {
             text.reserveCapacity(count)

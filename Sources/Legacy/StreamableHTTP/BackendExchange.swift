@@ -59,6 +59,8 @@ final class BackendExchange: HTTPResponseHandler {
     private(set) var isAlone = true
     /// Nil before it begins.
     private var answer: BackendAnswer?
+    /// Of the answer, for a task: a reader that waits for messages makes nothing of it.
+    private var answerHead: HTTPResponseHead?
     private var messages = MessageQueue()
     /// Messages that were given out in the turn of the loop that began at `turn`.
     private var given = 0
@@ -100,7 +102,7 @@ final class BackendExchange: HTTPResponseHandler {
             expectMore()
             connection.send(request, answersTo: self)
         } catch {
-            if case .connecting = state { end(error) }
+            if case .connecting = state { end(.failed(error)) }
         }
     }
 
@@ -136,8 +138,8 @@ final class BackendExchange: HTTPResponseHandler {
     func head() async throws(BackendError) -> HTTPResponseHead {
         try await begun()
         // It is there until a reader takes over, which asks for no head.
-        guard let head = answer?.head else { throw BackendError(.outcomeUnknown, "the head of the answer is gone") }
-        return head
+        guard let answerHead else { throw BackendError(.outcomeUnknown, "the head of the answer is gone") }
+        return answerHead
     }
 
     /// Waits until the head of the answer is there, or the response has come another way.
@@ -203,7 +205,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// See ``LegacyCall/tell(_:)``.
     func tell(_ reader: any CallReader) -> Bool {
         guard isWaiting else { return false }
-        if answer?.head != nil { answer?.head = nil }
+        if answerHead != nil { answerHead = nil }
         self.reader = reader
         return true
     }
@@ -279,7 +281,7 @@ final class BackendExchange: HTTPResponseHandler {
         guard case .answered = state else { return false }
         let clock = Deadline(on: backend.loop)
         // The exchange has the clock, which ends with it.
-        clock.onExpiry = { [unowned self] in end(timeoutError) }
+        clock.onExpiry = { [unowned self] in end(.failed(timeoutError)) }
         state = .elsewhere(clock)
         expectMore()
         return true
@@ -289,7 +291,7 @@ final class BackendExchange: HTTPResponseHandler {
     var isExpectedElsewhere: Bool { if case .elsewhere = state { messages.isEmpty } else { false } }
 
     /// There is no other way any more.
-    func expectElsewhereNoLonger() { if case .elsewhere = state { end(nil) } }
+    func expectElsewhereNoLonger() { if case .elsewhere = state { end(.over) } }
 
     // MARK: Time
 
@@ -354,25 +356,25 @@ final class BackendExchange: HTTPResponseHandler {
     /// Ends the exchange from outside; the reader gets `error`.
     func fail(with error: BackendError) {
         if flaw != nil { return }
-        guard route.pin != nil, let connection else { return cut(error) }
+        guard route.pin != nil, let connection else { return cut(.failed(error)) }
         // Its session would end with the connection, and nobody could tell the server that.
         drain(connection, for: BackendExchange.remainder, error)
         signal()
     }
 
     /// Ends the exchange and its connection.
-    private func cut(_ error: BackendError?) {
+    private func cut(_ end: State) {
         if let connection {
             connection.close()
             route.lost()
         }
-        end(error)
+        self.end(end)
     }
 
-    private func end(_ error: BackendError?) {
+    /// - Parameter end: `answered`, `failed` or `over`, if nobody has been told another.
+    private func end(_ end: State) {
         switch state {
-        case .connecting, .trying, .open, .held: state = error.map { .failed($0) } ?? .answered
-        case .elsewhere: state = error.map { .failed($0) } ?? .over
+        case .connecting, .trying, .open, .held, .elsewhere: state = end
         case .draining(_, let told): state = told.map { .failed($0) } ?? .over
         case .answered, .failed, .over: return
         }
@@ -386,7 +388,9 @@ final class BackendExchange: HTTPResponseHandler {
         route.take(head)
         if case .draining = state { return }
         answer = BackendAnswer(head, maxMessage: backend.limits.maxMessage)
-        if isSuccess, let error = head.codingError { return cut(error) }
+        let isSuccess = isSuccess
+        if !isSuccess || reader == nil { answerHead = head }
+        if isSuccess, let error = head.codingError { return cut(.failed(error)) }
         expectMore()
         signal()
     }
@@ -402,7 +406,7 @@ final class BackendExchange: HTTPResponseHandler {
         case .other:
             expectMore()
             // No response comes behind so much, and it may have no end: the exchange ends with what has come.
-            if answer?.keep(body) == false { cut(nil) }
+            if answer?.keep(body) == false { cut(.answered) }
         // The head comes first.
         case nil: break
         }
@@ -443,26 +447,25 @@ final class BackendExchange: HTTPResponseHandler {
         // The end came with what it was held for; the next request on it must be read.
         if case .held = state { connection.resumeReading() }
         route.putBack(connection)
-        end(nil)
+        end(.answered)
     }
 
     func failed(_ error: HTTPClientError) {
         route.lost()
         switch error {
         case .timedOut:
-            end(timeoutError)
+            end(.failed(timeoutError))
         case .disconnected(answerBegan: false):
-            guard case .trying(_, let request) = state else { return end(BackendError(error)) }
+            guard case .trying(_, let request) = state else { return end(.failed(BackendError(error))) }
             state = .connecting
             backend.loop.spawn { await self.connect(request) }
         case .disconnected, .notConnected, .malformed:
-            end(BackendError(error))
+            end(.failed(BackendError(error)))
         }
     }
 
     private func tooLarge() {
-        cut(
-            BackendError(
-                .outcomeUnknown, "the answer is larger than limits.max_response (\(backend.limits.maxMessage) bytes)"))
+        let limit = "limits.max_response (\(backend.limits.maxMessage) bytes)"
+        cut(.failed(BackendError(.outcomeUnknown, "the answer is larger than \(limit)")))
     }
 }
