@@ -5,33 +5,6 @@ package import Reactor
 ///
 /// A request that is pipelined behind another waits, unread as far as possible, until that one is answered.
 package final class HTTPServerConnection: SocketHandler {
-    package struct Limits: Sendable {
-        package var head: HTTPLimits
-        /// Bytes of a request body.
-        package var maxBody: Int
-        /// From the first byte of a request to the end of its head. Bounds clients that send a byte at a time.
-        package var headerTimeout: Duration
-        /// From the end of the head to the end of the body.
-        package var bodyTimeout: Duration
-        /// How long a connection may be silent between two requests, and how long a client may take nothing of an
-        /// answer.
-        package var idleTimeout: Duration
-        /// After how long without a byte of an answer `onSilence` is called.
-        package var keepAliveInterval: Duration
-
-        package init(
-            head: HTTPLimits = HTTPLimits(), maxBody: Int, headerTimeout: Duration, bodyTimeout: Duration,
-            idleTimeout: Duration, keepAliveInterval: Duration = .seconds(15)
-        ) {
-            self.head = head
-            self.maxBody = maxBody
-            self.headerTimeout = headerTimeout
-            self.bodyTimeout = bodyTimeout
-            self.idleTimeout = idleTimeout
-            self.keepAliveInterval = keepAliveInterval
-        }
-    }
-
     /// What comes out of a connection.
     package enum Arrival {
         case request(HTTPServerRequest)
@@ -56,16 +29,41 @@ package final class HTTPServerConnection: SocketHandler {
         case idle
         /// Leads to `body`, `arrived`, `closed`.
         case head
-        /// Leads to `arrived`, `closed`.
-        case body
+        /// The time for it may be running: it is not for one that comes with its head. Leads to `arrived`, `closed`.
+        case body(isTimed: Bool)
         /// Something waits to be taken. Leads to `serving`.
         case arrived
-        /// Its answer is being made. Leads to `idle`, `closing`.
-        case serving
+        /// Its answer is being made. Leads to `idle`, `closing`, `closed`.
+        case serving(Server)
         /// The last answer is written; what still comes is read and dropped, so that the client can read that answer
         /// before a reset takes it away. Leads to `closed`.
         case closing
         case closed
+    }
+
+    /// Who sees to it that a request is over.
+    private enum Server {
+        /// Whoever ``onRequest`` has given it to. Leads to `task`, by ``served()``.
+        case handler
+        /// The connection's task, by its next call of ``next()``.
+        case task
+    }
+
+    /// How far the answer is. It is answered in `serving` only, and `written` before the first.
+    private enum Answer {
+        /// Nothing of it is written. Leads to `streaming`, `written`.
+        case due
+        /// Its head is, or waits in `streamHead`. Leads to `written`.
+        case streaming(Framing)
+        case written
+    }
+
+    private enum Framing {
+        case chunked
+        /// Bytes that are still due of those that were said.
+        case bytes(Int)
+        /// By nothing, or by the end of the connection.
+        case none
     }
 
     /// Bytes of pipelined requests that are kept while one is served; beyond them the client has to wait.
@@ -91,12 +89,11 @@ package final class HTTPServerConnection: SocketHandler {
     private let wakeup = Wakeup()
     private var decoder: HTTPRequestDecoder
     private var phase = Phase.idle
-    /// What waits to be taken; nil in every phase but `arrived`.
+    /// What waits to be taken: in `arrived`, and in `serving` where ``onRequest`` has left it.
     private var arrival: Arrival?
+    /// Of the request that is read, in `body`.
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
-    /// Whether the time for the body is running: not for one that comes with its head.
-    private var isBodyTimed = false
     /// What came of requests that are not read yet, from `unreadStart` on.
     private var unread: [UInt8] = []
     private var unreadStart = 0
@@ -107,16 +104,9 @@ package final class HTTPServerConnection: SocketHandler {
     private var isHead = false
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
     private var isChunkable = true
-    /// Whether all of the last answer is written.
-    private var isAnswered = true
-    /// Whether the head of the answer that is due is written.
-    private var hasBegun = false
+    private var answer = Answer.written
     /// Whether whoever makes the answer wants to know when it is silent.
     private var watchesSilence = false
-    /// Whether the stream that is being sent goes in chunks.
-    private var isChunked = false
-    /// Bytes that are still due of a stream whose length was said; nil where it was not.
-    private var due: Int?
     /// The head of a stream whose first bytes are about to come: they leave together.
     private var streamHead: [UInt8] = []
     private var unsentAtLastLook = 0
@@ -125,8 +115,6 @@ package final class HTTPServerConnection: SocketHandler {
     private var isDraining = false
     /// The client sends no more. It may still read, but nobody can tell.
     private var hasPeerEnded = false
-    /// Whether ``onRequest`` has taken the request that is being served.
-    private var isTaken = false
 
     /// Shown each head before a byte of its body is read. What it returns is the answer, and the connection's last; nil has the
     /// body read.
@@ -172,13 +160,13 @@ package final class HTTPServerConnection: SocketHandler {
     package func next() async -> Arrival {
         while true {
             if let arrival = arrival.take() {
-                if phase != .serving { beginServing() }
+                if case .arrived = phase { beginServing(by: .task) }
                 return arrival
             }
             switch phase {
             case .closed:
                 return .closed
-            case .serving where !isTaken:
+            case .serving(.task):
                 // It is over.
                 if socket.unsentBytes > 0 {
                     await answerTaken()
@@ -187,7 +175,7 @@ package final class HTTPServerConnection: SocketHandler {
                 } else {
                     proceed()
                 }
-            case .idle, .head, .body, .arrived, .serving, .closing:
+            case .idle, .head, .body, .arrived, .serving(.handler), .closing:
                 await wakeup.wait()
             }
         }
@@ -195,16 +183,28 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// The request that ``onRequest`` has taken is over.
     package func served() {
-        isTaken = false
-        if phase == .serving, socket.unsentBytes == 0, !hasPeerEnded { return proceed() }
+        if isServing {
+            if socket.unsentBytes == 0, !hasPeerEnded { return proceed() }
+            phase = .serving(.task)
+        }
         // There is something to wait for before the next one, or none will come.
         wakeup.signal()
     }
 
-    private func beginServing() {
-        phase = .serving
-        isAnswered = false
-        hasBegun = false
+    private var isServing: Bool { if case .serving = phase { true } else { false } }
+
+    /// Whether the answer is made, and not all of it is written.
+    private var isAnswerDue: Bool {
+        guard isServing else { return false }
+        switch answer {
+        case .due, .streaming: return true
+        case .written: return false
+        }
+    }
+
+    private func beginServing(by server: Server) {
+        phase = .serving(server)
+        answer = .due
         watchesSilence = false
         deadline.set(nil)
         if !answerFields.isEmpty { answerFields = [] }
@@ -213,18 +213,19 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// What has arrived, if something has, goes to whoever takes it.
     private func offer() {
-        if phase != .arrived { return }
+        guard case .arrived = phase else { return }
         if case .request(let request) = arrival, let onRequest {
             arrival = nil
-            beginServing()
-            isTaken = true
+            beginServing(by: .handler)
             switch onRequest(request) {
             case .taken: return
             case .answered: return served()
             case .left:
-                isTaken = false
                 // Unless it was answered by closing the connection.
-                if phase == .serving { arrival = .request(request) }
+                if isServing {
+                    phase = .serving(.task)
+                    arrival = .request(request)
+                }
             }
         }
         wakeup.signal()
@@ -261,7 +262,7 @@ package final class HTTPServerConnection: SocketHandler {
             guard unread.isEmpty else { return keep(bytes, from: 0) }
             let rest = decode(bytes, from: 0)
             if rest < bytes.count { keep(bytes, from: rest) }
-            if phase == .arrived { offerSoon() }
+            if case .arrived = phase { offerSoon() }
         case .arrived, .serving:
             keep(bytes, from: 0)
         case .closing, .closed:
@@ -271,7 +272,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Reads what is kept of the next request.
     private func readUnread() {
-        guard phase == .idle, !unread.isEmpty else { return }
+        guard case .idle = phase, !unread.isEmpty else { return }
         // Taken out, so that it is not copied while it is read.
         var pending: [UInt8] = []
         swap(&pending, &unread)
@@ -342,8 +343,8 @@ package final class HTTPServerConnection: SocketHandler {
         case .idle where decoder.hasPartialHead:
             phase = .head
             deadline.set(after: limits.headerTimeout)
-        case .body where !isBodyTimed:
-            isBodyTimed = true
+        case .body(isTimed: false):
+            phase = .body(isTimed: true)
             deadline.set(after: limits.bodyTimeout)
         case .idle, .head, .body, .arrived, .serving, .closing, .closed:
             break
@@ -370,14 +371,13 @@ package final class HTTPServerConnection: SocketHandler {
             HTTPInterim.appendContinue(to: &interim)
             socket.write(interim)
         }
-        phase = .body
-        isBodyTimed = false
+        phase = .body(isTimed: false)
         self.head = head
         return true
     }
 
     private func turnAway(_ refusal: HTTPResponse) {
-        beginServing()
+        beginServing(by: .task)
         keepAlive = false
         respond(refusal)
     }
@@ -405,11 +405,11 @@ package final class HTTPServerConnection: SocketHandler {
     // MARK: Answers
 
     /// Whether the client is still there to read an answer.
-    package var isConnected: Bool { phase != .closed }
+    package var isConnected: Bool { if case .closed = phase { false } else { true } }
 
     /// Answers the request that `next` gave last.
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
-        guard phase == .serving, beginAnswer() else { return }
+        guard isServing, canBegin() else { return }
         answered()
         if response.closes || isDraining { keepAlive = false }
         let response = complete(response)
@@ -434,7 +434,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// - Parameter length: `none` and `bytes` where they are known; the parts must then be just as long. Anything else goes
     ///   in chunks, or to a client of HTTP/1.0 until the connection ends.
     package func beginStream(_ response: HTTPResponse, length: HTTPBodyLength = .chunked) {
-        guard phase == .serving, beginAnswer() else { return }
+        guard isServing, canBegin() else { return }
         if response.closes || isDraining { keepAlive = false }
         let length: HTTPBodyLength =
             switch length {
@@ -442,8 +442,13 @@ package final class HTTPServerConnection: SocketHandler {
             case .chunked, .untilClose: isChunkable ? .chunked : .untilClose
             }
         if length == .untilClose { keepAlive = false }
-        isChunked = length == .chunked
-        due = if case .bytes(let count) = length { count } else { nil }
+        let framing: Framing =
+            switch length {
+            case .chunked: .chunked
+            case .bytes(let count): .bytes(count)
+            case .none, .untilClose: .none
+            }
+        answer = .streaming(framing)
         complete(response).appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
         if case .bytes(1...) = length { return }
         flushStreamHead()
@@ -451,23 +456,21 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Returns false, and cuts the connection, where the answer has begun: a second head would be taken for a part of it, and
     /// every answer after it for another's.
-    private func beginAnswer() -> Bool {
-        if hasBegun {
-            close()
-            disconnected()
-            return false
-        }
-        hasBegun = true
-        return true
+    private func canBegin() -> Bool {
+        if case .due = answer { return true }
+        close()
+        disconnected()
+        return false
     }
 
     /// Sends a part of the stream, which must not be empty. It may itself be given in parts.
     package func send(_ parts: [ArraySlice<UInt8>]) {
-        guard phase == .serving else { return }
+        guard isServing, case .streaming(let framing) = answer else { return }
         if socket.unsentBytes == 0 { lastTaken = loop.now }
         var all: [ArraySlice<UInt8>] = []
         if !streamHead.isEmpty { all.append(takeStreamHead()) }
-        if isChunked {
+        switch framing {
+        case .chunked:
             var start: [UInt8] = []
             HTTPChunk.appendHeader(count: parts.reduce(0) { $0 + $1.count }, to: &start)
             var end: [UInt8] = []
@@ -475,9 +478,10 @@ package final class HTTPServerConnection: SocketHandler {
             all.append(start[...])
             all += parts
             all.append(end[...])
-        } else {
+        case .bytes(let due):
             all += parts
-            if let due { self.due = due - parts.reduce(0) { $0 + $1.count } }
+            answer = .streaming(.bytes(due - parts.reduce(0) { $0 + $1.count }))
+        case .none: all += parts
         }
         socket.write(all)
         expectAnswer()
@@ -485,17 +489,18 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Ends the stream, and with it the answer.
     package func endStream() {
-        guard phase == .serving else { return }
+        guard isServing, case .streaming(let framing) = answer else { return }
         flushStreamHead()
-        if isChunked {
+        switch framing {
+        case .chunked:
             var end = [UInt8]()
             HTTPChunk.appendLast(to: &end)
             socket.write(end)
-        }
         // A length that was said and not kept: what follows on the connection would count as the rest (RFC 9112 §6.3).
-        if let due, due != 0, !isHead {
+        case .bytes(let due) where due != 0 && !isHead:
             close()
             return disconnected()
+        case .bytes, .none: break
         }
         answered()
         if !keepAlive { finishWriting() }
@@ -523,7 +528,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// The answer is written: nobody needs to hear of the client any more.
     private func answered() {
-        isAnswered = true
+        answer = .written
         deadline.set(nil)
         onDisconnect = nil
         onTaken = nil
@@ -550,12 +555,12 @@ package final class HTTPServerConnection: SocketHandler {
     /// that was promised to be kept is kept for a moment, because its client's next request may be on its way.
     package func drain() {
         isDraining = true
-        if phase == .idle { deadline.set(loop.now + drainTimeout) }
+        if case .idle = phase { deadline.set(loop.now + drainTimeout) }
     }
 
     /// Closes now. Harmless when it is closed.
     package func close() {
-        if phase == .serving, !isAnswered { socket.abort() } else { socket.close() }
+        if isAnswerDue { socket.abort() } else { socket.close() }
         deadline.set(nil)
         phase = .closed
         arrival = nil
@@ -567,7 +572,7 @@ package final class HTTPServerConnection: SocketHandler {
         switch phase {
         case .closing: finishWriting()
         case .serving:
-            if !isAnswered { expectAnswer() }
+            if isAnswerDue { expectAnswer() }
             onTaken?()
         case .idle, .head, .body, .arrived, .closed: break
         }
@@ -635,7 +640,7 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     private func expired() {
-        if phase == .serving, !isAnswered { return silent() }
+        if isAnswerDue { return silent() }
         if socket.unsentBytes > 0, socket.unsentBytes < unsentAtLastLook {
             unsentAtLastLook = socket.unsentBytes
             return deadline.set(after: limits.idleTimeout)

@@ -1,9 +1,13 @@
 /// A request method (RFC 9110 §9, RFC 5789). Methods are case-sensitive: `get` is ``other``.
-package enum HTTPMethod: Sendable, Equatable, CaseIterable {
+package enum HTTPMethod: UInt8, Sendable, CaseIterable {
     case get, head, post, put, delete, options, patch, trace, connect
 
     /// Any other token.
     case other
+
+    /// Written out: other modules look up the compiler's own by the protocol, at each comparison.
+    @inline(__always)
+    package static func == (left: HTTPMethod, right: HTTPMethod) -> Bool { left.rawValue == right.rawValue }
 
     /// The method as it stands in a request line; empty for ``other``.
     package var name: StaticString {

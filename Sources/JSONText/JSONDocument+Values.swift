@@ -36,16 +36,24 @@ extension JSONDocument {
     /// An integer that is spelled as one and fits; `1.0` and `1e2` are nil.
     package func integer(_ value: JSONValue) -> Int64? {
         guard value.kind == .number, owns(value) else { return nil }
-        var digits = raw(value)
-        let isNegative = digits.first == .minus
-        if isNegative {
-            digits.removeFirst()
+        let bytes = bytes
+        let text = bytes.span.extracting(value.range)
+        let isNegative = !text.isEmpty && text[0] == .minus
+        let start = isNegative ? 1 : 0
+        // As nearly all of them are: no number of so few digits is too large.
+        if text.count <= 18 {
+            var result: Int64 = 0
+            for index in start..<text.count {
+                guard text[index].isDigit else { return nil }
+                result = result &* 10 &+ Int64(text[index] &- .zero)
+            }
+            return isNegative ? 0 &- result : result
         }
         var result: Int64 = 0
-        for digit in digits {
-            guard digit.isDigit else { return nil }
+        for index in start..<text.count {
+            guard text[index].isDigit else { return nil }
             let (tens, overflow) = result.multipliedReportingOverflow(by: 10)
-            let unit = Int64(digit - .zero)
+            let unit = Int64(text[index] &- .zero)
             // Counted downwards for a negative number: there is one more of them.
             let (sum, carry) =
                 isNegative ? tens.subtractingReportingOverflow(unit) : tens.addingReportingOverflow(unit)

@@ -52,7 +52,7 @@ enum Redirect {
     ///   - method: what was sent. A POST that would become a GET on the way (301, 302, 303) is not followed.
     ///   - hops: how many redirects were followed before this one.
     /// - Throws: what to tell of a redirect that is not followed.
-    static func target(
+    private static func target(
         in head: HTTPResponseHead, from base: [UInt8], to method: HTTPMethod, of backend: Backend, after hops: Int
     ) throws(BackendError) -> [UInt8]? {
         guard isMeant(by: head.status) else { return nil }

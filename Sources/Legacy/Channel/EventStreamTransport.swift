@@ -19,15 +19,17 @@ final class EventStreamTransport: Channel, ChannelTransport {
     private var events: SSEDecoder
     private var postHead: RequestHead?
     private var endpoint: [UInt8]?
-    /// Where the stream is, as the server's answer to the last GET says.
-    private var moved: [UInt8]?
-    private var hops = 0
+    /// Of the GET.
+    private var course: Redirect.Course
+    /// Whether the answer to the last GET has led it elsewhere.
+    private var isMoved = false
     private var revision: Revision?
     private let opened = Wakeup()
 
     init(to backend: Backend) {
         self.backend = backend
         route = SessionRoute(to: backend)
+        course = Redirect.Course(from: backend.target)
         events = SSEDecoder(maxEvent: backend.limits.maxMessage)
         super.init(to: backend)
     }
@@ -53,17 +55,17 @@ final class EventStreamTransport: Channel, ChannelTransport {
             throw ending
         }
         self.connection = connection
+        isMoved = false
         connection.setTimeout(loop.now + limits.handshake)
         let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)
         connection.send(head.message(credentials), answersTo: self)
-        while endpoint == nil, moved == nil {
+        while endpoint == nil, !isMoved {
             if let ending { throw ending }
             await opened.wait()
         }
-        guard let target = moved.take() else { return }
+        guard isMoved, let place = course.place else { return }
         connection.close()
-        route.target = target
-        hops += 1
+        route.target = place
     }
 
     override func agreed(on revision: Revision) {
@@ -222,11 +224,11 @@ extension EventStreamTransport: HTTPResponseHandler {
     func received(_ head: HTTPResponseHead) {
         route.take(head)
         do throws(BackendError) {
-            moved = try Redirect.target(in: head, from: route.target, to: .get, of: backend, after: hops)
+            isMoved = try course.isRedirected(by: head, to: .get, of: backend)
         } catch {
             return finish(error)
         }
-        if moved != nil { return opened.signal() }
+        if isMoved { return opened.signal() }
         if let refusal = BackendError.unauthorized(head) { return finish(refusal) }
         guard head.status == 200 else {
             return finish(
@@ -241,7 +243,7 @@ extension EventStreamTransport: HTTPResponseHandler {
     }
 
     func received(body: Span<UInt8>) {
-        if moved != nil { return }
+        if isMoved { return }
         var offset = 0
         do throws(SSEDecodeError) {
             while ending == nil, let event = try events.next(body, from: &offset) {
@@ -260,11 +262,11 @@ extension EventStreamTransport: HTTPResponseHandler {
     }
 
     func finished() {
-        if moved == nil { lost("the server has ended the event stream") }
+        if !isMoved { lost("the server has ended the event stream") }
     }
 
     func failed(_ error: HTTPClientError) {
-        if moved != nil { return }
+        if isMoved { return }
         switch error {
         case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for \(Backend.Limits.handshakeName)"))
         case .malformed: finish(BackendError(error))

@@ -14,56 +14,55 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// How long an exchange may take.
     enum Patience {
-        /// Until this moment, and never silent for longer than the backend's limit.
-        case until(Instant)
+        /// Until this moment, and never silent for longer than `silence`; nil for the backend's own limit.
+        case until(Instant, silence: Interval? = nil)
         /// For ever, once the answer has begun: a stream that waits for events.
         case endless
+        /// The server waits for somebody else: nothing is expected of it.
+        case suspended
     }
 
-    private enum Content {
-        /// Nothing that can hold a message, or not known yet.
-        case other
-        case json
-        case events
+    /// How far the exchange is. A connection tells of its answer in the four states that have one, and in no other.
+    private enum State {
+        /// The request waits for a connection. Leads to `open`, `failed`, `over`.
+        case connecting
+        /// The request, which may be sent once more, is on a kept connection, and nothing of the answer has come. Leads to
+        /// `connecting` where the server closes the connection just then (RFC 9112 §9.3.1), and to all that `open` leads to.
+        indirect case trying(HTTPClientConnection, HTTPMessage)
+        /// The request is on a connection. Leads to `held`, `draining`, `answered`, `failed`.
+        case open(HTTPClientConnection)
+        /// The answer is not read on, because its reader does not keep up. Leads to `open`, and to all that it leads to.
+        case held(HTTPClientConnection)
+        /// What still comes of the answer is dropped, for the sake of the connection: the reader has left, or has got the
+        /// error. Leads to `failed` with an error, else to `over`.
+        indirect case draining(HTTPClientConnection, BackendError?)
+        /// All of the answer has come. Leads to `elsewhere`, `over`.
+        case answered
+        /// All of the answer has come, and the response is to come another way until this deadline. Leads to `failed`, `over`.
+        case elsewhere(Deadline)
+        /// There will be no response. Leads nowhere.
+        indirect case failed(BackendError)
+        /// The reader has left, or the response can come no other way any more. Leads nowhere.
+        case over
     }
 
     private let route: SessionRoute
+    private var state = State.connecting
+    private var patience: Patience
     /// Made when a task has to wait, which most need not: they have a reader.
     private var wakeup: Wakeup?
     private var reader: (any CallReader)?
-    private var patience: Patience
-    /// Longest silence while something is expected; nil for the backend's own limit.
-    private var silence: Interval?
-    private var isSuspended = false
     /// Whether no request of another session went over its connection before this one: then what comes on it is about no other caller.
     private(set) var isAlone = true
-    private var connection: HTTPClientConnection?
-    /// Of the answer; 0 before it begins.
-    private(set) var status = 0
-    /// Until a reader waits for messages: it makes nothing of it any more.
-    private var responseHead: HTTPResponseHead?
-    private var content = Content.other
-    private var json: [UInt8] = []
-    /// A body of another status or type than messages have: all of one that may be JSON, of which it can be the response all
-    /// the same, and else its start, in which words are looked for.
-    private var otherBody: [UInt8] = []
-    private var maxOtherBody = SessionLoss.maxText
-    /// Bytes of it that have come.
-    private var otherCount = 0
-    /// Stands in for the connection's timer when the answer has ended and the response is to come another way.
-    private var clock: Deadline?
-    private var wasAnsweredElsewhere = false
-    private var events: SSEDecoder
+    /// Nil before it begins.
+    private var answer: BackendAnswer?
+    /// Of the answer, for a task: a reader that waits for messages makes nothing of it.
+    private var answerHead: HTTPResponseHead?
     private var messages = MessageQueue()
     private var budget = WorkBudget()
-    private var isPaused = false
-    /// Whether a message came.
+    /// Whether a message came in the answer.
     private(set) var hasDelivered = false
-    private var failure: BackendError?
-    private var hasEnded = false
-    private var isAbandoned = false
-    /// The request, as long as it may be sent once more.
-    private var spare: HTTPMessage?
+    private var wasAnsweredElsewhere = false
 
     /// Sends a request, on an idle connection or on a new one. What comes of it is told by `head` and `next`.
     ///
@@ -76,10 +75,8 @@ final class BackendExchange: HTTPResponseHandler {
     ) {
         self.route = route
         self.patience = patience
-        events = SSEDecoder(maxEvent: route.backend.limits.maxMessage)
         while let idle = route.takeIdle() {
-            if isRepeatable { spare = request }
-            if send(request, on: idle) {
+            if send(request, on: idle, isRepeatable: isRepeatable) {
                 isAlone = idle.lastUser == route.number
                 idle.lastUser = route.number
                 return
@@ -93,25 +90,41 @@ final class BackendExchange: HTTPResponseHandler {
     private func connect(_ request: HTTPMessage) async {
         do throws(BackendError) {
             let connection = try await route.connect()
-            if hasEnded { return route.putBack(connection) }
+            guard case .connecting = state else { return route.putBack(connection) }
             isAlone = true
             connection.lastUser = route.number
-            self.connection = connection
+            state = .open(connection)
             expectMore()
             connection.send(request, answersTo: self)
         } catch {
-            if !hasEnded { end(error) }
+            if case .connecting = state { end(.failed(error)) }
         }
     }
 
     /// Returns false where nothing of it left.
-    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection) -> Bool {
-        self.connection = connection
+    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection, isRepeatable: Bool) -> Bool {
+        state = isRepeatable ? .trying(connection, request) : .open(connection)
         expectMore()
         if connection.trySend(request, answersTo: self) { return true }
-        self.connection = nil
+        state = .connecting
         route.lost()
         return false
+    }
+
+    private var connection: HTTPClientConnection? {
+        switch state {
+        case .trying(let connection, _), .open(let connection), .held(let connection), .draining(let connection, _):
+            connection
+        case .connecting, .answered, .elsewhere, .failed, .over: nil
+        }
+    }
+
+    /// Whether nothing more comes, unless another way is looked at.
+    private var hasEnded: Bool {
+        switch state {
+        case .answered, .failed, .over: true
+        case .connecting, .trying, .open, .held, .draining, .elsewhere: false
+        }
     }
 
     // MARK: Reading
@@ -120,30 +133,46 @@ final class BackendExchange: HTTPResponseHandler {
     func head() async throws(BackendError) -> HTTPResponseHead {
         try await begun()
         // It is there until a reader takes over, which asks for no head.
-        guard let responseHead else { throw BackendError(.outcomeUnknown, "the head of the answer is gone") }
-        return responseHead
+        guard let answerHead else { throw BackendError(.outcomeUnknown, "the head of the answer is gone") }
+        return answerHead
     }
 
     /// Waits until the head of the answer is there, or the response has come another way.
     func begun() async throws(BackendError) {
-        while status == 0, messages.isEmpty {
-            if let failure { throw failure }
+        while answer == nil, messages.isEmpty {
+            if let flaw { throw flaw }
             await news().wait()
         }
     }
 
+    /// Of the answer; nil before it begins.
+    var status: Int? { answer?.status }
+
     /// Whether the answer is one that messages come in.
-    var isSuccess: Bool { content != .other }
+    var isSuccess: Bool {
+        switch answer?.content {
+        case .document, .events: true
+        case .other, nil: false
+        }
+    }
+
+    /// Whether the answer is a stream of events, on which messages to others may come too.
+    var isStream: Bool { if case .events = answer?.content { true } else { false } }
 
     /// Whether messages have come or may come, in the answer or another way.
-    var bringsMessages: Bool { isSuccess || !messages.isEmpty || clock != nil }
+    var bringsMessages: Bool {
+        switch state {
+        case .elsewhere, .over: true
+        case .connecting, .trying, .open, .held, .draining, .answered, .failed: isSuccess || !messages.isEmpty
+        }
+    }
 
     /// The next message; nil when the answer has ended.
     func next() async throws(BackendError) -> [UInt8]? {
         while true {
             if !mayGive { await backend.loop.nextTurn() }
             if let message = takeMessage() { return message }
-            if let failure { throw failure }
+            if let flaw { throw flaw }
             if hasEnded { return nil }
             await news().wait()
         }
@@ -156,13 +185,18 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// Whether nothing has come yet of which a reader could make something.
     private var isWaiting: Bool {
-        messages.isEmpty && failure == nil && !hasEnded && (status == 0 || isSuccess || clock != nil)
+        guard messages.isEmpty else { return false }
+        switch state {
+        case .connecting, .trying, .elsewhere: return true
+        case .open, .held: return answer == nil || isSuccess
+        case .draining, .answered, .failed, .over: return false
+        }
     }
 
     /// See ``LegacyCall/tell(_:)``.
     func tell(_ reader: any CallReader) -> Bool {
         guard isWaiting else { return false }
-        if responseHead != nil { responseHead = nil }
+        if answerHead != nil { answerHead = nil }
         self.reader = reader
         return true
     }
@@ -183,10 +217,10 @@ final class BackendExchange: HTTPResponseHandler {
     private func takeMessage() -> [UInt8]? {
         guard let message = messages.popFirst() else { return nil }
         budget.spend()
-        if isPaused, messages.heldBytes <= backend.limits.streamBuffer / 2 {
-            isPaused = false
+        if case .held(let connection) = state, messages.heldBytes <= backend.limits.streamBuffer / 2 {
+            state = .open(connection)
             expectMore()
-            connection?.resumeReading()
+            connection.resumeReading()
         }
         return message
     }
@@ -194,22 +228,25 @@ final class BackendExchange: HTTPResponseHandler {
     /// The body of an answer that no messages come in, or the start of it, once all of it has come.
     func body() async -> [UInt8] {
         while !hasEnded { await news().wait() }
-        return otherBody
+        return answer?.otherText ?? []
     }
 
-    /// Whether the answer is a stream of events, on which messages to others may come too.
-    var isStream: Bool { content == .events }
-
     /// Why the answer broke off, or did not come in time.
-    var flaw: BackendError? { failure }
+    var flaw: BackendError? {
+        switch state {
+        case .failed(let error): error
+        case .draining(_, let error): error
+        case .connecting, .trying, .open, .held, .answered, .elsewhere, .over: nil
+        }
+    }
 
     /// Whether nothing has come that is not read, and nothing will.
     var isExhausted: Bool { messages.isEmpty && hasEnded }
 
     /// How a stream of events that has ended is taken up again; nil when the server gave its events no ids.
     var resumption: StreamResumption? {
-        guard content == .events, !events.lastEventID.isEmpty else { return nil }
-        return StreamResumption(lastEventID: events.lastEventID, retry: events.retry)
+        guard case .events(let events) = answer?.content, !events.decoder.lastEventID.isEmpty else { return nil }
+        return StreamResumption(lastEventID: events.decoder.lastEventID, retry: events.decoder.retry)
     }
 
     // MARK: What comes another way
@@ -219,171 +256,164 @@ final class BackendExchange: HTTPResponseHandler {
 
     /// The response to this request came another way. It is taken once.
     func answered(elsewhere message: [UInt8]) {
-        guard !isAbandoned, failure == nil, !wasAnsweredElsewhere else { return }
-        wasAnsweredElsewhere = true
-        messages.append(message)
-        signal()
+        switch state {
+        case .connecting, .trying, .open, .held, .answered, .elsewhere:
+            if wasAnsweredElsewhere { return }
+            wasAnsweredElsewhere = true
+            messages.append(message)
+            signal()
+        case .draining, .failed, .over: break
+        }
     }
 
     /// The answer has ended without the response: lets ``next()`` wait for it to come another way, for as long as an answer
     /// may take. Returns false where that was done before.
     func expectElsewhere() -> Bool {
-        guard hasEnded, failure == nil, clock == nil else { return false }
-        hasEnded = false
+        guard case .answered = state else { return false }
         let clock = Deadline(on: backend.loop)
         // The exchange has the clock, which ends with it.
-        clock.onExpiry = { [unowned self] in end(timeoutError) }
-        self.clock = clock
+        clock.onExpiry = { [unowned self] in end(.failed(timeoutError)) }
+        state = .elsewhere(clock)
         expectMore()
         return true
     }
 
     /// Whether the response can only come another way.
-    var isExpectedElsewhere: Bool { clock != nil && !hasEnded && messages.isEmpty }
+    var isExpectedElsewhere: Bool { if case .elsewhere = state { messages.isEmpty } else { false } }
 
     /// There is no other way any more.
-    func expectElsewhereNoLonger() { if clock != nil, !hasEnded { end(nil) } }
-
-    private func setTimeout(_ instant: Instant?) {
-        connection?.setTimeout(instant)
-        clock?.set(instant)
-    }
+    func expectElsewhereNoLonger() { if case .elsewhere = state { end(.over) } }
 
     // MARK: Time
 
     /// Nothing is expected of the server until ``expect(until:silence:)``: it waits for somebody else.
     func suspend() {
-        isSuspended = true
+        patience = .suspended
         setTimeout(nil)
     }
 
     /// Something is expected of the server from now on.
     func expect(until end: Instant, silence: Duration?) {
-        isSuspended = false
-        patience = .until(end)
-        self.silence = silence.map { Interval($0) }
+        patience = .until(end, silence: silence.map { Interval($0) })
         expectMore()
     }
 
-    /// The reader has left. The rest of the answer is dropped.
-    func abandon() {
-        if !isAbandoned { drop(for: BackendExchange.afterlife) }
-    }
-
-    private func drop(for time: Interval) {
-        isAbandoned = true
-        messages = MessageQueue()
-        clock?.set(nil)
-        connection?.resumeReading()
-        connection?.setTimeout(backend.loop.now + time)
-    }
-
-    /// Ends the exchange from outside; the reader gets `error`.
-    func fail(with error: BackendError) {
-        guard failure == nil, !hasEnded else { return }
-        guard route.pin != nil, connection != nil else { return cut(error) }
-        // Its session would end with the connection, and nobody could tell the server that.
-        failure = error
-        drop(for: BackendExchange.remainder)
-        signal()
-    }
-
-    /// Ends the exchange and its connection.
-    private func cut(_ error: BackendError) {
-        guard failure == nil, !hasEnded else { return }
-        if let connection {
-            connection.close()
-            route.lost()
-        }
-        end(error)
-    }
-
     private func expectMore() {
-        if isAbandoned { return }
-        if isSuspended { return }
-        let endOfSilence = backend.loop.now + (silence ?? backend.silence)
         switch patience {
-        case .until(let end): setTimeout(isPaused ? end : min(end, endOfSilence))
-        case .endless: connection?.setTimeout(isSuccess ? nil : endOfSilence)
+        case .until(let end, let silence):
+            if case .held = state { return setTimeout(end) }
+            setTimeout(min(end, backend.loop.now + (silence ?? backend.silence)))
+        case .endless: setTimeout(isSuccess ? nil : backend.loop.now + backend.silence)
+        case .suspended: break
+        }
+    }
+
+    private func setTimeout(_ instant: Instant?) {
+        switch state {
+        case .trying(let connection, _), .open(let connection), .held(let connection): connection.setTimeout(instant)
+        case .elsewhere(let clock): clock.set(instant)
+        case .connecting, .draining, .answered, .failed, .over: break
         }
     }
 
     private var timeoutError: BackendError {
-        if case .until(let end) = patience, end <= .now {
+        if case .until(let end, _) = patience, end <= .now {
             return BackendError(.overdue, "the call took longer than limits.request_timeout")
         }
         return BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
     }
 
+    // MARK: The end
+
+    /// The reader has left. The rest of the answer is dropped.
+    func abandon() {
+        switch state {
+        case .trying(let connection, _), .open(let connection), .held(let connection):
+            drain(connection, for: BackendExchange.afterlife, nil)
+        case .connecting, .answered, .elsewhere: state = .over
+        case .draining, .failed, .over: break
+        }
+        if !messages.isEmpty { messages = MessageQueue() }
+    }
+
+    private func drain(_ connection: HTTPClientConnection, for time: Interval, _ error: BackendError?) {
+        if case .held = state { connection.resumeReading() }
+        state = .draining(connection, error)
+        _ = answer?.takeDocument()
+        messages = MessageQueue()
+        connection.setTimeout(backend.loop.now + time)
+    }
+
+    /// Ends the exchange from outside; the reader gets `error`.
+    func fail(with error: BackendError) {
+        if flaw != nil { return }
+        guard route.pin != nil, let connection else { return cut(.failed(error)) }
+        // Its session would end with the connection, and nobody could tell the server that.
+        drain(connection, for: BackendExchange.remainder, error)
+        signal()
+    }
+
+    /// Ends the exchange and its connection.
+    private func cut(_ end: State) {
+        if let connection {
+            connection.close()
+            route.lost()
+        }
+        self.end(end)
+    }
+
+    /// - Parameter end: `answered`, `failed` or `over`, if nobody has been told another.
+    private func end(_ end: State) {
+        switch state {
+        case .connecting, .trying, .open, .held, .elsewhere: state = end
+        case .draining(_, let told): state = told.map { .failed($0) } ?? .over
+        case .answered, .failed, .over: return
+        }
+        signal()
+    }
+
     // MARK: HTTPResponseHandler
 
     func received(_ head: HTTPResponseHead) {
-        status = head.status
-        responseHead = head
-        if spare != nil { spare = nil }
+        if case .trying(let connection, _) = state { state = .open(connection) }
         route.take(head)
-        if case .bytes(let count) = head.bodyLength, count <= backend.limits.maxMessage { json.reserveCapacity(count) }
-        let type = (200..<300).contains(head.status) ? head.fields.first("content-type") : nil
-        if type?.isMediaType("application/json") == true {
-            content = .json
-        } else if type?.isMediaType("text/event-stream") == true {
-            content = .events
-        }
-        if content != .other, let error = head.codingError { return cut(error) }
+        if case .draining = state { return }
+        answer = BackendAnswer(head, maxMessage: backend.limits.maxMessage)
+        let isSuccess = isSuccess
+        if !isSuccess || reader == nil { answerHead = head }
+        if isSuccess, let error = head.codingError { return cut(.failed(error)) }
         expectMore()
         signal()
     }
 
     func received(body: Span<UInt8>) {
-        if isAbandoned { return }
-        switch content {
+        if case .draining = state { return }
+        switch answer?.content {
+        case .document:
+            expectMore()
+            if answer?.keep(body) == false { tooLarge() }
+        case .events(let events):
+            decode(body, of: events)
         case .other:
             expectMore()
-            keepOther(body)
-        case .json:
-            expectMore()
-            guard json.count + body.count <= backend.limits.maxMessage else { return tooLarge() }
-            json.append(body, upTo: backend.limits.maxMessage)
-        case .events:
-            decodeEvents(body)
+            // No response comes behind so much, and it may have no end: the exchange ends with what has come.
+            if answer?.keep(body) == false { cut(.answered) }
+        // The head comes first.
+        case nil: break
         }
     }
 
-    /// Keeps what something can be made of. A body that is larger than a message may be is read no further: no response comes
-    /// behind it, and it may have no end.
-    private func keepOther(_ body: Span<UInt8>) {
-        var start = 0
-        if otherBody.isEmpty {
-            // White space before the rest says nothing, however much of it comes.
-            while start < body.count, body[start] <= UInt8(ascii: " ") { start += 1 }
-            if start < body.count, body[start] == UInt8(ascii: "{") || body[start] == UInt8(ascii: "[") {
-                maxOtherBody = backend.limits.maxMessage
-            }
-        }
-        let room = max(0, maxOtherBody - otherBody.count)
-        otherBody.append(body, start..<start + min(room, body.count - start))
-        otherCount += body.count
-        if otherCount > backend.limits.maxMessage { leaveUnread() }
-    }
-
-    /// Ends the exchange with what has come, and its connection with the rest.
-    private func leaveUnread() {
-        connection?.close()
-        route.lost()
-        end(nil)
-    }
-
-    private func decodeEvents(_ body: Span<UInt8>) {
+    private func decode(_ body: Span<UInt8>, of events: BackendAnswer.Events) {
         var offset = 0
         do throws(SSEDecodeError) {
-            while let event = try events.next(body, from: &offset) {
+            while let event = try events.decoder.next(body, from: &offset) {
                 if let text = event.message(of: backend, route.passedOver) { keep(text) }
             }
         } catch {
             return tooLarge()
         }
         // A comment says that the server lives, not that it works on the request.
-        if !messages.isEmpty || events.isInsideEvent { expectMore() }
+        if !messages.isEmpty || events.decoder.isInsideEvent { expectMore() }
         if !messages.isEmpty { signal() }
     }
 
@@ -391,10 +421,10 @@ final class BackendExchange: HTTPResponseHandler {
     /// fault of its own.
     private func keep(_ message: [UInt8]) {
         add(message)
-        guard messages.heldBytes > backend.limits.streamBuffer, !isPaused else { return }
-        isPaused = true
-        connection?.pauseReading()
-        if !isSuspended, case .until(let end) = patience { connection?.setTimeout(end) }
+        guard messages.heldBytes > backend.limits.streamBuffer, case .open(let connection) = state else { return }
+        state = .held(connection)
+        connection.pauseReading()
+        if case .until(let end, _) = patience { connection.setTimeout(end) }
     }
 
     private func add(_ message: [UInt8]) {
@@ -403,41 +433,30 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     func finished() {
-        if content == .json, !isAbandoned, !json.isEmpty { add(json) }
-        json = []
-        if let connection {
-            // The end came with what it was paused for; the next request on it must be read.
-            if isPaused { connection.resumeReading() }
-            route.putBack(connection)
-        }
-        end(nil)
+        guard let connection else { return }
+        if let document = answer?.takeDocument() { add(document) }
+        // The end came with what it was held for; the next request on it must be read.
+        if case .held = state { connection.resumeReading() }
+        route.putBack(connection)
+        end(.answered)
     }
 
     func failed(_ error: HTTPClientError) {
         route.lost()
         switch error {
         case .timedOut:
-            end(timeoutError)
+            end(.failed(timeoutError))
         case .disconnected(answerBegan: false):
-            guard let request = spare.take() else { return end(BackendError(error)) }
-            connection = nil
+            guard case .trying(_, let request) = state else { return end(.failed(BackendError(error))) }
+            state = .connecting
             backend.loop.spawn { await self.connect(request) }
         case .disconnected, .notConnected, .malformed:
-            end(BackendError(error))
+            end(.failed(BackendError(error)))
         }
     }
 
     private func tooLarge() {
-        cut(
-            BackendError(
-                .outcomeUnknown, "the answer is larger than limits.max_response (\(backend.limits.maxMessage) bytes)"))
-    }
-
-    private func end(_ error: BackendError?) {
-        hasEnded = true
-        failure = failure ?? error
-        connection = nil
-        clock?.set(nil)
-        signal()
+        let limit = "limits.max_response (\(backend.limits.maxMessage) bytes)"
+        cut(.failed(BackendError(.outcomeUnknown, "the answer is larger than \(limit)")))
     }
 }

@@ -19,32 +19,38 @@ final class PushStream {
     /// before there is something to tell.
     private static let patience: Duration = .seconds(1)
 
-    /// Both own the stream, until `stop`: it may be in the middle of something then, and has nobody to tell.
-    private var session: LegacySession?
-    private var transport: StreamableHTTP?
+    /// What is known of the stream from the attempts so far.
+    private enum Past {
+        /// No attempt has ended. Leads to both others.
+        case none
+        /// There was no stream yet. Leads to `open`.
+        case failed
+        /// It was there, last since then: what is said while it is not there is missed.
+        case open(Instant)
+    }
+
+    /// Both own the stream. Nil when it is stopped: it may be in the middle of something then, and has nobody to tell.
+    private var owner: (session: LegacySession, transport: StreamableHTTP)?
     private let route: SessionRoute
     private let credentials: Credentials
     private var pause: Pause?
     private var delay = PushStream.delays.lowerBound
     private var exchange: BackendExchange?
-    private var isStopped = false
     private var resumption: StreamResumption?
-    /// Whether the stream was there once, so that what is said while it is not there is missed.
-    private var wasOpen = false
-    /// When it was opened last.
-    private var openedAt: Instant?
+    private var past = Past.none
     /// Whether the server has such a stream; nil until that is known.
     private var verdict: Bool?
-    /// Whether there was an attempt that did not lead to a stream.
-    private var hasFailed = false
     private let decided = Wakeup()
 
     init(session: LegacySession, transport: StreamableHTTP, route: SessionRoute, credentials: Credentials) {
-        self.session = session
-        self.transport = transport
+        owner = (session, transport)
         self.route = route
         self.credentials = credentials
     }
+
+    private var isStopped: Bool { owner == nil }
+
+    private var wasOpen: Bool { if case .open = past { true } else { false } }
 
     func run() async { await run(nil) }
 
@@ -57,16 +63,18 @@ final class PushStream {
             case .quiet: return
             case .notOffered: return decide(false)
             case .gone:
-                session?.lost()
+                owner?.session.lost()
                 return
             case .heard: delay = PushStream.delays.lowerBound
             case .endedAtOnce: lengthenDelay()
             case .failed:
                 lengthenDelay()
-                hasFailed = true
-                if !wasOpen { session?.cannotBeHeard() }
+                if !wasOpen {
+                    past = .failed
+                    owner?.session.cannotBeHeard()
+                }
             }
-            let isUrgent = session?.isHeardOut == true && outcome != .endedAtOnce
+            let isUrgent = owner?.session.isHeardOut == true && outcome != .endedAtOnce
             if !isStopped { await rest(isUrgent ? min(delay, PushStream.watchedDelay) : delay) }
         }
     }
@@ -74,10 +82,8 @@ final class PushStream {
     private func lengthenDelay() { delay = min(delay * 2, PushStream.delays.upperBound) }
 
     func stop() {
-        isStopped = true
         decide(false)
-        session = nil
-        transport = nil
+        owner = nil
         exchange?.fail(with: PushStream.ended)
         pause?.end()
     }
@@ -97,12 +103,15 @@ final class PushStream {
     }
 
     /// Whether something comes on it, or may soon.
-    var mayBring: Bool { verdict != false && !isStopped && (wasOpen || !hasFailed) }
+    var mayBring: Bool {
+        if case .failed = past { return false }
+        return verdict != false && !isStopped
+    }
 
     private func decide(_ isOffered: Bool) {
         verdict = isOffered
         decided.signal()
-        if !isOffered { session?.cannotBeHeard() }
+        if !isOffered { owner?.session.cannotBeHeard() }
     }
 
     private enum Outcome {
@@ -120,7 +129,7 @@ final class PushStream {
     }
 
     private func listen() async -> Outcome {
-        guard let transport else { return .failed }
+        guard let transport = owner?.transport else { return .failed }
         let exchange: BackendExchange
         do throws(BackendError) {
             let head: HTTPResponseHead
@@ -164,7 +173,7 @@ final class PushStream {
     /// Returns whether more may come.
     private func hear(_ text: [UInt8]?) -> Bool {
         guard let text, !isStopped else { return false }
-        session?.hear(text)
+        owner?.session.hear(text)
         return true
     }
 
@@ -182,15 +191,18 @@ final class PushStream {
             if !wasOpen || error.kind != .noAnswer { return .failed }
         }
         resumption = exchange.resumption ?? resumption
-        let wasShort = openedAt.map { route.backend.loop.now < $0 + PushStream.leastLife } ?? true
         return error == nil && isEmpty && wasShort ? .endedAtOnce : .heard
     }
 
+    private var wasShort: Bool {
+        guard case .open(let start) = past else { return true }
+        return route.backend.loop.now < start + PushStream.leastLife
+    }
+
     private func opened() {
-        openedAt = route.backend.loop.now
         decide(true)
-        if wasOpen, resumption == nil { session?.unheard() }
-        wasOpen = true
+        if wasOpen, resumption == nil { owner?.session.unheard() }
+        past = .open(route.backend.loop.now)
     }
 
     private func refusal(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
@@ -199,7 +211,9 @@ final class PushStream {
         // Later, perhaps.
         if [408, 425, 429].contains(head.status) { return .failed }
         let body = await exchange.body()
-        guard let session, transport?.isKept == true else { return head.status >= 500 ? .failed : .notOffered }
+        guard let (session, transport) = owner, transport.isKept else {
+            return head.status >= 500 ? .failed : .notOffered
+        }
         switch SessionLoss.verdict(head, body[...]) {
         case .doubt(let doubt) where wasOpen:
             return await session.isLost(doubt, credentials) ? .gone : .failed

@@ -64,7 +64,7 @@ final class StreamableCall: LegacyCall {
                 else {
                     if hasResumed { throw error.afterDispatch }
                     // Where an answer has begun the server was reached, whatever the answer says.
-                    throw exchange.status == 0 ? transport.meaning(of: error) : error
+                    throw exchange.status == nil ? transport.meaning(of: error) : error
                 }
                 hasResumed = true
                 // A server that waits for its client has nothing to say on a stream, however often it is taken up.
@@ -79,11 +79,12 @@ final class StreamableCall: LegacyCall {
         try await exchange.begun()
         if !exchange.bringsMessages {
             let body = await exchange.body()
-            let isTaken = exchange.status == 202 || (200..<300).contains(exchange.status) && body.isEmpty
-            if isTaken, let reply = try self.reply(inBody: body, exchange.status, isAlone: exchange.isAlone) {
+            let head = try await exchange.head()
+            let isTaken = head.status == 202 || (200..<300).contains(head.status) && body.isEmpty
+            if isTaken, let reply = try self.reply(inBody: body, head.status, isAlone: exchange.isAlone) {
                 return reply
             }
-            guard isTaken, expectElsewhere() else { return try await reply(instead: body) }
+            guard isTaken, expectElsewhere() else { return try reply(instead: body, head) }
         }
         while true {
             if let listener = terms.listener, !listener.hasRoom { await listener.room() }
@@ -184,16 +185,15 @@ final class StreamableCall: LegacyCall {
         // "Accepted", in the words of whatever takes requests there.
         if exchange.status == 202 { return nil }
         let error = BackendError(.outcomeUnknown, "the server's answer is \(flaw.words)")
-        guard transport.isKept,
-            case .doubt(let doubt) = SessionLoss.verdict(status: exchange.status, hasChallenge: false, text[...])
+        guard transport.isKept, let status = exchange.status,
+            case .doubt(let doubt) = SessionLoss.verdict(status: status, hasChallenge: false, text[...])
         else { throw error }
         return .doubted(doubt, otherwise: .failure(error))
     }
 
     /// What comes of an answer whose body no messages come in; nil where the request was sent again, to where that leads.
-    private func reply(instead body: [UInt8]) async throws(BackendError) -> CallReply? {
+    private func reply(instead body: [UInt8], _ head: HTTPResponseHead) throws(BackendError) -> CallReply? {
         if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
-        let head = try await exchange.head()
         if let refusal = BackendError.rateLimited(head) { throw refusal }
         // What has another place says nothing of the request itself, but for its response.
         let isAlone = exchange.isAlone && !Redirect.keepsRequest(head.status)
