@@ -1,5 +1,4 @@
 package import Crypto
-import HTTPTransport
 import JSONText
 package import MCP
 package import Reactor

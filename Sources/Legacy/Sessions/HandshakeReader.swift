@@ -2,15 +2,6 @@ import JSONText
 import MCP
 import Translation
 
-/// A message of a server that has not answered `initialize` yet.
-protocol EarlyMessage {
-    /// The answer to it, where it is a `ping`: the one thing that a server may ask before it is told that the handshake is
-    /// over (2025-11-25, basic/lifecycle, "Initialization").
-    var pong: [UInt8]? { get }
-    /// Whether it is kept until the session is there.
-    var isForSession: Bool { get }
-}
-
 /// Reads what a server says until it has answered `initialize`, whatever carries the messages: finds the answer, has pings answered,
 /// and keeps what the session is to hear.
 final class HandshakeReader<Message: EarlyMessage> {
@@ -56,14 +47,4 @@ extension HandshakeReader<Envelope> {
             recognize: { (message) throws(BackendError) in try Handshake.from(message, answering: introduction) },
             pong: pong)
     }
-}
-
-extension Envelope: EarlyMessage {
-    var pong: [UInt8]? {
-        guard case .request(let id, let method) = kind, document.string(method, equals: "ping") else { return nil }
-        return ServerRequest.emptyResult(id: document.raw(id))
-    }
-
-    /// Notifications before the answer are about no call.
-    var isForSession: Bool { if case .request = kind { true } else { false } }
 }
