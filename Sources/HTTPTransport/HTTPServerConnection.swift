@@ -43,7 +43,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Who sees to it that a request is over.
     private enum Server {
-        /// Whoever ``onRequest`` has given it to. Leads to `task`, by ``served()``.
+        /// The owner that ``onRequest`` gave it to. Leads to `task`, by ``served()``.
         case handler
         /// The connection's task, by its next call of ``next()``.
         case task

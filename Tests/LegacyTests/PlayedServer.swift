@@ -19,7 +19,7 @@ final class PlayedServer {
         }
     }
 
-    /// The connections on which a request has come and was not taken note of.
+    /// The connections on which a request has come, in the order in which the test asks for them.
     private final class Asked {
         var peers: [Peer] = []
         let changed = Wakeup()
@@ -71,7 +71,7 @@ final class PlayedServer {
         return asked.peers.removeFirst()
     }
 
-    /// Whether a request has come that nobody has taken note of.
+    /// Whether a request has come that the test has not asked for yet.
     var hasRequest: Bool { !asked.peers.isEmpty }
 
     /// An idle connection that the server has served.

@@ -362,7 +362,7 @@ final class BackendExchange: HTTPResponseHandler {
         self.end(end)
     }
 
-    /// - Parameter end: `answered`, `failed` or `over`, if nobody has been told another.
+    /// - Parameter end: `answered`, `failed` or `over`. It holds unless the reader has got an error before.
     private func end(_ end: State) {
         switch state {
         case .connecting, .trying, .open, .held, .elsewhere: state = end
