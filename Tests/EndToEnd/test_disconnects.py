@@ -14,6 +14,8 @@ from harness.remora import Remora, configuration
 from harness.soak import mebibytes, size, tell
 from harness.stack import settled, settles
 from servers.raw import Exchange, RawBackend
+from test_commands import events as log_lines
+from test_commands import until
 
 CLIENTS = size(200, 1000)
 AT_ONCE = 100
@@ -37,6 +39,26 @@ async def test_the_server_hears_of_it_within_a_second(lab: str) -> None:
 
 def reached(record: dict[str, Any], before: dict[str, int], what: str, more: int) -> bool:
     return record["ends"].get(what, 0) >= before.get(what, 0) + more
+
+
+async def test_while_an_error_is_on_its_way() -> None:
+    """What has come of the body is no fault of the server's: the line of the log says that the client left."""
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method != "tools/call":
+            return False
+        await exchange.raw(b"HTTP/1.1 500 X\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nsome")
+        return True
+
+    async with RawBackend(script) as raw, Remora(configuration(raw.url)) as remora:
+        async with await Connection.open(remora.address) as connection:
+            await connection.send(encode(call("x"), host=remora.address))
+            await raw.until(lambda raw: raw.methods["tools/call"] == 1)
+            await asyncio.sleep(0.1)  # The head has no sign of its own.
+            connection.abort()
+        await until(lambda: log_lines(remora, "request"))
+        line = log_lines(remora, "request")[-1]
+        assert (line["status"], line.get("side")) == (499, None), line
 
 
 async def test_before_there_is_a_session() -> None:

@@ -79,6 +79,8 @@ final class StreamableCall: LegacyCall {
         try await exchange.begun()
         if !exchange.bringsMessages {
             let body = await exchange.body()
+            // A part of a body says nothing of the server.
+            if let cancellation { throw cancellation }
             let head = try await exchange.head()
             let isTaken = head.status == 202 || (200..<300).contains(head.status) && body.isEmpty
             if isTaken, let reply = try self.reply(inBody: body, head.status, isAlone: exchange.isAlone) {
