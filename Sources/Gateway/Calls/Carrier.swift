@@ -14,7 +14,7 @@ final class Carrier {
     /// Requests that are being answered.
     private(set) var inFlight = 0
     /// Signalled when there are none.
-    let emptied = Wakeup()
+    private let emptied = Wakeup()
 
     init(
         settings: GatewaySettings, sessions: SessionPool, lists: Lists, forwarder: Forwarder, callers: CallerRules
@@ -41,6 +41,9 @@ final class Carrier {
         inFlight -= 1
         if inFlight == 0 { emptied.signal() }
     }
+
+    /// Returns when no request is being answered.
+    func empties() async { while inFlight > 0 { await emptied.wait() } }
 
     // MARK: The end
 

@@ -14,6 +14,8 @@ class CallProgress {
     /// Kept until the call has ended, over all attempts.
     fileprivate final var turn: CallTurn?
     fileprivate final var wait: Wait?
+    /// The number of the latest task that waits for a step: the call does not go on with an earlier one.
+    fileprivate final var waitNumber = 0
     fileprivate(set) final var lease: Lease?
     /// What was sent, until its answer is taken.
     fileprivate(set) final var call: LegacyCall?
@@ -128,14 +130,18 @@ extension TranslatedCall {
     ///
     /// - Parameter work: returns why the request is refused; nil where it is not.
     private func wait(for work: @escaping (Self) async throws(BackendError) -> Refusal?) {
+        waitNumber += 1
+        let number = waitNumber
         sessions.loop.spawn {
             let refusal: Refusal?
             do throws(BackendError) {
                 refusal = try await work(self)
             } catch {
+                guard number == self.waitNumber else { return }
                 self.wait = nil
                 return self.failed(error)
             }
+            guard number == self.waitNumber else { return }
             self.wait = nil
             self.course.reached()
             if let refusal { self.refuse(refusal) } else { self.goOn() }
@@ -190,9 +196,13 @@ extension TranslatedCall {
         switch wait {
         case .session(let waiter): waiter.leave()
         case .list(let waiter): waiter.cancel()
-        case nil: break
+        case nil:
+            turn?.clientLeft()
+            guard course.step == .pushChannel || course.step == .logLevel else { return }
+            // What is waited for is the session's, and goes on without the call.
+            waitNumber += 1
+            failed(.clientLeft)
         }
-        turn?.clientLeft()
     }
 
     /// A client waits again.

@@ -77,7 +77,8 @@ final class ListReading {
         do throws(BackendError) {
             return try await attempt()
         } catch {
-            return .failed(error)
+            // What ended it says more than what that led to.
+            return .failed(cancellation ?? error)
         }
     }
 

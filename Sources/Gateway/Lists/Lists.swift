@@ -228,6 +228,6 @@ final class Lists {
 
     /// Ends what is being read.
     func close() {
-        for one in shared.values { one.reading.cancel(BackendError(.cancelled, "Remora stops")) }
+        for one in shared.values { one.reading.cancel(BackendError(.unavailable, "Remora stops")) }
     }
 }

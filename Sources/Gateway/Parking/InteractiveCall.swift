@@ -155,6 +155,13 @@ final class InteractiveCall: CallProgress {
         if !RequestState.canHold(answers) { answers = [] }
     }
 
+    /// A request that waits for a page is answered within its own time.
+    private var times: ParkingTimes {
+        var times = ParkingTimes(park: context.calls.settings.parkTimeout)
+        times.browser = min(times.browser, context.settings.requestTimeout / 2)
+        return times
+    }
+
     private func leg(_ id: Int) -> CallLeg? { legs.first { $0.id == id } }
 
     // MARK: What the machine decides
@@ -164,7 +171,7 @@ final class InteractiveCall: CallProgress {
         guard machine == nil, let session = lease?.session, let leg = legs.first else { return }
         machine = Machine(
             leg.machineLeg, phase: .dispatched, revision: session.handshake.revision,
-            times: ParkingTimes(park: context.calls.settings.parkTimeout))
+            times: times)
     }
 
     /// Tells the machine of an event, and does what it says. What comes of that for the machine is done afterwards, in the order
@@ -427,7 +434,7 @@ extension InteractiveCall: TranslatedCall {
             context.calls.numbers.lost += legs.count
             return settle { .lost($0.request, sessions.serverInfo) }
         }
-        let (revision, times) = (session.handshake.revision, ParkingTimes(park: context.calls.settings.parkTimeout))
+        let revision = session.handshake.revision
         if machine == nil, let predecessor {
             machine = Machine(
                 successor: legs.map(\.machineLeg), round: Int(predecessor.state.round), predecessor.given,
@@ -489,7 +496,7 @@ extension InteractiveCall: TranslatedCall {
         let now = sessions.loop.now
         machine = Machine(
             takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
-            times: ParkingTimes(park: context.calls.settings.parkTimeout), isAwaited: isWanted, at: now)
+            times: times, isAwaited: isWanted, at: now)
         takeUp(call)
         // That session alone knows the call.
         told()

@@ -25,7 +25,7 @@ final class ClientRequest {
         case streamEnded
         /// Another part has sent the answer: the backend's, or the one of another replica or loop.
         case relayed(status: Int, bytes: Int)
-        /// The client went away.
+        /// The client went away. The connection is closed, so that no client waits for an answer that does not come.
         case abandoned
     }
 
@@ -175,6 +175,7 @@ final class ClientRequest {
             responseBytes = bytes
         case .abandoned:
             status = 499
+            connection.close()
         }
         write()
         waiting?.signal()

@@ -244,7 +244,11 @@ package final class Service {
     }
 
     private func end(_ gateway: Gateway) async {
-        while gateway.carrier.inFlight > 0 { await gateway.carrier.emptied.wait() }
+        await gateway.carrier.empties()
+        if !gateway.hasHeir {
+            // Those before it whose sessions it has: their requests need these, too.
+            for each in relieved.values where each.sessions === gateway.sessions { await each.carrier.empties() }
+        }
         await gateway.retire()
         defer { relieved[ObjectIdentifier(gateway)] = nil }
         // What it has counted goes on.

@@ -166,6 +166,27 @@ import Testing
         }
     }
 
+    /// The server is silent about the level of the log, which the next caller need not wait for.
+    @Test(arguments: ["{}", asking]) func aClientThatLeavesGivesItsTurnBackAtEachStep(
+        _ capabilities: String
+    ) async throws {
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
+            message.method == "logging/setLevel"
+        }
+        try await onLoop(ServedLoop.Changes(callsAtOnce: 1), script) { served in
+            served.server.capabilities = #""tools":{},"logging":{}"#
+            let (first, second) = (try await served.connect(), try await served.connect())
+            first.call(capabilities: capabilities, meta: #","io.modelcontextprotocol/logLevel":"debug""#)
+            try await served.until("the level") { served.server.count("logging/setLevel") == 1 }
+            second.call(capabilities: capabilities)
+            let start = served.loop.now
+            first.leave()
+            #expect(try await second.answer().contains("done"))
+            #expect(Instant.now - start < .seconds(3), "5 s is how long a session waits for an answer of its own")
+            #expect(served.server.count("tools/call") == 1)
+        }
+    }
+
     @Test(arguments: ["{}", asking]) func callsTakeTurns(_ capabilities: String) async throws {
         let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
             message.method == "tools/call"
@@ -385,6 +406,30 @@ import Testing
             client.call(capabilities: capabilities)
             #expect(try await client.answer().contains("done"))
             #expect(served.server.count("initialize") == 2)
+        }
+    }
+
+    /// The second configuration has the sessions and lists of the first, and ends before it.
+    @Test(arguments: ["{}", asking]) func whatWaitsIsServedThroughTwoReloads(_ capabilities: String) async throws {
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { server, message in
+            message.method == "tools/list" && server.count("tools/list") == 1
+        }
+        try await onLoop(ServedLoop.Changes(), script) { served in
+            let (caller, lister) = (try await served.connect(), try await served.connect())
+            caller.call(capabilities: capabilities)
+            try await served.until("the list") { served.server.count("tools/list") == 1 }
+            lister.send("tools/list", capabilities: capabilities)
+            for _ in 1...200 where served.service.counts.requests.active < 2 {
+                await pause(.milliseconds(5), on: served.loop)
+            }
+            let list = try #require(served.server.messages.last { $0.method == "tools/list" })
+            served.reload(ServedLoop.Changes(keepsServer: true))
+            await pause(.milliseconds(20), on: served.loop)
+            served.reload(ServedLoop.Changes())
+            await pause(.milliseconds(20), on: served.loop)
+            list.result(#"{"tools":[{"name":"add","inputSchema":{"type":"object"}}]}"#)
+            #expect(try await caller.answer().contains("done"))
+            #expect(try await lister.answer().contains(#""name":"add""#))
         }
     }
 

@@ -20,6 +20,8 @@ final class ServedLoop {
         var isInteractive = true
         var handshake: Duration = .seconds(10)
         var era: Era? = .legacy
+        /// Whether the server is that of the configuration before.
+        var keepsServer = false
     }
 
     let server: ScriptedLegacyServer
@@ -55,7 +57,7 @@ final class ServedLoop {
         service.start()
     }
 
-    /// Takes over another configuration, whose server is another one.
+    /// Takes over another configuration, with a server of its own unless it keeps that of the one before.
     func reload(_ changes: Changes) {
         service.take(ServedLoop.plan(for: server, changes, affinity, paths, key, seal, log))
     }
@@ -86,13 +88,16 @@ final class ServedLoop {
                     limits: Backend.Limits(
                         maxMessage: 1 << 20, streamBuffer: 1 << 16, head: HTTPLimits(), maxDepth: 32,
                         silence: .seconds(30), handshake: changes.handshake, connect: .seconds(5)), log: log)
-                let backends = Backends([backend])
-                let sessions = SessionPool(
-                    backends: backends,
-                    limits: SessionPool.Limits(
-                        maxSessions: changes.maxSessions, maxPerPrincipal: changes.maxSessions,
-                        idleTimeout: .seconds(60), maxSending: 64, callsAtOnce: changes.callsAtOnce),
-                    notices: BackendNotices(), log: log)
+                let kept = changes.keepsServer ? before : nil
+                let backends = kept?.backends ?? Backends([backend])
+                let sessions =
+                    kept?.sessions
+                    ?? SessionPool(
+                        backends: backends,
+                        limits: SessionPool.Limits(
+                            maxSessions: changes.maxSessions, maxPerPrincipal: changes.maxSessions,
+                            idleTimeout: .seconds(60), maxSending: 64, callsAtOnce: changes.callsAtOnce),
+                        notices: BackendNotices(), log: log)
                 let settings = GatewaySettings(
                     path: "/mcp", door: Door(allowedOrigins: [], allowedHosts: [], isLoopback: true),
                     passesLegacyClients: true, callerFields: CallerFields(isolateBy: ["authorization"]),

@@ -231,7 +231,7 @@ import Translation
                 await pause(.milliseconds(20), on: loop)
                 stage.lists.close()
             }
-            #expect(try await Self.list(stage, by: other) == "failed, cancelled")
+            #expect(try await Self.list(stage, by: other) == "failed, unavailable")
         }
     }
 
