@@ -16,7 +16,8 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// What ``onRequest`` makes of a request.
     package enum Handling {
-        /// It is being answered. ``served()`` says when it is over, which it must not be before `onRequest` returns.
+        /// It is being answered. ``served()`` says when it is over, perhaps before `onRequest` returns: nothing may be done
+        /// with the request after that.
         case taken
         /// It has been answered.
         case answered
@@ -49,7 +50,7 @@ package final class HTTPServerConnection: SocketHandler {
         case task
     }
 
-    /// How far the answer is. It is answered in `serving` only, and `written` before the first.
+    /// How far the answer is. It changes in `serving` only; `written` before the first request.
     private enum Answer {
         /// Nothing of it is written. Leads to `streaming`, `written`.
         case due

@@ -21,7 +21,8 @@ package protocol SocketHandler: AnyObject {
     /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what
     /// is more waits until everybody else has had a turn.
     static let maxReceives = 4
-    /// How long receives may go on in a row. Small parts in many bytes take far longer to work on than the same bytes in one.
+    /// From the start of the callback, how long a socket is received from once more. Bytes of small parts take far longer to work on
+    /// than the same number of bytes in one.
     private static let maxReceiveTime: Duration = .milliseconds(1)
 
     let loop: Loop
@@ -33,6 +34,8 @@ package protocol SocketHandler: AnyObject {
     private var writing: Event?
     /// Whether the loop is to call ``resume()``.
     private var isScheduled = false
+    /// Whether ``isQuiet`` looks for the end, which is not put off for the sake of time.
+    private var isBeingChecked = false
     /// Whether the loop is to call ``checkEnd()``.
     private var isToBeChecked = false
     /// When something was received last, and perhaps an error left behind it.
@@ -189,7 +192,8 @@ package protocol SocketHandler: AnyObject {
     ///
     /// - Parameter receives: the one that is about to be made, counted from 1.
     func hasHadItsTurn(_ receives: Int) -> Bool {
-        receives > Socket.maxReceives || receives > 1 && Instant.now - loop.now > Socket.maxReceiveTime
+        receives > Socket.maxReceives
+            || receives > 1 && !isBeingChecked && Instant.now - loop.now > Socket.maxReceiveTime
     }
 
     func end(_ error: SystemError?) {
@@ -237,7 +241,9 @@ package protocol SocketHandler: AnyObject {
         guard fd >= 0 else { return false }
         if tls != nil {
             // What has come may be TLS's own, such as a ticket. Anything else is told to the handler.
+            isBeingChecked = true
             readable(untilEnd: true)
+            isBeingChecked = false
             return fd >= 0 && !hasEnded
         }
         var byte: UInt8 = 0

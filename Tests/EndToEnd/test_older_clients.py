@@ -238,6 +238,22 @@ async def test_a_challenge_leads_through_remora() -> None:
                 assert challenged is not None and remora.address in challenged and address not in challenged
 
 
+async def test_a_copy_without_its_event_stream_is_not_the_last() -> None:
+    """One of two copies says 404 where its stream should be: the other one has the session, for each client."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as broken, Wires("sse") as wires:
+        address = "127.0.0.1:{}".format(broken.sockets[0].getsockname()[1])
+        async with before({"url": f"http://{address}/sse", "transport": "sse"}, wires.backend) as remora:
+            for _ in range(3):
+                older = await Older(remora.address).open()
+                assert await older.call("x", 2) == "raw"
+
+
 # Where messages go.
 
 

@@ -66,7 +66,7 @@ struct CallCourse {
 
     /// What the step is for is there.
     mutating func reached() {
-        // `dispatch` is left by `held` and by `sent` only.
+        // `dispatch` is left when the call is held, sent or over.
         if step.rawValue < Step.dispatch.rawValue, let next = Step(rawValue: step.rawValue + 1) { step = next }
     }
 

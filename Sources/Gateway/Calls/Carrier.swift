@@ -58,7 +58,9 @@ final class Carrier {
         // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
         if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
             sessions.loop.spawn {
-                if begins, self.maySpeakModern(outcome, clientRequest) {
+                if !clientRequest.connection.isConnected {
+                    self.finish(clientRequest, .failed(.clientLeft), of: source.head)
+                } else if begins, self.maySpeakModern(outcome, clientRequest) {
                     clientRequest.responder.leave()
                     await self.forwarder.forwardRequest(source, clientRequest, isModern: true)
                 } else {
@@ -78,7 +80,7 @@ final class Carrier {
         clientRequest.connection.served()
     }
 
-    /// Whether a request is to be passed on, because it found no session and the server turns out to speak 2026-07-28 by now.
+    /// Whether a request is to be forwarded, because it found no session and the server turns out to speak 2026-07-28 by now.
     private func maySpeakModern(_ outcome: RequestOutcome, _ clientRequest: ClientRequest) -> Bool {
         // An answer that has begun as a stream goes on as one: another status and other fields would come too late.
         outcome.wasNeverSent && forwarder.servesWithoutSession && !clientRequest.responder.isStreaming

@@ -4,7 +4,7 @@ import Legacy
 import MCP
 import Translation
 
-/// Why a request is not sent on a session, whichever lane it takes: what the server lacks, and what it says of its tools.
+/// Why a request is not sent on a session, whichever kind of call it is: what the server lacks, and what it says of its tools.
 enum SessionRules {
     static func refusal(of request: ModernRequest, on session: LegacySession) -> Refusal? {
         if let capability = request.method.requiredCapability, !session.handshake.offers(capability) {

@@ -111,7 +111,7 @@ extension TranslatedCall {
                     if let refusal = refusal(by: parameters) { return refuse(refusal) }
                 }
             case .logLevel:
-                if let level = request.logLevel {
+                if request.method != .discover, let level = request.logLevel {
                     return wait { call in
                         await session.log(from: level, credentials: call.caller.credentials)
                         return nil
@@ -253,7 +253,7 @@ extension TranslatedCall {
     private func take(_ answer: LegacyAnswer) {
         call = nil
         course.ended()
-        // A call without a session is wanted by no client.
+        // It was given back already, which is done only when no client waits.
         guard let session else { return }
         sessions.heard(answer, on: session)
         answered(answer, from: session)

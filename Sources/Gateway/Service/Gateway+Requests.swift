@@ -44,8 +44,8 @@ extension Gateway {
         case left(Errand)
     }
 
-    /// The one door: where a request of a client comes in, is looked at once, and finds what carries it. It counts as in flight from
-    /// now on.
+    /// The one door: where a request of a client comes in, is looked at once, and finds what carries it. What is not finished
+    /// at once counts as in flight from now on.
     func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
         let clientRequest = begin(source, by: responder, since: sessions.loop.now)
         // Taken apart here and at once: a plain call pays for no copy of what it is.

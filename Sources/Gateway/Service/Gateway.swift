@@ -77,13 +77,13 @@ package final class Gateway {
             subscriptions.use(settings)
         }
         sessions.onEvent = { [lists, subscriptions, callers, replicas = memory.replicas] event in
-            // A client that lists on a cue must not get the old list: it is dropped first.
+            // A client that lists on a change notice must not get the old list: it is dropped first.
             lists.heard(event)
             subscriptions.heard(event)
-            if case .changed(let key, let cue) = event,
+            if case .changed(let key, let notice) = event,
                 let identity = callers.identity(of: key.principal)
             {
-                replicas.notifyOthers(cue, of: identity)
+                replicas.notifyOthers(notice, of: identity)
             }
         }
     }

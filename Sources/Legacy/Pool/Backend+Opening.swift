@@ -85,7 +85,8 @@ extension Backend: SessionOpener, ChannelOpener {
             return (transport, agreement)
         } catch {
             if error.isNoEventStream { isOfOldTransport = false }
-            throw error
+            // Where there is another transport to try, the kind of the error says so. Else another copy may have the stream.
+            throw fixedTransport == .sse ? error.beforeDispatch(of: "initialize") : error
         }
     }
 }

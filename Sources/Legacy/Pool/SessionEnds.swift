@@ -14,7 +14,7 @@ final class SessionEnds {
     /// How many were closed without a word to the server.
     private(set) var untold = 0
     private let loop: Loop
-    /// Signalled when one has ended.
+    /// Signalled when none is left that one of the tasks could end.
     private let ended: Wakeup
 
     init(maxWaiting: Int, on loop: Loop, ended: Wakeup) {

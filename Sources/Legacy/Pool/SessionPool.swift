@@ -602,7 +602,7 @@ package final class SessionPool {
             session.onLoss = { [weak self] in self?.retire(id) }
             session.onGivenUp = { [weak self] in self?.giveUp(id, .cancellation) }
             if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
-            session.onCue = { [weak self] in self?.onEvent?(.changed(key, $0)) }
+            session.onChangeNotice = { [weak self] in self?.onEvent?(.changed(key, $0)) }
             session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
             fill(id, .session(session), at: session.server)
             alive[key, default: 0] += 1

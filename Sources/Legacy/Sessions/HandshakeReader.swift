@@ -5,7 +5,7 @@ import Translation
 /// Reads what a server says until it has answered `initialize`, whatever carries the messages: finds the answer, has pings answered,
 /// and keeps what the session is to hear.
 final class HandshakeReader<Message: EarlyMessage> {
-    /// What the session is to hear, in the order in which it came. No server has as many messages as are kept.
+    /// What the session is to hear, in the order in which it came. As many as ``LegacySession/maxEarlyQuestions``; what comes after is dropped.
     private(set) var early: [Message] = []
     /// Why something was passed over, for the error of a handshake that gets no answer.
     private(set) var flaw: ServerMessages.Flaw?

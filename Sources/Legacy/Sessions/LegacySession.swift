@@ -59,7 +59,7 @@ package final class LegacySession {
     /// Called when no further call is to use the session, though the server still knows it.
     var onGivenUp: (() -> Void)?
     /// Called when the server says that something has changed, on whichever way.
-    var onCue: ((ChangeNotice) -> Void)?
+    var onChangeNotice: ((ChangeNotice) -> Void)?
     /// Called when the server can be heard again after a time in which it could not.
     var onGap: (() -> Void)?
     /// Whether somebody waits for what the server says on its own account: it is then listened to again sooner.
@@ -401,7 +401,7 @@ package final class LegacySession {
             interaction?.completed(id)
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated:
             if kind == .toolsListChanged { tools.invalidate() }
-            if let cue = ChangeNotice(kind) { onCue?(cue) }
+            if let notice = ChangeNotice(kind) { onChangeNotice?(notice) }
         case .notForClients: break
         case .malformed:
             transport.passedOver.note(

@@ -22,7 +22,7 @@ final class BackendExchange: HTTPResponseHandler {
         case suspended
     }
 
-    /// How far the exchange is. A connection tells of its answer in the four states that have one, and in no other.
+    /// How far the exchange is. A connection tells of its answer in the four states that have a connection, and in no other.
     private enum State {
         /// The request waits for a connection. Leads to `open`, `failed`, `over`.
         case connecting

@@ -263,6 +263,35 @@ import Testing
         }
     }
 
+    @Test func discoverySaysNothingAboutTheLog() async throws {
+        try await onLoop { served in
+            served.server.capabilities = #""tools":{},"logging":{}"#
+            let client = try await served.connect()
+            client.send("server/discover", meta: #","io.modelcontextprotocol/logLevel":"debug""#)
+            #expect(try await client.answer().contains(#""supportedVersions""#))
+            #expect(served.server.count("logging/setLevel") == 0)
+        }
+    }
+
+    /// What is answered before the connection has given it away, and what has to wait, in one packet.
+    @Test(arguments: ["{}", asking]) func pipelinedRequestsAreAnsweredInTheirOrder(
+        _ capabilities: String
+    ) async throws {
+        try await onLoop { served in
+            let client = try await served.connect()
+            client.call(capabilities: capabilities)
+            _ = try await client.answer()
+            for _ in 1...3 { client.send("prompts/get", name: "p", #""name":"p","#, capabilities: capabilities) }
+            client.peer.write("OPTIONS /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccess-Control-Request-Method: POST\r\n\r\n")
+            client.call(capabilities: capabilities)
+            try await client.peer.until("all answers") { $0.text.contains(#""id":5"#) && $0.text.contains("done") }
+            let statuses = client.peer.text.components(separatedBy: "HTTP/1.1 ").dropFirst().map {
+                String($0.prefix(3))
+            }
+            #expect(statuses == ["404", "404", "404", "405", "200"])
+        }
+    }
+
     // MARK: Questions
 
     private static let question =
