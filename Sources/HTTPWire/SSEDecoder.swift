@@ -28,6 +28,9 @@ package struct SSEDecoder: ~Copyable, Sendable {
     private var id: [UInt8]?
     private var eventRetry: Int?
 
+    /// Whether a complete line of an event has come, and not its end.
+    private var hasFields: Bool { data != nil || type != nil || id != nil || eventRetry != nil }
+
     /// Whether a part of an event has come, and not its end. A comment is no part of one.
     package var isInsideEvent: Bool {
         data != nil || type != nil || id != nil || (!held.isEmpty && held.first != ASCII.colon)
@@ -73,10 +76,11 @@ package struct SSEDecoder: ~Copyable, Sendable {
             if !held.isEmpty {
                 try hold(rest)
                 try takeHeld()
-            } else if !rest.isEmpty {
+            } else if rest.isEmpty {
+                // A server may send comments and empty lines without end, and each of them is to cost little.
+                if hasFields, let event = endEvent() { return event }
+            } else if rest[0] != ASCII.colon {
                 try take(line: rest)
-            } else if let event = endEvent() {
-                return event
             }
         }
         return nil
