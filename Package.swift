@@ -106,7 +106,7 @@ let package = Package(
         .executableTarget(name: "crossing", dependencies: ["CEpoll"], path: "Tests/Crossing", swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport", swiftSettings: strict),
         tests(of: "JSONText"),
-        tests(of: "HTTPWire"),
+        tests(of: "HTTPWire", with: ["TestSupport"]),
         tests(of: "Crypto", with: ["TestSupport"]),
         tests(of: "Reactor", with: ["Crypto", "TestSupport"]),
         tests(of: "HTTPTransport", with: ["HTTPWire", "Reactor", "TestSupport"]),

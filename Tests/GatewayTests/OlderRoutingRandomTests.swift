@@ -1,6 +1,7 @@
 import JSONText
 import Legacy
 import MCP
+import TestSupport
 import Testing
 
 @testable import Gateway

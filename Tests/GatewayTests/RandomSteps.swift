@@ -1,20 +1,6 @@
 import Glibc
+import TestSupport
 import Testing
-
-/// A small generator (SplitMix64), so that what fails fails again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    /// One of so many, all as likely.
-    mutating func below(_ count: Int) -> Int { Int(truncatingIfNeeded: next() >> 33) % count }
-}
 
 /// How long machines are driven by random events. `REMORA_STEPS` is how many events each of them gets, and `REMORA_SEED` with
 /// which seed it begins.
@@ -46,5 +32,3 @@ enum RandomSteps {
         if number("REMORA_STEPS") != nil { print("\(what): \(done) events, seeds up to \(seed), 0 violations") }
     }
 }
-
-struct Violation: Error { let what: String }

@@ -1,3 +1,4 @@
+import TestSupport
 import HTTPWire
 
 /// What a decoder made of a byte stream, independent of how the stream was cut: bodies are joined.
@@ -83,19 +84,6 @@ func cuts(of bytes: [UInt8], random: Int = 50) -> [[[UInt8]]] {
         all.append(pieces)
     }
     return all
-}
-
-/// Random numbers that are the same in each run.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
-    }
 }
 
 extension [UInt8] {

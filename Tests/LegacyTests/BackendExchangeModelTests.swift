@@ -15,16 +15,8 @@ import Testing
     /// Seeds of histories that went wrong once.
     private static let kept: [UInt64] = []
 
-    private static var seeds: [UInt64] {
-        let known = kept + Array(1...40)
-        guard let steps = ProcessInfo.processInfo.environment["REMORA_STEPS"].flatMap({ Int($0) }) else { return known }
-        let first = UInt64.random(in: 0 ... .max)
-        print("seeds from \(first) on")
-        return known + (0..<UInt64(max(0, steps / stepsOfHistory - known.count))).map { first &+ $0 }
-    }
-
     @Test func anExchangeIsAsItsModelSays() async throws {
-        for seed in Self.seeds {
+        for seed in seedsOfRuns(kept: Self.kept, steps: Self.stepsOfHistory) {
             var random = SplitMix(state: seed)
             let isPinned = Bool.random(using: &random)
             let buffer = [1, 300, 1 << 20].randomElement(using: &random) ?? 1
@@ -42,8 +34,6 @@ import Testing
         }
     }
 }
-
-private struct Violation: Error { let what: String }
 
 /// What an exchange is to look like.
 private struct Model {

@@ -15,17 +15,9 @@ import Testing
     /// Seeds of runs that went wrong once.
     private static let kept: [UInt64] = []
 
-    private static var seeds: [UInt64] {
-        let known = kept + Array(1...40)
-        guard let steps = ProcessInfo.processInfo.environment["REMORA_STEPS"].flatMap({ Int($0) }) else { return known }
-        let first = UInt64.random(in: 0 ... .max)
-        print("seeds from \(first) on")
-        return known + (0..<UInt64(max(0, steps / stepsOfRun - known.count))).map { first &+ $0 }
-    }
-
     @Test func everyCallAndEverySessionComesToItsEnd() async throws {
         try await withLoop { loop in
-            for seed in Self.seeds {
+            for seed in seedsOfRuns(kept: Self.kept, steps: Self.stepsOfRun) {
                 let run = Run(seed: seed, on: loop)
                 do {
                     for _ in 0..<Self.stepsOfRun { try await run.step() }
@@ -38,8 +30,6 @@ import Testing
         }
     }
 }
-
-private struct Violation: Error { let what: String }
 
 private final class Run {
     private static let maxCalls = 12

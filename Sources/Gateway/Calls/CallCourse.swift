@@ -29,7 +29,7 @@ struct CallCourse {
     enum SessionEnd {
         /// Other calls may have it.
         case released
-        /// It is asked whether it lives: the call had no answer.
+        /// Other calls may have it, and it is asked whether it lives: the call had no answer.
         case doubted
         /// The server has lost it.
         case retired

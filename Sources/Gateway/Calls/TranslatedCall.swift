@@ -216,11 +216,11 @@ extension TranslatedCall {
         let sent = session.call(
             request, credentials: caller.callFields, until: end, wantsProgress: course.isExclusive,
             listener: self)
-        takeUp(sent)
+        follow(sent)
     }
 
     /// Goes on with a call that was sent.
-    func takeUp(_ call: LegacyCall) {
+    func follow(_ call: LegacyCall) {
         course.sent()
         self.call = call
         expect(call)
@@ -241,7 +241,7 @@ extension TranslatedCall {
 
     /// Something has come of the call.
     func news() {
-        guard let call = call else { return }
+        guard let call else { return }
         do throws(BackendError) {
             // Else it is a question, or what else the server says on the way.
             if let answer = try call.readyAnswer() { take(answer) } else { expect(call) }

@@ -71,14 +71,14 @@ final class Interactions {
         case here(InteractiveCall)
         /// Not here: at another loop or replica, or nowhere any more.
         indirect case elsewhere(RequestState)
-        case refused(Refusal)
     }
 
-    func location(of request: ModernRequest, from caller: Caller) -> Location {
+    /// - Throws: where its `requestState` is not one of this caller for this request.
+    func location(of request: ModernRequest, from caller: Caller) throws(Refusal) -> Location {
         guard let value = request.document.value("requestState", of: request.params) else { return .new }
         guard let state = opened(value, of: request, from: caller) else {
             calls.numbers.refusedStates += 1
-            return .refused(.invalidRequestState)
+            throw .invalidRequestState
         }
         // It may be here although another one had it when the state was made: that one is gone then.
         return calls.call(state.call).map { .here($0) } ?? .elsewhere(state)
@@ -118,7 +118,6 @@ final class Interactions {
     /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
     func carry(_ leg: CallLeg, from caller: Caller, at location: Location) {
         switch location {
-        case .refused(let refusal): leg.finish(.refused(refusal))
         case .here(let call): call.retry(leg, from: caller)
         case .new: InteractiveCall(leg, from: caller, in: self).begin(leg)
         case .elsewhere(let state): takeOverCall(leg, from: caller, state)

@@ -497,7 +497,7 @@ extension InteractiveCall: TranslatedCall {
         machine = Machine(
             takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
             times: times, isAwaited: isWanted, at: now)
-        takeUp(call)
+        follow(call)
         // That session alone knows the call.
         told()
         for leg in legs { step { $0.retried(leg.machineLeg, responses, at: now) } }

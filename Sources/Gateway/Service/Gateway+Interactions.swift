@@ -28,8 +28,12 @@ extension Gateway {
             guard let capabilities = interactions.interactiveCapabilities(of: admitted) else {
                 return giveAway(clientRequest)
             }
-            let location = interactions.location(of: admitted, from: caller)
-            if case .refused(let refusal) = location { return clientRequest.finish(.refused(refusal)) }
+            let location: Interactions.Location
+            do throws(Refusal) {
+                location = try interactions.location(of: admitted, from: caller)
+            } catch {
+                return clientRequest.finish(.refused(error))
+            }
             // Another replica goes on with a lost call only where it was asked to.
             if case .elsewhere = location, case .serveRetry = task { return giveAway(clientRequest) }
             await clientRequest.carried {

@@ -104,17 +104,25 @@ extension Gateway {
         switch read(source, isHandedOver: false, clientRequest) {
         case .finished: .none
         case .older: .older(caller)
-        case .request(let admitted): route(of: admitted, from: caller)
+        case .request(let admitted): route(of: admitted, from: caller, clientRequest)
         }
     }
 
-    private func route(of admitted: ModernRequest, from caller: Caller) -> Route {
+    private func route(
+        of admitted: ModernRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) -> Route {
         if admitted.method == .listen { return .listening(admitted, caller) }
         if admitted.method.isList { return .list(admitted, caller) }
         guard let capabilities = interactions.interactiveCapabilities(of: admitted) else {
             return .shared(admitted, caller)
         }
-        return .interactive(admitted, capabilities, caller, interactions.location(of: admitted, from: caller))
+        do throws(Refusal) {
+            return .interactive(
+                admitted, capabilities, caller, try interactions.location(of: admitted, from: caller))
+        } catch {
+            clientRequest.finish(.refused(error))
+            return .none
+        }
     }
 
     /// Who sent a request, which is known of it from here on.

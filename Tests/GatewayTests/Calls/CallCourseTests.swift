@@ -1,4 +1,5 @@
 import Legacy
+import TestSupport
 import Testing
 
 @testable import Gateway

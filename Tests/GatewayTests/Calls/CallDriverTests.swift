@@ -26,6 +26,16 @@ import Testing
         }
     }
 
+    /// Does this for each message with the method. Without it, such a message waits.
+    private static func script(
+        _ method: String, _ act: @escaping @Sendable (ScriptedLegacyServer.Message) -> Void = { _ in }
+    ) -> @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool {
+        { _, message in
+            if message.method == method { act(message) }
+            return message.method == method
+        }
+    }
+
     private static let asking = #"{"elicitation":{}}"#
 
     // MARK: Both kinds
@@ -60,10 +70,7 @@ import Testing
     @Test(arguments: ["{}", asking]) func aServerThatLosesEverySessionIsNotAskedWithoutEnd(
         _ capabilities: String
     ) async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            if message.method == "tools/call" { message.status(404) }
-            return message.method == "tools/call"
-        }
+        let script = Self.script("tools/call") { $0.status(404) }
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call(capabilities: capabilities)
@@ -106,10 +113,7 @@ import Testing
     }
 
     @Test(arguments: ["{}", asking]) func whatMayHaveRunIsNotSentAgain(_ capabilities: String) async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            if message.method == "tools/call" { message.cut() }
-            return message.method == "tools/call"
-        }
+        let script = Self.script("tools/call") { $0.cut() }
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call(capabilities: capabilities)
@@ -134,9 +138,7 @@ import Testing
     }
 
     @Test(arguments: ["{}", asking]) func aClientThatLeavesCancelsItsCall(_ capabilities: String) async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            message.method == "tools/call"
-        }
+        let script = Self.script("tools/call")
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call(capabilities: capabilities)
@@ -149,9 +151,7 @@ import Testing
     @Test(arguments: ["{}", asking]) func aClientThatLeavesBeforeTheCallIsSentHasNothingRun(
         _ capabilities: String
     ) async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            message.method == "tools/list"
-        }
+        let script = Self.script("tools/list")
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call(capabilities: capabilities)
@@ -170,9 +170,7 @@ import Testing
     @Test(arguments: ["{}", asking]) func aClientThatLeavesGivesItsTurnBackAtEachStep(
         _ capabilities: String
     ) async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            message.method == "logging/setLevel"
-        }
+        let script = Self.script("logging/setLevel")
         try await onLoop(ServedLoop.Changes(callsAtOnce: 1), script) { served in
             served.server.capabilities = #""tools":{},"logging":{}"#
             let (first, second) = (try await served.connect(), try await served.connect())
@@ -188,9 +186,7 @@ import Testing
     }
 
     @Test(arguments: ["{}", asking]) func callsTakeTurns(_ capabilities: String) async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            message.method == "tools/call"
-        }
+        let script = Self.script("tools/call")
         try await onLoop(ServedLoop.Changes(callsAtOnce: 1), script) { served in
             var clients: [ServedLoop.Client] = []
             for _ in 1...3 {
@@ -220,10 +216,7 @@ import Testing
     }
 
     @Test func aRefusedHandshakeIsToldWithItsReason() async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            if message.method == "initialize" { message.error(-32603, "out of cheese") }
-            return message.method == "initialize"
-        }
+        let script = Self.script("initialize") { $0.error(-32603, "out of cheese") }
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call()
@@ -248,9 +241,7 @@ import Testing
     }
 
     @Test func aClientThatLeavesItsListLetsOthersHaveIt() async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            message.method == "tools/list"
-        }
+        let script = Self.script("tools/list")
         try await onLoop(ServedLoop.Changes(), script) { served in
             let (first, second) = (try await served.connect(), try await served.connect())
             first.send("tools/list")
@@ -309,11 +300,7 @@ import Testing
     private static let accepted = #"{"elicitation-1":{"action":"accept","content":{}}}"#
 
     @Test func aQuestionIsARoundAndItsAnswerEndsTheCall() async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            guard message.method == "tools/call" else { return false }
-            message.event(CallDriverTests.question)
-            return true
-        }
+        let script = Self.script("tools/call") { $0.event(CallDriverTests.question) }
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call(capabilities: Self.asking)
@@ -344,22 +331,17 @@ import Testing
     }
 
     @Test func whatIsAskedBeforeTheCallIsAnsweredBeforeItRuns() async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            guard message.method == "tools/list" else { return false }
-            message.event(CallDriverTests.question)
-            message.result(#"{"tools":[{"name":"add","inputSchema":{"type":"object"}}]}"#)
-            return true
-        }
-        try await onLoop(ServedLoop.Changes(), script) { served in
+        try await onLoop(ServedLoop.Changes(), Self.script("tools/list")) { served in
+            served.server.offersPushStream = true
             let client = try await served.connect()
             client.call(capabilities: Self.asking)
+            try await served.until("the list") { served.server.count("tools/list") == 1 }
+            let list = try #require(served.server.messages.last { $0.method == "tools/list" })
+            served.server.push(Self.question)
+            await pause(.milliseconds(50), on: served.loop)
+            list.result(#"{"tools":[{"name":"add","inputSchema":{"type":"object"}}]}"#)
             let asked = try await client.answer()
-            guard asked.contains("input_required") else {
-                // The question is on the list's account, and was refused there.
-                #expect(asked.contains("done"))
-                return
-            }
-            #expect(served.server.count("tools/call") == 0)
+            #expect(asked.contains("input_required") && served.server.count("tools/call") == 0)
             client.call(Self.retry(try Self.state(in: asked), Self.accepted), capabilities: Self.asking)
             #expect(try await client.answer().contains("done"))
             #expect(served.server.count("tools/call") == 1)
@@ -393,11 +375,9 @@ import Testing
     }
 
     @Test func aPageThatTheUserDeclinesHasNothingRun() async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            guard message.method == "tools/call" else { return false }
+        let script = Self.script("tools/call") { message in
             let page = #"{"mode":"url","message":"go","url":"https://a/","elicitationId":"e"}"#
             message.error(-32042, "visit", data: #"{"elicitations":[\#(page)]}"#)
-            return true
         }
         try await onLoop(ServedLoop.Changes(), script) { served in
             let capabilities = #"{"elicitation":{"url":{}}}"#
@@ -463,11 +443,7 @@ import Testing
     }
 
     @Test func aRetryFindsItsCallAfterAReload() async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            guard message.method == "tools/call" else { return false }
-            message.event(CallDriverTests.question)
-            return true
-        }
+        let script = Self.script("tools/call") { $0.event(CallDriverTests.question) }
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call(capabilities: Self.asking)
@@ -483,11 +459,7 @@ import Testing
     }
 
     @Test func aCallWhoseClientDoesNotComeBackEndsWithTheProcess() async throws {
-        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { _, message in
-            guard message.method == "tools/call" else { return false }
-            message.event(CallDriverTests.question)
-            return true
-        }
+        let script = Self.script("tools/call") { $0.event(CallDriverTests.question) }
         try await onLoop(ServedLoop.Changes(), script) { served in
             let client = try await served.connect()
             client.call(capabilities: Self.asking)

@@ -2,6 +2,7 @@ import Crypto
 import JSONText
 import MCP
 import Reactor
+import TestSupport
 import Translation
 
 @testable import Gateway
