@@ -23,7 +23,8 @@ from servers.raw import Exchange, RawBackend
 from test_commands import children
 from test_floods import for_ever
 
-# Answers everything, and takes a second to end, whatever it is sent.
+# Answers everything, and takes a second to end, whatever it is sent. It ends as another program and not as the parent of one, so
+# that each session is one process all the time: a copy that a shell makes of itself to run `sleep` would look like one more.
 RELUCTANT = r"""
 trap '' TERM
 while read line; do
@@ -37,7 +38,7 @@ while read line; do
     esac
     printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
 done
-sleep 1
+exec sleep 1
 """
 INFO = {"log": {"level": "info"}}
 
@@ -50,11 +51,11 @@ async def answers(address: str, number: int) -> Answer:
         return await client.call("x", Authorization=f"Bearer {number}", timeout=20)
 
 
-def shells(pid: int) -> int:
-    """How many shells run below a process. They are looked at one after the other, and one may end and make room for another
+def sessions(pid: int) -> int:
+    """How many sessions of such a command run below a process. They are looked at one after the other, and one may end and make room for another
     meanwhile: those count that are there twice."""
     first, second = children(pid), children(pid)
-    return sum(first[each].startswith("sh") for each in first.keys() & second.keys())
+    return sum(first[each].startswith(("sh", "sleep")) for each in first.keys() & second.keys())
 
 
 async def test_commands_that_end_have_their_places_until_they_have(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ async def test_commands_that_end_have_their_places_until_they_have(tmp_path: Pat
         async def watch() -> None:
             nonlocal most
             while True:
-                most = max(most, shells(remora.process.pid))
+                most = max(most, sessions(remora.process.pid))
                 await asyncio.sleep(0.02)
 
         watching = asyncio.create_task(watch())
@@ -105,13 +106,13 @@ async def test_a_command_that_failed_has_its_place_until_it_has_ended() -> None:
     read line
     printf '%s\\n' '{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no"}}'
     while read line; do :; done
-    sleep 1
+    exec sleep 1
     """
     async with Remora(configuration({"command": ["sh", "-c", script]}, sessions={"max": 1}, **INFO)) as remora:
         calls, most = [], 0
         for number in range(40):
             calls.append(asyncio.create_task(answers(remora.address, number)))
-            most = max(most, shells(remora.process.pid))
+            most = max(most, sessions(remora.process.pid))
             await asyncio.sleep(0.05)
         assert most == 1
         assert {(await each).status for each in calls} == {503}
