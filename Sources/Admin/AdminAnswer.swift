@@ -50,7 +50,7 @@ struct AdminAnswer {
     static let seeStatus = AdminAnswer(
         303, "text/plain; charset=utf-8", Array("See /status.\n".utf8), fields: [("location", "/status")])
 
-    static func flawed(_ flaw: HTTPRequestFlaw) -> AdminAnswer {
+    static func malformedHTTP(_ flaw: HTTPRequestFlaw) -> AdminAnswer {
         let (status, text) =
             switch flaw {
             case .malformed(let error): (error.suggestedStatus, "The request is not valid HTTP/1.1: \(error).\n")

@@ -7,11 +7,11 @@ package import Telemetry
 /// What an operator and his machines ask: probes, metrics and the status page, on a listener of their own, where the
 /// configuration has one.
 ///
-/// It lives on one loop, and gets copies of what the others count through their shards.
+/// It lives on one loop, and gets copies of what the others count through their workers.
 package final class AdminService {
     /// A scraper, a few probes and a person's browser; not a thousand of them.
     private static let maxConnections = 64
-    /// What a GET needs. Nobody sends a body.
+    /// What a GET needs. No request has a body.
     private static let limits = HTTPServerConnection.Limits(
         head: {
             var limits = HTTPLimits()
@@ -22,7 +22,7 @@ package final class AdminService {
 
     private let loop: Loop
     private var listener: Listener?
-    private let shards: [Shard]
+    private let workers: [Worker]
     /// What it shows beside numbers, and whom.
     package var settings: AdminSettings
     package var reloads = ReloadCounts()
@@ -34,34 +34,34 @@ package final class AdminService {
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     private var isDraining = false
 
-    /// - Parameter shards: all that serve clients; the first of them tries whether the server can be reached.
-    package init(on loop: Loop, shards: [Shard], settings: AdminSettings, log: Log) {
+    /// - Parameter workers: all that serve clients; the first of them tries whether the server can be reached.
+    package init(on loop: Loop, workers: [Worker], settings: AdminSettings, log: Log) {
         self.loop = loop
-        self.shards = shards
+        self.workers = workers
         self.settings = settings
         self.log = log
         recent = RecentTraffic(at: loop.now)
         sampling = Deadline(on: loop)
         sampling.onExpiry = { [unowned self] in
-            loop.spawn { await self.sample() }
+            loop.spawn { await self.sampleTraffic() }
         }
     }
 
-    /// A listener for ``listen(on:)``, which accepts nothing before.
-    package func listener(on address: SocketAddress) throws(SystemError) -> Listener {
+    /// A listener for ``useListener(on:)``, which accepts nothing before.
+    package func makeListener(on address: SocketAddress) throws(SystemError) -> Listener {
         try Listener(on: loop, address: address, maxConnections: AdminService.maxConnections, shared: false)
     }
 
     /// Is to be found there from now on, and nowhere else; nil: nowhere.
-    package func listen(on listener: Listener?) {
-        close()
+    package func useListener(_ listener: Listener?) {
+        closeService()
         self.listener = listener
         guard let listener else { return }
-        listener.start { [unowned self, weak listener] socket in
+        listener.startAccepting { [unowned self, weak listener] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: AdminService.limits)
             connections[ObjectIdentifier(connection)] = connection
             loop.spawn {
-                await self.serve(connection)
+                await self.serveConnection(connection)
                 listener?.connectionClosed()
             }
         }
@@ -70,10 +70,10 @@ package final class AdminService {
     }
 
     /// Remora takes no more clients: `/readyz` says so from now on.
-    package func drain() { isDraining = true }
+    package func markDraining() { isDraining = true }
 
-    package func close() {
-        listener?.close()
+    package func closeService() {
+        listener?.closeListener()
         listener = nil
         sampling.set(nil)
         for connection in connections.values { connection.close() }
@@ -81,52 +81,52 @@ package final class AdminService {
 
     // MARK: Numbers
 
-    private func sample() async {
-        recent.note(await counts().requests.answerDurations, at: loop.now)
+    private func sampleTraffic() async {
+        recent.noteTotal(await workerCounts().requests.answerDurations, at: loop.now)
         if listener == nil { return }
         sampling.set(after: RecentTraffic.interval)
     }
 
-    private func counts() async -> ShardCounts {
-        var sum = ShardCounts()
-        for shard in shards { sum.add(await shard.counts()) }
+    private func workerCounts() async -> WorkerCounts {
+        var sum = WorkerCounts()
+        for worker in workers { sum.addCounts(await worker.loopCounts()) }
         return sum
     }
 
-    private func overview() async -> Overview {
-        let counts = await counts()
+    private func makeOverview() async -> Overview {
+        let counts = await workerCounts()
         return Overview(
             settings: settings, counts: counts, isDraining: isDraining, reloads: reloads,
-            recent: recent.since(counts.requests.answerDurations, at: loop.now), process: ProcessNumbers(),
+            recent: recent.trafficSince(counts.requests.answerDurations, at: loop.now), process: ProcessNumbers(),
             droppedLogLines: log.droppedLines, internalErrors: log.internalErrorCount, startWallClock: startWallClock,
             uptime: loop.now - start)
     }
 
     // MARK: Requests
 
-    private func serve(_ connection: HTTPServerConnection) async {
+    private func serveConnection(_ connection: HTTPServerConnection) async {
         await answerAll(on: connection)
         connections[ObjectIdentifier(connection)] = nil
     }
 
     private func answerAll(on connection: HTTPServerConnection) async {
         while true {
-            switch await connection.next() {
+            switch await connection.nextArrival() {
             case .closed:
                 return
             case .flawed(let flaw):
-                respond(AdminAnswer.flawed(flaw), on: connection)
+                sendAnswer(AdminAnswer.malformedHTTP(flaw), on: connection)
             case .request(let request):
-                respond(await answer(request.head), on: connection)
+                sendAnswer(await answerRequest(request.head), on: connection)
             }
         }
     }
 
-    private func respond(_ answer: AdminAnswer, on connection: HTTPServerConnection) {
+    private func sendAnswer(_ answer: AdminAnswer, on connection: HTTPServerConnection) {
         connection.respond(answer.response, body: answer.body)
     }
 
-    private func answer(_ head: HTTPRequestHead) async -> AdminAnswer {
+    private func answerRequest(_ head: HTTPRequestHead) async -> AdminAnswer {
         // No page has business here, and a name that an attacker made point here is no name of Remora's: see `Door`.
         guard head.fields.first("origin") == nil else { return .text(403, "No web page may ask here.\n") }
         guard settings.door.allowsHost(of: head) else {
@@ -135,25 +135,25 @@ package final class AdminService {
         guard head.method == .get || head.method == .head else { return .wrongMethod }
         switch String(decoding: head.path, as: UTF8.self) {
         case "/healthz": return .text(200, "alive\n")
-        case "/readyz": return await readiness()
-        case "/metrics": return .metrics(MetricsPage.text(await overview()))
-        case "/status": return await status(prefersJSON: AdminService.prefersJSON(head))
-        case "/status.json": return await status(prefersJSON: true)
+        case "/readyz": return await readinessAnswer()
+        case "/metrics": return .metrics(MetricsPage.pageText(await makeOverview()))
+        case "/status": return await statusAnswer(prefersJSON: AdminService.prefersJSON(head))
+        case "/status.json": return await statusAnswer(prefersJSON: true)
         case "/": return .seeStatus
         default: return .text(404, "Here are /status, /status.json, /metrics, /healthz and /readyz.\n")
         }
     }
 
-    private func readiness() async -> AdminAnswer {
+    private func readinessAnswer() async -> AdminAnswer {
         if isDraining { return .text(503, "draining\n") }
         // Shorter than the second that Kubernetes gives a probe.
-        let isReachable = await shards[0].checkBackend(patience: .milliseconds(800))
+        let isReachable = await workers[0].checkBackend(patience: .milliseconds(800))
         return isReachable ? .text(200, "ready\n") : .text(503, "the MCP server cannot be reached\n")
     }
 
-    private func status(prefersJSON: Bool) async -> AdminAnswer {
-        let overview = await overview()
-        return prefersJSON ? .json(StatusDocument.text(overview)) : .page(StatusPage.text(overview))
+    private func statusAnswer(prefersJSON: Bool) async -> AdminAnswer {
+        let overview = await makeOverview()
+        return prefersJSON ? .json(StatusDocument.documentText(overview)) : .page(StatusPage.pageText(overview))
     }
 
     /// A browser names HTML first, and a program that wants JSON names JSON (RFC 9110 §12.5.1, as far as two types need

@@ -5,51 +5,51 @@ struct JSONWriter {
     private(set) var bytes = Array("{".utf8)
     private var isFirst = true
 
-    private mutating func name(_ name: String) {
+    private mutating func writeName(_ name: String) {
         if !isFirst { bytes.append(",") }
         isFirst = false
         bytes.appendJSON(name)
         bytes.append(":")
     }
 
-    mutating func add(_ name: String, _ value: Int?) {
-        self.name(name)
+    mutating func addMember(_ name: String, _ value: Int?) {
+        self.writeName(name)
         if let value { bytes.appendJSON(value) } else { bytes.append("null") }
     }
 
-    mutating func add(_ name: String, _ value: Bool?) {
-        self.name(name)
+    mutating func addMember(_ name: String, _ value: Bool?) {
+        self.writeName(name)
         bytes.append(value.map { $0 ? "true" : "false" } ?? "null")
     }
 
-    mutating func add(_ name: String, _ value: String?) {
-        self.name(name)
+    mutating func addMember(_ name: String, _ value: String?) {
+        self.writeName(name)
         if let value { bytes.appendJSON(value) } else { bytes.append("null") }
     }
 
     /// A number as text, which is JSON already; nil is null.
-    mutating func add(_ name: String, number: String?) {
-        self.name(name)
+    mutating func addMember(_ name: String, number: String?) {
+        self.writeName(name)
         bytes.append(contentsOf: (number ?? "null").utf8)
     }
 
-    mutating func object(_ name: String, _ fill: (inout JSONWriter) -> Void) {
-        self.name(name)
-        bytes.append(contentsOf: JSONWriter.text(fill))
+    mutating func addObject(_ name: String, _ fill: (inout JSONWriter) -> Void) {
+        self.writeName(name)
+        bytes.append(contentsOf: JSONWriter.documentText(fill))
     }
 
     /// An array with an object for each item.
-    mutating func list<Item>(_ name: String, _ items: [Item], of fill: (Item, inout JSONWriter) -> Void) {
-        self.name(name)
+    mutating func addList<Item>(_ name: String, _ items: [Item], of fill: (Item, inout JSONWriter) -> Void) {
+        self.writeName(name)
         bytes.append("[")
         for (index, item) in items.enumerated() {
             if index > 0 { bytes.append(",") }
-            bytes.append(contentsOf: JSONWriter.text { fill(item, &$0) })
+            bytes.append(contentsOf: JSONWriter.documentText { fill(item, &$0) })
         }
         bytes.append("]")
     }
 
-    static func text(_ fill: (inout JSONWriter) -> Void) -> [UInt8] {
+    static func documentText(_ fill: (inout JSONWriter) -> Void) -> [UInt8] {
         var writer = JSONWriter()
         fill(&writer)
         return writer.bytes + [UInt8(ascii: "}")]

@@ -5,55 +5,55 @@ import Telemetry
 
 /// `/metrics`. How many lines it has is bounded by the sets that the labels are from, whatever clients send.
 enum MetricsPage {
-    static func text(_ overview: Overview) -> [UInt8] {
+    static func pageText(_ overview: Overview) -> [UInt8] {
         var text = MetricsText()
-        requests(overview.counts.requests, &text)
-        sessions(overview.counts.sessions, &text)
-        connections(overview, &text)
-        parking(overview.counts.parking, &text)
+        addRequests(overview.counts.requests, &text)
+        addSessions(overview.counts.sessions, &text)
+        addConnections(overview, &text)
+        addParking(overview.counts.parking, &text)
         let peers = overview.counts.peers
-        text.add(
+        text.addMetric(
             .peerRefusals, [([("side", "here")], peers.refusedHere), ([("side", "there")], peers.refusedThere)])
-        kept(overview.counts, &text)
-        reloads(overview.reloads, &text)
-        text.add(
+        addKept(overview.counts, &text)
+        addReloads(overview.reloads, &text)
+        text.addMetric(
             .certificateExpiry,
             overview.settings.certificates.map { (labels: [("setting", $0.setting)], value: $0.notAfter) })
-        process(overview, &text)
+        addProcess(overview, &text)
         return text.bytes
     }
 
-    private static func requests(_ requests: RequestCounts, _ text: inout MetricsText) {
-        text.add(.operationDuration, durations(requests))
-        text.add(.activeRequests, requests.active)
+    private static func addRequests(_ requests: RequestCounts, _ text: inout MetricsText) {
+        text.addMetric(.operationDuration, durationSeries(requests))
+        text.addMetric(.activeRequests, requests.active)
         let count = requests.allDurations.count
-        text.add(.requestBodySize, sum: requests.requestBytes, count: count)
-        text.add(.responseBodySize, sum: requests.responseBytes, count: count)
-        text.add(
+        text.addMetric(.requestBodySize, sum: requests.requestBytes, count: count)
+        text.addMetric(.responseBodySize, sum: requests.responseBytes, count: count)
+        text.addMetric(
             .responses,
             requests.answers.map { (labels: [("http_response_status_code", "\($0.status)")], value: $0.count) })
-        text.add(
+        text.addMetric(
             .errors,
             ErrorSide.allCases.flatMap { side in
                 ErrorType.allCases.compactMap { type -> MetricsText.Sample? in
-                    let count = requests.errors(on: side, type)
+                    let count = requests.errorCount(on: side, type)
                     if count == 0 { return nil }
                     return (labels: [("side", "\(side.name)"), ("error_type", type.label)], value: count)
                 }
             })
-        text.add(
+        text.addMetric(
             .backendErrors,
-            BackendFailure.allCases.map { (labels: [("error_type", $0.label)], value: requests.failures($0)) })
-        text.add(.notifications, requests.notifications)
-        text.add(.toleratedRequests, [(labels: [("what", "version_header")], value: requests.toleratedHeaders)])
+            BackendFailure.allCases.map { (labels: [("error_type", $0.label)], value: requests.failureCount($0)) })
+        text.addMetric(.notifications, requests.notifications)
+        text.addMetric(.toleratedRequests, [(labels: [("what", "version_header")], value: requests.toleratedHeaders)])
     }
 
     /// Every method without an error, so that a rate has a start; the errors that there were.
-    private static func durations(_ requests: RequestCounts) -> [MetricsText.Series] {
+    private static func durationSeries(_ requests: RequestCounts) -> [MetricsText.Series] {
         let methods = Method.known.map { Optional($0) } + [nil]
         return methods.flatMap { method in
             ErrorType.allCases.compactMap { type -> MetricsText.Series? in
-                let histogram = requests.durations(of: method, type)
+                let histogram = requests.requestDurations(of: method, type)
                 if type != .none, histogram.count == 0 { return nil }
                 var labels: MetricsText.Labels = [("mcp_method_name", method.map { "\($0.name)" } ?? "_OTHER")]
                 if type != .none { labels.append(("error_type", type.label)) }
@@ -62,28 +62,28 @@ enum MetricsPage {
         }
     }
 
-    private static func sessions(_ sessions: SessionCounts, _ text: inout MetricsText) {
-        text.add(
+    private static func addSessions(_ sessions: SessionCounts, _ text: inout MetricsText) {
+        text.addMetric(
             .sessions,
             [
                 ([("state", "open")], sessions.open), ([("state", "opening")], sessions.opening),
                 ([("state", "ending")], sessions.ending),
             ])
-        text.add(.sessionsOpened, sessions.opened)
-        text.add(.sessionsFailed, sessions.failed)
-        text.add(
+        text.addMetric(.sessionsOpened, sessions.opened)
+        text.addMetric(.sessionsFailed, sessions.failed)
+        text.addMetric(
             .sessionsLost,
-            SessionEnd.Loss.allCases.map { (labels: [("reason", "\($0.name)")], value: sessions.lost($0)) })
-        text.add(.sessionsEvicted, sessions.evicted)
-        text.add(.sessionsExpired, sessions.expired)
-        text.add(.sessionsUntold, sessions.untold)
-        text.add(.sessionDuration, [([], sessions.durations.histogram())])
+            SessionEnd.Loss.allCases.map { (labels: [("reason", "\($0.name)")], value: sessions.lossCount($0)) })
+        text.addMetric(.sessionsEvicted, sessions.evicted)
+        text.addMetric(.sessionsExpired, sessions.expired)
+        text.addMetric(.sessionsUntold, sessions.untold)
+        text.addMetric(.sessionDuration, [([], sessions.durations.histogram())])
     }
 
-    private static func connections(_ overview: Overview, _ text: inout MetricsText) {
-        text.add(.clientConnections, overview.counts.connections)
+    private static func addConnections(_ overview: Overview, _ text: inout MetricsText) {
+        text.addMetric(.clientConnections, overview.counts.connections)
         func add(_ metric: Metric, _ labels: MetricsText.Labels = [], _ value: (BackendCounts) -> Int?) {
-            text.add(
+            text.addMetric(
                 metric,
                 overview.counts.backends.compactMap { backend in
                     value(backend).map { (labels: labels + [("backend", backend.label)], value: $0) }
@@ -97,44 +97,45 @@ enum MetricsPage {
         add(.backendAside) { $0.isAside ? 1 : 0 }
     }
 
-    private static func kept(_ counts: ShardCounts, _ text: inout MetricsText) {
-        text.add(.listeners, counts.listeners)
-        text.add(.keptLists, counts.lists)
-        text.add(.keptListBytes, counts.listBytes)
+    private static func addKept(_ counts: WorkerCounts, _ text: inout MetricsText) {
+        text.addMetric(.listeners, counts.subscriptions)
+        text.addMetric(.keptLists, counts.lists)
+        text.addMetric(.keptListBytes, counts.listBytes)
     }
 
-    private static func reloads(_ reloads: ReloadCounts, _ text: inout MetricsText) {
-        text.add(
+    private static func addReloads(_ reloads: ReloadCounts, _ text: inout MetricsText) {
+        text.addMetric(
             .reloads, [([("result", "success")], reloads.succeeded), ([("result", "failure")], reloads.failed)])
         guard let last = reloads.last else { return }
-        text.add(.lastReload, nanoseconds: last.time)
-        text.add(.lastReloadSucceeded, last.reasons.isEmpty ? 1 : 0)
+        text.addMetric(.lastReload, nanoseconds: last.time)
+        text.addMetric(.lastReloadSucceeded, last.reasons.isEmpty ? 1 : 0)
     }
 
-    private static func parking(_ parking: ParkingCounts, _ text: inout MetricsText) {
-        text.add(.parkedCalls, [([("state", "parked")], parking.parked), ([("state", "kept")], parking.kept)])
-        text.add(.rounds, parking.rounds)
-        text.add(.questions, parking.questions)
-        text.add(
+    private static func addParking(_ parking: ParkingCounts, _ text: inout MetricsText) {
+        text.addMetric(.parkedCalls, [([("state", "parked")], parking.parked), ([("state", "kept")], parking.kept)])
+        text.addMetric(.rounds, parking.rounds)
+        text.addMetric(.questions, parking.questions)
+        text.addMetric(
             .interactions,
             [
                 ([("outcome", "finished")], parking.finished), ([("outcome", "abandoned")], parking.abandoned),
                 ([("outcome", "lost")], parking.lost),
             ])
-        text.add(.refusedRequestStates, parking.refusedStates)
-        text.add(.refusedQuestions, parking.full)
+        text.addMetric(.refusedRequestStates, parking.refusedStates)
+        text.addMetric(.refusedQuestions, parking.full)
     }
 
-    private static func process(_ overview: Overview, _ text: inout MetricsText) {
-        text.add(.logLinesDropped, overview.droppedLogLines)
-        text.add(.internalErrors, overview.internalErrors)
-        text.add(.buildInfo, 1, [("version", Version.current), ("mcp_protocol_version", Revision.modern.rawValue)])
-        text.add(.threads, overview.settings.threads)
-        text.add(.processStart, nanoseconds: overview.startWallClock)
+    private static func addProcess(_ overview: Overview, _ text: inout MetricsText) {
+        text.addMetric(.logLinesDropped, overview.droppedLogLines)
+        text.addMetric(.internalErrors, overview.internalErrors)
+        text.addMetric(
+            .buildInfo, 1, [("version", Version.current), ("mcp_protocol_version", Revision.modern.rawValue)])
+        text.addMetric(.threads, overview.settings.threads)
+        text.addMetric(.processStart, nanoseconds: overview.startWallClock)
         let process = overview.process
-        if let time = process.processorTime { text.add(.processCPU, nanoseconds: time) }
-        if let bytes = process.residentMemory { text.add(.processResidentMemory, bytes) }
-        if let count = process.openDescriptors { text.add(.processOpenDescriptors, count) }
-        if let count = process.maxDescriptors { text.add(.processMaxDescriptors, count) }
+        if let time = process.processorTime { text.addMetric(.processCPU, nanoseconds: time) }
+        if let bytes = process.residentMemory { text.addMetric(.processResidentMemory, bytes) }
+        if let count = process.openDescriptors { text.addMetric(.processOpenDescriptors, count) }
+        if let count = process.maxDescriptors { text.addMetric(.processMaxDescriptors, count) }
     }
 }

@@ -5,7 +5,7 @@ package import Telemetry
 /// Everything that is shown, at one moment.
 package struct Overview: Sendable {
     package var settings: AdminSettings
-    package var counts: ShardCounts
+    package var counts: WorkerCounts
     package var isDraining: Bool
     package var reloads: ReloadCounts
     /// Durations of the last minutes, and how many minutes these are.
@@ -18,7 +18,7 @@ package struct Overview: Sendable {
     package var uptime: Duration
 
     package init(
-        settings: AdminSettings, counts: ShardCounts, isDraining: Bool, reloads: ReloadCounts,
+        settings: AdminSettings, counts: WorkerCounts, isDraining: Bool, reloads: ReloadCounts,
         recent: (durations: DurationHistogram, period: Duration), process: ProcessNumbers, droppedLogLines: Int,
         internalErrors: Int, startWallClock: Int, uptime: Duration
     ) {
@@ -35,7 +35,7 @@ package struct Overview: Sendable {
     }
 
     /// Until a certificate expires; negative where it has.
-    func time(until expiry: CertificateExpiry) -> Duration {
+    func timeLeft(until expiry: CertificateExpiry) -> Duration {
         .seconds(expiry.notAfter) - .nanoseconds(startWallClock) - uptime
     }
 

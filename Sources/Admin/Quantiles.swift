@@ -5,23 +5,23 @@ enum Quantiles {
     static let shown: [(name: String, share: Double)] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)]
 
     /// In seconds; nil where nothing was counted, or longer than what is told apart.
-    static func seconds(_ durations: DurationHistogram, _ share: Double) -> String? {
+    static func quantileSeconds(_ durations: DurationHistogram, _ share: Double) -> String? {
         switch durations.quantile(share) {
-        case .atMost(let nanoseconds): MetricsText.seconds(nanoseconds)
+        case .atMost(let nanoseconds): MetricsText.secondsText(nanoseconds)
         case .beyond, nil: nil
         }
     }
 
     /// For a person.
-    static func words(_ durations: DurationHistogram, _ share: Double) -> String {
+    static func quantileWords(_ durations: DurationHistogram, _ share: Double) -> String {
         switch durations.quantile(share) {
-        case .atMost(let nanoseconds): "≤ \(time(nanoseconds))"
-        case .beyond(let nanoseconds): "> \(time(nanoseconds))"
+        case .atMost(let nanoseconds): "≤ \(timeWords(nanoseconds))"
+        case .beyond(let nanoseconds): "> \(timeWords(nanoseconds))"
         case nil: "–"
         }
     }
 
-    private static func time(_ nanoseconds: Int) -> String {
+    private static func timeWords(_ nanoseconds: Int) -> String {
         nanoseconds < 1_000_000_000 ? "\(nanoseconds / 1_000_000) ms" : "\(nanoseconds / 1_000_000_000) s"
     }
 }

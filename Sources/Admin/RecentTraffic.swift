@@ -13,14 +13,15 @@ package final class RecentTraffic {
     package init(at now: Instant) { samples = [(now, DurationHistogram())] }
 
     /// Notes what was counted so far.
-    package func note(_ total: DurationHistogram, at now: Instant) {
+    package func noteTotal(_ total: DurationHistogram, at now: Instant) {
         if samples.count > RecentTraffic.capacity { samples.removeFirst() }
         samples.append((now, total))
     }
 
     /// What was counted since the oldest sample, and how long ago that was.
-    package func since(_ total: DurationHistogram, at now: Instant) -> (durations: DurationHistogram, period: Duration)
-    {
+    package func trafficSince(
+        _ total: DurationHistogram, at now: Instant
+    ) -> (durations: DurationHistogram, period: Duration) {
         (total.since(samples[0].total), now - samples[0].at)
     }
 }

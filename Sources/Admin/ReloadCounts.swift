@@ -16,12 +16,12 @@ package struct ReloadCounts: Sendable {
 
     package init() {}
 
-    package mutating func succeeded(at time: Int) {
+    package mutating func noteSuccess(at time: Int) {
         succeeded += 1
         last = Outcome(time: time, reasons: [])
     }
 
-    package mutating func failed(at time: Int, _ reasons: [String]) {
+    package mutating func noteFailure(at time: Int, _ reasons: [String]) {
         failed += 1
         last = Outcome(time: time, reasons: reasons)
     }

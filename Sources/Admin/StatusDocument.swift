@@ -6,116 +6,116 @@ import Telemetry
 /// `/status.json`: what the page shows, for programs. Durations are seconds, and those of a share are the upper bounds of
 /// their buckets.
 enum StatusDocument {
-    static func text(_ overview: Overview) -> [UInt8] {
-        JSONWriter.text { json in
-            json.add("state", overview.state.rawValue)
-            json.add("version", Version.current)
-            json.add("mcp_protocol_version", Revision.modern.rawValue)
-            json.add("uptime_seconds", Int(overview.uptime.components.seconds))
-            json.add("threads", overview.settings.threads)
-            json.object("requests") { requests(overview, &$0) }
-            json.object("errors") { errors(overview.counts.requests, &$0) }
-            json.list("backends", overview.counts.backends) { backend($0, &$1) }
-            json.object("sessions") { sessions(overview, &$0) }
-            json.object("backend_errors") { json in
-                for failure in BackendFailure.allCases where overview.counts.requests.failures(failure) > 0 {
-                    json.add(failure.label, overview.counts.requests.failures(failure))
+    static func documentText(_ overview: Overview) -> [UInt8] {
+        JSONWriter.documentText { json in
+            json.addMember("state", overview.state.rawValue)
+            json.addMember("version", Version.current)
+            json.addMember("mcp_protocol_version", Revision.modern.rawValue)
+            json.addMember("uptime_seconds", Int(overview.uptime.components.seconds))
+            json.addMember("threads", overview.settings.threads)
+            json.addObject("requests") { addRequests(overview, &$0) }
+            json.addObject("errors") { addErrors(overview.counts.requests, &$0) }
+            json.addList("backends", overview.counts.backends) { addBackend($0, &$1) }
+            json.addObject("sessions") { addSessions(overview, &$0) }
+            json.addObject("backend_errors") { json in
+                for failure in BackendFailure.allCases where overview.counts.requests.failureCount(failure) > 0 {
+                    json.addMember(failure.label, overview.counts.requests.failureCount(failure))
                 }
             }
-            json.add("listeners", overview.counts.listeners)
-            json.object("list_cache") { json in
-                json.add("lists", overview.counts.lists)
-                json.add("bytes", overview.counts.listBytes)
+            json.addMember("listeners", overview.counts.subscriptions)
+            json.addObject("list_cache") { json in
+                json.addMember("lists", overview.counts.lists)
+                json.addMember("bytes", overview.counts.listBytes)
             }
-            json.object("reloads") { reloads(overview.reloads, &$0) }
-            json.list("certificates", overview.settings.certificates) { certificate, json in
-                json.add("setting", certificate.setting)
-                json.add("expires_unix_seconds", certificate.notAfter)
+            json.addObject("reloads") { addReloads(overview.reloads, &$0) }
+            json.addList("certificates", overview.settings.certificates) { certificate, json in
+                json.addMember("setting", certificate.setting)
+                json.addMember("expires_unix_seconds", certificate.notAfter)
             }
-            json.object("clients") { clients in
-                clients.add("connections", overview.counts.connections)
-                clients.add("max_connections", overview.settings.maxConnections)
+            json.addObject("clients") { clients in
+                clients.addMember("connections", overview.counts.connections)
+                clients.addMember("max_connections", overview.settings.maxConnections)
             }
-            json.object("interaction") { json in
+            json.addObject("interaction") { json in
                 let parking = overview.counts.parking
-                json.add("parked", parking.parked)
-                json.add("kept", parking.kept)
-                json.add("max_parked", overview.settings.maxParked)
-                json.add("rounds", parking.rounds)
-                json.add("questions", parking.questions)
-                json.add("finished", parking.finished)
-                json.add("abandoned", parking.abandoned)
-                json.add("lost", parking.lost)
-                json.add("refused_states", parking.refusedStates)
-                json.add("refused_questions", parking.full)
+                json.addMember("parked", parking.parked)
+                json.addMember("kept", parking.kept)
+                json.addMember("max_parked", overview.settings.maxParked)
+                json.addMember("rounds", parking.rounds)
+                json.addMember("questions", parking.questions)
+                json.addMember("finished", parking.finished)
+                json.addMember("abandoned", parking.abandoned)
+                json.addMember("lost", parking.lost)
+                json.addMember("refused_states", parking.refusedStates)
+                json.addMember("refused_questions", parking.full)
             }
-            json.object("process") { process in
-                process.add("resident_memory_bytes", overview.process.residentMemory)
-                process.add("open_fds", overview.process.openDescriptors)
-                process.add("max_fds", overview.process.maxDescriptors)
-                process.add("log_lines_dropped", overview.droppedLogLines)
-                process.add("internal_errors", overview.internalErrors)
+            json.addObject("process") { process in
+                process.addMember("resident_memory_bytes", overview.process.residentMemory)
+                process.addMember("open_fds", overview.process.openDescriptors)
+                process.addMember("max_fds", overview.process.maxDescriptors)
+                process.addMember("log_lines_dropped", overview.droppedLogLines)
+                process.addMember("internal_errors", overview.internalErrors)
             }
         }
     }
 
-    private static func requests(_ overview: Overview, _ json: inout JSONWriter) {
+    private static func addRequests(_ overview: Overview, _ json: inout JSONWriter) {
         let requests = overview.counts.requests
-        json.add("active", requests.active)
-        json.add("total", requests.allDurations.count)
-        json.add("request_bytes", requests.requestBytes)
-        json.add("response_bytes", requests.responseBytes)
-        json.add("notifications_forwarded", requests.notifications)
-        json.object("recent") { recent in
-            recent.add("period_seconds", Int(overview.recent.period.components.seconds))
-            recent.add("count", overview.recent.durations.count)
+        json.addMember("active", requests.active)
+        json.addMember("total", requests.allDurations.count)
+        json.addMember("request_bytes", requests.requestBytes)
+        json.addMember("response_bytes", requests.responseBytes)
+        json.addMember("notifications_forwarded", requests.notifications)
+        json.addObject("recent") { recent in
+            recent.addMember("period_seconds", Int(overview.recent.period.components.seconds))
+            recent.addMember("count", overview.recent.durations.count)
             for (name, share) in Quantiles.shown {
-                recent.add("\(name)_seconds", number: Quantiles.seconds(overview.recent.durations, share))
+                recent.addMember("\(name)_seconds", number: Quantiles.quantileSeconds(overview.recent.durations, share))
             }
         }
     }
 
-    private static func errors(_ requests: RequestCounts, _ json: inout JSONWriter) {
+    private static func addErrors(_ requests: RequestCounts, _ json: inout JSONWriter) {
         for side in ErrorSide.allCases {
-            json.object("\(side.name)") { json in
-                for type in ErrorType.allCases where requests.errors(on: side, type) > 0 {
-                    json.add(type.label, requests.errors(on: side, type))
+            json.addObject("\(side.name)") { json in
+                for type in ErrorType.allCases where requests.errorCount(on: side, type) > 0 {
+                    json.addMember(type.label, requests.errorCount(on: side, type))
                 }
             }
         }
     }
 
-    private static func backend(_ backend: BackendCounts, _ json: inout JSONWriter) {
-        json.add("url", backend.label)
-        json.add("reachable", backend.connections.last?.succeeded)
-        json.add("aside", backend.isAside)
-        json.add("load", backend.load)
-        json.object("connections") { json in
-            json.add("idle", backend.connections.idle)
-            json.add("made", backend.connections.made)
-            json.add("failed", backend.connections.failed)
+    private static func addBackend(_ backend: BackendCounts, _ json: inout JSONWriter) {
+        json.addMember("url", backend.label)
+        json.addMember("reachable", backend.connections.last?.succeeded)
+        json.addMember("aside", backend.isAside)
+        json.addMember("load", backend.load)
+        json.addObject("connections") { json in
+            json.addMember("idle", backend.connections.idle)
+            json.addMember("made", backend.connections.made)
+            json.addMember("failed", backend.connections.failed)
         }
     }
 
-    private static func sessions(_ overview: Overview, _ json: inout JSONWriter) {
+    private static func addSessions(_ overview: Overview, _ json: inout JSONWriter) {
         let sessions = overview.counts.sessions
-        json.add("open", sessions.open)
-        json.add("opening", sessions.opening)
-        json.add("max", overview.settings.maxSessions)
-        json.add("opened", sessions.opened)
-        json.add("failed", sessions.failed)
-        json.add("lost", sessions.lost)
-        json.add("evicted", sessions.evicted)
-        json.add("expired", sessions.expired)
+        json.addMember("open", sessions.open)
+        json.addMember("opening", sessions.opening)
+        json.addMember("max", overview.settings.maxSessions)
+        json.addMember("opened", sessions.opened)
+        json.addMember("failed", sessions.failed)
+        json.addMember("lost", sessions.lost)
+        json.addMember("evicted", sessions.evicted)
+        json.addMember("expired", sessions.expired)
     }
 
-    private static func reloads(_ reloads: ReloadCounts, _ json: inout JSONWriter) {
-        json.add("succeeded", reloads.succeeded)
-        json.add("failed", reloads.failed)
-        json.object("last") { json in
-            json.add("succeeded", reloads.last.map(\.reasons.isEmpty))
-            json.add("unix_seconds", number: reloads.last.map { MetricsText.seconds($0.time) })
-            json.add("reason", reloads.last?.reasons.first)
+    private static func addReloads(_ reloads: ReloadCounts, _ json: inout JSONWriter) {
+        json.addMember("succeeded", reloads.succeeded)
+        json.addMember("failed", reloads.failed)
+        json.addObject("last") { json in
+            json.addMember("succeeded", reloads.last.map(\.reasons.isEmpty))
+            json.addMember("unix_seconds", number: reloads.last.map { MetricsText.secondsText($0.time) })
+            json.addMember("reason", reloads.last?.reasons.first)
         }
     }
 }

@@ -16,7 +16,7 @@ struct Authority: Equatable {
     var bracketedHost: String { kind == .ipv6 ? "[\(host)]" : host }
 
     /// The origin that it makes with a scheme, without a default port, which a browser leaves out too.
-    func origin(scheme: String) -> String {
+    func originText(scheme: String) -> String {
         let hasDefaultPort = (scheme == "http" && port == 80) || (scheme == "https" && port == 443)
         let port = hasDefaultPort ? "" : port.map { ":\($0)" } ?? ""
         return "\(scheme)://\(bracketedHost.lowercased())\(port)"

@@ -21,26 +21,28 @@ package struct BackendURL: Sendable, Equatable {
 
 extension BackendURL {
     /// The URL in `text`.
-    init(parsing text: String) throws(Refusal) {
+    init(parsing text: String) throws(FormatError) {
         if text.hasPrefix("unix:") {
             self = try BackendURL(socket: text.dropFirst("unix:".count))
             return
         }
         guard let (scheme, rest) = text.splitScheme() else {
-            throw Refusal("must be a URL such as http://127.0.0.1:9000/mcp")
+            throw FormatError("must be a URL such as http://127.0.0.1:9000/mcp")
         }
-        guard scheme == "http" || scheme == "https" else { throw Refusal("must begin with http://, https:// or unix:") }
+        guard scheme == "http" || scheme == "https" else {
+            throw FormatError("must begin with http://, https:// or unix:")
+        }
         let isSecure = scheme == "https"
         let usual: UInt16 = isSecure ? 443 : 80
         if rest.contains("#") {
-            throw Refusal("must have no fragment: remove `#` and what follows")
+            throw FormatError("must have no fragment: remove `#` and what follows")
         }
         let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
         if rest[..<end].contains("@") {
-            throw Refusal("must have no user name or password: Remora passes on the client's Authorization instead")
+            throw FormatError("must have no user name or password: Remora passes on the client's Authorization instead")
         }
         guard let authority = Authority(rest[..<end]), authority.port != 0 else {
-            throw Refusal(
+            throw FormatError(
                 "must name a host and, if not \(usual), a port from 1 to 65535, such as http://127.0.0.1:9000/mcp or "
                     + "http://[::1]:9000/mcp")
         }
@@ -53,16 +55,16 @@ extension BackendURL {
         self.hostField = port == usual ? authority.bracketedHost : "\(authority.bracketedHost):\(port)"
     }
 
-    private static let badTarget = Refusal(
+    private static let badTarget = FormatError(
         "must have a path of plain URL characters: write others as %XX, a space as %20")
 
     /// `PATH` or `PATH:TARGET`. A server on a socket of its machine knows itself by no other name than `localhost`.
-    private init(socket text: Substring) throws(Refusal) {
+    private init(socket text: Substring) throws(FormatError) {
         let end = text.firstIndex(of: ":") ?? text.endIndex
         guard let path = SocketPath(text[..<end]) else { throw SocketPath.refusal }
         let target = end == text.endIndex ? "/mcp" : String(text[text.index(after: end)...])
         guard target.hasPrefix("/"), target.isRequestTarget else {
-            throw Refusal(
+            throw FormatError(
                 "must have the path of the endpoint behind the second colon, such as unix:/run/mcp.sock:/mcp, in plain "
                     + "URL characters")
         }

@@ -15,17 +15,17 @@ struct Composer: ~Copyable {
 
     /// The root of the document, nil when there is none or the text could not be read to its end; then the reason is in
     /// `report`.
-    static func compose(_ source: SourceText, report: Report) -> Node? {
-        // Nobody needs them, and libyaml compares each %TAG with all before it.
+    static func composeRoot(_ source: SourceText, report: Report) -> Node? {
+        // A configuration needs none, and libyaml compares each %TAG with all before it.
         if let directive = source.firstLine(beginningWith: UInt8(ascii: "%")) {
-            report.add("directives (%YAML, %TAG) are not supported: remove this line", at: directive)
+            report.addIssue("directives (%YAML, %TAG) are not supported: remove this line", at: directive)
             return nil
         }
         var composer = Composer(events: YAMLEvents(source.bytes), report: report)
         do throws(Failure) {
-            return try composer.stream()
+            return try composer.readStream()
         } catch {
-            if case .syntax(let error) = error { report.add(error.explanation, at: error.location) }
+            if case .syntax(let error) = error { report.addIssue(error.explanation, at: error.location) }
             return nil
         }
     }
@@ -35,27 +35,28 @@ struct Composer: ~Copyable {
         self.report = report
     }
 
-    private mutating func next() throws(Failure) -> YAMLEvent {
+    private mutating func nextEvent() throws(Failure) -> YAMLEvent {
         do throws(YAMLSyntaxError) {
-            return try events.next()
+            return try events.nextEvent()
         } catch {
             throw .syntax(error)
         }
     }
 
-    private mutating func stream() throws(Failure) -> Node {
+    private mutating func readStream() throws(Failure) -> Node {
         var root: Node?
         while true {
-            let event = try next()
+            let event = try nextEvent()
             switch event.kind {
             case .streamEnd:
                 return root ?? Node(origin: .position(0), content: .scalar(Scalar("", isPlain: true)))
             case .documentStart:
                 guard root == nil else {
-                    report.add("there must be one document: remove this `---` and what follows", at: event.position)
+                    report.addIssue(
+                        "there must be one document: remove this `---` and what follows", at: event.position)
                     throw .reported
                 }
-                root = try node(try next(), depth: 1)
+                root = try readNode(try nextEvent(), depth: 1)
             default:
                 break
             }
@@ -63,64 +64,65 @@ struct Composer: ~Copyable {
     }
 
     /// The node that begins with `event`.
-    private mutating func node(_ event: YAMLEvent, depth: Int) throws(Failure) -> Node {
+    private mutating func readNode(_ event: YAMLEvent, depth: Int) throws(Failure) -> Node {
         guard depth <= Self.maxDepth else {
-            report.add("nested too deeply: no setting is more than \(Self.maxDepth) levels deep", at: event.position)
+            report.addIssue(
+                "nested too deeply: no setting is more than \(Self.maxDepth) levels deep", at: event.position)
             throw .reported
         }
         if event.hasAnchor {
-            report.add("anchors (&name) are not supported: write the value out at each place", at: event.position)
+            report.addIssue("anchors (&name) are not supported: write the value out at each place", at: event.position)
         }
         if event.hasTag {
-            report.add("tags (!name) are not supported: remove it, each key knows its type", at: event.position)
+            report.addIssue("tags (!name) are not supported: remove it, each key knows its type", at: event.position)
         }
-        return Node(origin: .position(event.position), content: try content(event, depth: depth))
+        return Node(origin: .position(event.position), content: try nodeContent(event, depth: depth))
     }
 
-    private mutating func content(_ event: YAMLEvent, depth: Int) throws(Failure) -> Node.Content {
+    private mutating func nodeContent(_ event: YAMLEvent, depth: Int) throws(Failure) -> Node.Content {
         switch event.kind {
         case .scalar(let text, let isPlain):
             return .scalar(Scalar(text, isPlain: isPlain))
         case .alias:
-            report.add("aliases (*name) are not supported: write the value out at each place", at: event.position)
+            report.addIssue("aliases (*name) are not supported: write the value out at each place", at: event.position)
             return .refused
         case .listStart:
-            return .list(try list(depth: depth + 1))
+            return .list(try readList(depth: depth + 1))
         case .mappingStart:
-            return .mapping(try mapping(depth: depth + 1))
+            return .mapping(try readMapping(depth: depth + 1))
         case .streamStart, .streamEnd, .documentStart, .documentEnd, .listEnd, .mappingEnd:
             // libyaml begins every node with one of the others.
-            report.add("no value stands here: write one", at: event.position)
+            report.addIssue("no value stands here: write one", at: event.position)
             throw .reported
         }
     }
 
-    private mutating func list(depth: Int) throws(Failure) -> [Node] {
+    private mutating func readList(depth: Int) throws(Failure) -> [Node] {
         var items: [Node] = []
         while true {
-            let event = try next()
+            let event = try nextEvent()
             if case .listEnd = event.kind { return items }
-            items.append(try node(event, depth: depth))
+            items.append(try readNode(event, depth: depth))
         }
     }
 
-    private mutating func mapping(depth: Int) throws(Failure) -> [Node.Entry] {
+    private mutating func readMapping(depth: Int) throws(Failure) -> [Node.Entry] {
         var entries: [Node.Entry] = []
         var seen: [String: Int] = [:]
         while true {
-            let event = try next()
+            let event = try nextEvent()
             if case .mappingEnd = event.kind { return entries }
-            let key = try node(event, depth: depth)
-            let value = try node(try next(), depth: depth)
+            let key = try readNode(event, depth: depth)
+            let value = try readNode(try nextEvent(), depth: depth)
             guard case .scalar(let scalar) = key.content else {
                 if case .refused = key.content { continue }
-                report.add("a key must be plain text, not \(key.shown)", at: event.position)
+                report.addIssue("a key must be plain text, not \(key.shown)", at: event.position)
                 continue
             }
             let name = scalar.written
             if let first = seen[name] {
-                report.add(
-                    "duplicate key \(name.quoted), given before on line \(report.line(of: first)): keep one of them",
+                report.addIssue(
+                    "duplicate key \(name.quoted), given before on line \(report.lineNumber(of: first)): keep one of them",
                     at: event.position)
             } else {
                 seen[name] = event.position

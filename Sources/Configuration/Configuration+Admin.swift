@@ -1,7 +1,7 @@
 extension Configuration {
     /// Where an operator looks at Remora: probes, metrics and the status page.
     package struct Admin: Sendable, Equatable {
-        /// Nil: there is no such listener.
+        /// `nil`: there is no admin listener.
         package var address: ListenAddress?
         /// Values of `Host` that are let in, as in `Listen.allowedHosts`.
         package var allowedHosts: [String]
@@ -10,9 +10,9 @@ extension Configuration {
 
 extension Configuration.Admin {
     init(_ section: inout Section) {
-        // Off: it tells who looks how much is called and how it goes, so somebody has to want it.
+        // Off: it shows how much is called and with what result, so the operator has to ask for it.
         address = section.value("address", .adminAddress, default: nil)
         // None named: the rule by address, as for clients.
-        allowedHosts = section.list("allowed_hosts", of: .host, default: [])
+        allowedHosts = section.listValues("allowed_hosts", of: .host, default: [])
     }
 }

@@ -2,7 +2,7 @@ extension Configuration {
     /// The legacy MCP server that Remora stands in front of, or one of its copies.
     package struct Backend: Sendable, Equatable {
         /// How it is reached.
-        package var place: Place
+        package var place: Endpoint
         /// Nil where it is not reached by an `https` URL.
         package var tls: BackendTLS?
         /// What the hints are worth that its tools give about themselves.
@@ -24,7 +24,7 @@ extension Configuration {
         /// How many calls the server gets at once, on all copies together: 1 to 10 000; nil: any number.
         package var callsAtOnce: Int?
 
-        package enum Place: Sendable, Equatable {
+        package enum Endpoint: Sendable, Equatable {
             /// At a URL: its Streamable HTTP endpoint, or its event stream.
             case url(BackendURL, Transport)
             /// As a child for each session.
@@ -95,23 +95,23 @@ extension Configuration.Backend {
     ///   - threads: how many loops there are.
     init?(_ section: inout Section, beside others: [Self], threads: Int) {
         let first = others.first
-        let place = Self.place(&section)
-        tls = section.section("tls") { Configuration.BackendTLS.read(&$0, for: place?.url) }
+        let place = Self.readPlace(&section)
+        tls = section.readNested("tls") { Configuration.BackendTLS.readSection(&$0, for: place?.url) }
         // Asked: an upgrade of the server needs no change here then.
         era = section.value("era", .choice, default: first?.era ?? .auto)
         // A day: losses of sessions and failures tell of an upgrade sooner, and a question costs some servers a session.
         probeInterval = section.value(
             "probe_interval", .duration(.seconds(1) ... .hours(168)), default: first?.probeInterval ?? .hours(24))
         // None: servers that answer what they do not declare are few, and others do not survive what they do not know.
-        declare = section.list("declare", of: .choice, default: first?.declare ?? [])
+        declare = section.listValues("declare", of: .choice, default: first?.declare ?? [])
         // Clients must not trust the annotations of servers that they do not trust; a sidecar is deployed with its server.
         annotations = section.value("annotations", .choice, default: first?.annotations ?? .trust)
         // Most balancers go by cookies or addresses, or stand before servers that share their sessions; to be wrong about this
         // one costs connections and the GET stream.
         pinConnection = section.value("pin_connection", .boolean, default: first?.pinConnection ?? false)
-        // Most servers never ask, but nobody knows which; to be wrong costs a failed call, a session for each call is cheap.
+        // Most servers never ask, but it is not known which; a wrong guess costs a failed call, a session for each call is cheap.
         interactive = section.value("interactive", .boolean, default: first?.interactive ?? !pinConnection)
-        let headers = section.section("headers") { Configuration.BackendHeaders(&$0) }
+        let headers = section.readNested("headers") { Configuration.BackendHeaders(&$0) }
         self.headers = headers == Configuration.BackendHeaders() ? first?.headers ?? headers : headers
         client = Configuration.ClientRules(&section, like: first?.client)
         // Any: nearly all servers serve many calls at once, and a call that waits for its client holds up all others.
@@ -119,61 +119,62 @@ extension Configuration.Backend {
             "calls_at_once", .integer(1...10_000, none: "any"), default: first?.callsAtOnce)
         if callsAtOnce != nil {
             if threads > 1 {
-                section.refuse(
+                section.refuseValue(
                     "calls_at_once",
                     "must be any with more than one thread, each of which counts for itself: set threads: 1")
             }
             if era == .modern {
-                section.refuse(
+                section.refuseValue(
                     "calls_at_once", "must be any with era: modern: what goes past the translation is not counted")
             }
         }
         guard let place else { return nil }
         self.place = place
         if case .command = place, headers != Configuration.BackendHeaders() {
-            section.refuse("headers", "goes with url only: a command has no header")
+            section.refuseValue("headers", "goes with url only: a command has no header")
         }
         if pinConnection { checkPin(section) }
         if case .command = place, era == .modern {
-            section.refuse("era", "must not be modern with a command: what goes past the translation goes over HTTP")
+            section.refuseValue(
+                "era", "must not be modern with a command: what goes past the translation goes over HTTP")
         }
         if case .url(_, .sse) = place, era == .modern {
-            section.refuse(
+            section.refuseValue(
                 "transport",
                 "must not be sse with era: modern: 2026-07-28 is spoken over Streamable HTTP; remove one of the lines")
         }
         if era == .modern, !declare.isEmpty {
-            section.refuse(
+            section.refuseValue(
                 "declare", "must not be given with era: modern, whose server answers for itself: remove the line")
         }
-        check(section, beside: others)
+        checkSection(section, beside: others)
     }
 
     private func checkPin(_ section: Section) {
         switch place {
-        case .command: return section.refuse("pin_connection", "goes with url only")
+        case .command: return section.refuseValue("pin_connection", "goes with url only")
         case .url(_, .sse):
-            section.refuse(
+            section.refuseValue(
                 "pin_connection", "must not be true with transport: sse, which has a connection beside its stream")
         case .url: break
         }
         if !client.roots.isEmpty {
-            section.refuse("roots", "must be empty with pin_connection: an answer would need a second connection")
+            section.refuseValue("roots", "must be empty with pin_connection: an answer would need a second connection")
         }
         if interactive {
-            section.refuse(
+            section.refuseValue(
                 "interactive", "must not be true with pin_connection: an answer would need a second connection")
         }
     }
 
-    private func check(_ section: Section, beside others: [Self]) {
+    private func checkSection(_ section: Section, beside others: [Self]) {
         guard let first = others.first else { return }
         for place in [place, first.place] {
             guard case .command = place else { continue }
-            return section.refuse("command", "must be alone: it is a process for each session, and needs no copy")
+            return section.refuseValue("command", "must be alone: it is a process for each session, and needs no copy")
         }
         if let twin = others.firstIndex(where: { $0.url == url }) {
-            section.refuse("url", "must not be that of backends[\(twin)]: each copy of the server is named once")
+            section.refuseValue("url", "must not be that of backends[\(twin)]: each copy of the server is named once")
         }
         let differing = [
             ("era", era != first.era), ("probe_interval", probeInterval != first.probeInterval),
@@ -185,34 +186,34 @@ extension Configuration.Backend {
             ("calls_at_once", callsAtOnce != first.callsAtOnce),
         ]
         for (key, differs) in differing where differs {
-            section.refuse(key, "must be as in backends[0], since all are copies of one server: remove the line")
+            section.refuseValue(key, "must be as in backends[0], since all are copies of one server: remove the line")
         }
     }
 }
 
 extension Configuration.Backend {
-    private static func place(_ section: inout Section) -> Place? {
+    private static func readPlace(_ section: inout Section) -> Endpoint? {
         // None: it is the other way to reach a server.
-        let arguments = section.list("command", of: .argument, default: []) { arguments throws(Refusal) in
-            if arguments.first?.isEmpty == true { throw Refusal("must begin with a program") }
+        let arguments = section.listValues("command", of: .argument, default: []) { arguments throws(FormatError) in
+            if arguments.first?.isEmpty == true { throw FormatError("must begin with a program") }
         }
         // Nothing beside what every child gets: Remora's own environment may hold secrets that are not for the server.
-        let environment = section.mapping("env", of: .variable, to: .argument)
+        let environment = section.mappingEntries("env", of: .variable, to: .argument)
         // Remora's own.
         let directory = section.value("cwd", .path(of: "directory"), default: nil)
         // Tried: the newer way first, which costs an older server one refused request.
         let transport = section.value("transport", .choice, default: Transport.auto)
         if arguments.isEmpty {
-            if !environment.isEmpty { section.refuse("env", "goes with command only") }
-            if directory != nil { section.refuse("cwd", "goes with command only") }
+            if !environment.isEmpty { section.refuseValue("env", "goes with command only") }
+            if directory != nil { section.refuseValue("cwd", "goes with command only") }
             // No default: a guess would send the clients' credentials to whatever listens there.
-            return section.required("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp")
+            return section.requiredValue("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp")
                 .map { .url($0, transport) }
         }
         if section.value("url", .given, default: false) {
-            section.refuse("url", "must not be given with command: a server is reached in one way")
+            section.refuseValue("url", "must not be given with command: a server is reached in one way")
         }
-        if transport != .auto { section.refuse("transport", "goes with url only") }
+        if transport != .auto { section.refuseValue("transport", "goes with url only") }
         return .command(
             Command(
                 arguments: arguments,

@@ -34,22 +34,22 @@ extension Configuration.ClientRules {
     /// - Parameter fallback: what holds where the section does not say it.
     init(_ section: inout Section, like fallback: Self?) {
         // None: only a client knows what its user works on.
-        roots = section.list("roots", of: .root, default: fallback?.roots ?? [], whole: Self.checkRoots)
+        roots = section.listValues("roots", of: .root, default: fallback?.roots ?? [], whole: Self.checkRoots)
         // All: what a client can do is for it to say.
-        capabilities = section.list(
+        capabilities = section.listValues(
             "client_capabilities", of: .choice, default: fallback?.capabilities ?? [.all], whole: Self.checkCapabilities
         )
     }
 
-    private static func checkRoots(_ roots: [String]) throws(Refusal) {
-        guard roots.count <= maxRoots else { throw Refusal("must have at most \(maxRoots) roots") }
-        guard Set(roots).count == roots.count else { throw Refusal("must have each root once") }
+    private static func checkRoots(_ roots: [String]) throws(FormatError) {
+        guard roots.count <= maxRoots else { throw FormatError("must have at most \(maxRoots) roots") }
+        guard Set(roots).count == roots.count else { throw FormatError("must have each root once") }
     }
 
-    private static func checkCapabilities(_ names: [Capability]) throws(Refusal) {
-        guard Set(names).count == names.count else { throw Refusal("must name each capability once") }
+    private static func checkCapabilities(_ names: [Capability]) throws(FormatError) {
+        guard Set(names).count == names.count else { throw FormatError("must name each capability once") }
         guard !names.contains(.all) || names.count == 1 else {
-            throw Refusal("must be all, or the capabilities that are declared, and not both")
+            throw FormatError("must be all, or the capabilities that are declared, and not both")
         }
     }
 }
@@ -57,7 +57,7 @@ extension Configuration.ClientRules {
 extension Configuration.Client {
     /// - Parameter backend: what holds where the entry does not say it.
     init?(_ section: inout Section, like backend: Configuration.ClientRules?) {
-        let name = section.required("name", .clientName, example: "name: some-client")
+        let name = section.requiredValue("name", .clientName, example: "name: some-client")
         rules = Configuration.ClientRules(&section, like: backend)
         guard let name else { return nil }
         self.name = name
@@ -65,10 +65,10 @@ extension Configuration.Client {
 }
 
 extension Configuration.Client {
-    static func check(_ clients: [Self], _ section: Section) {
+    static func checkClients(_ clients: [Self], _ section: Section) {
         for (index, client) in clients.enumerated() where clients[..<index].contains(where: { $0.name == client.name })
         {
-            section.refuse("clients", "must have each name once: \(client.name.quoted) is there twice")
+            section.refuseValue("clients", "must have each name once: \(client.name.quoted) is there twice")
         }
     }
 }
@@ -76,17 +76,17 @@ extension Configuration.Client {
 extension Format where Value == String {
     /// What a client calls itself.
     static var clientName: Format {
-        Format { text throws(Refusal) in
-            guard !text.isEmpty, text.utf8.count <= 256 else { throw Refusal("must be 1 to 256 bytes long") }
+        Format { text throws(FormatError) in
+            guard !text.isEmpty, text.utf8.count <= 256 else { throw FormatError("must be 1 to 256 bytes long") }
             return text
         }
     }
 
     /// The URI of a folder or file: 2025-11-25 has no others for roots (client/roots, "Data Types").
     static var root: Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             guard text.hasPrefix("file:///"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-                throw Refusal(
+                throw FormatError(
                     "must be the URI of a folder, such as file:///srv/data, with a space as %20 and other characters as "
                         + "%XX")
             }

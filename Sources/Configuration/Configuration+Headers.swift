@@ -31,53 +31,53 @@ extension Configuration.BackendHeaders {
     private static let maxFields = 32
 
     init(_ section: inout Section) {
-        // None: what a client sends to Remora is none of the server's business until somebody says so.
-        forward = section.list("forward", of: .forwardedField, default: [], whole: Self.checkNames)
+        // None: what a client sends to Remora does not go to the server until the operator says so.
+        forward = section.listValues("forward", of: .forwardedField, default: [], whole: Self.checkNames)
         // None.
-        let values = section.mapping("set", of: .setField, to: .any)
+        let values = section.mappingEntries("set", of: .setField, to: .any)
         // None.
-        let files = section.mapping("set_from", of: .setField, to: .fieldFile)
+        let files = section.mappingEntries("set_from", of: .setField, to: .fieldFile)
         // None: most servers make nothing of it, and some believe whatever it says.
-        add = section.list("add", of: .choice, default: [], whole: Self.checkAdded)
+        add = section.listValues("add", of: .choice, default: [], whole: Self.checkAdded)
         set = (values + files).map { Field(name: $0.name, value: $0.value) }
-        check(section, given: values.count)
+        checkFields(section, given: values.count)
     }
 
-    private static func checkNames(_ names: [String]) throws(Refusal) {
-        guard names.count <= maxFields else { throw Refusal("must name at most \(maxFields) fields") }
+    private static func checkNames(_ names: [String]) throws(FormatError) {
+        guard names.count <= maxFields else { throw FormatError("must name at most \(maxFields) fields") }
         guard Set(names).count == names.count else {
-            throw Refusal("must name each field once (names are compared without regard to case)")
+            throw FormatError("must name each field once (names are compared without regard to case)")
         }
     }
 
-    private static func checkAdded(_ fields: [Origin]) throws(Refusal) {
-        guard Set(fields).count == fields.count else { throw Refusal("must name each field once") }
+    private static func checkAdded(_ fields: [Origin]) throws(FormatError) {
+        guard Set(fields).count == fields.count else { throw FormatError("must name each field once") }
     }
 
     /// Values of ``set`` are in no message: most are secrets.
     ///
     /// - Parameter given: how many of them the configuration itself has, and not a file.
-    private func check(_ section: Section, given: Int) {
+    private func checkFields(_ section: Section, given: Int) {
         let names = set.map(\.name)
-        if names.count > Self.maxFields { section.refuse("set", "must have at most \(Self.maxFields) fields") }
+        if names.count > Self.maxFields { section.refuseValue("set", "must have at most \(Self.maxFields) fields") }
         for (index, field) in set.enumerated() {
             let key = index < given ? "set" : "set_from"
             if names[..<index].contains(field.name) {
-                section.refuse(
+                section.refuseValue(
                     "set",
                     "and set_from must have each field once (names are compared without regard to case): "
                         + "\(field.name) is there twice")
             }
             if forward.contains(field.name) {
-                section.refuse(
+                section.refuseValue(
                     key,
                     "must not have \(field.name), which headers.forward takes from the client: remove one of them")
             }
             if add.contains(where: { $0.rawValue == field.name }) {
-                section.refuse(key, "must not have \(field.name), which headers.add makes: remove one of them")
+                section.refuseValue(key, "must not have \(field.name), which headers.add makes: remove one of them")
             }
             if !field.value.isFieldValue {
-                section.refuse(
+                section.refuseValue(
                     "set",
                     "must have a text without control characters, and without spaces around it, for \(field.name)")
             }

@@ -14,7 +14,7 @@ extension Configuration {
 
 extension Configuration.Interaction {
     init(_ section: inout Section) {
-        // A person reads, thinks, and perhaps asks somebody; who has not come back by then most likely never will.
+        // A user reads, thinks, and perhaps asks a colleague; one that has not come back by then most likely never will.
         parkTimeout = section.value("park_timeout", .duration(.seconds(1) ... .hours(24)), default: .minutes(10))
         // Some 20 MB. Each holds a session too, so sessions.max is met first unless it was raised.
         maxParked = section.value("max_parked", .integer(1...100_000), default: 1024)
@@ -22,15 +22,15 @@ extension Configuration.Interaction {
         maxParkedPerPrincipal = section.value(
             "max_parked_per_principal", .integer(1...100_000), default: Swift.max(1, maxParked / 2))
         // None: what a tool did before it asked is known to its server alone.
-        replay = section.list("replay", of: .toolName, default: [])
+        replay = section.listValues("replay", of: .toolName, default: [])
     }
 }
 
 extension Format where Value == String {
     /// The name of a tool: whatever the server calls it.
     fileprivate static var toolName: Format {
-        Format { text throws(Refusal) in
-            guard (1...256).contains(text.utf8.count) else { throw Refusal("must be the name of a tool") }
+        Format { text throws(FormatError) in
+            guard (1...256).contains(text.utf8.count) else { throw FormatError("must be the name of a tool") }
             return text
         }
     }

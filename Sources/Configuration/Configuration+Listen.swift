@@ -37,27 +37,27 @@ extension Configuration {
 
 extension Configuration.Listen {
     init(_ section: inout Section) {
-        // Loopback: what is not meant to be reached from outside is not, until somebody says so.
+        // Loopback: Remora is not reached from outside until the operator says so.
         address = section.value("address", .listenAddress, default: .tcp(host: "127.0.0.1", port: 8808))
-        // Its user and group: what stands before Remora joins the group, and nobody else gets in.
+        // Its user and group: the proxy in front of Remora joins the group, and no other user gets in.
         socketMode = section.value("socket_mode", .fileMode, default: 0o660)
-        tls = section.section("tls") { Configuration.ListenTLS.read(&$0) }
+        tls = section.readNested("tls") { Configuration.ListenTLS.readSection(&$0) }
         // What the SDKs and their documentation use.
         path = section.value("path", .path, default: "/mcp")
         // None: a page in a browser has no business here until its origin is named (DNS rebinding).
-        allowedOrigins = section.list("allowed_origins", of: .origin, default: [])
+        allowedOrigins = section.listValues("allowed_origins", of: .origin, default: [])
         // None named: the rule by address, which stops DNS rebinding where it matters and needs no setting elsewhere.
-        allowedHosts = section.list("allowed_hosts", of: .host, default: [])
+        allowedHosts = section.listValues("allowed_hosts", of: .host, default: [])
         // From `Host`: right wherever clients reach Remora itself.
         publicURL = section.value("public_url", .publicURL, default: nil)
         // Passed: a client that worked with the server yesterday still does with Remora before it.
         legacyClients = section.value("legacy_clients", .choice, default: .pass)
         // Nothing: a header that says something else than the body may have led a gateway before Remora astray.
-        tolerate = section.list("tolerate", of: .choice, default: [])
+        tolerate = section.listValues("tolerate", of: .choice, default: [])
     }
 }
 
-/// The URL of an endpoint that others see, which may be that of a proxy before Remora.
+/// The URL of an endpoint that others see, which may be the URL of a proxy in front of Remora.
 package struct PublicURL: Sendable, Equatable {
     /// `scheme://host[:port]`, in lower case, without a default port.
     package var origin: String

@@ -8,19 +8,21 @@ extension Configuration {
     ///
     /// `file` is what messages call it. `environment` gives the value of the variable that `${NAME}` names, or nil.
     /// Fails with everything that is wrong, at once.
-    package static func parse(
+    package static func parseConfiguration(
         _ text: [UInt8], file: String, environment: (String) -> String?
     ) -> Result<Configuration, ConfigurationErrors> {
-        decode(text, file: file, environment: environment).result
+        decodeText(text, file: file, environment: environment).result
     }
 
     /// Reads the configuration file at `path` and the process' environment. Fails with everything that is wrong, at
     /// once; also when the file cannot be read.
     ///
     /// - Parameter mayWait: whether it may be a pipe, which may have to wait for its writer.
-    package static func load(path: String, mayWait: Bool = true) -> Result<Configuration, ConfigurationErrors> {
-        read(path, mayWait: mayWait).flatMap { text in
-            parse(text, file: path) { name in
+    package static func loadConfiguration(
+        path: String, mayWait: Bool = true
+    ) -> Result<Configuration, ConfigurationErrors> {
+        readFile(path, mayWait: mayWait).flatMap { text in
+            parseConfiguration(text, file: path) { name in
                 // The text is copied before anything could change the environment: Remora itself never does.
                 unsafe getenv(name).map { unsafe String(cString: $0) }
             }
@@ -48,7 +50,7 @@ extension Configuration {
             entries.append(Node.Entry(key: "listen", keyPosition: 0, value: mapping("--listen", "address", address)))
         }
         let report = Report(file: "remora", source: nil)
-        return decode(option("--backend", .mapping(entries)), report: report).result
+        return decodeRoot(option("--backend", .mapping(entries)), report: report).result
     }
 }
 
@@ -60,7 +62,7 @@ extension Configuration {
         let knownKeys: [String]
     }
 
-    static func decode(_ text: [UInt8], file: String, environment: (String) -> String?) -> Decoded {
+    static func decodeText(_ text: [UInt8], file: String, environment: (String) -> String?) -> Decoded {
         guard text.count <= maxFileBytes else {
             let message = "larger than 1 MiB: give the path of a Remora configuration, which is a page or two"
             return Decoded(result: .failure(ConfigurationErrors(file: file, message: message)), knownKeys: [])
@@ -70,21 +72,21 @@ extension Configuration {
         do throws(UTF8.ValidationError) {
             _ = try UTF8Span(validating: source.bytes.span)
         } catch {
-            report.add(
+            report.addIssue(
                 "not UTF-8: save the file in that encoding, and remove this character",
                 at: .byte(error.byteOffsets.lowerBound))
-            return Decoded(result: report.conclude(nil), knownKeys: [])
+            return Decoded(result: report.concludeReading(nil), knownKeys: [])
         }
-        guard var root = Composer.compose(source, report: report) else {
-            return Decoded(result: report.conclude(nil), knownKeys: [])
+        guard var root = Composer.composeRoot(source, report: report) else {
+            return Decoded(result: report.concludeReading(nil), knownKeys: [])
         }
         var expansion = EnvironmentExpansion(report: report)
-        expansion.expand(&root, from: environment)
-        return decode(root, report: report)
+        expansion.expandNode(&root, from: environment)
+        return decodeRoot(root, report: report)
     }
 
-    private static func decode(_ root: Node, report: Report) -> Decoded {
-        let configuration = Section.read(root, path: "", in: report, at: root.origin) { Configuration(&$0) }
-        return Decoded(result: report.conclude(configuration), knownKeys: report.knownKeys)
+    private static func decodeRoot(_ root: Node, report: Report) -> Decoded {
+        let configuration = Section.readSection(root, path: "", in: report, at: root.origin) { Configuration(&$0) }
+        return Decoded(result: report.concludeReading(configuration), knownKeys: report.knownKeys)
     }
 }

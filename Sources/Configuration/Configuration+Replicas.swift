@@ -19,7 +19,7 @@ extension Configuration {
             /// The others, in the order of their ids.
             package var peers: [Peer]
             /// Whether they tell each other what a server told one of them.
-            package var sharesCues: Bool
+            package var sharesChangeNotices: Bool
         }
 
         package struct Peer: Sendable, Equatable {
@@ -43,16 +43,16 @@ extension Configuration.Replicas {
     ///   - listen: another listener, whose address this one's must not be.
     ///   - admin: the same.
     init(_ section: inout Section, listen: Configuration.Listen, admin: Configuration.Admin) {
-        // Off: alone, which is what a sidecar is until somebody says otherwise.
+        // Off: alone, as a sidecar is until the operator says otherwise.
         let id = section.value("id", .replicaID, default: nil)
-        // Off: whoever has the keys may continue a call there, so somebody has to want it.
+        // Off: every holder of the keys may continue a call there, so the operator has to ask for it.
         let endpoint = section.value("address", .adminAddress, default: nil)
         // None: by name and not by what they say of themselves, so that nothing that a client carries leads anywhere.
-        let entries = section.mapping("peers", of: .replicaName, to: .peerURL)
+        let entries = section.mappingEntries("peers", of: .replicaName, to: .peerURL)
         // None: a key of this process alone.
-        keys = section.list("keys", of: .keyFile, default: [], whole: Self.checkKeys)
-        // On: a cue twice is a cue once, and one that is missed leaves an old list with somebody.
-        let sharesCues = section.value("cues", .choice, default: Configuration.Cues.on) == .on
+        keys = section.listValues("keys", of: .keyFile, default: [], whole: Self.checkKeys)
+        // On: a change notice that comes twice does no harm, and one that is missed leaves a client with an old list.
+        let sharesChangeNotices = section.value("cues", .choice, default: Configuration.Cues.on) == .on
         // One file may do for all: this one's own entry says nothing to it.
         let peers = entries.filter { $0.name != id }
             .map { Peer(id: $0.name, host: $0.value.host, port: $0.value.port) }.sorted { $0.id < $1.id }
@@ -65,73 +65,74 @@ extension Configuration.Replicas {
             return
         }
         guard case .tcp(let host, let port) = endpoint else {
-            section.refuse("address", "must be HOST:PORT: other replicas reach no socket of this machine")
+            section.refuseValue("address", "must be HOST:PORT: other replicas reach no socket of this machine")
             return
         }
-        Self.check(section, peers, endpoint, listen, admin)
-        group = Group(id: id, address: host, port: port, peers: peers, sharesCues: sharesCues)
+        Self.checkGroup(section, peers, endpoint, listen, admin)
+        group = Group(id: id, address: host, port: port, peers: peers, sharesChangeNotices: sharesChangeNotices)
     }
 
     private static func reportMissing(
         _ section: Section, _ id: String?, _ endpoint: ListenAddress?, _ peers: [Peer],
         _ keys: [[UInt8]]
     ) {
-        if id == nil { section.refuse("id", "is missing: add the name of this replica, such as `id: a`") }
+        if id == nil { section.refuseValue("id", "is missing: add the name of this replica, such as `id: a`") }
         if endpoint == nil {
-            section.refuse("address", "is missing: add where the others reach it, such as `address: 10.0.0.5:8809`")
+            section.refuseValue(
+                "address", "is missing: add where the others reach it, such as `address: 10.0.0.5:8809`")
         }
         if peers.isEmpty {
-            section.refuse("peers", "must name another replica, such as `peers: {b: http://10.0.0.6:8809}`")
+            section.refuseValue("peers", "must name another replica, such as `peers: {b: http://10.0.0.6:8809}`")
         }
         if keys.isEmpty {
-            section.refuse(
+            section.refuseValue(
                 "keys",
                 "is missing: add a file that all replicas have, such as `keys: [/etc/remora/seal.key]`; remora keygen "
                     + "makes it")
         }
     }
 
-    private static func check(
+    private static func checkGroup(
         _ section: Section, _ peers: [Peer], _ endpoint: ListenAddress,
         _ listen: Configuration.Listen, _ admin: Configuration.Admin
     ) {
-        if peers.count > maxPeers { section.refuse("peers", "must have at most \(maxPeers) replicas") }
+        if peers.count > maxPeers { section.refuseValue("peers", "must have at most \(maxPeers) replicas") }
         for (index, peer) in peers.enumerated() {
             guard let twin = peers[..<index].first(where: { $0.host == peer.host && $0.port == peer.port }) else {
                 continue
             }
-            section.refuse(
+            section.refuseValue(
                 "peers", "must have a URL of its own for each replica: \(twin.id) and \(peer.id) have the same")
         }
-        if collides(endpoint, listen.address) {
-            section.refuse("address", "must not be that of listen.address: replicas have a listener of their own")
+        if sharesAddress(endpoint, listen.address) {
+            section.refuseValue("address", "must not be that of listen.address: replicas have a listener of their own")
         }
-        if let admin = admin.address, collides(endpoint, admin) {
-            section.refuse("address", "must not be that of admin.address: replicas have a listener of their own")
+        if let admin = admin.address, sharesAddress(endpoint, admin) {
+            section.refuseValue("address", "must not be that of admin.address: replicas have a listener of their own")
         }
     }
 
-    private static func collides(_ one: ListenAddress, _ other: ListenAddress) -> Bool {
+    private static func sharesAddress(_ one: ListenAddress, _ other: ListenAddress) -> Bool {
         guard case .tcp(let host, let port) = one, case .tcp(let otherHost, let otherPort) = other else { return false }
         let all = ["0.0.0.0", "::"]
         return port == otherPort && port != 0 && (host == otherHost || all.contains(host) || all.contains(otherHost))
     }
 
-    private static func checkKeys(_ keys: [[UInt8]]) throws(Refusal) {
+    private static func checkKeys(_ keys: [[UInt8]]) throws(FormatError) {
         guard keys.count <= KeyRing.maxKeys else {
-            throw Refusal("must have at most \(KeyRing.maxKeys) files: take away those whose time is over")
+            throw FormatError("must have at most \(KeyRing.maxKeys) files: take away those whose time is over")
         }
-        guard Set(keys).count == keys.count else { throw Refusal("must have each key once") }
+        guard Set(keys).count == keys.count else { throw FormatError("must have each key once") }
     }
 }
 
 extension Format where Value == String {
     /// What a replica is called by the others.
     static var replicaName: Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             guard (1...32).contains(text.utf8.count),
                 text.utf8.allSatisfy({ $0.isAlphanumeric || "-_.".utf8.contains($0) }), text != "off"
-            else { throw Refusal("must be 1 to 32 letters, digits, -, _ or .") }
+            else { throw FormatError("must be 1 to 32 letters, digits, -, _ or .") }
             return text
         }
     }
@@ -140,12 +141,12 @@ extension Format where Value == String {
 extension Format where Value == String? {
     /// `off`, or the name of this replica.
     static var replicaID: Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             if text == "off" { return nil }
-            do throws(Refusal) {
+            do throws(FormatError) {
                 return try Format<String>.replicaName.parse(text)
             } catch {
-                throw Refusal("must be off, or 1 to 32 letters, digits, -, _ or .")
+                throw FormatError("must be off, or 1 to 32 letters, digits, -, _ or .")
             }
         }
     }
@@ -154,12 +155,12 @@ extension Format where Value == String? {
 extension Format where Value == (host: String, port: UInt16) {
     /// The URL of another replica's listener, which has no path.
     static var peerURL: Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             guard let (scheme, rest) = text.splitScheme(), scheme == "http",
                 let authority = Authority(rest.hasSuffix("/") ? rest.dropLast() : rest), let port = authority.port,
                 port != 0
             else {
-                throw Refusal("must be the replicas.address of the other, as http://HOST:PORT")
+                throw FormatError("must be the replicas.address of the other, as http://HOST:PORT")
             }
             return (authority.host, port)
         }

@@ -24,18 +24,19 @@ extension Configuration.Sessions {
     init(_ section: inout Section, listen: Configuration.Listen, isWithCommand: Bool) {
         // Authorization always counts: no session may serve two principals. A gateway that tells tenants by a field of
         // its own adds that field here.
-        let names = section.list("isolate_by", of: .isolation, default: ["authorization"]) { names throws(Refusal) in
+        let names = section.listValues("isolate_by", of: .isolation, default: ["authorization"]) {
+            names throws(FormatError) in
             try Self.checkIsolation(names, isWithCommand: isWithCommand)
         }
         if names.isEmpty, section.isBlank("isolate_by") {
             // A line whose values were lost must not join callers.
-            section.refuse(
+            section.refuseValue(
                 "isolate_by", "has no value: write [] if all callers are to share the processes of the command")
         }
         isolateBy = names.filter { $0 != Format.clientCertificate }
         isolatesByCertificate = names.count > isolateBy.count
         if isolatesByCertificate, section.isFaultless, listen.tls?.demandsCertificate != true {
-            section.refuse(
+            section.refuseValue(
                 "isolate_by", "must not have client_certificate in it where clients show none: set listen.tls.client_ca"
             )
         }
@@ -48,18 +49,18 @@ extension Configuration.Sessions {
         idleTimeout = section.value("idle_timeout", .duration(.seconds(1) ... .hours(24)), default: .minutes(5))
     }
 
-    private static func checkIsolation(_ names: [String], isWithCommand: Bool) throws(Refusal) {
+    private static func checkIsolation(_ names: [String], isWithCommand: Bool) throws(FormatError) {
         if names.isEmpty {
             if isWithCommand { return }
-            throw Refusal(
+            throw FormatError(
                 "must have `authorization` in it: a server at a URL gets the caller's credentials with each call; only a "
                     + "command may have []")
         }
         guard names.contains("authorization") else {
-            throw Refusal("must have `authorization` in it, since no session may serve two principals")
+            throw FormatError("must have `authorization` in it, since no session may serve two principals")
         }
         guard Set(names).count == names.count else {
-            throw Refusal("must name each header once (names are compared without regard to case)")
+            throw FormatError("must name each header once (names are compared without regard to case)")
         }
     }
 }

@@ -18,24 +18,25 @@ extension Configuration {
 
 extension Configuration.ListenTLS {
     /// Nil where clients are spoken to in the clear, or where something is wrong, which is reported.
-    static func read(_ section: inout Section) -> Configuration.ListenTLS? {
-        // Off: a sidecar is reached over loopback, and nobody has a certificate for that.
+    static func readSection(_ section: inout Section) -> Configuration.ListenTLS? {
+        // Off: a sidecar is reached over loopback, and there is no certificate for that.
         let certificate = section.value("certificate", .pemFile(none: "off"), default: nil)
         let key = section.value("key", .pemFile(none: "off"), default: nil)
         // Off: who may call is the server's to say, by `Authorization`.
         let clientCA = section.value("client_ca", .pemFile(none: "off"), default: nil)
         guard section.isFaultless else { return nil }
-        guard let identity = section.identity(certificate, key) else {
+        guard let identity = section.tlsIdentity(certificate, key) else {
             if clientCA != nil, certificate == nil, key == nil {
-                section.refuse("client_ca", "is of no use without listen.tls.certificate and listen.tls.key: add them")
+                section.refuseValue(
+                    "client_ca", "is of no use without listen.tls.certificate and listen.tls.key: add them")
             }
             return nil
         }
         do throws(TLSProblem) {
-            let context = try TLSContext.server(identity, clientCA: clientCA)
+            let context = try TLSContext.serverContext(identity, clientCA: clientCA)
             return Configuration.ListenTLS(context: context, demandsCertificate: clientCA != nil)
         } catch {
-            section.refuse(error, authorities: "client_ca")
+            section.refuseTLS(error, authorities: "client_ca")
             return nil
         }
     }
@@ -43,7 +44,7 @@ extension Configuration.ListenTLS {
 
 extension Configuration.BackendTLS {
     /// - Parameter url: nil where it is faulty.
-    static func read(_ section: inout Section, for url: BackendURL?) -> Configuration.BackendTLS? {
+    static func readSection(_ section: inout Section, for url: BackendURL?) -> Configuration.BackendTLS? {
         // The system's: what every other program on the machine trusts.
         let authorities = section.value("ca", .pemFile(none: "system"), default: nil)
         // Off: few servers ask.
@@ -52,20 +53,20 @@ extension Configuration.BackendTLS {
         // Of the URL: a certificate is for the name by which the server is reached.
         let name = section.value("server_name", .serverName, default: nil)
         guard section.isFaultless, let url else { return nil }
-        let identity = section.identity(certificate, key)
+        let identity = section.tlsIdentity(certificate, key)
         guard section.isFaultless else { return nil }
         guard url.isSecure else {
             let given = ["ca": authorities != nil, "certificate": identity != nil, "server_name": name != nil]
             for key in given.keys.sorted() where given[key] == true {
-                section.refuse(key, "is of no use for a URL without TLS: write https://, or remove it")
+                section.refuseValue(key, "is of no use for a URL without TLS: write https://, or remove it")
             }
             return nil
         }
         do throws(TLSProblem) {
             return Configuration.BackendTLS(
-                context: try TLSContext.client(authorities: authorities, identity), name: name ?? url.serverName)
+                context: try TLSContext.clientContext(authorities: authorities, identity), name: name ?? url.serverName)
         } catch {
-            section.refuse(error, authorities: "ca")
+            section.refuseTLS(error, authorities: "ca")
             return nil
         }
     }
@@ -73,27 +74,27 @@ extension Configuration.BackendTLS {
 
 extension Section {
     /// A certificate and its key; nil where neither is given, or only one, which is reported.
-    fileprivate func identity(_ certificate: [UInt8]?, _ key: [UInt8]?) -> TLSContext.Identity? {
+    fileprivate func tlsIdentity(_ certificate: [UInt8]?, _ key: [UInt8]?) -> TLSContext.Identity? {
         switch (certificate, key) {
         case (nil, nil):
             return nil
         case (let certificate?, let key?):
             return TLSContext.Identity(certificate: certificate, key: key)
         case (_?, nil):
-            refuse("key", "is missing: add the file with the key of the certificate")
+            refuseValue("key", "is missing: add the file with the key of the certificate")
         case (nil, _?):
-            refuse("certificate", "is missing: add the file with the certificate that the key belongs to")
+            refuseValue("certificate", "is missing: add the file with the certificate that the key belongs to")
         }
         return nil
     }
 
     /// - Parameter authorities: the key that names the file with them.
-    fileprivate func refuse(_ problem: TLSProblem, authorities: String) {
+    fileprivate func refuseTLS(_ problem: TLSProblem, authorities: String) {
         switch problem.part {
-        case .certificate: refuse("certificate", problem.reason)
-        case .key: refuse("key", problem.reason)
-        case .authority: refuse(authorities, problem.reason)
-        case .library: refuse(problem.reason)
+        case .certificate: refuseValue("certificate", problem.reason)
+        case .key: refuseValue("key", problem.reason)
+        case .authority: refuseValue(authorities, problem.reason)
+        case .library: refuseSection(problem.reason)
         }
     }
 }
@@ -101,11 +102,11 @@ extension Section {
 extension Format where Value == TLSServerName? {
     /// A name or a numeric address, or `auto`.
     static var serverName: Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             if text == "auto" { return nil }
             guard let authority = Authority(text.contains(":") && !text.hasPrefix("[") ? "[\(text)]" : text),
                 authority.port == nil
-            else { throw Refusal("must be a host name or a numeric address, such as mcp.example.com, or auto") }
+            else { throw FormatError("must be a host name or a numeric address, such as mcp.example.com, or auto") }
             return TLSServerName(authority.host, isName: authority.kind == .name)
         }
     }

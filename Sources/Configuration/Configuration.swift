@@ -1,8 +1,7 @@
-/// Everything an operator can set, read from one YAML file and checked: whoever holds a value of this type need not
-/// check it again.
+/// Everything an operator can set, read from one YAML file and checked: a value of this type need not be checked again.
 ///
-/// Each section is a file `Configuration+Section.swift` whose initialiser is a table: a line a key, with its format,
-/// range and default, and the reason above it. A key is added by a property and such a line, then by an entry in
+/// Each section is a file `Configuration+Section.swift` whose initialiser is a table: a line a key, with its format, range and
+/// default, and the reason above it. A key is added by a property and a line of the table, then by an entry in
 /// `conf/remora.full.yaml` and in `docs/configuration.md`; a test tells when one of those is forgotten.
 package struct Configuration: Sendable, Equatable {
     /// How many event loops run, each on a thread of its own: 1 to 64.
@@ -30,11 +29,11 @@ extension Configuration {
         // One: a sidecar waits for one backend, and one loop saturates most of them. Above 64, more loops than any
         // machine a sidecar is put on has cores for.
         threads = section.value("threads", .integer(1...64), default: 1)
-        listen = section.section("listen") { Listen(&$0) }
+        listen = section.readNested("listen") { Listen(&$0) }
         // 64: each of them is a series in the metrics, and a line on the status page.
         var others: [Backend] = []
         let threads = threads
-        let entries = section.sections(
+        let entries = section.readNestedList(
             "backends", atMost: 64, example: "backends: [{url: http://127.0.0.1:9000/mcp}]"
         ) { section in
             let backend = Backend(&section, beside: others, threads: threads)
@@ -43,19 +42,20 @@ extension Configuration {
         }
         let standard = others.first?.client
         // 64: each is one more name to compare a client's with.
-        clients = section.sections("clients", atMost: 64, example: nil) { Client(&$0, like: standard) }.compactMap(
-            \.self)
-        Client.check(clients, section)
+        clients = section.readNestedList("clients", atMost: 64, example: nil) { Client(&$0, like: standard) }
+            .compactMap(
+                \.self)
+        Client.checkClients(clients, section)
         let listening = listen
         let isWithCommand = if case .command = others.first?.place { true } else { false }
-        sessions = section.section("sessions") { Sessions(&$0, listen: listening, isWithCommand: isWithCommand) }
-        interaction = section.section("interaction") { Interaction(&$0) }
-        cache = section.section("cache") { Cache(&$0) }
-        limits = section.section("limits") { Limits(&$0) }
-        admin = section.section("admin") { Admin(&$0) }
+        sessions = section.readNested("sessions") { Sessions(&$0, listen: listening, isWithCommand: isWithCommand) }
+        interaction = section.readNested("interaction") { Interaction(&$0) }
+        cache = section.readNested("cache") { Cache(&$0) }
+        limits = section.readNested("limits") { Limits(&$0) }
+        admin = section.readNested("admin") { Admin(&$0) }
         let (listen, admin) = (listen, admin)
-        replicas = section.section("replicas") { Replicas(&$0, listen: listen, admin: admin) }
-        log = section.section("log") { Log(&$0) }
+        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin) }
+        log = section.readNested("log") { Log(&$0) }
         guard !entries.isEmpty, others.count == entries.count else { return nil }
         backends = others
     }

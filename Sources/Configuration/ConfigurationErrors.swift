@@ -21,12 +21,12 @@ package struct ConfigurationErrors: Error, Equatable, CustomStringConvertible {
 
     /// A line for each issue, with its place and without the line of the file; for a log.
     package var lines: [String] {
-        var lines = issues.map { "\(place(of: $0)): \($0.message)" }
+        var lines = issues.map { "\(issuePlace(of: $0)): \($0.message)" }
         if omitted > 0 { lines.append("\(file.printable): and \(omitted) more errors") }
         return lines
     }
 
-    private func place(of issue: ConfigurationIssue) -> String {
+    private func issuePlace(of issue: ConfigurationIssue) -> String {
         file.printable + (issue.line == 0 ? "" : ":\(issue.line):\(issue.column)")
     }
 
@@ -34,7 +34,7 @@ package struct ConfigurationErrors: Error, Equatable, CustomStringConvertible {
     /// environment. Ends without a line feed.
     package var description: String {
         var lines = issues.map { issue in
-            "\(place(of: issue)): \(issue.message)" + (issue.excerpt.map { "\n\($0)" } ?? "")
+            "\(issuePlace(of: issue)): \(issue.message)" + (issue.excerpt.map { "\n\($0)" } ?? "")
         }
         if omitted > 0 { lines.append("\(file.printable): and \(omitted) more errors") }
         return lines.joined(separator: "\n")

@@ -12,7 +12,7 @@ struct EnvironmentExpansion {
     }
 
     /// Expands every scalar below `node` that is not a key. One that cannot be expanded is reported and refused.
-    mutating func expand(_ node: inout Node, from environment: (String) -> String?) {
+    mutating func expandNode(_ node: inout Node, from environment: (String) -> String?) {
         switch node.content {
         case .refused:
             break
@@ -20,10 +20,10 @@ struct EnvironmentExpansion {
             let isSound = expand(&scalar, at: node.origin, from: environment)
             node.content = isSound ? .scalar(scalar) : .refused
         case .list(var items):
-            for index in items.indices { expand(&items[index], from: environment) }
+            for index in items.indices { expandNode(&items[index], from: environment) }
             node.content = .list(items)
         case .mapping(var entries):
-            for index in entries.indices { expand(&entries[index].value, from: environment) }
+            for index in entries.indices { expandNode(&entries[index].value, from: environment) }
             node.content = .mapping(entries)
         }
     }
@@ -45,13 +45,13 @@ struct EnvironmentExpansion {
                 let name = rest.dropFirst(2).prefix { $0 != UInt8(ascii: "}") }
                 rest = rest.dropFirst(2 + name.count)
                 guard rest.popFirst() != nil, let name = String(name), name.isVariableName else {
-                    report.add(
+                    report.addIssue(
                         "${ must be followed by the name of an environment variable (letters, digits, _) and }; write "
                             + "$${ where the text ${ itself is meant", at: origin)
                     return false
                 }
                 guard let found = environment(name) else {
-                    report.add(
+                    report.addIssue(
                         "the environment variable \(name) is not set: start Remora with it, as by \(name)=VALUE "
                             + "remora -c FILE, or write the value here in place of ${\(name)}", at: origin)
                     isSound = false
@@ -61,7 +61,7 @@ struct EnvironmentExpansion {
                 guard bytesLeft >= 0 else { return false }
                 bytesLeft -= found.utf8.count
                 guard bytesLeft >= 0 else {
-                    report.add("the environment's values are longer than 1 MiB together: shorten them", at: origin)
+                    report.addIssue("the environment's values are longer than 1 MiB together: shorten them", at: origin)
                     return false
                 }
                 value += found.utf8

@@ -18,42 +18,43 @@ enum FieldRules {
     ]
 
     /// The name in lower case.
-    static func name(_ text: String) throws(Refusal) -> String {
+    static func fieldName(_ text: String) throws(FormatError) -> String {
         guard text.isToken, text.utf8.count <= 128 else {
-            throw Refusal("must be the name of a header field, such as x-api-key")
+            throw FormatError("must be the name of a header field, such as x-api-key")
         }
         let name = text.lowercased()
         if ofConnection.contains(name) {
-            throw Refusal("must not be \(name), which belongs to one connection: Remora writes its own")
+            throw FormatError("must not be \(name), which belongs to one connection: Remora writes its own")
         }
         if ofProtocol.contains(name) || name.hasPrefix("mcp-") && !name.hasPrefix("mcp-param-") {
-            throw Refusal("must not be \(name), which belongs to MCP: Remora writes its own")
+            throw FormatError("must not be \(name), which belongs to MCP: Remora writes its own")
         }
         if passedAnyway.contains(name) || name.hasPrefix("mcp-param-") {
-            throw Refusal("must not be \(name), which goes to the server without being named here")
+            throw FormatError("must not be \(name), which goes to the server without being named here")
         }
         if name == "origin" {
-            throw Refusal("must not be origin, which Remora checks itself (listen.allowed_origins)")
+            throw FormatError("must not be origin, which Remora checks itself (listen.allowed_origins)")
         }
-        if name.hasPrefix("remora-") { throw Refusal("must not be \(name): such names are Remora's own") }
+        if name.hasPrefix("remora-") { throw FormatError("must not be \(name): such names are Remora's own") }
         return name
     }
 
-    static func forwarded(_ text: String) throws(Refusal) -> String {
-        let name = try name(text)
+    static func forwardedName(_ text: String) throws(FormatError) -> String {
+        let name = try fieldName(text)
         if name == "authorization" {
-            throw Refusal("must not be authorization, which goes to the server without being named here")
+            throw FormatError("must not be authorization, which goes to the server without being named here")
         }
         if ofOrigin.contains(name) {
-            throw Refusal("must not be \(name), which is another one with each client: name it in headers.add instead")
+            throw FormatError(
+                "must not be \(name), which is another one with each client: name it in headers.add instead")
         }
         return name
     }
 
-    static func set(_ text: String) throws(Refusal) -> String {
-        let name = try name(text)
+    static func setName(_ text: String) throws(FormatError) -> String {
+        let name = try fieldName(text)
         if name == "cookie" {
-            throw Refusal("must not be cookie: each session has its own, as the server sets them")
+            throw FormatError("must not be cookie: each session has its own, as the server sets them")
         }
         return name
     }
@@ -61,39 +62,41 @@ enum FieldRules {
 
 extension Format where Value == String {
     /// The name of a field of clients that goes on to the server, in lower case.
-    static var forwardedField: Format { Format { text throws(Refusal) in try FieldRules.forwarded(text) } }
+    static var forwardedField: Format { Format { text throws(FormatError) in try FieldRules.forwardedName(text) } }
 
     /// The name of a field that goes to the server with a value of the operator's, in lower case.
-    static var setField: Format { Format { text throws(Refusal) in try FieldRules.set(text) } }
+    static var setField: Format { Format { text throws(FormatError) in try FieldRules.setName(text) } }
 
     /// Anything: what is wrong with it is said without showing it.
-    static var any: Format { Format { text throws(Refusal) in text } }
+    static var any: Format { Format { text throws(FormatError) in text } }
 
     /// The path of a file with the value of a field; gives the value, without the line break at its end.
     static var fieldFile: Format {
-        Format { path throws(Refusal) in
+        Format { path throws(FormatError) in
             let file: SmallFile
             do throws(SmallFile.Flaw) {
                 file = try SmallFile(path, maxSize: 8192)
             } catch {
                 switch error {
-                case .unreadable(let reason): throw Refusal("must be a file that can be read (\(reason))")
-                case .notPlain: throw Refusal("must be a plain file with the value alone")
-                case .tooLarge: throw Refusal("must be a file of at most 8192 bytes, with the value alone")
+                case .unreadable(let reason): throw FormatError("must be a file that can be read (\(reason))")
+                case .notPlain: throw FormatError("must be a plain file with the value alone")
+                case .tooLarge: throw FormatError("must be a file of at most 8192 bytes, with the value alone")
                 }
             }
             guard file.mode & 0o007 == 0 else {
-                throw Refusal(
+                throw FormatError(
                     "must be a file that not everybody can read or write: chmod 600, or defaultMode: 0400 of a Secret "
                         + "in Kubernetes")
             }
             var bytes = file.bytes[...]
             if bytes.last == UInt8(ascii: "\n") { bytes = bytes.dropLast() }
             if bytes.last == UInt8(ascii: "\r") { bytes = bytes.dropLast() }
-            guard let text = String(validating: bytes, as: UTF8.self) else { throw Refusal("must be a file in UTF-8") }
-            if text.isEmpty { throw Refusal("must be a file with the value alone: it is empty") }
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                throw FormatError("must be a file in UTF-8")
+            }
+            if text.isEmpty { throw FormatError("must be a file with the value alone: it is empty") }
             guard text.isFieldValue else {
-                throw Refusal(
+                throw FormatError(
                     "must be a file with the value alone, in one line, without control characters and without spaces "
                         + "around it")
             }

@@ -1,5 +1,5 @@
 /// Why a value is not accepted: a phrase that follows the key's name and says what the value must be.
-struct Refusal: Error, Equatable {
+struct FormatError: Error, Equatable {
     let requirement: String
 
     init(_ requirement: String) {
@@ -9,9 +9,9 @@ struct Refusal: Error, Equatable {
 
 /// How the text of a value is read and checked.
 struct Format<Value> {
-    let parse: (String) throws(Refusal) -> Value
+    let parse: (String) throws(FormatError) -> Value
 
-    init(_ parse: @escaping (String) throws(Refusal) -> Value) {
+    init(_ parse: @escaping (String) throws(FormatError) -> Value) {
         self.parse = parse
     }
 }
@@ -19,11 +19,11 @@ struct Format<Value> {
 extension Format where Value == Int {
     /// A whole number in decimal digits.
     static func integer(_ range: ClosedRange<Int>) -> Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             guard text.utf8.allSatisfy(\.isDigit),
                 let number = Int(text), range.contains(number)
             else {
-                throw Refusal("must be a whole number between \(range.lowerBound) and \(range.upperBound)")
+                throw FormatError("must be a whole number between \(range.lowerBound) and \(range.upperBound)")
             }
             return number
         }
@@ -31,13 +31,13 @@ extension Format where Value == Int {
 
     /// A number of bytes, such as `512KiB`, `8MiB` or plain digits.
     static func size(_ range: ClosedRange<Int>) -> Format {
-        Format { text throws(Refusal) in
-            guard let bytes = Units.size.parse(text) else {
-                throw Refusal("must be a size such as 65536, 512KiB, 8MiB or 1GiB")
+        Format { text throws(FormatError) in
+            guard let bytes = Units.size.parseNumber(text) else {
+                throw FormatError("must be a size such as 65536, 512KiB, 8MiB or 1GiB")
             }
             guard range.contains(bytes) else {
-                let (low, high) = (Units.size.format(range.lowerBound), Units.size.format(range.upperBound))
-                throw Refusal("must be between \(low) and \(high)")
+                let (low, high) = (Units.size.formatNumber(range.lowerBound), Units.size.formatNumber(range.upperBound))
+                throw FormatError("must be between \(low) and \(high)")
             }
             return bytes
         }
@@ -48,12 +48,12 @@ extension Format where Value == Int? {
     /// A whole number in decimal digits, or a word for none.
     static func integer(_ range: ClosedRange<Int>, none word: String) -> Format {
         let number = Format<Int>.integer(range)
-        return Format { text throws(Refusal) in
+        return Format { text throws(FormatError) in
             if text == word { return nil }
-            do throws(Refusal) {
+            do throws(FormatError) {
                 return try number.parse(text)
             } catch {
-                throw Refusal("\(error.requirement), or \(word)")
+                throw FormatError("\(error.requirement), or \(word)")
             }
         }
     }
@@ -62,32 +62,32 @@ extension Format where Value == Int? {
 extension Format where Value == Duration {
     /// A time such as `250ms`, `10s`, `5m` or `1h`; zero needs no unit. The bounds are whole milliseconds.
     static func duration(_ range: ClosedRange<Duration>) -> Format {
-        Format { text throws(Refusal) in
-            guard let milliseconds = Units.duration.parse(text) else {
-                throw Refusal("must be a number with a unit such as 250ms, 10s, 5m or 1h")
+        Format { text throws(FormatError) in
+            guard let milliseconds = Units.duration.parseNumber(text) else {
+                throw FormatError("must be a number with a unit such as 250ms, 10s, 5m or 1h")
             }
             let duration = Duration.milliseconds(milliseconds)
             guard range.contains(duration) else {
-                let (low, high) = (format(range.lowerBound), format(range.upperBound))
-                throw Refusal("must be between \(low) and \(high)")
+                let (low, high) = (formatDuration(range.lowerBound), formatDuration(range.upperBound))
+                throw FormatError("must be between \(low) and \(high)")
             }
             return duration
         }
     }
 
-    private static func format(_ duration: Duration) -> String {
-        Units.duration.format(Int(duration / .milliseconds(1)))
+    private static func formatDuration(_ duration: Duration) -> String {
+        Units.duration.formatNumber(Int(duration / .milliseconds(1)))
     }
 }
 
 extension Format where Value == Bool {
     /// `true` or `false`; YAML's other spellings are not worth a misunderstanding.
     static var boolean: Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             switch text {
             case "true": return true
             case "false": return false
-            default: throw Refusal("must be true or false")
+            default: throw FormatError("must be true or false")
             }
         }
     }
@@ -96,9 +96,9 @@ extension Format where Value == Bool {
 extension Format where Value: CaseIterable & RawRepresentable<String> {
     /// One of the names of an enumeration.
     static var choice: Format {
-        Format { text throws(Refusal) in
+        Format { text throws(FormatError) in
             guard let value = Value(rawValue: text) else {
-                throw Refusal("must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+                throw FormatError("must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
             }
             return value
         }

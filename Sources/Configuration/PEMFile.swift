@@ -3,7 +3,7 @@ extension Format where Value == [UInt8]? {
     ///
     /// - Parameter none: what stands for no file.
     static func pemFile(none: String) -> Format {
-        Format { path throws(Refusal) in path == none ? nil : try PEMFile.read(path) }
+        Format { path throws(FormatError) in path == none ? nil : try PEMFile.readPEM(path) }
     }
 }
 
@@ -12,14 +12,14 @@ private enum PEMFile {
     /// The authorities that a system trusts are 0.2 MiB.
     private static let maxSize = 1 << 20
 
-    static func read(_ path: String) throws(Refusal) -> [UInt8] {
+    static func readPEM(_ path: String) throws(FormatError) -> [UInt8] {
         do throws(SmallFile.Flaw) {
             return try SmallFile(path, maxSize: maxSize).bytes
         } catch {
             switch error {
-            case .unreadable(let reason): throw Refusal("must be a file that Remora can read (\(reason))")
-            case .notPlain: throw Refusal("must be a plain file in PEM")
-            case .tooLarge: throw Refusal("must be a file in PEM of at most 1 MiB")
+            case .unreadable(let reason): throw FormatError("must be a file that Remora can read (\(reason))")
+            case .notPlain: throw FormatError("must be a plain file in PEM")
+            case .tooLarge: throw FormatError("must be a file in PEM of at most 1 MiB")
             }
         }
     }

@@ -18,7 +18,7 @@ final class Report {
 
     /// What reading came to: everything that was found, in the order of the file, or `configuration` when that is
     /// nothing.
-    func conclude(_ configuration: Configuration?) -> Result<Configuration, ConfigurationErrors> {
+    func concludeReading(_ configuration: Configuration?) -> Result<Configuration, ConfigurationErrors> {
         guard issues.isEmpty else {
             let sorted = issues.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
             return .failure(ConfigurationErrors(file: file, issues: sorted, omitted: omitted))
@@ -33,35 +33,35 @@ final class Report {
     /// How much was found to be wrong so far.
     var count: Int { issues.count + omitted }
 
-    func know(_ key: String) {
+    func noteKey(_ key: String) {
         knownKeys.append(key)
     }
 
-    func add(_ message: @autoclosure () -> String, at origin: Node.Origin) {
+    func addIssue(_ message: @autoclosure () -> String, at origin: Node.Origin) {
         switch origin {
-        case .position(let position): add(message(), at: position)
-        case .option: add(message(), at: nil)
+        case .position(let position): addIssue(message(), at: position)
+        case .option: addIssue(message(), at: nil)
         }
     }
 
-    func add(_ message: @autoclosure () -> String, at position: Int) {
-        add(message(), at: .scalar(position))
+    func addIssue(_ message: @autoclosure () -> String, at position: Int) {
+        addIssue(message(), at: .scalar(position))
     }
 
     /// `location` nil: about no place in particular. The message is not made when there are too many already.
-    func add(_ message: @autoclosure () -> String, at location: SourceText.Location?) {
+    func addIssue(_ message: @autoclosure () -> String, at location: SourceText.Location?) {
         guard issues.count < Self.maxIssues else {
             omitted += 1
             return
         }
-        let place = location.flatMap { source?.place(of: $0) }
+        let place = location.flatMap { source?.readablePlace(of: $0) }
         issues.append(
             ConfigurationIssue(
                 line: place?.line ?? 0, column: place?.column ?? 0, message: message(), excerpt: place?.excerpt))
     }
 
     /// The number of the line that `position` is on.
-    func line(of position: Int) -> Int {
-        source?.line(of: .scalar(position)) ?? 0
+    func lineNumber(of position: Int) -> Int {
+        source?.lineNumber(of: .scalar(position)) ?? 0
     }
 }

@@ -15,7 +15,7 @@ struct Section {
     private static let maxValueBytes = 8192
 
     /// Reads `node`, nil where the section is not given, with `body`.
-    static func read<Value>(
+    static func readSection<Value>(
         _ node: Node?, path: String, in report: Report, at origin: Node.Origin, body: (inout Section) -> Value
     ) -> Value {
         var section = Section(node, path: path, in: report, at: origin)
@@ -41,7 +41,7 @@ struct Section {
         case .scalar, .list:
             (entries, isSound) = ([], false)
             let name = path.isEmpty ? "the file" : path
-            report.add(
+            report.addIssue(
                 "\(name) must be a mapping, with lines of `key: value`, got \(node?.shown ?? "")", at: self.origin)
         }
     }
@@ -50,62 +50,64 @@ struct Section {
 
     /// The value of `key`, or `fallback` when it is not given.
     mutating func value<Value>(_ key: String, _ format: Format<Value>, default fallback: Value) -> Value {
-        find(key).flatMap { scalar($0, name: name(key), format) } ?? fallback
+        findNode(key).flatMap { scalarValue($0, name: keyPath(key), format) } ?? fallback
     }
 
     /// The value of `key`; nil when it is missing or faulty, which is reported. `example` shows a line to add.
-    mutating func required<Value>(_ key: String, _ format: Format<Value>, example: String) -> Value? {
-        let node = find(key)
+    mutating func requiredValue<Value>(_ key: String, _ format: Format<Value>, example: String) -> Value? {
+        let node = findNode(key)
         guard let node, !node.isAbsent else {
             if isSound {
-                report.add("\(name(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
+                report.addIssue("\(keyPath(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
             }
             return nil
         }
-        return scalar(node, name: name(key), format)
+        return scalarValue(node, name: keyPath(key), format)
     }
 
     /// The values of the list `key`, or `fallback` when it is not given; `whole` checks them together.
-    mutating func list<Value>(
+    mutating func listValues<Value>(
         _ key: String, of format: Format<Value>, default fallback: [Value],
-        whole: ([Value]) throws(Refusal) -> Void = { _ throws(Refusal) in }
+        whole: ([Value]) throws(FormatError) -> Void = { _ throws(FormatError) in }
     ) -> [Value] {
-        guard let node = find(key), let items = items(of: node, key: key) else { return fallback }
+        guard let node = findNode(key), let items = listNodes(of: node, key: key) else { return fallback }
         let values = items.enumerated().compactMap { index, item in
-            scalar(item, name: "\(name(key))[\(index)]", format)
+            scalarValue(item, name: "\(keyPath(key))[\(index)]", format)
         }
         guard values.count == items.count else { return fallback }
-        do throws(Refusal) {
+        do throws(FormatError) {
             try whole(values)
         } catch {
-            report.add("\(name(key)) \(error.requirement)", at: node.origin)
+            report.addIssue("\(keyPath(key)) \(error.requirement)", at: node.origin)
         }
         return values
     }
 
     /// The entries of the mapping `key`, whose names are the file's own; none when it is not given. What is faulty is left
     /// out, and reported.
-    mutating func mapping<Name, Value>(
+    mutating func mappingEntries<Name, Value>(
         _ key: String, of names: Format<Name>, to values: Format<Value>
     ) -> [(name: Name, value: Value)] {
-        guard let node = find(key) else { return [] }
+        guard let node = findNode(key) else { return [] }
         switch node.content {
         case .mapping(let entries):
             return entries.compactMap { entry in
-                do throws(Refusal) {
+                do throws(FormatError) {
                     // The name first: a wrong one may be anything, and is not for a message about its value.
                     let name = try names.parse(entry.key)
-                    return scalar(entry.value, name: "\(self.name(key)).\(entry.key)", values).map { (name, $0) }
+                    return scalarValue(entry.value, name: "\(self.keyPath(key)).\(entry.key)", values).map {
+                        (name, $0)
+                    }
                 } catch {
-                    report.add("a name in \(name(key)) \(error.requirement)", at: entry.keyPosition)
+                    report.addIssue("a name in \(keyPath(key)) \(error.requirement)", at: entry.keyPosition)
                     return nil
                 }
             }
         case .scalar(let scalar) where scalar.isAbsent: return []
         case .refused: return []
         case .scalar, .list:
-            report.add(
-                "\(name(key)) must be a mapping, with lines of `name: value`, got \(node.shown)", at: node.origin)
+            report.addIssue(
+                "\(keyPath(key)) must be a mapping, with lines of `name: value`, got \(node.shown)", at: node.origin)
             return []
         }
     }
@@ -114,93 +116,94 @@ struct Section {
     func isBlank(_ key: String) -> Bool { entries.first { $0.key == key }?.value.isAbsent == true }
 
     /// Reports what only several values together show, at the place of `key`, or of the section where that is not given.
-    func refuse(_ key: String, _ requirement: String) {
+    func refuseValue(_ key: String, _ requirement: String) {
         let place = entries.first { $0.key == key }?.value.origin ?? origin
-        report.add("\(name(key)) \(requirement)", at: place)
+        report.addIssue("\(keyPath(key)) \(requirement)", at: place)
     }
 
     /// Reports what is wrong with the section as a whole.
-    func refuse(_ requirement: String) { report.add("\(path) \(requirement)", at: origin) }
+    func refuseSection(_ requirement: String) { report.addIssue("\(path) \(requirement)", at: origin) }
 
     /// Whether nothing was wrong with what was read so far.
     var isFaultless: Bool { report.count == countBefore }
 
     /// The section `key`; one that is not given is read as an empty one.
-    mutating func section<Value>(_ key: String, _ body: (inout Section) -> Value) -> Value {
-        Section.read(find(key), path: name(key), in: report, at: origin, body: body)
+    mutating func readNested<Value>(_ key: String, _ body: (inout Section) -> Value) -> Value {
+        Section.readSection(findNode(key), path: keyPath(key), in: report, at: origin, body: body)
     }
 
     /// The sections in the list `key`: at least one, for which `example` shows a line to add, and at most `limit`. Without an
     /// example there may be none.
-    mutating func sections<Value>(
+    mutating func readNestedList<Value>(
         _ key: String, atMost limit: Int, example: String?, _ body: (inout Section) -> Value
     ) -> [Value] {
-        let node = find(key)
-        guard let items = node.map({ items(of: $0, key: key) }) ?? [] else { return [] }
+        let node = findNode(key)
+        guard let items = node.map({ listNodes(of: $0, key: key) }) ?? [] else { return [] }
         guard !items.isEmpty else {
             if isSound, let example {
-                report.add("\(name(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
+                report.addIssue("\(keyPath(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
             }
             return []
         }
         if items.count > limit {
-            report.add(
-                "\(name(key)) must have no more than \(limit) in this version, got \(items.count): remove this one",
+            report.addIssue(
+                "\(keyPath(key)) must have no more than \(limit) in this version, got \(items.count): remove this one",
                 at: items[limit].origin)
         }
         return items.prefix(limit).enumerated().map { index, item in
-            Section.read(item, path: "\(name(key))[\(index)]", in: report, at: item.origin, body: body)
+            Section.readSection(item, path: "\(keyPath(key))[\(index)]", in: report, at: item.origin, body: body)
         }
     }
 
     // MARK: Helpers
 
-    private func name(_ key: String) -> String {
+    private func keyPath(_ key: String) -> String {
         path.isEmpty ? key : "\(path).\(key)"
     }
 
-    private mutating func find(_ key: String) -> Node? {
+    private mutating func findNode(_ key: String) -> Node? {
         known.append(key)
-        report.know(name(key))
+        report.noteKey(keyPath(key))
         return entries.first { $0.key == key }?.value
     }
 
     /// The nodes of a list, nil when it is not one, which is reported. `key:` with nothing behind it is an empty list.
-    private func items(of node: Node, key: String) -> [Node]? {
+    private func listNodes(of node: Node, key: String) -> [Node]? {
         switch node.content {
         case .list(let items): return items
         case .scalar(let scalar) where scalar.isAbsent: return []
         case .refused: return nil
         case .scalar, .mapping:
-            report.add(
-                "\(name(key)) must be a list, with lines of `- value` or as [value], got \(node.shown)", at: node.origin
+            report.addIssue(
+                "\(keyPath(key)) must be a list, with lines of `- value` or as [value], got \(node.shown)",
+                at: node.origin
             )
             return nil
         }
     }
 
-    private func scalar<Value>(_ node: Node, name: String, _ format: Format<Value>) -> Value? {
+    private func scalarValue<Value>(_ node: Node, name: String, _ format: Format<Value>) -> Value? {
         // An option is known by its own name to the one who gave it.
         let name = if case .option(let option) = node.origin { option } else { name }
         switch node.content {
         case .refused:
             return nil
         case .scalar(let scalar) where scalar.isAbsent:
-            report.add("\(name) has no value: give one, or remove the line for the default", at: node.origin)
+            report.addIssue("\(name) has no value: give one, or remove the line for the default", at: node.origin)
             return nil
         case .scalar(let scalar):
             guard scalar.value.utf8.count <= Self.maxValueBytes else {
-                report.add("\(name) must be at most \(Self.maxValueBytes) bytes long", at: node.origin)
+                report.addIssue("\(name) must be at most \(Self.maxValueBytes) bytes long", at: node.origin)
                 return nil
             }
-            do throws(Refusal) {
+            do throws(FormatError) {
                 return try format.parse(scalar.value)
             } catch {
-                report.add("\(name) \(error.requirement), got \(node.shown)", at: node.origin)
+                report.addIssue("\(name) \(error.requirement), got \(node.shown)", at: node.origin)
                 return nil
             }
         case .list, .mapping:
-            report.add("\(name) must be a single value, got \(node.shown)", at: node.origin)
+            report.addIssue("\(name) must be a single value, got \(node.shown)", at: node.origin)
             return nil
         }
     }
@@ -209,12 +212,12 @@ struct Section {
         for entry in entries where !known.contains(entry.key) {
             let place = path.isEmpty ? "" : " in \(path)"
             let advice =
-                if let near = Spelling.nearest(to: entry.key, among: known) {
+                if let near = Spelling.nearestName(to: entry.key, among: known) {
                     "did you mean `\(near)`?"
                 } else {
                     "the keys here are \(known.joined(separator: ", "))"
                 }
-            report.add("unknown key \(entry.key.quoted)\(place); \(advice)", at: entry.keyPosition)
+            report.addIssue("unknown key \(entry.key.quoted)\(place); \(advice)", at: entry.keyPosition)
         }
     }
 }

@@ -18,7 +18,7 @@ struct SmallFile {
     init(_ path: String, maxSize: Int) throws(Flaw) {
         // Not blocking: to open a pipe would wait for its writer.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw SmallFile.unreadable(errno) }
+        guard descriptor >= 0 else { throw SmallFile.unreadableFlaw(errno) }
         defer { close(descriptor) }
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { throw .notPlain }
@@ -32,13 +32,13 @@ struct SmallFile {
                 unsafe Glibc.read(descriptor, $0.baseAddress! + count, maxSize - count)
             }
             if more == 0 { break }
-            if more > 0 { count += more } else if errno != EINTR { throw SmallFile.unreadable(errno) }
+            if more > 0 { count += more } else if errno != EINTR { throw SmallFile.unreadableFlaw(errno) }
         }
         text.removeLast(maxSize - count)
         bytes = text
     }
 
-    private static func unreadable(_ code: CInt) -> Flaw {
+    private static func unreadableFlaw(_ code: CInt) -> Flaw {
         // `strerror` gives a text that stays until its next call, and is copied here.
         .unreadable(unsafe String(cString: strerror(code)))
     }

@@ -8,7 +8,7 @@ struct SourceText {
     }
 
     /// A place as a person reads it.
-    struct Place: Equatable {
+    struct LineAndColumn: Equatable {
         /// From 1.
         let line: Int
         /// From 1, in characters as an editor counts them: a tab, a letter with its accents, an emoji are one each.
@@ -39,7 +39,7 @@ struct SourceText {
     }
 
     /// `location` for a person. One beyond the end is taken for the end.
-    func place(of location: Location) -> Place {
+    func readablePlace(of location: Location) -> LineAndColumn {
         let line = lineIndex(of: location)
         let start = lines[line].byte
         let next = line + 1 < lines.count ? lines[line + 1].byte : bytes.count
@@ -59,13 +59,13 @@ struct SourceText {
         }
         let before = String(decoding: bytes[start..<offset], as: UTF8.self)
         let after = String(decoding: bytes[offset..<end], as: UTF8.self)
-        return Place(
+        return LineAndColumn(
             line: line + 1, column: before.count + 1,
             excerpt: Excerpt(line: line + 1, before: before, after: after).description)
     }
 
     /// The number of the line that `location` is on, from 1.
-    func line(of location: Location) -> Int {
+    func lineNumber(of location: Location) -> Int {
         lineIndex(of: location) + 1
     }
 

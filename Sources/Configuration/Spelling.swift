@@ -2,18 +2,18 @@
 enum Spelling {
     /// The one of `names` that is nearest to `word`, when that is near enough to be a likely slip: one change in three
     /// letters.
-    static func nearest(to word: String, among names: [String]) -> String? {
-        let likely = names.filter { abs($0.utf8.count - word.utf8.count) <= allowance(for: $0) }
-        let ranked = likely.map { (name: $0, distance: distance(from: Array(word.utf8), to: Array($0.utf8))) }
-        return ranked.filter { $0.distance <= allowance(for: $0.name) }.min { $0.distance < $1.distance }?.name
+    static func nearestName(to word: String, among names: [String]) -> String? {
+        let likely = names.filter { abs($0.utf8.count - word.utf8.count) <= allowedDistance(for: $0) }
+        let ranked = likely.map { (name: $0, distance: editDistance(from: Array(word.utf8), to: Array($0.utf8))) }
+        return ranked.filter { $0.distance <= allowedDistance(for: $0.name) }.min { $0.distance < $1.distance }?.name
     }
 
-    private static func allowance(for name: String) -> Int {
+    private static func allowedDistance(for name: String) -> Int {
         max(1, name.utf8.count / 3)
     }
 
     /// How many letters must be added, removed, replaced or swapped with their neighbour to turn one into the other.
-    static func distance(from first: [UInt8], to second: [UInt8]) -> Int {
+    static func editDistance(from first: [UInt8], to second: [UInt8]) -> Int {
         var beforeLast: [Int] = []
         var last = Array(0...second.count)
         for row in first.indices {

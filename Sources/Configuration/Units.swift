@@ -29,7 +29,7 @@ struct Units {
 
     /// The number that `text` writes, in the smallest unit; nil when it is not digits and a known unit. What does not
     /// fit is `Int.max`, so that a range check refuses it.
-    func parse(_ text: String) -> Int? {
+    func parseNumber(_ text: String) -> Int? {
         let digits = text.utf8.prefix(while: \.isDigit)
         guard !digits.isEmpty else { return nil }
         let unit = text[digits.endIndex...]
@@ -41,7 +41,7 @@ struct Units {
     }
 
     /// `number` in the largest unit that gives a whole number.
-    func format(_ number: Int) -> String {
+    func formatNumber(_ number: Int) -> String {
         let fitting = factors.first { number.isMultiple(of: $0.factor) && number >= $0.factor }
         let (unit, factor) = fitting ?? ("", 1)
         return "\(number / factor)\(unit)"

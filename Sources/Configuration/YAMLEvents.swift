@@ -60,7 +60,7 @@ struct YAMLEvents: ~Copyable {
     }
 
     /// The next event; not to be called again after `streamEnd` or an error.
-    mutating func next() throws(YAMLSyntaxError) -> YAMLEvent {
+    mutating func nextEvent() throws(YAMLSyntaxError) -> YAMLEvent {
         // Sound on the zeroed first one too: there is nothing to free in it.
         unsafe yaml_event_delete(event)
         guard unsafe yaml_parser_parse(parser, event) == 1 else {

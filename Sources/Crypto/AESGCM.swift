@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// AES-256 in Galois/Counter Mode (NIST SP 800-38D): nobody without the key can read a text or change a bit of it.
+/// AES-256 in Galois/Counter Mode (NIST SP 800-38D): without the key a text can neither be read nor changed.
 enum AESGCM {
     static let keySize = 32
     static let nonceSize = 12
@@ -10,29 +10,29 @@ enum AESGCM {
     ///   - nonce: never used before with this key.
     ///   - context: not in the result, but has to be the same again to open it.
     /// - Returns: the encrypted text, and the tag behind it.
-    static func seal(_ text: [UInt8], key: [UInt8], nonce: [UInt8], context: [UInt8]) -> [UInt8] {
+    static func encryptText(_ text: [UInt8], key: [UInt8], nonce: [UInt8], context: [UInt8]) -> [UInt8] {
         let cipher = CipherContext(.encrypt, key: key, nonce: nonce, context: context)
-        var sealed = cipher.update(text)
+        var sealed = cipher.updateCipher(text)
         // Encryption compares nothing: OpenSSL fails here for want of memory only.
-        precondition(cipher.finish(), "OpenSSL could not encrypt")
+        precondition(cipher.finishCipher(), "OpenSSL could not encrypt")
         sealed += cipher.tag
         return sealed
     }
 
-    /// What ``seal(_:key:nonce:context:)`` made the text of; nil if it did not, with these arguments.
-    static func open(_ sealed: ArraySlice<UInt8>, key: [UInt8], nonce: [UInt8], context: [UInt8]) -> [UInt8]? {
+    /// What ``encryptText(_:key:nonce:context:)`` made the text of; nil if it did not, with these arguments.
+    static func decryptText(_ sealed: ArraySlice<UInt8>, key: [UInt8], nonce: [UInt8], context: [UInt8]) -> [UInt8]? {
         guard sealed.count >= tagSize else { return nil }
         let cipher = CipherContext(.decrypt, key: key, nonce: nonce, context: context)
-        let text = cipher.update(Array(sealed.dropLast(tagSize)))
-        cipher.expect(tag: Array(sealed.suffix(tagSize)))
-        return cipher.finish() ? text : nil
+        let text = cipher.updateCipher(Array(sealed.dropLast(tagSize)))
+        cipher.expectTag(tag: Array(sealed.suffix(tagSize)))
+        return cipher.finishCipher() ? text : nil
     }
 }
 
 /// Owns an `EVP_CIPHER_CTX`; nothing else frees it.
 ///
 /// What its preconditions say no peer decides: sizes of keys and nonces are fixed, texts are short, and OpenSSL fails
-/// without memory alone. A forged text is told by ``finish()``.
+/// without memory alone. A forged text is told by ``finishCipher()``.
 @safe private struct CipherContext: ~Copyable {
     enum Direction: Int32 {
         case decrypt = 0
@@ -62,7 +62,7 @@ enum AESGCM {
     deinit { unsafe EVP_CIPHER_CTX_free(pointer) }
 
     /// As many bytes as came in, encrypted or decrypted.
-    func update(_ input: [UInt8]) -> [UInt8] {
+    func updateCipher(_ input: [UInt8]) -> [UInt8] {
         // OpenSSL takes no null pointer, which an empty array may be.
         if input.isEmpty { return [] }
         var output = [UInt8](repeating: 0, count: input.count)
@@ -73,7 +73,7 @@ enum AESGCM {
         return output
     }
 
-    func expect(tag: [UInt8]) {
+    func expectTag(tag: [UInt8]) {
         var tag = tag
         let isTaken = unsafe EVP_CIPHER_CTX_ctrl(pointer, EVP_CTRL_AEAD_SET_TAG, Int32(tag.count), &tag)
         // The tag is of the one size that it takes, whatever its bytes are.
@@ -81,7 +81,7 @@ enum AESGCM {
     }
 
     /// Ends it. Of decryption: whether the text is what was encrypted.
-    func finish() -> Bool {
+    func finishCipher() -> Bool {
         // Nothing is written in this mode.
         var rest = [UInt8](repeating: 0, count: 16)
         var count: Int32 = 0

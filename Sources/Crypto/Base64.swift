@@ -3,7 +3,7 @@ internal import COpenSSL
 /// Base64 (RFC 4648 §4).
 package enum Base64 {
     /// The text of `bytes`, padded, without line breaks.
-    package static func encode(_ bytes: [UInt8]) -> String {
+    package static func encodeBytes(_ bytes: [UInt8]) -> String {
         // The last byte is a zero of C's.
         var text = [UInt8](repeating: 0, count: (bytes.count + 2) / 3 * 4 + 1)
         let count = unsafe EVP_EncodeBlock(&text, bytes, Int32(bytes.count))
@@ -12,7 +12,7 @@ package enum Base64 {
 
     /// The bytes behind `text`; nil unless it is the one spelling that encoders write: padded, without line breaks or
     /// white space, and zero in the bits that no byte needs (RFC 4648 §3.5).
-    package static func decode(_ text: [UInt8]) -> [UInt8]? {
+    package static func decodeText(_ text: [UInt8]) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         if text.isEmpty { return [] }
         let padding = text.reversed().prefix { $0 == UInt8(ascii: "=") }.count

@@ -2,7 +2,7 @@
 package enum Base64URL {
     private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
-    package static func encode(_ bytes: [UInt8]) -> [UInt8] {
+    package static func encodeBytes(_ bytes: [UInt8]) -> [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count * 4 + 2) / 3)
         var bits = 0
@@ -20,15 +20,15 @@ package enum Base64URL {
         return text
     }
 
-    /// The bytes behind `text`; nil unless it is what ``encode(_:)`` writes: each byte string has one spelling only, so
+    /// The bytes behind `text`; nil unless it is what ``encodeBytes(_:)`` writes: each byte string has one spelling only, so
     /// that no character of a sealed text can be changed unnoticed.
-    package static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    package static func decodeText(_ text: some Collection<UInt8>) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count * 3 / 4)
         var bits = 0
         var count = 0
         for digit in text {
-            guard let value = value(of: digit) else { return nil }
+            guard let value = digitValue(of: digit) else { return nil }
             bits = bits << 6 | value
             count += 6
             if count >= 8 {
@@ -41,7 +41,7 @@ package enum Base64URL {
         return count < 6 && bits == 0 ? bytes : nil
     }
 
-    private static func value(of digit: UInt8) -> Int? {
+    private static func digitValue(of digit: UInt8) -> Int? {
         switch digit {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): Int(digit - UInt8(ascii: "A"))
         case UInt8(ascii: "a")...UInt8(ascii: "z"): Int(digit - UInt8(ascii: "a")) + 26

@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// Why the certificates or the key that somebody configured cannot be used.
+/// Why the configured certificates or the configured key cannot be used.
 package struct TLSProblem: Error, Equatable {
     package enum Part: Sendable {
         /// The certificate and its chain.
@@ -31,8 +31,8 @@ package struct TLSProblem: Error, Equatable {
     deinit { unsafe X509_free(pointer) }
 
     /// All certificates in a PEM text, at least one; what else stands in it is passed over.
-    static func all(in text: [UInt8], _ part: TLSProblem.Part) throws(TLSProblem) -> [Certificate] {
-        OpenSSLQueue.clear()
+    static func readAll(in text: [UInt8], _ part: TLSProblem.Part) throws(TLSProblem) -> [Certificate] {
+        OpenSSLQueue.clearErrors()
         let source = MemorySource(text)
         var found: [Certificate] = []
         while let pointer = unsafe PEM_read_bio_X509(source.pointer, nil, nil, nil) {
@@ -42,7 +42,7 @@ package struct TLSProblem: Error, Equatable {
         guard ERR_GET_LIB(code) == ERR_LIB_PEM, ERR_GET_REASON(code) == PEM_R_NO_START_LINE else {
             throw TLSProblem(part, "has a certificate that cannot be read: \(OpenSSLQueue.takeWords())")
         }
-        OpenSSLQueue.clear()
+        OpenSSLQueue.clearErrors()
         guard !found.isEmpty else {
             throw TLSProblem(part, "has no certificate in it: it must be PEM, with -----BEGIN CERTIFICATE-----")
         }
@@ -52,10 +52,10 @@ package struct TLSProblem: Error, Equatable {
     /// Why it cannot be used now, as a phrase; nil when its time has come and not passed.
     var untimeliness: String? {
         if unsafe X509_cmp_current_time(X509_get0_notAfter(pointer)) < 0 {
-            return unsafe "expired on \(Certificate.date(X509_get0_notAfter(pointer)))"
+            return unsafe "expired on \(Certificate.dateText(X509_get0_notAfter(pointer)))"
         }
         if unsafe X509_cmp_current_time(X509_get0_notBefore(pointer)) > 0 {
-            return unsafe "is not valid before \(Certificate.date(X509_get0_notBefore(pointer)))"
+            return unsafe "is not valid before \(Certificate.dateText(X509_get0_notBefore(pointer)))"
         }
         return nil
     }
@@ -67,7 +67,7 @@ package struct TLSProblem: Error, Equatable {
         return unsafe UnixTime(seconds: Int64(timegm(&parts)))
     }
 
-    private static func date(_ time: UnsafePointer<ASN1_TIME>?) -> String {
+    private static func dateText(_ time: UnsafePointer<ASN1_TIME>?) -> String {
         var parts = unsafe tm()
         guard unsafe ASN1_TIME_to_tm(time, &parts) == 1 else { return "a date that cannot be read" }
         func digits(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
@@ -100,7 +100,7 @@ package struct TLSProblem: Error, Equatable {
 
     /// The key in a PEM text.
     init(in text: [UInt8]) throws(TLSProblem) {
-        OpenSSLQueue.clear()
+        OpenSSLQueue.clearErrors()
         let source = MemorySource(text)
         // The callback: without one, OpenSSL asks at the terminal for the password of an encrypted key.
         var isEncrypted = false
@@ -114,8 +114,8 @@ package struct TLSProblem: Error, Equatable {
         }
         guard let key = unsafe key else {
             // OpenSSL tries many decoders: the first complaint is about the text itself.
-            let words = OpenSSLQueue.words(for: ERR_peek_error())
-            OpenSSLQueue.clear()
+            let words = OpenSSLQueue.errorWords(for: ERR_peek_error())
+            OpenSSLQueue.clearErrors()
             if isEncrypted {
                 throw TLSProblem(.key, "is encrypted, and Remora cannot ask for its password: decrypt it")
             }

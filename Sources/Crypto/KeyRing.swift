@@ -14,7 +14,7 @@ package struct KeyRing: Sendable {
         var id: [UInt8] { Array(SHA256.derivedKey(from: secret, for: "remora key id").prefix(KeyRing.idSize)) }
 
         /// A key for one use only, so that what is learnt or lost of one use says nothing of another.
-        func derived(for use: String) -> [UInt8] { SHA256.derivedKey(from: secret, for: "remora \(use)") }
+        func derivedKey(for use: String) -> [UInt8] { SHA256.derivedKey(from: secret, for: "remora \(use)") }
     }
 
     /// Keys that a ring may have: each is tried for whatever is to be opened.
@@ -25,7 +25,7 @@ package struct KeyRing: Sendable {
 
     private let keys: [Key]
 
-    /// - Parameter keys: at least one, each of ``keySize`` random bytes that nobody else knows.
+    /// - Parameter keys: at least one, each of ``keySize`` random bytes, and secret.
     package init(_ keys: [[UInt8]]) {
         // The configuration makes no ring without keys.
         precondition(!keys.isEmpty, "a ring without keys can seal nothing")

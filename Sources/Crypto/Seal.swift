@@ -24,8 +24,8 @@ package final class Seal: Sendable {
         case peer
     }
 
-    /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, nobody is
-    /// told: an answer that depends on it helps to guess.
+    /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, is not told: an answer
+    /// that depends on it helps to guess.
     package struct Invalid: Error, Equatable {
         package init() {}
     }
@@ -55,61 +55,63 @@ package final class Seal: Sendable {
     }
 
     /// Goes on with another ring. What was sealed by a key that is not in it opens no more.
-    package func use(_ ring: KeyRing) { self.ring.withLock { $0 = ring } }
+    package func useRing(_ ring: KeyRing) { self.ring.withLock { $0 = ring } }
 
     /// Goes on for another deployment: what was sealed for the one before opens no more.
-    package func use(deployment: String) { self.deployment.withLock { $0 = Array(deployment.utf8) } }
+    package func useDeployment(deployment: String) { self.deployment.withLock { $0 = Array(deployment.utf8) } }
 
     /// - Parameters:
     ///   - payload: at most ``maxPayload`` bytes.
     ///   - caller: who may use it, in the bytes that tell this caller from all others at every replica.
     ///   - expiry: when it stops being good, before the year 2106.
     /// - Returns: ASCII that needs no escaping in JSON, in a header or in a URL.
-    package func seal(
+    package func sealPayload(
         _ payload: [UInt8], for purpose: Purpose, caller: [UInt8], until expiry: UnixTime
     ) -> [UInt8] {
-        // Whoever seals has a smaller bound for what comes from a peer: 36,000 bytes of a call's state, 16 KiB of a cursor.
+        // The callers have smaller bounds for what comes from a peer: 36,000 bytes of a call's state, 16 KiB of a cursor.
         precondition(payload.count <= Seal.maxPayload, "a payload that could not be opened again")
         let key = ring.withLock { $0.sealing }
         let nonce = random(AESGCM.nonceSize)
-        let text = Seal.bytes(of: expiry) + Seal.tag(of: caller, key) + payload
-        let sealed = AESGCM.seal(
-            text, key: Seal.sealingKey(key, purpose), nonce: nonce, context: context(key, purpose))
-        return Seal.version + Base64URL.encode(key.id + nonce + sealed)
+        let text = Seal.expiryBytes(of: expiry) + Seal.callerTag(of: caller, key) + payload
+        let sealed = AESGCM.encryptText(
+            text, key: Seal.sealingKey(key, purpose), nonce: nonce, context: sealContext(key, purpose))
+        return Seal.version + Base64URL.encodeBytes(key.id + nonce + sealed)
     }
 
     /// The payload of a text that ``seal(_:for:caller:until:)`` made with the same purpose and caller.
-    package func open(
+    package func openText(
         _ text: [UInt8], for purpose: Purpose, caller: [UInt8], at now: UnixTime
     ) throws(Invalid) -> [UInt8] {
         guard text.count <= Seal.maxText, text.starts(with: Seal.version),
-            let bytes = Base64URL.decode(text.dropFirst(Seal.version.count)),
+            let bytes = Base64URL.decodeText(text.dropFirst(Seal.version.count)),
             bytes.count >= KeyRing.idSize + AESGCM.nonceSize,
             let key = ring.withLock({ $0.key(withID: bytes.prefix(KeyRing.idSize)) })
         else { throw Invalid() }
         let rest = bytes.dropFirst(KeyRing.idSize)
-        let opened = AESGCM.open(
+        let opened = AESGCM.decryptText(
             rest.dropFirst(AESGCM.nonceSize), key: Seal.sealingKey(key, purpose),
-            nonce: Array(rest.prefix(AESGCM.nonceSize)), context: context(key, purpose))
+            nonce: Array(rest.prefix(AESGCM.nonceSize)), context: sealContext(key, purpose))
         guard let opened, opened.count >= Seal.expirySize + Seal.callerTagSize else { throw Invalid() }
         let expiry = opened.prefix(Seal.expirySize).reduce(0) { $0 << 8 | Int64($1) }
         let tag = opened.dropFirst(Seal.expirySize).prefix(Seal.callerTagSize)
         // Both are looked at, whatever comes of the first.
         let isInTime = now.seconds < expiry
-        let isTheirs = tag.elementsEqual(Seal.tag(of: caller, key))
+        let isTheirs = tag.elementsEqual(Seal.callerTag(of: caller, key))
         guard isInTime, isTheirs else { throw Invalid() }
         return Array(opened.dropFirst(Seal.expirySize + Seal.callerTagSize))
     }
 
     /// Stands for a caller among holders of the ring, and says nothing of him to others: the key's id, and
     /// ``callerNameSize`` bytes.
-    package func name(of caller: [UInt8]) -> [UInt8] { Seal.names(of: [caller], by: ring.withLock { $0.sealing })[0] }
+    package func callerName(of caller: [UInt8]) -> [UInt8] {
+        Seal.callerNames(of: [caller], by: ring.withLock { $0.sealing })[0]
+    }
 
     /// The names of several callers, as a holder of the ring gives them who sealed with the same key as the one that gave
     /// `name`; nil when the key is not in the ring.
-    package func names(of callers: [[UInt8]], like name: [UInt8]) -> [[UInt8]]? {
+    package func callerNames(of callers: [[UInt8]], like name: [UInt8]) -> [[UInt8]]? {
         guard let key = ring.withLock({ $0.key(withID: name.prefix(KeyRing.idSize)) }) else { return nil }
-        return Seal.names(of: callers, by: key)
+        return Seal.callerNames(of: callers, by: key)
     }
 
     /// Enough that no two callers have the same by chance.
@@ -117,28 +119,28 @@ package final class Seal: Sendable {
     /// Bytes of a name.
     package static let nameSize = KeyRing.idSize + callerNameSize
 
-    private static func names(of callers: [[UInt8]], by key: KeyRing.Key) -> [[UInt8]] {
-        let derived = key.derived(for: "caller name")
+    private static func callerNames(of callers: [[UInt8]], by key: KeyRing.Key) -> [[UInt8]] {
+        let derived = key.derivedKey(for: "caller name")
         let id = key.id
         return callers.map { id + SHA256.authenticationCode($0, key: derived).prefix(callerNameSize) }
     }
 
     private static func sealingKey(_ key: KeyRing.Key, _ purpose: Purpose) -> [UInt8] {
-        key.derived(for: "seal \(purpose.rawValue)")
+        key.derivedKey(for: "seal \(purpose.rawValue)")
     }
 
     /// What is not in the text and yet has to be right.
-    private func context(_ key: KeyRing.Key, _ purpose: Purpose) -> [UInt8] {
+    private func sealContext(_ key: KeyRing.Key, _ purpose: Purpose) -> [UInt8] {
         Seal.version + key.id + Array(purpose.rawValue.utf8) + [0] + deployment.withLock { $0 }
     }
 
-    /// Keyed, because credentials that are easy to guess could be found from a plain hash by whoever has the key of the
-    /// purpose alone; of the same key as the text, so that replicas with the ring agree.
-    private static func tag(of caller: [UInt8], _ key: KeyRing.Key) -> ArraySlice<UInt8> {
-        SHA256.authenticationCode(caller, key: key.derived(for: "caller")).prefix(callerTagSize)
+    /// Keyed, because credentials that are easy to guess could be found from a plain hash with the key of the purpose alone; of
+    /// the same key as the text, so that replicas with the ring agree.
+    private static func callerTag(of caller: [UInt8], _ key: KeyRing.Key) -> ArraySlice<UInt8> {
+        SHA256.authenticationCode(caller, key: key.derivedKey(for: "caller")).prefix(callerTagSize)
     }
 
-    private static func bytes(of expiry: UnixTime) -> [UInt8] {
+    private static func expiryBytes(of expiry: UnixTime) -> [UInt8] {
         let seconds = UInt32(clamping: expiry.seconds)
         return [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: seconds >> $0) }
     }

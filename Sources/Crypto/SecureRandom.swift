@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Random bytes that nobody can guess, from the kernel.
+/// Random bytes from the kernel, which cannot be guessed.
 ///
 /// OpenSSL's generator would do as well, but starting it costs 2 MB that a Remora without credentials never needs.
 package enum SecureRandom {

@@ -28,7 +28,7 @@ internal import COpenSSL
 
     /// The system's own configuration of OpenSSL, which it reads when it is first used, may leave it without TLS.
     private init(isServer: Bool) throws(TLSProblem) {
-        OpenSSLQueue.clear()
+        OpenSSLQueue.clearErrors()
         guard let pointer = unsafe SSL_CTX_new(isServer ? TLS_server_method() : TLS_client_method()) else {
             throw TLSContext.noTLS
         }
@@ -57,10 +57,10 @@ internal import COpenSSL
     ///
     /// - Parameter clientCA: the authorities, in PEM, one of which must have issued a client's certificate; nil: clients are
     ///   asked for none.
-    package static func server(_ identity: Identity, clientCA: [UInt8]?) throws(TLSProblem) -> TLSContext {
+    package static func serverContext(_ identity: Identity, clientCA: [UInt8]?) throws(TLSProblem) -> TLSContext {
         let context = try TLSContext(isServer: true)
-        context.note(source: [identity.certificate, identity.key, clientCA])
-        try context.use(identity)
+        context.noteSource(source: [identity.certificate, identity.key, clientCA])
+        try context.useIdentity(identity)
         // In TLS 1.2, those with forward secrecy and authenticated encryption (RFC 9325 §4.2).
         guard unsafe SSL_CTX_set_cipher_list(context.pointer, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 else { throw noTLS }
         // RFC 7301 §3.2: a client that offers other protocols only is refused.
@@ -76,16 +76,16 @@ internal import COpenSSL
     /// - Parameters:
     ///   - authorities: in PEM, one of which must have issued the server's certificate; nil: those that the system trusts.
     ///   - identity: what it is shown if it asks.
-    package static func client(authorities: [UInt8]?, _ identity: Identity?) throws(TLSProblem) -> TLSContext {
+    package static func clientContext(authorities: [UInt8]?, _ identity: Identity?) throws(TLSProblem) -> TLSContext {
         let context = try TLSContext(isServer: false)
-        context.note(source: [authorities, identity?.certificate, identity?.key])
+        context.noteSource(source: [authorities, identity?.certificate, identity?.key])
         unsafe SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
         if let authorities {
-            for each in try timely(authorities) { try context.trust(each) }
+            for each in try timelyAuthorities(authorities) { try context.trustAuthority(each) }
         } else {
             guard unsafe SSL_CTX_set_default_verify_paths(context.pointer) == 1 else { throw noTLS }
         }
-        if let identity { try context.use(identity) }
+        if let identity { try context.useIdentity(identity) }
         let offer = ApplicationProtocol.wire
         guard unsafe SSL_CTX_set_alpn_protos(context.pointer, offer, UInt32(offer.count)) == 0 else { throw noTLS }
         let mode = SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
@@ -94,7 +94,7 @@ internal import COpenSSL
         return context
     }
 
-    private func note(source parts: [[UInt8]?]) {
+    private func noteSource(source parts: [[UInt8]?]) {
         var text: [UInt8] = []
         for part in parts {
             // The length keeps apart what would else read alike.
@@ -103,13 +103,13 @@ internal import COpenSSL
         source = TLSContext.sourceKey.hash(text)
     }
 
-    private func use(_ identity: Identity) throws(TLSProblem) {
-        let chain = try Certificate.all(in: identity.certificate, .certificate)
+    private func useIdentity(_ identity: Identity) throws(TLSProblem) {
+        let chain = try Certificate.readAll(in: identity.certificate, .certificate)
         if let why = chain[0].untimeliness { throw TLSProblem(.certificate, why) }
         notAfter = chain.compactMap(\.notAfter).min()
         let key = try PrivateKey(in: identity.key)
         guard unsafe X509_check_private_key(chain[0].pointer, key.pointer) == 1 else {
-            OpenSSLQueue.clear()
+            OpenSSLQueue.clearErrors()
             throw TLSProblem(.key, "does not belong to the certificate")
         }
         guard unsafe SSL_CTX_use_certificate(pointer, chain[0].pointer) == 1 else {
@@ -126,8 +126,8 @@ internal import COpenSSL
     }
 
     private func demandCertificate(by authorities: [UInt8]) throws(TLSProblem) {
-        for each in try TLSContext.timely(authorities) {
-            try trust(each)
+        for each in try TLSContext.timelyAuthorities(authorities) {
+            try trustAuthority(each)
             // Named to clients, which choose a certificate by it.
             _ = unsafe SSL_CTX_add_client_CA(pointer, each.pointer)
         }
@@ -138,14 +138,14 @@ internal import COpenSSL
     }
 
     /// The authorities in a text, unless the time of all has passed.
-    private static func timely(_ text: [UInt8]) throws(TLSProblem) -> [Certificate] {
-        let all = try Certificate.all(in: text, .authority)
+    private static func timelyAuthorities(_ text: [UInt8]) throws(TLSProblem) -> [Certificate] {
+        let all = try Certificate.readAll(in: text, .authority)
         let problems = all.compactMap(\.untimeliness)
         if problems.count == all.count { throw TLSProblem(.authority, problems[0]) }
         return all
     }
 
-    private func trust(_ authority: Certificate) throws(TLSProblem) {
+    private func trustAuthority(_ authority: Certificate) throws(TLSProblem) {
         guard unsafe X509_STORE_add_cert(SSL_CTX_get_cert_store(pointer), authority.pointer) == 1 else {
             throw TLSProblem(.authority, "is not accepted: \(OpenSSLQueue.takeWords())")
         }

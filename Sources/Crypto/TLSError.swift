@@ -4,7 +4,7 @@ internal import COpenSSL
 package struct TLSError: Error, Equatable {
     /// For a person: what was wrong, in OpenSSL's words where it has any. It holds nothing that is secret.
     package let reason: String
-    /// Whether the peer ended the handshake, or we did: nothing that was written has reached whoever it was for.
+    /// Whether the peer ended the handshake, or we did: nothing that was written has reached its receiver.
     package let isRefusal: Bool
 
     init(_ reason: String, isRefusal: Bool = false) {
@@ -28,7 +28,7 @@ package struct TLSError: Error, Equatable {
     private static let alertOffset: Int32 = 1000
 
     /// What OpenSSL's queue says of the operation that just failed.
-    static func last(ofServer isServer: Bool, verification: Int) -> TLSError {
+    static func lastError(ofServer isServer: Bool, verification: Int) -> TLSError {
         let code = ERR_peek_last_error()
         let reason = Int32(truncatingIfNeeded: ERR_GET_REASON(code))
         let peer = isServer ? "client" : "server"
@@ -43,10 +43,10 @@ package struct TLSError: Error, Equatable {
         case SSL_R_WRONG_VERSION_NUMBER:
             return TLSError("what the \(peer) sent is not TLS", isRefusal: true)
         case alertOffset...:
-            let words = OpenSSLQueue.words(for: code)
+            let words = OpenSSLQueue.errorWords(for: code)
             return TLSError("the \(peer) refused: \(words)", isRefusal: refusals.contains(reason - alertOffset))
         default:
-            return TLSError(OpenSSLQueue.words(for: code))
+            return TLSError(OpenSSLQueue.errorWords(for: code))
         }
     }
 }
@@ -54,17 +54,17 @@ package struct TLSError: Error, Equatable {
 /// OpenSSL's errors: a queue of each thread.
 enum OpenSSLQueue {
     /// Empties the queue: what stands in it is taken for the next operation's otherwise.
-    static func clear() { ERR_clear_error() }
+    static func clearErrors() { ERR_clear_error() }
 
     /// OpenSSL's own words, without places in its source.
-    static func words(for code: UInt) -> String {
+    static func errorWords(for code: UInt) -> String {
         if let words = unsafe ERR_reason_error_string(code) { return unsafe String(cString: words) }
         return code == 0 ? "no reason given" : "error \(code)"
     }
 
     /// Of the error that came last; the queue is empty then.
     static func takeWords() -> String {
-        defer { clear() }
-        return words(for: ERR_peek_last_error())
+        defer { clearErrors() }
+        return errorWords(for: ERR_peek_last_error())
     }
 }

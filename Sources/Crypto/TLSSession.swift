@@ -24,8 +24,8 @@ internal import COpenSSL
 
     /// The most that one record holds (RFC 8446 §5.1).
     package static let maxRecord = 16 * 1024
-    /// Records without a byte of the peer's in a row. A server sends a few tickets and a peer changes its keys now and then;
-    /// whoever does nothing else has us derive keys without end.
+    /// Records without a byte of the peer's in a row. A server sends a few tickets and a peer changes its keys now and then; a
+    /// peer that does nothing else makes this side derive keys without end.
     private static let maxControlRecords = 32
     /// A buffer for what is to be sent that is kept for the next time.
     private static let maxKeptCapacity = 4 * 1024
@@ -33,7 +33,7 @@ internal import COpenSSL
     private let ssl: OpaquePointer
     private let context: TLSContext
     private let tickets: TLSTickets?
-    /// What the caller has received, as far as it has not been read; valid until `stash`.
+    /// What the caller has received, as far as it has not been read; valid until `stashInput`.
     private var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
     /// What had to be kept of it.
     private var stashed: [UInt8] = []
@@ -72,7 +72,7 @@ internal import COpenSSL
         }
         // The name is of the configuration, which has checked it.
         precondition(isSet == 1, "OpenSSL took no name of a server")
-        unsafe tickets.use { _ = unsafe SSL_set_session(ssl, $0) }
+        unsafe tickets.useTicket { _ = unsafe SSL_set_session(ssl, $0) }
     }
 
     private init(_ context: TLSContext, tickets: TLSTickets?) {
@@ -93,16 +93,16 @@ internal import COpenSSL
 
     // MARK: What the peer sent
 
-    /// Takes what was received. It must stay where it is until all of it is read (`needsInput`) or `stash` is called.
-    package func receive(_ bytes: UnsafeRawBufferPointer) {
+    /// Takes what was received. It must stay where it is until all of it is read (`needsInput`) or `stashInput` is called.
+    package func receiveRecords(_ bytes: UnsafeRawBufferPointer) {
         hasHeard = true
         // What came before and has not been read goes first.
-        stash()
+        stashInput()
         if stashed.isEmpty { unsafe input = bytes } else { unsafe stashed += bytes }
     }
 
     /// Keeps what has not been read yet.
-    package func stash() {
+    package func stashInput() {
         if unsafe !input.isEmpty { unsafe stashed += input }
         unsafe input = UnsafeRawBufferPointer(start: nil, count: 0)
     }
@@ -110,7 +110,7 @@ internal import COpenSSL
     /// Whether something was received that has not been read.
     package var hasInput: Bool { unsafe !input.isEmpty || !stashed.isEmpty }
 
-    fileprivate func take(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    fileprivate func takeInput(into buffer: UnsafeMutableRawBufferPointer) -> Int {
         if !stashed.isEmpty {
             let count = min(buffer.count, stashed.count - stashedOffset)
             unsafe stashed.withUnsafeBytes {
@@ -132,7 +132,7 @@ internal import COpenSSL
     package var unsentBytes: Int { output.count - outputOffset }
 
     /// Offers what is to be sent; `send` returns how much it took, or -1.
-    package func flush(_ send: (UnsafeRawBufferPointer) -> Int) -> Int {
+    package func flushOutput(_ send: (UnsafeRawBufferPointer) -> Int) -> Int {
         let sent = unsafe output.withUnsafeBytes { unsafe send(UnsafeRawBufferPointer(rebasing: $0[outputOffset...])) }
         if sent > 0 { outputOffset += sent }
         if outputOffset == output.count {
@@ -142,19 +142,19 @@ internal import COpenSSL
         return sent
     }
 
-    /// Nobody takes anything any more. What the peer has said before can still be read.
-    package func discard() {
+    /// Nothing is sent any more. What the peer has said before can still be read.
+    package func discardOutput() {
         hasEnded = true
         (output, outputOffset) = ([], 0)
     }
 
-    fileprivate func put(_ bytes: UnsafeRawBufferPointer) { unsafe output += bytes }
+    fileprivate func putOutput(_ bytes: UnsafeRawBufferPointer) { unsafe output += bytes }
 
     // MARK: Steps
 
     /// Goes on with the handshake.
-    package func handshake() -> Progress {
-        OpenSSLQueue.clear()
+    package func continueHandshake() -> Progress {
+        OpenSSLQueue.clearErrors()
         let result = unsafe SSL_do_handshake(ssl)
         if result == 1 {
             if let tickets, !isResumed { tickets.noteVerification() }
@@ -165,16 +165,16 @@ internal import COpenSSL
         case SSL_ERROR_ZERO_RETURN:
             isBroken = true
             return .failed(TLSError("the peer ended the handshake", isRefusal: true))
-        default: return .failed(failure(isHandshake: true))
+        default: return .failed(failureError(isHandshake: true))
         }
     }
 
     /// Decrypts what was received, one record at the most.
     ///
     /// - Parameter buffer: of ``maxRecord`` bytes or more.
-    package func read(into buffer: UnsafeMutableRawBufferPointer) -> Reading {
+    package func readRecord(into buffer: UnsafeMutableRawBufferPointer) -> Reading {
         if isBroken { return .failed(TLSError("it has failed before")) }
-        OpenSSLQueue.clear()
+        OpenSSLQueue.clearErrors()
         let result = unsafe SSL_read(ssl, buffer.baseAddress, Int32(buffer.count))
         if result > 0 {
             controlRecords = 0
@@ -188,31 +188,31 @@ internal import COpenSSL
             isBroken = true
             return .failed(TLSError("the peer changes its keys all the time", isRefusal: false))
         case SSL_ERROR_ZERO_RETURN: return .ended
-        default: return .failed(failure(isHandshake: false))
+        default: return .failed(failureError(isHandshake: false))
         }
     }
 
     /// Encrypts `bytes`, into records of ``maxRecord`` at the most. After a failure it does nothing.
-    package func write(_ bytes: UnsafeRawBufferPointer) {
+    package func writeText(_ bytes: UnsafeRawBufferPointer) {
         guard !isBroken, !hasEnded else { return }
-        OpenSSLQueue.clear()
+        OpenSSLQueue.clearErrors()
         let result = unsafe SSL_write(ssl, bytes.baseAddress, Int32(bytes.count))
         // The carrier takes everything: what fails here has failed before, and is told by reading.
         if result <= 0 { hasEnded = true }
     }
 
     /// Says that nothing more will be written (close_notify). Harmless where nothing can be said.
-    package func end() {
+    package func endOutput() {
         guard !isBroken, !hasEnded, unsafe SSL_is_init_finished(ssl) == 1 else { return }
         hasEnded = true
-        OpenSSLQueue.clear()
+        OpenSSLQueue.clearErrors()
         _ = unsafe SSL_shutdown(ssl)
     }
 
-    private func failure(isHandshake: Bool) -> TLSError {
+    private func failureError(isHandshake: Bool) -> TLSError {
         isBroken = true
-        let error = unsafe TLSError.last(ofServer: context.isServer, verification: Int(SSL_get_verify_result(ssl)))
-        OpenSSLQueue.clear()
+        let error = unsafe TLSError.lastError(ofServer: context.isServer, verification: Int(SSL_get_verify_result(ssl)))
+        OpenSSLQueue.clearErrors()
         return isHandshake ? TLSError(error.reason, isRefusal: true) : error
     }
 
@@ -244,7 +244,7 @@ internal import COpenSSL
         let session = unsafe Unmanaged<TLSSession>.fromOpaque(data).takeUnretainedValue()
         guard let tickets = session.tickets else { return 0 }
         // Returning 1 takes over the reference.
-        unsafe tickets.keep(ticket)
+        unsafe tickets.keepTicket(ticket)
         return 1
     }
 }
@@ -266,7 +266,7 @@ private enum TLSCarrier {
             preconditionFailure("BIO_meth_new: out of memory")
         }
         unsafe BIO_meth_set_read(method) { bio, buffer, count in
-            let taken = unsafe session(of: bio).take(
+            let taken = unsafe carriedSession(of: bio).takeInput(
                 into: UnsafeMutableRawBufferPointer(start: buffer, count: Int(count)))
             unsafe remora_BIO_clear_retry_flags(bio)
             if taken > 0 { return Int32(taken) }
@@ -274,7 +274,7 @@ private enum TLSCarrier {
             return -1
         }
         unsafe BIO_meth_set_write(method) { bio, buffer, count in
-            unsafe session(of: bio).put(UnsafeRawBufferPointer(start: buffer, count: Int(count)))
+            unsafe carriedSession(of: bio).putOutput(UnsafeRawBufferPointer(start: buffer, count: Int(count)))
             unsafe remora_BIO_clear_retry_flags(bio)
             return count
         }
@@ -286,7 +286,7 @@ private enum TLSCarrier {
         return unsafe method
     }()
 
-    private static func session(of bio: OpaquePointer?) -> TLSSession {
+    private static func carriedSession(of bio: OpaquePointer?) -> TLSSession {
         unsafe Unmanaged<TLSSession>.fromOpaque(BIO_get_data(bio)!).takeUnretainedValue()
     }
 }

@@ -18,7 +18,7 @@ internal import COpenSSL
 
     package init() {}
 
-    deinit { drop() }
+    deinit { dropTicket() }
 
     package var count: Int { unsafe tickets.count }
 
@@ -26,15 +26,15 @@ internal import COpenSSL
     func noteVerification(at now: UnixTime = .now) { verified = now }
 
     /// Takes over the reference.
-    func keep(_ ticket: OpaquePointer) {
+    func keepTicket(_ ticket: OpaquePointer) {
         if unsafe tickets.count == TLSTickets.limit { unsafe SSL_SESSION_free(tickets.removeFirst()) }
         unsafe tickets.append(ticket)
     }
 
-    /// Hands out the newest, if there is one. One of TLS 1.3 is not used again: whoever listens could tell that two
+    /// Hands out the newest, if there is one. One of TLS 1.3 is not used again: an observer of the network could tell that two
     /// connections are of one client (RFC 8446 §C.4).
-    func use(at now: UnixTime = .now, _ body: (OpaquePointer) -> Void) {
-        if verified + TLSTickets.lifetime < now { drop() }
+    func useTicket(at now: UnixTime = .now, _ body: (OpaquePointer) -> Void) {
+        if verified + TLSTickets.lifetime < now { dropTicket() }
         guard let ticket = unsafe takeNewest() else { return }
         unsafe body(ticket)
         if unsafe SSL_SESSION_get_protocol_version(ticket) < TLS1_3_VERSION {
@@ -44,7 +44,7 @@ internal import COpenSSL
         }
     }
 
-    private func drop() {
+    private func dropTicket() {
         unsafe tickets.forEach { unsafe SSL_SESSION_free($0) }
         unsafe tickets = []
     }

@@ -21,11 +21,11 @@ enum DemoCatalog {
         "inputSchema":{"type":"object","properties":{"times":{"type":"integer"}}}}]}
         """.utf8)
 
-    static func text(_ text: [UInt8]) -> [UInt8] { content(text, isError: false) }
+    static func textResult(_ text: [UInt8]) -> [UInt8] { contentResult(text, isError: false) }
 
-    static func failure(_ text: String) -> [UInt8] { content(Array(text.utf8), isError: true) }
+    static func failureResult(_ text: String) -> [UInt8] { contentResult(Array(text.utf8), isError: true) }
 
-    private static func content(_ text: [UInt8], isError: Bool) -> [UInt8] {
+    private static func contentResult(_ text: [UInt8], isError: Bool) -> [UInt8] {
         var result = [UInt8]()
         result.reserveCapacity(text.count + 64)
         result.append(#"{"content":[{"type":"text","text":"#)
@@ -34,14 +34,14 @@ enum DemoCatalog {
         return result
     }
 
-    static func progress(_ token: ArraySlice<UInt8>, _ step: Int, of steps: Int) -> [UInt8] {
+    static func progressNotification(_ token: ArraySlice<UInt8>, _ step: Int, of steps: Int) -> [UInt8] {
         var message = Array(#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"#.utf8)
         message.append(contentsOf: token)
         message.append(contentsOf: #","progress":\#(step),"total":\#(steps)}}"#.utf8)
         return message
     }
 
-    static func question(id: Int) -> [UInt8] {
+    static func questionRequest(id: Int) -> [UInt8] {
         Array(
             """
             {"jsonrpc":"2.0","id":\(id),"method":"elicitation/create","params":{"mode":"form",\

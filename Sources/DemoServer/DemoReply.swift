@@ -31,21 +31,21 @@ final class DemoReply {
     }
 
     /// Sends a message that is not the answer.
-    func send(_ message: [UInt8]) {
-        if !isStream { begin() }
-        connection.send(event(message))
+    func sendMessage(_ message: [UInt8]) {
+        if !isStream { beginStream() }
+        connection.sendPart(messageEvent(message))
     }
 
-    func finish(result: [UInt8]) { finish(message(member: #","result":"#, result)) }
+    func finishWithResult(_ result: [UInt8]) { finishMessage(responseText(member: #","result":"#, result)) }
 
-    func finish(code: Int, _ text: String) {
+    func finishWithError(code: Int, _ text: String) {
         var error = Array(#"{"code":\#(code),"message":"#.utf8)
         error.appendJSON(text)
         error.append(UInt8(ascii: "}"))
-        finish(message(member: #","error":"#, error))
+        finishMessage(responseText(member: #","error":"#, error))
     }
 
-    private func message(member: StaticString, _ value: [UInt8]) -> [UInt8] {
+    private func responseText(member: StaticString, _ value: [UInt8]) -> [UInt8] {
         var text = [UInt8]()
         text.reserveCapacity(value.count + id.count + 48)
         text.append(#"{"jsonrpc":"2.0","id":"#)
@@ -56,10 +56,10 @@ final class DemoReply {
         return text
     }
 
-    private func finish(_ message: [UInt8]) {
-        if prefersStreams, !isStream { begin() }
+    private func finishMessage(_ message: [UInt8]) {
+        if prefersStreams, !isStream { beginStream() }
         if isStream {
-            connection.send(event(message))
+            connection.sendPart(messageEvent(message))
             connection.endStream()
         } else {
             connection.respond(
@@ -67,12 +67,12 @@ final class DemoReply {
         }
     }
 
-    private func begin() {
+    private func beginStream() {
         isStream = true
         connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream", fields: fields))
     }
 
-    private func event(_ message: [UInt8]) -> [ArraySlice<UInt8>] {
+    private func messageEvent(_ message: [UInt8]) -> [ArraySlice<UInt8>] {
         SSEEncoder.event(type: "message", data: [message[...]])
     }
 }

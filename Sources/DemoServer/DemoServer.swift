@@ -12,7 +12,7 @@ package import Reactor
 package final class DemoServer {
     private static let limits = HTTPServerConnection.Limits(
         maxBody: 64 * 1024 * 1024, headerTimeout: .seconds(10), bodyTimeout: .seconds(30), idleTimeout: .seconds(75))
-    /// Sessions that are kept. Beyond them each new one costs another one, whichever.
+    /// Sessions that are kept. Beyond them each new session replaces another.
     private static let maxSessions = 10_000
     /// Each session has a GET stream, and perhaps a call that waits.
     private static let maxConnections = 25_000
@@ -32,85 +32,85 @@ package final class DemoServer {
         listener = try Listener(on: loop, address: address, maxConnections: DemoServer.maxConnections, shared: false)
     }
 
-    package func start() {
-        listener.start { [unowned self] socket in
+    package func startServing() {
+        listener.startAccepting { [unowned self] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: DemoServer.limits)
-            loop.spawn { await self.serve(connection) }
+            loop.spawn { await self.serveConnection(connection) }
         }
     }
 
-    private func serve(_ connection: HTTPServerConnection) async {
+    private func serveConnection(_ connection: HTTPServerConnection) async {
         defer { listener.connectionClosed() }
         while true {
-            switch await connection.next() {
+            switch await connection.nextArrival() {
             case .closed:
                 return
             case .flawed:
                 connection.respond(HTTPResponse(status: 400, closes: true))
             case .request(let request):
-                await serve(request, on: connection)
+                await serveRequest(request, on: connection)
             }
         }
     }
 
-    private func serve(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+    private func serveRequest(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
         guard request.head.path.elementsEqual("/mcp".utf8) else {
             return connection.respond(HTTPResponse(status: 404))
         }
         switch request.head.method {
         case .post:
-            await post(request, on: connection)
+            await servePost(request, on: connection)
         case .get:
-            guard let session = session(of: request, on: connection) else { return }
-            await session.push(on: connection)
+            guard let session = requestSession(of: request, on: connection) else { return }
+            await session.pushMessages(on: connection)
         case .delete:
-            guard let session = session(of: request, on: connection) else { return }
+            guard let session = requestSession(of: request, on: connection) else { return }
             sessions[session.id] = nil
-            session.end()
+            session.endSession()
             connection.respond(HTTPResponse(status: 200))
         default:
             connection.respond(HTTPResponse(status: 405, fields: [("allow", Array("GET, POST, DELETE".utf8))]))
         }
     }
 
-    private func post(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
+    private func servePost(_ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
         guard let document = try? JSONDocument(request.body), let message = try? Envelope(document) else {
-            return refuse(400, "Bad Request: not a JSON-RPC message", on: connection)
+            return refuseRequest(400, "Bad Request: not a JSON-RPC message", on: connection)
         }
         if case .request(let id, let method) = message.kind, document.string(method, equals: "initialize") {
-            return initialize(id: document.raw(id), message, on: connection)
+            return serveInitialize(id: document.raw(id), message, on: connection)
         }
-        guard let session = session(of: request, on: connection) else { return }
+        guard let session = requestSession(of: request, on: connection) else { return }
         switch message.kind {
         case .notification:
-            session.notified(message)
+            session.noteNotification(message)
             connection.respond(HTTPResponse(status: 202))
         case .response, .unclear:
-            session.answered(message)
+            session.noteAnswer(message)
             connection.respond(HTTPResponse(status: 202))
         case .request(let id, let method):
             let reply = DemoReply(id: Array(document.raw(id)), on: connection, prefersStreams: prefersStreams)
-            await session.serve(method, message, reply)
+            await session.serveMethod(method, message, reply)
         }
     }
 
     /// The session that the request names; answers the request itself when there is none.
-    private func session(of request: HTTPServerRequest, on connection: HTTPServerConnection) -> DemoSession? {
+    private func requestSession(of request: HTTPServerRequest, on connection: HTTPServerConnection) -> DemoSession? {
         guard let id = request.head.fields.first(Header.sessionID) else {
-            refuse(400, "Bad Request: Missing session ID", on: connection)
+            refuseRequest(400, "Bad Request: Missing session ID", on: connection)
             return nil
         }
         guard let session = sessions[Array(id.bytes)] else {
-            refuse(404, "Session not found", on: connection)
+            refuseRequest(404, "Session not found", on: connection)
             return nil
         }
         return session
     }
 
-    private func initialize(id: ArraySlice<UInt8>, _ message: Envelope, on connection: HTTPServerConnection) {
+    private func serveInitialize(id: ArraySlice<UInt8>, _ message: Envelope, on connection: HTTPServerConnection) {
         if sessions.count >= DemoServer.maxSessions, let any = sessions.first {
             sessions[any.key] = nil
-            any.value.end()
+            any.value.endSession()
         }
         let digits = Array("0123456789abcdef".utf8)
         let sessionID = SecureRandom.bytes(16).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
@@ -121,10 +121,10 @@ package final class DemoServer {
         let reply = DemoReply(
             id: Array(id), on: connection, prefersStreams: prefersStreams,
             fields: [(Header.sessionID, sessionID)])
-        reply.finish(result: DemoCatalog.initializeResult)
+        reply.finishWithResult(DemoCatalog.initializeResult)
     }
 
-    private func refuse(_ status: Int, _ message: String, on connection: HTTPServerConnection) {
+    private func refuseRequest(_ status: Int, _ message: String, on connection: HTTPServerConnection) {
         var body = Array(#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"#.utf8)
         body.appendJSON(message)
         body.append(contentsOf: "}}".utf8)

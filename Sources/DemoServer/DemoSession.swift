@@ -30,17 +30,17 @@ final class DemoSession {
         self.loop = loop
     }
 
-    func serve(_ method: JSONValue, _ message: Envelope, _ reply: DemoReply) async {
+    func serveMethod(_ method: JSONValue, _ message: Envelope, _ reply: DemoReply) async {
         let document = message.document
         switch document.string(method) {
-        case "ping": reply.finish(result: Array("{}".utf8))
-        case "tools/list": reply.finish(result: DemoCatalog.tools)
-        case "tools/call": await call(message, reply)
-        default: reply.finish(code: -32601, "Method not found")
+        case "ping": reply.finishWithResult(Array("{}".utf8))
+        case "tools/list": reply.finishWithResult(DemoCatalog.tools)
+        case "tools/call": await callTool(message, reply)
+        default: reply.finishWithError(code: -32601, "Method not found")
         }
     }
 
-    func notified(_ message: Envelope) {
+    func noteNotification(_ message: Envelope) {
         guard case .notification(let method) = message.kind,
             message.document.string(method, equals: "notifications/cancelled"), let params = message.params,
             let requestID = message.document.value("requestId", of: params)
@@ -49,7 +49,7 @@ final class DemoSession {
         if cancellable.contains(id) { cancelled.insert(id) }
     }
 
-    func answered(_ message: Envelope) {
+    func noteAnswer(_ message: Envelope) {
         guard case .response(let id, _) = message.kind, let id, let number = message.document.integer(id),
             let question = questions.removeValue(forKey: Int(number))
         else { return }
@@ -59,10 +59,10 @@ final class DemoSession {
 
     // MARK: The GET stream
 
-    func push(on connection: HTTPServerConnection) async {
+    func pushMessages(on connection: HTTPServerConnection) async {
         guard pushConnection == nil else { return connection.respond(HTTPResponse(status: 409)) }
         pushConnection = connection
-        // Who sends no more may still read, and nobody can tell.
+        // A client that sends no more may still read, which cannot be seen.
         var hasLeft = false
         connection.onDisconnect = { [changed] in
             hasLeft = true
@@ -74,40 +74,40 @@ final class DemoSession {
         connection.endStream()
     }
 
-    func end() {
+    func endSession() {
         hasEnded = true
         changed.signal()
     }
 
     // MARK: Tools
 
-    private func call(_ message: Envelope, _ reply: DemoReply) async {
+    private func callTool(_ message: Envelope, _ reply: DemoReply) async {
         let document = message.document
         guard let params = message.params, let name = document.value("name", of: params) else {
-            return reply.finish(code: -32602, "Invalid params: no name")
+            return reply.finishWithError(code: -32602, "Invalid params: no name")
         }
         let arguments = document.value("arguments", of: params)
         switch document.string(name) {
         case "echo":
             let text = arguments.flatMap { document.value("text", of: $0) }.flatMap { document.stringBytes($0) }
-            reply.finish(result: DemoCatalog.text(text ?? []))
+            reply.finishWithResult(DemoCatalog.textResult(text ?? []))
         case "counter":
             counter += 1
-            reply.finish(result: DemoCatalog.text(Array("\(counter)".utf8)))
+            reply.finishWithResult(DemoCatalog.textResult(Array("\(counter)".utf8)))
         case "slow":
-            await slow(message, arguments, reply)
+            await runSlowTool(message, arguments, reply)
         case "ask":
-            await ask(argument("times", of: document, arguments, default: 1, 1...10), reply)
+            await askUser(toolArgument("times", of: document, arguments, default: 1, 1...10), reply)
         default:
-            reply.finish(result: DemoCatalog.failure("Unknown tool"))
+            reply.finishWithResult(DemoCatalog.failureResult("Unknown tool"))
         }
     }
 
     /// Sleeps `seconds` in `steps`, and tells of each step if the client gave a progress token.
-    private func slow(_ message: Envelope, _ arguments: JSONValue?, _ reply: DemoReply) async {
+    private func runSlowTool(_ message: Envelope, _ arguments: JSONValue?, _ reply: DemoReply) async {
         let document = message.document
-        let steps = argument("steps", of: document, arguments, default: 4, 1...1000)
-        let milliseconds = argument("milliseconds", of: document, arguments, default: 400, 0...600_000)
+        let steps = toolArgument("steps", of: document, arguments, default: 4, 1...1000)
+        let milliseconds = toolArgument("milliseconds", of: document, arguments, default: 400, 0...600_000)
         let token = message.meta.flatMap { document.value(MetaKey.progressToken, of: $0) }
         cancellable.insert(reply.id)
         defer {
@@ -115,14 +115,14 @@ final class DemoSession {
             cancelled.remove(reply.id)
         }
         for step in 1...steps {
-            await Pause(on: loop).wait(.milliseconds(milliseconds / steps))
-            if cancelled.contains(reply.id) { return reply.finish(code: 0, "Request cancelled") }
-            if let token { reply.send(DemoCatalog.progress(document.raw(token), step, of: steps)) }
+            await Pause(on: loop).waitFor(.milliseconds(milliseconds / steps))
+            if cancelled.contains(reply.id) { return reply.finishWithError(code: 0, "Request cancelled") }
+            if let token { reply.sendMessage(DemoCatalog.progressNotification(document.raw(token), step, of: steps)) }
         }
-        reply.finish(result: DemoCatalog.text(Array("done in \(steps) steps".utf8)))
+        reply.finishWithResult(DemoCatalog.textResult(Array("done in \(steps) steps".utf8)))
     }
 
-    private func argument(
+    private func toolArgument(
         _ name: StaticString, of document: JSONDocument, _ arguments: JSONValue?, default value: Int,
         _ range: ClosedRange<Int>
     ) -> Int {
@@ -131,22 +131,23 @@ final class DemoSession {
     }
 
     /// Asks the user for names, in the middle of the call.
-    private func ask(_ times: Int, _ reply: DemoReply) async {
+    private func askUser(_ times: Int, _ reply: DemoReply) async {
         guard canElicit else {
-            return reply.finish(result: DemoCatalog.failure("This tool asks a question, and the client takes none."))
+            return reply.finishWithResult(
+                DemoCatalog.failureResult("This tool asks a question, and the client takes none."))
         }
         var names: [[UInt8]] = []
         for _ in 0..<times {
             guard let name = await askForName(reply) else {
-                return reply.finish(result: DemoCatalog.text(Array("nobody".utf8)))
+                return reply.finishWithResult(DemoCatalog.textResult(Array("nobody".utf8)))
             }
             names.append(name)
         }
         let all = Array(names.joined(separator: " and ".utf8))
-        reply.finish(result: DemoCatalog.text(Array("Hello, ".utf8) + all))
+        reply.finishWithResult(DemoCatalog.textResult(Array("Hello, ".utf8) + all))
     }
 
-    /// The name that the user gives; nil when they give none, or nobody is left to ask.
+    /// The name that the user gives; `nil` if they give none, or the client has left.
     private func askForName(_ reply: DemoReply) async -> [UInt8]? {
         lastQuestion += 1
         let id = lastQuestion
@@ -154,7 +155,7 @@ final class DemoSession {
         questions[id] = question
         defer { questions[id] = nil }
         reply.whenClientLeaves { [changed] in changed.signal() }
-        reply.send(DemoCatalog.question(id: id))
+        reply.sendMessage(DemoCatalog.questionRequest(id: id))
         while question.answer == nil, !hasEnded, !reply.hasClientLeft { await changed.wait() }
         guard let answer = question.answer, case .response(_, .result(let result)) = answer.kind,
             let content = answer.document.value("content", of: result),

@@ -2,13 +2,13 @@ package import HTTPWire
 package import Reactor
 
 /// Who reads the answer to a request. Everything is told on the loop's thread, in the order of the wire; after
-/// `finished` or `failed` nothing more is told.
+/// `responseEnded` or `responseFailed` nothing more is told.
 package protocol HTTPResponseHandler: AnyObject {
-    func received(_ head: HTTPResponseHead)
+    func receivedHead(_ head: HTTPResponseHead)
     /// A part of the body, without its framing; valid during the call only.
-    func received(body: Span<UInt8>)
-    func finished()
-    func failed(_ error: HTTPClientError)
+    func receivedBody(_ body: Span<UInt8>)
+    func responseEnded()
+    func responseFailed(_ error: HTTPClientError)
 }
 
 /// Why a request has no answer, or not all of it.
@@ -43,12 +43,12 @@ package final class HTTPClientConnection: SocketHandler {
     /// When it last became idle, for its pool.
     var idleSince: Instant
 
-    package static func connect(
+    package static func connectServer(
         to address: SocketAddress, on loop: Loop, timeout: Duration, tls: TLSClient? = nil,
         limits: HTTPLimits = HTTPLimits()
     ) async throws(HTTPClientError) -> HTTPClientConnection {
         do throws(SystemError) {
-            let socket = try await Socket.connect(to: address, on: loop, timeout: timeout, tls: tls)
+            let socket = try await Socket.connectSocket(to: address, on: loop, timeout: timeout, tls: tls)
             return HTTPClientConnection(socket, on: loop, limits)
         } catch {
             throw .notConnected(error)
@@ -57,7 +57,7 @@ package final class HTTPClientConnection: SocketHandler {
 
     /// A connection to what has the other end; nil when this one was taken before.
     package convenience init?(_ end: SocketEnd, on loop: Loop, limits: HTTPLimits = HTTPLimits()) {
-        guard let socket = end.take(on: loop) else { return nil }
+        guard let socket = end.takeSocket(on: loop) else { return nil }
         self.init(socket, on: loop, limits)
     }
 
@@ -66,8 +66,8 @@ package final class HTTPClientConnection: SocketHandler {
         idleSince = loop.now
         decoder = HTTPResponseDecoder(limits: limits)
         deadline = Deadline(on: loop)
-        deadline.onExpiry = { [unowned self] in fail(.timedOut) }
-        socket.start(self)
+        deadline.onExpiry = { [unowned self] in failRequest(.timedOut) }
+        socket.startReading(self)
     }
 
     deinit { socket.close() }
@@ -79,31 +79,31 @@ package final class HTTPClientConnection: SocketHandler {
     var isQuiet: Bool { isReusable && socket.isQuiet }
 
     /// Sends a request and tells `handler` of the answer.
-    package func send(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
+    package func sendRequest(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) {
         // Where the connection is broken, what the server said before it broke it off is read, and tells why.
-        _ = begin(request, answersTo: handler)
+        _ = beginRequest(request, answersTo: handler)
     }
 
     /// Sends a request and tells `handler` of the answer, unless the connection turns out to be broken before a byte of the
     /// request has left: it is closed then, nothing is told, and the request can be sent on another.
     package func trySend(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) -> Bool {
-        guard begin(request, answersTo: handler), socket.hasTakenNothing else { return true }
-        close()
+        guard beginRequest(request, answersTo: handler), socket.hasTakenNothing else { return true }
+        closeConnection()
         return false
     }
 
     /// Returns whether the socket got it.
-    private func begin(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) -> Bool {
-        // Whoever sends has taken the connection out of where those wait that are reusable.
+    private func beginRequest(_ request: HTTPMessage, answersTo handler: any HTTPResponseHandler) -> Bool {
+        // The sender has taken the connection out of the pool of reusable ones.
         precondition(self.handler == nil, "a connection carries one request at a time")
         guard socket.isOpen else {
-            handler.failed(refusal.map { .notConnected($0) } ?? .disconnected(answerBegan: false))
+            handler.responseFailed(refusal.map { .notConnected($0) } ?? .disconnected(answerBegan: false))
             return false
         }
         self.handler = handler
         answerBegan = false
         isLarge = request.isLarge
-        request.send(on: socket)
+        request.sendMessage(on: socket)
         return true
     }
 
@@ -111,7 +111,7 @@ package final class HTTPClientConnection: SocketHandler {
     package func setTimeout(_ instant: Instant?) { deadline.set(instant) }
 
     /// Closes now; the handler is told nothing.
-    package func close() {
+    package func closeConnection() {
         handler = nil
         deadline.set(nil)
         socket.close()
@@ -124,59 +124,60 @@ package final class HTTPClientConnection: SocketHandler {
 
     // MARK: SocketHandler
 
-    package func received(_ bytes: Span<UInt8>) {
+    package func receivedBytes(_ bytes: Span<UInt8>) {
         answerBegan = true
         isProven = true
         var offset = 0
         // Bytes on an idle connection: whatever they are, they answer nothing.
-        guard let handler else { return close() }
+        guard let handler else { return closeConnection() }
         do throws(HTTPDecodeError) {
             while self.handler != nil {
-                switch try decoder.next(bytes, from: &offset) {
+                switch try decoder.nextEvent(bytes, from: &offset) {
                 case .needMoreInput:
                     return
                 case .head(let head):
                     keepsAlive = head.keepAlive
-                    handler.received(head)
+                    handler.receivedHead(head)
                 case .body(let range):
-                    handler.received(body: bytes.extracting(range))
+                    handler.receivedBody(bytes.extracting(range))
                 case .end:
-                    // What follows an answer was not asked for: such a server is not to be trusted with another.
+                    // What follows a response was not asked for: its server is not to be trusted with another request on the
+                    // connection.
                     if offset < bytes.count { keepsAlive = false }
-                    finish { $0.finished() }
+                    finishRequest { $0.responseEnded() }
                     return
                 }
             }
         } catch {
-            fail(.malformed(error))
+            failRequest(.malformed(error))
         }
     }
 
-    package func drained() {}
+    package func writesDrained() {}
 
-    package func ended(_ error: SystemError?) {
+    package func socketEnded(_ error: SystemError?) {
         // TLS 1.3: a server looks at a client's certificate when the client takes the handshake for done.
         if let error, error.isRefusal, !isProven {
             refusal = error
-            return fail(.notConnected(error))
+            return failRequest(.notConnected(error))
         }
         do throws(HTTPDecodeError) {
-            if handler != nil, error == nil, try decoder.finish() == .message {
+            if handler != nil, error == nil, try decoder.finishInput() == .message {
                 socket.close()
-                return finish { $0.finished() }
+                return finishRequest { $0.responseEnded() }
             }
         } catch {
-            return fail(.disconnected(answerBegan: true))
+            return failRequest(.disconnected(answerBegan: true))
         }
-        fail(.disconnected(answerBegan: answerBegan))
+        failRequest(.disconnected(answerBegan: answerBegan))
     }
 
-    private func fail(_ error: HTTPClientError) {
+    private func failRequest(_ error: HTTPClientError) {
         socket.close()
-        finish { $0.failed(error) }
+        finishRequest { $0.responseFailed(error) }
     }
 
-    private func finish(_ tell: (any HTTPResponseHandler) -> Void) {
+    private func finishRequest(_ tell: (any HTTPResponseHandler) -> Void) {
         guard let handler = handler.take() else { return }
         deadline.set(nil)
         // A request that is still on its way would be in front of the next.

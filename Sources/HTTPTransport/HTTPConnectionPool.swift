@@ -4,8 +4,8 @@ package import Reactor
 
 /// Idle connections to one server. The one used last is used next, so that a load that falls lets the others go.
 package final class HTTPConnectionPool {
-    /// How long an idle connection is kept. Common servers (uvicorn, Node) close theirs after 5 s; a request that
-    /// crosses such a close on the wire may or may not have run, so Remora gives up first.
+    /// How long an idle connection is kept. Common servers (uvicorn, Node) close theirs after 5 s; a request that crosses the
+    /// close on the wire may or may not have run, so Remora gives up first.
     static let idleLifetime: Duration = .seconds(3)
     /// After this long without use a connection is looked at before it is used: no server gives up one that it served
     /// just now, and the look is a system call.
@@ -26,7 +26,7 @@ package final class HTTPConnectionPool {
         to endpoint: Endpoint, tls: ServerTLS? = nil, on loop: Loop, connectTimeout: Duration,
         limits: HTTPLimits = HTTPLimits()
     ) {
-        resolver = endpoint.resolver(on: loop)
+        resolver = endpoint.makeResolver(on: loop)
         self.tls = tls.map { TLSClient($0) }
         self.loop = loop
         self.connectTimeout = connectTimeout
@@ -36,7 +36,7 @@ package final class HTTPConnectionPool {
     }
 
     /// Connections that are made from now on are made so.
-    package func use(_ tls: ServerTLS?, connectTimeout: Duration, limits: HTTPLimits) {
+    package func useTLS(_ tls: ServerTLS?, connectTimeout: Duration, limits: HTTPLimits) {
         self.tls = tls.map { TLSClient($0) }
         self.connectTimeout = connectTimeout
         self.limits = limits
@@ -54,7 +54,7 @@ package final class HTTPConnectionPool {
         while let connection = idle.popLast() {
             let isUsable = connection.idleSince + rest > loop.now ? connection.isReusable : connection.isQuiet
             if isUsable { return connection }
-            connection.close()
+            connection.closeConnection()
         }
         return nil
     }
@@ -65,7 +65,7 @@ package final class HTTPConnectionPool {
         let end = loop.now + connectTimeout
         let addresses: [SocketAddress]
         do throws(SystemError) {
-            addresses = try await resolver.resolve(until: end)
+            addresses = try await resolver.resolveName(until: end)
         } catch {
             throw .notConnected(error)
         }
@@ -85,13 +85,15 @@ package final class HTTPConnectionPool {
     private func connect(
         to address: SocketAddress, within time: Duration
     ) async throws(HTTPClientError) -> HTTPClientConnection {
-        try await HTTPClientConnection.connect(
+        try await HTTPClientConnection.connectServer(
             to: address, on: loop, timeout: max(time, .milliseconds(1)), tls: tls, limits: limits)
     }
 
     /// Gives a connection back whose answer has ended.
     package func putBack(_ connection: HTTPClientConnection) {
-        guard connection.isReusable, idle.count < HTTPConnectionPool.maxIdle else { return connection.close() }
+        guard connection.isReusable, idle.count < HTTPConnectionPool.maxIdle else {
+            return connection.closeConnection()
+        }
         connection.idleSince = loop.now
         if idle.isEmpty { sweep.set(after: HTTPConnectionPool.idleLifetime) }
         idle.append(connection)
@@ -99,7 +101,7 @@ package final class HTTPConnectionPool {
 
     /// Closes every idle connection.
     package func closeIdle() {
-        for connection in idle { connection.close() }
+        for connection in idle { connection.closeConnection() }
         idle = []
         sweep.set(nil)
     }
@@ -108,7 +110,7 @@ package final class HTTPConnectionPool {
         let newest = loop.now + (.zero - HTTPConnectionPool.idleLifetime)
         // Connections go back in order of time: the stale ones are the first.
         let fresh = idle.firstIndex { $0.idleSince > newest } ?? idle.endIndex
-        for connection in idle[..<fresh] { connection.close() }
+        for connection in idle[..<fresh] { connection.closeConnection() }
         idle.removeFirst(fresh)
         if let oldest = idle.first { sweep.set(oldest.idleSince + HTTPConnectionPool.idleLifetime) }
     }

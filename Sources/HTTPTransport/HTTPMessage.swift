@@ -27,7 +27,7 @@ package struct HTTPMessage {
     /// All of it, for tests.
     var joined: [UInt8] { rest.reduce(bytes) { $0 + $1 } }
 
-    func send(on socket: Socket) {
+    func sendMessage(on socket: Socket) {
         if rest.isEmpty { socket.write(bytes) } else { socket.write([bytes[...]] + rest) }
     }
 }

@@ -22,25 +22,25 @@ package struct HTTPResponse: Sendable {
     }
 
     func appendHead(bodySize: Int, keepAlive: Bool, to out: inout [UInt8]) {
-        var writer = begin(&out)
+        var writer = beginHead(&out)
         // RFC 9110 §8.6: no length in an answer that has no body by its status.
         if status != 204 { writer.field("content-length", bodySize) }
         if !keepAlive { writer.field("connection", "close") }
-        writer.end(into: &out)
+        writer.endHead(into: &out)
     }
 
     func appendStreamHead(_ length: HTTPBodyLength, keepAlive: Bool, to out: inout [UInt8]) {
-        var writer = begin(&out)
+        var writer = beginHead(&out)
         switch length {
         case .bytes(let count): writer.field("content-length", count)
         case .chunked: writer.field("transfer-encoding", "chunked")
         case .none, .untilClose: break
         }
         if !keepAlive { writer.field("connection", "close") }
-        writer.end(into: &out)
+        writer.endHead(into: &out)
     }
 
-    private func begin(_ out: inout [UInt8]) -> HTTPHeadWriter {
+    private func beginHead(_ out: inout [UInt8]) -> HTTPHeadWriter {
         var writer = HTTPHeadWriter(status: status, into: &out)
         if let contentType { writer.field("content-type", contentType) }
         // One with a control character is left out: it would be more than a field.

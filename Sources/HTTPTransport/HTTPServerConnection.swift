@@ -16,7 +16,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// What ``onRequest`` makes of a request.
     package enum Handling {
-        /// It is being answered. ``served()`` says when it is over, perhaps before `onRequest` returns: nothing may be done
+        /// It is being answered. ``requestServed()`` says when it is over, perhaps before `onRequest` returns: nothing may be done
         /// with the request after that.
         case taken
         /// It has been answered.
@@ -44,7 +44,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Who sees to it that a request is over.
     private enum Server {
-        /// The owner that ``onRequest`` gave it to. Leads to `task`, by ``served()``.
+        /// The owner that ``onRequest`` gave it to. Leads to `task`, by ``requestServed()``.
         case handler
         /// The connection's task, by its next call of ``next()``.
         case task
@@ -98,7 +98,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// What came of requests that are not read yet, from `unreadStart` on.
     private var unread: [UInt8] = []
     private var unreadStart = 0
-    /// Whether the loop is to call ``resume()``.
+    /// Whether the loop is to call ``resumeWork()``.
     private var isScheduled = false
     private var keepAlive = true
     /// RFC 9110 §9.3.2: the answer to HEAD has the fields of the answer to GET, and no body.
@@ -106,7 +106,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// HTTP/1.0 knows no chunks: there a stream ends with the connection.
     private var isChunkable = true
     private var answer = Answer.written
-    /// Whether whoever makes the answer wants to know when it is silent.
+    /// Whether the maker of the response wants to know when it is silent.
     private var watchesSilence = false
     /// The head of a stream whose first bytes are about to come: they leave together.
     private var streamHead: [UInt8] = []
@@ -114,7 +114,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// When the client last took something of a streamed answer, or had nothing to take.
     private var lastTaken: Instant
     private var isDraining = false
-    /// The client sends no more. It may still read, but nobody can tell.
+    /// Whether the client sends no more. It may still read, which cannot be seen.
     private var hasPeerEnded = false
 
     /// Shown each head before a byte of its body is read. What it returns is the answer, and the connection's last; nil has the
@@ -127,11 +127,11 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Called when the client goes away while a request of it is served; at once, if it has gone already.
     package var onDisconnect: (() -> Void)? {
-        didSet { if hasPeerEnded { disconnected() } }
+        didSet { if hasPeerEnded { clientDisconnected() } }
     }
     /// Called when the client has taken all of a stream that was sent so far, after it had not at once.
     package var onTaken: (() -> Void)?
-    /// Further fields of the answer to the request that is served, whoever makes that answer.
+    /// Further fields of the response to the request that is served, for every maker of a response.
     package var answerFields: [(name: StaticString, value: [UInt8])] = []
 
     /// Called again and again while an answer is due that ``watchSilence()`` was called for, and nothing of it is sent.
@@ -147,10 +147,10 @@ package final class HTTPServerConnection: SocketHandler {
         silenceTimeout = Interval(min(limits.keepAliveInterval, limits.idleTimeout))
         decoder = HTTPRequestDecoder(limits: limits.head)
         deadline = Deadline(on: loop)
-        deadline.onExpiry = { [unowned self] in expired() }
+        deadline.onExpiry = { [unowned self] in deadlinePassed() }
         deadline.set(after: limits.idleTimeout)
         // Over TLS, a request may have come with the end of the handshake.
-        socket.start(self)
+        socket.startReading(self)
     }
 
     deinit { socket.close() }
@@ -158,7 +158,7 @@ package final class HTTPServerConnection: SocketHandler {
     // MARK: Requests
 
     /// The next request that ``onRequest`` leaves to the connection's task, as soon as all of it has come.
-    package func next() async -> Arrival {
+    package func nextArrival() async -> Arrival {
         while true {
             if let arrival = arrival.take() {
                 if case .arrived = phase { beginServing(by: .task) }
@@ -174,7 +174,7 @@ package final class HTTPServerConnection: SocketHandler {
                 } else if hasPeerEnded {
                     close()
                 } else {
-                    proceed()
+                    proceedToNext()
                 }
             case .idle, .head, .body, .arrived, .serving(.handler), .closing:
                 await wakeup.wait()
@@ -183,9 +183,9 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     /// The request that ``onRequest`` has taken is over.
-    package func served() {
+    package func requestServed() {
         if isServing {
-            if socket.unsentBytes == 0, !hasPeerEnded { return proceed() }
+            if socket.unsentBytes == 0, !hasPeerEnded { return proceedToNext() }
             phase = .serving(.task)
         }
         // There is something to wait for before the next one, or none will come.
@@ -209,18 +209,18 @@ package final class HTTPServerConnection: SocketHandler {
         watchesSilence = false
         deadline.set(nil)
         if !answerFields.isEmpty { answerFields = [] }
-        if hasPeerEnded { linger() }
+        if hasPeerEnded { limitLingering() }
     }
 
-    /// What has arrived, if something has, goes to whoever takes it.
-    private func offer() {
+    /// Gives what has arrived, if something has, to the handler or to the connection's task.
+    private func offerArrival() {
         guard case .arrived = phase else { return }
         if case .request(let request) = arrival, let onRequest {
             arrival = nil
             beginServing(by: .handler)
             switch onRequest(request) {
             case .taken: return
-            case .answered: return served()
+            case .answered: return requestServed()
             case .left:
                 // Unless it was answered by closing the connection.
                 if isServing {
@@ -241,9 +241,9 @@ package final class HTTPServerConnection: SocketHandler {
         }
     }
 
-    /// Goes on to the next request after an answer. One that has come already waits for the next turn of the loop: a client
-    /// that sends them faster than they are answered has no more than one served before everybody else has had a turn.
-    private func proceed() {
+    /// Goes on to the next request after an answer. One that has come already waits for the next turn of the loop: a client that
+    /// sends them faster than they are answered has no more than one served before all others have had a turn.
+    private func proceedToNext() {
         phase = .idle
         deadline.set(loop.now + (isDraining ? drainTimeout : idleTimeout))
         guard unread.isEmpty else {
@@ -256,16 +256,16 @@ package final class HTTPServerConnection: SocketHandler {
         socket.resumeReading()
     }
 
-    package func received(_ bytes: Span<UInt8>) {
+    package func receivedBytes(_ bytes: Span<UInt8>) {
         switch phase {
         case .idle, .head, .body:
             // What came before is first.
-            guard unread.isEmpty else { return keep(bytes, from: 0) }
-            let rest = decode(bytes, from: 0)
-            if rest < bytes.count { keep(bytes, from: rest) }
+            guard unread.isEmpty else { return keepInput(bytes, from: 0) }
+            let rest = decodeInput(bytes, from: 0)
+            if rest < bytes.count { keepInput(bytes, from: rest) }
             if case .arrived = phase { offerSoon() }
         case .arrived, .serving:
-            keep(bytes, from: 0)
+            keepInput(bytes, from: 0)
         case .closing, .closed:
             break
         }
@@ -279,7 +279,7 @@ package final class HTTPServerConnection: SocketHandler {
         swap(&pending, &unread)
         let start = unreadStart
         unreadStart = 0
-        let rest = decode(pending.span, from: start)
+        let rest = decodeInput(pending.span, from: start)
         switch phase {
         case .arrived where rest < pending.count, .serving where rest < pending.count:
             // What has been read goes now and then, not with each request.
@@ -305,41 +305,41 @@ package final class HTTPServerConnection: SocketHandler {
 
     private var drainTimeout: Interval { min(Interval(HTTPServerConnection.drainTime), idleTimeout) }
 
-    private func keep(_ bytes: Span<UInt8>, from offset: Int) {
+    private func keepInput(_ bytes: Span<UInt8>, from offset: Int) {
         unread.append(bytes, offset..<bytes.count)
         if unread.count - unreadStart >= HTTPServerConnection.maxUnread { socket.pauseReading(hearingEnd: true) }
     }
 
     /// Reads of one request what there is of it. Returns where the next one begins, or what is not read for another reason.
-    private func decode(_ bytes: Span<UInt8>, from start: Int) -> Int {
+    private func decodeInput(_ bytes: Span<UInt8>, from start: Int) -> Int {
         var offset = start
         do throws(HTTPDecodeError) {
             while true {
-                switch try decoder.next(bytes, from: &offset) {
+                switch try decoder.nextEvent(bytes, from: &offset) {
                 case .needMoreInput:
-                    expectMore()
+                    awaitInput()
                     return bytes.count
                 case .head(let head):
-                    if !begin(head, bodyFollows: offset < bytes.count) { return bytes.count }
+                    if !beginRequest(head, bodyFollows: offset < bytes.count) { return bytes.count }
                 case .body(let range):
                     guard body.count + range.count <= limits.maxBody else {
-                        arrive(.flawed(.bodyTooLarge))
+                        deliverArrival(.flawed(.bodyTooLarge))
                         return bytes.count
                     }
                     body.append(bytes, range)
                 case .end:
-                    finish()
+                    finishRequest()
                     return offset
                 }
             }
         } catch {
-            arrive(.flawed(.malformed(error)))
+            deliverArrival(.flawed(.malformed(error)))
             return bytes.count
         }
     }
 
     /// The input ends in the middle of something: sets the time for the rest, once for a head and once for a body.
-    private func expectMore() {
+    private func awaitInput() {
         switch phase {
         case .idle where decoder.hasPartialHead:
             phase = .head
@@ -353,7 +353,7 @@ package final class HTTPServerConnection: SocketHandler {
     }
 
     /// Returns whether the request is to be read on.
-    private func begin(_ head: consuming HTTPRequestHead, bodyFollows: Bool) -> Bool {
+    private func beginRequest(_ head: consuming HTTPRequestHead, bodyFollows: Bool) -> Bool {
         body = []
         if let refusal = onHead?(head) {
             isHead = head.method == .head
@@ -362,7 +362,7 @@ package final class HTTPServerConnection: SocketHandler {
         }
         if case .bytes(let count) = head.bodyLength {
             guard count <= limits.maxBody else {
-                arrive(.flawed(.bodyTooLarge))
+                deliverArrival(.flawed(.bodyTooLarge))
                 return false
             }
             body.reserveCapacity(min(count, HTTPServerConnection.maxUnread))
@@ -383,7 +383,7 @@ package final class HTTPServerConnection: SocketHandler {
         respond(refusal)
     }
 
-    private func finish() {
+    private func finishRequest() {
         // The decoder tells of the head first.
         guard let head = head.take() else { return close() }
         isChunkable = head.minorVersion > 0
@@ -391,10 +391,10 @@ package final class HTTPServerConnection: SocketHandler {
         isHead = head.method == .head
         var body: [UInt8] = []
         swap(&body, &self.body)
-        arrive(.request(HTTPServerRequest(head: head, body: body)))
+        deliverArrival(.request(HTTPServerRequest(head: head, body: body)))
     }
 
-    private func arrive(_ arrival: consuming Arrival) {
+    private func deliverArrival(_ arrival: consuming Arrival) {
         if case .flawed = arrival {
             keepAlive = false
             isHead = false
@@ -411,9 +411,9 @@ package final class HTTPServerConnection: SocketHandler {
     /// Answers the request that `next` gave last.
     package func respond(_ response: HTTPResponse, body: some HTTPBody) {
         guard isServing, canBegin() else { return }
-        answered()
+        responseEnded()
         if response.closes || isDraining { keepAlive = false }
-        let response = complete(response)
+        let response = completeResponse(response)
         if isHead {
             var head: [UInt8] = []
             response.appendHead(bodySize: body.count, keepAlive: keepAlive, to: &head)
@@ -422,7 +422,7 @@ package final class HTTPServerConnection: SocketHandler {
             let message = HTTPMessage(body, headSize: 256) {
                 response.appendHead(bodySize: body.count, keepAlive: keepAlive, to: &$0)
             }
-            message.send(on: socket)
+            message.sendMessage(on: socket)
         }
         if !keepAlive { finishWriting() }
     }
@@ -450,7 +450,7 @@ package final class HTTPServerConnection: SocketHandler {
             case .none, .untilClose: .none
             }
         answer = .streaming(framing)
-        complete(response).appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
+        completeResponse(response).appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
         if case .bytes(1...) = length { return }
         flushStreamHead()
     }
@@ -460,12 +460,12 @@ package final class HTTPServerConnection: SocketHandler {
     private func canBegin() -> Bool {
         if case .due = answer { return true }
         close()
-        disconnected()
+        clientDisconnected()
         return false
     }
 
     /// Sends a part of the stream, which must not be empty. It may itself be given in parts.
-    package func send(_ parts: [ArraySlice<UInt8>]) {
+    package func sendPart(_ parts: [ArraySlice<UInt8>]) {
         guard isServing, case .streaming(let framing) = answer else { return }
         if socket.unsentBytes == 0 { lastTaken = loop.now }
         var all: [ArraySlice<UInt8>] = []
@@ -500,10 +500,10 @@ package final class HTTPServerConnection: SocketHandler {
         // A length that was said and not kept: what follows on the connection would count as the rest (RFC 9112 §6.3).
         case .bytes(let due) where due != 0 && !isHead:
             close()
-            return disconnected()
+            return clientDisconnected()
         case .bytes, .none: break
         }
-        answered()
+        responseEnded()
         if !keepAlive { finishWriting() }
     }
 
@@ -520,15 +520,15 @@ package final class HTTPServerConnection: SocketHandler {
         socket.write([takeStreamHead()])
     }
 
-    private func complete(_ response: HTTPResponse) -> HTTPResponse {
+    private func completeResponse(_ response: HTTPResponse) -> HTTPResponse {
         if answerFields.isEmpty { return response }
         var response = response
         response.fields += answerFields
         return response
     }
 
-    /// The answer is written: nobody needs to hear of the client any more.
-    private func answered() {
+    /// The response is written: its maker need not hear of the client any more.
+    private func responseEnded() {
         answer = .written
         deadline.set(nil)
         onDisconnect = nil
@@ -543,7 +543,7 @@ package final class HTTPServerConnection: SocketHandler {
             socket.resumeReading()
             deadline.set(after: HTTPServerConnection.lingerTimeout)
         } else {
-            // `drained` comes back here.
+            // `writesDrained` comes back here.
             phase = .closing
             unsentAtLastLook = socket.unsentBytes
             deadline.set(after: limits.idleTimeout)
@@ -554,21 +554,21 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// The service is to end: from now on an answer says that it is the connection's last (RFC 9112 §9.6). A connection
     /// that was promised to be kept is kept for a moment, because its client's next request may be on its way.
-    package func drain() {
+    package func drainConnection() {
         isDraining = true
         if case .idle = phase { deadline.set(loop.now + drainTimeout) }
     }
 
     /// Closes now. Harmless when it is closed.
     package func close() {
-        if isAnswerDue { socket.abort() } else { socket.close() }
+        if isAnswerDue { socket.abortConnection() } else { socket.close() }
         deadline.set(nil)
         phase = .closed
         arrival = nil
         wakeup.signal()
     }
 
-    package func drained() {
+    package func writesDrained() {
         lastTaken = loop.now
         switch phase {
         case .closing: finishWriting()
@@ -580,23 +580,23 @@ package final class HTTPServerConnection: SocketHandler {
         wakeup.signal()
     }
 
-    package func ended(_ error: SystemError?) {
+    package func socketEnded(_ error: SystemError?) {
         hasPeerEnded = true
         switch phase {
         case .arrived where error == nil, .serving where error == nil:
-            // Not a cancellation of what needs nobody's work: a refusal is written all the same, if it comes soon.
-            linger()
+            // Not a cancellation of a response that is about to come: a refusal is written all the same, if it comes soon.
+            limitLingering()
         case .idle, .head, .body, .arrived, .serving, .closing, .closed:
             close()
         }
-        disconnected()
+        clientDisconnected()
         wakeup.signal()
     }
 
     /// Waits no longer for an answer than this: what a call waits for may take minutes, and the descriptor with it.
-    private func linger() { deadline.set(after: HTTPServerConnection.lingerTimeout) }
+    private func limitLingering() { deadline.set(after: HTTPServerConnection.lingerTimeout) }
 
-    private func disconnected() {
+    private func clientDisconnected() {
         guard let onDisconnect else { return }
         self.onDisconnect = nil
         onDisconnect()
@@ -620,7 +620,7 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Nothing of the answer was sent for a while: because there was nothing to send, or because the client does not take
     /// what was. The first must not look like a dead connection, the second is one after some time.
-    private func silent() {
+    private func silenceElapsed() {
         if hasPeerEnded {
             close()
             return wakeup.signal()
@@ -633,35 +633,35 @@ package final class HTTPServerConnection: SocketHandler {
             lastTaken = loop.now
         } else if loop.now - lastTaken >= limits.idleTimeout {
             close()
-            disconnected()
+            clientDisconnected()
             return wakeup.signal()
         }
         unsentAtLastLook = unsent
         expectAnswer()
     }
 
-    private func expired() {
-        if isAnswerDue { return silent() }
+    private func deadlinePassed() {
+        if isAnswerDue { return silenceElapsed() }
         if socket.unsentBytes > 0, socket.unsentBytes < unsentAtLastLook {
             unsentAtLastLook = socket.unsentBytes
             return deadline.set(after: limits.idleTimeout)
         }
         switch phase {
         case .head, .body:
-            arrive(.flawed(.timedOut))
-            offer()
+            deliverArrival(.flawed(.timedOut))
+            offerArrival()
         case .idle, .closing, .serving, .arrived, .closed:
             close()
-            disconnected()
+            clientDisconnected()
             wakeup.signal()
         }
     }
 }
 
 extension HTTPServerConnection: Resumable {
-    package func resume() {
+    package func resumeWork() {
         isScheduled = false
         readUnread()
-        offer()
+        offerArrival()
     }
 }

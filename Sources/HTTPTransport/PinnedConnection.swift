@@ -1,15 +1,15 @@
 package import Reactor
 
-/// One connection for all requests of somebody, one after the other, in the order in which they ask for it. When it ends
-/// there is no other.
+/// One connection for all requests of one owner, one after the other, in the order in which they ask for it. When it ends there
+/// is no other.
 package final class PinnedConnection {
-    /// After this long without a request somebody should send one: see ``HTTPConnectionPool/idleLifetime``.
+    /// After this long without a request the owner should send one: see ``HTTPConnectionPool/idleLifetime``.
     private static let rest = HTTPConnectionPool.idleLifetime
 
     private enum State {
-        /// Nobody has asked for it. Leads to `inUse`.
+        /// No request has it. Leads to `inUse`.
         case none
-        /// Somebody makes it, or has a request on it. Leads to `idle` or `over`.
+        /// It is being made, or has a request on it. Leads to `idle` or `over`.
         case inUse
         /// Leads to `inUse` or `over`.
         case idle(HTTPClientConnection)
@@ -17,7 +17,7 @@ package final class PinnedConnection {
         case over
     }
 
-    /// Somebody who waits for it.
+    /// A request that waits for it.
     private final class Turn {
         let wakeup = Wakeup()
         var connection: HTTPClientConnection?
@@ -29,7 +29,7 @@ package final class PinnedConnection {
     private var turns: [Turn] = []
     private let rest: Deadline
 
-    /// Called when it ends or cannot be made, once, but not by ``close()``.
+    /// Called when it ends or cannot be made, once, but not by ``closeConnection()``.
     package var onEnd: (() -> Void)?
     /// Called when it has been idle for so long that a server may soon close it.
     package var onRest: (() -> Void)?
@@ -42,13 +42,14 @@ package final class PinnedConnection {
     /// Whether it has ended, or could not be made.
     package var isOver: Bool { if case .over = state { true } else { false } }
 
-    /// It, if nobody has it and it can be used. To be given back by ``giveBack(_:)`` or ``lose()``.
+    /// The connection, if no request has it and it can be used. To be given back by ``giveBackConnection(_:)`` or
+    /// ``loseConnection()``.
     package func takeIdle() -> HTTPClientConnection? {
         guard case .idle(let connection) = state else { return nil }
         rest.set(nil)
         guard connection.isQuiet else {
-            connection.close()
-            lose()
+            connection.closeConnection()
+            loseConnection()
             return nil
         }
         state = .inUse
@@ -58,25 +59,25 @@ package final class PinnedConnection {
     /// The same, after all who asked before; nil when it has ended.
     ///
     /// - Parameter make: makes it, for who comes first.
-    package func take(
+    package func takeTurn(
         _ make: () async throws(HTTPClientError) -> HTTPClientConnection
     ) async throws(HTTPClientError) -> HTTPClientConnection? {
         switch state {
         case .idle: return takeIdle()
         case .over: return nil
-        case .inUse: return await wait()
+        case .inUse: return await waitForConnection()
         case .none:
             state = .inUse
             do throws(HTTPClientError) {
                 return try await make()
             } catch {
-                lose()
+                loseConnection()
                 throw error
             }
         }
     }
 
-    private func wait() async -> HTTPClientConnection? {
+    private func waitForConnection() async -> HTTPClientConnection? {
         let turn = Turn()
         turns.append(turn)
         while turn.connection == nil, !turn.isOver { await turn.wakeup.wait() }
@@ -84,10 +85,10 @@ package final class PinnedConnection {
     }
 
     /// The answer on it has ended.
-    package func giveBack(_ connection: HTTPClientConnection) {
+    package func giveBackConnection(_ connection: HTTPClientConnection) {
         guard connection.isReusable, !isOver else {
-            connection.close()
-            return lose()
+            connection.closeConnection()
+            return loseConnection()
         }
         if turns.isEmpty {
             state = .idle(connection)
@@ -100,9 +101,9 @@ package final class PinnedConnection {
     }
 
     /// It has ended under a request.
-    package func lose() {
+    package func loseConnection() {
         guard !isOver else { return }
-        end()
+        endConnection()
         let tell = onEnd
         onEnd = nil
         tell?()
@@ -111,11 +112,11 @@ package final class PinnedConnection {
     /// Ends it. A request that is on it comes to its own end.
     package func close() {
         onEnd = nil
-        end()
+        endConnection()
     }
 
-    private func end() {
-        if case .idle(let connection) = state { connection.close() }
+    private func endConnection() {
+        if case .idle(let connection) = state { connection.closeConnection() }
         state = .over
         onRest = nil
         rest.set(nil)

@@ -47,7 +47,7 @@ struct BodyDecoder: Sendable {
     /// The next piece of the body in `input`.
     ///
     /// - Parameter collector: Holds an incomplete trailer section; empty until then.
-    mutating func next(
+    mutating func nextPiece(
         _ input: borrowing Span<UInt8>, from offset: inout Int, limits: HTTPLimits, collector: inout HeadCollector
     ) throws(HTTPDecodeError) -> Step {
         while true {
@@ -55,14 +55,14 @@ struct BodyDecoder: Sendable {
             case .fixed(0):
                 return .end
             case .fixed(let remaining):
-                guard let range = take(remaining, of: input, from: &offset) else { return .needMoreInput }
+                guard let range = takeData(remaining, of: input, from: &offset) else { return .needMoreInput }
                 state = .fixed(remaining - range.count)
                 return .bytes(range)
             case .untilClose:
-                guard let range = take(.max, of: input, from: &offset) else { return .needMoreInput }
+                guard let range = takeData(.max, of: input, from: &offset) else { return .needMoreInput }
                 return .bytes(range)
             case .chunkData(let remaining):
-                guard let range = take(remaining, of: input, from: &offset) else { return .needMoreInput }
+                guard let range = takeData(remaining, of: input, from: &offset) else { return .needMoreInput }
                 state = range.count == remaining ? .chunkDataEnd(hasCR: false) : .chunkData(remaining - range.count)
                 return .bytes(range)
             case .trailer:
@@ -70,13 +70,13 @@ struct BodyDecoder: Sendable {
                 return isComplete ? .end : .needMoreInput
             case .chunkSize, .chunkSpace, .chunkExtension, .chunkSizeEnd, .chunkDataEnd:
                 guard offset < input.count else { return .needMoreInput }
-                state = try state(after: input[offset], limits: limits)
+                state = try nextState(after: input[offset], limits: limits)
                 offset += 1
             }
         }
     }
 
-    private func take(_ wanted: Int, of input: borrowing Span<UInt8>, from offset: inout Int) -> Range<Int>? {
+    private func takeData(_ wanted: Int, of input: borrowing Span<UInt8>, from offset: inout Int) -> Range<Int>? {
         let count = min(wanted, input.count - offset)
         guard count > 0 else { return nil }
         defer { offset += count }
@@ -84,7 +84,7 @@ struct BodyDecoder: Sendable {
     }
 
     /// What one byte of the framing around chunk data leads to.
-    private mutating func state(after byte: UInt8, limits: HTTPLimits) throws(HTTPDecodeError) -> State {
+    private mutating func nextState(after byte: UInt8, limits: HTTPLimits) throws(HTTPDecodeError) -> State {
         if case .chunkDataEnd(let hasCR) = state {
             guard byte == (hasCR ? ASCII.lf : ASCII.cr) else { throw HTTPDecodeError(.missingChunkEnd) }
             lineLength = 0
@@ -133,14 +133,14 @@ struct BodyDecoder: Sendable {
     ) throws(HTTPDecodeError) -> Bool {
         let section: [UInt8]?
         do {
-            section = try collector.collect(
+            section = try collector.collectHead(
                 input, from: &offset, maxBytes: limits.maxTrailer, maxLines: limits.maxFields, emptyStart: .complete)
         } catch {
             let isTooLarge = error.reason == .startLineTooLong || error.reason == .headTooLarge
             throw isTooLarge ? HTTPDecodeError(.trailerTooLarge) : error
         }
         guard let section else { return false }
-        // A field that frames or routes a message means nothing here (RFC 9110 §6.5.1), so nobody is told of any.
+        // A field that frames or routes a message means nothing here (RFC 9110 §6.5.1), so none is told.
         _ = try HTTPFields(parsing: section.span, from: 0, maxLines: limits.maxFields) { _, _ in }
         return true
     }

@@ -19,7 +19,7 @@ package struct HTTPDecodeError: Error, Sendable, Equatable {
         case unsupportedVersion
         /// The status line is not `version SP status SP reason` with a status from 100 to 599 (RFC 9112 §4).
         case malformedStatusLine
-        /// `101 Switching Protocols`, which nobody asked for (RFC 9110 §15.2.2).
+        /// `101 Switching Protocols`, which was not asked for (RFC 9110 §15.2.2).
         case unexpectedUpgrade
         /// More informational responses before one response than anybody sends.
         case tooManyInformationalResponses

@@ -17,11 +17,11 @@ extension HTTPFields {
         var lengths: UInt64 = 0
         var cursor = start
         while !bytes.hasLineEnd(at: cursor) {
-            let line = try Self.line(of: bytes, at: &cursor)
+            let line = try Self.readLine(of: bytes, at: &cursor)
             if lines.count == maxLines { throw HTTPDecodeError(.tooManyFields) }
             try note(line, bytes)
             lines.append(line)
-            lengths |= HTTPFields.bit(line.name.count)
+            lengths |= HTTPFields.lengthBit(line.name.count)
         }
         self.head = bytes.extracting(0..<cursor + 2).copied()
         self.lines = lines
@@ -30,7 +30,8 @@ extension HTTPFields {
 
     /// The field line at `cursor`, which moves behind its CRLF.
     @inline(__always)
-    private static func line(of bytes: borrowing Span<UInt8>, at cursor: inout Int) throws(HTTPDecodeError) -> Line {
+    private static func readLine(of bytes: borrowing Span<UInt8>, at cursor: inout Int) throws(HTTPDecodeError) -> Line
+    {
         let nameStart = cursor
         let nameEnd = bytes.tokenEnd(from: cursor)
         cursor = nameEnd

@@ -29,10 +29,10 @@ package struct HTTPFields: Sendable {
 
     /// The bit of a length in ``lengths``.
     @inline(__always)
-    static func bit(_ length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
+    static func lengthBit(_ length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
 
     @inline(__always)
-    func hasName(as long: borrowing Span<UInt8>) -> Bool { lengths & HTTPFields.bit(long.count) != 0 }
+    func hasName(as long: borrowing Span<UInt8>) -> Bool { lengths & HTTPFields.lengthBit(long.count) != 0 }
 
     /// How many field lines there are.
     package var count: Int { lines.count }

@@ -7,7 +7,7 @@
 /// head.end(into: &output)
 /// ```
 ///
-/// The writer takes the buffer's contents and ``end(into:)`` or ``abandon(into:)`` gives them back, so nothing is copied.
+/// The writer takes the buffer's contents and ``end(into:)`` or ``abandonHead(into:)`` gives them back, so nothing is copied.
 /// No field can end its line early: a value from elsewhere that has control characters is refused, and one of our own is
 /// a constant that a debug build checks.
 package struct HTTPHeadWriter: ~Copyable {
@@ -27,7 +27,7 @@ package struct HTTPHeadWriter: ~Copyable {
             bytes.append("HTTP/1.1 ")
             bytes.append(decimal: status)
             bytes.append(" ")
-            bytes.append(HTTPReason.phrase(for: status))
+            bytes.append(HTTPReason.reasonPhrase(for: status))
             bytes.append("\r\n")
         }
     }
@@ -55,7 +55,7 @@ package struct HTTPHeadWriter: ~Copyable {
         }
     }
 
-    /// Goes on with a head that ``interrupt(into:)`` left: what many heads have in common is then written once.
+    /// Goes on with a head that ``interruptHead(into:)`` left: what many heads have in common is then written once.
     package init(continuing common: [UInt8], into buffer: inout [UInt8]) {
         start = buffer.count
         swap(&bytes, &buffer)
@@ -66,7 +66,7 @@ package struct HTTPHeadWriter: ~Copyable {
     package mutating func field(_ name: StaticString, _ value: StaticString) {
         value.withUTF8Buffer { value in
             assert(value.span.isFieldValue, "a control character in a constant")
-            append(name, value.span)
+            appendField(name, value.span)
         }
     }
 
@@ -76,7 +76,7 @@ package struct HTTPHeadWriter: ~Copyable {
     }
 
     /// Adds a field with a value that came in a message, and so was checked when it was decoded.
-    package mutating func field(_ name: StaticString, _ value: HTTPFieldValue) { append(name, value.bytes.span) }
+    package mutating func field(_ name: StaticString, _ value: HTTPFieldValue) { appendField(name, value.bytes.span) }
 
     /// Adds a field as it came in a message.
     package mutating func field(_ name: HTTPFieldValue, _ value: HTTPFieldValue) {
@@ -93,7 +93,7 @@ package struct HTTPHeadWriter: ~Copyable {
     /// - Returns: False, and no field, if the value has a control character other than HTAB.
     package mutating func field(_ name: StaticString, _ value: ArraySlice<UInt8>) -> Bool {
         guard value.span.isFieldValue else { return false }
-        append(name, value.span)
+        appendField(name, value.span)
         return true
     }
 
@@ -107,29 +107,29 @@ package struct HTTPHeadWriter: ~Copyable {
     }
 
     /// Ends the head. `buffer` is the one that the writer was made with.
-    package consuming func end(into buffer: inout [UInt8]) {
+    package consuming func endHead(into buffer: inout [UInt8]) {
         bytes.append(addingCapacity: 2) { $0.appendLineEnd() }
-        giveBack(to: &buffer)
+        giveBackBuffer(to: &buffer)
     }
 
     /// Leaves the head as it is, without an end. `buffer` is the one that the writer was made with.
-    package consuming func interrupt(into buffer: inout [UInt8]) { giveBack(to: &buffer) }
+    package consuming func interruptHead(into buffer: inout [UInt8]) { giveBackBuffer(to: &buffer) }
 
     /// Gives the buffer back as it was before the head.
-    package consuming func abandon(into buffer: inout [UInt8]) {
+    package consuming func abandonHead(into buffer: inout [UInt8]) {
         bytes.removeSubrange(start...)
-        giveBack(to: &buffer)
+        giveBackBuffer(to: &buffer)
     }
 
-    private mutating func append(_ name: StaticString, _ value: borrowing Span<UInt8>) {
+    private mutating func appendField(_ name: StaticString, _ value: borrowing Span<UInt8>) {
         name.withUTF8Buffer { name in
             assert(name.span.isToken, "a constant that is no token")
             bytes.appendFieldLine(name.span, value)
         }
     }
 
-    private mutating func giveBack(to buffer: inout [UInt8]) {
-        // Whoever writes a head has the buffer to itself until then.
+    private mutating func giveBackBuffer(to buffer: inout [UInt8]) {
+        // The writer of a head has the buffer to itself until then.
         precondition(buffer.isEmpty, "the buffer was written to while its contents were out")
         swap(&bytes, &buffer)
     }

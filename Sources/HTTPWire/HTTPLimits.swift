@@ -7,7 +7,7 @@ package struct HTTPLimits: Sendable, Equatable {
     /// Field lines in a head or a trailer section. Browsers send about 20.
     package var maxFields = 100
 
-    /// Bytes of a chunk-size line without its line end. Extensions are ignored, so nobody needs long ones.
+    /// Bytes of a chunk-size line without its line end. Extensions are ignored, so long ones are of no use.
     package var maxChunkLine = 256
 
     /// Bytes of a trailer section with all line ends. Trailers are dropped after a check.
@@ -17,7 +17,7 @@ package struct HTTPLimits: Sendable, Equatable {
     package init() {}
 
     /// Limits are our own: one that makes no sense is a bug. A head is indexed with 32 bits.
-    func check() {
+    func checkLimits() {
         // Of the configuration, which has checked them.
         precondition((16...1 << 30).contains(maxHead) && (2...1 << 30).contains(maxTrailer), "a limit out of range")
         // The defaults: nothing sets others.

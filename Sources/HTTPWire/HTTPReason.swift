@@ -1,7 +1,7 @@
 /// The reason phrases of the registered status codes (RFC 9110 §15, RFC 6585).
 enum HTTPReason {
     /// The phrase, or an empty one for a status that is rare here: clients ignore it (RFC 9112 §4).
-    static func phrase(for status: Int) -> StaticString {
+    static func reasonPhrase(for status: Int) -> StaticString {
         switch status {
         case 100: "Continue"
         case 200: "OK"

@@ -18,7 +18,7 @@ package struct HTTPRequestDecoder: ~Copyable, Sendable {
 
     /// A decoder for a new connection.
     package init(limits: HTTPLimits = HTTPLimits()) {
-        limits.check()
+        limits.checkLimits()
         self.limits = limits
     }
 
@@ -38,7 +38,7 @@ package struct HTTPRequestDecoder: ~Copyable, Sendable {
     /// input belongs to the next request, and the next call begins with it.
     ///
     /// - Throws: ``HTTPDecodeError`` where the client breaks the protocol, and again in each call after that.
-    package mutating func next(
+    package mutating func nextEvent(
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPEvent<HTTPRequestHead> {
         do throws(HTTPDecodeError) {
@@ -46,7 +46,7 @@ package struct HTTPRequestDecoder: ~Copyable, Sendable {
             case .head:
                 return try nextHead(input, from: &offset)
             case .body(var body):
-                let step = try body.next(input, from: &offset, limits: limits, collector: &collector)
+                let step = try body.nextPiece(input, from: &offset, limits: limits, collector: &collector)
                 state = .body(body)
                 switch step {
                 case .needMoreInput: return .needMoreInput
@@ -67,13 +67,13 @@ package struct HTTPRequestDecoder: ~Copyable, Sendable {
     private mutating func nextHead(
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPEvent<HTTPRequestHead> {
-        guard let head = try head(input, from: &offset) else { return .needMoreInput }
+        guard let head = try readHead(input, from: &offset) else { return .needMoreInput }
         state = .body(BodyDecoder(head.bodyLength))
         return .head(head)
     }
 
     /// The head, if all of it has come.
-    private mutating func head(
+    private mutating func readHead(
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPRequestHead? {
         // Nearly always it comes at once and there is nothing wrong with it. Otherwise the collector says what is.
@@ -84,7 +84,7 @@ package struct HTTPRequestDecoder: ~Copyable, Sendable {
                 return head
             }
         }
-        let section = try collector.collect(
+        let section = try collector.collectHead(
             input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1,
             emptyStart: .skip)
         guard let section else { return nil }

@@ -75,8 +75,8 @@ package struct HTTPRequestHead: Sendable, Equatable {
         var framing = MessageFraming()
         let fields = try HTTPFields(
             parsing: bytes, from: line.end, maxLines: limits.maxFields
-        ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }
-        try framing.check(minorVersion: line.minorVersion)
+        ) { (line, bytes) throws(HTTPDecodeError) in try framing.noteField(line, in: bytes) }
+        try framing.checkFraming(minorVersion: line.minorVersion)
         if line.minorVersion == 1, !framing.hasHost { throw HTTPDecodeError(.missingHost) }
         // Last, when nothing throws any more: what was set before would be copied.
         self.fields = fields

@@ -31,7 +31,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
 
     /// A decoder for a new connection.
     package init(limits: HTTPLimits = HTTPLimits()) {
-        limits.check()
+        limits.checkLimits()
         self.limits = limits
     }
 
@@ -52,7 +52,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
     /// ``HTTPResponseHead/keepAlive`` was true.
     ///
     /// - Throws: ``HTTPDecodeError`` where the server breaks the protocol, and again in each call after that.
-    package mutating func next(
+    package mutating func nextEvent(
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPEvent<HTTPResponseHead> {
         do throws(HTTPDecodeError) {
@@ -60,7 +60,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
             case .head:
                 return try nextHead(input, from: &offset)
             case .body(var body):
-                let step = try body.next(input, from: &offset, limits: limits, collector: &collector)
+                let step = try body.nextPiece(input, from: &offset, limits: limits, collector: &collector)
                 state = .body(body)
                 switch step {
                 case .needMoreInput: return .needMoreInput
@@ -81,7 +81,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
     /// The server closed its side. Call it once, after all input.
     ///
     /// - Throws: ``HTTPDecodeError/Reason/truncated`` in the middle of a message.
-    package mutating func finish() throws(HTTPDecodeError) -> Close {
+    package mutating func finishInput() throws(HTTPDecodeError) -> Close {
         switch state {
         case .head where isIdle:
             return .idle
@@ -101,7 +101,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPEvent<HTTPResponseHead> {
         while true {
-            guard let head = try head(input, from: &offset) else { return .needMoreInput }
+            guard let head = try readHead(input, from: &offset) else { return .needMoreInput }
             if head.status == 101 { throw HTTPDecodeError(.unexpectedUpgrade) }
             guard head.status < 200 else {
                 informational = 0
@@ -114,7 +114,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
     }
 
     /// The head, if all of it has come.
-    private mutating func head(
+    private mutating func readHead(
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(HTTPDecodeError) -> HTTPResponseHead? {
         // Nearly always it comes at once and there is nothing wrong with it. Otherwise the collector says what is.
@@ -125,7 +125,7 @@ package struct HTTPResponseDecoder: ~Copyable, Sendable {
                 return head
             }
         }
-        let section = try collector.collect(
+        let section = try collector.collectHead(
             input, from: &offset, maxBytes: limits.maxHead, maxLines: limits.maxFields + 1,
             emptyStart: .refuse(.malformedStatusLine))
         guard let section else { return nil }

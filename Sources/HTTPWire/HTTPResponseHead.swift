@@ -29,8 +29,8 @@ package struct HTTPResponseHead: Sendable, Equatable {
         var framing = MessageFraming(mayRepeatLength: true)
         let fields = try HTTPFields(
             parsing: bytes, from: line.end, maxLines: limits.maxFields
-        ) { (line, bytes) throws(HTTPDecodeError) in try framing.note(line, in: bytes) }
-        try framing.check(minorVersion: line.minorVersion)
+        ) { (line, bytes) throws(HTTPDecodeError) in try framing.noteField(line, in: bytes) }
+        try framing.checkFraming(minorVersion: line.minorVersion)
         // Last, when nothing throws any more: what was set before would be copied.
         self.fields = fields
         status = line.status

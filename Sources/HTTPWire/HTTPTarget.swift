@@ -12,7 +12,7 @@ extension Span<UInt8> {
         return true
     }
 
-    /// Where the authority of an absolute-form target is, or nil if the target is in no such form (RFC 9112 §3.2.2).
+    /// Where the authority of an absolute-form target is, or `nil` if the target is in another form (RFC 9112 §3.2.2).
     var absoluteFormAuthority: Range<Int>? {
         guard !isEmpty, (self[0] | 0x20) &- 0x61 < 26 else { return nil }
         let schemeEnd = first(ASCII.colon, from: 0, to: count)

@@ -41,7 +41,7 @@ struct HeadCollector: Sendable {
     /// - Throws: For a CR or LF that is alone, any other control character but HTAB, and a section beyond the limits:
     ///   ``HTTPDecodeError/Reason/startLineTooLong``, ``HTTPDecodeError/Reason/headTooLarge`` or
     ///   ``HTTPDecodeError/Reason/tooManyFields``.
-    mutating func collect(
+    mutating func collectHead(
         _ input: borrowing Span<UInt8>, from offset: inout Int, maxBytes: Int, maxLines: Int, emptyStart: EmptyStart
     ) throws(HTTPDecodeError) -> [UInt8]? {
         var cursor = offset

@@ -17,7 +17,7 @@ struct MessageFraming {
 
     /// Takes in one field line; fields that mean nothing here are skipped by the length of their name.
     @inline(__always)
-    mutating func note(_ line: HTTPFields.Line, in head: borrowing Span<UInt8>) throws(HTTPDecodeError) {
+    mutating func noteField(_ line: HTTPFields.Line, in head: borrowing Span<UInt8>) throws(HTTPDecodeError) {
         let (name, value) = (line.name, line.value)
         switch name.count {
         case 4 where head.extracting(name).equalsIgnoringCase("host"):
@@ -42,11 +42,11 @@ struct MessageFraming {
         }
     }
 
-    /// Checks what only the whole head shows. `minorVersion` is that of the message.
-    func check(minorVersion: Int) throws(HTTPDecodeError) {
+    /// Checks what only the whole head shows. `minorVersion` is the message's.
+    func checkFraming(minorVersion: Int) throws(HTTPDecodeError) {
         guard isChunked else { return }
         if contentLength != nil { throw HTTPDecodeError(.conflictingLengths) }
-        // RFC 9112 §6.1: in HTTP/1.0 the framing of such a message is faulty.
+        // RFC 9112 §6.1: in HTTP/1.0 the framing of a message with `Transfer-Encoding` is faulty.
         if minorVersion == 0 { throw HTTPDecodeError(.invalidTransferEncoding) }
     }
 

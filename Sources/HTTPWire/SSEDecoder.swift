@@ -1,7 +1,7 @@
 /// Takes an event stream apart into events (WHATWG HTML §9.2.6).
 ///
 /// It departs from the standard in one way: an event that has an `id` or an empty `data` field, which a browser does not
-/// dispatch, is reported with empty data. MCP servers send such an event first to hand out a place to resume from.
+/// dispatch, is reported with empty data. MCP servers send an event like this first, as a place to resume from.
 ///
 /// Bytes are handed out as they came: who needs text decodes it. An event that the end of the stream cuts off is dropped
 /// by dropping the decoder.
@@ -47,7 +47,7 @@ package struct SSEDecoder: ~Copyable, Sendable {
     /// The next event in `input` from `offset`, which moves past what was consumed; nil when all of the input is.
     ///
     /// - Throws: ``SSEDecodeError`` for an event over the limit, and again in each call after that.
-    package mutating func next(
+    package mutating func nextEvent(
         _ input: borrowing Span<UInt8>, from offset: inout Int
     ) throws(SSEDecodeError) -> SSEEvent? {
         if let failure { throw failure }
@@ -64,7 +64,7 @@ package struct SSEDecoder: ~Copyable, Sendable {
             let rest = input.extracting(offset..<lineEnd)
             offset = lineEnd
             guard lineEnd < input.count else {
-                try hold(rest)
+                try holdPart(rest)
                 return nil
             }
             skipsLineFeed = input[lineEnd] == ASCII.cr
@@ -74,26 +74,26 @@ package struct SSEDecoder: ~Copyable, Sendable {
                 if input[offset] == ASCII.lf { offset += 1 }
             }
             if !held.isEmpty {
-                try hold(rest)
+                try holdPart(rest)
                 try takeHeld()
             } else if rest.isEmpty {
                 // A server may send comments and empty lines without end, and each of them is to cost little.
                 if hasFields, let event = endEvent() { return event }
             } else if rest[0] != ASCII.colon {
-                try take(line: rest)
+                try takeLine(line: rest)
             }
         }
         return nil
     }
 
     /// Keeps the part of a line that came before its end.
-    private mutating func hold(_ part: borrowing Span<UInt8>) throws(SSEDecodeError) {
+    private mutating func holdPart(_ part: borrowing Span<UInt8>) throws(SSEDecodeError) {
         if held.first == ASCII.colon || part.isEmpty { return }
         if held.isEmpty, part[0] == ASCII.colon {
             held = [ASCII.colon]
             return
         }
-        try check(adding: held.count + part.count)
+        try checkSize(adding: held.count + part.count)
         held.append(part, upTo: maxEvent)
     }
 
@@ -102,7 +102,7 @@ package struct SSEDecoder: ~Copyable, Sendable {
         var line: [UInt8] = []
         swap(&line, &held)
         guard data == nil, line.count > SSEDecoder.largeLine, line.span.extracting(..<5).equals("data:") else {
-            return try take(line: line.span)
+            return try takeLine(line: line.span)
         }
         line.removeFirst(line[5] == ASCII.space ? 6 : 5)
         data = line
@@ -112,10 +112,10 @@ package struct SSEDecoder: ~Copyable, Sendable {
     private static let largeLine = 64 * 1024
 
     /// Interprets a line that is complete and not empty.
-    private mutating func take(line: borrowing Span<UInt8>) throws(SSEDecodeError) {
+    private mutating func takeLine(line: borrowing Span<UInt8>) throws(SSEDecodeError) {
         let nameEnd = line.first(ASCII.colon, from: 0, to: line.count)
         if nameEnd == 0 { return }
-        try check(adding: line.count)
+        try checkSize(adding: line.count)
         var valueStart = min(nameEnd + 1, line.count)
         if valueStart < line.count, line[valueStart] == ASCII.space { valueStart += 1 }
         let name = line.extracting(0..<nameEnd)
@@ -145,7 +145,7 @@ package struct SSEDecoder: ~Copyable, Sendable {
         return SSEEvent(type: type, data: data ?? [], id: id, retry: eventRetry)
     }
 
-    private mutating func check(adding count: Int) throws(SSEDecodeError) {
+    private mutating func checkSize(adding count: Int) throws(SSEDecodeError) {
         let held = (type?.count ?? 0) + (data?.count ?? 0) + (id?.count ?? 0)
         guard count <= maxEvent - held else {
             let error = SSEDecodeError.eventTooLarge(limit: maxEvent)

@@ -18,12 +18,12 @@ package enum SSEEncoder {
         }
         start.append("data: ")
         parts.append(start[...])
-        for slice in data where !slice.isEmpty { parts.append(line(slice)) }
+        for slice in data where !slice.isEmpty { parts.append(dataLine(slice)) }
         parts.append(eventEnd)
         return parts
     }
 
-    private static func line(_ slice: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    private static func dataLine(_ slice: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         let bytes = slice.span
         if bytes.firstLineBreak(from: 0, to: bytes.count) == bytes.count { return slice }
         return slice.map { $0 == ASCII.lf || $0 == ASCII.cr ? ASCII.space : $0 }[...]

@@ -36,7 +36,7 @@ extension [UInt8] {
         append(.quote)
         var position = 0
         while position < text.count {
-            let special = StringSearch.escapable(text, from: position)
+            let special = StringSearch.nextEscapable(text, from: position)
             append(text, position..<special)
             position = special
             if position < text.count {

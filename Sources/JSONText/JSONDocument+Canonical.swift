@@ -5,52 +5,52 @@ extension JSONDocument {
     ///
     /// Goes over the text once and copies it once more where members have to be sorted, whatever its depth. Calls itself as
     /// deep as the document's `maxDepth` allows.
-    package func canonical(of value: JSONValue, into out: inout [UInt8]) {
+    package func appendCanonical(of value: JSONValue, into out: inout [UInt8]) {
         guard owns(value) else { return out += JSONDocument.null }
         let bytes = bytes
         var position = value.range.lowerBound
         var text = CanonicalText()
         swap(&text.bytes, &out)
         let start = text.bytes.count
-        Self.canonical(bytes.span, at: &position, into: &text)
-        text.sort(from: start)
+        Self.appendCanonical(bytes.span, at: &position, into: &text)
+        text.sortMembers(from: start)
         swap(&text.bytes, &out)
     }
 
-    private static func canonical(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
+    private static func appendCanonical(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
         switch text[position] {
         case .openBrace:
-            object(text, at: &position, into: &out)
+            canonicalObject(text, at: &position, into: &out)
         case .openBracket:
-            array(text, at: &position, into: &out)
+            canonicalArray(text, at: &position, into: &out)
         case .quote:
             _ = string(text, at: &position, into: &out)
         default:
-            let end = JSONSkip.scalar(text, from: position)
+            let end = JSONSkip.skipScalar(text, from: position)
             out.bytes.append(text, position..<end)
             position = end
         }
     }
 
-    private static func array(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
+    private static func canonicalArray(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
         out.bytes.append(.openBracket)
-        position = JSONSkip.separators(text, from: position + 1)
+        position = JSONSkip.skipSeparators(text, from: position + 1)
         var isFirst = true
         while text[position] != .closeBracket {
             if !isFirst {
                 out.bytes.append(.comma)
             }
             isFirst = false
-            canonical(text, at: &position, into: &out)
-            position = JSONSkip.separators(text, from: position)
+            appendCanonical(text, at: &position, into: &out)
+            position = JSONSkip.skipSeparators(text, from: position)
         }
         position += 1
         out.bytes.append(.closeBracket)
     }
 
-    private static func object(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
+    private static func canonicalObject(_ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText) {
         out.bytes.append(.openBrace)
-        position = JSONSkip.separators(text, from: position + 1)
+        position = JSONSkip.skipSeparators(text, from: position + 1)
         let start = out.bytes.count
         var members: [CanonicalMember] = []
         var isSorted = true
@@ -61,9 +61,9 @@ extension JSONDocument {
             let memberStart = out.bytes.count
             let name = string(text, at: &position, into: &out)
             out.bytes.append(.colon)
-            position = JSONSkip.separators(text, from: position)
-            canonical(text, at: &position, into: &out)
-            position = JSONSkip.separators(text, from: position)
+            position = JSONSkip.skipSeparators(text, from: position)
+            appendCanonical(text, at: &position, into: &out)
+            position = JSONSkip.skipSeparators(text, from: position)
             let member = CanonicalMember(
                 prefix: text.unescapedPrefix(name), name: name, written: memberStart..<out.bytes.count)
             if let last = members.last, member.precedes(last, in: text) {
@@ -85,7 +85,7 @@ extension JSONDocument {
     private static func string(
         _ text: Span<UInt8>, at position: inout Int, into out: inout CanonicalText
     ) -> Range<Int> {
-        let inside = position + 1..<JSONSkip.string(text, from: position).end - 1
+        let inside = position + 1..<JSONSkip.skipString(text, from: position).end - 1
         position = inside.upperBound + 1
         out.bytes.appendJSON(validUTF8: text.unescaped(inside).span)
         return inside
@@ -99,16 +99,16 @@ private struct CanonicalText {
     var unsorted: [UnsortedObject] = []
 
     /// Puts the members of all objects in order, from this position on.
-    mutating func sort(from start: Int) {
+    mutating func sortMembers(from start: Int) {
         guard !unsorted.isEmpty else { return }
         // The outer ones before those that are in them.
         unsorted.sort { $0.area.lowerBound < $1.area.lowerBound }
         let written = bytes
         bytes.removeSubrange(start...)
-        append(start..<written.count, of: written.span)
+        appendRange(start..<written.count, of: written.span)
     }
 
-    private mutating func append(_ range: Range<Int>, of written: Span<UInt8>) {
+    private mutating func appendRange(_ range: Range<Int>, of written: Span<UInt8>) {
         var position = range.lowerBound
         var index = firstUnsorted(from: position)
         while index < unsorted.count, unsorted[index].area.lowerBound < range.upperBound {
@@ -116,7 +116,7 @@ private struct CanonicalText {
             bytes.append(written, position..<object.area.lowerBound + 1)
             for (index, member) in object.members.enumerated() {
                 if index > 0 { bytes.append(.comma) }
-                append(member, of: written)
+                appendRange(member, of: written)
             }
             position = object.area.upperBound
             index = firstUnsorted(from: position)

@@ -17,12 +17,12 @@ extension JSONDocument {
     @inline(__always)
     private func recordedMember(_ name: Span<UInt8>, of object: JSONValue, at record: Int) -> JSONMember? {
         let bytes = bytes
-        let members = outline.members(of: object, at: record)
+        let members = outline.memberEntries(of: object, at: record)
         var index = members.lowerBound
         while index < members.upperBound {
             let entry = outline.entries[index]
             if bytes.span.reads(entry.name, isEscaped: entry.nameIsEscaped, as: name) {
-                return outline.member(index, of: tag)
+                return outline.memberAt(index, of: tag)
             }
             index = Int(entry.next)
         }
@@ -33,7 +33,7 @@ extension JSONDocument {
     private func unrecordedMember(_ name: Span<UInt8>, of object: JSONValue) -> JSONMember? {
         let bytes = bytes
         var members = JSONMembers.Cursor(object, in: self)
-        while let member = members.next(in: self) {
+        while let member = members.nextMember(in: self) {
             if bytes.span.reads(member.namePlace, isEscaped: member.nameIsEscaped, as: name) { return member }
         }
         return nil
@@ -80,20 +80,20 @@ extension JSONDocument {
     /// The object has no members. True when the value is not an object.
     package func isEmpty(_ object: JSONValue) -> Bool {
         var members = JSONMembers.Cursor(object, in: self)
-        return members.next(in: self) == nil
+        return members.nextMember(in: self) == nil
     }
 
     /// Shows the members of an object in their order. None when the value is not an object.
     package func forEachMember(of object: JSONValue, _ body: (JSONMember) -> Void) {
         var members = JSONMembers.Cursor(object, in: self)
-        while let member = members.next(in: self) { body(member) }
+        while let member = members.nextMember(in: self) { body(member) }
     }
 
     /// The object has a member that the predicate picks. False when the value is not an object.
     @inline(__always)
     package func hasMember(of object: JSONValue, where predicate: (JSONMember) -> Bool) -> Bool {
         var members = JSONMembers.Cursor(object, in: self)
-        while let member = members.next(in: self) {
+        while let member = members.nextMember(in: self) {
             if predicate(member) { return true }
         }
         return false
@@ -108,17 +108,17 @@ extension JSONDocument {
 
     /// Two members of the object have the same name. False when the value is not an object.
     ///
-    /// Unpaired surrogates all read as U+FFFD, and count as the same. An object with more than ``maxNames`` members counts as
-    /// one that has: whoever asks refuses it, and nobody is held up by the look at millions of names.
+    /// Unpaired surrogates all read as U+FFFD, and count as the same. An object with more than ``maxNames`` members counts as one
+    /// that has: the caller refuses it, and millions of names are not looked at.
     package func hasDuplicateNames(_ object: JSONValue) -> Bool {
         guard owns(object) else { return false }
         if let record = object.record { return hasDuplicateNames(object, at: record) }
         let bytes = bytes
         let text = bytes.span
-        var names = InlineArray<16, Place>(repeating: Place(0..<0))
+        var names = InlineArray<16, TextRange>(repeating: TextRange(0..<0))
         var count = 0
         var members = JSONMembers.Cursor(object, in: self)
-        while let member = members.next(in: self) {
+        while let member = members.nextMember(in: self) {
             guard count < names.count, !member.nameIsEscaped else { return hasDuplicateNamesAmongMany(object) }
             let name = text.extracting(member.name)
             for index in 0..<count where names[index].count == name.count {
@@ -133,7 +133,7 @@ extension JSONDocument {
     /// The same for an object that is recorded, as those are that come with each message.
     private func hasDuplicateNames(_ object: JSONValue, at record: Int) -> Bool {
         let bytes = bytes
-        let members = outline.members(of: object, at: record)
+        let members = outline.memberEntries(of: object, at: record)
         var index = members.lowerBound
         var count = 0
         while index < members.upperBound {
@@ -158,14 +158,14 @@ extension JSONDocument {
     /// So many names are compared each with each.
     private static let fewNames = 16
 
-    /// Any number of names, with or without escapes, in time that grows as their text does. The hash is seeded for each
-    /// process, so nobody outside can make names collide.
+    /// Any number of names, with or without escapes, in time that grows as their text does. The hash is seeded for each process,
+    /// so a peer cannot make names collide.
     private func hasDuplicateNamesAmongMany(_ object: JSONValue) -> Bool {
         let bytes = bytes
         let text = bytes.span
-        var names: [Place] = []
+        var names: [TextRange] = []
         var members = JSONMembers.Cursor(object, in: self)
-        while let member = members.next(in: self) {
+        while let member = members.nextMember(in: self) {
             guard names.count < JSONDocument.maxNames else { return true }
             names.append(member.namePlace)
         }

@@ -2,7 +2,7 @@
 extension JSONDocument {
     /// A string as it reads. A surrogate without its other half, which the grammar allows, reads as U+FFFD.
     package func string(_ value: JSONValue) -> String? {
-        guard let inside = inside(value) else { return nil }
+        guard let inside = stringContent(value) else { return nil }
         let bytes = bytes
         if value.isEscaped { return String(decoding: bytes.span.unescaped(inside), as: UTF8.self) }
         return bytes.span.extracting(inside).withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) }
@@ -11,7 +11,7 @@ extension JSONDocument {
     /// The UTF-8 of a string as it reads; unpaired surrogates as in ``string(_:)``.
     package func stringBytes(_ value: JSONValue) -> [UInt8]? {
         let bytes = bytes
-        return inside(value).map { bytes.span.unescaped($0) }
+        return stringContent(value).map { bytes.span.unescaped($0) }
     }
 
     /// The value is a string and reads so.
@@ -19,12 +19,12 @@ extension JSONDocument {
         expected.withBytes { string(value, equals: $0) }
     }
 
-    /// The value is a string and reads so. One with an unpaired surrogate reads as no text does: whoever else reads it may
-    /// find something else there.
+    /// The value is a string and reads so. One with an unpaired surrogate reads as no text does: another reader may find
+    /// something else there.
     package func string(_ value: JSONValue, equals expected: Span<UInt8>) -> Bool {
-        guard let inside = inside(value) else { return false }
+        guard let inside = stringContent(value) else { return false }
         let bytes = bytes
-        return bytes.span.reads(Place(inside), isEscaped: value.isEscaped, as: expected)
+        return bytes.span.reads(TextRange(inside), isEscaped: value.isEscaped, as: expected)
             && !(value.isEscaped && bytes.span.hasUnpairedSurrogate(inside))
     }
 
@@ -78,7 +78,7 @@ extension JSONDocument {
     }
 
     /// The inside of a string, without its quotes.
-    private func inside(_ value: JSONValue) -> Range<Int>? {
+    private func stringContent(_ value: JSONValue) -> Range<Int>? {
         value.kind == .string && owns(value) ? value.range.lowerBound + 1..<value.range.upperBound - 1 : nil
     }
 }

@@ -1,4 +1,4 @@
-/// Whole numbers by what they are, whichever way they are spelled.
+/// Whole numbers by their value, in any spelling.
 extension JSONDocument {
     /// Bytes of a number that is not spelled as an integer. An id has twenty digits at most.
     private static let maxSpelling = 40
@@ -18,7 +18,7 @@ extension JSONDocument {
     private static func wholeNumber(_ text: ArraySlice<UInt8>) -> Int64? {
         // A string was not read as a number before.
         guard let first = text.first, first == .minus || first.isDigit,
-            let end = try? JSONLexer.number(Array(text).span, from: 0), end == text.count
+            let end = try? JSONLexer.readNumber(Array(text).span, from: 0), end == text.count
         else { return nil }
         let isNegative = text.first == .minus
         let mark = text.firstIndex { $0 | 0x20 == UInt8(ascii: "e") } ?? text.endIndex

@@ -2,7 +2,7 @@
 ///
 /// A text is bytes here, and stays bytes: one pass checks it against RFC 8259 and RFC 3629 and notes where the members
 /// of the outer objects are. Values are places in the text, and what is not asked for is not decoded, so that what is
-/// not changed can be passed on byte for byte.
+/// not changed can be forwarded byte for byte.
 ///
 /// A ``JSONValue`` and a ``JSONMember`` belong to the document that handed them out, and carry its tag. To every other
 /// document they are `null`: no place of one text is looked up in another.
@@ -21,8 +21,8 @@ package final class JSONDocument: Sendable {
     ///   - recording: how many outer levels of objects are remembered, so that a lookup in them needs no second look at
     ///     the text. Of an object with more than about a thousand members, nothing is remembered.
     package init(_ bytes: [UInt8], maxDepth: Int = 128, recording: Int = 3) throws(JSONTextError) {
-        guard bytes.count <= Place.maxOffset else { throw JSONTextError(.tooLong, at: Place.maxOffset) }
-        self.outline = try JSONValidator.outline(of: bytes.span, maxDepth: maxDepth, recording: recording)
+        guard bytes.count <= TextRange.maxOffset else { throw JSONTextError(.tooLong, at: TextRange.maxOffset) }
+        self.outline = try JSONValidator.makeOutline(of: bytes.span, maxDepth: maxDepth, recording: recording)
         self.bytes = bytes
     }
 
@@ -57,7 +57,7 @@ package final class JSONDocument: Sendable {
 
     /// The whole value.
     package var root: JSONValue {
-        outline.value(0, of: tag)
+        outline.valueAt(0, of: tag)
     }
 
     /// The members of an object in their order, duplicates too; nothing when the value is not an object.

@@ -22,7 +22,7 @@ package struct JSONElements: Sequence, Sendable {
         /// The next one, or nil after the last.
         package mutating func next() -> JSONValue? {
             let bytes = document.bytes
-            guard let value = JSONSkip.value(bytes.span, in: left, of: document.tag) else { return nil }
+            guard let value = JSONSkip.nextValue(bytes.span, in: left, of: document.tag) else { return nil }
             left = value.range.upperBound..<left.upperBound
             return value
         }

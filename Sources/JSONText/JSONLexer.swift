@@ -23,10 +23,10 @@ enum JSONLexer {
 
     /// The rest of a string whose opening quote is behind us; the position returned is after the closing one.
     @inline(__always)
-    static func string(
+    static func readString(
         _ text: Span<UInt8>, from start: Int
     ) throws(JSONTextError) -> (end: Int, isEscaped: Bool) {
-        let position = StringSearch.special(text, from: start)
+        let position = StringSearch.nextSpecial(text, from: start)
         if position < text.count, text[position] == .quote {
             return (position + 1, false)
         }
@@ -45,18 +45,18 @@ enum JSONLexer {
                 return (position + 1, isEscaped)
             case .backslash:
                 isEscaped = true
-                position = try escape(text, from: position)
+                position = try readEscape(text, from: position)
             case 0..<0x20:
                 throw JSONTextError(.controlCharacter, at: position)
             default:
-                position = try scalars(text, from: position)
+                position = try readScalars(text, from: position)
             }
-            position = StringSearch.special(text, from: position)
+            position = StringSearch.nextSpecial(text, from: position)
         }
         throw JSONTextError(.unexpectedEnd, at: position)
     }
 
-    private static func escape(_ text: Span<UInt8>, from backslash: Int) throws(JSONTextError) -> Int {
+    private static func readEscape(_ text: Span<UInt8>, from backslash: Int) throws(JSONTextError) -> Int {
         let letter = backslash + 1
         guard letter < text.count else { throw JSONTextError(.unexpectedEnd, at: letter) }
         switch text[letter] {
@@ -77,7 +77,7 @@ enum JSONLexer {
     }
 
     /// As many characters outside of ASCII as stand together.
-    private static func scalars(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
+    private static func readScalars(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
         var position = start
         while position < text.count, text[position] >= 0x80 {
             let length = scalarLength(text, at: position)
@@ -112,19 +112,19 @@ enum JSONLexer {
 
     /// A number, from its sign or first digit (RFC 8259 section 6).
     @inline(__always)
-    static func number(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
+    static func readNumber(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
         var position = start
         if text[position] == .minus {
             position += 1
         }
         let integer = position
-        position = try digits(text, from: position)
+        position = try readDigits(text, from: position)
         if text[integer] == .zero, position - integer > 1 {
             throw JSONTextError(.invalidNumber, at: integer + 1)
         }
         guard position < text.count else { return position }
         if text[position] == .dot {
-            position = try digits(text, from: position + 1)
+            position = try readDigits(text, from: position + 1)
             guard position < text.count else { return position }
         }
         if text[position] | 0x20 == UInt8(ascii: "e") {
@@ -132,14 +132,14 @@ enum JSONLexer {
             if position < text.count, text[position] == .plus || text[position] == .minus {
                 position += 1
             }
-            position = try digits(text, from: position)
+            position = try readDigits(text, from: position)
         }
         return position
     }
 
     /// One digit or more.
     @inline(__always)
-    private static func digits(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
+    private static func readDigits(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
         var position = start
         while position < text.count, text[position].isDigit {
             position += 1
@@ -152,7 +152,7 @@ enum JSONLexer {
 
     /// `true`, `false` or `null`.
     @inline(__always)
-    static func literal(
+    static func readLiteral(
         _ word: StaticString, _ text: Span<UInt8>, from start: Int
     ) throws(JSONTextError) -> Int {
         for index in 0..<word.utf8CodeUnitCount {

@@ -1,6 +1,6 @@
 /// A member of an object: its name and its value, as places in the document.
 package struct JSONMember: Equatable, Sendable {
-    let namePlace: Place
+    let namePlace: TextRange
 
     /// What is after the colon.
     package let value: JSONValue

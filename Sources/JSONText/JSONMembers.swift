@@ -15,7 +15,7 @@ package struct JSONMembers: Sequence, Sendable {
 
         /// The next one, or nil after the last.
         package mutating func next() -> JSONMember? {
-            cursor.next(in: document)
+            cursor.nextMember(in: document)
         }
     }
 
@@ -33,7 +33,7 @@ package struct JSONMembers: Sequence, Sendable {
                 if !document.owns(object) {
                     0..<0
                 } else if let record = object.record {
-                    document.outline.members(of: object, at: record)
+                    document.outline.memberEntries(of: object, at: record)
                 } else {
                     object.kind == .object ? object.range.dropFirst().dropLast() : 0..<0
                 }
@@ -41,18 +41,18 @@ package struct JSONMembers: Sequence, Sendable {
         }
 
         @inline(__always)
-        mutating func next(in document: JSONDocument) -> JSONMember? {
+        mutating func nextMember(in document: JSONDocument) -> JSONMember? {
             guard position < end else { return nil }
             guard isRecorded else { return nextInText(of: document) }
-            let member = document.outline.member(position, of: document.tag)
-            position = document.outline.next(after: position)
+            let member = document.outline.memberAt(position, of: document.tag)
+            position = document.outline.nextEntry(after: position)
             return member
         }
 
         @inline(never)
         private mutating func nextInText(of document: JSONDocument) -> JSONMember? {
             let bytes = document.bytes
-            let member = JSONSkip.member(bytes.span, in: position..<end, of: document.tag)
+            let member = JSONSkip.nextMember(bytes.span, in: position..<end, of: document.tag)
             position = member?.range.upperBound ?? end
             return member
         }

@@ -5,7 +5,7 @@ package enum JSONMending {
     /// looked at.
     ///
     /// - Returns: nil where there is nothing to mend, or it would have more than twice the bytes, and 256 more for short ones.
-    package static func mended(_ text: [UInt8]) -> [UInt8]? {
+    package static func mendedText(_ text: [UInt8]) -> [UInt8]? {
         let decoded = Array(String(decoding: text, as: UTF8.self).utf8)
         let bytes = decoded.span
         var mended: [UInt8] = []

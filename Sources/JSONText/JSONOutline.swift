@@ -5,8 +5,8 @@
 /// Only objects that are reached through objects are kept: what is inside an array is not.
 struct JSONOutline: Sendable {
     struct Entry: Sendable {
-        var name: Place
-        var value = Place(0..<0)
+        var name: TextRange
+        var value = TextRange(0..<0)
         /// The first entry that is not inside this one. While the object is open: the entry of the object around it.
         var next: UInt32 = 0
         var nameIsEscaped = false
@@ -32,7 +32,7 @@ struct JSONOutline: Sendable {
     /// Entries that there may be before a member of the innermost open object: all of them in the root value.
     private var limit = entryLimit + outerReserve
     /// What becomes the next entry, once its value has been read or turns out to be an object.
-    private var pending = Entry(name: Place(0..<0))
+    private var pending = Entry(name: TextRange(0..<0))
 
     init(levels: Int) {
         self.levels = levels
@@ -43,23 +43,23 @@ struct JSONOutline: Sendable {
 
     /// A member of the innermost container, which is `depth` deep.
     @inline(__always)
-    mutating func member(name: Range<Int>, isEscaped: Bool, depth: Int) {
+    mutating func recordMember(name: Range<Int>, isEscaped: Bool, depth: Int) {
         guard depth == self.depth else { return }
         if entries.count >= limit {
             forgetCurrent()
         } else {
-            pending.name = Place(name)
+            pending.name = TextRange(name)
             pending.nameIsEscaped = isEscaped
         }
     }
 
     /// A string, a number or a literal in a container that is `depth` deep.
     @inline(__always)
-    mutating func scalar(_ kind: JSONKind, at range: Range<Int>, depth: Int, isEscaped: Bool = false) {
+    mutating func recordScalar(_ kind: JSONKind, at range: Range<Int>, depth: Int, isEscaped: Bool = false) {
         if depth == self.depth {
             pending.kind = kind
             pending.valueIsEscaped = isEscaped
-            add(range)
+            addValue(range)
         }
     }
 
@@ -69,9 +69,9 @@ struct JSONOutline: Sendable {
         guard depth == self.depth else { return }
         pending.kind = kind
         pending.valueIsEscaped = false
-        pending.value = Place(position..<position)
+        pending.value = TextRange(position..<position)
         if kind == .object, depth < levels {
-            enter()
+            enterContainer()
         }
     }
 
@@ -79,21 +79,21 @@ struct JSONOutline: Sendable {
     @inline(__always)
     mutating func containerCloses(at position: Int, depth: Int) {
         if depth == self.depth {
-            leave(end: position)
+            leaveContainer(end: position)
         } else if depth - 1 == self.depth {
-            add(pending.value.range.lowerBound..<position)
+            addValue(pending.value.range.lowerBound..<position)
         }
     }
 
     @inline(never)
-    private mutating func add(_ value: Range<Int>) {
-        pending.value = Place(value)
+    private mutating func addValue(_ value: Range<Int>) {
+        pending.value = TextRange(value)
         pending.next = UInt32(entries.count + 1)
         entries.append(pending)
     }
 
     @inline(never)
-    private mutating func enter() {
+    private mutating func enterContainer() {
         var entry = pending
         entry.isRecorded = true
         entry.next = UInt32(current)
@@ -104,9 +104,9 @@ struct JSONOutline: Sendable {
     }
 
     @inline(never)
-    private mutating func leave(end: Int) {
+    private mutating func leaveContainer(end: Int) {
         let outer = Int(entries[current].next)
-        entries[current].value = Place(entries[current].value.range.lowerBound..<end)
+        entries[current].value = TextRange(entries[current].value.range.lowerBound..<end)
         entries[current].next = UInt32(entries.count)
         current = outer
         depth &-= 1
@@ -124,9 +124,9 @@ struct JSONOutline: Sendable {
         limit &+= Self.outerReserve
     }
 
-    /// Where the entries of an object's members are, of which `next` leads from one to the other.
+    /// Where the entries of an object's members are, of which `nextEntry` leads from one to the other.
     @inline(__always)
-    func members(of object: JSONValue, at record: Int) -> Range<Int> {
+    func memberEntries(of object: JSONValue, at record: Int) -> Range<Int> {
         // The document has looked whose the object is; this is for the one chance in many that its tag told nothing.
         guard record < entries.count, entries[record].value == object.place else { return 0..<0 }
         return record + 1..<Int(entries[record].next)
@@ -134,21 +134,21 @@ struct JSONOutline: Sendable {
 
     /// The entry of the next member, for the entry of one.
     @inline(__always)
-    func next(after index: Int) -> Int {
+    func nextEntry(after index: Int) -> Int {
         Int(entries[index].next)
     }
 
     /// The member that an entry stands for, ready to be handed out.
     @inline(__always)
-    func member(_ index: Int, of document: JSONDocument.Tag) -> JSONMember {
+    func memberAt(_ index: Int, of document: JSONDocument.Tag) -> JSONMember {
         let entry = entries[index]
         return JSONMember(
-            namePlace: entry.name, value: value(index, of: document), nameIsEscaped: entry.nameIsEscaped)
+            namePlace: entry.name, value: valueAt(index, of: document), nameIsEscaped: entry.nameIsEscaped)
     }
 
     /// The value of an entry, ready to be handed out.
     @inline(__always)
-    func value(_ index: Int, of document: JSONDocument.Tag) -> JSONValue {
+    func valueAt(_ index: Int, of document: JSONDocument.Tag) -> JSONValue {
         let entry = entries[index]
         return JSONValue(
             kind: entry.kind, place: entry.value, record: entry.isRecorded ? index : nil,

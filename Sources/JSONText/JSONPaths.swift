@@ -30,10 +30,10 @@ package struct JSONPaths: Sendable {
     /// Adds one. Its number is the count before.
     ///
     /// - Parameter names: as they read.
-    package mutating func add(_ names: [[UInt8]]) {
+    package mutating func addPath(_ names: [[UInt8]]) {
         var node = 0
         for name in names {
-            let (index, isThere) = place(of: name.span, in: node)
+            let (index, isThere) = childPlace(of: name.span, in: node)
             if !isThere {
                 nodes[node].children.insert(nodes.count, at: index)
                 nodes.append(Node(name: name))
@@ -45,18 +45,18 @@ package struct JSONPaths: Sendable {
     }
 
     /// The node below this one that has the name; nil when there is none.
-    func child(of node: Int, named name: Span<UInt8>) -> Int? {
-        let (index, isThere) = place(of: name, in: node)
+    func childNode(of node: Int, named name: Span<UInt8>) -> Int? {
+        let (index, isThere) = childPlace(of: name, in: node)
         return isThere ? nodes[node].children[index] : nil
     }
 
     /// Where among the children the one with the name is, or would be.
-    private func place(of name: Span<UInt8>, in node: Int) -> (index: Int, isThere: Bool) {
+    private func childPlace(of name: Span<UInt8>, in node: Int) -> (index: Int, isThere: Bool) {
         var (low, high) = (0, nodes[node].children.count)
         while low < high {
             let middle = (low + high) / 2
             let other = nodes[nodes[node].children[middle]].name
-            switch JSONPaths.order(other, name) {
+            switch JSONPaths.nameOrder(other, name) {
             case 0: return (middle, true)
             case ..<0: low = middle + 1
             default: high = middle
@@ -66,7 +66,7 @@ package struct JSONPaths: Sendable {
     }
 
     /// Below zero where the left name comes first, and zero where they are the same.
-    private static func order(_ left: [UInt8], _ right: Span<UInt8>) -> Int {
+    private static func nameOrder(_ left: [UInt8], _ right: Span<UInt8>) -> Int {
         if left.count != right.count { return left.count - right.count }
         for index in left.indices where left[index] != right[index] { return Int(left[index]) - Int(right[index]) }
         return 0
@@ -75,11 +75,11 @@ package struct JSONPaths: Sendable {
 
 extension JSONDocument {
     /// What is at the end of each path in an object, by the paths' numbers. Nothing when the value is not an object.
-    package func find(_ paths: JSONPaths, in object: JSONValue) -> [JSONPaths.Found] {
+    package func findPaths(_ paths: JSONPaths, in object: JSONValue) -> [JSONPaths.Found] {
         var walk = JSONPathWalk(paths, owner: tag)
         if object.kind == .object, owns(object) {
             let bytes = bytes
-            _ = walk.object(bytes.span, from: object.range.lowerBound, at: 0)
+            _ = walk.walkObject(bytes.span, from: object.range.lowerBound, at: 0)
         }
         return walk.found
     }
@@ -102,53 +102,53 @@ private struct JSONPathWalk {
 
     /// The object that starts at `start` is at this node. Returns the position after it. It calls itself as deep as the paths
     /// are long.
-    mutating func object(_ text: Span<UInt8>, from start: Int, at node: Int) -> Int {
-        var position = JSONSkip.separators(text, from: start + 1)
+    mutating func walkObject(_ text: Span<UInt8>, from start: Int, at node: Int) -> Int {
+        var position = JSONSkip.skipSeparators(text, from: start + 1)
         while position < text.count, text[position] == .quote {
-            let (nameEnd, isEscaped) = JSONSkip.string(text, from: position)
+            let (nameEnd, isEscaped) = JSONSkip.skipString(text, from: position)
             let name = position + 1..<nameEnd - 1
-            position = JSONSkip.separators(text, from: nameEnd)
-            if let child = child(of: node, text, name, isEscaped: isEscaped) {
-                position = value(text, from: position, at: child)
-                if isEscaped, text.hasUnpairedSurrogate(name) { doubt(child) }
+            position = JSONSkip.skipSeparators(text, from: nameEnd)
+            if let child = childNode(of: node, text, name, isEscaped: isEscaped) {
+                position = walkValue(text, from: position, at: child)
+                if isEscaped, text.hasUnpairedSurrogate(name) { markDoubtful(child) }
             } else {
-                position = JSONSkip.end(text, from: position).end
+                position = JSONSkip.skipValue(text, from: position).end
             }
-            position = JSONSkip.separators(text, from: position)
+            position = JSONSkip.skipSeparators(text, from: position)
         }
         return position + 1
     }
 
-    private func child(of node: Int, _ text: Span<UInt8>, _ name: Range<Int>, isEscaped: Bool) -> Int? {
-        guard isEscaped else { return paths.child(of: node, named: text.extracting(name)) }
+    private func childNode(of node: Int, _ text: Span<UInt8>, _ name: Range<Int>, isEscaped: Bool) -> Int? {
+        guard isEscaped else { return paths.childNode(of: node, named: text.extracting(name)) }
         let unescaped = text.unescaped(name)
-        return paths.child(of: node, named: unescaped.span)
+        return paths.childNode(of: node, named: unescaped.span)
     }
 
-    private mutating func value(_ text: Span<UInt8>, from start: Int, at node: Int) -> Int {
+    private mutating func walkValue(_ text: Span<UInt8>, from start: Int, at node: Int) -> Int {
         guard !isSeen[node] else {
-            doubt(node)
-            return JSONSkip.end(text, from: start).end
+            markDoubtful(node)
+            return JSONSkip.skipValue(text, from: start).end
         }
         isSeen[node] = true
         let end: Int
         var isEscaped = false
         if text[start] == .openBrace, !paths.nodes[node].children.isEmpty {
-            end = object(text, from: start, at: node)
+            end = walkObject(text, from: start, at: node)
         } else {
-            (end, isEscaped) = JSONSkip.end(text, from: start)
+            (end, isEscaped) = JSONSkip.skipValue(text, from: start)
         }
         if let kind = JSONKind(firstByte: text[start]) {
             let value = JSONValue(
-                kind: kind, place: Place(start..<end), record: nil, isEscaped: isEscaped, owner: owner)
+                kind: kind, place: TextRange(start..<end), record: nil, isEscaped: isEscaped, owner: owner)
             for path in paths.nodes[node].paths { found[path] = .value(value) }
         }
         return end
     }
 
-    /// Nobody can say what is here, nor below.
-    private mutating func doubt(_ node: Int) {
+    /// What is here and below is ambiguous.
+    private mutating func markDoubtful(_ node: Int) {
         for path in paths.nodes[node].paths { found[path] = .ambiguous }
-        for child in paths.nodes[node].children { doubt(child) }
+        for child in paths.nodes[node].children { markDoubtful(child) }
     }
 }

@@ -2,7 +2,7 @@
 enum JSONSkip {
     /// The position after the string whose opening quote is at `start`.
     @inline(__always)
-    static func string(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
+    static func skipString(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
         var position = StringSearch.quoteOrBackslash(text, from: start + 1)
         var isEscaped = false
         while position < text.count, text[position] == .backslash {
@@ -13,25 +13,26 @@ enum JSONSkip {
     }
 
     /// The next member of an object, of which `range` is left; nil when nothing is.
-    static func member(_ text: Span<UInt8>, in range: Range<Int>, of document: JSONDocument.Tag) -> JSONMember? {
-        let quote = separators(text, from: range.lowerBound)
+    static func nextMember(_ text: Span<UInt8>, in range: Range<Int>, of document: JSONDocument.Tag) -> JSONMember? {
+        let quote = skipSeparators(text, from: range.lowerBound)
         guard quote < range.upperBound else { return nil }
-        let (nameEnd, isEscaped) = string(text, from: quote)
-        guard let value = value(text, in: nameEnd..<range.upperBound, of: document) else { return nil }
-        return JSONMember(namePlace: Place(quote + 1..<nameEnd - 1), value: value, nameIsEscaped: isEscaped)
+        let (nameEnd, isEscaped) = skipString(text, from: quote)
+        guard let value = nextValue(text, in: nameEnd..<range.upperBound, of: document) else { return nil }
+        return JSONMember(namePlace: TextRange(quote + 1..<nameEnd - 1), value: value, nameIsEscaped: isEscaped)
     }
 
     /// The next value in `range`; nil when there is none.
-    static func value(_ text: Span<UInt8>, in range: Range<Int>, of document: JSONDocument.Tag) -> JSONValue? {
-        let position = separators(text, from: range.lowerBound)
+    static func nextValue(_ text: Span<UInt8>, in range: Range<Int>, of document: JSONDocument.Tag) -> JSONValue? {
+        let position = skipSeparators(text, from: range.lowerBound)
         guard position < range.upperBound, let kind = JSONKind(firstByte: text[position]) else { return nil }
-        let (end, isEscaped) = end(text, from: position)
-        return JSONValue(kind: kind, place: Place(position..<end), record: nil, isEscaped: isEscaped, owner: document)
+        let (end, isEscaped) = skipValue(text, from: position)
+        return JSONValue(
+            kind: kind, place: TextRange(position..<end), record: nil, isEscaped: isEscaped, owner: document)
     }
 
     /// The position of the next name, value or closing bracket: after whitespace, a comma or a colon.
     @inline(__always)
-    static func separators(_ text: Span<UInt8>, from start: Int) -> Int {
+    static func skipSeparators(_ text: Span<UInt8>, from start: Int) -> Int {
         var position = start
         while position < text.count,
             text[position] == .comma || text[position] == .colon || text[position].isJSONWhitespace
@@ -42,16 +43,16 @@ enum JSONSkip {
     }
 
     /// The position after the value that starts at `start`, and whether that is a string with escapes.
-    static func end(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
+    static func skipValue(_ text: Span<UInt8>, from start: Int) -> (end: Int, isEscaped: Bool) {
         switch text[start] {
-        case .quote: string(text, from: start)
-        case .openBrace, .openBracket: (container(text, from: start), false)
-        default: (scalar(text, from: start), false)
+        case .quote: skipString(text, from: start)
+        case .openBrace, .openBracket: (skipContainer(text, from: start), false)
+        default: (skipScalar(text, from: start), false)
         }
     }
 
     /// The position after the number or literal that starts at `start`.
-    static func scalar(_ text: Span<UInt8>, from start: Int) -> Int {
+    static func skipScalar(_ text: Span<UInt8>, from start: Int) -> Int {
         var position = start
         while position < text.count {
             switch text[position] {
@@ -62,13 +63,13 @@ enum JSONSkip {
         return position
     }
 
-    private static func container(_ text: Span<UInt8>, from start: Int) -> Int {
+    private static func skipContainer(_ text: Span<UInt8>, from start: Int) -> Int {
         var position = start
         var depth = 0
         while position < text.count {
             switch text[position] {
             case .quote:
-                position = string(text, from: position).end
+                position = skipString(text, from: position).end
                 continue
             case .openBrace, .openBracket:
                 depth += 1

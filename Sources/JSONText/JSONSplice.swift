@@ -1,7 +1,7 @@
 /// Changes to one document, of which everything else stays as it is spelled.
 ///
 /// Changes come in any order and may be inside one another: the outer one wins, so that a change inside of a member that
-/// is removed or set is not seen. In one object, `set` wins over `remove`, and of two `set` the later; of two `replace` of
+/// is removed or set is not seen. In one object, `setMember` wins over `removeMembers`, and of two `setMember` the later; of two `replaceValue` of
 /// one value the first. Nothing is changed at the place of a value of another document.
 ///
 /// ```swift
@@ -11,7 +11,7 @@
 /// var text = splice.rendered(result)
 /// ```
 package struct JSONSplice: ~Copyable {
-    /// Where `set` puts a member that the object does not have.
+    /// Where `setMember` puts a member that the object does not have.
     package enum Position: Sendable {
         case start, end
     }
@@ -32,11 +32,11 @@ package struct JSONSplice: ~Copyable {
     }
 
     /// Puts another text in the place of a value. The text has to be JSON; it is not checked.
-    package mutating func replace(_ value: JSONValue, with text: [UInt8]) {
-        replace(value, with: text.span)
+    package mutating func replaceValue(_ value: JSONValue, with text: [UInt8]) {
+        replaceValue(value, with: text.span)
     }
 
-    private mutating func replace(_ value: JSONValue, with text: Span<UInt8>) {
+    private mutating func replaceValue(_ value: JSONValue, with text: Span<UInt8>) {
         guard document.owns(value) else { return }
         let start = inserted.count
         inserted.append(text, 0..<text.count)
@@ -45,14 +45,14 @@ package struct JSONSplice: ~Copyable {
     }
 
     /// Puts another text in the place of a value.
-    package mutating func replace(_ value: JSONValue, with text: StaticString) {
-        text.withBytes { replace(value, with: $0) }
+    package mutating func replaceValue(_ value: JSONValue, with text: StaticString) {
+        text.withBytes { replaceValue(value, with: $0) }
     }
 
     /// Removes the members that the predicate picks. Does nothing when the value is not an object.
-    package mutating func remove(from object: JSONValue, where predicate: (JSONMember) -> Bool) {
+    package mutating func removeMembers(from object: JSONValue, where predicate: (JSONMember) -> Bool) {
         var members = JSONMembers.Cursor(object, in: document)
-        while let member = members.next(in: document) {
+        while let member = members.nextMember(in: document) {
             guard predicate(member) else { continue }
             changes.append(
                 ObjectChange(object: object, kind: .remove, name: member.name, nameIsEscaped: member.nameIsEscaped))
@@ -60,9 +60,9 @@ package struct JSONSplice: ~Copyable {
     }
 
     /// Removes all members with these names. Does nothing when the value is not an object.
-    package mutating func remove(_ names: StaticString..., from object: JSONValue) {
+    package mutating func removeMembers(_ names: StaticString..., from object: JSONValue) {
         let document = document
-        remove(from: object) { member in
+        removeMembers(from: object) { member in
             names.contains { document.name(of: member, equals: $0) }
         }
     }
@@ -74,29 +74,29 @@ package struct JSONSplice: ~Copyable {
     ///   - name: as it reads; it is escaped as needed.
     ///   - text: has to be JSON; it is not checked.
     ///   - position: where a new member goes. Several at the same end stand in the order in which they were set.
-    package mutating func set(
+    package mutating func setMember(
         _ name: StaticString, to text: [UInt8], in object: JSONValue, at position: Position = .end
     ) {
-        name.withBytes { set(validUTF8: $0, to: text.span, in: object, at: position) }
+        name.withBytes { setMember(validUTF8: $0, to: text.span, in: object, at: position) }
     }
 
-    /// ``set(_:to:in:at:)`` with a value that is known beforehand.
-    package mutating func set(
+    /// ``setMember(_:to:in:at:)`` with a value that is known beforehand.
+    package mutating func setMember(
         _ name: StaticString, to text: StaticString, in object: JSONValue, at position: Position = .end
     ) {
         name.withBytes { name in
-            text.withBytes { set(validUTF8: name, to: $0, in: object, at: position) }
+            text.withBytes { setMember(validUTF8: name, to: $0, in: object, at: position) }
         }
     }
 
-    /// ``set(_:to:in:at:)`` with a name that is not known beforehand.
-    package mutating func set(
+    /// ``setMember(_:to:in:at:)`` with a name that is not known beforehand.
+    package mutating func setMember(
         named name: String, to text: [UInt8], in object: JSONValue, at position: Position = .end
     ) {
-        set(validUTF8: name.utf8.span, to: text.span, in: object, at: position)
+        setMember(validUTF8: name.utf8.span, to: text.span, in: object, at: position)
     }
 
-    private mutating func set(
+    private mutating func setMember(
         validUTF8 name: Span<UInt8>, to text: Span<UInt8>, in object: JSONValue, at position: Position
     ) {
         guard object.kind == .object, document.owns(object) else { return }
@@ -114,14 +114,14 @@ package struct JSONSplice: ~Copyable {
     }
 
     /// The changed text of one value of the document, which may be the root or, say, only the result in an envelope.
-    package consuming func rendered(_ value: JSONValue) -> SplicedText {
+    package consuming func renderedText(_ value: JSONValue) -> SplicedText {
         var text = SplicedText(capacity: value.range.count + inserted.count)
-        render(value, to: &text)
+        renderValue(value, to: &text)
         return text
     }
 
     /// Continues a text with the changed text of one value of the document.
-    package consuming func render(_ value: JSONValue, to text: inout SplicedText) {
+    package consuming func renderValue(_ value: JSONValue, to text: inout SplicedText) {
         guard document.owns(value) else { return text.append("null") }
         collectReplacements()
         let bytes = document.bytes
@@ -133,11 +133,11 @@ package struct JSONSplice: ~Copyable {
             else { continue }
             // What is inside of what was replaced is gone.
             guard replacement.range.lowerBound >= position else { continue }
-            text.keep(position..<replacement.range.lowerBound, of: bytes)
+            text.keepRange(position..<replacement.range.lowerBound, of: bytes)
             text.append(inserted.span.extracting(replacement.text))
             position = replacement.range.upperBound
         }
-        text.keep(position..<value.range.upperBound, of: bytes)
+        text.keepRange(position..<value.range.upperBound, of: bytes)
     }
 
     /// Puts together all that is replaced, in the order of the text.
@@ -157,7 +157,7 @@ package struct JSONSplice: ~Copyable {
 
     /// Turns the changes of one object into replacements, with the right commas.
     private mutating func appendReplacements(in object: JSONValue, changes own: Range<Int>) {
-        let additions = additions(among: own)
+        let additions = addedChanges(among: own)
         var nextRemoved = own.lowerBound
         var extent: Range<Int>?
         /// Where the last member that stays ends, and the first one starts that goes and is not followed by one that
@@ -166,14 +166,14 @@ package struct JSONSplice: ~Copyable {
         var gap: Int?
 
         var members = JSONMembers.Cursor(object, in: document)
-        while let member = members.next(in: document) {
+        while let member = members.nextMember(in: document) {
             let range = member.range
             extent = (extent?.lowerBound ?? range.lowerBound)..<range.upperBound
             while nextRemoved < additions.lowerBound, changes[nextRemoved].name.lowerBound < member.name.lowerBound {
                 nextRemoved += 1
             }
             let isRemoved = nextRemoved < additions.lowerBound && changes[nextRemoved].name == member.name
-            let addition = additions.last { has(changes[$0], nameOf: member) }
+            let addition = additions.last { matchesName(changes[$0], nameOf: member) }
             if addition.map({ changes[$0].isSettled }) ?? isRemoved {
                 gap = gap ?? range.lowerBound
                 continue
@@ -197,7 +197,7 @@ package struct JSONSplice: ~Copyable {
     }
 
     /// The changes that add, which are the last ones. Those that a later one adds again are settled.
-    private mutating func additions(among own: Range<Int>) -> Range<Int> {
+    private mutating func addedChanges(among own: Range<Int>) -> Range<Int> {
         let first = own.first { changes[$0].kind != .remove } ?? own.upperBound
         for index in first..<own.upperBound {
             for later in index + 1..<own.upperBound where haveSameName(changes[index], changes[later]) {
@@ -211,7 +211,7 @@ package struct JSONSplice: ~Copyable {
         inserted.span.unescaped(left.name, equals: inserted.span, right.name)
     }
 
-    private func has(_ addition: ObjectChange, nameOf member: JSONMember) -> Bool {
+    private func matchesName(_ addition: ObjectChange, nameOf member: JSONMember) -> Bool {
         let text = document.bytes
         if member.nameIsEscaped || addition.nameIsEscaped {
             return text.span.unescaped(member.name, equals: inserted.span, addition.name)

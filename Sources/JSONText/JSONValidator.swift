@@ -3,7 +3,7 @@ enum JSONValidator {
     /// - Parameters:
     ///   - maxDepth: how many arrays and objects may be inside one another.
     ///   - recording: how many outer levels of objects the outline keeps.
-    static func outline(
+    static func makeOutline(
         of text: Span<UInt8>, maxDepth: Int, recording: Int
     ) throws(JSONTextError) -> JSONOutline {
         var outline = JSONOutline(levels: recording)
@@ -13,27 +13,27 @@ enum JSONValidator {
         values: while true {
             position = try JSONLexer.nextByte(text, from: position)
             if open.isInObject {
-                position = try name(text, from: position, depth: open.depth, into: &outline)
+                position = try readName(text, from: position, depth: open.depth, into: &outline)
                 position = try JSONLexer.nextByte(text, from: position)
             }
             let start = position
             switch text[start] {
             case .quote:
-                let string = try JSONLexer.string(text, from: start + 1)
+                let string = try JSONLexer.readString(text, from: start + 1)
                 position = string.end
-                outline.scalar(.string, at: start..<position, depth: open.depth, isEscaped: string.isEscaped)
+                outline.recordScalar(.string, at: start..<position, depth: open.depth, isEscaped: string.isEscaped)
             case .minus, .zero ... .nine:
-                position = try JSONLexer.number(text, from: start)
-                outline.scalar(.number, at: start..<position, depth: open.depth)
+                position = try JSONLexer.readNumber(text, from: start)
+                outline.recordScalar(.number, at: start..<position, depth: open.depth)
             case UInt8(ascii: "t"):
-                position = try JSONLexer.literal("true", text, from: start)
-                outline.scalar(.boolean, at: start..<position, depth: open.depth)
+                position = try JSONLexer.readLiteral("true", text, from: start)
+                outline.recordScalar(.boolean, at: start..<position, depth: open.depth)
             case UInt8(ascii: "f"):
-                position = try JSONLexer.literal("false", text, from: start)
-                outline.scalar(.boolean, at: start..<position, depth: open.depth)
+                position = try JSONLexer.readLiteral("false", text, from: start)
+                outline.recordScalar(.boolean, at: start..<position, depth: open.depth)
             case UInt8(ascii: "n"):
-                position = try JSONLexer.literal("null", text, from: start)
-                outline.scalar(.null, at: start..<position, depth: open.depth)
+                position = try JSONLexer.readLiteral("null", text, from: start)
+                outline.recordScalar(.null, at: start..<position, depth: open.depth)
             case .openBrace, .openBracket:
                 guard open.depth < maxDepth else { throw JSONTextError(.tooDeep, at: start) }
                 let isObject = text[start] == .openBrace
@@ -69,12 +69,12 @@ enum JSONValidator {
 
     /// The name of a member and the colon after it.
     @inline(__always)
-    private static func name(
+    private static func readName(
         _ text: Span<UInt8>, from quote: Int, depth: Int, into outline: inout JSONOutline
     ) throws(JSONTextError) -> Int {
         guard text[quote] == .quote else { throw JSONTextError(.unexpectedByte, at: quote) }
-        let (end, isEscaped) = try JSONLexer.string(text, from: quote + 1)
-        outline.member(name: quote + 1..<end - 1, isEscaped: isEscaped, depth: depth)
+        let (end, isEscaped) = try JSONLexer.readString(text, from: quote + 1)
+        outline.recordMember(name: quote + 1..<end - 1, isEscaped: isEscaped, depth: depth)
         let colon = try JSONLexer.nextByte(text, from: end)
         guard text[colon] == .colon else { throw JSONTextError(.unexpectedByte, at: colon) }
         return colon + 1

@@ -1,7 +1,7 @@
 /// A value's place in its document. It holds no bytes: ask the ``JSONDocument`` that handed it out, which knows its own. To
 /// another document, the value is `null`.
 package struct JSONValue: Equatable, Sendable {
-    let place: Place
+    let place: TextRange
 
     /// ``record``, or -1.
     private let recordOrNone: Int32
@@ -16,7 +16,7 @@ package struct JSONValue: Equatable, Sendable {
     let owner: JSONDocument.Tag
 
     @inline(__always)
-    init(kind: JSONKind, place: Place, record: Int?, isEscaped: Bool, owner: JSONDocument.Tag) {
+    init(kind: JSONKind, place: TextRange, record: Int?, isEscaped: Bool, owner: JSONDocument.Tag) {
         self.owner = owner
         self.isEscaped = isEscaped
         self.kind = kind

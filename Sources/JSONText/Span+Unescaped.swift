@@ -2,14 +2,14 @@
 extension Span<UInt8> {
     /// ``unescaped(_:equals:)`` for what is known to have escapes or not: most names have none.
     @inline(__always)
-    func reads(_ place: Place, isEscaped: Bool, as other: Span<UInt8>) -> Bool {
+    func reads(_ place: TextRange, isEscaped: Bool, as other: Span<UInt8>) -> Bool {
         if isEscaped { return unescaped(place.range, equals: other) }
         return place.count == other.count && extracting(place.range).isEqual(to: other)
     }
 
     /// Two stretches without escapes have the same bytes.
     @inline(__always)
-    func reads(_ place: Place, equals other: Place) -> Bool {
+    func reads(_ place: TextRange, equals other: TextRange) -> Bool {
         place.count == other.count && extracting(place.range).isEqual(to: extracting(other.range))
     }
 
@@ -39,15 +39,15 @@ extension Span<UInt8> {
     func unescaped(_ range: Range<Int>, equals other: Span<UInt8>) -> Bool {
         var bytes = UnescapedBytes(range)
         for index in other.indices {
-            guard bytes.next(in: self) == other[index] else { return false }
+            guard bytes.nextByte(in: self) == other[index] else { return false }
         }
-        return bytes.next(in: self) == nil
+        return bytes.nextByte(in: self) == nil
     }
 
     func unescaped(_ range: Range<Int>, hasPrefix prefix: Span<UInt8>) -> Bool {
         var bytes = UnescapedBytes(range)
         for index in prefix.indices {
-            guard bytes.next(in: self) == prefix[index] else { return false }
+            guard bytes.nextByte(in: self) == prefix[index] else { return false }
         }
         return true
     }
@@ -56,23 +56,23 @@ extension Span<UInt8> {
     func unescaped(_ range: Range<Int>, equals other: Span<UInt8>, _ otherRange: Range<Int>) -> Bool {
         var left = UnescapedBytes(range)
         var right = UnescapedBytes(otherRange)
-        while let byte = left.next(in: self) {
-            guard right.next(in: other) == byte else { return false }
+        while let byte = left.nextByte(in: self) {
+            guard right.nextByte(in: other) == byte else { return false }
         }
-        return right.next(in: other) == nil
+        return right.nextByte(in: other) == nil
     }
 
     /// By the order of the bytes; what is a prefix of the other comes first.
     func unescaped(_ range: Range<Int>, precedes other: Range<Int>) -> Bool {
         var left = UnescapedBytes(range)
         var right = UnescapedBytes(other)
-        while let byte = left.next(in: self) {
-            guard let otherByte = right.next(in: self) else { return false }
+        while let byte = left.nextByte(in: self) {
+            guard let otherByte = right.nextByte(in: self) else { return false }
             if byte != otherByte {
                 return byte < otherByte
             }
         }
-        return right.next(in: self) != nil
+        return right.nextByte(in: self) != nil
     }
 
     /// An escape in the stretch is a surrogate without its other half, which stands for no character.
@@ -80,7 +80,7 @@ extension Span<UInt8> {
         var position = StringSearch.quoteOrBackslash(self, from: range.lowerBound)
         while position < range.upperBound {
             if UnescapedBytes.isUnpairedSurrogate(self, at: position) { return true }
-            _ = UnescapedBytes.escape(self, at: &position)
+            _ = UnescapedBytes.readEscape(self, at: &position)
             position = StringSearch.quoteOrBackslash(self, from: position)
         }
         return false
@@ -91,7 +91,7 @@ extension Span<UInt8> {
         var bytes = UnescapedBytes(range)
         var prefix: UInt64 = 0
         var count = 0
-        while count < 8, let byte = bytes.next(in: self) {
+        while count < 8, let byte = bytes.nextByte(in: self) {
             prefix = prefix << 8 | UInt64(byte)
             count += 1
         }
@@ -108,7 +108,7 @@ extension Span<UInt8> {
             result.append(self, position..<escape)
             position = escape
             if position < range.upperBound {
-                result.append(contentsOf: UnescapedBytes.escape(self, at: &position))
+                result.append(contentsOf: UnescapedBytes.readEscape(self, at: &position))
             }
         }
         return result

@@ -14,7 +14,7 @@ extension SplicedText {
         var gap: Int?
         var end = start
         var members = JSONMembers.Cursor(object, in: document)
-        while let member = members.next(in: document) {
+        while let member = members.nextMember(in: document) {
             let range = member.range
             end = range.upperBound
             if isRemoved(member) {
@@ -22,7 +22,7 @@ extension SplicedText {
                 continue
             }
             if let first = gap {
-                keep(start..<first, of: bytes)
+                keepRange(start..<first, of: bytes)
                 start = range.lowerBound
                 gap = nil
             }
@@ -30,10 +30,10 @@ extension SplicedText {
         }
         if let gap {
             // With the last member goes the comma before it.
-            keep(start..<(kept ?? gap), of: bytes)
+            keepRange(start..<(kept ?? gap), of: bytes)
             start = end
         }
-        keep(start..<object.range.upperBound, of: bytes)
+        keepRange(start..<object.range.upperBound, of: bytes)
     }
 
     /// Continues with the members of an object without those that the predicate picks, and a comma behind each, for others to
@@ -45,18 +45,18 @@ extension SplicedText {
         /// Where the members start and end that stay and go one after the other.
         var kept: Range<Int>?
         var members = JSONMembers.Cursor(object, in: document)
-        while let member = members.next(in: document) {
+        while let member = members.nextMember(in: document) {
             if !isRemoved(member) {
                 kept = (kept?.lowerBound ?? member.range.lowerBound)..<member.range.upperBound
                 continue
             }
             if let range = kept.take() {
-                keep(range, of: bytes)
+                keepRange(range, of: bytes)
                 append(",")
             }
         }
         if let kept {
-            keep(kept, of: bytes)
+            keepRange(kept, of: bytes)
             append(",")
         }
     }
@@ -73,18 +73,18 @@ extension SplicedText {
         let bytes = document.bytes
         var extent: Range<Int>?
         var members = JSONMembers.Cursor(object, in: document)
-        while let member = members.next(in: document) {
+        while let member = members.nextMember(in: document) {
             extent = (extent?.lowerBound ?? member.range.lowerBound)..<member.range.upperBound
         }
         let start = extent?.lowerBound ?? object.range.lowerBound + 1
-        keep(object.range.lowerBound..<start, of: bytes)
+        keepRange(object.range.lowerBound..<start, of: bytes)
         append(first)
         if let extent {
             append(",")
-            keep(extent, of: bytes)
+            keepRange(extent, of: bytes)
         }
         append(",")
         append(last)
-        keep((extent?.upperBound ?? start)..<object.range.upperBound, of: bytes)
+        keepRange((extent?.upperBound ?? start)..<object.range.upperBound, of: bytes)
     }
 }

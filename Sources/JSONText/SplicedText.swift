@@ -35,7 +35,7 @@ package struct SplicedText: Sendable {
             own = bytes
         } else {
             own = []
-            share(bytes[...])
+            sharePart(bytes[...])
         }
     }
 
@@ -44,16 +44,16 @@ package struct SplicedText: Sendable {
 
     /// Continues with a part of a buffer.
     @inline(__always)
-    mutating func keep(_ range: Range<Int>, of buffer: [UInt8]) {
+    mutating func keepRange(_ range: Range<Int>, of buffer: [UInt8]) {
         if range.count <= SplicedText.maxCopied {
             own.append(buffer.span, range)
         } else {
-            share(buffer[range])
+            sharePart(buffer[range])
         }
     }
 
     @inline(never)
-    private mutating func share(_ part: ArraySlice<UInt8>) {
+    private mutating func sharePart(_ part: ArraySlice<UInt8>) {
         endTail()
         pieces.append(.shared(part))
         sharedCount += part.count

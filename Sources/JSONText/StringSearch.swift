@@ -10,8 +10,8 @@ enum StringSearch {
 
     /// The next quote, backslash, control character or byte outside of ASCII; `text.count` when there is none.
     @inline(__always)
-    static func special(_ text: Span<UInt8>, from start: Int) -> Int {
-        search(text, from: start) { block in
+    static func nextSpecial(_ text: Span<UInt8>, from start: Int) -> Int {
+        searchText(text, from: start) { block in
             // As signed numbers, bytes outside of ASCII are negative: one comparison finds them and the controls.
             let unusual = unsafeBitCast(block, to: SIMD16<Int8>.self) .< SIMD16<Int8>(repeating: 0x20)
             return block .== quotes .| block .== backslashes .| unusual
@@ -23,7 +23,7 @@ enum StringSearch {
     /// The next quote or backslash; `text.count` when there is none.
     @inline(__always)
     static func quoteOrBackslash(_ text: Span<UInt8>, from start: Int) -> Int {
-        search(text, from: start) { block in
+        searchText(text, from: start) { block in
             block .== quotes .| block .== backslashes
         } isMatch: { byte in
             byte == .quote || byte == .backslash
@@ -32,8 +32,8 @@ enum StringSearch {
 
     /// The next byte that a string literal cannot have as it is; `text.count` when there is none.
     @inline(__always)
-    static func escapable(_ text: Span<UInt8>, from start: Int) -> Int {
-        search(text, from: start) { block in
+    static func nextEscapable(_ text: Span<UInt8>, from start: Int) -> Int {
+        searchText(text, from: start) { block in
             block .== quotes .| block .== backslashes .| block .< SIMD16<UInt8>(repeating: 0x20)
         } isMatch: { byte in
             byte == .quote || byte == .backslash || byte < 0x20
@@ -41,21 +41,21 @@ enum StringSearch {
     }
 
     @inline(__always)
-    private static func search(
+    private static func searchText(
         _ text: Span<UInt8>, from start: Int, matches: (SIMD16<UInt8>) -> Mask, isMatch: (UInt8) -> Bool
     ) -> Int {
         let bytes = text.bytes
         var position = start
         while text.count - position >= 16 {
-            if let found = first(matches(block(bytes, at: position))) {
+            if let found = firstMarked(matches(loadBlock(bytes, at: position))) {
                 return position + found
             }
             position += 16
             // Four at a time, once it is a long string.
             while position - start >= 64, text.count - position >= 64 {
-                let early = matches(block(bytes, at: position)) .| matches(block(bytes, at: position + 16))
-                let late = matches(block(bytes, at: position + 32)) .| matches(block(bytes, at: position + 48))
-                guard first(early .| late) == nil else { break }
+                let early = matches(loadBlock(bytes, at: position)) .| matches(loadBlock(bytes, at: position + 16))
+                let late = matches(loadBlock(bytes, at: position + 32)) .| matches(loadBlock(bytes, at: position + 48))
+                guard firstMarked(early .| late) == nil else { break }
                 position += 64
             }
         }
@@ -66,12 +66,12 @@ enum StringSearch {
     }
 
     @inline(__always)
-    private static func block(_ bytes: RawSpan, at position: Int) -> SIMD16<UInt8> {
+    private static func loadBlock(_ bytes: RawSpan, at position: Int) -> SIMD16<UInt8> {
         bytes.unsafeLoadUnaligned(fromByteOffset: position, as: SIMD16<UInt8>.self)
     }
 
     @inline(__always)
-    private static func first(_ mask: Mask) -> Int? {
+    private static func firstMarked(_ mask: Mask) -> Int? {
         let halves = unsafeBitCast(mask, to: SIMD2<UInt64>.self)
         if halves[0] != 0 {
             return UInt64(littleEndian: halves[0]).trailingZeroBitCount / 8

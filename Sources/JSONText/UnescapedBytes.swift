@@ -14,7 +14,7 @@ struct UnescapedBytes {
     }
 
     @inline(__always)
-    mutating func next(in text: Span<UInt8>) -> UInt8? {
+    mutating func nextByte(in text: Span<UInt8>) -> UInt8? {
         if let byte = pending.next() {
             return byte
         }
@@ -24,12 +24,12 @@ struct UnescapedBytes {
             position += 1
             return byte
         }
-        pending = Self.escape(text, at: &position).makeIterator()
+        pending = Self.readEscape(text, at: &position).makeIterator()
         return pending.next()
     }
 
     /// What the escape at `position` stands for; `position` is moved behind it.
-    static func escape(_ text: Span<UInt8>, at position: inout Int) -> UTF8.EncodedScalar {
+    static func readEscape(_ text: Span<UInt8>, at position: inout Int) -> UTF8.EncodedScalar {
         let letter = text[position + 1]
         position += 2
         let scalar: Unicode.Scalar
@@ -39,7 +39,7 @@ struct UnescapedBytes {
         case UInt8(ascii: "n"): scalar = "\n"
         case UInt8(ascii: "r"): scalar = "\r"
         case UInt8(ascii: "t"): scalar = "\t"
-        case UInt8(ascii: "u"): scalar = hexadecimal(text, at: &position)
+        case UInt8(ascii: "u"): scalar = readHexadecimal(text, at: &position)
         default: scalar = Unicode.Scalar(letter)
         }
         return UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter
@@ -51,12 +51,12 @@ struct UnescapedBytes {
             return false
         }
         var end = position
-        _ = escape(text, at: &end)
+        _ = readEscape(text, at: &end)
         // A pair is two escapes.
         return end - position == 6
     }
 
-    private static func hexadecimal(_ text: Span<UInt8>, at position: inout Int) -> Unicode.Scalar {
+    private static func readHexadecimal(_ text: Span<UInt8>, at position: inout Int) -> Unicode.Scalar {
         let unit = codeUnit(text, at: position)
         position += 4
         if unit & 0xFC00 == 0xD800, text.count - position >= 6, text[position] == .backslash,

@@ -21,7 +21,7 @@ extension Envelope {
             let id = document.value("id", of: root).flatMap { $0.kind == .number || $0.kind == .string ? $0 : nil }
             return Envelope(document, .response(id: id, outcome: .result(result)))
         }
-        return try ServerMessage(document, maxDepth: maxDepth).mended()
+        return try ServerMessage(document, maxDepth: maxDepth).mendedEnvelope()
     }
 
     /// The id of the request of ours that it answers: Remora makes all of them, so that `"2"` and `2.0` can mean nothing else

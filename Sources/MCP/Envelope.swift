@@ -60,7 +60,7 @@ package struct Envelope: Sendable {
         if root.kind == .array { throw .batch }
         guard root.kind == .object else { throw .notAnObject }
         guard document.isQuick(root) else { throw .tooManyMembers }
-        // Two parsers that choose different ones of two equal names are a way past whoever checks the first.
+        // Two parsers that choose different ones of two equal names are a way past the check of the first.
         guard !document.hasDuplicateNames(root) else { throw .duplicateMember }
         guard let version = document.value("jsonrpc", of: root), document.string(version, equals: "2.0") else {
             throw .wrongVersion
@@ -68,7 +68,7 @@ package struct Envelope: Sendable {
         let params = document.value("params", of: root)
         // Not before it is known that params are looked up quickly.
         let meta = params.flatMap { document.isQuick($0) ? document.value("_meta", of: $0, .object) : nil }
-        let kind = try Envelope.kind(of: document)
+        let kind = try Envelope.messageKind(of: document)
         if let params {
             guard params.kind == .object else { throw .paramsNotAnObject }
             guard document.isQuick(params) else { throw .tooManyMembers }
@@ -95,7 +95,7 @@ package struct Envelope: Sendable {
         return document.raw(id).elementsEqual(rawID)
     }
 
-    private static func kind(of document: JSONDocument) throws(Flaw) -> Kind {
+    private static func messageKind(of document: JSONDocument) throws(Flaw) -> Kind {
         let root = document.root
         let id = document.value("id", of: root)
         if let id, !Envelope.isValidID(id, in: document) {

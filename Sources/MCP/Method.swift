@@ -104,8 +104,8 @@ package enum Method: Int, Sendable, CaseIterable {
     /// (2026-07-28, basic/transports/streamable-http, "Standard Request Headers").
     package var nameParameter: StaticString? { traits.noun == nil ? nil : traits.parameters == .uri ? "uri" : "name" }
 
-    /// The member of the result that holds the items of a list that is read whole; nil where the method is no such list
-    /// (2026-07-28, server/utilities/pagination, "Operations Supporting Pagination"). The pages of a list of an extension are passed on.
+    /// The member of the result that holds the items of a list that is read whole; `nil` for any other method (2026-07-28,
+    /// server/utilities/pagination, "Operations Supporting Pagination"). The pages of a list of an extension are forwarded.
     package var listedMember: StaticString? { traits.listed }
 
     /// Whether the method lists what a server has, page by page.

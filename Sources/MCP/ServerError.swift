@@ -30,14 +30,14 @@ enum ServerError {
     }
 
     /// Appends the error that it can only mean: with its code as an integer; a text as the message; anything else as the data.
-    static func append(_ error: JSONValue, in document: JSONDocument, to text: inout [UInt8]) {
+    static func appendError(_ error: JSONValue, in document: JSONDocument, to text: inout [UInt8]) {
         switch error.kind {
         case .object:
             var splice = JSONSplice(document)
             if let code = document.value("code", of: error).flatMap({ document.wholeNumber($0) }) {
-                splice.set("code", to: Array(String(code).utf8), in: error)
+                splice.setMember("code", to: Array(String(code).utf8), in: error)
             }
-            splice.rendered(error).append(to: &text)
+            splice.renderedText(error).append(to: &text)
         case .string:
             text.append(#"{"code":-32603,"message":"#)
             text += document.raw(error)

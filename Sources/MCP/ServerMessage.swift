@@ -19,9 +19,9 @@ struct ServerMessage {
     /// The message as the specification has it.
     ///
     /// - Throws: why it is none.
-    func mended() throws(Envelope.Flaw) -> Envelope {
-        let ids = different(values("id"))
-        let methods = different(values("method"))
+    func mendedEnvelope() throws(Envelope.Flaw) -> Envelope {
+        let ids = distinctValues(memberValues("id"))
+        let methods = distinctValues(memberValues("method"))
         guard ids.count < 2, methods.count < 2 else {
             // Nearly all readers take the last of two.
             guard methods.isEmpty, let last = ids.last, last.kind == .number || last.kind == .string else {
@@ -31,71 +31,71 @@ struct ServerMessage {
         }
         let id = ids.first { $0.kind == .number || $0.kind == .string }
         // Some repeat the method that they answer. A request or a notification has no outcome.
-        let hasOutcome = (values("result") + values("error")).contains { $0.kind != .null }
+        let hasOutcome = (memberValues("result") + memberValues("error")).contains { $0.kind != .null }
         guard let method = methods.first, method.kind == .string, id == nil || !hasOutcome else {
-            return try response(to: id)
+            return try responseEnvelope(to: id)
         }
-        return try message(method, id)
+        return try requestEnvelope(method, id)
     }
 
-    private func values(_ name: StaticString) -> [JSONValue] {
+    private func memberValues(_ name: StaticString) -> [JSONValue] {
         document.members(of: document.root).filter { document.name(of: $0, equals: name) }.map(\.value)
     }
 
     /// Without those that repeat the one before.
-    private func different(_ values: [JSONValue]) -> [JSONValue] {
+    private func distinctValues(_ values: [JSONValue]) -> [JSONValue] {
         values.indices.filter { $0 == 0 || !document.raw(values[$0]).elementsEqual(document.raw(values[$0 - 1])) }
             .map { values[$0] }
     }
 
     // MARK: Requests and notifications
 
-    private func message(_ method: JSONValue, _ id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
+    private func requestEnvelope(_ method: JSONValue, _ id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
         do throws(Envelope.Flaw) {
             return try Envelope(document)
         } catch {
             // Programs log what they do as JSON, too, and some of it has a method.
-            guard values("jsonrpc").contains(where: { document.string($0, equals: "2.0") }) else { throw error }
+            guard memberValues("jsonrpc").contains(where: { document.string($0, equals: "2.0") }) else { throw error }
         }
         // What two params say is not known, nor is what they say twice. That there is the message is.
-        let params = values("params")
-        if params.count == 1, params[0].kind == .object, let whole = try? envelope(method, id, params[0]) {
+        let params = memberValues("params")
+        if params.count == 1, params[0].kind == .object, let whole = try? readEnvelope(method, id, params[0]) {
             return whole
         }
-        return try envelope(method, id, nil)
+        return try readEnvelope(method, id, nil)
     }
 
-    private func envelope(
+    private func readEnvelope(
         _ method: JSONValue, _ id: JSONValue?, _ params: JSONValue?
     ) throws(Envelope.Flaw) -> Envelope {
-        var text = head(id)
+        var text = envelopeHead(id)
         text.append(#","method":"#)
         text += document.raw(method)
         if let params {
             text.append(#","params":"#)
             text += document.raw(params)
         }
-        return try Envelope(parsed(text))
+        return try Envelope(parsedEnvelope(text))
     }
 
     // MARK: Responses
 
-    private func response(to id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
-        let results = values("result")
-        let errors = values("error")
+    private func responseEnvelope(to id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
+        let results = memberValues("result")
+        let errors = memberValues("error")
         guard !results.isEmpty || !errors.isEmpty else { throw .neitherRequestNorResponse }
         // Programs log results, too: without a version it is a response if it has nothing else.
-        guard !values("jsonrpc").isEmpty || (id != nil && hasNothingElse) else { throw .wrongVersion }
-        guard results.count < 2, errors.count < 2 else { return try unclear(id) }
+        guard !memberValues("jsonrpc").isEmpty || (id != nil && hasNothingElse) else { throw .wrongVersion }
+        guard results.count < 2, errors.count < 2 else { return try unclearEnvelope(id) }
         switch (results.first, errors.first) {
         case (let result?, nil): return Envelope(document, .response(id: id, outcome: .result(result)))
-        case (nil, let error?) where ServerError.isOne(error, in: document): return try failure(error, id)
+        case (nil, let error?) where ServerError.isOne(error, in: document): return try failureEnvelope(error, id)
         case (let result?, let error?) where !ServerError.saysSomething(error, in: document):
             return Envelope(document, .response(id: id, outcome: .result(result)))
         case (let result?, let error?)
         where result.kind == .null || (result.kind == .object && document.isEmpty(result)):
-            return try failure(error, id)
-        default: return try unclear(id)
+            return try failureEnvelope(error, id)
+        default: return try unclearEnvelope(id)
         }
     }
 
@@ -105,17 +105,17 @@ struct ServerMessage {
         }
     }
 
-    private func failure(_ error: JSONValue, _ id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
+    private func failureEnvelope(_ error: JSONValue, _ id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
         if ServerError.isWellFormed(error, in: document) {
             return Envelope(document, .response(id: id, outcome: .error(error)))
         }
-        var text = head(id)
+        var text = envelopeHead(id)
         text.append(#","error":"#)
-        ServerError.append(error, in: document, to: &text)
-        return try Envelope(parsed(text))
+        ServerError.appendError(error, in: document, to: &text)
+        return try Envelope(parsedEnvelope(text))
     }
 
-    private func unclear(_ id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
+    private func unclearEnvelope(_ id: JSONValue?) throws(Envelope.Flaw) -> Envelope {
         guard let id else { throw .duplicateMember }
         return Envelope(document, .unclear(id: id))
     }
@@ -123,7 +123,7 @@ struct ServerMessage {
     // MARK: Writing
 
     /// A number that is whole is written as an integer: `1.0` is no id to a strict reader.
-    private func head(_ id: JSONValue?) -> [UInt8] {
+    private func envelopeHead(_ id: JSONValue?) -> [UInt8] {
         var text = Array(#"{"jsonrpc":"2.0""#.utf8)
         guard let id else { return text }
         text.append(#","id":"#)
@@ -136,7 +136,7 @@ struct ServerMessage {
     }
 
     /// - Parameter text: an object without its end.
-    private func parsed(_ text: [UInt8]) throws(Envelope.Flaw) -> JSONDocument {
+    private func parsedEnvelope(_ text: [UInt8]) throws(Envelope.Flaw) -> JSONDocument {
         do throws(JSONTextError) {
             return try JSONDocument(text + [UInt8(ascii: "}")], maxDepth: maxDepth)
         } catch {

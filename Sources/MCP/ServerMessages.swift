@@ -48,7 +48,7 @@ package struct ServerMessages: Sequence, IteratorProtocol {
         // RFC 8259 §8.1 lets a reader ignore a byte order mark.
         let text = text.first == 0xEF && text.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(text.dropFirst(3)) : text
         do throws(JSONTextError) {
-            take(try JSONDocument(text, maxDepth: maxDepth))
+            takeMessages(try JSONDocument(text, maxDepth: maxDepth))
         } catch {
             takeUnusual(text, error)
         }
@@ -56,7 +56,7 @@ package struct ServerMessages: Sequence, IteratorProtocol {
 
     package mutating func next() -> Envelope? { first.take() ?? rest.popFirst() }
 
-    private mutating func take(_ document: JSONDocument) {
+    private mutating func takeMessages(_ document: JSONDocument) {
         guard document.root.kind == .array else { return takeMessage(document) }
         guard revision == .v2025_03_26 else { return flaw = .noMessage }
         for element in document.elements(of: document.root).prefix(ServerMessages.maxMessages) {
@@ -67,7 +67,7 @@ package struct ServerMessages: Sequence, IteratorProtocol {
 
     private mutating func takeMessage(_ document: JSONDocument) {
         do throws(Envelope.Flaw) {
-            append(try Envelope.ofServer(document, maxDepth: maxDepth))
+            appendMessage(try Envelope.ofServer(document, maxDepth: maxDepth))
         } catch {
             switch error {
             case .notAnObject, .batch, .wrongVersion, .neitherRequestNorResponse: flaw = .noMessage
@@ -76,7 +76,7 @@ package struct ServerMessages: Sequence, IteratorProtocol {
         }
     }
 
-    private mutating func append(_ message: Envelope) {
+    private mutating func appendMessage(_ message: Envelope) {
         if first == nil, rest.isEmpty { first = message } else { rest.append(message) }
     }
 
@@ -92,7 +92,7 @@ package struct ServerMessages: Sequence, IteratorProtocol {
             }
             takeMessage(document)
             do throws(JSONTextError) {
-                return take(try JSONDocument(tail, maxDepth: maxDepth))
+                return takeMessages(try JSONDocument(tail, maxDepth: maxDepth))
             } catch let next {
                 (text, error) = (tail, next)
             }
@@ -107,24 +107,24 @@ package struct ServerMessages: Sequence, IteratorProtocol {
         }
         switch error.reason {
         case .invalidUTF8, .controlCharacter, .unexpectedByte, .invalidNumber:
-            if let mended = JSONMending.mended(text), let document = try? JSONDocument(mended, maxDepth: maxDepth) {
-                return take(document)
+            if let mended = JSONMending.mendedText(text), let document = try? JSONDocument(mended, maxDepth: maxDepth) {
+                return takeMessages(document)
             }
         case .tooDeep:
             // It is read as far as its own members say what it answers: its call fails, and no other.
-            if let document = try? JSONDocument(text, maxDepth: .max), let response = response(in: document) {
-                return append(response)
+            if let document = try? JSONDocument(text, maxDepth: .max), let response = loneResponse(in: document) {
+                return appendMessage(response)
             }
         case .unexpectedEnd, .invalidEscape, .trailingBytes, .tooLong: break
         }
-        if let response = startOfResponse(text) { return append(response) }
+        if let response = startOfResponse(text) { return appendMessage(response) }
         // It may hold what is a caller's alone, which is not for the log.
         flaw =
             String(decoding: text.prefix(ServerMessages.maxStart), as: UTF8.self).contains("jsonrpc")
             ? .ambiguous : .noJSON
     }
 
-    private func response(in document: JSONDocument) -> Envelope? {
+    private func loneResponse(in document: JSONDocument) -> Envelope? {
         let root = document.root
         guard root.kind == .object, document.isQuick(root), !document.hasDuplicateNames(root),
             let id = document.value("id", of: root), id.kind == .number || id.kind == .string,

@@ -35,7 +35,7 @@ package struct ChildCommand: Sendable, Equatable {
     /// What may be shown of it: arguments can hold secrets.
     package var name: String { arguments[0] }
 
-    /// Whether there is such a program, as far as one can tell without starting it.
+    /// Whether the program is there, as far as can be seen without starting it.
     package var isRunnable: Bool {
         guard let path else { return false }
         return path.hasPrefix("/") ? unsafe access(path, X_OK) == 0 : true
@@ -66,8 +66,8 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
 
 /// A child with pipes for its standard streams, in a process group of its own, on the loop that started it.
 ///
-/// The kernel kills it when the loop's thread ends; a `Warden` kills what it has started itself. When it has ended, so do
-/// those of its group that are left: a server's helpers serve nobody any more.
+/// The kernel kills it when the loop's thread ends; a `Warden` kills what it has started itself. When it has ended, so do those
+/// of its group that are left: a server's helpers are of no use any more.
 @safe package final class ChildProcess {
     /// How often, and how far apart, one looks for members of the group that have become ours to bury: only in a container
     /// without another process 1.
@@ -85,11 +85,11 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
     private let handle: Int32
     private let dying = Event()
     private let gone = Wakeup()
-    /// Holds itself until it has ended: somebody has to bury it.
+    /// Holds itself until it has ended and was reaped.
     private var whileRunning: ChildProcess?
 
     /// Starts it. The call takes as long as the kernel needs to start a program, whatever memory this process has.
-    package static func start(
+    package static func startProcess(
         _ command: ChildCommand, on loop: Loop, warden: Warden?
     ) throws(SystemError) -> ChildProcess {
         guard let path = command.path else { throw SystemError("exec", code: ENOENT) }
@@ -110,7 +110,7 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
             throw error
         }
         defer { for fd in [input.reading, output.writing, errors.writing] { close(fd) } }
-        let started = spawn(
+        let started = spawnProcess(
             path, command, input: input.reading, output: output.writing, errors: errors.writing,
             warden: warden?.descriptor ?? -1, diesWithParent: true)
         let handle: Int32
@@ -124,8 +124,8 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
             }
             let error = SystemError("pidfd_open")
             kill(-id, SIGKILL)
-            bury(id)
-            warden?.release(id)
+            reapChild(id)
+            warden?.releaseGroup(id)
             for fd in [input.writing, output.reading, errors.reading] { close(fd) }
             throw error
         case .failure(let error):
@@ -134,7 +134,7 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    static func spawn(
+    static func spawnProcess(
         _ path: String, _ command: ChildCommand, input: Int32, output: Int32, errors: Int32, warden: Int32,
         diesWithParent: Bool
     ) -> Result<Int32, SystemError> {
@@ -153,8 +153,8 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
         if id > 0 { return .success(id) }
         let code = errno
         if id < -1 {
-            bury(-id)
-            Warden.release(-id, at: warden)
+            reapChild(-id)
+            Warden.releaseGroup(-id, at: warden)
         }
         let call =
             switch Int(step) {
@@ -165,7 +165,7 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
         return .failure(SystemError(call, code: code))
     }
 
-    private static func bury(_ id: Int32) {
+    private static func reapChild(_ id: Int32) {
         while waitpid(id, nil, 0) < 0, errno == EINTR {}
     }
 
@@ -180,25 +180,25 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
         self.output = PipeReader(adopting: output, on: loop)
         self.errors = PipeReader(adopting: errors, on: loop)
         whileRunning = self
-        unsafe dying.assign(
+        unsafe dying.assignEvent(
             loop.base, fd: handle, events: EV_READ,
             callback: { _, _, context in
                 let child = unsafe Unmanaged<ChildProcess>.fromOpaque(context!).takeUnretainedValue()
-                child.loop.turn { child.ended() }
+                child.loop.runTurn { child.processEnded() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         dying.add()
     }
 
-    private func ended() {
+    private func processEnded() {
         guard exit == nil else { return }
-        // While it is not buried, nobody else can get its number, which is that of the group.
+        // While it is not reaped, no other process can get its number, which is the group's.
         kill(-id, SIGKILL)
-        warden?.release(id)
+        warden?.releaseGroup(id)
         var status: Int32 = 0
         while unsafe waitpid(id, &status, 0) < 0, errno == EINTR {}
         exit = status & 0x7F == 0 ? .status(status >> 8 & 0xFF) : .signal(status & 0x7F)
-        dying.delete()
+        dying.deleteEvent()
         close(handle)
         gone.signal()
         loop.spawn { [id, loop] in await ChildProcess.buryGroup(id, on: loop) }
@@ -211,12 +211,12 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
             var buried: Int32
             repeat { buried = waitpid(-id, nil, WNOHANG) } while buried > 0
             if buried < 0 { return }
-            await Pause(on: loop).wait(burialPause)
+            await Pause(on: loop).waitFor(burialPause)
         }
     }
 
     /// Sends a signal to it and all of its group.
-    private func send(_ signal: Int32) { if exit == nil { kill(-id, signal) } }
+    private func sendSignal(_ signal: Int32) { if exit == nil { kill(-id, signal) } }
 
     /// Waits until it has ended, at most for `patience`. Returns whether it has.
     package func waitForEnd(_ patience: Duration) async -> Bool {
@@ -225,19 +225,19 @@ package enum ChildExit: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Waits until it has ended.
-    package func end() async {
+    package func waitForEnd() async {
         while exit == nil { await gone.wait() }
     }
 
     /// Ends it as the specification wants it (2025-11-25, basic/lifecycle, "Shutdown"): its input is closed, after `patience`
     /// comes SIGTERM, and after as long again SIGKILL. Returns when it has ended.
-    package func stop(patience: Duration) async {
-        input.close()
+    package func stopProcess(patience: Duration) async {
+        input.closePipe()
         if await waitForEnd(patience) { return }
-        send(SIGTERM)
+        sendSignal(SIGTERM)
         if await waitForEnd(patience) { return }
-        send(SIGKILL)
-        await end()
+        sendSignal(SIGKILL)
+        await waitForEnd()
     }
 }
 

@@ -14,11 +14,11 @@ package final class Deadline {
     package init(on loop: Loop) {
         self.loop = loop
         // `deinit` of the event deletes it before this object is gone: no retain is needed.
-        unsafe event.assign(
+        unsafe event.assignEvent(
             loop.base, fd: -1, events: 0,
             callback: { _, _, context in
                 let deadline = unsafe Unmanaged<Deadline>.fromOpaque(context!).takeUnretainedValue()
-                deadline.loop.turn { deadline.fired() }
+                deadline.loop.runTurn { deadline.timerFired() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
     }
@@ -31,21 +31,21 @@ package final class Deadline {
         due = instant
         guard let instant else { return }
         if let armed, armed <= instant { return }
-        arm(instant)
+        armTimer(instant)
     }
 
     package func set(after delay: Duration) { set(loop.now + delay) }
 
-    private func arm(_ instant: Instant) {
+    private func armTimer(_ instant: Instant) {
         armed = instant
         event.add(after: max(.zero, instant - loop.now))
     }
 
-    private func fired() {
+    private func timerFired() {
         armed = nil
         guard let due else { return }
         if loop.now < due {
-            arm(due)
+            armTimer(due)
         } else {
             self.due = nil
             onExpiry?()

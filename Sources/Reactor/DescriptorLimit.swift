@@ -6,7 +6,7 @@ package enum DescriptorLimit {
     /// then close that many descriptors would take their time with the most that a system allows.
     ///
     /// - Returns: what it is now.
-    package static func raise(to wanted: Int) -> Int {
+    package static func raiseLimit(to wanted: Int) -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
         guard unsafe getrlimit(resource, &limit) == 0 else { return wanted }

@@ -6,7 +6,7 @@ package enum Endpoint: Sendable, Equatable {
     case unix(path: String)
 
     /// Finds its addresses.
-    package func resolver(on loop: Loop) -> Resolver {
+    package func makeResolver(on loop: Loop) -> Resolver {
         switch self {
         case .host(let host, let port): Resolver(host: host, port: port, on: loop)
         case .unix(let path): Resolver(SocketAddress(unixPath: path), on: loop)

@@ -39,12 +39,12 @@ typealias EventCallback = @convention(c) (Int32, Int16, UnsafeMutableRawPointer?
     init() { unsafe pointer = .allocate(capacity: 1) }
 
     deinit {
-        delete()
+        deleteEvent()
         unsafe pointer.deallocate()
     }
 
-    /// Says what to wait for. The context must outlive the event's last `delete`.
-    func assign(
+    /// Says what to wait for. The context must outlive the event's last `deleteEvent`.
+    func assignEvent(
         _ base: EventBase, fd: Int32, events: Int16, callback: EventCallback, context: UnsafeMutableRawPointer
     ) {
         self.base = base
@@ -62,5 +62,5 @@ typealias EventCallback = @convention(c) (Int32, Int16, UnsafeMutableRawPointer?
     }
 
     /// Stops waiting. Harmless when nothing is waited for.
-    func delete() { if base != nil { _ = unsafe event_del(pointer) } }
+    func deleteEvent() { if base != nil { _ = unsafe event_del(pointer) } }
 }

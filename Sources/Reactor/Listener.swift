@@ -13,21 +13,28 @@ package final class Listener {
     /// in a data centre, many times over.
     private static let handshakeTime: Duration = .milliseconds(50)
 
+    private enum Phase {
+        /// Leads to `finishing`, `closed`.
+        case open
+        /// No further connection comes, but for those that are being made. Leads to `emptying`, `closed`.
+        case finishing
+        /// It closes as soon as no connection waits any more. Leads to `closed`.
+        case emptying
+        case closed
+    }
+
     private let loop: Loop
     private let fd: Int32
     private let event = Event()
     private let retry: Deadline
     /// How many connections may be open at once. Those that are open stay so when it becomes less.
-    package var maxConnections: Int { didSet { if openConnections < maxConnections { resume() } } }
+    package var maxConnections: Int { didSet { if openConnections < maxConnections { resumeAccepting() } } }
     private var openConnections = 0
     /// The file of a Unix socket, which goes with the listener that made it.
     private var file: SocketFile?
-    package private(set) var isClosed = false
-    private var isFinishing = false
-    /// Whether it closes as soon as nobody waits any more.
-    private var closesWhenEmpty = false
+    private var phase = Phase.open
     private var onConnection: ((Socket) -> Void)?
-    /// Called when it has closed by ``finish()``.
+    /// Called when it has closed by ``finishAccepting()``.
     package var onFinished: (() -> Void)?
     /// What it speaks with connections that come from now on; nil for nothing but bytes.
     package var tls: ListenerTLS?
@@ -36,7 +43,9 @@ package final class Listener {
     /// The address it really listens on, with the port that the system gave when 0 was asked for.
     package let address: SocketAddress
 
-    /// Binds and listens, but accepts nothing before `start`.
+    package var isClosed: Bool { phase == .closed }
+
+    /// Binds and listens, but accepts nothing before `startAccepting`.
     ///
     /// - Parameters:
     ///   - shared: with `SO_REUSEPORT`, so that several loops can each have a listener on the address.
@@ -48,44 +57,44 @@ package final class Listener {
         self.maxConnections = maxConnections
         retry = Deadline(on: loop)
         if let path = address.path {
-            let (fd, file) = try SocketFile.bind(path, mode: mode)
+            let (fd, file) = try SocketFile.bindFile(path, mode: mode)
             (self.fd, self.file) = (fd, file)
             self.address = address
         } else {
-            fd = try Listener.bind(address, shared: shared)
+            fd = try Listener.bindAddress(address, shared: shared)
             guard let bound = SocketAddress(boundTo: fd) else { throw SystemError("getsockname") }
             self.address = bound
         }
         if listen(fd, Listener.backlog) != 0 { throw SystemError("listen") }
     }
 
-    /// The listening socket once more, for a listener on another loop: of a Unix socket there can be no two. To be given to
-    /// such a listener, once.
+    /// The listening socket once more, for a listener on another loop: of a Unix socket there can be no two. To be given to one
+    /// other listener, once.
     package struct Share: Sendable {
         fileprivate let fd: Int32
         fileprivate let address: SocketAddress
         fileprivate let maxConnections: Int
     }
 
-    package func share() throws(SystemError) -> Share {
+    package func sharedDescriptor() throws(SystemError) -> Share {
         let copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)
         guard copy >= 0 else { throw SystemError("dup") }
         return Share(fd: copy, address: address, maxConnections: maxConnections)
     }
 
     /// Where a listener is to be.
-    package enum Place: Sendable {
+    package enum Target: Sendable {
         case at(SocketAddress, shared: Bool, mode: UInt32)
         case beside(Share)
     }
 
     /// The place for a listener of another loop that takes the same connections.
-    package func neighbour() throws(SystemError) -> Place {
-        address.isUnix ? .beside(try share()) : .at(address, shared: true, mode: 0)
+    package func neighbourTarget() throws(SystemError) -> Target {
+        address.isUnix ? .beside(try sharedDescriptor()) : .at(address, shared: true, mode: 0)
     }
 
-    package convenience init(on loop: Loop, _ place: Place, maxConnections: Int) throws(SystemError) {
-        switch place {
+    package convenience init(on loop: Loop, _ target: Target, maxConnections: Int) throws(SystemError) {
+        switch target {
         case .at(let address, let shared, let mode):
             try self.init(on: loop, address: address, maxConnections: maxConnections, shared: shared, mode: mode)
         case .beside(let share):
@@ -101,9 +110,9 @@ package final class Listener {
         fd = share.fd
     }
 
-    deinit { close() }
+    deinit { closeListener() }
 
-    private static func bind(_ address: SocketAddress, shared: Bool) throws(SystemError) -> Int32 {
+    private static func bindAddress(_ address: SocketAddress, shared: Bool) throws(SystemError) -> Int32 {
         let fd = socket(address.family, streamSocket | nonBlocking, 0)
         guard fd >= 0 else { throw SystemError("socket") }
         do throws(SystemError) {
@@ -127,17 +136,17 @@ package final class Listener {
     }
 
     /// Begins to accept. Each connection counts against the limit until `connectionClosed` is called for it.
-    package func start(_ onConnection: @escaping (Socket) -> Void) {
+    package func startAccepting(_ onConnection: @escaping (Socket) -> Void) {
         self.onConnection = onConnection
-        unsafe event.assign(
+        unsafe event.assignEvent(
             loop.base, fd: fd, events: EV_READ | EV_PERSIST,
             callback: { _, _, context in
                 let listener = unsafe Unmanaged<Listener>.fromOpaque(context!).takeUnretainedValue()
-                listener.loop.turn { listener.accept() }
+                listener.loop.runTurn { listener.acceptConnections() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         event.add()
-        retry.onExpiry = { [unowned self] in resume() }
+        retry.onExpiry = { [unowned self] in resumeAccepting() }
     }
 
     /// To be called once for each connection when it is over.
@@ -145,29 +154,29 @@ package final class Listener {
         openConnections -= 1
         // Each connection has one task, or one handshake, which says so at its end.
         precondition(openConnections >= 0, "a connection was closed twice")
-        if openConnections == maxConnections - 1 { resume() }
+        if openConnections == maxConnections - 1 { resumeAccepting() }
     }
 
-    private func resume() {
+    private func resumeAccepting() {
         guard !isClosed, onConnection != nil else { return }
         event.add()
-        // Where nobody waits any more, no event comes to say so.
-        if closesWhenEmpty { accept() }
+        // If no connection waits any more, no event comes to say so.
+        if phase == .emptying { acceptConnections() }
     }
 
-    private func accept() {
+    private func acceptConnections() {
         while !isClosed {
-            guard openConnections < maxConnections else { return event.delete() }
+            guard openConnections < maxConnections else { return event.deleteEvent() }
             let connection = remora_accept(fd)
             if connection >= 0 {
                 openConnections += 1
                 let socket = Socket(adopting: connection, on: loop)
-                if let tls { secure(socket, by: tls) } else { onConnection?(socket) }
+                if let tls { secureConnection(socket, by: tls) } else { onConnection?(socket) }
             } else if errno == EAGAIN {
                 finishIfEmpty()
                 return
             } else if !Listener.troublesOfOne.contains(errno) {
-                event.delete()
+                event.deleteEvent()
                 return retry.set(after: Listener.pauseWithoutDescriptors)
             }
         }
@@ -183,46 +192,47 @@ package final class Listener {
     /// Stops listening without losing anybody: who knocks from now on is not heard, and who was heard before is still let in.
     /// A client whose connection the kernel has made knows nothing of whether it was accepted, and may have sent a request
     /// already; to close at once would reset it.
-    package func finish() {
-        guard !isClosed, !isFinishing else { return }
-        isFinishing = true
-        // A Unix socket that has no name any more is found by nobody.
-        file?.remove()
-        // Without the filter somebody might still come between the last `accept` and the end; nothing worse.
+    package func finishAccepting() {
+        guard phase == .open else { return }
+        phase = .finishing
+        // A Unix socket that has no name any more cannot be found.
+        file?.removeFile()
+        // Without the filter a connection might still come between the last `accept` and the end; nothing worse.
         _ = remora_ignore_newcomers(fd)
         retry.onExpiry = { [unowned self] in
-            closesWhenEmpty = true
-            resume()
+            if phase == .finishing { phase = .emptying }
+            resumeAccepting()
         }
         retry.set(after: Listener.handshakeTime)
     }
 
     /// Hands a connection on after its handshake.
-    private func secure(_ socket: Socket, by tls: ListenerTLS) {
+    private func secureConnection(_ socket: Socket, by tls: ListenerTLS) {
         let acceptor =
             acceptor
-            ?? TLSAcceptor(
-                on: loop, onConnection: { [weak self] in self?.onConnection?($0) },
-                onFailure: { [weak self] in self?.connectionClosed() },
-                onEmpty: { [weak self] in self?.finishIfEmpty() })
+            ?? TLSAcceptor(of: self, on: loop)
         self.acceptor = acceptor
-        acceptor.accept(socket, tls)
+        acceptor.acceptHandshake(socket, tls)
     }
 
-    private func finishIfEmpty() {
-        guard closesWhenEmpty, !isClosed, acceptor?.isEmpty ?? true else { return }
-        close()
+    /// A handshake has ended well.
+    func handshakeEnded(on socket: Socket) { onConnection?(socket) }
+
+    /// Closes, if it is to close as soon as no connection waits and no handshake is under way any more.
+    func finishIfEmpty() {
+        guard phase == .emptying, acceptor?.isEmpty ?? true else { return }
+        closeListener()
         onFinished?()
     }
 
     /// Stops listening at once. Connections that it accepted live on.
-    package func close() {
+    package func closeListener() {
         guard !isClosed else { return }
-        isClosed = true
-        event.delete()
+        phase = .closed
+        event.deleteEvent()
         retry.set(nil)
-        acceptor?.close()
+        acceptor?.dropHandshakes()
         _ = Glibc.close(fd)
-        file?.remove()
+        file?.removeFile()
     }
 }

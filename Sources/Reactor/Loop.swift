@@ -5,15 +5,15 @@ internal import Synchronization
 
 /// What goes on when its loop comes to it, instead of inside of the callback that made it ready.
 package protocol Resumable: AnyObject {
-    /// Goes on. Called on the loop while nobody has borrowed bytes.
-    func resume()
+    /// Continues the work. Called on the loop while no bytes are borrowed.
+    func resumeWork()
 }
 
 /// An event loop: one thread, one libevent `event_base`, and the executor of every task that belongs to them.
 ///
-/// What lives on a loop (sockets, timers, connections, sessions) is made, used and freed on its thread only; such
-/// classes are not `Sendable`. Two doors lead in: `spawn` starts a task from code that already runs on the loop, and
-/// `post` brings a job from another thread.
+/// What lives on a loop (sockets, timers, connections, sessions) is made, used and freed on its thread only; these classes are
+/// not `Sendable`. Two doors lead in: `spawn` starts a task from code that already runs on the loop, and `post` brings a job from
+/// another thread.
 ///
 /// It is a `TaskExecutor`, so that a task started with `executorPreference:` stays on it, and a `SerialExecutor`, so
 /// that an actor can live on it. With the second alone, each resumption visits the global pool and hops back, which
@@ -66,32 +66,32 @@ package protocol Resumable: AnyObject {
         precondition(wakeup >= 0, "eventfd failed: the process is out of file descriptors at its start")
         wakeupEvent = Event()
         // The loop outlives its events: `Unmanaged` needs no retain here.
-        unsafe wakeupEvent.assign(
+        unsafe wakeupEvent.assignEvent(
             base, fd: wakeup, events: EV_READ | EV_PERSIST,
             callback: { _, _, context in
                 let loop = unsafe Unmanaged<Loop>.fromOpaque(context!).takeUnretainedValue()
-                loop.turn { loop.collectMail() }
+                loop.runTurn { loop.collectMail() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         wakeupEvent.add()
-        unsafe laterEvent.assign(
+        unsafe laterEvent.assignEvent(
             base, fd: -1, events: 0,
             callback: { _, _, context in
                 let loop = unsafe Unmanaged<Loop>.fromOpaque(context!).takeUnretainedValue()
-                loop.turn { loop.runLater() }
+                loop.runTurn { loop.runLater() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
-        unsafe checkEvent.assign(
+        unsafe checkEvent.assignEvent(
             base, fd: -1, events: 0,
             callback: { _, _, context in
                 let loop = unsafe Unmanaged<Loop>.fromOpaque(context!).takeUnretainedValue()
-                loop.turn { loop.checkEnds() }
+                loop.runTurn { loop.checkEnds() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
     }
 
     deinit {
-        for event in [wakeupEvent, laterEvent, checkEvent] { event.delete() }
+        for event in [wakeupEvent, laterEvent, checkEvent] { event.deleteEvent() }
         close(wakeup)
         if let resolver = unsafe resolver { unsafe evdns_base_free(resolver, 0) }
         unsafe receiveBuffer.deallocate()
@@ -100,16 +100,16 @@ package protocol Resumable: AnyObject {
 
     // MARK: Running
 
-    /// Runs the loop on the calling thread until `stop`.
-    package func run() {
+    /// Runs the loop on the calling thread until `stopLoop`.
+    package func runLoop() {
         owner.store(pthread_self(), ordering: .relaxed)
-        turn { collectMail() }
+        runTurn { collectMail() }
         while !isStopping {
             unsafe event_base_loop(base.pointer, EVLOOP_NO_EXIT_ON_EMPTY)
         }
     }
 
-    /// Runs the loop on a new thread of its own until `stop`.
+    /// Runs the loop on a new thread of its own until `stopLoop`.
     package func runOnNewThread() {
         var id = pthread_t()
         // Released by the thread's first statement.
@@ -117,7 +117,7 @@ package protocol Resumable: AnyObject {
         let failure = unsafe pthread_create(
             &id, nil,
             { context in
-                unsafe Unmanaged<Loop>.fromOpaque(context!).takeRetainedValue().run()
+                unsafe Unmanaged<Loop>.fromOpaque(context!).takeRetainedValue().runLoop()
                 return nil
             }, context)
         // At the start, before anybody can connect.
@@ -128,12 +128,12 @@ package protocol Resumable: AnyObject {
     }
 
     /// Waits until the thread that `runOnNewThread` started has ended.
-    package func join() {
+    package func joinThread() {
         if let id = thread.withLock({ $0.take() }) { _ = pthread_join(id, nil) }
     }
 
-    /// Ends `run` after the callback that is running now. Call it on the loop.
-    package func stop() {
+    /// Ends `runLoop` after the callback that is running now. Call it on the loop.
+    package func stopLoop() {
         assertOnLoop()
         isStopping = true
         unsafe event_base_loopbreak(base.pointer)
@@ -181,13 +181,13 @@ package protocol Resumable: AnyObject {
     }
 
     /// What each C callback does: its own work, then every job that is ready. The loop never sleeps on a ready job.
-    func turn(_ work: () -> Void) {
+    func runTurn(_ work: () -> Void) {
         now = .now
         work()
-        drain()
+        runReadyJobs()
     }
 
-    private func drain() {
+    private func runReadyJobs() {
         if isDraining { return }
         isDraining = true
         defer { isDraining = false }
@@ -197,7 +197,7 @@ package protocol Resumable: AnyObject {
         while next < ready.count {
             switch ready[next] {
             case .job(let job): unsafe job.runSynchronously(isolatedTo: serial, taskExecutor: preference)
-            case .work(let work): work.resume()
+            case .work(let work): work.resumeWork()
             }
             next += 1
         }
@@ -239,13 +239,13 @@ package protocol Resumable: AnyObject {
         init(_ continuation: UnsafeContinuation<Void, Never>) { unsafe self.continuation = continuation }
 
         // Resumed once: the loop drops what it has called.
-        func resume() { unsafe continuation.resume() }
+        func resumeWork() { unsafe continuation.resume() }
     }
 
     private func runLater() {
         var work: [any Resumable] = []
         swap(&work, &later)
-        for each in work { each.resume() }
+        for each in work { each.resumeWork() }
     }
 
     // MARK: Buffers
@@ -258,7 +258,7 @@ package protocol Resumable: AnyObject {
 
     /// Lends the bytes of a buffer to a reader while `body` runs.
     @inline(__always)
-    func lend(_ body: () -> Void) {
+    func lendBytes(_ body: () -> Void) {
         isLending = true
         body()
         isLending = false

@@ -6,11 +6,11 @@ package final class Pause {
 
     package init(on loop: Loop) {
         timer = Deadline(on: loop)
-        timer.onExpiry = { [unowned self] in end() }
+        timer.onExpiry = { [unowned self] in endPause() }
     }
 
     /// Returns after `duration`, or as soon as `end` is called; at once if it was called before.
-    package func wait(_ duration: Duration) async {
+    package func waitFor(_ duration: Duration) async {
         guard !isOver else { return }
         timer.set(after: duration)
         while !isOver { await wakeup.wait() }
@@ -18,7 +18,7 @@ package final class Pause {
     }
 
     /// Ends the wait.
-    package func end() {
+    package func endPause() {
         isOver = true
         wakeup.signal()
     }

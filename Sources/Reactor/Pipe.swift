@@ -11,8 +11,8 @@ struct PipeEnds {
         guard unsafe ends.withUnsafeMutableBufferPointer({ unsafe remora_pipe($0.baseAddress) }) == 0 else {
             throw SystemError("pipe")
         }
-        let reading = PipeEnds.raised(ends[0])
-        let writing = PipeEnds.raised(ends[1])
+        let reading = PipeEnds.raisedDescriptor(ends[0])
+        let writing = PipeEnds.raisedDescriptor(ends[1])
         guard reading >= 0, writing >= 0 else {
             let error = SystemError("fcntl")
             for fd in [reading, writing] where fd >= 0 { close(fd) }
@@ -23,7 +23,7 @@ struct PipeEnds {
     }
 
     /// A process that was started without standard streams gets their numbers for what it opens first.
-    private static func raised(_ fd: Int32) -> Int32 {
+    private static func raisedDescriptor(_ fd: Int32) -> Int32 {
         if fd > STDERR_FILENO { return fd }
         defer { close(fd) }
         return fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
@@ -46,42 +46,42 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     private let closed = Wakeup()
     private var isPaused = false
 
-    /// Bytes came. They are borrowed during the call: see ``SocketHandler/received(_:)``. It may close the reader.
+    /// Bytes came. They are borrowed during the call: see ``SocketHandler/receivedBytes(_:)``. It may close the reader.
     package var onBytes: ((Span<UInt8>) -> Void)?
-    /// Everybody who could write has closed the pipe, or it is broken. Told once; the reader is closed by then.
+    /// Every writer has closed the pipe, or it is broken. Told once; the reader is closed by then.
     package var onEnd: (() -> Void)?
 
-    /// Takes over a descriptor; `close` or `deinit` closes it.
+    /// Takes over a descriptor; `closePipe` or `deinit` closes it.
     init(adopting fd: Int32, on loop: Loop) {
         self.loop = loop
         self.fd = fd
         makeNonBlocking(fd)
-        unsafe reading.assign(
+        unsafe reading.assignEvent(
             loop.base, fd: fd, events: EV_READ | EV_PERSIST,
             callback: { _, _, context in
                 let reader = unsafe Unmanaged<PipeReader>.fromOpaque(context!).takeUnretainedValue()
-                reader.loop.turn { reader.readable() }
+                reader.loop.runTurn { reader.readAvailable() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
     }
 
-    deinit { close() }
+    deinit { closePipe() }
 
-    package func start() { if fd >= 0, !isPaused { reading.add() } }
+    package func startReading() { if fd >= 0, !isPaused { reading.add() } }
 
-    /// Reads nothing more until `resume`, so that the writer has to wait.
-    package func pause() {
+    /// Reads nothing more until `resumeReading`, so that the writer has to wait.
+    package func pauseReading() {
         isPaused = true
-        reading.delete()
+        reading.deleteEvent()
     }
 
-    package func resume() {
+    package func resumeReading() {
         guard isPaused else { return }
         isPaused = false
-        start()
+        startReading()
     }
 
-    private func readable() {
+    private func readAvailable() {
         // It is told again: the event is not edge-triggered.
         guard fd >= 0, loop.mayReceive else { return }
         let buffer = unsafe loop.receiveBuffer
@@ -89,19 +89,19 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
         if count > 0 {
             let bytes = unsafe UnsafeBufferPointer(
                 start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-            withExtendedLifetime(self) { loop.lend { onBytes?(unsafe bytes.span) } }
+            withExtendedLifetime(self) { loop.lendBytes { onBytes?(unsafe bytes.span) } }
         } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
             let onEnd = onEnd
-            close()
+            closePipe()
             onEnd?()
         }
     }
 
     /// Reads on and drops what comes, so that the writer has not to wait, until it has ended.
-    package func discard() {
+    package func discardInput() {
         onBytes = nil
         onEnd = nil
-        if isPaused { resume() }
+        if isPaused { resumeReading() }
     }
 
     /// Waits until there is nothing more to come, at most for `patience`.
@@ -110,9 +110,9 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     }
 
     /// Closes at once. Nothing is told afterwards.
-    package func close() {
+    package func closePipe() {
         guard fd >= 0 else { return }
-        reading.delete()
+        reading.deleteEvent()
         closed.signal()
         _ = Glibc.close(fd)
         fd = -1
@@ -131,21 +131,21 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     /// Everything that was written has left for the kernel, after it had not at once.
     package var onDrained: (() -> Void)?
 
-    /// Takes over a descriptor; `close` or `deinit` closes it.
+    /// Takes over a descriptor; `closePipe` or `deinit` closes it.
     init(adopting fd: Int32, on loop: Loop) {
         self.loop = loop
         self.fd = fd
         makeNonBlocking(fd)
-        unsafe writing.assign(
+        unsafe writing.assignEvent(
             loop.base, fd: fd, events: EV_WRITE,
             callback: { _, _, context in
                 let writer = unsafe Unmanaged<PipeWriter>.fromOpaque(context!).takeUnretainedValue()
-                writer.loop.turn { writer.writable() }
+                writer.loop.runTurn { writer.pipeIsWritable() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
     }
 
-    deinit { close() }
+    deinit { closePipe() }
 
     package var isOpen: Bool { fd >= 0 }
 
@@ -154,20 +154,20 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
 
     /// Writes the parts in order, at once as far as the kernel takes them and the rest when it can.
     ///
-    /// - Returns: false if nobody reads any more, and not a byte of this was taken. What nobody reads later is not told: a
-    ///   process that closes its input is known by its end.
-    @discardableResult package func write(_ parts: [ArraySlice<UInt8>]) -> Bool {
+    /// - Returns: false if there is no reader any more, and not a byte of this was taken. Bytes that are not read later are not
+    ///   told: a process that closes its input is known by its end.
+    @discardableResult package func writeParts(_ parts: [ArraySlice<UInt8>]) -> Bool {
         guard fd >= 0 else { return false }
         let wasEmpty = unsent.isEmpty
-        for part in parts where !part.isEmpty { unsent.append(part) }
+        for part in parts where !part.isEmpty { unsent.appendPart(part) }
         let all = unsent.count
-        if wasEmpty { flush() }
+        if wasEmpty { flushQueue() }
         return fd >= 0 || unsent.count < all
     }
 
-    private func flush() {
+    private func flushQueue() {
         while !unsent.isEmpty {
-            let written = unsent.write(to: fd)
+            let written = unsent.writeParts(to: fd)
             if written >= 0 {
                 unsent.removeFirst(written)
             } else if errno == EAGAIN {
@@ -178,21 +178,21 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
         }
     }
 
-    private func writable() {
+    private func pipeIsWritable() {
         guard fd >= 0 else { return }
-        flush()
+        flushQueue()
         if unsent.isEmpty { onDrained?() }
     }
 
     /// Closes at once; what was not written yet is lost.
-    package func close() {
+    package func closePipe() {
         closeDescriptor()
         unsent = WriteQueue()
     }
 
     private func closeDescriptor() {
         guard fd >= 0 else { return }
-        writing.delete()
+        writing.deleteEvent()
         _ = Glibc.close(fd)
         fd = -1
     }

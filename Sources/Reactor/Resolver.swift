@@ -1,7 +1,7 @@
 internal import CLibevent
 internal import Glibc
 
-/// Finds the addresses of a host by libevent's own DNS client, so that a slow name server holds up nobody else.
+/// Finds the addresses of a host by libevent's own DNS client, so that a slow name server holds up nothing else.
 package final class Resolver {
     /// How long an answer is used. The resolver does not tell the record's own time to live; this is what clients in
     /// front of services that move (a rollout, a failover) commonly use.
@@ -34,12 +34,12 @@ package final class Resolver {
     /// The addresses, the one to try first at the start; never empty.
     ///
     /// - Throws: what the name servers said, and that they said nothing until `end`.
-    package func resolve(until end: Instant) async throws(SystemError) -> [SocketAddress] {
+    package func resolveName(until end: Instant) async throws(SystemError) -> [SocketAddress] {
         if !addresses.isEmpty, expiry.map({ loop.now < $0 }) ?? true { return addresses }
         let query = query ?? Query(host: host, port: port, on: loop)
         self.query = query
         do throws(SystemError) {
-            let found = try await query.answer(until: end)
+            let found = try await query.waitForAddresses(until: end)
             if self.query === query {
                 self.query = nil
                 addresses = found
@@ -80,19 +80,19 @@ private final class Query {
             servers, host, String(port), &hints,
             { code, found, context in
                 let query = unsafe Unmanaged<Query>.fromOpaque(context!).takeRetainedValue()
-                query.loop.turn { unsafe query.answered(code, found) }
+                query.loop.runTurn { unsafe query.queryEnded(code, found) }
             }, context)
     }
 
     var isAnswered: Bool { outcome != nil }
 
-    func answer(until end: Instant) async throws(SystemError) -> [SocketAddress] {
+    func waitForAddresses(until end: Instant) async throws(SystemError) -> [SocketAddress] {
         await done.wait(while: { outcome == nil }, until: end, on: loop)
         guard let outcome else { throw SystemError(call, code: ETIMEDOUT) }
         return try outcome.get()
     }
 
-    private func answered(_ code: Int32, _ found: UnsafeMutablePointer<addrinfo>?) {
+    private func queryEnded(_ code: Int32, _ found: UnsafeMutablePointer<addrinfo>?) {
         defer { if unsafe found != nil { unsafe evutil_freeaddrinfo(found) } }
         var addresses: [SocketAddress] = []
         var next = unsafe found

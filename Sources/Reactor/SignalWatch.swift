@@ -17,17 +17,17 @@ package final class SignalWatch {
     package init(_ signal: Int32, on loop: Loop, _ onSignal: @escaping () -> Void) {
         self.loop = loop
         self.onSignal = onSignal
-        unsafe event.assign(
+        unsafe event.assignEvent(
             loop.base, fd: signal, events: Int16(CLibevent.EV_SIGNAL) | EV_PERSIST,
             callback: { _, _, context in
                 let watch = unsafe Unmanaged<SignalWatch>.fromOpaque(context!).takeUnretainedValue()
-                watch.loop.turn { watch.onSignal() }
+                watch.loop.runTurn { watch.onSignal() }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
         event.add()
     }
 
-    deinit { event.delete() }
+    deinit { event.deleteEvent() }
 
     /// A reader of standard output that goes away must not end the process: the write fails, and that is all.
     /// Nor must a file that may not grow any more (`ulimit -f`).

@@ -6,12 +6,12 @@ extension Socket {
     ///
     /// - Parameter tls: what is spoken there; nil for nothing but bytes.
     /// - Throws: what the system said or why the handshake failed, `ETIMEDOUT` when `timeout` passed first.
-    package static func connect(
+    package static func connectSocket(
         to address: SocketAddress, on loop: Loop, timeout: Duration, tls: TLSClient? = nil
     ) async throws(SystemError) -> Socket {
         let end = loop.now + timeout
         let socket = try await connect(to: address, on: loop, timeout: timeout)
-        if let tls { try await socket.secure(as: tls, until: end) }
+        if let tls { try await socket.secureConnection(as: tls, until: end) }
         return socket
     }
 
@@ -25,48 +25,54 @@ extension Socket {
         let failure = unsafe address.withSockaddr { unsafe Glibc.connect(fd, $0, $1) }
         if failure == 0 { return result }
         guard errno == EINPROGRESS else { throw SystemError("connect") }
-        try await Connecting(fd, on: loop).wait(timeout: timeout)
+        try await Connecting(fd, on: loop).waitForConnection(timeout: timeout)
         return result
     }
 }
 
-/// A `connect` under way.
+/// A `connectSocket` under way.
 private final class Connecting {
+    private enum Outcome {
+        case none
+        /// The kernel has connected, or has an error.
+        case writable
+        case timedOut
+    }
+
     private let fd: Int32
     private let loop: Loop
     private let event = Event()
     private let wakeup = Wakeup()
     private let deadline: Deadline
-    private var isWritable = false
-    private var hasTimedOut = false
+    private var outcome = Outcome.none
 
     init(_ fd: Int32, on loop: Loop) {
         self.fd = fd
         self.loop = loop
         deadline = Deadline(on: loop)
-        unsafe event.assign(
+        unsafe event.assignEvent(
             loop.base, fd: fd, events: EV_WRITE,
             callback: { _, _, context in
                 let connecting = unsafe Unmanaged<Connecting>.fromOpaque(context!).takeUnretainedValue()
-                connecting.loop.turn {
-                    connecting.isWritable = true
+                connecting.loop.runTurn {
+                    connecting.outcome = .writable
                     connecting.wakeup.signal()
                 }
             },
             context: Unmanaged.passUnretained(self).toOpaque())
     }
 
-    func wait(timeout: Duration) async throws(SystemError) {
+    func waitForConnection(timeout: Duration) async throws(SystemError) {
         deadline.onExpiry = { [unowned self] in
-            hasTimedOut = true
+            if outcome == .none { outcome = .timedOut }
             wakeup.signal()
         }
         deadline.set(after: timeout)
         event.add()
-        while !isWritable, !hasTimedOut { await wakeup.wait() }
+        while outcome == .none { await wakeup.wait() }
         deadline.set(nil)
-        event.delete()
-        guard isWritable else { throw SystemError("connect", code: ETIMEDOUT) }
+        event.deleteEvent()
+        guard outcome == .writable else { throw SystemError("connect", code: ETIMEDOUT) }
         var code: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         guard unsafe getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else {

@@ -21,10 +21,10 @@ extension Socket {
     /// Puts TLS on a socket that was not started.
     ///
     /// - Parameter onInput: called when `shakeHands` can go on. It does no more than note that.
-    func secure(by session: TLSSession, onInput: @escaping () -> Void) {
+    func beginTLS(by session: TLSSession, onInput: @escaping () -> Void) {
         tls = session
         self.onInput = onInput
-        watch()
+        watchInput()
     }
 
     /// Goes on with the handshake as far as what has come allows.
@@ -32,16 +32,16 @@ extension Socket {
         guard let tls, fd >= 0, loop.mayReceive else { return .failed(.unfinished) }
         let buffer = unsafe loop.receiveBuffer
         while true {
-            let progress = tls.handshake()
+            let progress = tls.continueHandshake()
             _ = sendRecords(tls)
             guard progress == .needsInput else {
-                tls.stash()
+                tls.stashInput()
                 if progress == .done { onInput = nil }
                 return progress
             }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
-                unsafe tls.receive(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
+                unsafe tls.receiveRecords(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
             } else if count == 0 {
                 return .failed(tls.hasHeard ? .unfinished : .silent)
             } else if errno == EAGAIN {
@@ -54,7 +54,7 @@ extension Socket {
 
     // MARK: Reading
 
-    func read(_ tls: TLSSession, for handler: any SocketHandler, untilEnd: Bool) {
+    func readRecords(_ tls: TLSSession, for handler: any SocketHandler, untilEnd: Bool) {
         mayHaveInput = true
         let buffer = unsafe loop.receiveBuffer
         var receives = 0
@@ -63,15 +63,15 @@ extension Socket {
             if !loop.mayReceive { return readLater() }
             if isPaused { return lookForEnd() }
             if tls.hasInput {
-                guard decrypt(tls, for: handler, &records) else { return }
+                guard decryptRecords(tls, for: handler, &records) else { return }
             }
             if isPaused { return lookForEnd() }
             receives += 1
             if hasHadItsTurn(receives) { return readLater() }
             let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
-                unsafe tls.receive(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
-                guard decrypt(tls, for: handler, &records) else { return }
+                unsafe tls.receiveRecords(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
+                guard decryptRecords(tls, for: handler, &records) else { return }
                 if count < buffer.count, !untilEnd {
                     checkEndSoon()
                     break
@@ -89,9 +89,9 @@ extension Socket {
 
     /// Tells the handler what was received. Returns false when that was not all, because it paused, the stream ended, or there
     /// is more than one turn reads.
-    private func decrypt(_ tls: TLSSession, for handler: any SocketHandler, _ records: inout Int) -> Bool {
+    private func decryptRecords(_ tls: TLSSession, for handler: any SocketHandler, _ records: inout Int) -> Bool {
         // The loop's buffer is another socket's next.
-        defer { tls.stash() }
+        defer { tls.stashInput() }
         let buffer = unsafe loop.plainBuffer
         while !isPaused {
             records += 1
@@ -99,11 +99,11 @@ extension Socket {
                 readLater()
                 return false
             }
-            switch unsafe tls.read(into: buffer) {
+            switch unsafe tls.readRecord(into: buffer) {
             case .bytes(let count):
                 let bytes = unsafe UnsafeBufferPointer(
                     start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-                loop.lend { handler.received(unsafe bytes.span) }
+                loop.lendBytes { handler.receivedBytes(unsafe bytes.span) }
                 guard fd >= 0, !hasEnded else { return false }
                 // The buffer holds any record: what has not been read is in the session's input. To ask once more costs as
                 // much as a small record.
@@ -115,11 +115,11 @@ extension Socket {
                 if tls.unsentBytes > 0 { _ = sendRecords(tls) }
                 return true
             case .ended:
-                tls.stash()
+                tls.stashInput()
                 end(nil)
                 return false
             case .failed(let error):
-                tls.stash()
+                tls.stashInput()
                 _ = sendRecords(tls)
                 end(SystemError(error))
                 return false
@@ -130,20 +130,20 @@ extension Socket {
 
     // MARK: Writing
 
-    func write(_ bytes: [UInt8], by tls: TLSSession) {
-        if unsentBytes > 0 { return unsent.append(bytes[...]) }
+    func writeEncrypted(_ bytes: [UInt8], by tls: TLSSession) {
+        if unsentBytes > 0 { return unsent.appendPart(bytes[...]) }
         guard bytes.count <= TLSSession.maxRecord else {
-            unsent.append(bytes[...])
-            return flush(tls)
+            unsent.appendPart(bytes[...])
+            return flushRecords(tls)
         }
-        unsafe bytes.withUnsafeBytes { unsafe tls.write($0) }
+        unsafe bytes.withUnsafeBytes { unsafe tls.writeText($0) }
         _ = sendRecords(tls)
     }
 
-    func flush(_ tls: TLSSession) {
+    func flushRecords(_ tls: TLSSession) {
         while sendRecords(tls), !unsent.isEmpty {
             for _ in 0..<Socket.recordsAtOnce where !unsent.isEmpty {
-                unsafe unsent.take(upTo: TLSSession.maxRecord) { unsafe tls.write($0) }
+                unsafe unsent.takeBytes(upTo: TLSSession.maxRecord) { unsafe tls.writeText($0) }
             }
         }
     }
@@ -152,13 +152,13 @@ extension Socket {
     private func sendRecords(_ tls: TLSSession) -> Bool {
         let all = tls.unsentBytes
         while tls.unsentBytes > 0 {
-            let sent = unsafe tls.flush { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
+            let sent = unsafe tls.flushOutput { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
             if sent >= 0 || errno == EINTR { continue }
             if errno == EAGAIN {
                 waitUntilWritable()
             } else {
                 let hasSent = tls.unsentBytes < all
-                tls.discard()
+                tls.discardOutput()
                 breakOff(hasSent: hasSent)
             }
             return false
@@ -170,7 +170,7 @@ extension Socket {
 
     /// Ends TLS's stream. Returns false when the kernel did not take that at once; `endsWhenFlushed` is set then.
     func end(_ tls: TLSSession) -> Bool {
-        tls.end()
+        tls.endOutput()
         endsWhenFlushed = !sendRecords(tls)
         return !endsWhenFlushed
     }
@@ -178,7 +178,7 @@ extension Socket {
     /// Says that the end is meant, if everything before it has been said and the kernel takes it at once.
     func sayGoodbye(_ tls: TLSSession) {
         guard unsentBytes == 0 else { return }
-        tls.end()
-        if tls.unsentBytes > 0 { _ = unsafe tls.flush { unsafe send(fd, $0.baseAddress, $0.count, noSignal) } }
+        tls.endOutput()
+        if tls.unsentBytes > 0 { _ = unsafe tls.flushOutput { unsafe send(fd, $0.baseAddress, $0.count, noSignal) } }
     }
 }

@@ -8,22 +8,37 @@ internal import Glibc
 package protocol SocketHandler: AnyObject {
     /// Bytes arrived. They are borrowed during the call: it decodes them, may write and close, and has whatever becomes ready
     /// by them go on ``Loop/afterwards(_:)``.
-    func received(_ bytes: Span<UInt8>)
+    func receivedBytes(_ bytes: Span<UInt8>)
     /// Everything that was written has left for the kernel, after it had not at once.
-    func drained()
+    func writesDrained()
     /// The peer will send no more (`error` is nil), or the connection is broken. Told once; the socket stays open for
     /// writing until its owner closes it.
-    func ended(_ error: SystemError?)
+    func socketEnded(_ error: SystemError?)
 }
 
 /// A connected stream socket on a loop: edge-triggered, read as soon as there is something, written directly.
 @safe package final class Socket {
-    /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what
-    /// is more waits until everybody else has had a turn.
+    /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what is more
+    /// waits until all others have had a turn.
     static let maxReceives = 4
     /// From the start of the callback, how long a socket is received from once more. Bytes of small parts take far longer to work on
     /// than the same number of bytes in one.
     private static let maxReceiveTime: Duration = .milliseconds(1)
+
+    private enum Sending {
+        case possible
+        /// The kernel has refused to send, as it does when the connection is broken, after a part of what was written last.
+        case broken
+        /// The same, and it took not a byte of what was written last.
+        case brokenWithNothingTaken
+    }
+
+    private enum Receiving {
+        case on
+        case paused
+        /// The handler reads nothing, and wants to hear of the end.
+        case pausedHearingEnd
+    }
 
     let loop: Loop
     /// The same, for what every event does: a count of references is an atomic operation.
@@ -32,7 +47,7 @@ package protocol SocketHandler: AnyObject {
     private let reading = Event()
     /// Made when the kernel first takes less than it is offered, which most sockets never see.
     private var writing: Event?
-    /// Whether the loop is to call ``resume()``.
+    /// Whether the loop is to call ``resumeWork()``.
     private var isScheduled = false
     /// Whether ``isQuiet`` looks for the end, which is not put off for the sake of time.
     private var isBeingChecked = false
@@ -40,14 +55,9 @@ package protocol SocketHandler: AnyObject {
     private var isToBeChecked = false
     /// When something was received last, and perhaps an error left behind it.
     private(set) var lastRead = Instant(nanoseconds: 0)
-    /// Whether the kernel has refused to send, as it does when the connection is broken.
-    private var isBroken = false
-    /// Whether it is broken and took not a byte of what was written last.
-    package private(set) var hasTakenNothing = false
+    private var sending = Sending.possible
     var unsent = WriteQueue()
-    private(set) var isPaused = false
-    /// Whether the handler wants to hear of the end while it reads nothing.
-    private var hearsEnd = false
+    private var receiving = Receiving.on
     var mayHaveInput = false
     private(set) var hasEnded = false
     /// What encrypts and decrypts; nil where the connection is plain. See `Socket+TLS.swift`.
@@ -57,7 +67,7 @@ package protocol SocketHandler: AnyObject {
     /// Whether the end of the stream is to follow what the kernel has not taken yet.
     var endsWhenFlushed = false
 
-    /// The handler owns the socket. It is nil only before `start`.
+    /// The handler owns the socket. It is nil only before `startReading`.
     /// Not `weak`: an object that is referred to weakly counts its references the slow way, every one of them. A handler
     /// that goes away closes its socket first, which makes this nil.
     private unowned var handler: (any SocketHandler)?
@@ -76,6 +86,11 @@ package protocol SocketHandler: AnyObject {
 
     package var isOpen: Bool { fd >= 0 }
 
+    /// Whether the connection is broken and took not a byte of what was written last.
+    package var hasTakenNothing: Bool { sending == .brokenWithNothingTaken }
+
+    var isPaused: Bool { receiving != .on }
+
     /// The address of the other end; nil where it has none, as on a Unix socket.
     package var peer: SocketAddress? { SocketAddress(peerOf: fd) }
 
@@ -86,29 +101,29 @@ package protocol SocketHandler: AnyObject {
     package var isDelivered: Bool { unsentBytes == 0 && fd >= 0 && remora_unacknowledged(fd) == 0 }
 
     /// Begins to read and to tell `handler`.
-    package func start(_ handler: any SocketHandler) {
+    package func startReading(_ handler: any SocketHandler) {
         self.handler = handler
         if tls != nil {
             // Its events come since the handshake, and the peer may have said more behind it.
             mayHaveInput = true
             return readSoon()
         }
-        watch()
+        watchInput()
     }
 
     /// Has the loop tell of input.
-    func watch() {
+    func watchInput() {
         // Edge-triggered with `EV_CLOSED` (`EPOLLRDHUP`): a short read then proves that nothing more is to be read, because
         // an end of the stream is announced by itself. That saves the `recv` that would return `EAGAIN`. An error is not
         // announced so: `Loop.checkEnd(of:)` has it looked for.
-        unsafe reading.assign(
+        unsafe reading.assignEvent(
             loop.base, fd: fd, events: EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
             callback: { _, what, context in
-                // Sound without references: the loop is running, and `readable` holds the handler, which owns the socket,
+                // Sound without references: the loop is running, and `socketIsReadable` holds the handler, which owns the socket,
                 // and is the last to use it here.
                 unsafe Unmanaged<Socket>.fromOpaque(context!)._withUnsafeGuaranteedRef { socket in
                     unsafe socket.runningLoop._withUnsafeGuaranteedRef { loop in
-                        loop.turn { socket.readable(untilEnd: what & EV_CLOSED != 0) }
+                        loop.runTurn { socket.socketIsReadable(untilEnd: what & EV_CLOSED != 0) }
                     }
                 }
             },
@@ -123,8 +138,7 @@ package protocol SocketHandler: AnyObject {
     /// - Parameter hearingEnd: whether the handler is to be told that the peer has gone, though what the peer sent before is not
     ///   read then.
     package func pauseReading(hearingEnd: Bool = false) {
-        isPaused = true
-        hearsEnd = hearingEnd
+        receiving = hearingEnd ? .pausedHearingEnd : .paused
         // The end may have come with what is read now.
         if hearingEnd { checkEndSoon() }
     }
@@ -132,11 +146,11 @@ package protocol SocketHandler: AnyObject {
     /// Reads again, first what arrived meanwhile.
     package func resumeReading() {
         guard isPaused else { return }
-        isPaused = false
+        receiving = .on
         if mayHaveInput { readSoon() }
     }
 
-    /// Reads when nobody has borrowed bytes.
+    /// Reads when no bytes are borrowed.
     private func readSoon() {
         if isScheduled { return }
         isScheduled = true
@@ -150,17 +164,17 @@ package protocol SocketHandler: AnyObject {
         loop.nextTurn(self)
     }
 
-    private func readable(untilEnd: Bool) {
+    private func socketIsReadable(untilEnd: Bool) {
         // It may close the socket, and let go of it, while it is told.
         guard let handler else {
             onInput?()
             return
         }
-        withExtendedLifetime(handler) { read(for: handler, untilEnd: untilEnd) }
+        withExtendedLifetime(handler) { readBytes(for: handler, untilEnd: untilEnd) }
     }
 
-    private func read(for handler: any SocketHandler, untilEnd: Bool) {
-        if let tls { return read(tls, for: handler, untilEnd: untilEnd) }
+    private func readBytes(for handler: any SocketHandler, untilEnd: Bool) {
+        if let tls { return readRecords(tls, for: handler, untilEnd: untilEnd) }
         mayHaveInput = true
         let buffer = unsafe runningLoop._withUnsafeGuaranteedRef { unsafe $0.receiveBuffer }
         var receives = 0
@@ -172,7 +186,7 @@ package protocol SocketHandler: AnyObject {
             if count > 0 {
                 let bytes = unsafe UnsafeBufferPointer(
                     start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-                loop.lend { handler.received(unsafe bytes.span) }
+                loop.lendBytes { handler.receivedBytes(unsafe bytes.span) }
                 if count < buffer.count, !untilEnd {
                     checkEndSoon()
                     break
@@ -198,7 +212,7 @@ package protocol SocketHandler: AnyObject {
 
     func end(_ error: SystemError?) {
         hasEnded = true
-        handler?.ended(error)
+        handler?.socketEnded(error)
     }
 
     /// The last read did not come to the end of what there is: see ``Loop/checkEnd(of:)``.
@@ -213,12 +227,12 @@ package protocol SocketHandler: AnyObject {
         isToBeChecked = false
         guard fd >= 0, !hasEnded else { return }
         mayHaveInput = true
-        readable(untilEnd: true)
+        socketIsReadable(untilEnd: true)
     }
 
     /// Whether the peer has gone, for a handler that reads nothing.
     func lookForEnd() {
-        guard hearsEnd, fd >= 0, !hasEnded else { return }
+        guard receiving == .pausedHearingEnd, fd >= 0, !hasEnded else { return }
         switch remora_end(fd) {
         case 0: break
         case 1: end(nil)
@@ -229,8 +243,7 @@ package protocol SocketHandler: AnyObject {
     /// The connection is broken, as the kernel says to one who writes. What the peer sent before can still be read.
     func breakOff(hasSent: Bool) {
         unsent = WriteQueue()
-        isBroken = true
-        hasTakenNothing = !hasSent
+        sending = hasSent ? .broken : .brokenWithNothingTaken
         mayHaveInput = true
         readSoon()
     }
@@ -242,7 +255,7 @@ package protocol SocketHandler: AnyObject {
         if tls != nil {
             // What has come may be TLS's own, such as a ticket. Anything else is told to the handler.
             isBeingChecked = true
-            readable(untilEnd: true)
+            socketIsReadable(untilEnd: true)
             isBeingChecked = false
             return fd >= 0 && !hasEnded
         }
@@ -254,15 +267,15 @@ package protocol SocketHandler: AnyObject {
     // MARK: Writing
 
     /// Writes `bytes`, at once as far as the kernel takes them and the rest when it can. A broken connection is told
-    /// by `ended`, never here.
+    /// by `socketEnded`, never here.
     package func write(_ bytes: [UInt8]) {
         guard fd >= 0, !bytes.isEmpty else { return }
-        if let tls { return write(bytes, by: tls) }
-        guard unsent.isEmpty else { return unsent.append(bytes[...]) }
+        if let tls { return writeEncrypted(bytes, by: tls) }
+        guard unsent.isEmpty else { return unsent.appendPart(bytes[...]) }
         let sent = unsafe bytes.withUnsafeBytes { unsafe send(fd, $0.baseAddress, $0.count, noSignal) }
         if sent == bytes.count { return }
         if sent < 0, errno != EAGAIN, errno != EINTR { return breakOff(hasSent: false) }
-        unsent.append(bytes[max(0, sent)...])
+        unsent.appendPart(bytes[max(0, sent)...])
         waitUntilWritable()
     }
 
@@ -270,16 +283,16 @@ package protocol SocketHandler: AnyObject {
     package func write(_ parts: [ArraySlice<UInt8>]) {
         guard fd >= 0 else { return }
         let wasEmpty = unsentBytes == 0
-        for part in parts where !part.isEmpty { unsent.append(part) }
-        if wasEmpty { flush(hasSent: false) }
+        for part in parts where !part.isEmpty { unsent.appendPart(part) }
+        if wasEmpty { flushQueue(hasSent: false) }
     }
 
     /// - Parameter hasSent: whether the kernel has taken a part of what is to be sent.
-    private func flush(hasSent: Bool) {
-        if let tls { return flush(tls) }
+    private func flushQueue(hasSent: Bool) {
+        if let tls { return flushRecords(tls) }
         var hasSent = hasSent
         while !unsent.isEmpty {
-            let sent = unsent.send(to: fd)
+            let sent = unsent.sendParts(to: fd)
             if sent >= 0 {
                 hasSent = true
                 unsent.removeFirst(sent)
@@ -294,11 +307,11 @@ package protocol SocketHandler: AnyObject {
     func waitUntilWritable() {
         if writing == nil {
             let event = Event()
-            unsafe event.assign(
+            unsafe event.assignEvent(
                 loop.base, fd: fd, events: EV_WRITE | EV_ET,
                 callback: { _, _, context in
                     let socket = unsafe Unmanaged<Socket>.fromOpaque(context!).takeUnretainedValue()
-                    socket.loop.turn { socket.writable() }
+                    socket.loop.runTurn { socket.socketIsWritable() }
                 },
                 context: Unmanaged.passUnretained(self).toOpaque())
             writing = event
@@ -306,12 +319,12 @@ package protocol SocketHandler: AnyObject {
         writing?.add()
     }
 
-    private func writable() {
+    private func socketIsWritable() {
         guard fd >= 0 else { return }
-        flush(hasSent: true)
+        flushQueue(hasSent: true)
         guard unsentBytes == 0 else { return }
         if endsWhenFlushed { shutdownWriting() }
-        handler?.drained()
+        handler?.writesDrained()
     }
 
     // MARK: Closing
@@ -324,7 +337,7 @@ package protocol SocketHandler: AnyObject {
     }
 
     /// Closes in the middle of something: over TLS, the peer can tell that it was not the end.
-    package func abort() {
+    package func abortConnection() {
         tls = nil
         close()
     }
@@ -333,8 +346,8 @@ package protocol SocketHandler: AnyObject {
     package func close() {
         guard fd >= 0 else { return }
         if let tls { sayGoodbye(tls) }
-        reading.delete()
-        writing?.delete()
+        reading.deleteEvent()
+        writing?.deleteEvent()
         _ = Glibc.close(fd)
         fd = -1
         unsent = WriteQueue()
@@ -345,12 +358,12 @@ package protocol SocketHandler: AnyObject {
 }
 
 extension Socket: Resumable {
-    package func resume() {
+    package func resumeWork() {
         isScheduled = false
         guard fd >= 0, !hasEnded else { return }
-        if !isPaused { readable(untilEnd: true) }
+        if !isPaused { socketIsReadable(untilEnd: true) }
         // A handler that reads nothing has to hear of it all the same.
-        if isBroken, isPaused, fd >= 0, !hasEnded { end(SystemError("send", code: EPIPE)) }
+        if sending != .possible, isPaused, fd >= 0, !hasEnded { end(SystemError("send", code: EPIPE)) }
     }
 }
 

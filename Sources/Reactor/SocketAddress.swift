@@ -96,8 +96,8 @@ package struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         return family == AF_INET ? "\(digits):\(port)" : "[\(digits)]:\(port)"
     }
 
-    /// The address in digits, without a port and brackets; an IPv4 one as such where a socket for both has it in IPv6. Nil of
-    /// a Unix socket.
+    /// The address in digits, without a port and brackets; an IPv4 address in its own form if a socket for both has it in IPv6.
+    /// `nil` for a Unix socket.
     package var host: String? {
         if isUnix { return nil }
         let digits = digits

@@ -7,7 +7,7 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     package let code: Int32
     private let words: String?
 
-    /// Whether the peer was not agreed with in a handshake: nothing that was sent has reached whoever it was for.
+    /// Whether the peer was not agreed with in a handshake: nothing that was sent has reached its receiver.
     package let isRefusal: Bool
 
     package init(_ call: String, code: Int32 = errno) {

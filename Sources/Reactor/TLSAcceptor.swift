@@ -27,7 +27,7 @@ final class TLSAcceptor {
 
     private final class Arrival {
         let socket: Socket
-        /// Asked for at once: nobody can tell any more when the client has gone.
+        /// Asked for at once: it cannot be asked for any more when the client has gone.
         let peer: SocketAddress?
         let tls: ListenerTLS
         let deadline: Deadline
@@ -45,40 +45,32 @@ final class TLSAcceptor {
     private var arrivals: [ObjectIdentifier: Arrival] = [:]
     private var queue: [Arrival] = []
     private let nextRound: Deadline
-    private let onConnection: (Socket) -> Void
-    private let onFailure: () -> Void
-    private let onEmpty: () -> Void
+    private weak var listener: Listener?
 
     /// Whether no handshake is under way.
     var isEmpty: Bool { arrivals.isEmpty }
 
-    /// - Parameters:
-    ///   - onConnection: gets each connection whose handshake is done.
-    ///   - onFailure: called for each that is closed instead.
-    ///   - onEmpty: called when no handshake is under way any more.
-    init(
-        on loop: Loop, onConnection: @escaping (Socket) -> Void, onFailure: @escaping () -> Void,
-        onEmpty: @escaping () -> Void
-    ) {
+    /// - Parameter listener: gets each connection whose handshake is done.
+    init(of listener: Listener, on loop: Loop) {
+        self.listener = listener
         self.loop = loop
-        self.onConnection = onConnection
-        self.onFailure = onFailure
-        self.onEmpty = onEmpty
         nextRound = Deadline(on: loop)
-        nextRound.onExpiry = { [unowned self] in goOn() }
+        nextRound.onExpiry = { [unowned self] in continueHandshakes() }
     }
 
-    func accept(_ socket: Socket, _ tls: ListenerTLS) {
+    func acceptHandshake(_ socket: Socket, _ tls: ListenerTLS) {
         let arrival = Arrival(socket, tls, on: loop)
         arrivals[ObjectIdentifier(arrival)] = arrival
         // The acceptor owns the arrivals, and they these closures.
-        arrival.deadline.onExpiry = { [weak self, unowned arrival] in self?.fail(arrival, .late) }
+        arrival.deadline.onExpiry = { [weak self, unowned arrival] in self?.failHandshake(arrival, .late) }
         arrival.deadline.set(after: tls.timeout)
-        socket.secure(by: TLSSession(server: tls.context)) { [unowned self, unowned arrival] in enqueue(arrival) }
+        socket.beginTLS(by: TLSSession(server: tls.context)) { [unowned self, unowned arrival] in
+            enqueueArrival(arrival)
+        }
     }
 
     /// Drops the handshakes that are under way.
-    func close() {
+    func dropHandshakes() {
         nextRound.set(nil)
         queue = []
         for arrival in arrivals.values {
@@ -88,29 +80,29 @@ final class TLSAcceptor {
         arrivals = [:]
     }
 
-    private func enqueue(_ arrival: Arrival) {
+    private func enqueueArrival(_ arrival: Arrival) {
         guard !arrival.isQueued else { return }
         arrival.isQueued = true
         queue.append(arrival)
         if queue.count == 1 { nextRound.set(after: .zero) }
     }
 
-    private func goOn() {
+    private func continueHandshakes() {
         let start = Instant.now
         var waiting: [Arrival] = []
         swap(&waiting, &queue)
         var next = 0
         while next < waiting.count, next == 0 || Instant.now - start < TLSAcceptor.share {
             waiting[next].isQueued = false
-            step(waiting[next])
+            stepHandshake(waiting[next])
             next += 1
         }
         queue = waiting[next...] + queue
         if !queue.isEmpty { nextRound.set(after: .zero) }
     }
 
-    /// What it tells may let go of the listener, and with that of the acceptor.
-    private func step(_ arrival: Arrival) { withExtendedLifetime(self) { shakeHands(arrival) } }
+    /// What it tells may release the listener, and with the listener the acceptor.
+    private func stepHandshake(_ arrival: Arrival) { withExtendedLifetime(self) { shakeHands(arrival) } }
 
     private func shakeHands(_ arrival: Arrival) {
         guard arrivals[ObjectIdentifier(arrival)] != nil else { return }
@@ -120,20 +112,20 @@ final class TLSAcceptor {
         case .done:
             arrivals[ObjectIdentifier(arrival)] = nil
             arrival.deadline.set(nil)
-            onConnection(arrival.socket)
-            if isEmpty { onEmpty() }
+            listener?.handshakeEnded(on: arrival.socket)
+            if isEmpty { listener?.finishIfEmpty() }
         case .failed(let error):
-            fail(arrival, error)
+            failHandshake(arrival, error)
         }
     }
 
-    private func fail(_ arrival: Arrival, _ error: TLSError) {
+    private func failHandshake(_ arrival: Arrival, _ error: TLSError) {
         guard arrivals[ObjectIdentifier(arrival)] === arrival else { return }
         arrivals[ObjectIdentifier(arrival)] = nil
         arrival.deadline.set(nil)
         arrival.tls.onRefusal(arrival.peer, error)
         arrival.socket.close()
-        onFailure()
-        if isEmpty { onEmpty() }
+        listener?.connectionClosed()
+        if isEmpty { listener?.finishIfEmpty() }
     }
 }

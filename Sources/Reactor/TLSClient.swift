@@ -20,12 +20,12 @@ package final class TLSClient {
 
     package init(_ server: ServerTLS) { self.server = server }
 
-    func session() -> TLSSession { TLSSession(client: server.context, name: server.name, tickets: tickets) }
+    func makeSession() -> TLSSession { TLSSession(client: server.context, name: server.name, tickets: tickets) }
 }
 
 extension Socket {
     /// Does the handshake on a connection that was just made.
-    func secure(as client: TLSClient, until end: Instant) async throws(SystemError) {
+    func secureConnection(as client: TLSClient, until end: Instant) async throws(SystemError) {
         let wakeup = Wakeup()
         let timer = Deadline(on: loop)
         var isOver = false
@@ -35,7 +35,7 @@ extension Socket {
         }
         timer.set(end)
         defer { timer.set(nil) }
-        secure(by: client.session()) { wakeup.signal() }
+        beginTLS(by: client.makeSession()) { wakeup.signal() }
         while true {
             switch shakeHands() {
             case .done: return

@@ -1,6 +1,6 @@
 /// Lets any number of tasks of one loop wait until a callback or another of its tasks has something for them.
 ///
-/// It carries no value and remembers nothing: whoever waits looks at its condition in a loop.
+/// It carries no value and remembers nothing: a waiting task looks at its condition in a loop.
 @safe package final class Wakeup {
     /// Nearly always there is one at the most, which takes no array.
     private var waiter: UnsafeContinuation<Void, Never>?

@@ -11,13 +11,13 @@ struct WriteQueue {
 
     var isEmpty: Bool { count == 0 }
 
-    mutating func append(_ part: ArraySlice<UInt8>) {
+    mutating func appendPart(_ part: ArraySlice<UInt8>) {
         parts.append(part)
         count += part.count
     }
 
     /// Offers the first parts to the kernel; returns how many bytes it took, or -1 with `errno`.
-    func send(to fd: Int32) -> Int {
+    func sendParts(to fd: Int32) -> Int {
         unsafe withVectors { vectors in
             var message = unsafe msghdr()
             unsafe message.msg_iov = vectors.baseAddress
@@ -27,7 +27,7 @@ struct WriteQueue {
     }
 
     /// The same for what is no socket. SIGPIPE has to be ignored.
-    func write(to fd: Int32) -> Int {
+    func writeParts(to fd: Int32) -> Int {
         unsafe withVectors { unsafe writev(fd, $0.baseAddress, Int32($0.count)) }
     }
 
@@ -47,7 +47,7 @@ struct WriteQueue {
     }
 
     /// Gives out the first bytes, `limit` at the most, in one piece.
-    mutating func take(upTo limit: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
+    mutating func takeBytes(upTo limit: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
         let first = parts[firstPart]
         if first.count >= limit || first.count == count {
             unsafe first.prefix(limit).withUnsafeBytes(body)

@@ -13,7 +13,7 @@ package struct DurationHistogram: Sendable, Equatable {
 
     package var count: Int { counts.reduce(0, +) }
 
-    mutating func add(_ other: DurationHistogram) {
+    mutating func addHistogram(_ other: DurationHistogram) {
         for index in counts.indices { counts[index] += other.counts[index] }
         nanoseconds.addAnew(other.nanoseconds)
     }

@@ -23,7 +23,7 @@ package struct DurationTable: Sendable, Equatable {
     }
 
     /// Counts one duration; it costs a few additions.
-    package mutating func record(nanoseconds: Int, row: Int = 0, column: Int = 0) {
+    package mutating func recordDuration(nanoseconds: Int, row: Int = 0, column: Int = 0) {
         let first = (row * columns + column) * stride
         var bucket = 0
         while bucket < bounds.count, nanoseconds > bounds[bucket] { bucket += 1 }
@@ -32,7 +32,7 @@ package struct DurationTable: Sendable, Equatable {
     }
 
     /// Adds what another loop has counted in a table of the same size.
-    package mutating func add(_ other: DurationTable) {
+    package mutating func addTable(_ other: DurationTable) {
         // Rows and columns are cases of enumerations: no peer changes them.
         precondition(cells.count == other.cells.count, "two tables of durations differ in size")
         for index in cells.indices { cells[index].addAnew(other.cells[index]) }
@@ -46,10 +46,10 @@ package struct DurationTable: Sendable, Equatable {
     }
 
     /// Everything as one histogram, but for a row.
-    package func total(without row: Int? = nil) -> DurationHistogram {
+    package func totalHistogram(without row: Int? = nil) -> DurationHistogram {
         var sum = DurationHistogram()
         for series in 0..<cells.count / stride where series / columns != row {
-            sum.add(histogram(row: series / columns, column: series % columns))
+            sum.addHistogram(histogram(row: series / columns, column: series % columns))
         }
         return sum
     }

@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// The log: one structured line an event, on standard output.
 ///
-/// A thread of its own does the writing. A reader that has stopped reading holds up that thread and nobody's call; what
-/// does not fit into the buffer meanwhile is dropped and counted.
+/// A thread of its own does the writing. A reader that has stopped reading holds up that thread and no call; what does not fit
+/// into the buffer meanwhile is dropped and counted.
 package final class Log: Sendable {
     /// Bytes that wait to be written. A minute of a busy sidecar; beyond it the reader has stopped.
     private static let maxPending = 4 * 1024 * 1024
@@ -20,18 +20,18 @@ package final class Log: Sendable {
         var isAwake = false
         /// Whether taken lines have not been written to the last byte.
         var isWriting = false
-        /// Whether somebody waits until everything has been written.
+        /// Whether a thread waits until everything has been written.
         var isAwaited = false
         var format: LogLine.Format
 
         /// Whether there is something to be written, if only how many lines were lost.
         var isWaiting: Bool { !pending.isEmpty || dropped > 0 }
 
-        mutating func append(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void) {
-            clock.tick()
+        mutating func appendLine(_ level: LogLevel, _ event: StaticString, _ fields: (inout LogLine) -> Void) {
+            clock.updateSecond()
             var line = LogLine(format, level: level, event: event, time: clock.text, after: &pending)
             fields(&line)
-            line.end(into: &pending)
+            line.endLine(into: &pending)
         }
     }
 
@@ -39,12 +39,12 @@ package final class Log: Sendable {
     private let level: Atomic<Int>
     private let descriptor: Int32
     private let state: Mutex<State>
-    /// Held by whoever waits for the writer: one at a time.
+    /// Held by the thread that waits for the writer: one at a time.
     private let flushing = Mutex(())
     /// Places in the code at which something was found that cannot be, and how often.
-    private let internalErrors = Mutex<[Place: Int]>([:])
+    private let internalErrors = Mutex<[CodeLocation: Int]>([:])
     private let wakeup = Semaphore()
-    /// Signalled when everything has been written and somebody waits for that.
+    /// Signalled when everything has been written and a thread waits for that.
     private let written = Semaphore()
 
     /// - Parameter descriptor: where to write; it is not closed.
@@ -56,7 +56,7 @@ package final class Log: Sendable {
     }
 
     /// Which lines are written, and how, from now on.
-    package func change(level: LogLevel, format: LogLine.Format) {
+    package func applySettings(level: LogLevel, format: LogLine.Format) {
         self.level.store(level.rawValue, ordering: .relaxed)
         state.withLock { $0.format = format }
     }
@@ -67,7 +67,7 @@ package final class Log: Sendable {
         let sleeps = state.withLock { state in
             // Written where it waits for the writer: one lock, and no copy.
             let before = state.pending.count
-            state.append(level, event, fields)
+            state.appendLine(level, event, fields)
             if state.pending.count > Log.maxPending {
                 state.pending.removeSubrange(before...)
                 state.dropped += 1
@@ -85,7 +85,7 @@ package final class Log: Sendable {
     // MARK: Internal errors
 
     /// A line of the sources: there are as many as there are calls of ``internalError(_:fileID:line:)``.
-    private struct Place: Hashable {
+    private struct CodeLocation: Hashable {
         let file: String
         let line: UInt
     }
@@ -95,7 +95,7 @@ package final class Log: Sendable {
     ///
     /// - Parameter what: what was found, for an issue to be filed with.
     package func internalError(_ what: StaticString, fileID: StaticString = #fileID, line: UInt = #line) {
-        let place = Place(file: "\(fileID)", line: line)
+        let place = CodeLocation(file: "\(fileID)", line: line)
         let isFirst = internalErrors.withLock { errors in
             errors[place, default: 0] += 1
             return errors[place] == 1
@@ -111,12 +111,12 @@ package final class Log: Sendable {
     /// How often ``internalError(_:fileID:line:)`` was called since the start.
     package var internalErrorCount: Int { internalErrors.withLock { $0.values.reduce(0, +) } }
 
-    /// Waits until everything that waits has been written, and not for longer than `patience`: a reader that takes nothing
-    /// holds up the writer for as long as it likes, and nobody else. To be called at the end of the process, which ends the
-    /// writer wherever it is.
+    /// Waits until everything that waits has been written, and not for longer than `patience`: a reader that takes nothing holds
+    /// up the writer for as long as it likes, and nothing else. To be called at the end of the process, which ends the writer
+    /// wherever it is.
     ///
     /// - Returns: whether everything has been written.
-    @discardableResult package func flush(within patience: Duration) -> Bool {
+    @discardableResult package func flushLines(within patience: Duration) -> Bool {
         flushing.withLock { _ in
             let isDone = state.withLock { state in
                 state.isAwaited = state.isWriting || state.isWaiting
@@ -129,7 +129,7 @@ package final class Log: Sendable {
                 defer { state.isAwaited = false }
                 return state.isAwaited
             }
-            // It was signalled as the time ended: nobody else is to take that for their own.
+            // It was signalled as the time ended: the next waiter must not take that signal for its own.
             if !isLate { written.wait() }
             return !isLate
         }
@@ -140,14 +140,14 @@ package final class Log: Sendable {
         while true {
             wakeup.wait()
             if !state.withLock({ $0.isAwaited }) { usleep(Log.gathering) }
-            repeat { put(take()) } while isAwaitedForMore()
+            repeat { putBytes(takeLines()) } while isAwaitedForMore()
         }
     }
 
-    private func take() -> [UInt8] {
+    private func takeLines() -> [UInt8] {
         state.withLock { state in
             let dropped = state.dropped
-            if dropped > 0 { state.append(.warning, "log_lines_dropped") { $0.field("count", dropped) } }
+            if dropped > 0 { state.appendLine(.warning, "log_lines_dropped") { $0.field("count", dropped) } }
             state.dropped = 0
             state.isAwake = false
             state.isWriting = true
@@ -157,7 +157,7 @@ package final class Log: Sendable {
         }
     }
 
-    /// What was taken has been written. Tells whoever waits for that, and returns whether they wait for more.
+    /// What was taken has been written. Tells the thread that waits for that, and returns whether more is to be written.
     private func isAwaitedForMore() -> Bool {
         state.withLock { state in
             state.isWriting = false
@@ -168,7 +168,7 @@ package final class Log: Sendable {
         }
     }
 
-    private func put(_ bytes: [UInt8]) {
+    private func putBytes(_ bytes: [UInt8]) {
         var done = 0
         while done < bytes.count {
             let written = unsafe bytes.withUnsafeBytes {
@@ -177,10 +177,10 @@ package final class Log: Sendable {
             if written > 0 {
                 done += written
             } else if errno == EAGAIN {
-                // Somebody made the shared descriptor non-blocking.
+                // Another process made the shared descriptor non-blocking.
                 usleep(Log.gathering)
             } else if errno != EINTR {
-                // Nobody can be told that the log is gone.
+                // There is no way to tell that the log is gone.
                 return
             }
         }
@@ -235,12 +235,12 @@ private struct TimeText {
     private var second = -1
     private(set) var text: [UInt8] = []
 
-    mutating func tick() {
+    mutating func updateSecond() {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
         if time.tv_sec != second {
             second = time.tv_sec
-            text = TimeText.format(time.tv_sec)
+            text = TimeText.formatSecond(time.tv_sec)
         }
         let milliseconds = time.tv_nsec / 1_000_000
         for (place, divisor) in [(20, 100), (21, 10), (22, 1)] {
@@ -248,7 +248,7 @@ private struct TimeText {
         }
     }
 
-    private static func format(_ seconds: Int) -> [UInt8] {
+    private static func formatSecond(_ seconds: Int) -> [UInt8] {
         var seconds = seconds
         var parts = unsafe tm()
         _ = unsafe gmtime_r(&seconds, &parts)

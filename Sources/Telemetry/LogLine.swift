@@ -48,7 +48,7 @@ package struct LogLine {
 
     /// A value of ours.
     package mutating func field(_ name: StaticString, _ value: StaticString) {
-        append(name, valueSize: value.utf8CodeUnitCount + 2) { output in
+        appendField(name, valueSize: value.utf8CodeUnitCount + 2) { output in
             output.append(UInt8(ascii: "\""))
             output.append(value)
             output.append(UInt8(ascii: "\""))
@@ -56,13 +56,13 @@ package struct LogLine {
     }
 
     package mutating func field(_ name: StaticString, _ value: Int) {
-        append(name, valueSize: LogLine.maxDigits) { $0.append(decimal: value) }
+        appendField(name, valueSize: LogLine.maxDigits) { $0.append(decimal: value) }
     }
 
     /// Milliseconds with three decimals.
     package mutating func field(_ name: StaticString, milliseconds value: Duration) {
         let micros = Int(clamping: value.attoseconds / 1_000_000_000_000)
-        append(name, valueSize: LogLine.maxDigits + 4) { output in
+        appendField(name, valueSize: LogLine.maxDigits + 4) { output in
             output.append(decimal: micros / 1000)
             output.append(UInt8(ascii: "."))
             output.append(milliseconds: (micros % 1000).magnitude)
@@ -78,7 +78,7 @@ package struct LogLine {
         var end = min(text.count, limit)
         // Not within a character of several bytes.
         while end > 0, end < text.count, text[end] & 0xC0 == 0x80 { end -= 1 }
-        append(name, valueSize: end * LogLine.maxEscaped + 2) { output in
+        appendField(name, valueSize: end * LogLine.maxEscaped + 2) { output in
             output.append(UInt8(ascii: "\""))
             output.append(escaping: text, first: end)
             output.append(UInt8(ascii: "\""))
@@ -86,7 +86,7 @@ package struct LogLine {
     }
 
     /// - Parameter buffer: the one that the line was begun with.
-    mutating func end(into buffer: inout [UInt8]) {
+    mutating func endLine(into buffer: inout [UInt8]) {
         if format == .json { bytes.append(UInt8(ascii: "}")) }
         bytes.append(UInt8(ascii: "\n"))
         swap(&bytes, &buffer)
@@ -94,7 +94,7 @@ package struct LogLine {
 
     /// Appends what separates a field from the one before, its name, and up to `valueSize` bytes of its value.
     @inline(__always)
-    private mutating func append(
+    private mutating func appendField(
         _ name: StaticString, valueSize: Int, value: (inout OutputSpan<UInt8>) -> Void
     ) {
         let format = format

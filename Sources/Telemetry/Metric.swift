@@ -83,7 +83,7 @@ extension Metric {
     package static let backendReachable = Metric(
         "remora_backend_reachable", .gauge, "Whether the last attempt to connect to a backend succeeded.")
     package static let backendLoad = Metric(
-        "remora_backend_load", .gauge, "Sessions on a backend, and requests that are passed through to it.")
+        "remora_backend_load", .gauge, "Sessions on a backend, and requests that are forwarded to it.")
     package static let backendAside = Metric(
         "remora_backend_aside", .gauge, "Whether a backend gets no new sessions for a while, because it has failed.")
 }

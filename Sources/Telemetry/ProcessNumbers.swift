@@ -12,7 +12,7 @@ package struct ProcessNumbers: Sendable {
 
     /// As it is now.
     package init() {
-        residentMemory = ProcessNumbers.words("/proc/self/statm").dropFirst().first.flatMap { Int($0) }
+        residentMemory = ProcessNumbers.statWords("/proc/self/statm").dropFirst().first.flatMap { Int($0) }
             .map { $0 * sysconf(Int32(_SC_PAGESIZE)) }
         processorTime = ProcessNumbers.readProcessorTime()
         openDescriptors = ProcessNumbers.countDescriptors()
@@ -41,7 +41,7 @@ package struct ProcessNumbers: Sendable {
         return Int(clamping: limit.rlim_cur)
     }
 
-    private static func words(_ path: String) -> [Substring] {
+    private static func statWords(_ path: String) -> [Substring] {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return [] }
         defer { close(descriptor) }

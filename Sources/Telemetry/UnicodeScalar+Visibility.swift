@@ -1,6 +1,6 @@
 extension Unicode.Scalar {
-    /// Whether it acts on a terminal or on the text around it, or is not seen at all: with these, what a peer sends could
-    /// look like something else, or like nothing, to whoever reads the log.
+    /// Whether it acts on a terminal or on the text around it, or is not seen at all: with these, what a peer sends could look
+    /// like something else, or like nothing, to a reader of the log.
     package var isDeceptive: Bool {
         switch value {
         // Control characters of seven and of eight bits, and the soft hyphen.
@@ -28,7 +28,7 @@ extension String {
     /// The text for a person, with an escape in the place of everything that deceives.
     ///
     /// - Parameter kept: what is ours and does what it is meant to do.
-    package func visible(keeping kept: [Unicode.Scalar] = []) -> String {
+    package func visibleText(keeping kept: [Unicode.Scalar] = []) -> String {
         guard unicodeScalars.contains(where: { $0.isDeceptive && !kept.contains($0) }) else { return self }
         var text = ""
         for scalar in unicodeScalars {

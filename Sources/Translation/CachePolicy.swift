@@ -19,7 +19,7 @@ package struct CachePolicy: Sendable, Equatable {
     ///
     /// What a resource says may change at any moment and may be one caller's own: it is stale at once and private,
     /// whatever is configured. So is what is said of a single skill.
-    func hints(for method: Method) -> (ttlMs: [UInt8], cacheScope: [UInt8])? {
+    func cacheHints(for method: Method) -> (ttlMs: [UInt8], cacheScope: [UInt8])? {
         guard method.isCacheable else { return nil }
         if method == .readResource || method == .getSkill { return (Array("0".utf8), Array("\"private\"".utf8)) }
         return (Array(String(ttlMs).utf8), Array("\"\(scope.rawValue)\"".utf8))

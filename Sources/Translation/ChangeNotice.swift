@@ -30,11 +30,11 @@ package enum ChangeNotice: Sendable, Hashable {
         }
     }
 
-    /// The notification for each of its listeners.
+    /// The notification for each of its subscribers.
     package var text: ChangeNoticeText { ChangeNoticeText(self) }
 }
 
-/// The notification that tells a notice, up to the one thing in which its listeners differ.
+/// The notification that tells a notice, up to the one thing in which its subscribers differ.
 package struct ChangeNoticeText: Sendable {
     private let start: [UInt8]
     private static let end = Array("}}}".utf8)
@@ -56,5 +56,5 @@ package struct ChangeNoticeText: Sendable {
     }
 
     /// - Parameter id: of the request that opened the subscription, as the client spelled it.
-    package func message(to id: [UInt8]) -> [UInt8] { start + id + ChangeNoticeText.end }
+    package func notification(to id: [UInt8]) -> [UInt8] { start + id + ChangeNoticeText.end }
 }

@@ -6,7 +6,7 @@ enum CompletionTranslation {
     private static let maxValues = 100
 
     /// Cuts a list of values that is too long, and says that there is more.
-    static func completed(_ result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice) {
+    static func limitValues(_ result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice) {
         guard let completion = document.value("completion", of: result),
             let values = document.value("values", of: completion)
         else { return }
@@ -18,7 +18,7 @@ enum CompletionTranslation {
             text.append(contentsOf: document.raw(value))
         }
         text.append(UInt8(ascii: "]"))
-        splice.replace(values, with: text)
-        splice.set("hasMore", to: "true", in: completion, at: .end)
+        splice.replaceValue(values, with: text)
+        splice.setMember("hasMore", to: "true", in: completion, at: .end)
     }
 }

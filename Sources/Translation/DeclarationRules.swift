@@ -26,13 +26,13 @@ package struct DeclarationRules: Sendable {
     /// - Parameter roots: URIs that the server gets, whatever its client has. Empty: clients are asked.
     package init(allowed: Capabilities? = nil, roots: [String] = []) {
         self.allowed = allowed
-        self.roots = roots.isEmpty ? [] : DeclarationRules.result(roots)
+        self.roots = roots.isEmpty ? [] : DeclarationRules.rootsResult(roots)
     }
 
     /// Whether clients' own words go on unchanged.
     package var changesNothing: Bool { allowed == nil && roots.isEmpty }
 
-    private static func result(_ roots: [String]) -> [UInt8] {
+    private static func rootsResult(_ roots: [String]) -> [UInt8] {
         var text = Array(#"{"roots":["#.utf8)
         for (index, root) in roots.enumerated() {
             text.append(index == 0 ? #"{"uri":"# : #",{"uri":"#)
@@ -45,7 +45,7 @@ package struct DeclarationRules: Sendable {
 
     /// The capabilities of a client as if it had declared only what is to be declared. Roots that are answered for it are
     /// not its own any more.
-    package func trimmed(_ capabilities: JSONValue?, in document: JSONDocument) -> JSONDocument? {
+    package func trimmedCapabilities(_ capabilities: JSONValue?, in document: JSONDocument) -> JSONDocument? {
         guard let capabilities else { return nil }
         var text = Array("{".utf8)
         func append(_ name: StaticString, _ value: [UInt8]) {
@@ -54,22 +54,22 @@ package struct DeclarationRules: Sendable {
             text.append(contentsOf: value)
         }
         if let value = document.value("elicitation", of: capabilities, .object),
-            let declared = elicitation(value, in: document)
+            let declared = allowedElicitation(value, in: document)
         {
             append(#""elicitation":"#, declared)
         }
-        if allows(.extensions), let value = document.value("extensions", of: capabilities, .object) {
+        if allowsCapability(.extensions), let value = document.value("extensions", of: capabilities, .object) {
             append(#""extensions":"#, Array(document.raw(value)))
         }
-        if allows(.roots), roots.isEmpty, document.value("roots", of: capabilities, .object) != nil {
+        if allowsCapability(.roots), roots.isEmpty, document.value("roots", of: capabilities, .object) != nil {
             append(#""roots":"#, Array("{}".utf8))
         }
         if let value = document.value("sampling", of: capabilities, .object),
-            allows(.sampling) || allows(.samplingTools) || allows(.samplingContext)
+            allowsCapability(.sampling) || allowsCapability(.samplingTools) || allowsCapability(.samplingContext)
         {
             append(
                 #""sampling":"#,
-                object(
+                allowedMembers(
                     [(#""context":"#, "context", .samplingContext), (#""tools":"#, "tools", .samplingTools)], of: value,
                     in: document))
         }
@@ -78,12 +78,12 @@ package struct DeclarationRules: Sendable {
         return try? JSONDocument(text, maxDepth: .max)
     }
 
-    private func allows(_ capability: Capabilities) -> Bool { allowed?.contains(capability) ?? true }
+    private func allowsCapability(_ capability: Capabilities) -> Bool { allowed?.contains(capability) ?? true }
 
     /// Nil where nothing of it is declared. Without modes it means forms, to every revision that has it.
-    private func elicitation(_ value: JSONValue, in document: JSONDocument) -> [UInt8]? {
+    private func allowedElicitation(_ value: JSONValue, in document: JSONDocument) -> [UInt8]? {
         guard let allowed else { return Array(document.raw(value)) }
-        let modes = object(
+        let modes = allowedMembers(
             [(#""form":"#, "form", .elicitationForm), (#""url":"#, "url", .elicitationURL)], of: value, in: document)
         if modes.count > 2 { return modes }
         let takesForms =
@@ -93,12 +93,12 @@ package struct DeclarationRules: Sendable {
     }
 
     /// The members that are there and allowed, as they are.
-    private func object(
+    private func allowedMembers(
         _ members: [(spelled: StaticString, name: StaticString, capability: Capabilities)], of value: JSONValue,
         in document: JSONDocument
     ) -> [UInt8] {
         var text = Array("{".utf8)
-        for member in members where allows(member.capability) {
+        for member in members where allowsCapability(member.capability) {
             guard let inner = document.value(member.name, of: value) else { continue }
             if text.count > 1 { text.append(",") }
             text.append(member.spelled)

@@ -7,20 +7,20 @@ package enum Discover {
     ///
     /// - Parameter hasPushChannel: whether the session has a stream on which the server can announce changes; without
     ///   one, `listChanged` and `subscribe` would promise what cannot come.
-    package static func response(
+    package static func discoverResponse(
         to request: ModernRequest, from handshake: Handshake, hasPushChannel: Bool, caching: CachePolicy
     ) -> SplicedText {
         var text = ResponseText.resultHead(id: request.rawID)
         text.append(#"{"resultType":"complete","supportedVersions":[""#)
         text.append(contentsOf: Revision.modern.rawValue.utf8)
         text.append(#""],"capabilities":"#)
-        capabilities(of: handshake, hasPushChannel: hasPushChannel).append(to: &text)
+        offeredCapabilities(of: handshake, hasPushChannel: hasPushChannel).append(to: &text)
         let document = handshake.document
         if let instructions = document.value("instructions", of: handshake.result, .string) {
             text.append(#","instructions":"#)
             text.append(contentsOf: document.raw(instructions))
         }
-        if let hints = caching.hints(for: .discover) {
+        if let hints = caching.cacheHints(for: .discover) {
             text.append(#","ttlMs":"#)
             text.append(contentsOf: hints.ttlMs)
             text.append(#","cacheScope":"#)
@@ -37,14 +37,14 @@ package enum Discover {
         "tools", "prompts", "resources", "logging", "completions", "experimental", "extensions",
     ]
 
-    private static func capabilities(of handshake: Handshake, hasPushChannel: Bool) -> SplicedText {
+    private static func offeredCapabilities(of handshake: Handshake, hasPushChannel: Bool) -> SplicedText {
         let document = handshake.document
         guard let capabilities = document.value("capabilities", of: handshake.result, .object) else {
-            return SplicedText(none(but: handshake))
+            return SplicedText(undeclaredCapabilities(but: handshake))
         }
         var splice = JSONSplice(document)
         let offered = ServerCapability.allCases.filter { handshake.offers($0) }
-        splice.remove(from: capabilities) { member in
+        splice.removeMembers(from: capabilities) { member in
             guard kept.contains(where: { document.name(of: member, equals: $0) }) else { return true }
             // Those are set below.
             let isOffered = offered.contains { document.name(of: member, equals: $0.name) }
@@ -52,7 +52,7 @@ package enum Discover {
         }
         for name in ["tools", "prompts", "resources"] as [StaticString] {
             guard let capability = document.value(name, of: capabilities, .object) else { continue }
-            splice.remove(from: capability) { member in
+            splice.removeMembers(from: capability) { member in
                 let promises =
                     document.name(of: member, equals: "listChanged") || document.name(of: member, equals: "subscribe")
                 return promises && !(hasPushChannel && document.boolean(member.value) == true)
@@ -60,9 +60,9 @@ package enum Discover {
         }
         showExtensions(of: capabilities, in: document, &splice)
         for capability in offered where document.value(capability.name, of: capabilities, .object) == nil {
-            splice.set(capability.name, to: "{}", in: capabilities, at: .end)
+            splice.setMember(capability.name, to: "{}", in: capabilities, at: .end)
         }
-        return splice.rendered(capabilities)
+        return splice.renderedText(capabilities)
     }
 
     /// What is shown can be used: not tasks. Their values are objects (schema `ServerCapabilities`), and a client may refuse all
@@ -72,18 +72,18 @@ package enum Discover {
     ) {
         for name in ["extensions", "experimental"] as [StaticString] {
             guard let map = document.value(name, of: capabilities, .object) else { continue }
-            splice.remove(from: map) { member in
+            splice.removeMembers(from: map) { member in
                 document.name(of: member, equals: MetaKey.tasksExtension)
                     || !Handshake.isDeclared(member.value, in: document)
             }
             document.forEachMember(of: map) { member in
-                if member.value.kind != .object { splice.replace(member.value, with: "{}") }
+                if member.value.kind != .object { splice.replaceValue(member.value, with: "{}") }
             }
         }
     }
 
     /// Those of a server that declares none, which may have some all the same.
-    private static func none(but handshake: Handshake) -> [UInt8] {
+    private static func undeclaredCapabilities(but handshake: Handshake) -> [UInt8] {
         var text = Array("{".utf8)
         for capability in ServerCapability.allCases where handshake.offers(capability) {
             if text.count > 1 { text.append(",") }

@@ -5,42 +5,43 @@ import MCP
 enum Elicitation {
     static let method: StaticString = "elicitation/create"
 
-    static func request(_ message: Envelope, id: [UInt8]) throws(RefusedInput) -> InputRequest {
+    static func elicitationRequest(_ message: Envelope, id: [UInt8]) throws(RefusedInput) -> InputRequest {
         let document = message.document
         guard let params = message.params, document.value("message", of: params, .string) != nil else {
-            throw .malformed("message must be a string", id: id)
+            throw .malformedInput("message must be a string", id: id)
         }
         guard let mode = document.value("mode", of: params) else {
             // Before 2025-11-25 there was no other.
-            return try form(message, params, id: id, hasMode: false)
+            return try formRequest(message, params, id: id, hasMode: false)
         }
-        if document.string(mode, equals: "form") { return try form(message, params, id: id, hasMode: true) }
-        guard document.string(mode, equals: "url") else { throw .malformed("mode must be form or url", id: id) }
-        guard let request = url(params, in: document, id: id, wishedKeys: [InputRequest.wishedKey(in: message)]) else {
-            throw .malformed("url must be a string", id: id)
+        if document.string(mode, equals: "form") { return try formRequest(message, params, id: id, hasMode: true) }
+        guard document.string(mode, equals: "url") else { throw .malformedInput("mode must be form or url", id: id) }
+        guard let request = urlRequest(params, in: document, id: id, wishedKeys: [InputRequest.wishedKey(in: message)])
+        else {
+            throw .malformedInput("url must be a string", id: id)
         }
         return request
     }
 
-    private static func form(
+    private static func formRequest(
         _ message: Envelope, _ params: JSONValue, id: [UInt8], hasMode: Bool
     ) throws(RefusedInput) -> InputRequest {
         let document = message.document
         guard let schema = document.value("requestedSchema", of: params, .object) else {
-            throw .malformed("requestedSchema must be an object", id: id)
+            throw .malformedInput("requestedSchema must be an object", id: id)
         }
         var splice = JSONSplice(document)
-        splice.remove("_meta", "task", from: params)
-        if !hasMode { splice.set("mode", to: "\"form\"", in: params, at: .start) }
+        splice.removeMembers("_meta", "task", from: params)
+        if !hasMode { splice.setMember("mode", to: "\"form\"", in: params, at: .start) }
         let title = document.value("title", of: schema).flatMap { document.string($0) }
         return InputRequest(
-            .form, legacyID: id, needs: .form, method: method, params: splice.rendered(params),
+            .form, legacyID: id, needs: .form, method: method, params: splice.renderedText(params),
             wishedKeys: [InputRequest.wishedKey(in: message), title.flatMap { isIdentifier($0) ? $0 : nil }]
                 .compactMap(\.self))
     }
 
     /// A question in URL mode; nil when `params` has no URL or no message.
-    static func url(
+    static func urlRequest(
         _ params: JSONValue, in document: JSONDocument, id: [UInt8]?, wishedKeys: [String?]
     ) -> InputRequest? {
         guard document.value("url", of: params, .string) != nil,
@@ -49,10 +50,10 @@ enum Elicitation {
         let elicitationID = document.value("elicitationId", of: params).flatMap { document.stringBytes($0) }
             .flatMap { $0.count <= InputRequest.maxID ? $0 : nil }
         var splice = JSONSplice(document)
-        splice.remove("_meta", "task", "elicitationId", from: params)
+        splice.removeMembers("_meta", "task", "elicitationId", from: params)
         return InputRequest(
             .url(elicitationID: elicitationID), legacyID: id, needs: .url, method: method,
-            params: splice.rendered(params), wishedKeys: wishedKeys.compactMap(\.self))
+            params: splice.renderedText(params), wishedKeys: wishedKeys.compactMap(\.self))
     }
 
     /// A letter or `_`, then letters, digits and `_`: the title of a schema that is meant for programs, like a class.
@@ -73,7 +74,7 @@ enum Elicitation {
     /// Checks an `ElicitResult` and takes out the content where there is none to have.
     ///
     /// - Returns: whether the person agreed.
-    static func answered(
+    static func elicitationAnswer(
         _ response: JSONValue, of document: JSONDocument, hasContent: Bool, _ splice: inout JSONSplice
     ) throws(InputFlaw) -> Bool {
         guard let action = document.value("action", of: response),
@@ -82,7 +83,7 @@ enum Elicitation {
         let isAccepted = document.string(action, equals: "accept")
         guard isAccepted, hasContent else {
             // "Only present when action is accept and mode was form" (schema `ElicitResult`).
-            splice.remove("content", from: response)
+            splice.removeMembers("content", from: response)
             return isAccepted
         }
         guard let content = document.value("content", of: response) else { return true }

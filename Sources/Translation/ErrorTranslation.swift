@@ -30,44 +30,46 @@ package enum ErrorTranslation {
     }
 
     /// A whole response to `request`, made of the legacy `error`. Message and data stay as the server wrote them.
-    package static func modern(
+    package static func modernError(
         _ error: JSONValue, in document: JSONDocument, answering request: ModernRequest
     ) throws(TranslationError) -> TranslatedError {
         guard error.kind == .object else { throw .notAnObject }
         var splice = JSONSplice(document)
         let legacy = document.value("code", of: error).flatMap { document.integer($0) }
-        let meaning = meaning(of: error, in: document, code: legacy, answering: request)
+        let meaning = errorMeaning(of: error, in: document, code: legacy, answering: request)
         // Of several codes, a client may read another than Remora did: one is left.
         if legacy != Int64(meaning.code) || document.hasDuplicateNames(error) {
-            splice.set("code", to: Array(String(meaning.code).utf8), in: error, at: .start)
+            splice.setMember("code", to: Array(String(meaning.code).utf8), in: error, at: .start)
         }
         switch meaning {
         case .misplaced:
             if let legacy {
-                splice.set("data", to: misplacedData(legacy, of: error, in: document), in: error, at: .end)
+                splice.setMember("data", to: misplacedData(legacy, of: error, in: document), in: error, at: .end)
             }
         case .notFound:
-            if let uri = uri(of: request) { name(request.document.raw(uri), in: error, of: document, &splice) }
+            if let uri = requestedURI(of: request) {
+                appendMissingName(request.document.raw(uri), in: error, of: document, &splice)
+            }
         case .same:
             break
         }
         if document.value("message", of: error, .string) == nil {
-            splice.set("message", to: "\"The server gave no message.\"", in: error, at: .end)
+            splice.setMember("message", to: "\"The server gave no message.\"", in: error, at: .end)
         }
         var text = SplicedText(ResponseText.errorHead(id: request.rawID))
-        splice.render(error, to: &text)
+        splice.renderValue(error, to: &text)
         text.append("}")
         return TranslatedError(code: meaning.code, text: text)
     }
 
-    private static func meaning(
+    private static func errorMeaning(
         of error: JSONValue, in document: JSONDocument, code: Int64?, answering request: ModernRequest
     ) -> Meaning {
         // A code that is no integer, or of an unknown spelling, says as little as one out of place.
         guard let code, let code = Int(exactly: code) else { return .misplaced }
         switch code {
         case ErrorCode.legacyResourceNotFound:
-            return uri(of: request) != nil ? .notFound : .misplaced
+            return requestedURI(of: request) != nil ? .notFound : .misplaced
         case ErrorCode.methodNotFound where request.method.noun != nil:
             // The method exists: the capability is advertised. Many servers say this of an unknown tool or prompt.
             return .notFound
@@ -89,11 +91,11 @@ package enum ErrorTranslation {
         guard request.method == .readResource || code == 0 || code == ErrorCode.internalError,
             let message = document.value("message", of: error, .string)
         else { return false }
-        return NotFoundWords.are(message, in: document, of: request.method)
+        return NotFoundWords.sayNotFound(message, in: document, of: request.method)
     }
 
     /// The resource that the request is about.
-    private static func uri(of request: ModernRequest) -> JSONValue? {
+    private static func requestedURI(of request: ModernRequest) -> JSONValue? {
         let document = request.document
         switch request.method.parameters {
         case .uri, .unknown:
@@ -107,30 +109,30 @@ package enum ErrorTranslation {
     }
 
     /// `data.uri`, which says what was not found; one that the server named stays.
-    private static func name(
+    private static func appendMissingName(
         _ uri: ArraySlice<UInt8>, in error: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
     ) {
         let original = document.value("data", of: error)
         if let original, original.kind == .object {
-            if document.value("uri", of: original) == nil { splice.set("uri", to: Array(uri), in: original) }
+            if document.value("uri", of: original) == nil { splice.setMember("uri", to: Array(uri), in: original) }
             return
         }
         var data = Array(#"{"uri":"#.utf8)
         data.append(contentsOf: uri)
-        append(original, of: document, to: &data)
-        splice.set("data", to: data, in: error, at: .end)
+        appendData(original, of: document, to: &data)
+        splice.setMember("data", to: data, in: error, at: .end)
     }
 
     /// `data` that still says which code the server used, and what it added.
     private static func misplacedData(_ code: Int64, of error: JSONValue, in document: JSONDocument) -> [UInt8] {
         var data = Array(#"{"legacyCode":"#.utf8)
         data.append(contentsOf: String(code).utf8)
-        append(document.value("data", of: error), of: document, to: &data)
+        appendData(document.value("data", of: error), of: document, to: &data)
         return data
     }
 
     /// Ends an object with the `data` of the server, if there was any.
-    private static func append(_ original: JSONValue?, of document: JSONDocument, to data: inout [UInt8]) {
+    private static func appendData(_ original: JSONValue?, of document: JSONDocument, to data: inout [UInt8]) {
         if let original, original.kind != .null {
             data.append(#","legacyData":"#)
             data.append(contentsOf: document.raw(original))

@@ -17,7 +17,7 @@ extension Handshake {
 
     /// The settings of the extension for skills, of whatever type they are.
     private var skills: JSONValue? {
-        declared("extensions").flatMap { document.value(MetaKey.skillsExtension, of: $0) }
+        declaredExtension("extensions").flatMap { document.value(MetaKey.skillsExtension, of: $0) }
             .flatMap { Handshake.isDeclared($0, in: document) ? $0 : nil }
     }
 
@@ -25,7 +25,7 @@ extension Handshake {
     /// `extensions`.
     private var hasUnknownExtension: Bool {
         let names: [StaticString] = ["extensions", "experimental"]
-        return names.compactMap { declared($0) }.contains { map in
+        return names.compactMap { declaredExtension($0) }.contains { map in
             document.hasMember(of: map) { member in
                 Handshake.isDeclared(member.value, in: document)
                     && !Handshake.known.contains { document.name(of: member, equals: $0) }
@@ -33,7 +33,7 @@ extension Handshake {
         }
     }
 
-    private func declared(_ name: StaticString) -> JSONValue? {
+    private func declaredExtension(_ name: StaticString) -> JSONValue? {
         document.value("capabilities", of: result).flatMap { document.value(name, of: $0, .object) }
     }
 

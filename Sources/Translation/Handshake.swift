@@ -30,7 +30,7 @@ package struct Handshake: Sendable {
         guard result.kind == .object, !document.hasDuplicateNames(result) else { throw .malformed }
         let capabilities = document.value("capabilities", of: result, .object)
         if let capabilities, document.hasDuplicateNames(capabilities) { throw .malformed }
-        revision = try Handshake.revision(of: result, in: document, requesting: requested)
+        revision = try Handshake.agreedRevision(of: result, in: document, requesting: requested)
         serverInfo = ServerInfo(document.value("serverInfo", of: result), in: document)
         let revision = revision
         offered = ServerCapability.allCases.filter {
@@ -40,7 +40,7 @@ package struct Handshake: Sendable {
         self.result = result
     }
 
-    private static func revision(
+    private static func agreedRevision(
         of result: JSONValue, in document: JSONDocument, requesting requested: Revision
     ) throws(Flaw) -> Revision {
         guard let version = document.value("protocolVersion", of: result), version.kind != .null else {
@@ -56,7 +56,7 @@ package struct Handshake: Sendable {
     }
 
     /// Adds capabilities that the server has though it does not say so.
-    package mutating func declare(_ capabilities: [ServerCapability]) {
+    package mutating func declareCapabilities(_ capabilities: [ServerCapability]) {
         offered += capabilities.filter { !offered.contains($0) }
     }
 
@@ -90,16 +90,16 @@ package struct Handshake: Sendable {
 
     /// Whether the server says that it tells of changes in the list of what the capability is about.
     package func announcesChanges(of capability: ServerCapability) -> Bool {
-        promises("listChanged", of: capability)
+        promisesMember("listChanged", of: capability)
     }
 
     /// Whether the server says that it tells of anything. Subscriptions to resources are tried all the same.
     package var announcesSomething: Bool {
         [ServerCapability.tools, .prompts, .resources].contains { announcesChanges(of: $0) }
-            || promises("subscribe", of: .resources)
+            || promisesMember("subscribe", of: .resources)
     }
 
-    private func promises(_ name: StaticString, of capability: ServerCapability) -> Bool {
+    private func promisesMember(_ name: StaticString, of capability: ServerCapability) -> Bool {
         guard let capabilities = document.value("capabilities", of: result) else { return false }
         let value =
             switch capability {
@@ -115,8 +115,8 @@ package struct Handshake: Sendable {
     ///
     /// - Parameters:
     ///   - revision: the one that is offered.
-    ///   - capabilities: as `ClientCapabilities.legacy` made them.
-    package static func request(
+    ///   - capabilities: as `ClientCapabilities.legacyCapabilities` made them.
+    package static func initializeRequest(
         id: Int, offering revision: Revision = .newestLegacy, capabilities: [UInt8], remoraVersion: String
     ) -> [UInt8] {
         var text = Array(#"{"jsonrpc":"2.0","id":"#.utf8)

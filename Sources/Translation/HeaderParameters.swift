@@ -10,10 +10,10 @@ package struct HeaderParameters: Sendable {
         /// What leads from the arguments to each parameter, in the order of the headers.
         package private(set) var paths = JSONPaths()
 
-        fileprivate mutating func add(_ parameters: [HeaderParameter]) {
+        fileprivate mutating func addParameters(_ parameters: [HeaderParameter]) {
             for parameter in parameters where headers.count < HeaderParameters.maxCount {
                 headers.append(parameter.header)
-                paths.add(parameter.path)
+                paths.addPath(parameter.path)
             }
         }
     }
@@ -32,8 +32,8 @@ package struct HeaderParameters: Sendable {
     package subscript(tool: [UInt8]) -> Tool? { tools[tool] }
 
     /// Adds the tools of one page of `tools/list`. Tools whose annotations break the rules have none: Remora hides the
-    /// annotations from clients too. Of two tools with one name, nobody knows which is called: what either says holds.
-    package mutating func add(_ result: JSONValue, in document: JSONDocument) {
+    /// annotations from clients too. Of two tools with one name, it is not known which is called: what either says holds.
+    package mutating func addTools(_ result: JSONValue, in document: JSONDocument) {
         guard let list = document.value("tools", of: result) else { return }
         for tool in document.elements(of: list) {
             guard let schema = document.value("inputSchema", of: tool), tools.count < ToolFacts.maxTools,
@@ -41,13 +41,13 @@ package struct HeaderParameters: Sendable {
             else { continue }
             let annotations = HeaderAnnotations(of: schema, in: document)
             if annotations.areValid, !annotations.parameters.isEmpty {
-                tools[name, default: Tool()].add(annotations.parameters)
+                tools[name, default: Tool()].addParameters(annotations.parameters)
             }
         }
     }
 }
 
-/// One such parameter.
+/// An argument that is repeated in a header.
 struct HeaderParameter: Equatable {
     /// The header's name in lower case.
     let header: [UInt8]
@@ -81,12 +81,12 @@ struct HeaderAnnotations {
     init(of schema: JSONValue, in document: JSONDocument) {
         self.document = document
         budget = HeaderAnnotations.maxLevels * schema.count + HeaderAnnotations.minBudget
-        visit(schema, at: [])
+        visitSchema(schema, at: [])
     }
 
     /// - Parameter path: the chain of `properties` that leads here; nil below any other keyword, where an annotation is
     ///   not allowed.
-    private mutating func visit(_ schema: JSONValue, at path: [[UInt8]]?) {
+    private mutating func visitSchema(_ schema: JSONValue, at path: [[UInt8]]?) {
         budget -= schema.count
         guard budget >= 0 else {
             areValid = false
@@ -98,27 +98,27 @@ struct HeaderAnnotations {
                 // Of two, readers choose different ones.
                 if isAnnotated { areValid = false } else { annotated.append(schema) }
                 isAnnotated = true
-                note(member.value, of: schema, at: path)
+                noteAnnotation(member.value, of: schema, at: path)
             } else if document.name(of: member, equals: "properties") {
                 for property in document.members(of: member.value) {
-                    visit(property.value, at: longer(path, by: property))
+                    visitSchema(property.value, at: longerPath(path, by: property))
                 }
             } else if HeaderAnnotations.maps.contains(where: { document.name(of: member, equals: $0) }) {
-                for entry in document.members(of: member.value) { visit(entry.value, at: nil) }
+                for entry in document.members(of: member.value) { visitSchema(entry.value, at: nil) }
             } else if !HeaderAnnotations.data.contains(where: { document.name(of: member, equals: $0) }) {
-                visit(member.value, at: nil)
-                for element in document.elements(of: member.value) { visit(element, at: nil) }
+                visitSchema(member.value, at: nil)
+                for element in document.elements(of: member.value) { visitSchema(element, at: nil) }
             }
         }
     }
 
     /// Nil also where not every reader reads the name alike.
-    private func longer(_ path: [[UInt8]]?, by property: JSONMember) -> [[UInt8]]? {
+    private func longerPath(_ path: [[UInt8]]?, by property: JSONMember) -> [[UInt8]]? {
         guard let path, !document.hasUnpairedSurrogate(nameOf: property) else { return nil }
         return path + [Array(document.name(of: property).utf8)]
     }
 
-    private mutating func note(_ annotation: JSONValue, of schema: JSONValue, at path: [[UInt8]]?) {
+    private mutating func noteAnnotation(_ annotation: JSONValue, of schema: JSONValue, at path: [[UInt8]]?) {
         // More are left alone, so that a schema of annotations costs no more than its length.
         guard areValid else { return }
         guard let path, !path.isEmpty, parameters.count < HeaderParameters.maxCount,

@@ -8,11 +8,11 @@ package struct InputKeys: Sendable {
     package init() {}
 
     /// The key means something already.
-    package mutating func take(_ key: String) { taken.insert(key) }
+    package mutating func takeKey(_ key: String) { taken.insert(key) }
 
     /// The first name that the server wishes for and that is free, else the kind and a number. A question that is asked once
     /// more gets another one.
-    package mutating func key(for request: InputRequest) -> String {
+    package mutating func freeKey(for request: InputRequest) -> String {
         for key in request.wishedKeys where taken.insert(key).inserted { return key }
         while true {
             count += 1

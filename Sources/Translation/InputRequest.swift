@@ -34,18 +34,18 @@ package struct InputRequest: Equatable, Sendable {
     /// - Throws: what to answer the server instead, when the client cannot be asked.
     package init(_ message: Envelope, declared: InputCapabilities) throws(RefusedInput) {
         // Who listens to questions is told of requests alone.
-        guard case .request(let id, let method) = message.kind else { throw .malformed("no request", id: []) }
+        guard case .request(let id, let method) = message.kind else { throw .malformedInput("no request", id: []) }
         let document = message.document
         let legacyID = Array(document.raw(id))
         guard legacyID.count <= InputRequest.maxID else {
-            throw .malformed("the id must have at most \(InputRequest.maxID) bytes", id: legacyID)
+            throw .malformedInput("the id must have at most \(InputRequest.maxID) bytes", id: legacyID)
         }
         if document.string(method, equals: "elicitation/create") {
-            self = try Elicitation.request(message, id: legacyID)
+            self = try Elicitation.elicitationRequest(message, id: legacyID)
         } else if document.string(method, equals: "sampling/createMessage") {
-            self = try Sampling.request(message, id: legacyID, declared: declared)
+            self = try Sampling.samplingRequest(message, id: legacyID, declared: declared)
         } else if document.string(method, equals: "roots/list") {
-            self = Roots.request(message, id: legacyID)
+            self = Roots.rootsRequest(message, id: legacyID)
         } else {
             throw RefusedInput(reply: ServerRequest.methodNotFound(id: legacyID[...]))
         }
@@ -87,7 +87,7 @@ package struct InputRequest: Equatable, Sendable {
         return message.document.string(key)
     }
 
-    /// What the server gets when its call was given up with the question open: nobody answers any more.
+    /// What the server gets when its call was given up with the question open.
     package var leftover: [UInt8]? {
         guard let legacyID else { return nil }
         switch kind {
@@ -122,7 +122,7 @@ package struct RefusedInput: Error, Equatable, Sendable {
         switch request.kind {
         case .form, .url:
             self.init(
-                reply: ServerRequest.error(
+                reply: ServerRequest.errorResponse(
                     id: id, code: ErrorCode.invalidParams, message: "The client has no elicitation of this mode"),
                 missing: missing)
         case .sampling, .roots:
@@ -130,15 +130,16 @@ package struct RefusedInput: Error, Equatable, Sendable {
         }
     }
 
-    static func malformed(_ what: String, id: [UInt8]) -> RefusedInput {
+    static func malformedInput(_ what: String, id: [UInt8]) -> RefusedInput {
         RefusedInput(
-            reply: ServerRequest.error(id: id, code: ErrorCode.invalidParams, message: "Invalid params: \(what)"))
+            reply: ServerRequest.errorResponse(
+                id: id, code: ErrorCode.invalidParams, message: "Invalid params: \(what)"))
     }
 
     /// The server asks when no more questions can wait for their answers.
     package static func tooMany(_ question: InputRequest) -> RefusedInput {
         RefusedInput(
-            reply: ServerRequest.error(
+            reply: ServerRequest.errorResponse(
                 id: question.legacyID ?? [], code: ErrorCode.internalError,
                 message: "Too many questions wait for an answer. Try again later."))
     }

@@ -10,7 +10,7 @@ package struct InputResponses: Sendable {
     /// By their keys, looked up once: each may be large, and a call asks for each of its questions.
     private let responses: [String: JSONValue]
 
-    /// Those of a request; none when it has no such member.
+    /// The responses of a request; none if it has no `inputResponses`.
     package init(of request: ModernRequest) throws(InputFlaw) {
         document = request.document
         guard let responses = document.value("inputResponses", of: request.params) else {
@@ -53,23 +53,23 @@ package struct InputResponses: Sendable {
     }
 
     /// The answer with this key, as the client spelled it; nil when there is none.
-    package func text(_ key: String) -> [UInt8]? {
+    package func answerText(_ key: String) -> [UInt8]? {
         responses[key].map { Array(document.raw($0)) }
     }
 
     /// The answer with this key as the server of that revision reads it; nil when there is none.
-    package func answer(
+    package func inputAnswer(
         _ key: String, to question: InputRequest, in revision: Revision
     ) throws(InputFlaw) -> InputAnswer? {
         guard let response = responses[key] else { return nil }
         do throws(InputFlaw) {
-            return try answer(response, to: question, in: revision)
+            return try inputAnswer(response, to: question, in: revision)
         } catch {
             throw InputFlaw(error.what, key: key)
         }
     }
 
-    private func answer(
+    private func inputAnswer(
         _ response: JSONValue, to question: InputRequest, in revision: Revision
     ) throws(InputFlaw) -> InputAnswer {
         guard response.kind == .object, !document.hasDuplicateNames(response) else {
@@ -77,24 +77,24 @@ package struct InputResponses: Sendable {
         }
         var splice = JSONSplice(document)
         if let meta = document.value("_meta", of: response) {
-            splice.remove(from: meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
+            splice.removeMembers(from: meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
         }
         var isAccepted = true
         switch question.kind {
         case .form:
-            isAccepted = try Elicitation.answered(response, of: document, hasContent: true, &splice)
+            isAccepted = try Elicitation.elicitationAnswer(response, of: document, hasContent: true, &splice)
         case .url:
-            isAccepted = try Elicitation.answered(response, of: document, hasContent: false, &splice)
+            isAccepted = try Elicitation.elicitationAnswer(response, of: document, hasContent: false, &splice)
         case .sampling:
-            if try Sampling.answered(response, of: document, in: revision, &splice) != nil {
-                return InputAnswer(reply: InputAnswer.unreadable(question), isAccepted: true)
+            if try Sampling.samplingAnswer(response, of: document, in: revision, &splice) != nil {
+                return InputAnswer(reply: InputAnswer.unreadableAnswer(question), isAccepted: true)
             }
         case .roots:
-            try Roots.answered(response, of: document, in: revision, &splice)
+            try Roots.rootsAnswer(response, of: document, in: revision, &splice)
         }
         guard let id = question.legacyID else { return InputAnswer(reply: nil, isAccepted: isAccepted) }
         var reply = ResponseText.resultHead(id: id[...])
-        splice.rendered(response).append(to: &reply)
+        splice.renderedText(response).append(to: &reply)
         reply.append("}")
         return InputAnswer(reply: reply, isAccepted: isAccepted)
     }
@@ -108,9 +108,9 @@ package struct InputAnswer: Equatable, Sendable {
     package let isAccepted: Bool
 
     /// The model said something that has no form in the server's revision: several blocks, or calls of tools.
-    fileprivate static func unreadable(_ question: InputRequest) -> [UInt8]? {
+    fileprivate static func unreadableAnswer(_ question: InputRequest) -> [UInt8]? {
         question.legacyID.map { id in
-            ServerRequest.error(
+            ServerRequest.errorResponse(
                 id: id, code: ErrorCode.internalError,
                 message: "The client's message has content that this protocol version cannot carry")
         }

@@ -24,7 +24,7 @@ package struct ListAssembly {
     /// - Parameter method: one that lists something.
     package init(of method: Method, with context: ResultContext) {
         self.method = method
-        // No other method has an assembly; a list that nobody gives is empty.
+        // No other method has an assembly; the list of another method is empty.
         member = method.listedMember ?? ""
         self.context = context
     }
@@ -41,10 +41,10 @@ package struct ListAssembly {
     /// - Returns: what the server calls the page after it, as it spelled it; nil after the last one. Even an empty string leads
     ///   on, once. The list ends where a cursor comes again, and a page that is the same as the one before, because the server
     ///   has not looked at the cursor, is not added.
-    package mutating func add(
+    package mutating func addPage(
         _ result: JSONValue, in document: JSONDocument, at cursor: [UInt8]?
     ) throws(TranslationError) -> [UInt8]? {
-        let part = try translated(result, in: document)
+        let part = try translatedItem(result, in: document)
         if let cursor { followed.insert(cursor) }
         let next = nextCursor(of: result, in: document)
         let isRepeated = next.map { followed.contains($0) } ?? false
@@ -54,7 +54,7 @@ package struct ListAssembly {
         if let list = part.value(member, of: part.root) {
             itemCount += part.elements(of: list).reduce(0) { count, _ in count + 1 }
         }
-        if method == .listTools { tools.add(result, in: document) }
+        if method == .listTools { tools.addTools(result, in: document) }
         return isRepeated ? nil : next
     }
 
@@ -65,11 +65,11 @@ package struct ListAssembly {
         return Array(document.raw(value))
     }
 
-    private func translated(
+    private func translatedItem(
         _ result: JSONValue, in document: JSONDocument
     ) throws(TranslationError) -> JSONDocument {
         var spliced = SplicedText(capacity: result.count + 256)
-        try ResultTranslation.append(result, in: document, of: method, with: context, to: &spliced)
+        try ResultTranslation.appendResult(result, in: document, of: method, with: context, to: &spliced)
         var text: [UInt8] = []
         spliced.append(to: &text)
         do throws(JSONTextError) {
@@ -88,7 +88,7 @@ package struct ListAssembly {
     /// The whole list, in as few pages as there can be.
     ///
     /// - Parameter size: bytes of a page's items. A single item may be larger.
-    package func pages(of size: Int) -> [ListPage] {
+    package func makePages(of size: Int) -> [ListPage] {
         let first = firstPart
         // The list of most servers: one page, which stays as it is, whatever is between its items.
         if parts.count == 1, first.size <= size { return [first] }
@@ -98,7 +98,7 @@ package struct ListAssembly {
         var items: [UInt8] = []
         forEachItem { item in
             if count > 0, items.count + item.count > size {
-                pages.append(page(items, start: start))
+                pages.append(makePage(items, start: start))
                 start += count
                 count = 0
                 items = []
@@ -107,7 +107,7 @@ package struct ListAssembly {
             items.append(contentsOf: item)
             count += 1
         }
-        pages.append(page(items, start: start))
+        pages.append(makePage(items, start: start))
         return pages
     }
 
@@ -128,13 +128,13 @@ package struct ListAssembly {
         }
     }
 
-    private func page(_ items: [UInt8], start: Int) -> ListPage {
+    private func makePage(_ items: [UInt8], start: Int) -> ListPage {
         let template = parts.first ?? ListAssembly.nothing
         var splice = JSONSplice(template)
-        splice.set(member, to: [UInt8(ascii: "[")] + items + [UInt8(ascii: "]")], in: template.root, at: .start)
-        splice.remove("nextCursor", from: template.root)
+        splice.setMember(member, to: [UInt8(ascii: "[")] + items + [UInt8(ascii: "]")], in: template.root, at: .start)
+        splice.removeMembers("nextCursor", from: template.root)
         var text: [UInt8] = []
-        splice.rendered(template.root).append(to: &text)
+        splice.renderedText(template.root).append(to: &text)
         // What is put together of JSON is JSON, and shorter than a text may be.
         return ListPage((try? JSONDocument(text, maxDepth: .max, recording: 1)) ?? template, start: start)
     }

@@ -21,16 +21,16 @@ package struct ListPage: Sendable {
     /// - Parameters:
     ///   - ttlMs: milliseconds that are left of its freshness.
     ///   - nextCursor: what leads to the next page, in characters that JSON need not escape; nil on the last one.
-    package func response(id: ArraySlice<UInt8>, ttlMs: Int, nextCursor: [UInt8]?) -> SplicedText {
+    package func pageResponse(id: ArraySlice<UInt8>, ttlMs: Int, nextCursor: [UInt8]?) -> SplicedText {
         var splice = JSONSplice(document)
-        splice.set("ttlMs", to: Array(String(ttlMs).utf8), in: document.root, at: .end)
+        splice.setMember("ttlMs", to: Array(String(ttlMs).utf8), in: document.root, at: .end)
         if let nextCursor {
             let quote = UInt8(ascii: "\"")
-            splice.set("nextCursor", to: [quote] + nextCursor + [quote], in: document.root, at: .end)
+            splice.setMember("nextCursor", to: [quote] + nextCursor + [quote], in: document.root, at: .end)
         } else {
-            splice.remove("nextCursor", from: document.root)
+            splice.removeMembers("nextCursor", from: document.root)
         }
-        var text = splice.rendered(document.root)
+        var text = splice.renderedText(document.root)
         text.prepend(ResponseText.resultHead(id: id))
         text.append("}")
         return text

@@ -15,11 +15,11 @@ enum MissingCapabilities {
         return document.hasMember(of: extensions) { member in
             // A client that declared tasks would still not have them.
             !document.name(of: member, equals: MetaKey.tasksExtension)
-                && !declares(document.name(of: member), request)
+                && !declaresCapability(document.name(of: member), request)
         }
     }
 
-    private static func declares(_ name: String, _ request: ModernRequest) -> Bool {
+    private static func declaresCapability(_ name: String, _ request: ModernRequest) -> Bool {
         let document = request.document
         guard let capabilities = request.clientCapabilities,
             let extensions = document.value("extensions", of: capabilities, .object)

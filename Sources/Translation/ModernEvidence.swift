@@ -15,16 +15,16 @@ package enum ModernEvidence {
         switch outcome {
         case .result(let result):
             guard document.value("capabilities", of: result, .object) != nil else { return false }
-            return names(document.value("supportedVersions", of: result, .array), in: document)
+            return namesModernVersion(document.value("supportedVersions", of: result, .array), in: document)
         case .error(let error):
             let code = document.value("code", of: error).flatMap { document.integer($0) }
             guard code == Int64(ErrorCode.unsupportedProtocolVersion) else { return false }
             let data = document.value("data", of: error, .object)
-            return names(data.flatMap { document.value("supported", of: $0, .array) }, in: document)
+            return namesModernVersion(data.flatMap { document.value("supported", of: $0, .array) }, in: document)
         }
     }
 
-    private static func names(_ versions: JSONValue?, in document: JSONDocument) -> Bool {
+    private static func namesModernVersion(_ versions: JSONValue?, in document: JSONDocument) -> Bool {
         guard let versions else { return false }
         return document.elements(of: versions).contains { document.string($0, equals: Revision.modern.name) }
     }

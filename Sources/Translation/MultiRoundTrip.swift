@@ -14,8 +14,8 @@ package enum MultiRoundTrip {
         answering request: ModernRequest
     ) -> [UInt8] {
         guard !questions.isEmpty else {
-            // Only a mistake of Remora's own gets here. Clients of some SDKs would hand such a result to their caller.
-            return ServerRequest.error(
+            // Only a mistake of Remora's own gets here. Clients of some SDKs would hand this result to their caller.
+            return ServerRequest.errorResponse(
                 id: Array(request.rawID), code: ErrorCode.internalError,
                 message: "Remora asks without a question: please report this. Send the request again.")
         }
@@ -80,7 +80,7 @@ package enum URLElicitationRequired: Equatable, Sendable {
             guard questions.count < Self.maxQuestions,
                 document.value("mode", of: elicitation).map({ document.string($0, equals: "url") }) == true,
                 !document.hasDuplicateNames(elicitation),
-                let question = Elicitation.url(elicitation, in: document, id: nil, wishedKeys: [])
+                let question = Elicitation.urlRequest(elicitation, in: document, id: nil, wishedKeys: [])
             else { return nil }
             questions.append(question)
         }

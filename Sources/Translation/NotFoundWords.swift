@@ -6,16 +6,16 @@ import MCP
 /// TypeScript says -32602 and "Resource URI not found".
 enum NotFoundWords {
     /// Whether a message says it of what the method names.
-    static func are(_ message: JSONValue, in document: JSONDocument, of method: Method) -> Bool {
+    static func sayNotFound(_ message: JSONValue, in document: JSONDocument, of method: Method) -> Bool {
         guard let kind = method.noun else { return false }
         let text = withoutCode(document.raw(message).dropFirst().dropLast())
-        return names(text, after: "unknown ", kind) || names(text, after: "no such ", kind)
+        return namesKind(text, after: "unknown ", kind) || namesKind(text, after: "no such ", kind)
             || startsWith(text, kind, " not found")
             || (startsWith(text, kind, " ") && (endsWith(text, " not found") || endsWith(text, " does not exist")))
     }
 
     /// Whether the two words are all, or a name follows: not "Unknown resource type".
-    private static func names(_ text: ArraySlice<UInt8>, after first: StaticString, _ kind: StaticString) -> Bool {
+    private static func namesKind(_ text: ArraySlice<UInt8>, after first: StaticString, _ kind: StaticString) -> Bool {
         guard startsWith(text, first, kind) else { return false }
         let rest = text.dropFirst(first.utf8CodeUnitCount + kind.utf8CodeUnitCount)
         let marks: [StaticString] = [":", ".", " '", " \\\"", " `", " uri"]
@@ -33,17 +33,17 @@ enum NotFoundWords {
     private static func startsWith(
         _ text: ArraySlice<UInt8>, _ first: StaticString, _ second: StaticString
     ) -> Bool {
-        reads(text.prefix(first.utf8CodeUnitCount), first)
-            && reads(text.dropFirst(first.utf8CodeUnitCount).prefix(second.utf8CodeUnitCount), second)
+        readsAs(text.prefix(first.utf8CodeUnitCount), first)
+            && readsAs(text.dropFirst(first.utf8CodeUnitCount).prefix(second.utf8CodeUnitCount), second)
     }
 
     private static func endsWith(_ text: ArraySlice<UInt8>, _ end: StaticString) -> Bool {
         let sentence = text.last == UInt8(ascii: ".") ? text.dropLast() : text
-        return reads(sentence.suffix(end.utf8CodeUnitCount), end)
+        return readsAs(sentence.suffix(end.utf8CodeUnitCount), end)
     }
 
     /// Whether it is the text, which has no capitals, in whatever case.
-    private static func reads(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+    private static func readsAs(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
         text.withUTF8Buffer { text in
             bytes.elementsEqual(text) { byte, lower in
                 byte == lower || ((0x41...0x5A).contains(byte) && byte | 0x20 == lower)

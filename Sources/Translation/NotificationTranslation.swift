@@ -21,44 +21,45 @@ package struct NotificationTranslation {
     ///
     /// Progress that does not grow is dropped: "The `progress` value MUST increase with each notification", and a client
     /// may rely on it.
-    package mutating func modern(_ message: Envelope, _ kind: ServerNotification) -> SplicedText? {
+    package mutating func modernNotification(_ message: Envelope, _ kind: ServerNotification) -> SplicedText? {
         switch kind {
         case .progress:
-            guard let progressToken, let progress = number("progress", of: message), progress > lastProgress else {
+            guard let progressToken, let progress = numberMember("progress", of: message), progress > lastProgress
+            else {
                 return nil
             }
             lastProgress = progress
-            return text(of: message, progressToken: progressToken)
+            return notificationText(of: message, progressToken: progressToken)
         case .logMessage(let level):
             guard let logLevel, level >= logLevel else { return nil }
-            return text(of: message)
+            return notificationText(of: message)
         case .other:
-            return text(of: message)
+            return notificationText(of: message)
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated, .questionWithdrawn,
             .elicitationCompleted, .notForClients, .malformed:
             return nil
         }
     }
 
-    private func number(_ name: StaticString, of message: Envelope) -> Double? {
+    private func numberMember(_ name: StaticString, of message: Envelope) -> Double? {
         guard let params = message.params, let value = message.document.value(name, of: params, .number) else {
             return nil
         }
         return Double(String(decoding: message.document.raw(value), as: UTF8.self))
     }
 
-    private func text(of message: Envelope, progressToken: [UInt8]? = nil) -> SplicedText {
+    private func notificationText(of message: Envelope, progressToken: [UInt8]? = nil) -> SplicedText {
         let document = message.document
         var splice = JSONSplice(document)
         if let progressToken, let params = message.params,
             let own = document.value(MetaKey.progressToken, of: params)
         {
-            splice.replace(own, with: progressToken)
+            splice.replaceValue(own, with: progressToken)
         }
         // The client was told of no task, and only subscriptions have an id.
         if let meta = message.meta {
-            splice.remove(from: meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
+            splice.removeMembers(from: meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
         }
-        return splice.rendered(document.root)
+        return splice.renderedText(document.root)
     }
 }

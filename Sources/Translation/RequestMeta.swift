@@ -19,10 +19,10 @@ package struct RequestMeta: Sendable {
     /// - Parameter object: an object without two members of one name.
     package init(_ object: JSONValue, in document: JSONDocument) {
         self.object = object
-        document.forEachMember(of: object) { note($0, in: document) }
+        document.forEachMember(of: object) { noteMember($0, in: document) }
     }
 
-    private mutating func note(_ member: JSONMember, in document: JSONDocument) {
+    private mutating func noteMember(_ member: JSONMember, in document: JSONDocument) {
         if document.hasName(member, prefix: MetaKey.protocolPrefix) {
             if document.name(of: member, equals: MetaKey.protocolVersion) {
                 protocolVersion = member.value

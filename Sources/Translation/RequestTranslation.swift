@@ -21,7 +21,7 @@ package struct RequestContext: Sendable {
 /// Modern requests as a legacy server reads them.
 package enum RequestTranslation {
     /// The request with its own id and without what only 2026-07-28 knows. Everything else stays as it was spelled.
-    package static func legacy(_ request: ModernRequest, in context: RequestContext) -> SplicedText {
+    package static func legacyRequest(_ request: ModernRequest, in context: RequestContext) -> SplicedText {
         let document = request.document
         var text = SplicedText(capacity: request.params.count + 96)
         text.append(#"{"jsonrpc":"2.0","id":"#)
@@ -49,7 +49,7 @@ package enum RequestTranslation {
                 text.append(request.params, of: document, without: isRemoved)
             }
         } else {
-            splice(request, in: context).render(request.params, to: &text)
+            requestSplice(request, in: context).renderValue(request.params, to: &text)
         }
         text.append("}")
         return text
@@ -60,18 +60,20 @@ package enum RequestTranslation {
         !keepsMeta(of: request) && !isOldCompletion(request, in: context)
     }
 
-    private static func splice(_ request: ModernRequest, in context: RequestContext) -> JSONSplice {
+    private static func requestSplice(_ request: ModernRequest, in context: RequestContext) -> JSONSplice {
         let document = request.document
         var splice = JSONSplice(document)
-        splice.remove(from: request.params) { isModernParameter($0, of: request) }
+        splice.removeMembers(from: request.params) { isModernParameter($0, of: request) }
         if context.wantsProgress || keepsMeta(of: request) {
             translateMeta(of: request, with: context, in: &splice)
         } else {
-            splice.remove("_meta", from: request.params)
+            splice.removeMembers("_meta", from: request.params)
         }
         if isOldCompletion(request, in: context) {
-            splice.remove("context", from: request.params)
-            if let reference = document.value("ref", of: request.params) { splice.remove("title", from: reference) }
+            splice.removeMembers("context", from: request.params)
+            if let reference = document.value("ref", of: request.params) {
+                splice.removeMembers("title", from: reference)
+            }
         }
         return splice
     }
@@ -96,13 +98,13 @@ package enum RequestTranslation {
         of request: ModernRequest, with context: RequestContext, in splice: inout JSONSplice
     ) {
         let document = request.document
-        splice.remove(from: request.meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
+        splice.removeMembers(from: request.meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
         if request.wantsProgress || context.wantsProgress {
             var own = [UInt8]()
             own.appendJSON(context.id)
-            splice.set(MetaKey.progressToken, to: own, in: request.meta)
+            splice.setMember(MetaKey.progressToken, to: own, in: request.meta)
         }
-        request.trace?.add(to: request.meta, in: &splice)
+        request.trace?.addMembers(to: request.meta, in: &splice)
     }
 
     /// Whether anything in `_meta` says something to an older server.

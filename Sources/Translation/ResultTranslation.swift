@@ -27,20 +27,20 @@ package enum ResultTranslation {
     ///
     /// Every result says its type, carries the server's name in `_meta`, and loses what only Remora may ask for
     /// (`inputRequests`, `requestState`): a server must not smuggle a question past it.
-    package static func modern(
+    package static func modernResult(
         _ result: JSONValue, in document: JSONDocument, answering request: ModernRequest, with context: ResultContext
     ) throws(TranslationError) -> SplicedText {
         var text = SplicedText(capacity: result.count + context.serverInfo.meta.count + 160)
         text.append(#"{"jsonrpc":"2.0","id":"#)
         text.append(request.id, of: request.document)
         text.append(#","result":"#)
-        try append(result, in: document, of: request.method, with: context, to: &text)
+        try appendResult(result, in: document, of: request.method, with: context, to: &text)
         text.append("}")
         return text
     }
 
     /// The result alone, to a request of this method.
-    static func append(
+    static func appendResult(
         _ result: JSONValue, in document: JSONDocument, of method: Method, with context: ResultContext,
         to text: inout SplicedText
     ) throws(TranslationError) {
@@ -49,7 +49,7 @@ package enum ResultTranslation {
             text.append(
                 result, of: document, adding: #""resultType":"complete""#, and: lastMembers(of: context, for: method))
         } else {
-            splice(result, in: document, of: method, with: context).render(result, to: &text)
+            resultSplice(result, in: document, of: method, with: context).renderValue(result, to: &text)
         }
     }
 
@@ -70,9 +70,9 @@ package enum ResultTranslation {
         }
     }
 
-    /// What ``splice(_:in:of:with:)`` puts at the end of a result that has none of it.
+    /// What ``resultSplice(_:in:of:with:)`` puts at the end of a result that has none of it.
     private static func lastMembers(of context: ResultContext, for method: Method) -> [UInt8] {
-        guard let hints = context.caching.hints(for: method) else { return context.serverInfo.meta }
+        guard let hints = context.caching.cacheHints(for: method) else { return context.serverInfo.meta }
         var text = context.serverInfo.meta
         text.append(#","ttlMs":"#)
         text.append(contentsOf: hints.ttlMs)
@@ -81,23 +81,23 @@ package enum ResultTranslation {
         return text
     }
 
-    private static func splice(
+    private static func resultSplice(
         _ result: JSONValue, in document: JSONDocument, of method: Method, with context: ResultContext
     ) -> JSONSplice {
         var splice = JSONSplice(document)
         if !hasOwnType(result, in: document, of: method) {
-            splice.remove("inputRequests", "requestState", from: result)
-            splice.set("resultType", to: "\"complete\"", in: result, at: .start)
+            splice.removeMembers("inputRequests", "requestState", from: result)
+            splice.setMember("resultType", to: "\"complete\"", in: result, at: .start)
         }
         nameServer(context.serverInfo, in: result, of: document, &splice)
-        if let hints = context.caching.hints(for: method) {
-            splice.set("ttlMs", to: hints.ttlMs, in: result, at: .end)
-            splice.set("cacheScope", to: hints.cacheScope, in: result, at: .end)
+        if let hints = context.caching.cacheHints(for: method) {
+            splice.setMember("ttlMs", to: hints.ttlMs, in: result, at: .end)
+            splice.setMember("cacheScope", to: hints.cacheScope, in: result, at: .end)
         }
         switch method {
-        case .listTools: ToolTranslation.listed(in: result, of: document, &splice)
-        case .callTool: ToolTranslation.called(result, of: document, &splice)
-        case .complete: CompletionTranslation.completed(result, of: document, &splice)
+        case .listTools: ToolTranslation.translateListedTools(in: result, of: document, &splice)
+        case .callTool: ToolTranslation.translateCallResult(result, of: document, &splice)
+        case .complete: CompletionTranslation.limitValues(result, of: document, &splice)
         default: break
         }
         return splice
@@ -115,12 +115,12 @@ package enum ResultTranslation {
         _ serverInfo: ServerInfo, in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice
     ) {
         if let meta = document.value("_meta", of: result, .object) {
-            splice.remove(MetaKey.relatedTask, from: meta)
-            splice.set(MetaKey.serverInfo, to: serverInfo.text, in: meta, at: .end)
+            splice.removeMembers(MetaKey.relatedTask, from: meta)
+            splice.setMember(MetaKey.serverInfo, to: serverInfo.text, in: meta, at: .end)
             // A client that reads the last of two would get one that Remora has not seen to.
-            splice.remove(from: result) { document.name(of: $0, equals: "_meta") && $0.value != meta }
+            splice.removeMembers(from: result) { document.name(of: $0, equals: "_meta") && $0.value != meta }
         } else {
-            splice.set("_meta", to: serverInfo.metaValue, in: result, at: .end)
+            splice.setMember("_meta", to: serverInfo.metaValue, in: result, at: .end)
         }
     }
 }
@@ -128,15 +128,15 @@ package enum ResultTranslation {
 /// The frame around what Remora answers.
 package enum ResponseText {
     /// `{"jsonrpc":"2.0","id":ID,"result":`
-    package static func resultHead(id: ArraySlice<UInt8>) -> [UInt8] { head(id: id, member: #","result":"#) }
+    package static func resultHead(id: ArraySlice<UInt8>) -> [UInt8] { responseHead(id: id, member: #","result":"#) }
 
     /// `{"jsonrpc":"2.0","id":ID,"error":`; without an id when it could not be read (basic/index, "Error Responses").
     package static func errorHead(id: ArraySlice<UInt8>?) -> [UInt8] {
         guard let id else { return Array(#"{"jsonrpc":"2.0","error":"#.utf8) }
-        return head(id: id, member: #","error":"#)
+        return responseHead(id: id, member: #","error":"#)
     }
 
-    private static func head(id: ArraySlice<UInt8>, member: StaticString) -> [UInt8] {
+    private static func responseHead(id: ArraySlice<UInt8>, member: StaticString) -> [UInt8] {
         var head = [UInt8]()
         head.reserveCapacity(48 + id.count)
         head.append(#"{"jsonrpc":"2.0","id":"#)

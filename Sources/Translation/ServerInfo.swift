@@ -24,7 +24,7 @@ package struct ServerInfo: Sendable, Equatable {
             if member?.kind == .string { continue }
             let isNumber = member?.kind == .number
             let text = isNumber ? member.map { [0x22] + document.raw($0) + [0x22] } : nil
-            splice.set(name, to: text ?? ServerInfo.unknown, in: value, at: .end)
+            splice.setMember(name, to: text ?? ServerInfo.unknown, in: value, at: .end)
             isChanged = true
         }
         guard isChanged else {
@@ -32,7 +32,7 @@ package struct ServerInfo: Sendable, Equatable {
             return
         }
         var text: [UInt8] = []
-        splice.rendered(value).append(to: &text)
+        splice.renderedText(value).append(to: &text)
         self.init(text)
     }
 

@@ -14,7 +14,7 @@ package enum ServerNotification: Sendable, Equatable {
     case questionWithdrawn([UInt8])
     /// The user has done what a page asked for; its elicitation's id in UTF-8 (2025-11-25, client/elicitation).
     case elicitationCompleted([UInt8])
-    /// Says something to nobody: tasks that no client knows of.
+    /// About tasks that no client knows of.
     case notForClients
     /// The server's own invention. It is about the request on whose stream it comes.
     case other
@@ -28,7 +28,7 @@ package enum ServerNotification: Sendable, Equatable {
             return
         }
         switch name {
-        case "notifications/progress": self = .progress(message)
+        case "notifications/progress": self = .progressNotification(message)
         case "notifications/message": self = .logMessage(message)
         case "notifications/tools/list_changed": self = .toolsListChanged
         case "notifications/prompts/list_changed": self = .promptsListChanged
@@ -45,7 +45,7 @@ package enum ServerNotification: Sendable, Equatable {
         }
     }
 
-    private static func progress(_ message: Envelope) -> ServerNotification {
+    private static func progressNotification(_ message: Envelope) -> ServerNotification {
         let document = message.document
         guard let params = message.params, document.value("progress", of: params, .number) != nil,
             let token = document.value(MetaKey.progressToken, of: params), let id = document.wholeNumber(token)
@@ -55,7 +55,7 @@ package enum ServerNotification: Sendable, Equatable {
 
     private static func resourceUpdated(_ message: Envelope) -> ServerNotification {
         guard let uri = message.params.flatMap({ message.document.value("uri", of: $0) }),
-            // Nobody can listen to a longer one, and it would be kept for every slow listener.
+            // No client can subscribe to a longer one, and it would be kept for every slow subscriber.
             uri.count <= 6 * SubscriptionFilter.maxURI, let bytes = message.document.stringBytes(uri),
             bytes.count <= SubscriptionFilter.maxURI
         else { return .malformed }

@@ -3,7 +3,7 @@ package import MCP
 
 /// What Remora says to a legacy server on its own account.
 package enum ServerRequest {
-    /// The empty result, as `ping` wants it.
+    /// The empty result, as `pingRequest` wants it.
     package static func emptyResult(id: ArraySlice<UInt8>) -> [UInt8] {
         ResponseText.resultHead(id: id) + "{}}".utf8
     }
@@ -11,7 +11,7 @@ package enum ServerRequest {
     /// A result as the answer to a request of the server.
     ///
     /// - Parameter result: as JSON.
-    package static func result(_ result: [UInt8], id: ArraySlice<UInt8>) -> [UInt8] {
+    package static func resultResponse(_ result: [UInt8], id: ArraySlice<UInt8>) -> [UInt8] {
         var text = ResponseText.resultHead(id: id)
         text.append(contentsOf: result)
         text.append("}")
@@ -19,7 +19,7 @@ package enum ServerRequest {
     }
 
     /// An error as the answer to a request of the server.
-    static func error(id: [UInt8], code: Int, message: String) -> [UInt8] {
+    static func errorResponse(id: [UInt8], code: Int, message: String) -> [UInt8] {
         var text = ResponseText.errorHead(id: id[...])
         text.append(#"{"code":"#)
         text.appendJSON(code)
@@ -37,7 +37,7 @@ package enum ServerRequest {
     /// A page of a list.
     ///
     /// - Parameter cursor: as the server spelled it, with its quotes; nil for the first page.
-    package static func list(_ method: Method, id: Int, cursor: [UInt8]?) -> [UInt8] {
+    package static func listRequest(_ method: Method, id: Int, cursor: [UInt8]?) -> [UInt8] {
         var text: [UInt8] = []
         text.append(#"{"jsonrpc":"2.0","id":"#)
         text.appendJSON(id)
@@ -66,12 +66,12 @@ package enum ServerRequest {
     /// `resources/subscribe`.
     ///
     /// - Parameter uri: in UTF-8.
-    package static func subscribe(to uri: [UInt8], id: Int) -> [UInt8] {
+    package static func subscribeRequest(to uri: [UInt8], id: Int) -> [UInt8] {
         aboutResource(uri, #","method":"resources/subscribe","params":{"uri":"#, id: id)
     }
 
     /// `resources/unsubscribe`.
-    package static func unsubscribe(from uri: [UInt8], id: Int) -> [UInt8] {
+    package static func unsubscribeRequest(from uri: [UInt8], id: Int) -> [UInt8] {
         aboutResource(uri, #","method":"resources/unsubscribe","params":{"uri":"#, id: id)
     }
 
@@ -85,8 +85,8 @@ package enum ServerRequest {
         return text
     }
 
-    /// `ping`, which any session that lives answers (basic/utilities/ping).
-    package static func ping(id: Int) -> [UInt8] {
+    /// `pingRequest`, which any session that lives answers (basic/utilities/ping).
+    package static func pingRequest(id: Int) -> [UInt8] {
         var text: [UInt8] = []
         text.append(#"{"jsonrpc":"2.0","id":"#)
         text.appendJSON(id)
@@ -95,7 +95,7 @@ package enum ServerRequest {
     }
 
     /// `notifications/cancelled` for a request of a client, with the id as the client spelled it.
-    package static func cancelled(rawID: [UInt8], reason: String) -> [UInt8] {
+    package static func cancelNotification(rawID: [UInt8], reason: String) -> [UInt8] {
         var text = Array(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"#.utf8)
         text += rawID
         text.append(#","reason":"#)
@@ -106,7 +106,7 @@ package enum ServerRequest {
 
     /// `notifications/cancelled` for a request of ours (2025-11-25, basic/utilities/cancellation). The id is a number,
     /// as it was in the request: servers compare the type too.
-    package static func cancelled(requestID: Int, reason: String) -> [UInt8] {
-        cancelled(rawID: Array(String(requestID).utf8), reason: reason)
+    package static func cancelNotification(requestID: Int, reason: String) -> [UInt8] {
+        cancelNotification(rawID: Array(String(requestID).utf8), reason: reason)
     }
 }

@@ -26,10 +26,10 @@ package struct SubscriptionFilter: Sendable, Equatable {
         guard !document.hasDuplicateNames(filter) else {
             throw Flaw(advice: "\"notifications\" has a member twice.")
         }
-        toolsListChanged = try SubscriptionFilter.flag("toolsListChanged", of: filter, in: document)
-        promptsListChanged = try SubscriptionFilter.flag("promptsListChanged", of: filter, in: document)
-        resourcesListChanged = try SubscriptionFilter.flag("resourcesListChanged", of: filter, in: document)
-        resources = try SubscriptionFilter.resources(of: filter, in: document, max: maxResources)
+        toolsListChanged = try SubscriptionFilter.readFlag("toolsListChanged", of: filter, in: document)
+        promptsListChanged = try SubscriptionFilter.readFlag("promptsListChanged", of: filter, in: document)
+        resourcesListChanged = try SubscriptionFilter.readFlag("resourcesListChanged", of: filter, in: document)
+        resources = try SubscriptionFilter.readResources(of: filter, in: document, max: maxResources)
     }
 
     /// Bytes of a URI. What a server says of a longer one is dropped, too.
@@ -37,7 +37,7 @@ package struct SubscriptionFilter: Sendable, Equatable {
     /// Bytes of all URIs of one filter: they are kept for as long as its client listens.
     private static let maxSize = 256 << 10
 
-    private static func flag(
+    private static func readFlag(
         _ name: StaticString, of filter: JSONValue, in document: JSONDocument
     ) throws(Flaw) -> Bool {
         guard let value = document.value(name, of: filter) else { return false }
@@ -45,7 +45,7 @@ package struct SubscriptionFilter: Sendable, Equatable {
         return flag
     }
 
-    private static func resources(
+    private static func readResources(
         of filter: JSONValue, in document: JSONDocument, max: Int
     ) throws(Flaw) -> [[UInt8]] {
         guard let value = document.value("resourceSubscriptions", of: filter) else { return [] }

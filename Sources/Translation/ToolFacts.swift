@@ -8,7 +8,7 @@ package struct ToolFacts: Sendable {
     private var repeatable: [[UInt8]: Bool] = [:]
 
     /// Tools of which something is kept for each session, and bytes of a name as it is spelled. Of what is beyond, nothing is
-    /// known: such a call is not repeated.
+    /// known: calls of those tools are not repeated.
     static let maxTools = 10_000
     static let maxName = 1024
 
@@ -16,14 +16,14 @@ package struct ToolFacts: Sendable {
     package init() {}
 
     /// Adds the tools of one page of `tools/list`.
-    package mutating func add(_ result: JSONValue, in document: JSONDocument) {
-        headerParameters.add(result, in: document)
+    package mutating func addTools(_ result: JSONValue, in document: JSONDocument) {
+        headerParameters.addTools(result, in: document)
         guard let list = document.value("tools", of: result) else { return }
         for tool in document.elements(of: list) {
             guard let name = document.value("name", of: tool), name.count <= ToolFacts.maxName,
                 repeatable.count < ToolFacts.maxTools, let name = document.stringBytes(name)
             else { continue }
-            // Of two tools with one name, nobody knows which is called: both have to allow it.
+            // Of two tools with one name, it is not known which is called: both have to allow it.
             repeatable[name] = repeatable[name] != false && ToolFacts.mayBeRepeated(tool, in: document)
         }
     }

@@ -4,7 +4,7 @@ import MCP
 /// The trace that a request belongs to, on its way through: W3C Trace Context and W3C Baggage, in `_meta` (2026-07-28,
 /// basic/index, "OpenTelemetry trace context"; SEP-414) and in header fields of the same names.
 ///
-/// Remora records no spans, so it makes no parent of its own: what came is passed on unchanged, as both texts ask of
+/// Remora records no spans, so it makes no parent of its own: what came is forwarded unchanged, as both texts ask of
 /// those who take no part in a trace. The server is told the same in `_meta` and in the header.
 package struct TraceContext: Sendable {
     /// What a client's header says, with field lines of one name joined by commas (RFC 9110 section 5.2).
@@ -42,25 +42,27 @@ package struct TraceContext: Sendable {
         if headers.isEmpty, traceparent == nil, tracestate == nil, baggage == nil { return nil }
         // A state without its own parent would be taken for the state of another trace: both come from one place.
         if traceparent != nil || tracestate != nil {
-            addTrace(TraceContext.text(traceparent, document), TraceContext.text(tracestate, document), isNew: false)
+            addTrace(
+                TraceContext.memberText(traceparent, document), TraceContext.memberText(tracestate, document),
+                isNew: false)
         } else {
             addTrace(headers.traceparent, headers.tracestate, isNew: true)
         }
         if baggage != nil {
-            add(MetaKey.baggage, TraceContext.text(baggage, document), isNew: false)
+            addMembers(MetaKey.baggage, TraceContext.memberText(baggage, document), isNew: false)
         } else {
-            add(MetaKey.baggage, headers.baggage, isNew: true)
+            addMembers(MetaKey.baggage, headers.baggage, isNew: true)
         }
         if fields.isEmpty { return nil }
     }
 
     /// Says in `_meta` what the client said in the header alone.
-    func add(to meta: JSONValue, in splice: inout JSONSplice) {
+    func addMembers(to meta: JSONValue, in splice: inout JSONSplice) {
         for (name, value) in missing {
             var text = [UInt8]()
             text.reserveCapacity(value.count + 2)
             text.appendJSON(utf8: value)
-            splice.set(name, to: text, in: meta)
+            splice.setMember(name, to: text, in: meta)
         }
     }
 
@@ -71,11 +73,11 @@ package struct TraceContext: Sendable {
     private mutating func addTrace(_ parent: ArraySlice<UInt8>?, _ state: ArraySlice<UInt8>?, isNew: Bool) {
         guard let parent, let valid = Traceparent(parent) else { return }
         self.parent = valid
-        add(MetaKey.traceparent, parent, isNew: isNew)
-        add(MetaKey.tracestate, state, isNew: isNew, maxSize: TraceContext.maxState)
+        addMembers(MetaKey.traceparent, parent, isNew: isNew)
+        addMembers(MetaKey.tracestate, state, isNew: isNew, maxSize: TraceContext.maxState)
     }
 
-    private mutating func add(
+    private mutating func addMembers(
         _ name: StaticString, _ value: ArraySlice<UInt8>?, isNew: Bool, maxSize: Int = maxBaggage
     ) {
         guard let value, value.count <= maxSize, TraceContext.isClean(value) else { return }
@@ -83,11 +85,11 @@ package struct TraceContext: Sendable {
         if isNew { missing.append((name, value)) }
     }
 
-    private static func text(_ value: JSONValue?, _ document: JSONDocument) -> ArraySlice<UInt8>? {
+    private static func memberText(_ value: JSONValue?, _ document: JSONDocument) -> ArraySlice<UInt8>? {
         value.flatMap { document.stringBytes($0) }?[...]
     }
 
-    /// What W3C Baggage has everybody pass on ("Limits").
+    /// The limits up to which W3C Baggage must be forwarded ("Limits").
     private static let maxBaggage = 8192
     /// W3C Trace Context asks for 512 ("tracestate Limits"). With the longest baggage, the head stays below the 16 KiB
     /// that servers on Node.js take.

@@ -28,16 +28,16 @@ else { fail("--listen needs a numeric address and a port, such as 127.0.0.1:9000
 
 SignalWatch.ignoreBrokenPipes()
 let loop = Loop()
-let stops = [SignalWatch.terminate, SignalWatch.interrupt].map { SignalWatch($0, on: loop) { loop.stop() } }
+let stops = [SignalWatch.terminate, SignalWatch.interrupt].map { SignalWatch($0, on: loop) { loop.stopLoop() } }
 let server: DemoServer
 do {
     server = try DemoServer(on: loop, address: address, prefersStreams: prefersStreams)
 } catch {
     fail("cannot listen on \(address): \(error.reason)")
 }
-server.start()
+server.startServing()
 Console.say(#"{"event":"listening","address":"\#(server.address)"}"#)
-loop.run()
+loop.runLoop()
 
 func fail(_ problem: String) -> Never {
     Console.complain("legacy-demo: \(problem)\n\(usage)")

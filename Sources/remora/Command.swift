@@ -37,21 +37,21 @@ enum Command {
         case "version", "--version": self = .version
         case "help", "--help", "-h": self = .help
         case "demo":
-            options.drop()
+            options.dropOption()
             let once = options.takeFlag("--once")
             self = options.mistake.map(Command.mistake) ?? .demo(once: once)
         case "keygen":
-            options.drop()
+            options.dropOption()
             self = options.mistake.map(Command.mistake) ?? .keygen
         case "check":
-            options.drop()
-            self = Command.source(&options, then: Command.check)
+            options.dropOption()
+            self = Command.configurationSource(&options, then: Command.check)
         case nil: self = .mistake("nothing to do")
-        default: self = Command.source(&options, then: Command.run)
+        default: self = Command.configurationSource(&options, then: Command.run)
         }
     }
 
-    private static func source(
+    private static func configurationSource(
         _ options: inout Options, then make: (ConfigurationSource) -> Command
     ) -> Command {
         let file = options.takeValue("-c")
@@ -74,7 +74,7 @@ private struct Options {
 
     init(_ arguments: ArraySlice<String>) { rest = arguments }
 
-    mutating func drop() { rest = rest.dropFirst() }
+    mutating func dropOption() { rest = rest.dropFirst() }
 
     mutating func takeFlag(_ name: String) -> Bool {
         guard let index = rest.firstIndex(of: name) else { return false }
@@ -105,10 +105,10 @@ enum ConfigurationSource {
     case backend(url: String, listen: String?)
 
     /// The configuration; ends the process with every mistake in it, if there is one.
-    func load() -> Configuration {
+    func loadConfiguration() -> Configuration {
         let result =
             switch self {
-            case .file(let path): Configuration.load(path: path)
+            case .file(let path): Configuration.loadConfiguration(path: path)
             case .backend(let url, let listen): Configuration.forBackend(url: url, listen: listen)
             }
         switch result {

@@ -13,7 +13,7 @@ struct KeptServers {
     init?(of old: Configuration, in new: Configuration) {
         guard old.sessions.isolateBy == new.sessions.isolateBy,
             old.sessions.isolatesByCertificate == new.sessions.isolatesByCertificate,
-            // Other authorities may give the same name to somebody else.
+            // Other authorities may give the same name to another client.
             !new.sessions.isolatesByCertificate || old.listen.tls == new.listen.tls
         else { return nil }
         places = new.backends.map { backend in old.backends.firstIndex(of: backend) }

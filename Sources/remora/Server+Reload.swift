@@ -8,7 +8,7 @@ import Telemetry
 extension Server {
     /// Reads the configuration file, and takes over what it says. However often it is asked meanwhile, it then reads once
     /// more.
-    func reload() {
+    func reloadConfiguration() {
         guard !isDraining else { return }
         isReloadDue = true
         guard !isReloading else { return }
@@ -24,54 +24,54 @@ extension Server {
 
     private func reloadOnce() async {
         guard case .file(let path) = source else {
-            return failed(["Remora was started without a configuration file: there is nothing to read anew"])
+            return reloadFailed(["Remora was started without a configuration file: there is nothing to read anew"])
         }
         // Clients are served on this loop: nothing may hold it up.
-        switch Configuration.load(path: path, mayWait: false) {
-        case .failure(let errors): failed(errors.lines)
-        case .success(let configuration): await take(configuration)
+        switch Configuration.loadConfiguration(path: path, mayWait: false) {
+        case .failure(let errors): reloadFailed(errors.lines)
+        case .success(let configuration): await applyConfiguration(configuration)
         }
     }
 
-    private func take(_ new: Configuration) async {
+    private func applyConfiguration(_ new: Configuration) async {
         let old = wiring.configuration
         var new = new
-        if shards.count > 1, new.backend.callsAtOnce != nil {
-            return failed(["backends[0].calls_at_once needs threads: 1, which takes a restart"])
+        if workers.count > 1, new.backend.callsAtOnce != nil {
+            return reloadFailed(["backends[0].calls_at_once needs threads: 1, which takes a restart"])
         }
-        keep(\.threads, "threads", of: old, in: &new)
-        if new.replicas.group != old.replicas.group { keep(\.replicas, "replicas", of: old, in: &new) }
+        keepUnchanged(\.threads, "threads", of: old, in: &new)
+        if new.replicas.group != old.replicas.group { keepUnchanged(\.replicas, "replicas", of: old, in: &new) }
         if new.listen.address == old.listen.address {
-            keep(\.listen.socketMode, "listen.socket_mode", of: old, in: &new)
+            keepUnchanged(\.listen.socketMode, "listen.socket_mode", of: old, in: &new)
         }
         let wiring = Wiring(new, secrets: secrets, log: log)
         let addresses = Addresses(from: old, to: new)
         do throws(SystemError) {
-            try await prepare(wiring, addresses)
+            try await prepareListeners(wiring, addresses)
         } catch {
-            for shard in shards { await shard.forgetPrepared() }
-            return failed([Server.advice(error, "listen", new.listen.address)])
+            for worker in workers { await worker.forgetPrepared() }
+            return reloadFailed([Server.listenAdvice(error, "listen", new.listen.address)])
         }
         let adminListener: Listener?
         do throws(SystemError) {
-            adminListener = try addresses.adminMoves ? wiring.adminAddress.map(admin.listener) : nil
+            adminListener = try addresses.adminMoves ? wiring.adminAddress.map(admin.makeListener) : nil
         } catch {
-            for shard in shards { await shard.forgetPrepared() }
+            for worker in workers { await worker.forgetPrepared() }
             // Only to listen there can fail.
             guard let address = new.admin.address else { preconditionFailure("a listener that is off") }
-            return failed([Server.advice(error, "admin", address)])
+            return reloadFailed([Server.listenAdvice(error, "admin", address)])
         }
         // Nothing can fail from here on.
-        secrets.use(new)
-        let plan = wiring.plan(shards: shards.count, replacing: old)
-        for shard in shards { await shard.take(plan) }
+        secrets.useConfiguration(new)
+        let plan = wiring.servicePlan(workers: workers.count, replacing: old)
+        for worker in workers { await worker.applyPlan(plan) }
         admin.settings = wiring.adminSettings
-        if addresses.adminMoves { admin.listen(on: adminListener) }
+        if addresses.adminMoves { admin.useListener(adminListener) }
         self.wiring = wiring
-        reloads.succeeded(at: ProcessNumbers.wallClock())
+        reloads.noteSuccess(at: ProcessNumbers.wallClock())
         admin.reloads = reloads
         log.write(.info, "reloaded") { $0.field("count", reloads.succeeded) }
-        log.change(level: new.log.logLevel, format: new.log.lineFormat)
+        log.applySettings(level: new.log.logLevel, format: new.log.lineFormat)
     }
 
     /// Which listeners have to be opened anew. A port 0 that stays is the port that the system gave.
@@ -85,11 +85,11 @@ extension Server {
         }
     }
 
-    private func prepare(_ wiring: Wiring, _ addresses: Addresses) async throws(SystemError) {
+    private func prepareListeners(_ wiring: Wiring, _ addresses: Addresses) async throws(SystemError) {
         guard addresses.listenMoves else { return }
-        var place = try wiring.listenPlace(loops: shards.count, first: main)
-        for (number, shard) in shards.enumerated() {
-            let (address, next) = try await shard.prepare(place, andNext: number + 1 < shards.count)
+        var place = try wiring.listenPlace(loops: workers.count, first: main)
+        for (number, worker) in workers.enumerated() {
+            let (address, next) = try await worker.prepareListener(place, andNext: number + 1 < workers.count)
             if let next {
                 place = next
             } else {
@@ -102,7 +102,7 @@ extension Server {
     }
 
     /// Leaves a value as it was, which cannot be changed without a restart, and says so.
-    private func keep<Value: Equatable>(
+    private func keepUnchanged<Value: Equatable>(
         _ key: WritableKeyPath<Configuration, Value>, _ name: StaticString, of old: Configuration,
         in new: inout Configuration
     ) {
@@ -114,9 +114,9 @@ extension Server {
         }
     }
 
-    private func failed(_ reasons: [String]) {
+    private func reloadFailed(_ reasons: [String]) {
         for reason in reasons { log.write(.error, "reload_failed") { $0.field("detail", reason) } }
-        reloads.failed(at: ProcessNumbers.wallClock(), reasons)
+        reloads.noteFailure(at: ProcessNumbers.wallClock(), reasons)
         admin.reloads = reloads
     }
 }

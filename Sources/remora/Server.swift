@@ -12,7 +12,7 @@ final class Server {
     let log: Log
     let secrets: Secrets
     let loops: [Loop]
-    let shards: [Shard]
+    let workers: [Worker]
     let admin: AdminService
     private let peers: PeerDoor?
     /// What is in force.
@@ -32,31 +32,31 @@ final class Server {
     var main: Loop { loops[0] }
 
     /// Runs until SIGTERM or SIGINT, and then until what was in flight is done.
-    static func run(_ source: ConfigurationSource) {
+    static func runServer(_ source: ConfigurationSource) {
         let server = Server(source)
         let watches = [
-            SignalWatch(SignalWatch.terminate, on: server.main) { server.end() },
-            SignalWatch(SignalWatch.interrupt, on: server.main) { server.end() },
-            SignalWatch(SignalWatch.hangup, on: server.main) { server.reload() },
+            SignalWatch(SignalWatch.terminate, on: server.main) { server.handleSignal() },
+            SignalWatch(SignalWatch.interrupt, on: server.main) { server.handleSignal() },
+            SignalWatch(SignalWatch.hangup, on: server.main) { server.reloadConfiguration() },
         ]
-        let shards = server.shards
-        for shard in shards {
-            shard.loop.post {
-                await shard.connect(shards)
-                await shard.start()
+        let workers = server.workers
+        for worker in workers {
+            worker.loop.post {
+                await worker.connectLoops(workers)
+                await worker.startListening()
             }
         }
-        if let peers = server.peers { server.main.post { await peers.start() } }
+        if let peers = server.peers { server.main.post { await peers.startListening() } }
         for loop in server.loops.dropFirst() { loop.runOnNewThread() }
-        server.main.run()
-        for loop in server.loops.dropFirst() { loop.join() }
+        server.main.runLoop()
+        for loop in server.loops.dropFirst() { loop.joinThread() }
         withExtendedLifetime(watches) {}
         server.log.write(.info, "stopped")
-        server.log.flush(within: max(Server.lastWords, server.endOfShutdown - .now))
+        server.log.flushLines(within: max(Server.lastWords, server.endOfShutdown - .now))
     }
 
     private init(_ source: ConfigurationSource) {
-        let configuration = source.load()
+        let configuration = source.loadConfiguration()
         self.source = source
         log = Log(level: configuration.log.logLevel, format: configuration.log.lineFormat)
         secrets = Secrets(configuration)
@@ -64,9 +64,9 @@ final class Server {
         loops = (0..<configuration.threads).map { _ in Loop() }
         let address: SocketAddress
         do throws(SystemError) {
-            (shards, address) = try wiring.shards(on: loops)
+            (workers, address) = try wiring.makeWorkers(on: loops)
         } catch {
-            Server.fail(error, "listen", configuration.listen.address)
+            Server.failToListen(error, "listen", configuration.listen.address)
         }
         let scheme = wiring.scheme
         log.write(.info, "listening") { line in
@@ -75,60 +75,60 @@ final class Server {
             line.field("path", configuration.listen.path)
             line.field("version", Version.current)
         }
-        admin = AdminService(on: loops[0], shards: shards, settings: wiring.adminSettings, log: log)
+        admin = AdminService(on: loops[0], workers: workers, settings: wiring.adminSettings, log: log)
         do throws(SystemError) {
-            if let address = wiring.adminAddress { try admin.listen(on: admin.listener(on: address)) }
+            if let address = wiring.adminAddress { try admin.useListener(admin.makeListener(on: address)) }
         } catch {
             // Only to listen there can fail.
             guard let address = configuration.admin.address else { preconditionFailure("a listener that is off") }
-            Server.fail(error, "admin", address)
+            Server.failToListen(error, "admin", address)
         }
         do throws(SystemError) {
-            peers = try wiring.peerDoor(on: loops[0], shards: shards)
+            peers = try wiring.peerDoor(on: loops[0], workers: workers)
         } catch {
             // Only to listen for them can fail.
             guard let group = configuration.replicas.group else { preconditionFailure("a listener for no replicas") }
-            Server.fail(error, "replicas", .tcp(host: group.address, port: group.port))
+            Server.failToListen(error, "replicas", .tcp(host: group.address, port: group.port))
         }
     }
 
     // MARK: The end
 
     /// The first signal asks to end well, the second ends at once.
-    private func end() {
+    private func handleSignal() {
         if isDraining { Exit.failure() }
         isDraining = true
         let timeout = wiring.configuration.limits.shutdownTimeout
         log.write(.info, "draining") { $0.field("timeout_ms", milliseconds: timeout) }
         endOfShutdown = main.now + timeout
-        main.spawn { await self.drain(timeout: timeout) }
+        main.spawn { await self.drainService(timeout: timeout) }
     }
 
     /// The admin listener stays until the last call has ended: who looks then wants to know why it takes so long. So
     /// does that for replicas: retries come to them now, and their calls are here.
-    private func drain(timeout: Duration) async {
-        admin.drain()
-        await peers?.drain()
+    private func drainService(timeout: Duration) async {
+        admin.markDraining()
+        await peers?.drainRetries()
         let time = DrainTime(from: main.now, timeout: timeout)
         // A client may come back for its call on any loop.
         await withTaskGroup(of: Void.self) { group in
-            for shard in shards { group.addTask { await shard.stopAccepting(until: time.endOfParking) } }
+            for worker in workers { group.addTask { await worker.stopAccepting(until: time.endOfParking) } }
         }
         await withTaskGroup(of: Void.self) { group in
-            for shard in shards { group.addTask { await shard.drain(in: time) } }
+            for worker in workers { group.addTask { await worker.drainConnections(in: time) } }
         }
-        await peers?.close()
-        admin.close()
-        for shard in shards { shard.loop.post { shard.loop.stop() } }
+        await peers?.closeListener()
+        admin.closeService()
+        for worker in workers { worker.loop.post { worker.loop.stopLoop() } }
     }
 
     /// - Parameter section: of the configuration, which has the address.
-    private static func fail(_ error: SystemError, _ section: String, _ address: ListenAddress) -> Never {
-        Console.complain("remora: \(advice(error, section, address))")
+    private static func failToListen(_ error: SystemError, _ section: String, _ address: ListenAddress) -> Never {
+        Console.complain("remora: \(listenAdvice(error, section, address))")
         Exit.failure()
     }
 
-    static func advice(_ error: SystemError, _ section: String, _ address: ListenAddress) -> String {
+    static func listenAdvice(_ error: SystemError, _ section: String, _ address: ListenAddress) -> String {
         let advice =
             error.isAddressInUse
             ? "another program uses it: stop it, or set \(section).address to another one"

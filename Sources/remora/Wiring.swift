@@ -31,21 +31,21 @@ struct Secrets: Sendable {
 
     init(_ configuration: Configuration) {
         affinity = SessionAffinity(key: callers)
-        seal = Seal(ring: KeyRing(configuration.replicas) ?? ring, deployment: Secrets.deployment(configuration))
+        seal = Seal(ring: KeyRing(configuration.replicas) ?? ring, deployment: Secrets.deploymentName(configuration))
         name =
             configuration.replicas.group?.id
             ?? SecureRandom.bytes(8).map { String($0, radix: 16) }.joined(separator: ".")
     }
 
     /// Another configuration is in force.
-    func use(_ configuration: Configuration) {
-        seal.use(KeyRing(configuration.replicas) ?? ring)
-        seal.use(deployment: Secrets.deployment(configuration))
+    func useConfiguration(_ configuration: Configuration) {
+        seal.useRing(KeyRing(configuration.replicas) ?? ring)
+        seal.useDeployment(deployment: Secrets.deploymentName(configuration))
     }
 
     /// What replicas have in common, and two deployments that were given the same keys may not: their servers may have
     /// different addresses.
-    private static func deployment(_ configuration: Configuration) -> String { configuration.listen.path }
+    private static func deploymentName(_ configuration: Configuration) -> String { configuration.listen.path }
 }
 
 /// Makes the parts of Remora from the configuration.
@@ -64,9 +64,9 @@ struct Wiring: Sendable {
         self.configuration = configuration
         self.secrets = secrets
         self.log = log
-        warden = configuration.backends[0].isReachedByHTTP ? nil : secrets.wardens.start(log)
+        warden = configuration.backends[0].isReachedByHTTP ? nil : secrets.wardens.startWarden(log)
         let wanted = DescriptorPlan(configuration).wanted
-        let limit = DescriptorLimit.raise(to: wanted)
+        let limit = DescriptorLimit.raiseLimit(to: wanted)
         descriptors = DescriptorPlan(configuration, limit: limit)
         guard descriptors.clients < configuration.limits.maxConnections else { return }
         log.write(.warning, "few_descriptors") { line in
@@ -85,10 +85,10 @@ struct Wiring: Sendable {
     ///
     /// `SO_REUSEPORT`, by which loops share a port, lets another Remora share it by mistake: the first attempt is made
     /// without it.
-    func listenPlace(loops: Int, first loop: Loop) throws(SystemError) -> Listener.Place {
+    func listenPlace(loops: Int, first loop: Loop) throws(SystemError) -> Listener.Target {
         let address = SocketAddress(configuration.listen.address)
         if loops > 1, !address.isUnix, address.port != 0 {
-            try Listener(on: loop, address: address, maxConnections: 1, shared: false).close()
+            try Listener(on: loop, address: address, maxConnections: 1, shared: false).closeListener()
         }
         return .at(address, shared: loops > 1, mode: configuration.listen.socketMode)
     }
@@ -102,7 +102,7 @@ struct Wiring: Sendable {
     private var listenerTLS: ListenerTLS? {
         guard let tls = configuration.listen.tls else { return nil }
         return ListenerTLS(tls.context, timeout: configuration.limits.headerTimeout) { [log] client, error in
-            // What only connects, as probes do, is nobody's trouble.
+            // A peer that only connects, as probes do, is not worth a line.
             log.write(error == .silent ? .debug : .info, "tls_refused") { line in
                 if let client { line.field("client", "\(client)") }
                 line.field("reason", error.reason)
@@ -119,8 +119,8 @@ struct Wiring: Sendable {
     }
 
     /// The service of a process that has one loop only.
-    func parts(on loop: Loop) throws(SystemError) -> Parts {
-        let plan = plan(shards: 1)
+    func makeParts(on loop: Loop) throws(SystemError) -> Parts {
+        let plan = servicePlan(workers: 1)
         let listener = try Listener(
             on: loop, try listenPlace(loops: 1, first: loop), maxConnections: plan.maxConnections)
         let replicas = Replicas(replicaSettings, index: 0, on: loop, seal: secrets.seal, log: log)
@@ -128,28 +128,28 @@ struct Wiring: Sendable {
             service: Service(on: loop, listener: listener, plan: plan, replicas: replicas), address: listener.address)
     }
 
-    /// A shard for each loop, all listening on the same address.
-    func shards(on loops: [Loop]) throws(SystemError) -> (shards: [Shard], address: SocketAddress) {
-        let plan = plan(shards: loops.count)
-        var shards: [Shard] = []
+    /// A worker for each loop, all listening on the same address.
+    func makeWorkers(on loops: [Loop]) throws(SystemError) -> (workers: [Worker], address: SocketAddress) {
+        let plan = servicePlan(workers: loops.count)
+        var workers: [Worker] = []
         var place = try listenPlace(loops: loops.count, first: loops[0])
         var address: SocketAddress?
         for (number, loop) in loops.enumerated() {
             let listener = try Listener(on: loop, place, maxConnections: plan.maxConnections)
             address = listener.address
-            if number + 1 < loops.count { place = try listener.neighbour() }
+            if number + 1 < loops.count { place = try listener.neighbourTarget() }
             let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal, log: log)
-            shards.append(Shard(Service(on: loop, listener: listener, plan: plan, replicas: replicas), on: loop))
+            workers.append(Worker(Service(on: loop, listener: listener, plan: plan, replicas: replicas), on: loop))
         }
         // `threads` is at least 1.
         guard let address else { preconditionFailure("a process without a loop") }
-        return (shards, address)
+        return (workers, address)
     }
 
     /// What each of so many loops is to do.
     ///
     /// - Parameter old: the configuration that is in force on all of them; nil at the start.
-    func plan(shards: Int, replacing old: Configuration? = nil) -> ServicePlan {
+    func servicePlan(workers: Int, replacing old: Configuration? = nil) -> ServicePlan {
         let limits = configuration.limits
         let kept = old.flatMap { KeptServers(of: $0, in: configuration) }
         return ServicePlan(
@@ -158,27 +158,27 @@ struct Wiring: Sendable {
                 bodyTimeout: limits.bodyTimeout, idleTimeout: limits.idleTimeout,
                 keepAliveInterval: limits.keepAliveInterval),
             tls: listenerTLS,
-            maxConnections: max(1, descriptors.clients / shards),
+            maxConnections: max(1, descriptors.clients / workers),
             parking: ParkingSettings(
                 parkTimeout: configuration.interaction.parkTimeout,
-                maxParked: max(1, configuration.interaction.maxParked / shards),
-                maxParkedPerPrincipal: max(1, configuration.interaction.maxParkedPerPrincipal / shards)),
-            gateway: { gateway(on: $0, memory: $1, isLoopback: $2, after: $3, kept, shards: shards) })
+                maxParked: max(1, configuration.interaction.maxParked / workers),
+                maxParkedPerPrincipal: max(1, configuration.interaction.maxParkedPerPrincipal / workers)),
+            gateway: { makeGateway(on: $0, memory: $1, isLoopback: $2, after: $3, kept, workers: workers) })
     }
 
-    private func gateway(
-        on loop: Loop, memory: LoopMemory, isLoopback: Bool, after before: Gateway?, _ kept: KeptServers?, shards: Int
+    private func makeGateway(
+        on loop: Loop, memory: LoopMemory, isLoopback: Bool, after before: Gateway?, _ kept: KeptServers?, workers: Int
     ) -> Gateway {
         let backends: Backends
         let sessions: SessionPool
         if let before, let kept {
-            backends = self.backends(on: loop, index: memory.index, after: before.backends, kept)
+            backends = self.makeBackends(on: loop, index: memory.index, after: before.backends, kept)
             sessions = before.sessions
-            sessions.use(backends, limits: poolLimits(shards: shards))
+            sessions.applySettings(backends, limits: poolLimits(workers: workers))
         } else {
-            backends = self.backends(on: loop, index: memory.index)
+            backends = self.makeBackends(on: loop, index: memory.index)
             sessions = SessionPool(
-                backends: backends, limits: poolLimits(shards: shards), notices: secrets.notices, log: log)
+                backends: backends, limits: poolLimits(workers: workers), notices: secrets.notices, log: log)
         }
         return Gateway(
             settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
@@ -186,17 +186,17 @@ struct Wiring: Sendable {
             after: before)
     }
 
-    private func poolLimits(shards: Int) -> SessionPool.Limits {
+    private func poolLimits(workers: Int) -> SessionPool.Limits {
         let sessions = configuration.sessions
         return SessionPool.Limits(
-            maxSessions: max(1, sessions.max / shards),
-            maxPerPrincipal: max(1, (sessions.maxPerPrincipal ?? sessions.max / 2) / shards),
+            maxSessions: max(1, sessions.max / workers),
+            maxPerPrincipal: max(1, (sessions.maxPerPrincipal ?? sessions.max / 2) / workers),
             letsLoneHaveAll: sessions.maxPerPrincipal == nil, idleTimeout: sessions.idleTimeout,
-            maxSending: max(1, descriptors.sending / shards), callsAtOnce: configuration.backend.callsAtOnce)
+            maxSending: max(1, descriptors.sending / workers), callsAtOnce: configuration.backend.callsAtOnce)
     }
 
     /// - Parameter index: of the loop, so that not all begin with the same copy.
-    private func backends(
+    private func makeBackends(
         on loop: Loop, index: Int, after before: Backends? = nil, _ kept: KeptServers? = nil
     ) -> Backends {
         var overHTTP: [Backend] = []
@@ -208,7 +208,7 @@ struct Wiring: Sendable {
             case .url(let url, let transport):
                 let tls = backend.tls.map { ServerTLS($0.context, name: $0.name) }
                 if let known = known as? Backend {
-                    known.use(backendLimits, label: label, tls: tls)
+                    known.applyLimits(backendLimits, label: label, tls: tls)
                     overHTTP.append(known)
                     continue
                 }
@@ -222,7 +222,7 @@ struct Wiring: Sendable {
                 overHTTP.append(server)
             case .command(let command):
                 if let known = known as? CommandBackend {
-                    known.use(backendLimits, label: label)
+                    known.applyLimits(backendLimits, label: label)
                     commands.append(known)
                     continue
                 }
@@ -272,7 +272,7 @@ struct Wiring: Sendable {
             door: Door(
                 allowedOrigins: listen.allowedOrigins, allowedHosts: listen.allowedHosts, isLoopback: isLoopback,
                 scheme: "\(scheme)", publicOrigin: publicURL?.origin),
-            passesLegacyClients: listen.legacyClients == .pass && !configuration.backends[0].pinConnection,
+            forwardsLegacyClients: listen.legacyClients == .pass && !configuration.backends[0].pinConnection,
             callerFields: callerFields(),
             isolatesByCertificate: configuration.sessions.isolatesByCertificate,
             publicURL: publicURL,
@@ -304,7 +304,7 @@ struct Wiring: Sendable {
     // MARK: Replicas
 
     /// The listener for other replicas, on a loop that serves clients too; nil where there are none.
-    func peerDoor(on loop: Loop, shards: [Shard]) throws(SystemError) -> PeerDoor? {
+    func peerDoor(on loop: Loop, workers: [Worker]) throws(SystemError) -> PeerDoor? {
         guard let group = configuration.replicas.group else { return nil }
         guard let address = SocketAddress(host: group.address, port: group.port) else {
             // `Configuration` makes the same of it when it reads the file.
@@ -312,7 +312,7 @@ struct Wiring: Sendable {
         }
         let service = try PeerService(
             on: loop, address: address, maxConnections: descriptors.clients,
-            maxBody: configuration.limits.maxBody, settings: replicaSettings, shards: shards, seal: secrets.seal,
+            maxBody: configuration.limits.maxBody, settings: replicaSettings, workers: workers, seal: secrets.seal,
             log: log)
         log.write(.info, "peers_listening") { line in
             line.field("address", "\(service.address)")
@@ -326,7 +326,8 @@ struct Wiring: Sendable {
         return ReplicaSettings(
             name: secrets.name,
             peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
-            sharesChangeNotices: group?.sharesCues ?? false, requestTimeout: configuration.limits.requestTimeout,
+            sharesChangeNotices: group?.sharesChangeNotices ?? false,
+            requestTimeout: configuration.limits.requestTimeout,
             // Two signs of life, none of which came. That it was there at the start, it has said.
             silence: configuration.limits.keepAliveInterval * 2 + .seconds(5), head: headLimits)
     }
@@ -356,7 +357,7 @@ struct Wiring: Sendable {
 
 extension KeyRing {
     /// The ring of a configuration; nil where it has no keys. What was sealed by others no longer opens once
-    /// `Seal.use` was given it, so that keys are changed by giving one ring after the other.
+    /// `Seal.useRing` was given it, so that keys are changed by giving one ring after the other.
     init?(_ configuration: Configuration.Replicas) {
         guard !configuration.keys.isEmpty else { return nil }
         self.init(configuration.keys)

@@ -7,16 +7,16 @@ SignalWatch.ignoreBrokenPipes()
 
 switch Command(CommandLine.arguments.dropFirst()) {
 case .run(let source):
-    Server.run(source)
+    Server.runServer(source)
 case .check(let source):
-    _ = source.load()
+    _ = source.loadConfiguration()
     Console.say("The configuration is right.")
 case .warden:
-    Warden.run()
+    Warden.runWarden()
 case .demo(let once):
-    Demo.run(once: once)
+    Demo.runDemo(once: once)
 case .keygen:
-    Console.say(KeyText.generate())
+    Console.say(KeyText.generateKey())
 case .version:
     Console.say("remora \(Version.current), MCP \(Revision.modern.rawValue)")
 case .help:

@@ -12,10 +12,10 @@ import Testing
     private static func overview(
         draining: Bool = false, backend: String = "http://127.0.0.1:9000", reloads: ReloadCounts = ReloadCounts(),
         certificates: [CertificateExpiry] = [],
-        _ change: (inout ShardCounts) -> Void = { _ in }
+        _ change: (inout WorkerCounts) -> Void = { _ in }
     ) -> Overview {
-        var counts = ShardCounts()
-        counts.add(BackendCounts(label: backend))
+        var counts = WorkerCounts()
+        counts.addCounts(BackendCounts(label: backend))
         change(&counts)
         let door = Door(allowedOrigins: [], allowedHosts: [], isLoopback: true)
         return Overview(
@@ -28,11 +28,11 @@ import Testing
     }
 
     private static func metrics(_ overview: Overview) -> [Substring] {
-        String(decoding: MetricsPage.text(overview), as: UTF8.self).split(separator: "\n")
+        String(decoding: MetricsPage.pageText(overview), as: UTF8.self).split(separator: "\n")
     }
 
     private static func json(_ overview: Overview) throws -> [String: Any] {
-        let object = try JSONSerialization.jsonObject(with: Data(StatusDocument.text(overview)))
+        let object = try JSONSerialization.jsonObject(with: Data(StatusDocument.documentText(overview)))
         return try #require(object as? [String: Any])
     }
 
@@ -57,15 +57,15 @@ import Testing
     @Test func loopsAreAddedUp() {
         let overview = Self.overview { sum in
             for number in 1...3 {
-                var shard = ShardCounts()
-                shard.sessions.open = number
-                shard.sessions.opened = 10 * number
+                var worker = WorkerCounts()
+                worker.sessions.open = number
+                worker.sessions.opened = 10 * number
                 var backend = BackendCounts(label: "http://127.0.0.1:9000")
                 backend.connections.made = number
                 backend.load = number
-                shard.add(backend)
-                shard.connections = number
-                sum.add(shard)
+                worker.addCounts(backend)
+                worker.connections = number
+                sum.addCounts(worker)
             }
         }
         let lines = Self.metrics(overview)
@@ -78,8 +78,8 @@ import Testing
 
     @Test func aReloadThatFailedIsShownEverywhere() throws {
         var reloads = ReloadCounts()
-        reloads.succeeded(at: 1_000_000_000)
-        reloads.failed(at: 2_500_000_000, ["remora.yaml:3:1: unknown key <b>"])
+        reloads.noteSuccess(at: 1_000_000_000)
+        reloads.noteFailure(at: 2_500_000_000, ["remora.yaml:3:1: unknown key <b>"])
         let overview = Self.overview(reloads: reloads)
         let lines = Self.metrics(overview)
         #expect(lines.contains(#"remora_reloads_total{result="failure"} 1"#))
@@ -88,7 +88,7 @@ import Testing
         let last = (try Self.json(overview)["reloads"] as? [String: Any])?["last"] as? [String: Any]
         #expect(last?["succeeded"] as? Bool == false)
         #expect(last?["reason"] as? String == "remora.yaml:3:1: unknown key <b>")
-        #expect(StatusPage.text(overview).contains("remora.yaml:3:1: unknown key &lt;b&gt;"))
+        #expect(StatusPage.pageText(overview).contains("remora.yaml:3:1: unknown key &lt;b&gt;"))
     }
 
     @Test func certificatesExpire() throws {
@@ -103,10 +103,10 @@ import Testing
         #expect(Self.metrics(overview).contains("\(name){setting=\"listen.tls.certificate\"} \(now + 86400 * 40)"))
         let found = try #require(try Self.json(overview)["certificates"] as? [[String: Any]])
         #expect(found.map { $0["expires_unix_seconds"] as? Int } == [now + 3_456_000, now + 259_210, now - 10])
-        let page = StatusPage.text(overview)
+        let page = StatusPage.pageText(overview)
         #expect(page.contains("<code>listen.tls.certificate</code></td><td class=\"number\">in 39 days</td>"))
         for words in ["in 3 days", "expired"] { #expect(page.contains("<span class=\"bad\">\(words)</span>")) }
-        #expect(!StatusPage.text(Self.overview()).contains("certificate"))
+        #expect(!StatusPage.pageText(Self.overview()).contains("certificate"))
     }
 
     @Test func whatIsUnreachableIsEveryCopy() throws {
@@ -126,7 +126,7 @@ import Testing
     @Test func stateIsTheSameEverywhere() throws {
         #expect(try Self.json(Self.overview())["state"] as? String == "ready")
         #expect(try Self.json(Self.overview(draining: true))["state"] as? String == "draining")
-        #expect(StatusPage.text(Self.overview(draining: true)).contains("<title>Remora: draining</title>"))
+        #expect(StatusPage.pageText(Self.overview(draining: true)).contains("<title>Remora: draining</title>"))
     }
 
     @Test func jsonSaysWhatIsNotKnown() throws {
@@ -139,13 +139,13 @@ import Testing
     }
 
     @Test func namesAreEscapedInThePage() {
-        let page = StatusPage.text(Self.overview(backend: #"http://<script>&"'"#))
+        let page = StatusPage.pageText(Self.overview(backend: #"http://<script>&"'"#))
         #expect(page.contains("http://&lt;script&gt;&amp;&quot;&#39;"))
         #expect(!page.contains("<script"))
     }
 
     @Test func thePageLoadsNothing() {
-        let page = StatusPage.text(Self.overview())
+        let page = StatusPage.pageText(Self.overview())
         for word in ["src=", "href=", "url(", "@import", "<script", "<iframe", "<form", "<link"] {
             #expect(!page.contains(word), "\(word)")
         }
@@ -159,11 +159,11 @@ import Testing
         let recent = RecentTraffic(at: now)
         // One request an interval, for an hour.
         for _ in 0..<360 {
-            table.record(nanoseconds: 1)
+            table.recordDuration(nanoseconds: 1)
             now = now + RecentTraffic.interval
-            recent.note(table.total(), at: now)
+            recent.noteTotal(table.totalHistogram(), at: now)
         }
-        let (durations, period) = recent.since(table.total(), at: now)
+        let (durations, period) = recent.trafficSince(table.totalHistogram(), at: now)
         #expect(period == .seconds(300))
         #expect(durations.count == 30)
     }
@@ -171,8 +171,8 @@ import Testing
     @Test func atTheBeginningItIsTheTimeSinceThen() {
         var table = DurationTable()
         let recent = RecentTraffic(at: Instant(nanoseconds: 0))
-        table.record(nanoseconds: 1)
-        let (durations, period) = recent.since(table.total(), at: Instant(nanoseconds: 2_000_000_000))
+        table.recordDuration(nanoseconds: 1)
+        let (durations, period) = recent.trafficSince(table.totalHistogram(), at: Instant(nanoseconds: 2_000_000_000))
         #expect(period == .seconds(2))
         #expect(durations.count == 1)
     }

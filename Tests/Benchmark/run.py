@@ -268,7 +268,7 @@ def modern_request(text: str) -> tuple[dict[str, str], bytes]:
 
 @dataclass
 class Certificate:
-    """One for this machine, which nobody else has issued."""
+    """One for this machine, which no authority has issued."""
 
     file: Path
     key: Path

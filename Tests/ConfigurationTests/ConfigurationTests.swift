@@ -6,7 +6,7 @@ import Testing
 func parse(
     _ text: String, environment: [String: String] = [:]
 ) -> Result<Configuration, ConfigurationErrors> {
-    Configuration.parse(Array(text.utf8), file: "remora.yaml") { environment[$0] }
+    Configuration.parseConfiguration(Array(text.utf8), file: "remora.yaml") { environment[$0] }
 }
 
 /// What is printed for `text`, empty when there is nothing wrong with it.

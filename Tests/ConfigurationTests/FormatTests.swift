@@ -126,7 +126,7 @@ import Testing
         ("http://b/\r\nX: y", badTarget), ("http://b/\0", badTarget), ("http://b/[]", badTarget),
     ])
     func refusedBackendURL(_ text: String, _ requirement: String) {
-        #expect(throws: Refusal(requirement)) { try BackendURL(parsing: text) }
+        #expect(throws: FormatError(requirement)) { try BackendURL(parsing: text) }
     }
 
     static let badAuthority =
@@ -171,7 +171,7 @@ import Testing
         "https://a/ b", "https://a/\"", "https://a/é", "https://a\\b",
     ])
     func refusedPublicURL(_ text: String) {
-        #expect(throws: Refusal.self) { try Format.publicURL.parse(text) }
+        #expect(throws: FormatError.self) { try Format.publicURL.parse(text) }
     }
 
     @Test(arguments: [
@@ -204,13 +204,15 @@ import Testing
         ("ttl", "ttl"), ("tll", "ttl"), ("address", nil), ("", nil), ("body", nil),
     ])
     func spelling(_ word: String, _ expected: String?) {
-        #expect(Spelling.nearest(to: word, among: ["ttl", "max_head", "max_body"]) == expected)
+        #expect(Spelling.nearestName(to: word, among: ["ttl", "max_head", "max_body"]) == expected)
     }
 }
 
 @Suite struct CommandTests {
     private func read(_ backend: String) -> Result<Configuration, ConfigurationErrors> {
-        Configuration.parse(Array("backends:\n  - \(backend)\n".utf8), file: "f") { $0 == "SECRET" ? "s3cret" : nil }
+        Configuration.parseConfiguration(Array("backends:\n  - \(backend)\n".utf8), file: "f") {
+            $0 == "SECRET" ? "s3cret" : nil
+        }
     }
 
     @Test func aServerIsACommand() throws {

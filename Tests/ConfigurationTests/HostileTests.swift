@@ -2,14 +2,14 @@ import Testing
 
 @testable import Configuration
 
-/// Files that nobody writes by mistake: each must end in an error, soon, in little memory and with a short report.
+/// Files that are not written by mistake: each must end in an error, soon, in little memory and with a short report.
 @Suite struct HostileTests {
     private func fill(_ first: String, _ repeated: String, upTo limit: Int) -> String {
         first + String(repeating: repeated, count: (limit - first.utf8.count) / repeated.utf8.count)
     }
 
     private func report(_ bytes: [UInt8]) -> String {
-        switch Configuration.parse(bytes, file: "f", environment: { _ in "secret" }) {
+        switch Configuration.parseConfiguration(bytes, file: "f", environment: { _ in "secret" }) {
         case .success: ""
         case .failure(let errors): errors.description
         }
@@ -57,7 +57,9 @@ import Testing
 
     @Test(arguments: ["replicas: {peers: {\"a\\nb\": }}", "backends: [{command: [x], env: {\"a\\nb\": }}]"])
     func aNameOfSeveralLines(_ text: String) {
-        guard case .failure(let errors) = Configuration.parse(Array(text.utf8), file: "f", environment: { _ in nil })
+        guard
+            case .failure(let errors) = Configuration.parseConfiguration(
+                Array(text.utf8), file: "f", environment: { _ in nil })
         else { return #expect(Bool(false), "accepted") }
         #expect(errors.issues.contains { $0.message.hasPrefix("a name in ") })
         #expect(!errors.issues.contains { $0.message.contains("\n") })

@@ -9,22 +9,22 @@ import Testing
     private static func path(_ name: String) -> String { "/\(root)/\(name)" }
 
     private static func bytes(_ name: String) throws -> [UInt8] {
-        try Configuration.read(path(name)).get()
+        try Configuration.readFile(path(name)).get()
     }
 
     @Test func leastFileIsTheOptionForItsURL() throws {
-        let file = try Configuration.load(path: Self.path("conf/remora.yaml")).get()
+        let file = try Configuration.loadConfiguration(path: Self.path("conf/remora.yaml")).get()
         #expect(try file == Configuration.forBackend(url: "http://127.0.0.1:9000/mcp", listen: nil).get())
     }
 
     @Test func fullFileHasTheDefaults() throws {
-        let full = try Configuration.load(path: Self.path("conf/remora.full.yaml")).get()
-        #expect(try full == Configuration.load(path: Self.path("conf/remora.yaml")).get())
+        let full = try Configuration.loadConfiguration(path: Self.path("conf/remora.full.yaml")).get()
+        #expect(try full == Configuration.loadConfiguration(path: Self.path("conf/remora.yaml")).get())
     }
 
     @Test func fullFileHasEveryKey() throws {
         let text = try Self.bytes("conf/remora.full.yaml")
-        let decoded = Configuration.decode(text, file: "full") { _ in nil }
+        let decoded = Configuration.decodeText(text, file: "full") { _ in nil }
         let settings = Self.settings(in: try #require(Self.tree(text)))
         #expect(settings.map(\.key).sorted() == decoded.knownKeys.sorted())
     }
@@ -71,25 +71,25 @@ import Testing
 
     private static func tree(_ text: [UInt8]) -> Node? {
         let source = SourceText(text)
-        return Composer.compose(source, report: Report(file: "full", source: source))
+        return Composer.composeRoot(source, report: Report(file: "full", source: source))
     }
 
     @Test func missingFile() {
         #expect(
-            Self.message(Configuration.load(path: "/nonexistent/remora.yaml"))
+            Self.message(Configuration.loadConfiguration(path: "/nonexistent/remora.yaml"))
                 == "/nonexistent/remora.yaml: cannot be read (No such file or directory): check the path after -c, or start "
                 + "without a file by remora --backend URL")
     }
 
     @Test func directory() {
         #expect(
-            Self.message(Configuration.load(path: "/"))
+            Self.message(Configuration.loadConfiguration(path: "/"))
                 == "/: cannot be read (Is a directory): give the path of the file in it")
     }
 
     @Test func endlessFile() {
         #expect(
-            Self.message(Configuration.load(path: "/dev/zero"))
+            Self.message(Configuration.loadConfiguration(path: "/dev/zero"))
                 == "/dev/zero: larger than 1 MiB: give the path of a Remora configuration, which is a page or two")
     }
 
@@ -121,12 +121,13 @@ import Testing
     /// A loop that serves clients reads it, and must not have to wait for the other end.
     @Test func onlyAFileIsReadAnew() {
         #expect(
-            Self.message(Configuration.load(path: "/dev/zero", mayWait: false))
+            Self.message(Configuration.loadConfiguration(path: "/dev/zero", mayWait: false))
                 == "/dev/zero: is no plain file, and only such can be read anew: start Remora with the path of a file")
         #expect(
-            Self.message(Configuration.load(path: "/", mayWait: false))
+            Self.message(Configuration.loadConfiguration(path: "/", mayWait: false))
                 == "/: cannot be read (Is a directory): give the path of the file in it")
         let file = Self.path("conf/remora.yaml")
-        #expect(Configuration.load(path: file, mayWait: false) == Configuration.load(path: file))
+        #expect(
+            Configuration.loadConfiguration(path: file, mayWait: false) == Configuration.loadConfiguration(path: file))
     }
 }

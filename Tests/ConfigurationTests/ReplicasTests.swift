@@ -48,7 +48,7 @@ import Testing
                 "id: a, address: ':8809', cues: 'off', keys: [\(paths[0])], "
                     + "peers: {c: 'http://[::1]:3', a: 'http://10.0.0.5:8809/', b: 'http://remora-b:2'}")
             let group = try #require(try parse(text).get().replicas.group)
-            #expect(group.id == "a" && group.address == "::" && group.port == 8809 && !group.sharesCues)
+            #expect(group.id == "a" && group.address == "::" && group.port == 8809 && !group.sharesChangeNotices)
             #expect(
                 group.peers
                     == [.init(id: "b", host: "remora-b", port: 2), .init(id: "c", host: "::1", port: 3)])

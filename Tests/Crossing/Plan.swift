@@ -15,7 +15,7 @@ enum Plan: Character, CaseIterable {
     case lateComments = "m"
     /// As `later`, with a text of the caller's in its end, of which the second half comes later still.
     case echo = "E"
-    /// A notification that nobody wants, above `stream_buffer`, and much behind it.
+    /// A notification that no call wants, above `stream_buffer`, and much behind it.
     case buried = "n"
     case closing = "x"
     case untilClose = "u"

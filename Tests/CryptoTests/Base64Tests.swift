@@ -10,13 +10,13 @@ import Testing
             ("Zm9vYmFy", "foobar"),
         ])
     func textIsDecoded(text: String, expected: String) {
-        #expect(Base64.decode(Array(text.utf8)) == Array(expected.utf8))
+        #expect(Base64.decodeText(Array(text.utf8)) == Array(expected.utf8))
     }
 
     @Test func everyByteIsDecoded() {
-        #expect(Base64.decode(Array("AAECA/z9/v8=".utf8)) == [0, 1, 2, 3, 0xFC, 0xFD, 0xFE, 0xFF])
-        #expect(Base64.decode(Array("+/+/".utf8)) == [0xFB, 0xFF, 0xBF])
-        #expect(Base64.decode(Array("AAAA".utf8)) == [0, 0, 0])
+        #expect(Base64.decodeText(Array("AAECA/z9/v8=".utf8)) == [0, 1, 2, 3, 0xFC, 0xFD, 0xFE, 0xFF])
+        #expect(Base64.decodeText(Array("+/+/".utf8)) == [0xFB, 0xFF, 0xBF])
+        #expect(Base64.decodeText(Array("AAAA".utf8)) == [0, 0, 0])
     }
 
     @Test(
@@ -32,11 +32,11 @@ import Testing
             "Zh==", "Zv==", "Zm9=", "Zm+=", "Zm9vYh==",
         ])
     func onlyTheOneSpellingIsAccepted(text: String) {
-        #expect(Base64.decode(Array(text.utf8)) == nil)
+        #expect(Base64.decodeText(Array(text.utf8)) == nil)
     }
 
     @Test func bytesThatAreNoTextAreRefused() {
-        #expect(Base64.decode([0xFF, 0xFF, 0xFF, 0xFF]) == nil)
-        #expect(Base64.decode([0x5A, 0x6D, 0xC3, 0xA9]) == nil)
+        #expect(Base64.decodeText([0xFF, 0xFF, 0xFF, 0xFF]) == nil)
+        #expect(Base64.decodeText([0x5A, 0x6D, 0xC3, 0xA9]) == nil)
     }
 }

@@ -9,7 +9,7 @@ import Testing
 
     @Test(arguments: [base64, hexadecimal, hexadecimal.uppercased()], ["", "\n", "\r\n"])
     func bothSpellingsAreRead(_ text: String, _ end: String) {
-        #expect(KeyText.read(Array((text + end).utf8)) == Self.key)
+        #expect(KeyText.readKey(Array((text + end).utf8)) == Self.key)
     }
 
     @Test(arguments: [
@@ -17,16 +17,16 @@ import Testing
         String(base64.dropLast(4)), String(hexadecimal.dropLast()), hexadecimal + "0", "g" + hexadecimal.dropFirst(),
         "0x" + hexadecimal, base64.replacing("+", with: "-"), hexadecimal + hexadecimal, "# key\n" + base64,
     ])
-    func othersAreNot(_ text: String) { #expect(KeyText.read(Array(text.utf8)) == nil) }
+    func othersAreNot(_ text: String) { #expect(KeyText.readKey(Array(text.utf8)) == nil) }
 
     @Test func whatIsGeneratedIsReadAndNew() {
-        let texts = (0..<100).map { _ in KeyText.generate() }
+        let texts = (0..<100).map { _ in KeyText.generateKey() }
         #expect(Set(texts).count == 100)
-        #expect(texts.allSatisfy { KeyText.read(Array(($0 + "\n").utf8)) != nil && $0.utf8.count < KeyText.maxSize })
+        #expect(texts.allSatisfy { KeyText.readKey(Array(($0 + "\n").utf8)) != nil && $0.utf8.count < KeyText.maxSize })
     }
 
     @Test func base64IsWhatRFC4648Says() {
-        let vectors = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map { Base64.encode(Array($0.utf8)) }
+        let vectors = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map { Base64.encodeBytes(Array($0.utf8)) }
         #expect(vectors == ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"])
     }
 }

@@ -13,7 +13,7 @@ import Testing
         #expect(Self.secrets.map { key.hash($0) } == hashes)
     }
 
-    /// Nobody can find a secret by hashing guesses without the key of the process.
+    /// A secret cannot be found by hashing guesses without the key of the process.
     @Test func anotherKeyGivesOtherHashes() {
         let one = HashKey()
         let other = HashKey()

@@ -37,15 +37,15 @@ import Testing
         let zeros = [UInt8](repeating: 0, count: 32)
         let nonce = [UInt8](repeating: 0, count: 12)
         #expect(
-            AESGCM.seal([], key: zeros, nonce: nonce, context: [])
+            AESGCM.encryptText([], key: zeros, nonce: nonce, context: [])
                 == Self.bytes("530f8afbc74536b9a963b4f1c4cb738b"))
         #expect(
-            AESGCM.seal([UInt8](repeating: 0, count: 16), key: zeros, nonce: nonce, context: [])
+            AESGCM.encryptText([UInt8](repeating: 0, count: 16), key: zeros, nonce: nonce, context: [])
                 == Self.bytes("cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"))
         let text = Self.bytes(
             "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
                 + "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39")
-        let sealed = AESGCM.seal(
+        let sealed = AESGCM.encryptText(
             text, key: Self.bytes("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"),
             nonce: Self.bytes("cafebabefacedbaddecaf888"),
             context: Self.bytes("feedfacedeadbeeffeedfacedeadbeefabaddad2"))
@@ -63,18 +63,18 @@ import Testing
             "": "", "f": "Zg", "fo": "Zm8", "foo": "Zm9v", "foob": "Zm9vYg", "fooba": "Zm9vYmE", "foobar": "Zm9vYmFy",
         ]
         for (text, encoded) in examples {
-            #expect(Base64URL.encode(Array(text.utf8)) == Array(encoded.utf8))
-            #expect(Base64URL.decode(Array(encoded.utf8)) == Array(text.utf8))
+            #expect(Base64URL.encodeBytes(Array(text.utf8)) == Array(encoded.utf8))
+            #expect(Base64URL.decodeText(Array(encoded.utf8)) == Array(text.utf8))
         }
-        #expect(Base64URL.encode([0xFB, 0xFF]) == Array("-_8".utf8))
+        #expect(Base64URL.encodeBytes([0xFB, 0xFF]) == Array("-_8".utf8))
         for count in 0..<70 {
             let bytes = SecureRandom.bytes(count)
-            #expect(Base64URL.decode(Base64URL.encode(bytes)) == bytes)
+            #expect(Base64URL.decodeText(Base64URL.encodeBytes(bytes)) == bytes)
         }
     }
 
     @Test(arguments: ["Z", "Zm9vY", "Zh", "Zm9", "Zg==", "Zm9v\n", "Zm 9v", "Z+", "Z/", "Zé"])
     func otherSpellingsAreNotBase64URL(text: String) {
-        #expect(Base64URL.decode(Array(text.utf8)) == nil)
+        #expect(Base64URL.decodeText(Array(text.utf8)) == nil)
     }
 }

@@ -15,14 +15,14 @@ import Testing
 
     /// A text that was sealed for a minute.
     private static func text(by seal: Seal = seal()) -> [UInt8] {
-        seal.seal(payload, for: .cursor, caller: caller, until: now + .seconds(60))
+        seal.sealPayload(payload, for: .cursor, caller: caller, until: now + .seconds(60))
     }
 
     private static func open(
         _ text: [UInt8], with seal: Seal = seal(), for purpose: Seal.Purpose = .cursor, caller: [UInt8] = caller,
         after delay: Duration = .zero
     ) throws(Seal.Invalid) -> [UInt8] {
-        try seal.open(text, for: purpose, caller: caller, at: now + delay)
+        try seal.openText(text, for: purpose, caller: caller, at: now + delay)
     }
 
     @Test(arguments: Seal.Purpose.allCases)
@@ -31,8 +31,8 @@ import Testing
         for count in Array(0..<100) + [1000, Seal.maxPayload] {
             let payload = [UInt8](repeating: UInt8(count & 255), count: count)
             for caller in [[], Self.caller] {
-                let text = seal.seal(payload, for: purpose, caller: caller, until: Self.now + .seconds(1))
-                #expect(try seal.open(text, for: purpose, caller: caller, at: Self.now) == payload)
+                let text = seal.sealPayload(payload, for: purpose, caller: caller, until: Self.now + .seconds(1))
+                #expect(try seal.openText(text, for: purpose, caller: caller, at: Self.now) == payload)
             }
         }
     }
@@ -104,17 +104,17 @@ import Testing
 
     @Test func anEndBeyondTheRangeIsTheLastThatThereIs() throws {
         let seal = Self.seal()
-        let far = seal.seal([], for: .handle, caller: [], until: UnixTime(seconds: .max))
-        #expect(try seal.open(far, for: .handle, caller: [], at: Self.now) == [])
-        let past = seal.seal([], for: .handle, caller: [], until: UnixTime(seconds: -1))
-        #expect(throws: Seal.Invalid()) { try seal.open(past, for: .handle, caller: [], at: UnixTime(seconds: 0)) }
+        let far = seal.sealPayload([], for: .handle, caller: [], until: UnixTime(seconds: .max))
+        #expect(try seal.openText(far, for: .handle, caller: [], at: Self.now) == [])
+        let past = seal.sealPayload([], for: .handle, caller: [], until: UnixTime(seconds: -1))
+        #expect(throws: Seal.Invalid()) { try seal.openText(past, for: .handle, caller: [], at: UnixTime(seconds: 0)) }
     }
 
     @Test func aKeyThatIsNotInTheRingOpensNothing() {
         #expect(throws: Seal.Invalid()) { try Self.open(Self.text(by: Self.seal([Self.new]))) }
     }
 
-    /// The three steps of a change, with replicas that have made the step and such that have not.
+    /// The three steps of a change, with replicas that have made the step and others that have not.
     @Test func aKeyIsChangedWithoutRefusals() throws {
         let steps = [[Self.old], [Self.old, Self.new], [Self.new, Self.old], [Self.new]].map { Self.seal($0) }
         for (before, after) in zip(steps, steps.dropFirst()) {
@@ -141,14 +141,14 @@ import Testing
     @Test func aRingIsReplacedWhileItIsUsed() throws {
         let seal = Self.seal([Self.old])
         let first = Self.text(by: seal)
-        seal.use(KeyRing([Self.old, Self.new]))
+        seal.useRing(KeyRing([Self.old, Self.new]))
         #expect(try Self.open(first, with: seal) == Self.payload)
         #expect(try Self.open(Self.text(by: seal), with: Self.seal([Self.old])) == Self.payload)
-        seal.use(KeyRing([Self.new, Self.old]))
+        seal.useRing(KeyRing([Self.new, Self.old]))
         let second = Self.text(by: seal)
         #expect(try Self.open(first, with: seal) == Self.payload)
         #expect(try Self.open(second, with: Self.seal([Self.new])) == Self.payload)
-        seal.use(KeyRing([Self.new]))
+        seal.useRing(KeyRing([Self.new]))
         #expect(try Self.open(second, with: seal) == Self.payload)
         #expect(throws: Seal.Invalid()) { try Self.open(first, with: seal) }
     }

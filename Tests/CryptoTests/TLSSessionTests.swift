@@ -13,11 +13,11 @@ import Testing
     }
 
     private static func server(clientCA: String? = nil) throws -> TLSContext {
-        try .server(identity("server"), clientCA: try clientCA.map { try bytes($0) })
+        try .serverContext(identity("server"), clientCA: try clientCA.map { try bytes($0) })
     }
 
     private static func client(ca: String = "ca.pem", _ identity: TLSContext.Identity? = nil) throws -> TLSContext {
-        try .client(authorities: bytes(ca), identity)
+        try .clientContext(authorities: bytes(ca), identity)
     }
 
     /// The test's certificates are made for two days.
@@ -59,21 +59,21 @@ import Testing
 
         private func goOnAtClient() {
             if atClient == .needsInput {
-                atClient = client.handshake()
+                atClient = client.continueHandshake()
             } else if lastAtClient == .needsInput {
                 lastAtClient = Pair.read(client).last
             }
         }
 
         private func goOnAtServer() {
-            if atServer == .needsInput { atServer = server.handshake() }
+            if atServer == .needsInput { atServer = server.continueHandshake() }
         }
 
         /// Hands over what `from` has to send.
         static func move(_ from: TLSSession, _ to: TLSSession, _ size: Int = .max, _ onPart: () -> Void = {}) -> Bool {
             var bytes: [UInt8] = []
             while from.unsentBytes > 0 {
-                _ = from.flush {
+                _ = from.flushOutput {
                     bytes.append(contentsOf: $0)
                     return $0.count
                 }
@@ -83,21 +83,21 @@ import Testing
                 let part = Array(rest.prefix(size))
                 rest = rest.dropFirst(part.count)
                 part.withUnsafeBytes {
-                    to.receive($0)
+                    to.receiveRecords($0)
                     onPart()
-                    to.stash()
+                    to.stashInput()
                 }
             }
             return !bytes.isEmpty
         }
 
-        static func write(_ bytes: [UInt8], on session: TLSSession) { bytes.withUnsafeBytes { session.write($0) } }
+        static func write(_ bytes: [UInt8], on session: TLSSession) { bytes.withUnsafeBytes { session.writeText($0) } }
 
         static func read(_ session: TLSSession) -> (bytes: [UInt8], last: TLSSession.Reading) {
             var found: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: TLSSession.maxRecord)
             while true {
-                let reading = buffer.withUnsafeMutableBytes { session.read(into: $0) }
+                let reading = buffer.withUnsafeMutableBytes { session.readRecord(into: $0) }
                 switch reading {
                 case .bytes(let count): found += buffer[..<count]
                 case .control: break
@@ -128,8 +128,8 @@ import Testing
         pair.shakeHands()
         _ = Pair.read(pair.client)
         Pair.write([1, 2, 3], on: pair.client)
-        pair.client.end()
-        pair.client.end()
+        pair.client.endOutput()
+        pair.client.endOutput()
         Pair.write([4], on: pair.client)
         _ = Pair.move(pair.client, pair.server)
         let (bytes, last) = Pair.read(pair.server)
@@ -142,7 +142,7 @@ import Testing
 
     @Test func whatComesBeforeTheEndOfAHandshakeIsNotSaid() throws {
         let session = TLSSession(client: try Self.client(), name: .name("localhost"), tickets: TLSTickets())
-        session.end()
+        session.endOutput()
         #expect(session.unsentBytes == 0)
     }
 
@@ -208,12 +208,12 @@ import Testing
         let session = TLSSession(server: try Self.server())
         var progress = TLSSession.Progress.done
         Array(text.utf8).withUnsafeBytes {
-            session.receive($0)
-            progress = session.handshake()
+            session.receiveRecords($0)
+            progress = session.continueHandshake()
         }
         #expect(progress == .failed(TLSError(reason, isRefusal: true)))
         // Nothing more comes of it.
-        session.end()
+        session.endOutput()
         Pair.write([1], on: session)
         guard case .failed = Pair.read(session).last else { throw TLSError("it was read on") }
     }
@@ -227,7 +227,7 @@ import Testing
             var bytes: [UInt8] = round % 2 == 0 ? [22, 3, 1, 0, UInt8.random(in: 0...255, using: &generator), 1] : []
             if round % 3 == 0 {
                 let client = TLSSession(client: clients, name: .name("localhost"), tickets: TLSTickets())
-                _ = client.handshake()
+                _ = client.continueHandshake()
                 bytes = client.output
                 bytes[Int.random(in: 0..<bytes.count, using: &generator)] ^=
                     1 << UInt8.random(in: 0..<8, using: &generator)
@@ -236,9 +236,9 @@ import Testing
                 UInt8.random(in: 0...255, using: &generator)
             }
             bytes.withUnsafeBytes {
-                session.receive($0)
-                #expect(session.handshake() != .done)
-                session.stash()
+                session.receiveRecords($0)
+                #expect(session.continueHandshake() != .done)
+                session.stashInput()
             }
         }
     }
@@ -250,7 +250,7 @@ import Testing
         var record = pair.client.output
         record[record.count - 1] ^= 1
         record.withUnsafeBytes {
-            pair.server.receive($0)
+            pair.server.receiveRecords($0)
             let (bytes, last) = Pair.read(pair.server)
             #expect(bytes.isEmpty && last == .failed(TLSError("decryption failed or bad record mac")))
         }
@@ -265,7 +265,7 @@ import Testing
             #expect(Pair.read(pair.client).last == .needsInput)
             #expect(pair.client.isResumed == (round > 0) && pair.server.isResumed == (round > 0))
             #expect(tickets.count > 0 && tickets.count <= 8)
-            pair.client.end()
+            pair.client.endOutput()
         }
         // Another context has other keys: a ticket of the old one costs nothing but the handshake.
         let pair = Pair(try Self.server(), client, tickets: tickets)
@@ -278,13 +278,13 @@ import Testing
         let (server, client, tickets) = (try Self.server(), try Self.client(), TLSTickets())
         let pair = Pair(server, client, tickets: tickets)
         pair.shakeHands()
-        pair.client.end()
+        pair.client.endOutput()
         let count = tickets.count
         #expect(count > 0)
         var uses = 0
-        tickets.use(at: .now + .seconds(3500)) { _ in uses += 1 }
+        tickets.useTicket(at: .now + .seconds(3500)) { _ in uses += 1 }
         #expect(uses == 1 && tickets.count == count - 1)
-        tickets.use(at: .now + .seconds(3700)) { _ in uses += 1 }
+        tickets.useTicket(at: .now + .seconds(3700)) { _ in uses += 1 }
         #expect(uses == 1 && tickets.count == 0)
     }
 
@@ -325,15 +325,15 @@ import Testing
         #expect(try Self.server() != Self.server(clientCA: "ca.pem"))
         #expect(try Self.client() == Self.client())
         #expect(try Self.client() != Self.client(Self.identity("client")))
-        #expect(try Self.client() != TLSContext.client(authorities: nil, nil))
-        #expect(try TLSContext.client(authorities: nil, nil) == TLSContext.client(authorities: nil, nil))
+        #expect(try Self.client() != TLSContext.clientContext(authorities: nil, nil))
+        #expect(try TLSContext.clientContext(authorities: nil, nil) == TLSContext.clientContext(authorities: nil, nil))
     }
 
     @Test func filesThatCannotBeUsedSayWhy() throws {
         let (certificate, key) = (try Self.bytes("server.pem"), try Self.bytes("server.key"))
         func server(_ certificate: [UInt8], _ key: [UInt8], _ ca: [UInt8]? = nil) -> TLSProblem? {
             problem { () throws(TLSProblem) in
-                try .server(TLSContext.Identity(certificate: certificate, key: key), clientCA: ca)
+                try .serverContext(TLSContext.Identity(certificate: certificate, key: key), clientCA: ca)
             }
         }
         let none = "has no certificate in it: it must be PEM, with -----BEGIN CERTIFICATE-----"
@@ -361,7 +361,7 @@ import Testing
         let identity = TLSContext.Identity(
             certificate: try Self.bytes("server.pem"), key: try Self.bytes("locked.key"))
         #expect(
-            problem { () throws(TLSProblem) in try .server(identity, clientCA: nil) }
+            problem { () throws(TLSProblem) in try .serverContext(identity, clientCA: nil) }
                 == TLSProblem(.key, "is encrypted, and Remora cannot ask for its password: decrypt it"))
     }
 }

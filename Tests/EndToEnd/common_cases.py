@@ -1,4 +1,4 @@
-"""The cases that hold whatever version of the SDK a server is on, and on whichever way it is reached.
+"""The cases that hold whatever version of the SDK a server is on, and on every way it is reached.
 
 A file imports all of them: with a fixture `any_lab` that says what is there, or one `running` for a way of its own.
 """

@@ -1,4 +1,4 @@
-"""Questions during a call (translation contract, section 6), in the cases that hold on whichever way the server is reached.
+"""Questions during a call (translation contract, section 6), in the cases that hold on every way the server is reached.
 
 What a case asks is a parameter: not every version of the SDK can ask everything.
 """

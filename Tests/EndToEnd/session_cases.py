@@ -1,4 +1,4 @@
-"""What holds for sessions with every server on whichever way it is reached: when they end, and what a call may do to them.
+"""What holds for sessions with every server, on every way it is reached: when they end, and what a call may do to them.
 
 A file imports all of them: with a fixture `any_lab` that says what is there, or one `running` for a way of its own.
 """
@@ -39,7 +39,7 @@ async def test_a_cancellation_takes_no_other_call_with_it(running: Stack, any_la
 
 
 async def test_a_session_given_up_is_closed(running: Stack, any_lab: AnyLab) -> None:
-    """Servers of that time keep a session until somebody deletes it, also one that a cancellation broke."""
+    """Servers of that time keep a session until it is deleted, also one that a cancellation broke."""
     before = await lab.record(any_lab.address)
     async with await Connection.open(running.front.address) as leaves:
         await leaves.send(encode(call("slow", {"seconds": 30}), host=running.front.address))

@@ -1,5 +1,5 @@
 """Callers that leave, or run out of time, while their session is opened: the handshake goes on for others who wait for it, and else
-its place is free for whoever needs one."""
+its place is free for a call that needs one."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ async def test_ready_follows_the_server() -> None:
         admin = await admin_address(remora)
         answer = await get(admin, "/readyz")
         assert (answer.status, answer.body) == (503, b"the MCP server cannot be reached\n")
-        assert (await get(admin, "/healthz")).status == 200, "to restart Remora would help nobody"
+        assert (await get(admin, "/healthz")).status == 200, "to restart Remora would not help"
         assert (await status(admin))["state"] == "backend_unreachable"
         assert (await metrics(admin)).total("remora_backend_reachable") == 0
         with socket.create_server(("127.0.0.1", port)):

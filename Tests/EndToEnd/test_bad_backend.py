@@ -276,7 +276,7 @@ async def test_a_client_that_goes_away_cancels() -> None:
 
 
 async def test_a_backend_that_is_down() -> None:
-    with socket.socket() as reserved:  # Bound but not listening: connections are refused, and nobody else takes it.
+    with socket.socket() as reserved:  # Bound but not listening: connections are refused, and no other process takes it.
         reserved.bind(("127.0.0.1", 0))
         address = "127.0.0.1:{}".format(reserved.getsockname()[1])
         async with Remora(configuration(f"http://{address}/mcp")) as remora, Client(remora.address) as client:
@@ -425,7 +425,7 @@ async def test_any_success_will_do_for_a_notification(status: int) -> None:
 
 
 async def test_server_requests_are_refused_and_pings_answered() -> None:
-    """Questions go to nobody yet, and the server has to know that; the call goes on."""
+    """Questions go to no client yet, and the server has to know that; the call goes on."""
 
     async def script(exchange: Exchange) -> bool:
         if exchange.method != "tools/call":

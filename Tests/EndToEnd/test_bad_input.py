@@ -1,4 +1,4 @@
-"""Clients that break the rules of JSON and HTTP: each gets its answer, nobody else notices, and nothing is left."""
+"""Clients that break the rules of JSON and HTTP: each gets its answer, no other client notices, and nothing is left."""
 
 from __future__ import annotations
 

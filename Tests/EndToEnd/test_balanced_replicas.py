@@ -39,7 +39,7 @@ class Replica(RawBackend):
         return True
 
 
-def nobody() -> str:
+def no_server() -> str:
     return f"127.0.0.1:{free_ports(1)[0]}"
 
 
@@ -56,7 +56,7 @@ def expect(answer: Answer, status: int, data: dict[str, Any], *words: str) -> No
 
 
 async def test_who_refuses_is_passed_over() -> None:
-    async with Replica() as there, Nginx(nobody(), there.address, nobody()) as nginx:
+    async with Replica() as there, Nginx(no_server(), there.address, no_server()) as nginx:
         answers = await asyncio.gather(*(send(nginx) for _ in range(30)))
         assert {answer.status for answer in answers} == {200} and len(there.requests) == 30
 
@@ -83,7 +83,7 @@ async def test_the_same_on_a_connection_that_was_used() -> None:
 
 
 async def test_with_nobody_there_nothing_was_run() -> None:
-    async with Nginx(nobody(), nobody(), nobody()) as nginx:
+    async with Nginx(no_server(), no_server(), no_server()) as nginx:
         for _ in range(3):
             expect(await send(nginx), 503, NOT_RUN, "Nothing was run", "Try again shortly")
 
@@ -107,7 +107,7 @@ CALL = b'"method":"tools/call","params":{"name":"t","arguments":%s}'
     ],
 )
 async def test_the_error_has_the_id_of_the_request(body: bytes, id: int | str | None) -> None:
-    async with Nginx(nobody()) as nginx, Client(nginx.address) as client:
+    async with Nginx(no_server()) as nginx, Client(nginx.address) as client:
         answer = await client.send(body)
         assert answer.status == 503 and not response_errors("tools/call", answer.json), answer
         assert answer.json.get("id") == id
@@ -122,7 +122,7 @@ async def test_a_request_that_is_too_large() -> None:
 
 
 async def test_an_error_of_remora_passes_as_it_is() -> None:
-    text = configuration(f"http://{nobody()}/mcp")
+    text = configuration(f"http://{no_server()}/mcp")
     async with Remora(text) as remora, Nginx(remora.address) as nginx:
         answer = await send(nginx)
         assert answer.status == 503 and answer.error["data"]["reason"] == "backend_unavailable"

@@ -207,7 +207,7 @@ class Hasty(RawBackend):
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_request_that_is_not_sent_is_not_done(way: str, tmp_path: Path) -> None:
-    """The server answers before it has read all of a large request, and reads nothing more. Nobody's next call waits
+    """The server answers before it has read all of a large request, and reads nothing more. No next call waits
     behind the rest of it."""
     async with Hasty() as server, place(way, tmp_path, server) as there:
         async with await there.open() as one, await there.open() as other:

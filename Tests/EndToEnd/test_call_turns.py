@@ -1,4 +1,4 @@
-"""`backends[].calls_at_once`: calls wait in turn, and whoever waits for nothing is not waited for."""
+"""`backends[].calls_at_once`: calls wait in turn, and a call that waits for nothing is not waited for."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ async def test_while_an_error_is_on_its_way() -> None:
 
 
 async def test_before_there_is_a_session() -> None:
-    """Whoever leaves while the handshake is under way is never called for; the handshake goes on for the next."""
+    """A client that leaves while the handshake is under way is never called for; the handshake goes on for the next."""
     gate = asyncio.Event()
 
     async def script(exchange: Exchange) -> bool:

@@ -1,4 +1,4 @@
-"""Ends that take their time: of sessions, and of Remora where nobody reads what it says."""
+"""Ends that take their time: of sessions, and of Remora where its log is not read."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ async def test_commands_that_end_have_their_places_until_they_have(tmp_path: Pat
         watching.cancel()
         assert most <= 8
         assert outcomes[200] >= 8, outcomes
-        # It is not worse for that: whoever comes later is served.
+        # It is not worse for that: a client that comes later is served.
         async with asyncio.timeout(30):
             while (await answers(remora.address, 1000)).status != 200:
                 pass
 
 
 async def test_one_caller_after_the_other_where_there_is_one_place(tmp_path: Path) -> None:
-    """Each has to wait until the one before has ended, and nobody else asks."""
+    """Each has to wait until the one before has ended, and no other call asks."""
     (tmp_path / "reluctant.sh").write_text(RELUCTANT)
     text = configuration({"command": ["sh", str(tmp_path / "reluctant.sh")]}, sessions={"max": 1}, **INFO)
     async with Remora(text) as remora:
@@ -145,7 +145,7 @@ async def test_sessions_that_a_server_does_not_end_do_not_pile_up() -> None:
             assert untold >= 60 - 4 - (16 + 4) - raw.methods["DELETE"]
 
 
-# A log that nobody reads
+# A log that is not read
 
 
 class Unread:

@@ -118,7 +118,7 @@ async def test_an_event_and_a_reset_on_a_get_stream(way: str, tmp_path: Path) ->
                     reset(stream.writer.get_extra_info("socket"))
                     server.drop()
                     await asyncio.sleep(0.05)
-                assert await listener.cue() == "tools/list_changed"
+                assert await listener.notice() == "tools/list_changed"
             await server.until(lambda server: server.methods["GET"] == 4)
 
 

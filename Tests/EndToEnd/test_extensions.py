@@ -165,7 +165,7 @@ async def test_methods_of_the_protocol_are_no_vendors() -> None:
 
 
 async def test_a_method_of_a_vendor_runs_once() -> None:
-    """Nobody knows what a second run of it would do, whatever its parameters look like."""
+    """It is not known what a second run of it would do, whatever its parameters look like."""
 
     def script(_: Running) -> Script:
         async def answer(peer: Peer) -> bool:

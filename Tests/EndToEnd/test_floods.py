@@ -42,7 +42,7 @@ def processor_time(pid: int) -> int:
 
 
 async def rests(*pids: int) -> None:
-    """Waits until these processes do nothing: they wait for somebody."""
+    """Waits until these processes do nothing: they wait for a peer."""
     before: list[int] = []
     async with asyncio.timeout(30):
         while (now := [processor_time(pid) for pid in pids]) != before:
@@ -213,7 +213,7 @@ class OldNagging(OldServer):
         await for_ever()
 
 
-@pytest.mark.parametrize("can", [{}, {"elicitation": {}}], ids=["nobody to ask", "somebody to ask"])
+@pytest.mark.parametrize("can", [{}, {"elicitation": {}}], ids=["no client to ask", "a client to ask"])
 @pytest.mark.parametrize("way", ["http", "sse"])
 @pytest.mark.parametrize("method", ["elicitation/create", "ping"])
 async def test_a_server_that_asks_without_end_and_takes_no_answer(way: str, can: dict[str, Any], method: str) -> None:
@@ -240,14 +240,14 @@ async def test_a_server_that_asks_without_end_and_takes_no_answer(way: str, can:
                 most = 0
                 while not all(task.done() for task in nagged):
                     most = max(most, remora.descriptors() - before)
-                    # Somebody else, with a session and a connection that are to be opened first.
+                    # Another caller, with a session and a connection that are to be opened first.
                     async with Client(remora.address) as other:
                         beside = await other.call("x", Authorization="Bearer other", timeout=8)
                         assert beside.status == 200 and beside.text == "raw", beside
                     await asyncio.sleep(0.05)
             assert most < 800, f"{most} descriptors for 20 calls"
             if way == "http" and method != "ping":
-                # Whoever was asked nothing hears that the server could not be answered.
+                # A client that was asked nothing hears that the server could not be answered.
                 assert all(task.result() is not None for task in nagged)
 
 

@@ -1,4 +1,4 @@
-"""One caller, or its server, does its worst with all its might: neighbours are answered, and so is whoever asks whether Remora
+"""One caller, or its server, does its worst with all its might: neighbours are answered, and so is a probe that asks whether Remora
 lives. In the gate the bounds are far; `make soak` prints what they notice.
 """
 
@@ -72,7 +72,7 @@ class Seen:
 
     def check(self, bound: float = BOUND) -> None:
         assert not self.refused, self.refused[:5]
-        assert len(self.calls) >= NEIGHBOURS and self.probes, "nobody was answered"
+        assert len(self.calls) >= NEIGHBOURS and self.probes, "no neighbour was answered"
         assert max(self.calls) < bound, f"a neighbour waited {max(self.calls):.1f} s"
         assert max(self.probes) < bound, f"the probe waited {max(self.probes):.1f} s"
 

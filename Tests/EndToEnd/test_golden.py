@@ -31,7 +31,7 @@ PASSED_ON = {
     "result-tools-list-no-array",
     "result-tools-list-odd",
 }
-"""What a peer got wrong and Remora passes on: whoever it is for says so better."""
+"""What a peer got wrong and Remora passes on: its receiver says so better."""
 
 
 LOOSER = {"answer-elicitation-fraction"}

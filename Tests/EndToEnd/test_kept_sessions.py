@@ -160,11 +160,11 @@ async def test_listeners_hear_on() -> None:
         async with Listener(remora.address, toolsListChanged=True) as listener:
             await remora.reload(configuration(raw.url, sessions={"max": 3}))
             await raw.tell(b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
-            assert await listener.cue() == "tools/list_changed"
+            assert await listener.notice() == "tools/list_changed"
             await remora.reload(configuration(raw.url))
             await asyncio.sleep(0.2)
             await raw.tell(b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
-            assert await listener.cue() == "tools/list_changed"
+            assert await listener.notice() == "tools/list_changed"
             assert raw.methods["initialize"] == 1 and raw.methods["GET"] == 1
 
 

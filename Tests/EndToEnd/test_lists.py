@@ -236,7 +236,7 @@ async def test_a_client_that_leaves_takes_nobody_with_it() -> None:
 
 
 async def test_the_end_does_not_wait_for_a_list() -> None:
-    """Nobody waits for it any more, and the exit is 0."""
+    """No request waits for it any more, and the exit is 0."""
     held = Held()
     async with RawBackend(held) as raw, stack(raw.address) as running:
         async with asking(running, lambda number: request("tools/list", id=number), 1):
@@ -442,7 +442,7 @@ def large(count: int, size: int, start: int = 0, **more: Any) -> bytes:
 
 
 async def test_a_long_list_has_pages_of_our_own() -> None:
-    """From what is kept, whoever pages; and from another reading, as long as the list is the same."""
+    """From what is kept, for every client; and from another reading, as long as the list is the same."""
     pages = {None: large(20, 100_000, nextCursor="2"), "2": large(20, 100_000, 20)}
     async with RawBackend(paged(pages)) as raw, stack(raw.address, cache={"ttl": "3s"}) as running:
         found = await every_page(running.client)

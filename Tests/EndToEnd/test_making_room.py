@@ -93,7 +93,7 @@ async def test_abandoned_questions_refuse_nothing(form: str, threads: int) -> No
             asked = [await park(remora, number) for number in range(6 * threads)]
             await plain(remora)
             await plain(remora, "another")
-            assert time.monotonic() - start < 1.5 * len(asked), "nobody waits for a session until he is told that there is none"
+            assert time.monotonic() - start < 1.5 * len(asked), "no call waits for a session until it is told that there is none"
             assert server.cancelled >= len(asked) - limits["max_per_principal"]
             done = await send(remora, retry(ask("ask"), asked[-1], {"elicitation-1": YES}))
             assert done.text == "done"
@@ -126,7 +126,7 @@ async def test_a_call_that_comes_to_wait_for_its_client_makes_room_for_those_tha
             late = asyncio.create_task(send(remora, ask("late")))
             while server.late == 0:
                 await asyncio.sleep(0.01)
-            # It has all the sessions that its caller may have, and somebody waits for it.
+            # It has all the sessions that its caller may have, and a call waits for it.
             waiting = asyncio.create_task(send(remora, call("x")))
             await asyncio.sleep(0.2)
             assert not waiting.done()

@@ -1,4 +1,4 @@
-"""Thousands who listen to the same cost the server one stream, and Remora little each; a cue reaches all of them soon."""
+"""Thousands who listen to the same cost the server one stream, and Remora little each; a notice reaches all of them soon."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ WANTED = {"toolsListChanged": True, "resourceSubscriptions": ["raw:///r"]}
 UPDATED = notification("resources/updated", uri="raw:///r")
 
 
-async def cue(crowd: Process, number: int) -> float:
-    """How long the cue of that number, counted from 1, took from the first listener to the last (milliseconds)."""
+async def notice(crowd: Process, number: int) -> float:
+    """How long the notice of that number, counted from 1, took from the first listener to the last (milliseconds)."""
 
     def look(line: str) -> object:
-        found = [each for each in crowd.events() if each["event"] == "cue"]
+        found = [each for each in crowd.events() if each["event"] == "notice"]
         return found[number - 1] if len(found) >= number else None
 
     found = await crowd.line(look, timeout=60)
@@ -51,14 +51,14 @@ async def test_many_listeners_over_one_session() -> None:
             times = []
             for number in range(1, 6):
                 await raw.tell(UPDATED)
-                times.append(await cue(crowd, number))
+                times.append(await notice(crowd, number))
             # What was sent is not kept.
             after = (remora.resident() - before) / COUNT
         assert raw.methods["GET"] == 1 and raw.methods["initialize"] == 1
         assert raw.methods["resources/subscribe"] == 1
     tell(
         f"{COUNT} listeners over one session: 1 GET stream, 1 resources/subscribe; {max(times):.0f} ms at most from the "
-        f"first to the last that hears a cue; {each:.0f} bytes of memory each ({after:.0f} after the cues)"
+        f"first to the last that hears a notice; {each:.0f} bytes of memory each ({after:.0f} after the notices)"
     )
     assert max(each, after) < 32 * 1024
 
@@ -75,7 +75,7 @@ async def test_a_server_that_comes_back_tells_all_of_them() -> None:
         await asyncio.sleep(1.5)
         async with PushBackend(port=int(first.address.rpartition(":")[2])) as second:
             back = time.monotonic()
-            await cue(crowd, 1)
+            await notice(crowd, 1)
             took = time.monotonic() - back
             assert second.methods["initialize"] == 1
     tell(f"{COUNT} listeners heard within {took:.2f} s that the server is back, and stayed connected")

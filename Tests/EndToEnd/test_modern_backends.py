@@ -1,4 +1,4 @@
-"""Servers that speak 2026-07-28 themselves: found out, passed through to, and noticed when they come or go."""
+"""Servers that speak 2026-07-28 themselves: found out, forwarded to, and noticed when they come or go."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_a_server_that_is_replaced_and_replaced_back() -> None:
             assert (await text("sdk")).startswith("2.")
             await turned(running, "legacy", "modern")
         answer = await running.client.call("sdk")
-        assert answer.status >= 500 or answer.json["error"]["code"] == -32603, "nobody is there"
+        assert answer.status >= 500 or answer.json["error"]["code"] == -32603, "no server is there"
         async with server(OLD, port):
             async with asyncio.timeout(TIMEOUT):
                 while (answer := await running.client.call("sdk")).status != 200 or "result" not in answer.json:
@@ -156,7 +156,7 @@ async def test_a_server_that_is_replaced_and_replaced_back() -> None:
 
 
 async def test_a_legacy_server_that_turned_modern_loses_no_call() -> None:
-    """The call in flight ends on its session, which is closed then; the calls that come meanwhile are passed through."""
+    """The call in flight ends on its session, which is closed then; the calls that come meanwhile are forwarded."""
     raw_script = Raw()
     released = asyncio.Event()
 

@@ -130,7 +130,7 @@ async def test_endpoints_of_the_metadata_are_reached_and_the_rest_keeps_its_name
 
 
 async def test_a_client_that_read_the_metadata_before_a_restart() -> None:
-    """Its token is renewed at a path that this process has named to nobody."""
+    """Its token is renewed at a path that this process has named to no client."""
     resource = {"resource": "http://BACKEND/mcp", "authorization_servers": ["http://BACKEND/tenant"]}
     documents = {PRM: resource, OIDC + "/tenant": METADATA}
     server = Guarded(documents, pages=PAGES)

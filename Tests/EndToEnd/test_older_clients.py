@@ -268,7 +268,7 @@ async def test_messages_go_where_they_belong(form: str) -> None:
     async with wired(form, script) as (wires, _, older):
         (wire,) = wires.wires
         log = {"level": "info", "data": "first"}
-        wire.tell("message", **log)  # Nobody listens yet.
+        wire.tell("message", **log)  # No stream is open yet.
         wire.ask("q", "roots/list")
         async with older.stream() as get:
             assert (await get.event())["params"] == log
@@ -386,7 +386,7 @@ async def test_a_cancelled_request_that_is_not_answered(form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_request_whose_time_is_over_is_cancelled(form: str) -> None:
-    """The server hears that nobody waits any more, and what it says late is nobody's answer."""
+    """The server hears of the cancellation, and what it says late answers no request."""
 
     def script(wire: Wire, heard: dict[str, Any]) -> bool:
         return heard.get("method") == "tools/call" and heard["params"]["name"] == "never"
@@ -472,7 +472,7 @@ async def test_a_session_that_nobody_uses(form: str) -> None:
         other = await Older(remora.address).open()
         async with older.stream() as get:
             await asyncio.sleep(2)
-            assert await older.call("x", 2) == "raw", "whoever listens is there"
+            assert await older.call("x", 2) == "raw", "the stream is open"
             assert (await other.send(call("x", 2))).status == 404
             get.connection.abort()
         await asyncio.sleep(2)

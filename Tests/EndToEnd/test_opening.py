@@ -120,7 +120,7 @@ async def test_questions_before_the_answer_to_initialize_over_http() -> None:
 @pytest.mark.parametrize(
     ("capabilities", "expected"),
     [
-        # As a client at which nobody sits.
+        # As a client without a user.
         (EVERYTHING, [-32603, {"action": "cancel"}, -1]),
         # As one that knows nothing of it.
         ({}, [-32601, -32601, -32601]),

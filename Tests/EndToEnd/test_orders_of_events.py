@@ -99,7 +99,7 @@ class EndsEarly:
 
 @contextlib.asynccontextmanager
 async def telling(server: EndsEarly) -> AsyncIterator[None]:
-    """Whoever hears of changes hears of one soon."""
+    """A client that hears of changes hears of one soon."""
 
     async def go_on() -> None:
         while True:
@@ -114,7 +114,7 @@ async def telling(server: EndsEarly) -> AsyncIterator[None]:
 
 
 async def test_a_channel_that_ends_while_its_session_is_opened() -> None:
-    """A session whose stream is over before it is used is not one to listen on. Whoever wants to listen hears of later changes,
+    """A session whose stream is over before it is used is not one to listen on. A client that wants to listen hears of later changes,
     or is told that there is nothing to be heard and may ask again."""
     async with EndsEarly() as server, Remora(configuration(server.url, server={"transport": "sse"})) as remora:
         async with await Connection.open(remora.address) as connection:
@@ -135,7 +135,7 @@ async def test_a_channel_that_ends_while_its_session_is_opened() -> None:
                             break
         async with Listener(remora.address, toolsListChanged=True) as listener:
             server.tell()
-            assert await listener.cue(5) == "tools/list_changed"
+            assert await listener.notice(5) == "tools/list_changed"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -155,7 +155,7 @@ async def test_a_session_that_is_lost_while_it_is_subscribed_again(form: str) ->
             await wires.until(lambda wires: wires.methods["resources/subscribe"] == 3, timeout=5)
             wires.wires[2].tell("resources/updated", uri=f"{URI}/later")
             async with asyncio.timeout(5):
-                while await listener.cue() != f"resources/updated {URI}/later":
+                while await listener.notice() != f"resources/updated {URI}/later":
                     pass
 
 
@@ -264,7 +264,7 @@ async def test_a_subscription_waits_for_the_end_of_the_one_before() -> None:
         if exchange.method == "resources/subscribe":
             known.add(exchange.message["params"]["uri"])
         if exchange.method == "resources/unsubscribe":
-            # It takes its time, and nobody should ask meanwhile.
+            # It takes its time, and no client should ask meanwhile.
             with contextlib.suppress(TimeoutError):
                 await raw.until(lambda _: raw.methods["resources/subscribe"] > 2, timeout=0.5)
             known.discard(exchange.message["params"]["uri"])
@@ -274,19 +274,19 @@ async def test_a_subscription_waits_for_the_end_of_the_one_before() -> None:
         async with Listener(remora.address, resourceSubscriptions=["raw:///other"]):
             async with Listener(remora.address, resourceSubscriptions=[URI]):
                 pass
-            # The server is told when nobody has listened for 5 s.
+            # The server is told when there was no subscriber for 5 s.
             await raw.until(lambda raw: raw.methods["resources/unsubscribe"] == 1, timeout=10)
             async with Listener(remora.address, resourceSubscriptions=[URI]) as listener:
                 assert listener.honoured == {"resourceSubscriptions": [URI]}
                 await raw.until(lambda raw: raw.subscribed[URI] == 1, timeout=5)
                 assert URI in known
                 await raw.tell(updated(URI))
-                assert await listener.cue(5) == f"resources/updated {URI}"
+                assert await listener.notice(5) == f"resources/updated {URI}"
 
 
 @pytest.mark.parametrize("of", ["loops", "configurations"])
 async def test_no_two_requests_have_the_same_id(of: str) -> None:
-    """Of whichever session, loop or configuration they are: an answer that a server gives to the wrong one is nobody's then.
+    """In all sessions, loops and configurations: an answer that a server gives to the wrong one matches no request then.
     Ids fit into 31 bits, which is what some servers read."""
     threads = 2 if of == "loops" else 1
     async with RawBackend() as raw, Remora(configuration(raw.url, threads=threads)) as remora:
@@ -313,7 +313,7 @@ async def test_no_two_requests_have_the_same_id(of: str) -> None:
 
 
 async def test_a_refusal_of_the_stream_whose_body_never_comes() -> None:
-    """The head says that the session is lost, and a ping that it is not. Whoever listens hears of what is told on the next stream."""
+    """The head says that the session is lost, and a ping that it is not. A subscriber hears of what is told on the next stream."""
     gets = 0
 
     async def script(exchange: Exchange) -> bool:

@@ -278,7 +278,7 @@ async def test_a_question_during_a_list_is_refused_and_that_session_serves_no_ca
         async with Client(running.front.address) as client:
             assert (await client.send(listed)).result["tools"] == []
         await server.until(lambda server: server.replies)
-        assert server.replies[0][1]["error"]["code"] == -32603, "as a client at which nobody sits"
+        assert server.replies[0][1]["error"]["code"] == -32603, "as a client without a user"
         asked = await send(running)
         assert sessions != [server.replies[0][0]]
         assert json.loads((await send(running, before=asked, answers={"elicitation-1": YES})).text) == YES
@@ -697,7 +697,7 @@ async def test_silence_while_the_client_thinks_is_no_fault() -> None:
 
 
 async def test_places_for_parked_calls() -> None:
-    """Who has no place left gets that of his own call which waits for the longest, and nobody takes one of somebody with less."""
+    """A principal without a free place gets the one of its own call which waits for the longest, and none takes a place of one that has less."""
 
     async def polite(running: Running) -> None:
         await running.ask(0)
@@ -757,7 +757,7 @@ async def test_so_many_may_wait_for_one_call() -> None:
         done, waiting = await asyncio.wait(retries, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         while len(done) < 6:
             more, waiting = await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
-            assert more, "nobody is refused"
+            assert more, "no call is refused"
             done |= more
         refused = [each.result() for each in done]
         assert [(each.status, each.error["data"]["reason"]) for each in refused] == [(503, "busy")] * 6

@@ -100,7 +100,7 @@ READ_ONLY = b'{"tools":[{"name":"x","inputSchema":{"type":"object"},"annotations
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("method", ["prompts/get", "tools/call"])
 async def test_a_client_that_leaves_while_its_lost_call_is_taken_up(method: str, threads: int) -> None:
-    """The server refuses, and nobody is left to run the call for."""
+    """The server refuses, and no client is left to run the call for."""
     async with Resuming(results={"tools/list": READ_ONLY}) as server:
         async with Remora(configuration(server.url, threads=threads)) as remora:
             message = ask(method=method)
@@ -118,7 +118,7 @@ async def test_a_client_that_leaves_while_its_lost_call_is_taken_up(method: str,
                 connection.abort()
             await asyncio.sleep(0.2)
             server.gate.set()
-            # Whoever sends it again has the answer.
+            # A client that sends it again has the answer.
             done = await send(remora, again)
             assert "result" in done.json, done
             assert not server.failures, server.failures
@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_while_its_lost_call_is_taken_up(method: str,
 
 
 class Opening:
-    """A server that asks twice with its answer to `initialize`, on whichever way."""
+    """A server that asks twice with its answer to `initialize`, on any way."""
 
     @asynccontextmanager
     async def of(self, form: str) -> AsyncIterator[Opening]:
@@ -174,7 +174,7 @@ class Opening:
 
 @pytest.mark.parametrize("form", ["http", *FORMS])
 async def test_the_last_question_of_a_handshake_is_withdrawn_when_nobody_is_left(form: str) -> None:
-    """What the server asks before the call can be sent is asked first; then there is nobody who brings the call."""
+    """What the server asks before the call can be sent is asked first; then there is no client that brings the call."""
     async with Opening().of(form) as server, Remora(configuration(server.backend)) as remora:
         for attempt in range(6):
             message = ask(id=attempt)
@@ -263,7 +263,7 @@ async def visit_a_page(remora: Remora, number: int, gates: dict[str, asyncio.Eve
     gates[page].set()
     done = await waiting
     if "inputRequests" in done.result:  # It came too late.
-        assert list(done.result["inputRequests"]), "nobody is asked nothing"
+        assert list(done.result["inputRequests"]), "no client is asked nothing"
         done = await send(remora, retry(message, done, {}), **principal)
     assert done.text == f"visited {page}"
 
@@ -341,7 +341,7 @@ async def test_a_retry_over_tls_whose_client_is_gone_when_it_is_served(form: str
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_retry_whose_client_was_gone_may_be_sent_again(form: str, threads: int, half: bool) -> None:
-    """Its answers are delivered once, by whichever of the two."""
+    """Its answers are delivered once, by one of the two."""
     async with Wires(form, asking_once) as server:
         async with Remora(configuration(server.backend, threads=threads)) as remora:
             message = ask()

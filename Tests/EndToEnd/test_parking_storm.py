@@ -1,4 +1,4 @@
-"""Calls during which servers and clients do anything at any moment: whoever stays gets an answer, nothing is left over, and Remora
+"""Calls during which servers and clients do anything at any moment: a client that stays gets an answer, nothing is left over, and Remora
 goes on. `REMORA_STORM_SEED` is the seed of another storm."""
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Person:
             if answer is None or "result" not in answer.json or answer.result.get("resultType") != "input_required":
                 break
             questions = answer.result["inputRequests"]
-            assert questions, "nobody is asked nothing"
+            assert questions, "no client is asked nothing"
             self.seen["asked"] += 1
             if self.chance.random() < 0.15:
                 self.seen["abandoned"] += 1
@@ -201,7 +201,7 @@ async def test_whatever_happens_at_whatever_moment(form: str, threads: int) -> N
             while time.monotonic() < end:
                 try:
                     await person.call(number)
-                except Malformed as cut:  # Nobody was there to answer any more: Remora says so, or closes.
+                except Malformed as cut:  # The client had left: Remora says so, or closes.
                     seen[type(cut).__name__] += 1
 
         await asyncio.gather(*(live(number) for number in range(PEOPLE)))

@@ -1,4 +1,4 @@
-"""Answers that are passed through stay what the server made of them: one head, and just the bytes that it announces. Whatever
+"""Answers that are forwarded stay what the server made of them: one head, and just the bytes that it announces. Whatever
 else were written there would be taken for another request's answer."""
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def test_a_slow_answer_that_is_passed_on_after_all_has_one_head(capabiliti
 
 
 async def test_a_stream_that_ends_short_of_its_length_takes_its_connection_with_it() -> None:
-    """A reload that changes the server ends the streams that are passed through. Where one has said how long it will be and bytes of it are missing,
+    """A reload that changes the server ends the streams that are forwarded. Where one has said how long it will be and bytes of it are missing,
     the connection ends too: an answer that followed would count as those bytes."""
 
     async def script(exchange: Exchange) -> bool:

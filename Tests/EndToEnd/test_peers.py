@@ -84,7 +84,7 @@ async def test_a_frozen_replica_counts_as_one_that_is_gone(tool: str) -> None:
 
 @contextlib.asynccontextmanager
 async def impostor(address: str, says: bytes | None) -> AsyncIterator[list[bytes]]:
-    """Whoever listens where a replica was: it reads a request, says something, and closes; or says nothing."""
+    """A process that listens where a replica was: it reads a request, says something, and closes; or says nothing."""
     heard: list[bytes] = []
     tasks: set[asyncio.Task[None]] = set()
 

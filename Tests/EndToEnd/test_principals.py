@@ -1,4 +1,4 @@
-"""Many principals at once on a server that keeps a state for each session: nobody ever sees what is another's."""
+"""Many principals at once on a server that keeps a state for each session: no caller ever sees what is another's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARK = re.compile(rb"mark-[0-9a-f]{32}")
 
 
 class Front:
-    """Connections that all principals share; whoever comes takes any that is free."""
+    """Connections that all principals share; a request takes any that is free."""
 
     def __init__(self, address: str) -> None:
         self.clients = [Client(address) for _ in range(CONNECTIONS)]

@@ -16,7 +16,7 @@ from odd_servers.errors import asks
 
 @pytest.mark.parametrize("form", ["stdio", "sse"])
 async def test_a_server_may_ask_for_a_call_that_was_left(form: str) -> None:
-    """On one wire, it may be about a call for which nobody waits any more: the next keeps its own error."""
+    """On one wire, it may be about a call that no client waits for any more: the next keeps its own error."""
     async with contextlib.AsyncExitStack() as parts:
         running = await parts.enter_async_context(Running(OddServer("asks", asks("sampling")), form).run())
         remora = await parts.enter_async_context(Remora(configuration(running.backend)))

@@ -1,4 +1,4 @@
-"""SIGHUP: the configuration is read anew, and nobody who calls notices."""
+"""SIGHUP: the configuration is read anew, and no caller notices."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_another_address(threads: int) -> None:
                     assert (await other.call("x")).text == "raw"
             async with asyncio.timeout(5):
                 with contextlib.suppress(ConnectionError):
-                    while True:  # Until nobody listens there any more.
+                    while True:  # Until that address is closed.
                         await (await Connection.open(remora.address)).close()
             assert (await client.call("x")).text == "raw", "a connection outlives its listener"
 
@@ -138,7 +138,7 @@ async def test_listeners_get_their_end_and_may_come_back() -> None:
             raw.streams.clear()
             async with Listener(remora.address, toolsListChanged=True) as again:
                 await raw.tell(b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
-                assert await again.cue() == "tools/list_changed"
+                assert await again.notice() == "tools/list_changed"
 
 
 async def test_a_stream_that_is_passed_through_ends() -> None:
@@ -274,7 +274,7 @@ async def test_a_call_that_waits_for_its_client_is_found_after_reloads(lab: str)
 
 
 async def test_a_call_that_waits_for_its_client_has_its_time_at_the_end(lab: str) -> None:
-    """Nobody else could go on with it; its client has a connection, which is kept as long."""
+    """No other process could go on with it; its client has a connection, which is kept as long."""
     limits = {"shutdown_timeout": "20s"}
     async with Remora(configuration(f"http://{lab}/mcp", limits=limits)) as remora:
         async with Client(remora.address) as client:

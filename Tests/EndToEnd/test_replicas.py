@@ -47,7 +47,7 @@ async def all_tools(address: str) -> set[str]:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-async def test_a_cue_reaches_listeners_and_lists_of_other_replicas(threads: int) -> None:
+async def test_a_notice_reaches_listeners_and_lists_of_other_replicas(threads: int) -> None:
     async with PushBackend() as first, PushBackend() as second:
         async with Replicas(first.address, second.address, count=2, threads=threads) as group:
             a, b = group.fronts["a"], group.fronts["b"]
@@ -58,18 +58,18 @@ async def test_a_cue_reaches_listeners_and_lists_of_other_replicas(threads: int)
                 assert await all_tools(b) == {"old"}
                 second.results["tools/list"] = TOOLS % b"new"
                 await first.tell(notification("tools/list_changed"), notification("resources/updated", uri="raw:///r"))
-                cues = {"tools/list_changed", "resources/updated raw:///r"}
-                assert {await here.cue(), await here.cue()} == cues
-                assert {await there.cue(), await there.cue()} == cues
-                # Whoever lists on the cue gets the new one, and so do the others soon.
+                notices = {"tools/list_changed", "resources/updated raw:///r"}
+                assert {await here.notice(), await here.notice()} == notices
+                assert {await there.notice(), await there.notice()} == notices
+                # A client that lists on the notice gets the new one, and so do the others soon.
                 await asyncio.sleep(0.2)
                 assert await all_tools(b) == {"new"}
-                # It went no further: a said it, and nobody says it again.
+                # It went no further: a said it, and no other says it again.
                 await here.silence()
                 await there.silence()
 
 
-async def test_cues_are_for_one_caller() -> None:
+async def test_notices_are_for_one_caller() -> None:
     async with PushBackend() as first, PushBackend() as second:
         async with Replicas(first.address, second.address, count=2) as group:
             alice, bob = {"Authorization": "Bearer alice"}, {"Authorization": "Bearer bob"}
@@ -79,11 +79,11 @@ async def test_cues_are_for_one_caller() -> None:
                     Listener(group.fronts["b"], headers=bob, toolsListChanged=True) as his,
                 ):
                     await first.tell(notification("tools/list_changed"))
-                    assert await hers.cue() == "tools/list_changed"
+                    assert await hers.notice() == "tools/list_changed"
                     await his.silence()
 
 
-async def test_cues_can_be_kept_to_oneself() -> None:
+async def test_notices_can_be_kept_to_oneself() -> None:
     async with PushBackend() as first, PushBackend() as second:
         async with Replicas(first.address, second.address, count=2, replicas={"cues": "off"}) as group:
             async with (
@@ -91,11 +91,11 @@ async def test_cues_can_be_kept_to_oneself() -> None:
                 Listener(group.fronts["b"], toolsListChanged=True) as there,
             ):
                 await first.tell(notification("tools/list_changed"))
-                assert await here.cue() == "tools/list_changed"
+                assert await here.notice() == "tools/list_changed"
                 await there.silence()
 
 
-async def test_a_cue_crosses_the_loops_of_one_process() -> None:
+async def test_a_notice_crosses_the_loops_of_one_process() -> None:
     async with PushBackend() as raw, stack(raw.address, threads=4) as running:
         async with asyncio.TaskGroup() as group:
             listeners = [Listener(running.front.address, toolsListChanged=True) for _ in range(12)]
@@ -104,7 +104,7 @@ async def test_a_cue_crosses_the_loops_of_one_process() -> None:
         # The server tells one session only: the last that opened a stream.
         await raw.tell(notification("tools/list_changed"))
         for listener in listeners:
-            assert await listener.cue() == "tools/list_changed"
+            assert await listener.notice() == "tools/list_changed"
         for listener in listeners:
             await listener.__aexit__(None, None, None)
 
@@ -209,7 +209,7 @@ async def test_a_group_with_another_key_is_not_heard(tmp_path: Path) -> None:
                 Listener(group.fronts["b"], toolsListChanged=True) as there,
             ):
                 await first.tell(notification("tools/list_changed"))
-                assert await here.cue() == "tools/list_changed"
+                assert await here.notice() == "tools/list_changed"
                 await there.silence()
                 await group.running["b"].process.event("peer_refused")
 
@@ -400,7 +400,7 @@ async def test_a_call_that_nobody_has_is_lost_and_not_run_again(restarts: bool) 
         for name in group.running:
             assert is_lost(await send(group.fronts[name], again))
         assert server.runs["t"] == 1 and not server.answers
-        # Nobody will ever answer there.
+        # No answer will ever come there.
         await server.until(lambda server: server.cancelled["t"])
 
 
@@ -460,7 +460,7 @@ async def test_what_may_run_twice_runs_again_with_the_answers_so_far(named: bool
         asked = await send(group.fronts["b"], retry(message, asked))
         again = retry(message, asked)
         await group.kill("a")
-        # Several come at once, to whichever is left: one of those goes on with it, for all.
+        # Several come at once, to any replica that is left: one of those goes on with it, for all.
         answers = await asyncio.gather(*(send(group.fronts[name], again) for name in "bcbc"))
         assert {question_of(answer) for answer in answers} == {"t 3"}
         assert {key for answer in answers for key in answer.result["inputRequests"]} == {"elicitation-3"}

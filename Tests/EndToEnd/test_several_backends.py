@@ -104,11 +104,11 @@ async def test_listeners_go_to_the_other_too() -> None:
             await b.until(lambda _: len(b.streams) == 1)
             await a.__aexit__()
             await b.until(lambda _: len(b.streams) == 2, timeout=5)
-            b_cue = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
+            b_notice = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
             await asyncio.sleep(0.5)
-            await b.tell(b_cue)
+            await b.tell(b_notice)
             for listener in listeners:
-                assert await listener.cue() == "tools/list_changed"
+                assert await listener.notice() == "tools/list_changed"
 
 
 async def test_a_copy_that_gives_no_sessions_is_put_aside_and_tried_again() -> None:
@@ -211,7 +211,7 @@ async def test_one_of_two_is_killed_under_load() -> None:
     )
     assert served["a"] and served["b"]
     for began, ended, id, answer in failed:
-        # Not all have begun there: some were in its receive buffers, and nobody but the kernel knows which.
+        # Not all have begun there: some were in its receive buffers, and only the kernel knows which.
         assert id not in started["b"], "only calls that were in it see it"
         assert began <= death and dying <= ended + 0.1, (began - death, ended - dying, answer)
         assert answer.error["data"]["dispatched"] is True, answer

@@ -1,4 +1,4 @@
-"""Nobody can take all sessions, and who has to wait for one waits in a fair order (translation contract, section 2)."""
+"""No caller can take all sessions, and a call that has to wait for one waits in a fair order (translation contract, section 2)."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Load:
         self.answered = 0
         self.failures: Counter[str] = Counter()
         self.refused = 0
-        """Connections that were not made: nobody listens any more."""
+        """Connections that were not made: the address is closed."""
         self.slowest = 0.0
         self.stopping = False
 
@@ -55,7 +55,7 @@ class Load:
         await client.__aexit__()
 
     async def _call(self, client: Client, id: str, once: bool) -> bool:
-        """False when there is nobody to call any more."""
+        """False when the address is closed."""
         start = time.monotonic()
         if client._connection is None:
             try:

@@ -1,4 +1,4 @@
-"""Clients that read or send slowly cost a bounded amount of memory, and hold nobody else up."""
+"""Clients that read or send slowly cost a bounded amount of memory, and hold up no other client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`subscriptions/listen`: changes reach those who listen, each once, and nobody else."""
+"""`subscriptions/listen`: changes reach those who listen, each once, and no other client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from servers.raw import Exchange, PushBackend, notification
 
 LISTS = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 ROUNDS = int(os.environ.get("REMORA_ROUNDS", "50"))
-"""How often a client lists on a cue; 1,000 by hand."""
+"""How often a client lists on a notice; 1,000 by hand."""
 
 
 def changed(what: str) -> bytes:
@@ -44,7 +44,7 @@ async def test_the_acknowledgment_comes_first_and_events_carry_the_id(id: Any) -
             assert listener.honoured == {**LISTS, "resourceSubscriptions": ["raw:///r"]}
             assert listener.head.header("x-accel-buffering") == "no"
             await raw.tell(changed("tools"), changed("prompts"), changed("resources"), updated("raw:///r"))
-            found = [await listener.cue() for _ in range(4)]
+            found = [await listener.notice() for _ in range(4)]
             assert found[:3] == [f"{name}/list_changed" for name in ("tools", "prompts", "resources")]
             assert found[3] == "resources/updated raw:///r"
 
@@ -61,7 +61,7 @@ async def test_nothing_that_was_not_asked_for() -> None:
                 notification("vendor/thing"),
                 changed("prompts"),
             )
-            assert await listener.cue() == "prompts/list_changed"
+            assert await listener.notice() == "prompts/list_changed"
             await listener.silence()
 
 
@@ -97,7 +97,7 @@ async def test_refused_resources_are_left_out() -> None:
         async with Listener(running.front.address, resourceSubscriptions=uris) as listener:
             assert listener.honoured == {"resourceSubscriptions": ["raw:///a", "raw:///b"]}
             await raw.tell(updated("raw:///no"), updated("raw:///b"))
-            assert await listener.cue() == "resources/updated raw:///b"
+            assert await listener.notice() == "resources/updated raw:///b"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ async def test_many_listeners_share_what_the_server_sees() -> None:
         await asyncio.gather(*map(all.enter_async_context, listeners))
         await raw.tell(changed("tools"), updated("raw:///a"))
         for listener in listeners:
-            assert {await listener.cue(), await listener.cue()} == {"tools/list_changed", "resources/updated raw:///a"}
+            assert {await listener.notice(), await listener.notice()} == {"tools/list_changed", "resources/updated raw:///a"}
         assert raw.methods["GET"] == 1 and raw.methods["initialize"] == 1
         assert raw.subscribed == {"raw:///a": 1, "raw:///b": 1} and raw.methods["resources/subscribe"] == 2
         # Half of them go: nothing changes for the server.
@@ -159,11 +159,11 @@ async def test_two_principals_share_nothing() -> None:
             name = str(of[session]).removeprefix("Bearer ")
             await stream.chunk(b"data: " + updated(f"raw:///r/{name}") + b"\n\n")
         for name, listener in listeners.items():
-            assert await listener.cue() == f"resources/updated raw:///r/{name}"
+            assert await listener.notice() == f"resources/updated raw:///r/{name}"
             await listener.silence(0.1)
 
 
-async def test_a_cue_on_the_stream_of_a_call_counts() -> None:
+async def test_a_notice_on_the_stream_of_a_call_counts() -> None:
     async def script(exchange: Exchange) -> bool:
         if exchange.method != "tools/call":
             return False
@@ -175,19 +175,19 @@ async def test_a_cue_on_the_stream_of_a_call_counts() -> None:
             running.front.address, toolsListChanged=True, resourceSubscriptions=["raw:///r"]
         ) as listener:
             await running.client.call("x")
-            assert [await listener.cue(), await listener.cue()] == ["tools/list_changed", "resources/updated raw:///r"]
+            assert [await listener.notice(), await listener.notice()] == ["tools/list_changed", "resources/updated raw:///r"]
             await listener.silence()
 
 
-async def test_a_burst_is_two_cues() -> None:
+async def test_a_burst_is_two_notices() -> None:
     """The first at once; the rest as one, because what it announces may have come after the first was acted upon."""
     async with PushBackend() as raw, stack(raw.address) as running:
         async with Listener(running.front.address, toolsListChanged=True) as listener:
             start = time.monotonic()
             await raw.tell(*[changed("tools")] * 50)
-            assert await listener.cue() == "tools/list_changed"
+            assert await listener.notice() == "tools/list_changed"
             assert time.monotonic() - start < 5
-            assert await listener.cue() == "tools/list_changed"
+            assert await listener.notice() == "tools/list_changed"
             await listener.silence()
 
 
@@ -196,15 +196,15 @@ async def test_resources_below_those_listened_to() -> None:
         uris = ["raw:///a", "raw:///b/"]
         async with Listener(running.front.address, resourceSubscriptions=uris) as listener:
             await raw.tell(updated("raw:///ab"), updated("raw:///b"), updated("raw:///a/1/2"), updated("raw:///b/x"))
-            assert await listener.cue() == "resources/updated raw:///a/1/2"
-            assert await listener.cue() == "resources/updated raw:///b/x"
+            assert await listener.notice() == "resources/updated raw:///a/1/2"
+            assert await listener.notice() == "resources/updated raw:///b/x"
             await listener.silence()
 
 
-# Lists and cues
+# Lists and notices
 
 
-async def test_a_client_that_lists_on_a_cue_gets_the_new_list() -> None:
+async def test_a_client_that_lists_on_a_notice_gets_the_new_list() -> None:
     version = 0
 
     async def script(exchange: Exchange) -> bool:
@@ -231,7 +231,7 @@ async def test_a_client_that_lists_on_a_cue_gets_the_new_list() -> None:
             for _ in range(ROUNDS):
                 version += 1
                 await raw.tell(changed("tools"))
-                await listener.cue()
+                await listener.notice()
                 name = (await client.send(request("tools/list"))).result["tools"][0]["name"]
                 assert int(name.removeprefix("tool-")) >= version
             stopping.set()
@@ -249,11 +249,11 @@ async def test_a_lost_session_is_made_anew_and_nobody_is_left_behind() -> None:
             raw.subscribed.clear()
             raw.drop()
             start = time.monotonic()
-            assert {await listener.cue(), await listener.cue()} == {"tools/list_changed", "resources/updated raw:///r"}
+            assert {await listener.notice(), await listener.notice()} == {"tools/list_changed", "resources/updated raw:///r"}
             assert time.monotonic() - start < 2
             assert raw.subscribed == {"raw:///r": 1} and raw.methods["initialize"] == 2
             await raw.tell(updated("raw:///r"))
-            assert await listener.cue() == "resources/updated raw:///r"
+            assert await listener.notice() == "resources/updated raw:///r"
 
 
 async def test_a_session_that_is_lost_while_somebody_joins() -> None:
@@ -276,7 +276,7 @@ async def test_a_session_that_is_lost_while_somebody_joins() -> None:
         ) as listener:
             assert listener.honoured == {"toolsListChanged": True, "resourceSubscriptions": ["raw:///r"]}
             await raw.tell(updated("raw:///r"))
-            assert await listener.cue() == "resources/updated raw:///r"
+            assert await listener.notice() == "resources/updated raw:///r"
 
 
 async def test_a_server_that_comes_back() -> None:
@@ -289,11 +289,11 @@ async def test_a_server_that_comes_back() -> None:
         await asyncio.sleep(1.5)
         async with PushBackend(port=int(first.address.rpartition(":")[2])) as second:
             start = time.monotonic()
-            assert {await listener.cue(), await listener.cue()} == {"tools/list_changed", "resources/updated raw:///r"}
+            assert {await listener.notice(), await listener.notice()} == {"tools/list_changed", "resources/updated raw:///r"}
             assert time.monotonic() - start < 2
             assert second.subscribed == {"raw:///r": 1}
             await second.tell(updated("raw:///r"))
-            assert await listener.cue() == "resources/updated raw:///r"
+            assert await listener.notice() == "resources/updated raw:///r"
 
 
 async def test_a_gap_in_the_get_stream_is_filled() -> None:
@@ -301,8 +301,8 @@ async def test_a_gap_in_the_get_stream_is_filled() -> None:
         async with Listener(running.front.address, toolsListChanged=True) as listener:
             await raw.tell(notification("vendor/hello"))
             raw.drop()
-            # What was said meanwhile is lost: the cue is told as if it had been.
-            assert await listener.cue() == "tools/list_changed"
+            # What was said meanwhile is lost: the notice is told as if it had been.
+            assert await listener.notice() == "tools/list_changed"
             assert raw.methods["initialize"] == 1 and raw.methods["GET"] == 2
 
 
@@ -310,7 +310,7 @@ async def test_a_get_stream_with_ids_goes_on_where_it_was() -> None:
     async with PushBackend() as raw, stack(raw.address) as running:
         async with Listener(running.front.address, toolsListChanged=True) as listener:
             await raw.tell(changed("tools"), id="e-7")
-            assert await listener.cue() == "tools/list_changed"
+            assert await listener.notice() == "tools/list_changed"
             raw.drop()
             await raw.until(lambda raw: raw.methods["GET"] == 2)
             assert [each.header("last-event-id") for each in raw.requests if each.method == "GET"] == [None, "e-7"]
@@ -371,7 +371,7 @@ async def test_silence_is_broken_by_comments() -> None:
 # Slow listeners
 
 
-async def test_cues_for_a_slow_listener_become_few() -> None:
+async def test_notices_for_a_slow_listener_become_few() -> None:
     uris = [f"raw:///{number}" for number in range(200)]
     long = "x" * 4000
     async with PushBackend() as raw, stack(raw.address) as running:
@@ -384,7 +384,7 @@ async def test_cues_for_a_slow_listener_become_few() -> None:
             seen = set()
             with contextlib.suppress(TimeoutError):
                 while True:
-                    seen.add((await listener.cue(3)).removeprefix("resources/updated ").partition("/xxx")[0])
+                    seen.add((await listener.notice(3)).removeprefix("resources/updated ").partition("/xxx")[0])
             assert seen == set(uris), "each resource is named at least once after its last change"
 
 
@@ -439,9 +439,9 @@ async def test_exactly_what_was_acknowledged() -> None:
             for listener in listeners:
                 for each in events:
                     if listener.honoured.get(names.get(each, "")):
-                        assert await listener.cue() == f"{each}/list_changed"
+                        assert await listener.notice() == f"{each}/list_changed"
                     elif each in listener.honoured.get("resourceSubscriptions", []):
-                        assert await listener.cue() == f"resources/updated {each}"
+                        assert await listener.notice() == f"resources/updated {each}"
             await asyncio.sleep(0.12)
         await asyncio.gather(*(listener.silence() for listener in listeners))
 

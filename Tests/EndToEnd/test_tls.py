@@ -171,7 +171,7 @@ async def test_who_is_refused_and_why(authority: Authority, served: Pair, mine: 
                         await asyncio.to_thread(blocking_call, remora.address, context, **name)
             event = await refused(remora, REFUSED[what])
             assert event["level"] == "info" and event["client"].startswith("127.0.0.1:")
-            # Nobody else has noticed.
+            # No other client has noticed.
             good = authority.client_context(mine if demands else None)
             assert (await ask(remora.address, good)).text == "raw"
             assert raw.methods["tools/call"] == 1
@@ -328,7 +328,7 @@ async def test_tickets_spare_handshakes_of_clients(authority: Authority, served:
             reused, session = await asyncio.to_thread(one, None)
             assert not reused
             again, _ = await asyncio.to_thread(one, session if session and session.has_ticket else None)
-            assert again is not mutual, "whoever must show a certificate shows it each time"
+            assert again is not mutual, "a client that must show a certificate shows it each time"
 
 
 async def test_an_end_that_is_meant_is_told(authority: Authority, served: Pair) -> None:

@@ -85,7 +85,7 @@ async def test_requests_without_a_trace_get_none() -> None:
             await running.client.send(message)
         calls = [each for each in raw.requests if b'"tools/call"' in each.body]
         lines = [each for each in running.remora.process.events() if each["event"] == "request"]
-        # What Remora asks on the session's own account belongs to nobody's trace.
+        # What Remora asks on the session's own account belongs to no client's trace.
         others = [each for each in raw.requests if each not in calls]
     assert [_fields(each) for each in calls] == [{}, {"traceparent": PARENT}, {}]
     assert [_meta(each) for each in calls] == [{}, {"traceparent": PARENT}, {}]

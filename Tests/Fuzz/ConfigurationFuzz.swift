@@ -21,7 +21,7 @@ private let secret = "s3cr3t: [\"\n"
 
 private func checkFile(_ text: [UInt8]) {
     let lines = 1 + text.count { $0 == 0x0A || $0 == 0x0D }
-    let result = Configuration.parse(text, file: "remora.yaml") { name in
+    let result = Configuration.parseConfiguration(text, file: "remora.yaml") { name in
         switch name.utf8.first {
         case UInt8(ascii: "A"): nil
         case UInt8(ascii: "B"): "http://127.0.0.1:1"

@@ -24,7 +24,7 @@ private struct Outcome: Equatable {
     ) throws(HTTPDecodeError) {
         var offset = 0
         while true {
-            switch try decoder.next(piece, from: &offset) {
+            switch try decoder.nextEvent(piece, from: &offset) {
             case .needMoreInput:
                 precondition(offset == piece.count, "input left behind")
                 return

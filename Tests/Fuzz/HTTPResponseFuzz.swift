@@ -13,7 +13,7 @@ private struct Outcome: Equatable {
         var decoder = HTTPResponseDecoder(limits: limits)
         do {
             for piece in pieces { try take(piece.span, with: &decoder) }
-            close = try decoder.finish()
+            close = try decoder.finishInput()
         } catch {
             self.error = error
         }
@@ -24,7 +24,7 @@ private struct Outcome: Equatable {
     ) throws(HTTPDecodeError) {
         var offset = 0
         while true {
-            switch try decoder.next(piece, from: &offset) {
+            switch try decoder.nextEvent(piece, from: &offset) {
             case .needMoreInput:
                 precondition(offset == piece.count, "input left behind")
                 return

@@ -15,7 +15,7 @@ public func fuzzOne(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     walk(document.root, of: document, choice: choice, splice: &splice, length: &length)
     precondition(length <= input.count * 3)
 
-    let changed = splice.rendered(document.root)
+    let changed = splice.renderedText(document.root)
     var text: [UInt8] = []
     changed.append(to: &text)
     precondition(text.count == changed.count)
@@ -23,10 +23,10 @@ public func fuzzOne(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     precondition((try? JSONDocument(text, maxDepth: 65)) != nil, "a change broke the text")
 
     var canonical: [UInt8] = []
-    document.canonical(of: document.root, into: &canonical)
+    document.appendCanonical(of: document.root, into: &canonical)
     guard let again = try? JSONDocument(canonical, maxDepth: 64) else { preconditionFailure("canonical is not JSON") }
     var twice: [UInt8] = []
-    again.canonical(of: again.root, into: &twice)
+    again.appendCanonical(of: again.root, into: &twice)
     precondition(canonical == twice, "canonical is not stable")
     join(document, again, head: canonical)
     return 0
@@ -40,7 +40,7 @@ private func join(_ first: JSONDocument, _ second: JSONDocument, head: [UInt8]) 
     var text = SplicedText(expected)
     for document in [first, second, first] {
         text.append(document.root, of: document) { _ in false }
-        JSONSplice(document).render(document.root, to: &text)
+        JSONSplice(document).renderValue(document.root, to: &text)
         text.append(document.root, of: document)
         for _ in 0..<3 { expected += document.raw(document.root) }
         text.prepend(head)
@@ -82,21 +82,21 @@ private func walk(
     precondition(document.hasDuplicateNames(value) == (names.count < count))
     guard value.kind == .object else { return }
     var paths = JSONPaths()
-    for name in names { paths.add([name]) }
-    for found in document.find(paths, in: value) { precondition(found != .nothing, "a name was not found") }
+    for name in names { paths.addPath([name]) }
+    for found in document.findPaths(paths, in: value) { precondition(found != .nothing, "a name was not found") }
     let found = document.value("a", of: value)
     precondition((found != nil) == names.contains(Array("a".utf8)))
 
     if choice & 4 != 0 {
-        splice.remove(from: value) { ($0.value.range.count ^ Int(choice)) & 1 == 0 }
+        splice.removeMembers(from: value) { ($0.value.range.count ^ Int(choice)) & 1 == 0 }
     }
     if choice & 8 != 0 {
-        splice.set("a", to: "1", in: value, at: choice & 16 != 0 ? .start : .end)
+        splice.setMember("a", to: "1", in: value, at: choice & 16 != 0 ? .start : .end)
     }
     if choice & 32 != 0 {
-        splice.set("b", to: "[]", in: value)
+        splice.setMember("b", to: "[]", in: value)
     }
     if choice & 64 != 0 {
-        splice.set("c\"", to: "null", in: value, at: .start)
+        splice.setMember("c\"", to: "null", in: value, at: .start)
     }
 }

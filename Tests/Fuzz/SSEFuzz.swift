@@ -13,7 +13,7 @@ private struct Outcome: Equatable {
         do throws(SSEDecodeError) {
             for piece in pieces {
                 var offset = 0
-                while let event = try decoder.next(piece.span, from: &offset) { events.append(event) }
+                while let event = try decoder.nextEvent(piece.span, from: &offset) { events.append(event) }
                 precondition(offset == piece.count, "input left behind")
             }
         } catch {

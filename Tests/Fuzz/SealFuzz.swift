@@ -16,20 +16,20 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
     case 1:
         precondition(!opens(Array("v1.".utf8) + input), "forged")
     case 2:
-        guard let bytes = Base64URL.decode(input) else { return 0 }
-        precondition(Base64URL.encode(bytes) == input, "two spellings of the same bytes")
+        guard let bytes = Base64URL.decodeText(input) else { return 0 }
+        precondition(Base64URL.encodeBytes(bytes) == input, "two spellings of the same bytes")
     default:
         guard input.count <= Seal.maxPayload else { return 0 }
-        let text = seal.seal(input, for: .cursor, caller: input, until: UnixTime(seconds: 1_800_000_001))
-        let opened = try? seal.open(text, for: .cursor, caller: input, at: now)
+        let text = seal.sealPayload(input, for: .cursor, caller: input, until: UnixTime(seconds: 1_800_000_001))
+        let opened = try? seal.openText(text, for: .cursor, caller: input, at: now)
         precondition(opened == input, "what was sealed does not open")
         var changed = text
         changed[input.count * 31 % text.count] ^= 1 << (UInt8(input.count & 7))
-        precondition((try? seal.open(changed, for: .cursor, caller: input, at: now)) == nil, "a change unnoticed")
+        precondition((try? seal.openText(changed, for: .cursor, caller: input, at: now)) == nil, "a change unnoticed")
     }
     return 0
 }
 
 private func opens(_ text: [UInt8]) -> Bool {
-    (try? seal.open(text, for: .cursor, caller: [], at: now)) != nil
+    (try? seal.openText(text, for: .cursor, caller: [], at: now)) != nil
 }

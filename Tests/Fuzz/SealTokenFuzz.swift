@@ -1,5 +1,5 @@
-// Changes real sealed texts, as somebody would who has one and wants another. None that was changed may open, and none that
-// was not for any other purpose, caller, deployment or time.
+// Changes real sealed texts, as a client would that has one and wants another. None that was changed may open, and none that was
+// not for any other purpose, caller, deployment or time.
 
 private let oldKey = [UInt8](repeating: 2, count: KeyRing.keySize)
 private let ring = KeyRing([[UInt8](repeating: 1, count: KeyRing.keySize), oldKey])
@@ -15,7 +15,7 @@ private func texts(for caller: [UInt8], by ring: KeyRing) -> [(text: [UInt8], ca
     let seal = Seal(ring: ring, deployment: "fuzz")
     return [0, 1, 95, 350, 700].map { size in
         let payload = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31) }
-        return (seal.seal(payload, for: .requestState, caller: caller, until: later), caller)
+        return (seal.sealPayload(payload, for: .requestState, caller: caller, until: later), caller)
     }
 }
 
@@ -42,7 +42,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
         return 0
     }
     for caller in callers where opens(changed, caller: caller) {
-        // Whoever puts the whole of another text in the place of his own has a text of that one's.
+        // A client that puts the whole of another text in the place of its own has that other text.
         precondition(tokens.contains { $0.text == changed && $0.caller == caller }, "a change that nobody notices")
     }
     return 0
@@ -71,5 +71,5 @@ private func apply(_ operation: UInt8, at place: Int, _ byte: UInt8, to text: in
 private func opens(
     _ text: [UInt8], caller: [UInt8], purpose: Seal.Purpose = .requestState, at moment: UnixTime = now
 ) -> Bool {
-    (try? seal.open(text, for: purpose, caller: caller, at: moment)) != nil
+    (try? seal.openText(text, for: purpose, caller: caller, at: moment)) != nil
 }

@@ -11,7 +11,7 @@ import Testing
         var attempts = Attempts()
         for (index, kind) in kinds.enumerated() {
             do throws(BackendError) {
-                try attempts.failed(error(kind), mayRepeat: mayRepeat)
+                try attempts.noteFailure(error(kind), mayRepeat: mayRepeat)
             } catch {
                 #expect(index == kinds.count - 1, "an attempt was made after the last")
                 return error.kind
@@ -40,8 +40,8 @@ import Testing
 
     @Test func aSessionThatIsNotToBeHadDoesNotUnsayTheDoubt() throws {
         var attempts = Attempts()
-        #expect(attempts.told(error(.busy)).kind == .busy)
-        try attempts.failed(error(.noAnswer), mayRepeat: true)
-        #expect(attempts.told(error(.busy)).kind == .noAnswer)
+        #expect(attempts.errorForClient(error(.busy)).kind == .busy)
+        try attempts.noteFailure(error(.noAnswer), mayRepeat: true)
+        #expect(attempts.errorForClient(error(.busy)).kind == .noAnswer)
     }
 }

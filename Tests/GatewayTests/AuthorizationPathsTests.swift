@@ -9,7 +9,7 @@ import Testing
     private let server = Array("server".utf8)
 
     private func route(_ path: String, _ server: String = "server") -> AuthorizationRoute? {
-        paths.route(of: Array(path.utf8)[...], at: Array(server.utf8))
+        paths.authorizationRoute(of: Array(path.utf8)[...], at: Array(server.utf8))
     }
 
     @Test func whatWasNamedIsKnown() {

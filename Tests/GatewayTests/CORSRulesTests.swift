@@ -7,12 +7,13 @@ import Testing
 /// What pages in browsers are told.
 @Suite struct CORSRulesTests {
     private func preflight(
-        _ fields: String, passesLegacyClients: Bool = true, isEndpoint: Bool = true
+        _ fields: String, forwardsLegacyClients: Bool = true, isEndpoint: Bool = true
     ) throws -> [String] {
         let head = try parseHead(
             "OPTIONS /mcp HTTP/1.1\r\nHost: h\r\nAccess-Control-Request-Method: POST\r\n\(fields)\r\n")
         #expect(CORSRules.isPreflight(head))
-        let response = CORSRules(passesLegacyClients: passesLegacyClients).preflight(head, isEndpoint: isEndpoint)
+        let response = CORSRules(forwardsLegacyClients: forwardsLegacyClients).preflightResponse(
+            head, isEndpoint: isEndpoint)
         #expect(response.status == 204)
         return response.fields.map { "\($0.name): \(String(decoding: $0.value, as: UTF8.self))" }
     }
@@ -28,7 +29,7 @@ import Testing
                     "access-control-allow-methods: POST, GET, DELETE", Self.fixed, "access-control-max-age: 7200",
                     "vary: Access-Control-Request-Headers",
                 ])
-        #expect(try preflight("", passesLegacyClients: false).first == "access-control-allow-methods: POST")
+        #expect(try preflight("", forwardsLegacyClients: false).first == "access-control-allow-methods: POST")
         #expect(try preflight("", isEndpoint: false).first == "access-control-allow-methods: GET, POST")
     }
 
@@ -53,7 +54,7 @@ import Testing
     @Test func anAnswerNamesTheOriginAndNeverAllOfThem() throws {
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\n\r\n")
         let origin = try #require(head.fields.first("origin"))
-        let fields = CORSRules(passesLegacyClients: true).answerFields(to: origin)
+        let fields = CORSRules(forwardsLegacyClients: true).answerFields(to: origin)
             .map { "\($0.name): \(String(decoding: $0.value, as: UTF8.self))" }
         #expect(
             fields == [

@@ -11,7 +11,7 @@ import Testing
         CallerFields(isolateBy: ["authorization", "x-api-key", "x-tenant"]), key: HashKey())
 
     private func caller(_ fields: String) throws -> Caller {
-        rules.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"), subject: nil)
+        rules.identifyCaller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"), subject: nil)
     }
 
     /// No two of these are the same caller.
@@ -64,7 +64,7 @@ import Testing
 
     private func forwarding(_ fields: CallerFields) -> (String) throws -> Caller {
         let rules = CallerRules(fields, key: HashKey())
-        return { rules.caller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\($0)\r\n"), subject: nil) }
+        return { rules.identifyCaller(of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\($0)\r\n"), subject: nil) }
     }
 
     @Test func forwardedFieldsTellCallersApart() throws {
@@ -104,20 +104,22 @@ import Testing
         let rules = CallerRules(
             CallerFields(isolateBy: ["authorization"], forwarded: ["x-known-key"]), key: HashKey())
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
-        #expect(rules.dropped(from: head).joined(separator: ", ") == names)
+        #expect(rules.droppedFields(from: head).joined(separator: ", ") == names)
     }
 
     @Test func anotherProcessHasOtherHashes() throws {
         let other = CallerRules(CallerFields(isolateBy: ["authorization"]), key: HashKey())
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
-        #expect(other.caller(of: head, subject: nil).principal != rules.caller(of: head, subject: nil).principal)
+        #expect(
+            other.identifyCaller(of: head, subject: nil).principal
+                != rules.identifyCaller(of: head, subject: nil).principal)
     }
 
     /// What is not listed does not isolate, and does not go to the backend.
     @Test func onlyListedFieldsCount() throws {
         let none = CallerRules(CallerFields(isolateBy: []), key: HashKey())
         let head = try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: a\r\n\r\n")
-        #expect(none.caller(of: head, subject: nil).principal == .none)
-        #expect(none.caller(of: head, subject: nil).credentials.lines.isEmpty)
+        #expect(none.identifyCaller(of: head, subject: nil).principal == .none)
+        #expect(none.identifyCaller(of: head, subject: nil).credentials.lines.isEmpty)
     }
 }

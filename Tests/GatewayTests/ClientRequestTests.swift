@@ -11,29 +11,30 @@ import Testing
 
 /// A request is finished once: one answer, one line of the log, one place in the counts.
 @Suite(.timeLimit(.minutes(5))) struct ClientRequestTests {
-    private static let answer = Answer(status: 200, text: SplicedText(Array(#"{"jsonrpc":"2.0"}"#.utf8)), code: nil)
+    private static let answer = ModernResponse(
+        status: 200, text: SplicedText(Array(#"{"jsonrpc":"2.0"}"#.utf8)), code: nil)
     private static let ends: [ClientRequest.End] = [
-        .answered(answer), .answered(Answer(status: 200, text: answer.text, code: -32603)),
+        .answered(answer), .answered(ModernResponse(status: 200, text: answer.text, code: -32603)),
         .refused(.invalidRequestState), .empty(HTTPResponse(status: 202)), .streamEnded,
         .relayed(status: 200, bytes: 7), .abandoned,
     ]
 
     /// Makes the answer, and has its request end when the client leaves.
-    private final class Maker: Answerer {
+    private final class Maker: ResponseProducer {
         let request: ClientRequest
         private(set) var hasLeft = false
         let left = Wakeup()
 
         init(_ request: ClientRequest) {
             self.request = request
-            request.responder.begin(for: self)
+            request.responder.beginResponse(for: self)
         }
 
         func clientLeft() {
             hasLeft = true
             left.signal()
-            request.failed(.clientLeft)
-            request.finish(.abandoned)
+            request.noteFailure(.clientLeft)
+            request.finishRequest(.abandoned)
         }
     }
 
@@ -47,7 +48,7 @@ import Testing
         }
         let log = Log(level: .info, format: .json, descriptor: descriptor)
         try await body(log)
-        log.flush(within: .seconds(30))
+        log.flushLines(within: .seconds(30))
         return String(decoding: try Data(contentsOf: file), as: UTF8.self).split(separator: "\n")
     }
 
@@ -74,9 +75,9 @@ import Testing
                     for _ in 0..<random.below(4) where !request.isFinished {
                         switch random.below(3) {
                         case 0:
-                            responder.send(Array(#"{"n":1}"#.utf8))
+                            responder.sendMessage(Array(#"{"n":1}"#.utf8))
                             sent += 1
-                        case 1: request.failed(.clientLeft)
+                        case 1: request.noteFailure(.clientLeft)
                         default: await pause(.zero, on: loop)
                         }
                     }
@@ -92,9 +93,9 @@ import Testing
                     if case .relayed = end { end = .answered(Self.answer) }
                     if case .abandoned = end, !leaves { end = .answered(Self.answer) }
                     let wasFinished = request.isFinished
-                    request.finish(end)
+                    request.finishRequest(end)
                     #expect(request.isFinished)
-                    for _ in 0..<random.below(3) { request.finish(Self.ends[random.below(Self.ends.count)]) }
+                    for _ in 0..<random.below(3) { request.finishRequest(Self.ends[random.below(Self.ends.count)]) }
                     #expect(book.tally.counts.active == 0)
                     if leaves || wasFinished {
                         (client, responder) = try await front.connect()

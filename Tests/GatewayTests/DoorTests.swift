@@ -53,7 +53,7 @@ import Testing
     }
 
     private func allows(_ door: Door, _ host: String, _ origin: String) throws -> Bool {
-        door.refusal(of: try parseHead("POST /mcp HTTP/1.1\r\nHost: \(host)\r\nOrigin: \(origin)\r\n\r\n")) == nil
+        door.originRefusal(of: try parseHead("POST /mcp HTTP/1.1\r\nHost: \(host)\r\nOrigin: \(origin)\r\n\r\n")) == nil
     }
 
     /// Its own pages may call it.
@@ -88,7 +88,7 @@ import Testing
         let door = Door(allowedOrigins: [], allowedHosts: [], isLoopback: false)
         #expect(try !allows(door, "evil.com", "http://evil.com"))
         #expect(try !allows(door, "127.0.0.1.evil.com", "http://127.0.0.1.evil.com"))
-        // Nobody can make a name of the loopback interface point elsewhere.
+        // A name of the loopback interface cannot be made to point elsewhere.
         #expect(try allows(door, "localhost:8808", "http://localhost:8808"))
     }
 

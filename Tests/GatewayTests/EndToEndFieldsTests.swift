@@ -4,11 +4,11 @@ import Testing
 @testable import Gateway
 @testable import HTTPTransport
 
-/// What of a request and of an answer is passed through.
+/// What of a request and of an answer is forwarded.
 @Suite struct EndToEndFieldsTests {
     private func kept(_ fields: String) throws -> String {
         let head = try parseHead("POST /mcp HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
-        return EndToEndFields.of(head.fields) { $0.equalsIgnoringCase("host") }
+        return EndToEndFields.forwardedFields(head.fields) { $0.equalsIgnoringCase("host") }
             .map { "\($0.name.string)=\($0.value.string)" }.joined(separator: " ")
     }
 
@@ -50,7 +50,7 @@ import Testing
         ])
     func theQueryGoesOn(backend: String, client: String, target: String) throws {
         let head = try parseHead("GET \(client) HTTP/1.1\r\nHost: h\r\n\r\n")
-        let mapped = BackendTarget.endpoint(Array(backend.utf8), query: head.query)
+        let mapped = BackendTarget.endpointTarget(Array(backend.utf8), query: head.query)
         #expect(String(decoding: mapped, as: UTF8.self) == target)
     }
 }

@@ -18,24 +18,24 @@ import Testing
 
     @Test func theFirstSessionAsksAndOthersWait() {
         var table = EraTable(interval: .seconds(100))
-        #expect(table.settled(at: Self.at(0)) == nil)
+        #expect(table.verdictEnd(at: Self.at(0)) == nil)
         #expect(table.sessionOpened(at: Self.at(0)) == .ask)
         #expect(table.sessionOpened(at: Self.at(0)) == .wait)
         #expect(table.handshakeRefused(at: Self.at(0)) == .wait)
         table.questionEnded(.legacy, at: Self.at(1))
         #expect(table.verdict == .legacy)
-        #expect(table.settled(at: Self.at(2)) == Self.at(101))
+        #expect(table.verdictEnd(at: Self.at(2)) == Self.at(101))
         #expect(table.sessionOpened(at: Self.at(2)) == .trust)
     }
 
     @Test func aModernServerIsSettledUntilTheIntervalIsOver() {
         var table = started(.modern, interval: 100)
         #expect(table.verdict == .modern)
-        #expect(table.settled(at: Self.at(99)) == Self.at(100))
-        #expect(table.settled(at: Self.at(100)) == nil)
+        #expect(table.verdictEnd(at: Self.at(99)) == Self.at(100))
+        #expect(table.verdictEnd(at: Self.at(100)) == nil)
         #expect(table.sessionOpened(at: Self.at(100)) == .ask)
         table.questionEnded(.modern, at: Self.at(100))
-        #expect(table.settled(at: Self.at(101)) == Self.at(200))
+        #expect(table.verdictEnd(at: Self.at(101)) == Self.at(200))
     }
 
     @Test func withoutAVerdictEachRefusalAsks() {
@@ -43,21 +43,21 @@ import Testing
         for second in 0..<3 {
             #expect(table.handshakeRefused(at: Self.at(Int64(second))) == .ask)
             table.questionEnded(.none, at: Self.at(Int64(second)))
-            #expect(table.verdict == nil && table.settled(at: Self.at(Int64(second))) == nil)
+            #expect(table.verdict == nil && table.verdictEnd(at: Self.at(Int64(second))) == nil)
         }
     }
 
     @Test func noEvidenceLeavesTheVerdictAsItWas() {
         var table = started(.modern)
-        table.doubt()
-        #expect(table.settled(at: Self.at(5)) == nil)
+        table.doubtEra()
+        #expect(table.verdictEnd(at: Self.at(5)) == nil)
         #expect(table.handshakeRefused(at: Self.at(5)) == .ask)
         table.questionEnded(.none, at: Self.at(5))
         #expect(table.verdict == .modern)
         // It is still in doubt, and not asked for a second.
-        #expect(table.settled(at: Self.at(5)) == Self.at(6))
+        #expect(table.verdictEnd(at: Self.at(5)) == Self.at(6))
         #expect(table.handshakeRefused(at: Self.at(5)) == .trust)
-        #expect(table.settled(at: Self.at(6)) == nil)
+        #expect(table.verdictEnd(at: Self.at(6)) == nil)
         #expect(table.handshakeRefused(at: Self.at(6)) == .ask)
         table.questionEnded(.legacy, at: Self.at(6))
         #expect(table.verdict == .legacy)
@@ -65,9 +65,9 @@ import Testing
 
     @Test func aDoubtedLegacyServerIsAskedByTheNextSession() {
         var table = started(.legacy)
-        table.doubt()
+        table.doubtEra()
         // Requests go on: it takes a session to tell.
-        #expect(table.settled(at: Self.at(5)) != nil)
+        #expect(table.verdictEnd(at: Self.at(5)) != nil)
         #expect(table.known == nil)
         #expect(table.sessionOpened(at: Self.at(5)) == .ask)
         table.questionEnded(.modern, at: Self.at(5))
@@ -79,7 +79,7 @@ import Testing
         var now: Int64 = 1
         var spacings: [Int64] = []
         for _ in 0..<9 {
-            table.doubt()
+            table.doubtEra()
             let before = now
             while table.sessionOpened(at: Self.at(now)) != .ask { now += 1 }
             spacings.append(now - before)
@@ -87,12 +87,12 @@ import Testing
         }
         #expect(spacings == [0, 2, 4, 8, 16, 32, 60, 60, 60])
         // One that brings news makes Remora quick again.
-        table.doubt()
+        table.doubtEra()
         #expect(table.sessionOpened(at: Self.at(now + 60)) == .ask)
         table.questionEnded(.modern, at: Self.at(now + 60))
-        table.doubt()
-        #expect(table.settled(at: Self.at(now + 60)) == Self.at(now + 61))
-        #expect(table.settled(at: Self.at(now + 61)) == nil)
+        table.doubtEra()
+        #expect(table.verdictEnd(at: Self.at(now + 60)) == Self.at(now + 61))
+        #expect(table.verdictEnd(at: Self.at(now + 61)) == nil)
     }
 
     @Test func aSilentServerIsAskedLessAndLess() {
@@ -112,9 +112,9 @@ import Testing
 
     @Test func aDoubtDuringAQuestionOutlivesIt() {
         var table = started(.legacy)
-        table.doubt()
+        table.doubtEra()
         #expect(table.sessionOpened(at: Self.at(10)) == .ask)
-        table.doubt()
+        table.doubtEra()
         table.questionEnded(.legacy, at: Self.at(10))
         #expect(table.known == nil)
         #expect(table.sessionOpened(at: Self.at(100)) == .ask)
@@ -123,19 +123,19 @@ import Testing
     @Test func whatNeedsNoQuestionIsAVerdictToo() {
         var table = EraTable(interval: .seconds(100))
         table.showedLegacy(at: Self.at(0))
-        #expect(table.verdict == .legacy && table.settled(at: Self.at(1)) == Self.at(100))
+        #expect(table.verdict == .legacy && table.verdictEnd(at: Self.at(1)) == Self.at(100))
     }
 
     @Test func whatCannotBeAskedInTurnIsLeftToTheNextSession() {
         var table = started(.legacy, interval: 100)
-        #expect(table.settled(at: Self.at(100)) == nil)
-        table.postpone(at: Self.at(100))
-        #expect(table.settled(at: Self.at(100)) == Self.at(200))
+        #expect(table.verdictEnd(at: Self.at(100)) == nil)
+        table.postponeQuestion(at: Self.at(100))
+        #expect(table.verdictEnd(at: Self.at(100)) == Self.at(200))
         #expect(table.sessionOpened(at: Self.at(101)) == .ask)
     }
 
     @Test func anotherTableBeginsWithWhatIsKnown() {
         let table = EraTable(interval: .seconds(100), known: started(.modern, interval: 100).known)
-        #expect(table.verdict == .modern && table.settled(at: Self.at(1)) == Self.at(100))
+        #expect(table.verdict == .modern && table.verdictEnd(at: Self.at(1)) == Self.at(100))
     }
 }

@@ -18,7 +18,7 @@ final class Front {
         self.loop = loop
         self.book = book
         listener = try Listener(on: loop, address: any, maxConnections: 10_000, shared: false)
-        listener.start { [unowned self] socket in
+        listener.startAccepting { [unowned self] socket in
             connections.append(
                 HTTPServerConnection(
                     socket, on: loop,
@@ -44,7 +44,7 @@ final class Front {
     func nextRequest(
         on responder: Responder
     ) async -> (source: HTTPServerRequest, clientRequest: ClientRequest)? {
-        guard case .request(let source) = await responder.connection.next() else { return nil }
+        guard case .request(let source) = await responder.connection.nextArrival() else { return nil }
         return (source, ClientRequest(bytes: source.body.count, by: responder, in: book))
     }
 

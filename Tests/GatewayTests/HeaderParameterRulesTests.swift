@@ -15,7 +15,7 @@ import Translation
     private func parameters(_ tools: String) throws -> HeaderParameters {
         let list = try JSONDocument(Array(#"{"tools":[\#(tools)]}"#.utf8))
         var parameters = HeaderParameters()
-        parameters.add(list.root, in: list)
+        parameters.addTools(list.root, in: list)
         return parameters
     }
 
@@ -30,7 +30,7 @@ import Translation
             $0.moreFields = fields
         }
         guard case .request(let request) = try knock.admitted() else { throw NoHead() }
-        guard let refusal = SessionRules.refusal(of: request, try knock.head.fields, by: parameters) else {
+        guard let refusal = SessionRules.headerRefusal(of: request, try knock.head.fields, by: parameters) else {
             return false
         }
         #expect(refusal.status == 400 && refusal.code == -32020)

@@ -33,7 +33,7 @@ import Testing
             ("é", nil), ("a\u{7F}", nil), ("a\u{0}", nil), ("\u{1F}", nil), ("日本", nil),
         ] as [(String, String?)])
     func aValueIsDecoded(value: String, expected: String?) {
-        let decoded = HeaderRules.decode(Array(value.utf8)[...])
+        let decoded = HeaderRules.decodeHeaderValue(Array(value.utf8)[...])
         #expect(decoded.map { Array($0) } == expected.map { Array($0.utf8) })
     }
 }

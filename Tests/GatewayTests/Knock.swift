@@ -54,8 +54,8 @@ struct Knock: Sendable {
     func admitted(by settings: GatewaySettings = .test()) throws -> Admission {
         let request = HTTPServerRequest(head: try head, body: Array(text.utf8))
         // The stage before.
-        if let refusal = settings.door.refusal(of: request.head) { return .refused(refusal, id: nil) }
-        return AdmissionRules(settings: settings).admit(request)
+        if let refusal = settings.door.originRefusal(of: request.head) { return .refused(refusal, id: nil) }
+        return AdmissionRules(settings: settings).admitRequest(request)
     }
 
     func changed(_ change: (inout Knock) -> Void) -> Knock {
@@ -67,12 +67,12 @@ struct Knock: Sendable {
 
 extension GatewaySettings {
     static func test(
-        origins: [String] = [], hosts: [String] = [], isLoopback: Bool = true, passesLegacyClients: Bool = false,
+        origins: [String] = [], hosts: [String] = [], isLoopback: Bool = true, forwardsLegacyClients: Bool = false,
         maxDepth: Int = 32, toleratesOlderVersionHeader: Bool = false
     ) -> GatewaySettings {
         GatewaySettings(
             path: "/mcp", door: Door(allowedOrigins: origins, allowedHosts: hosts, isLoopback: isLoopback),
-            passesLegacyClients: passesLegacyClients, callerFields: CallerFields(isolateBy: ["authorization"]),
+            forwardsLegacyClients: forwardsLegacyClients, callerFields: CallerFields(isolateBy: ["authorization"]),
             caching: CachePolicy(ttlMs: 30000, scope: .private),
             requestTimeout: .seconds(60), streamBuffer: 65536, trustsAnnotations: true, maxDepth: maxDepth,
             toleratesOlderVersionHeader: toleratesOlderVersionHeader)
@@ -85,7 +85,7 @@ func parseHead(_ text: String) throws -> HTTPRequestHead {
     var decoder = HTTPRequestDecoder(limits: HTTPLimits())
     let bytes = Array(text.utf8)
     var offset = 0
-    guard case .head(let head) = try decoder.next(bytes.span, from: &offset) else { throw NoHead() }
+    guard case .head(let head) = try decoder.nextEvent(bytes.span, from: &offset) else { throw NoHead() }
     return head
 }
 

@@ -164,7 +164,7 @@ import Testing
 
     @Test(arguments: rows.indices) func row(index: Int) throws {
         let row = Self.rows[index]
-        let admission = try Knock().changed(row.change).admitted(by: .test(passesLegacyClients: true))
+        let admission = try Knock().changed(row.change).admitted(by: .test(forwardsLegacyClients: true))
         #expect(outcome(admission) == row.outcome, "\(row.name)")
     }
 }

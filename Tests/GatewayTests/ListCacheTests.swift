@@ -15,9 +15,9 @@ import Testing
 
     private struct Unexpected: Error { let what: String }
 
-    /// What `ask` says, in words.
+    /// What `request` says, in words.
     private func ask(_ key: String, _ cache: inout Cache, at seconds: Int64) -> String {
-        switch cache.ask(key, at: Self.at(seconds)) {
+        switch cache.request(key, at: Self.at(seconds)) {
         case .kept(let value, let until): "\(value) until \(until.nanoseconds / 1_000_000_000)"
         case .join(let id): "join \(id)"
         case .read(let id): "read \(id)"
@@ -25,8 +25,8 @@ import Testing
     }
 
     private func keep(_ key: String, _ cache: inout Cache, at seconds: Int64, size: Int = 1) throws {
-        guard case .read(let id) = cache.ask(key, at: Self.at(seconds)) else { throw Unexpected(what: key) }
-        _ = cache.finish(id, with: key, size: size, isKept: true, at: Self.at(seconds))
+        guard case .read(let id) = cache.request(key, at: Self.at(seconds)) else { throw Unexpected(what: key) }
+        _ = cache.finishReading(id, with: key, size: size, isKept: true, at: Self.at(seconds))
     }
 
     // MARK: One reading
@@ -36,7 +36,7 @@ import Testing
         #expect(ask("a", &cache, at: 0) == "read 1")
         for second in 0..<50 { #expect(ask("a", &cache, at: Int64(second)) == "join 1") }
         #expect(ask("b", &cache, at: 1) == "read 2", "another list is read on its own")
-        #expect(cache.finish(1, with: "list", size: 1, isKept: true, at: Self.at(50)) == Self.at(80))
+        #expect(cache.finishReading(1, with: "list", size: 1, isKept: true, at: Self.at(50)) == Self.at(80))
         #expect(ask("a", &cache, at: 50) == "list until 80")
         #expect(ask("b", &cache, at: 50) == "join 2")
     }
@@ -44,7 +44,7 @@ import Testing
     @Test func aFailureIsNotKept() {
         var cache = cache()
         #expect(ask("a", &cache, at: 0) == "read 1")
-        cache.fail(1)
+        cache.failReading(1)
         #expect(ask("a", &cache, at: 0) == "read 2")
         #expect(cache.count == 0 && cache.readingCount == 1)
     }
@@ -63,7 +63,7 @@ import Testing
         var cache = cache(ttl: 0)
         #expect(ask("a", &cache, at: 5) == "read 1")
         #expect(ask("a", &cache, at: 5) == "join 1")
-        #expect(cache.finish(1, with: "list", size: 1, isKept: true, at: Self.at(6)) == Self.at(6))
+        #expect(cache.finishReading(1, with: "list", size: 1, isKept: true, at: Self.at(6)) == Self.at(6))
         #expect(cache.count == 0)
         #expect(ask("a", &cache, at: 6) == "read 2")
     }
@@ -71,7 +71,7 @@ import Testing
     @Test func whatMayNotBeKeptIsFreshForThoseWhoWait() {
         var cache = cache()
         #expect(ask("a", &cache, at: 0) == "read 1")
-        #expect(cache.finish(1, with: "list", size: 1, isKept: false, at: Self.at(1)) == Self.at(31))
+        #expect(cache.finishReading(1, with: "list", size: 1, isKept: false, at: Self.at(1)) == Self.at(31))
         #expect(ask("a", &cache, at: 1) == "read 2")
     }
 
@@ -81,7 +81,7 @@ import Testing
         var cache = cache()
         try keep("a", &cache, at: 0)
         try keep("b", &cache, at: 0)
-        cache.change("a")
+        cache.invalidateList("a")
         #expect(ask("a", &cache, at: 1) == "read 3")
         #expect(ask("b", &cache, at: 1) == "b until 30")
     }
@@ -89,32 +89,32 @@ import Testing
     @Test func aReadingThatAChangeOvertakesIsNotKept() {
         var cache = cache()
         #expect(ask("a", &cache, at: 0) == "read 1")
-        cache.change("a")
+        cache.invalidateList("a")
         #expect(ask("a", &cache, at: 1) == "read 2", "who comes after the change gets what is after it")
         #expect(ask("a", &cache, at: 1) == "join 2")
-        #expect(cache.finish(1, with: "old", size: 1, isKept: true, at: Self.at(2)) == Self.at(2))
+        #expect(cache.finishReading(1, with: "old", size: 1, isKept: true, at: Self.at(2)) == Self.at(2))
         #expect(ask("a", &cache, at: 2) == "join 2", "the end of the old one leaves the new one alone")
-        #expect(cache.finish(2, with: "new", size: 1, isKept: true, at: Self.at(3)) == Self.at(33))
+        #expect(cache.finishReading(2, with: "new", size: 1, isKept: true, at: Self.at(3)) == Self.at(33))
         #expect(ask("a", &cache, at: 3) == "new until 33")
     }
 
     @Test func anOldReadingThatEndsLastDoesNotReplaceTheNewOne() {
         var cache = cache()
         #expect(ask("a", &cache, at: 0) == "read 1")
-        cache.change("a")
+        cache.invalidateList("a")
         #expect(ask("a", &cache, at: 0) == "read 2")
-        _ = cache.finish(2, with: "new", size: 1, isKept: true, at: Self.at(1))
-        #expect(cache.finish(1, with: "old", size: 1, isKept: true, at: Self.at(2)) == Self.at(2))
+        _ = cache.finishReading(2, with: "new", size: 1, isKept: true, at: Self.at(1))
+        #expect(cache.finishReading(1, with: "old", size: 1, isKept: true, at: Self.at(2)) == Self.at(2))
         #expect(ask("a", &cache, at: 3) == "new until 31")
     }
 
     @Test func aChangeOfWhatNobodyHasIsHarmless() {
         var cache = cache()
-        cache.change("a")
+        cache.invalidateList("a")
         #expect(ask("a", &cache, at: 0) == "read 1")
-        cache.change("a")
-        cache.change("a")
-        cache.fail(1)
+        cache.invalidateList("a")
+        cache.invalidateList("a")
+        cache.failReading(1)
         #expect(cache.readingCount == 0)
     }
 
@@ -123,9 +123,9 @@ import Testing
         try keep("a", &cache, at: 0)
         try keep("b", &cache, at: 0)
         #expect(ask("c", &cache, at: 0) == "read 3")
-        cache.drop { key, value in key != "b" && value == key }
+        cache.dropLists { key, value in key != "b" && value == key }
         #expect(cache.count == 1 && cache.size == 1)
-        _ = cache.finish(3, with: "c", size: 1, isKept: true, at: Self.at(1))
+        _ = cache.finishReading(3, with: "c", size: 1, isKept: true, at: Self.at(1))
         #expect(ask("c", &cache, at: 1) == "c until 31")
     }
 
@@ -168,8 +168,8 @@ import Testing
     @Test func aReadingThatHasEndedEndsNothingMore() throws {
         var cache = cache()
         try keep("a", &cache, at: 0)
-        #expect(cache.finish(1, with: "again", size: 1, isKept: true, at: Self.at(1)) == Self.at(1))
-        cache.fail(1)
+        #expect(cache.finishReading(1, with: "again", size: 1, isKept: true, at: Self.at(1)) == Self.at(1))
+        cache.failReading(1)
         #expect(ask("a", &cache, at: 2) == "a until 30")
         #expect(cache.size == 1 && cache.count == 1 && cache.readingCount == 0)
     }

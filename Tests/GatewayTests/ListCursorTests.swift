@@ -15,7 +15,7 @@ import Testing
     @Test(arguments: methods)
     func itComesBackForItsOwnListOnly(method: Method) {
         for cursor in Self.cursors {
-            let bytes = cursor.bytes(for: method)
+            let bytes = cursor.sealedBytes(for: method)
             for other in Self.methods {
                 #expect(ListCursor(bytes, for: other) == (other == method ? cursor : nil))
             }
@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test func otherBytesAreNone() {
-        let bytes = ListCursor.item(digest: Self.digest, start: 7).bytes(for: .listTools)
+        let bytes = ListCursor.item(digest: Self.digest, start: 7).sealedBytes(for: .listTools)
         for count in 0..<bytes.count { #expect(ListCursor(Array(bytes.prefix(count)), for: .listTools) == nil) }
         #expect(ListCursor(bytes + [0], for: .listTools) == nil)
         #expect(ListCursor([1, 2] + bytes.dropFirst(2), for: .listTools) == nil)

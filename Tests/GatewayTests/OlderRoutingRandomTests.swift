@@ -76,14 +76,14 @@ import Testing
                 guard case .request(let id) = message.kind else { throw Violation(what: "no request") }
                 requests.append(.init(id: id, rawID: Array("\(lastID)".utf8), progressToken: message.progressToken))
             }
-            guard let (stream, steps) = routing.open(requests) else { throw Violation(what: "an id is taken") }
-            guard routing.open(requests) == nil else { throw Violation(what: "an id is taken twice") }
+            guard let (stream, steps) = routing.openResponse(requests) else { throw Violation(what: "an id is taken") }
+            guard routing.openResponse(requests) == nil else { throw Violation(what: "an id is taken twice") }
             open[stream] = ids
             try follow(steps)
         }
 
         private mutating func listen() throws(Violation) {
-            let (stream, steps) = routing.listen()
+            let (stream, steps) = routing.openListening()
             listening.insert(stream)
             try follow(steps)
             guard listening.count <= OlderRouting.maxListening else { throw Violation(what: "too many listen") }
@@ -93,13 +93,15 @@ import Testing
             let all = (Array(open.keys) + Array(listening)).sorted()
             guard !all.isEmpty else { return }
             let stream = all[random.below(all.count)]
-            let left = routing.close(stream).map { Int(String(decoding: $0.rawID, as: UTF8.self)) }
+            let left = routing.closeStream(stream).map { Int(String(decoding: $0.rawID, as: UTF8.self)) }
             guard Set(left) == Set((open[stream] ?? []).map { $0 }) else { throw Violation(what: "requests are lost") }
             open[stream] = nil
             listening.remove(stream)
         }
 
-        private mutating func hear(_ text: String) throws(Violation) { try follow(routing.heard(Drive.message(text))) }
+        private mutating func hear(_ text: String) throws(Violation) {
+            try follow(routing.routeMessage(Drive.message(text)))
+        }
 
         private mutating func follow(_ steps: [OlderRouting.Step]) throws(Violation) {
             for step in steps {

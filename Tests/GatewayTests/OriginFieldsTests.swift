@@ -9,7 +9,9 @@ import Testing
     ) throws -> [String] {
         let rules = OriginFields(OriginFields.Field.allCases, scheme: "http", publicOrigin: origin)
         let head = try parseHead("POST / HTTP/1.1\r\nHost: \(host)\r\n\(fields)\r\n")
-        return rules.lines(of: head, from: client).map { "\($0.name)=\(String(decoding: $0.value, as: UTF8.self))" }
+        return rules.fieldLines(of: head, from: client).map {
+            "\($0.name)=\(String(decoding: $0.value, as: UTF8.self))"
+        }
     }
 
     @Test func aClientIsNamed() throws {

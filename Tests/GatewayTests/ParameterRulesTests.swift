@@ -57,7 +57,7 @@ import Testing
         }
         guard case .request(let request) = try knock.admitted() else { throw NoHead() }
         do throws(Refusal) {
-            try ParameterRules.check(request)
+            try ParameterRules.checkParameters(request)
             #expect(isRight)
         } catch {
             #expect(!isRight)

@@ -87,26 +87,27 @@ import Testing
             {"resource": "https://mcp.example.com/public", "authorization_servers": ["https://auth.example.com/",
             "https://mcp.example.com"], "scopes_supported": ["http"], "n": 1.0, "nested": {"resource": "http://localhost:9000/mcp"}}
             """
-        #expect(text(AuthorizationMetadata.resource(Array(document.utf8), Self.address, always: false)) == published)
+        #expect(
+            text(AuthorizationMetadata.rewriteResource(Array(document.utf8), Self.address, always: false)) == published)
     }
 
     @Test(arguments: [(false, "https://elsewhere.example/mcp"), (true, "https://mcp.example.com/public")])
     func aResourceOfAnotherOriginIsReplacedWhereThePublicURLIsConfigured(always: Bool, resource: String) {
         let document = #"{"resource":"https://elsewhere.example/mcp"}"#
         #expect(
-            text(AuthorizationMetadata.resource(Array(document.utf8), Self.address, always: always))
+            text(AuthorizationMetadata.rewriteResource(Array(document.utf8), Self.address, always: always))
                 == #"{"resource":"\#(resource)"}"#)
     }
 
     @Test func theServerIsWhereItsMetadataIs() {
         let document = #"{"issuer":"http://localhost:9000","token_endpoint":"http://localhost:9000/token","x":null}"#
         #expect(
-            text(AuthorizationMetadata.server(Array(document.utf8), Self.address))
+            text(AuthorizationMetadata.rewriteServer(Array(document.utf8), Self.address))
                 == #"{"issuer":"https://mcp.example.com","token_endpoint":"https://mcp.example.com/token","x":null}"#)
     }
 
     @Test(arguments: ["", "[]", "1", "{", "<html>"]) func whatIsNoObjectIsNoDocument(text: String) {
-        #expect(AuthorizationMetadata.server(Array(text.utf8), Self.address) == nil)
+        #expect(AuthorizationMetadata.rewriteServer(Array(text.utf8), Self.address) == nil)
     }
 
     @Test(
@@ -117,7 +118,7 @@ import Testing
         ])
     func aResourceWithoutADocumentGetsOne(server: String, issuer: String) {
         #expect(
-            text(AuthorizationMetadata.resource(of: Array(server.utf8), Self.address))
+            text(AuthorizationMetadata.resourceMetadata(of: Array(server.utf8), Self.address))
                 == #"{"resource":"https://mcp.example.com/public","authorization_servers":["\#(issuer)"]}"#)
     }
 }

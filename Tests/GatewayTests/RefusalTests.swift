@@ -39,8 +39,11 @@ import Translation
 
     /// Each refusal that there is, with hostile text where it repeats any.
     private static let all: [Refusal] =
-        HTTPDecodeError.Reason.allCases.map { .flawed(.malformed(HTTPDecodeError($0))) }
-        + [.flawed(.bodyTooLarge), .flawed(.timedOut), .originNotAllowed, .hostNotAllowed, .wrongPath("/mcp\"\\")]
+        HTTPDecodeError.Reason.allCases.map { .malformedHTTP(.malformed(HTTPDecodeError($0))) }
+        + [
+            .malformedHTTP(.bodyTooLarge), .malformedHTTP(.timedOut), .originNotAllowed, .hostNotAllowed,
+            .wrongPath("/mcp\"\\"),
+        ]
         + [.wrongMethod(true), .wrongMethod(false), .wrongContentType, .notJSON(JSONTextError(.tooDeep, at: 7))]
         + [.response, .noVersion, .noMetadata, .documentOnly, .formOnly]
         + flaws.map { .notAMessage($0) }
@@ -52,7 +55,7 @@ import Translation
 
     @Test(arguments: all, [nil, "7", #""\u0041""#])
     func isAJSONRPCError(refusal: Refusal, id: String?) throws {
-        let text = refusal.text(id: id.map { Array($0.utf8)[...] })
+        let text = refusal.errorText(id: id.map { Array($0.utf8)[...] })
         let envelope = try Envelope(JSONDocument(text))
         guard case .response(let found, .error(let error)) = envelope.kind else {
             Issue.record("no error")
@@ -114,7 +117,7 @@ import Translation
     /// What a client sent is repeated in part only.
     @Test(arguments: [String(repeating: "x", count: 10_000), "x" + String(repeating: "\u{301}", count: 10_000)])
     func aLongMethodIsCut(method: String) {
-        #expect(Refusal.methodNotFound(method, "It is unknown.").text(id: nil).count < 1000)
+        #expect(Refusal.methodNotFound(method, "It is unknown.").errorText(id: nil).count < 1000)
     }
 
     // MARK: Secrets
@@ -127,7 +130,7 @@ import Translation
             $0.moreFields += "Authorization: Bearer \(Self.secret)\r\nCookie: \(Self.secret)\r\n"
         }
         guard case .refused(let refusal, let id) = try knock.admitted() else { return }
-        let text = String(decoding: refusal.text(id: id.map { $0[...] }), as: UTF8.self)
+        let text = String(decoding: refusal.errorText(id: id.map { $0[...] }), as: UTF8.self)
         #expect(!text.contains(Self.secret))
     }
 
@@ -151,13 +154,13 @@ import Translation
                     let (client, responder) = try await front.connect()
                     client.write(Front.request)
                     guard let served = await front.next(on: responder) else { throw NoHead() }
-                    served.identify(rules.caller(of: try knock.head, subject: nil))
-                    served.describe(request)
-                    served.failed(BackendError(.noAnswer, "line\nbreak"))
-                    served.finish(.abandoned)
+                    served.noteCaller(rules.identifyCaller(of: try knock.head, subject: nil))
+                    served.describeMessage(request)
+                    served.noteFailure(BackendError(.noAnswer, "line\nbreak"))
+                    served.finishRequest(.abandoned)
                 }
             }
-            log.flush(within: .seconds(30))
+            log.flushLines(within: .seconds(30))
             let text = String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self)
             #expect(text.contains("principal") && text.contains("resources/read"))
             #expect(!text.contains(Self.secret))

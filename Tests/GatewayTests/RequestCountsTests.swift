@@ -18,12 +18,12 @@ import Testing
         var counts = RequestCounts()
         let codes: [ErrorType: (Int?, Int)] = [.none: (nil, 200), .cancelled: (nil, 499), .other: (-32001, 200)]
         let (code, status) = codes[type] ?? (Int(type.label), 200)
-        counts.began()
-        counts.ended(Self.ended(method, status: status, code: code))
+        counts.requestBegan()
+        counts.requestEnded(Self.ended(method, status: status, code: code))
         for other in Method.allCases.map({ Optional($0) }) + [nil] {
             for otherType in ErrorType.allCases {
                 let expected = other == method && otherType == type ? 1 : 0
-                #expect(counts.durations(of: other, otherType).count == expected)
+                #expect(counts.requestDurations(of: other, otherType).count == expected)
             }
         }
         #expect(counts.allDurations.count == 1)
@@ -45,17 +45,17 @@ import Testing
 
     @Test func errorsAndFailuresAreCountedBySide() {
         var counts = RequestCounts()
-        for _ in 0..<4 { counts.began() }
-        counts.ended(Self.ended(.callTool, status: 503, code: -32603, side: .backend, failure: .unavailable))
-        counts.ended(Self.ended(.callTool, status: 503, code: -32603, side: .remora, failure: .busy))
-        counts.ended(Self.ended(nil, status: 400, code: -32700, side: .client))
-        #expect(counts.errors(on: .backend, .internalError) == 1)
-        #expect(counts.errors(on: .remora, .internalError) == 1)
-        #expect(counts.errors(on: .client, .internalError) == 0)
-        #expect(counts.errors(on: .client, .parseError) == 1)
-        #expect(counts.failures(.unavailable) == 1)
-        #expect(counts.failures(.busy) == 1)
-        #expect(counts.failures(.silent) == 0)
+        for _ in 0..<4 { counts.requestBegan() }
+        counts.requestEnded(Self.ended(.callTool, status: 503, code: -32603, side: .backend, failure: .unavailable))
+        counts.requestEnded(Self.ended(.callTool, status: 503, code: -32603, side: .remora, failure: .busy))
+        counts.requestEnded(Self.ended(nil, status: 400, code: -32700, side: .client))
+        #expect(counts.errorCount(on: .backend, .internalError) == 1)
+        #expect(counts.errorCount(on: .remora, .internalError) == 1)
+        #expect(counts.errorCount(on: .client, .internalError) == 0)
+        #expect(counts.errorCount(on: .client, .parseError) == 1)
+        #expect(counts.failureCount(.unavailable) == 1)
+        #expect(counts.failureCount(.busy) == 1)
+        #expect(counts.failureCount(.silent) == 0)
         #expect(counts.answers.map(\.status) == [400, 503])
         #expect(counts.answers.map(\.count) == [1, 2])
         #expect(counts.active == 1)
@@ -64,8 +64,8 @@ import Testing
 
     @Test(arguments: [Int.min, -1, 0, 99, 600, .max]) func aStatusThatIsNoneCountsNowhere(status: Int) {
         var counts = RequestCounts()
-        counts.began()
-        counts.ended(Self.ended(nil, status: status))
+        counts.requestBegan()
+        counts.requestEnded(Self.ended(nil, status: status))
         #expect(counts.answers.isEmpty)
         #expect(counts.allDurations.count == 1)
     }
@@ -73,15 +73,15 @@ import Testing
     @Test func loopsAdd() {
         var first = RequestCounts()
         var second = RequestCounts()
-        first.began()
-        second.began()
-        second.began()
-        second.ended(Self.ended(.discover, code: -32603, side: .backend, failure: .silent))
-        first.add(second)
+        first.requestBegan()
+        second.requestBegan()
+        second.requestBegan()
+        second.requestEnded(Self.ended(.discover, code: -32603, side: .backend, failure: .silent))
+        first.addCounts(second)
         #expect(first.active == 2)
-        #expect(first.durations(of: .discover, .internalError).count == 1)
-        #expect(first.errors(on: .backend, .internalError) == 1)
-        #expect(first.failures(.silent) == 1)
+        #expect(first.requestDurations(of: .discover, .internalError).count == 1)
+        #expect(first.errorCount(on: .backend, .internalError) == 1)
+        #expect(first.failureCount(.silent) == 1)
         #expect(first.answers.map(\.count) == [1])
     }
 }

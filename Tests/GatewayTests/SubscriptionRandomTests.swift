@@ -56,7 +56,7 @@ private struct SubscriptionDrive {
     private var open: [Int: Int] = [:]
     private var outcomes: [Int: Bool] = [:]
     private var lastQuestion = 0
-    /// Since when nobody listens to what the server honours; nil while somebody does.
+    /// Since when what the server honours has no subscriber; `nil` while it has one.
     private var honoured: [Int: Instant?] = [:]
     private var missed: Set<ChangeNotice> = []
     private var events = 0
@@ -65,7 +65,7 @@ private struct SubscriptionDrive {
 
     mutating func run() throws(Violation) -> Int {
         for _ in 0..<(20 + random.below(100)) { try event() }
-        // The server answers everything, everybody leaves, and time passes.
+        // The server answers everything, all clients leave, and time passes.
         while let uri = open.keys.first { try settle(uri, random.below(2) == 0) }
         for id in listeners.keys.sorted() {
             while listeners[id] != nil {
@@ -79,9 +79,9 @@ private struct SubscriptionDrive {
             throw Violation(what: "something is left over")
         }
         now = now + .seconds(1)
-        _ = window.close(at: now)
+        _ = window.closeWindows(at: now)
         now = now + .seconds(1)
-        _ = window.close(at: now)
+        _ = window.closeWindows(at: now)
         guard window.nextEnd == nil else { throw Violation(what: "a window stays open") }
         return events
     }
@@ -94,7 +94,7 @@ private struct SubscriptionDrive {
             var listener = Listener()
             listener.toJoin = (0..<4).filter { _ in random.below(2) == 0 }
             listeners[lastListener] = listener
-            book.add(lastListener, to: filter(listener.toJoin))
+            book.addListener(lastListener, to: filter(listener.toJoin))
         case 1...5:
             let ids = listeners.keys.sorted()
             guard !ids.isEmpty else { return }
@@ -129,7 +129,7 @@ private struct SubscriptionDrive {
                 break
             }
             listener.toJoin.removeFirst()
-            switch resources.join(Self.uris[uri], id) {
+            switch resources.joinResource(Self.uris[uri], id) {
             case .ask:
                 guard open[uri] == nil, honoured[uri] == nil else { throw Violation(what: "the server is asked twice") }
                 lastQuestion += 1
@@ -151,11 +151,11 @@ private struct SubscriptionDrive {
             if !isPending { try learn(uri, question, id, &listener) }
         case .listens:
             guard mayLeave else { return }
-            book.remove(id, from: filter(listener.honoured.sorted()))
+            book.removeListener(id, from: filter(listener.honoured.sorted()))
             for uri in listener.honoured.sorted() {
-                resources.leave(Self.uris[uri], id, at: now)
+                resources.leaveResource(Self.uris[uri], id, at: now)
                 // Twice is as good as once.
-                if random.below(4) == 0 { resources.leave(Self.uris[uri], id, at: now) }
+                if random.below(4) == 0 { resources.leaveResource(Self.uris[uri], id, at: now) }
             }
             listeners[id] = nil
             for uri in listener.honoured where !listeners.values.contains(where: { isFor($0, uri) }) {
@@ -176,13 +176,13 @@ private struct SubscriptionDrive {
         guard let outcome = outcomes[question], resources.isHonoured(Self.uris[uri], for: id) == outcome else {
             throw Violation(what: "\(id) has the answer to another's question")
         }
-        if outcome { listener.honoured.insert(uri) } else { book.remove(id, from: Self.uris[uri]) }
+        if outcome { listener.honoured.insert(uri) } else { book.removeListener(id, from: Self.uris[uri]) }
         listener.turn = .idle
     }
 
     private mutating func settle(_ uri: Int, _ isHonoured: Bool) throws(Violation) {
         guard let question = open.removeValue(forKey: uri) else { return }
-        resources.settled(Self.uris[uri], isHonoured: isHonoured)
+        resources.settleSubscription(Self.uris[uri], isHonoured: isHonoured)
         outcomes[question] = isHonoured
         if isHonoured { honoured[uri] = .some(nil) }
         guard let asker = listeners.first(where: { $0.value.turn == .asks(uri, question: question) })?.key,
@@ -194,7 +194,7 @@ private struct SubscriptionDrive {
 
     private mutating func expire() throws(Violation) {
         let due = honoured.filter { $0.value.map { $0 + ResourceSubscriptions.linger <= now } ?? false }.keys
-        let expired = resources.expire(at: now)
+        let expired = resources.takeExpired(at: now)
         guard Set(expired) == Set(due.map { Self.uris[$0] }) else {
             throw Violation(what: "\(expired.count) expire instead of \(due.count)")
         }
@@ -205,11 +205,11 @@ private struct SubscriptionDrive {
     private mutating func hear(_ uri: Int) throws(Violation) {
         let notice = ChangeNotice.resourceUpdated(Self.uris[uri])
         let wanted = listeners.filter { _, listener in Self.above[uri].contains { listener.wants($0) } }
-        guard book.listeners(to: notice) == Set(wanted.keys) else {
+        guard book.subscribers(to: notice) == Set(wanted.keys) else {
             throw Violation(what: "others hear of a change than want to")
         }
-        for notice in window.close(at: now) { missed.remove(notice) }
-        if window.admits(notice, at: now) { missed.remove(notice) } else { missed.insert(notice) }
+        for notice in window.closeWindows(at: now) { missed.remove(notice) }
+        if window.admitsNotice(notice, at: now) { missed.remove(notice) } else { missed.insert(notice) }
         guard missed.isEmpty || window.nextEnd != nil else { throw Violation(what: "a notice is forgotten") }
     }
 

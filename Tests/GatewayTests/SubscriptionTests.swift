@@ -17,18 +17,18 @@ import Testing
 
     @Test func everyoneHearsWhatTheyAskedFor() {
         var book = SubscriptionBook()
-        book.add(1, to: filter(tools: true, "a:/x"))
-        book.add(2, to: filter("a:/x", "a:/y"))
-        #expect(book.listeners(to: .toolsListChanged) == [1])
-        #expect(book.listeners(to: .promptsListChanged).isEmpty)
-        #expect(book.listeners(to: .resourceUpdated(uri("a:/x"))) == [1, 2])
-        #expect(book.listeners(to: .resourceUpdated(uri("a:/y"))) == [2])
+        book.addListener(1, to: filter(tools: true, "a:/x"))
+        book.addListener(2, to: filter("a:/x", "a:/y"))
+        #expect(book.subscribers(to: .toolsListChanged) == [1])
+        #expect(book.subscribers(to: .promptsListChanged).isEmpty)
+        #expect(book.subscribers(to: .resourceUpdated(uri("a:/x"))) == [1, 2])
+        #expect(book.subscribers(to: .resourceUpdated(uri("a:/y"))) == [2])
         #expect(Set(book.notices) == [.toolsListChanged, .resourceUpdated(uri("a:/x")), .resourceUpdated(uri("a:/y"))])
-        book.remove(2, from: uri("a:/y"))
-        #expect(book.listeners(to: .resourceUpdated(uri("a:/y"))).isEmpty)
-        book.remove(1, from: filter(tools: true, "a:/x"))
-        #expect(book.listeners(to: .resourceUpdated(uri("a:/x"))) == [2])
-        book.remove(2, from: filter("a:/x"))
+        book.removeListener(2, from: uri("a:/y"))
+        #expect(book.subscribers(to: .resourceUpdated(uri("a:/y"))).isEmpty)
+        book.removeListener(1, from: filter(tools: true, "a:/x"))
+        #expect(book.subscribers(to: .resourceUpdated(uri("a:/x"))) == [2])
+        book.removeListener(2, from: filter("a:/x"))
         #expect(book.notices.isEmpty)
     }
 
@@ -38,10 +38,10 @@ import Testing
     ])
     func aSubResourceIsBelow(listenedTo: String, updated: String, isBelow: Bool) {
         var book = SubscriptionBook()
-        book.add(1, to: filter(listenedTo))
-        #expect(book.listeners(to: .resourceUpdated(uri(updated))).isEmpty != isBelow)
-        book.remove(1, from: filter(listenedTo))
-        #expect(book.isEmpty && book.listeners(to: .resourceUpdated(uri(updated))).isEmpty)
+        book.addListener(1, to: filter(listenedTo))
+        #expect(book.subscribers(to: .resourceUpdated(uri(updated))).isEmpty != isBelow)
+        book.removeListener(1, from: filter(listenedTo))
+        #expect(book.isEmpty && book.subscribers(to: .resourceUpdated(uri(updated))).isEmpty)
     }
 
     /// Who hears of an update by the rule alone: the URI itself, and what ends at one of its slashes, before or behind it.
@@ -69,20 +69,20 @@ import Testing
             for id in 0..<Int.random(in: 0...12, using: &random) {
                 var filter = SubscriptionFilter()
                 filter.resources = Array(Set((0..<Int.random(in: 1...6, using: &random)).map { _ in some() }))
-                book.add(id, to: filter)
+                book.addListener(id, to: filter)
                 listening[id] = filter.resources
             }
             for id in listening.keys where Bool.random(using: &random) {
-                if let uri = listening[id]?.popLast() { book.remove(id, from: uri) }
+                if let uri = listening[id]?.popLast() { book.removeListener(id, from: uri) }
             }
             for _ in 0..<30 {
                 let updated = some()
-                #expect(book.listeners(to: .resourceUpdated(updated)) == listeners(to: updated, among: listening))
+                #expect(book.subscribers(to: .resourceUpdated(updated)) == listeners(to: updated, among: listening))
             }
             for (id, uris) in listening {
                 var filter = SubscriptionFilter()
                 filter.resources = uris
-                book.remove(id, from: filter)
+                book.removeListener(id, from: filter)
             }
             #expect(book.isEmpty && book.notices.isEmpty)
         }
@@ -91,10 +91,10 @@ import Testing
     /// What many slashes cost grows as the URI does, and not as its square.
     @Test func manySlashesTakeNoTimeToSpeakOf() {
         var book = SubscriptionBook()
-        book.add(1, to: filter("a:/", "b:/", String(repeating: "/", count: 8192)))
+        book.addListener(1, to: filter("a:/", "b:/", String(repeating: "/", count: 8192)))
         func time(_ size: Int) -> Duration {
             let notice = ChangeNotice.resourceUpdated([UInt8](repeating: UInt8(ascii: "/"), count: size))
-            return (0..<5).map { _ in ContinuousClock().measure { _ = book.listeners(to: notice) } }.min() ?? .zero
+            return (0..<5).map { _ in ContinuousClock().measure { _ = book.subscribers(to: notice) } }.min() ?? .zero
         }
         #expect(time(8000) < time(500) * 100)
     }
@@ -107,15 +107,15 @@ import Testing
 
     @Test func theFirstIsToldAtOnceAndTheRestOnce() {
         var window = ChangeNoticeWindow()
-        let told = [0, 10, 99].map { window.admits(.toolsListChanged, at: at($0)) }
+        let told = [0, 10, 99].map { window.admitsNotice(.toolsListChanged, at: at($0)) }
         #expect(told == [true, false, false])
-        let other = window.admits(.promptsListChanged, at: at(50))
+        let other = window.admitsNotice(.promptsListChanged, at: at(50))
         #expect(other)
         #expect(window.nextEnd == at(100))
         // What is told at the end of one opens another.
-        let atTheEnd = window.close(at: at(100))
-        let again = window.admits(.toolsListChanged, at: at(150))
-        let ends = [200, 300].map { window.close(at: at($0)) }
+        let atTheEnd = window.closeWindows(at: at(100))
+        let again = window.admitsNotice(.toolsListChanged, at: at(150))
+        let ends = [200, 300].map { window.closeWindows(at: at($0)) }
         #expect(atTheEnd == [.toolsListChanged])
         #expect(!again)
         #expect(ends == [[.toolsListChanged], []])
@@ -124,18 +124,18 @@ import Testing
 
     @Test func differentResourcesAreDifferentNotices() {
         var window = ChangeNoticeWindow()
-        let told = [[1], [2], [1]].map { window.admits(.resourceUpdated($0), at: start) }
+        let told = [[1], [2], [1]].map { window.admitsNotice(.resourceUpdated($0), at: start) }
         #expect(told == [true, true, false])
     }
 
     @Test func whatIsTooMuchIsToldAsItComes() {
         var window = ChangeNoticeWindow()
         let notices = (0..<10_000).map { ChangeNotice.resourceUpdated(Array("\($0)".utf8)) }
-        let told = notices.count { window.admits($0, at: start) }
+        let told = notices.count { window.admitsNotice($0, at: start) }
         #expect(told == 10_000)
-        let last = window.admits(notices[9999], at: at(1))
+        let last = window.admitsNotice(notices[9999], at: at(1))
         #expect(last)
-        let ended = window.close(at: at(100))
+        let ended = window.closeWindows(at: at(100))
         #expect(ended.isEmpty)
     }
 }
@@ -146,55 +146,55 @@ import Testing
 
     @Test func theServerIsAskedOnce() {
         var resources = ResourceSubscriptions()
-        let first = (1...2).map { resources.join(uri, $0) }
+        let first = (1...2).map { resources.joinResource(uri, $0) }
         #expect(first == [.ask, .wait])
         #expect(resources.isPending(uri, for: 1) && resources.isPending(uri, for: 2))
-        resources.settled(uri, isHonoured: true)
-        let then = resources.join(uri, 3)
+        resources.settleSubscription(uri, isHonoured: true)
+        let then = resources.joinResource(uri, 3)
         #expect(then == .honoured)
         #expect(resources.all == [uri])
     }
 
     @Test func aRefusalIsNotForEver() {
         var resources = ResourceSubscriptions()
-        let first = (1...2).map { resources.join(uri, $0) }
+        let first = (1...2).map { resources.joinResource(uri, $0) }
         #expect(first == [.ask, .wait])
-        resources.settled(uri, isHonoured: false)
+        resources.settleSubscription(uri, isHonoured: false)
         #expect(!resources.isHonoured(uri, for: 1) && !resources.isPending(uri, for: 2) && resources.isEmpty)
-        let then = resources.join(uri, 3)
+        let then = resources.joinResource(uri, 3)
         #expect(then == .ask)
     }
 
     /// Who was refused has not joined those who ask again before he has looked.
     @Test func whoWasRefusedIsNotAmongThoseWhoAskAgain() {
         var resources = ResourceSubscriptions()
-        let joined = [1, 2].map { resources.join(uri, $0) }
-        resources.settled(uri, isHonoured: false)
-        let again = resources.join(uri, 3)
+        let joined = [1, 2].map { resources.joinResource(uri, $0) }
+        resources.settleSubscription(uri, isHonoured: false)
+        let again = resources.joinResource(uri, 3)
         #expect(joined == [.ask, .wait] && again == .ask)
         #expect(!resources.isPending(uri, for: 2) && resources.isPending(uri, for: 3))
-        resources.settled(uri, isHonoured: true)
+        resources.settleSubscription(uri, isHonoured: true)
         #expect(!resources.isHonoured(uri, for: 2) && resources.isHonoured(uri, for: 3))
-        for listener in [2, 3, 3, 2] { resources.leave(uri, listener, at: start) }
-        let expired = resources.expire(at: start + ResourceSubscriptions.linger)
+        for listener in [2, 3, 3, 2] { resources.leaveResource(uri, listener, at: start) }
+        let expired = resources.takeExpired(at: start + ResourceSubscriptions.linger)
         #expect(expired == [uri] && resources.isEmpty)
     }
 
     @Test func itOutlivesItsLastListenerALittle() {
         var resources = ResourceSubscriptions()
-        _ = resources.join(uri, 1)
-        resources.settled(uri, isHonoured: true)
-        _ = resources.join(uri, 2)
-        resources.leave(uri, 1, at: start)
+        _ = resources.joinResource(uri, 1)
+        resources.settleSubscription(uri, isHonoured: true)
+        _ = resources.joinResource(uri, 2)
+        resources.leaveResource(uri, 1, at: start)
         #expect(resources.nextExpiry == nil)
-        resources.leave(uri, 2, at: start)
+        resources.leaveResource(uri, 2, at: start)
         #expect(resources.nextExpiry == start + ResourceSubscriptions.linger)
         #expect(resources.all.isEmpty)
-        let early = resources.expire(at: start + .seconds(4))
-        let back = resources.join(uri, 3)
+        let early = resources.takeExpired(at: start + .seconds(4))
+        let back = resources.joinResource(uri, 3)
         #expect(early.isEmpty && back == .honoured && resources.nextExpiry == nil)
-        resources.leave(uri, 3, at: start + .seconds(6))
-        let expired = resources.expire(at: start + .seconds(11))
+        resources.leaveResource(uri, 3, at: start + .seconds(6))
+        let expired = resources.takeExpired(at: start + .seconds(11))
         #expect(expired == [uri] && resources.isEmpty)
     }
 }
@@ -231,11 +231,11 @@ import Testing
         let id = Array(#""a\u0062""#.utf8)
         func string(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
         #expect(
-            string(ChangeNotice.resourceUpdated(Array("a:\"".utf8)).text.message(to: id))
+            string(ChangeNotice.resourceUpdated(Array("a:\"".utf8)).text.notification(to: id))
                 == #"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:\"","_meta":"#
                 + #"{"io.modelcontextprotocol/subscriptionId":"a\u0062"}}}"#)
         #expect(
-            string(ChangeNotice.toolsListChanged.text.message(to: id))
+            string(ChangeNotice.toolsListChanged.text.notification(to: id))
                 == #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":"#
                 + #"{"io.modelcontextprotocol/subscriptionId":"a\u0062"}}}"#)
         #expect(

@@ -16,21 +16,21 @@ final class Reader: HTTPResponseHandler {
 
     init(on loop: Loop) { self.loop = loop }
 
-    func received(_ head: HTTPResponseHead) {
+    func receivedHead(_ head: HTTPResponseHead) {
         #expect(status == nil && end == nil)
         status = head.status
         changed.signal()
     }
 
-    func received(body: Span<UInt8>) {
+    func receivedBody(_ body: Span<UInt8>) {
         #expect(status != nil && end == nil)
         self.body += body.withUnsafeBufferPointer { Array($0) }
         changed.signal()
     }
 
-    func finished() { finish("finished") }
+    func responseEnded() { finish("finished") }
 
-    func failed(_ error: HTTPClientError) {
+    func responseFailed(_ error: HTTPClientError) {
         switch error {
         case .notConnected: finish("not connected")
         case .disconnected(let answerBegan): finish(answerBegan ? "cut" : "no answer")
@@ -63,9 +63,9 @@ final class Reader: HTTPResponseHandler {
         _ host: Host, on loop: Loop
     ) async throws -> (connection: HTTPClientConnection, server: Peer, reader: Reader) {
         let count = host.peers.count
-        let connection = try await HTTPClientConnection.connect(to: host.address, on: loop, timeout: .seconds(5))
+        let connection = try await HTTPClientConnection.connectServer(to: host.address, on: loop, timeout: .seconds(5))
         let reader = Reader(on: loop)
-        connection.send(HTTPMessage(request), answersTo: reader)
+        connection.sendRequest(HTTPMessage(request), answersTo: reader)
         try await host.untilAccepted(count + 1)
         let server = host.peers[count]
         try await server.until("the request") { $0.text.hasSuffix("\r\n\r\n") }
@@ -83,7 +83,7 @@ final class Reader: HTTPResponseHandler {
             for number in 0..<3 {
                 #expect(connection.isReusable)
                 let next = Reader(on: loop)
-                connection.send(HTTPMessage(Self.request), answersTo: next)
+                connection.sendRequest(HTTPMessage(Self.request), answersTo: next)
                 server.write("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\(number)\r\n0\r\n\r\n")
                 #expect(try await next.untilEnd() == "finished")
                 #expect(next.status == 404 && next.body == Array("\(number)".utf8))
@@ -99,7 +99,7 @@ final class Reader: HTTPResponseHandler {
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\non", "cut"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n", "cut"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n0\r\n", "cut"),
-            // Without a length, the end of the connection is that of the body.
+            // Without a length, the body ends with the connection.
             ("HTTP/1.1 200 OK\r\n\r\none", "finished"), ("HTTP/1.0 200 OK\r\n\r\n", "finished"),
             ("HTTP/1.1 100 Continue\r\n\r\n", "cut"),
             ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", "finished"),
@@ -142,9 +142,9 @@ final class Reader: HTTPResponseHandler {
             server.socket.close()
             await pause(.milliseconds(20), on: loop)
             #expect(!connection.isReusable)
-            // Whoever uses it all the same is told that nothing was answered.
+            // A request on it all the same is told that nothing was answered.
             let late = Reader(on: loop)
-            connection.send(HTTPMessage(Self.request), answersTo: late)
+            connection.sendRequest(HTTPMessage(Self.request), answersTo: late)
             #expect(try await late.untilEnd() == "no answer")
         }
     }
@@ -211,7 +211,7 @@ final class Reader: HTTPResponseHandler {
         try await withLoop { loop in
             let host = try Host(on: loop)
             let (connection, server, reader) = try await Self.asked(host, on: loop)
-            connection.close()
+            connection.closeConnection()
             try await server.until("the end") { $0.hasEnded }
             #expect(reader.end == nil && !connection.isReusable)
         }
@@ -236,7 +236,7 @@ final class Reader: HTTPResponseHandler {
 
     private static func answer(_ connection: HTTPClientConnection, from server: Peer, on loop: Loop) async throws {
         let reader = Reader(on: loop)
-        connection.send(HTTPMessage(request), answersTo: reader)
+        connection.sendRequest(HTTPMessage(request), answersTo: reader)
         server.write("HTTP/1.1 204 No Content\r\n\r\n")
         #expect(try await reader.untilEnd() == "finished")
     }
@@ -277,7 +277,7 @@ final class Reader: HTTPResponseHandler {
             #expect(second !== first && second.isReusable)
             // One with a request on it is not put back, but closed.
             let reader = Reader(on: loop)
-            second.send(HTTPMessage(Self.request), answersTo: reader)
+            second.sendRequest(HTTPMessage(Self.request), answersTo: reader)
             pool.putBack(second)
             #expect(!second.isReusable)
             #expect(try await pool.connection() !== second)
@@ -314,7 +314,7 @@ final class Reader: HTTPResponseHandler {
     @Test func whereNobodyListensThereIsNoConnection() async throws {
         try await withLoop { loop in
             let host = try Host(on: loop)
-            host.listener.close()
+            host.listener.closeListener()
             let pool = HTTPConnectionPool(
                 to: .host("localhost", port: host.address.port), on: loop, connectTimeout: .seconds(5))
             await #expect {

@@ -12,7 +12,7 @@ import Testing
         try await withLoop { loop in try await body(Fixture(on: loop)) }
     }
 
-    /// A pin, the host that it leads to, and whoever has asked for it.
+    /// A pin, the host that it leads to, and the requests that have asked for it.
     private final class Fixture {
         let loop: Loop
         let host: Host
@@ -39,8 +39,8 @@ import Testing
 
         func take() async throws -> HTTPClientConnection? {
             let (loop, address) = (loop, host.address)
-            return try await pin.take { () async throws(HTTPClientError) in
-                try await HTTPClientConnection.connect(to: address, on: loop, timeout: .seconds(5))
+            return try await pin.takeTurn { () async throws(HTTPClientError) in
+                try await HTTPClientConnection.connectServer(to: address, on: loop, timeout: .seconds(5))
             }
         }
 
@@ -69,13 +69,13 @@ import Testing
             await pause(.milliseconds(20), on: it.loop)
             #expect(it.got.isEmpty && it.pin.takeIdle() == nil)
             for count in 1...3 {
-                it.pin.giveBack(connection)
+                it.pin.giveBackConnection(connection)
                 try await it.untilGot(count)
                 await pause(.milliseconds(5), on: it.loop)
                 #expect(it.got.count == count)
             }
             #expect(it.got.map(\.number) == [0, 1, 2] && it.got.allSatisfy { $0.connection === connection })
-            it.pin.giveBack(connection)
+            it.pin.giveBackConnection(connection)
             #expect(it.pin.takeIdle() === connection)
             #expect(it.host.peers.count == 1 && it.ends == 0)
         }
@@ -87,7 +87,7 @@ import Testing
             let connection = try #require(try await it.take())
             try await it.host.untilAccepted(1)
             if how == "idle" {
-                it.pin.giveBack(connection)
+                it.pin.giveBackConnection(connection)
                 it.host.peers[0].socket.close()
                 await pause(.milliseconds(20), on: it.loop)
                 #expect(it.pin.takeIdle() == nil)
@@ -95,21 +95,21 @@ import Testing
                 it.ask(0)
                 it.ask(1)
                 await pause(.milliseconds(5), on: it.loop)
-                connection.close()
-                if how == "under a request" { it.pin.lose() } else { it.pin.giveBack(connection) }
+                connection.closeConnection()
+                if how == "under a request" { it.pin.loseConnection() } else { it.pin.giveBackConnection(connection) }
                 try await it.untilGot(2)
                 #expect(it.got.allSatisfy { $0.connection == nil })
             }
             #expect(try await it.take() == nil)
             #expect(it.pin.isOver && it.ends == 1 && it.host.peers.count == 1)
-            it.pin.lose()
+            it.pin.loseConnection()
             #expect(it.ends == 1, "told once")
         }
     }
 
     @Test func oneThatCannotBeMadeIsNotTriedAgain() async throws {
         try await Self.with { it in
-            it.host.listener.close()
+            it.host.listener.closeListener()
             it.ask(0)
             it.ask(1)
             try await it.untilGot(2)
@@ -127,7 +127,7 @@ import Testing
             try await it.untilGot(1)
             #expect(it.got[0].connection == nil && it.ends == 0)
             #expect(connection.isReusable, "what is on it comes to its end")
-            it.pin.giveBack(connection)
+            it.pin.giveBackConnection(connection)
             #expect(!connection.isReusable && it.ends == 0)
         }
     }
@@ -136,7 +136,7 @@ import Testing
     @Test func itIsToBeUsedNowAndThen() async throws {
         try await Self.with { it in
             let connection = try #require(try await it.take())
-            it.pin.giveBack(connection)
+            it.pin.giveBackConnection(connection)
             let start = Instant.now
             try await it.untilRest()
             #expect((.seconds(2) ... .seconds(5)).contains(Instant.now - start))

@@ -154,7 +154,7 @@ private final class History {
     /// Returns how many steps there were.
     func run() async throws -> Int {
         defer {
-            server.listener.close()
+            server.listener.closeListener()
             (server.take, server.onRequest) = (nil, nil)
             current = nil
             isOver.signal()
@@ -201,7 +201,7 @@ private final class History {
                 part = String(repeating: "p", count: due)
             }
             told.append("part \(part)")
-            connection?.send([Array(part.utf8)[...]])
+            connection?.sendPart([Array(part.utf8)[...]])
             model.send(part)
         case 15..<17 where model.answer != .none && (model.answer != .due || Bool.random(using: &random)):
             told.append("end")
@@ -211,11 +211,11 @@ private final class History {
             told.append("served")
             count += 1
             current = nil
-            if isTaken { connection?.served() } else { isOver.signal() }
+            if isTaken { connection?.requestServed() } else { isOver.signal() }
             model.served()
         case 22 where model.answer != .none && Int.random(in: 0..<8, using: &random) == 0:
             told.append("drain")
-            connection?.drain()
+            connection?.drainConnection()
             model.isDraining = true
         case 23 where !model.hasPeerEnded && Int.random(in: 0..<8, using: &random) == 0:
             told.append("the client ends")

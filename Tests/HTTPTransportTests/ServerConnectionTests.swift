@@ -26,7 +26,7 @@ final class EchoServer {
         self.loop = loop
         self.limits = limits
         listener = try Listener(on: loop, address: any, maxConnections: 100, shared: false)
-        listener.start { [unowned self] socket in
+        listener.startAccepting { [unowned self] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: limits)
             connections.append(connection)
             loop.spawn { await self.serve(connection) }
@@ -37,7 +37,7 @@ final class EchoServer {
         connection.onHead = judge
         if let take { connection.onRequest = { [unowned connection] in take($0, connection) ? .taken : .left } }
         while true {
-            let arrival = await connection.next()
+            let arrival = await connection.nextArrival()
             switch arrival {
             case .closed:
                 ended += 1
@@ -109,7 +109,7 @@ extension HTTPServerConnection.Limits {
         }
     }
 
-    /// RFC 9110 §9.3.2: whoever sent HEAD would take a body for the next answer.
+    /// RFC 9110 §9.3.2: a client that sent HEAD would take a body for the next answer.
     @Test func theAnswerToHeadHasNoBody() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
@@ -131,7 +131,7 @@ extension HTTPServerConnection.Limits {
                     connection.respond(
                         HTTPResponse(status: 200, contentType: "text/plain"),
                         body: Parts(slices: [request.head.target, request.body[...]]))
-                    connection.served()
+                    connection.requestServed()
                 }
                 return true
             }
@@ -156,7 +156,7 @@ extension HTTPServerConnection.Limits {
                 taken.signal()
                 connection.onDisconnect = {
                     isGone = true
-                    connection.served()
+                    connection.requestServed()
                 }
                 return true
             }
@@ -257,7 +257,7 @@ extension HTTPServerConnection.Limits {
                 client.text == "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             // What comes of it all the same is dropped.
             client.write("body")
-            server.listener.close()
+            server.listener.closeListener()
             #expect(server.arrivals == ["/yes "])
         }
     }
@@ -371,8 +371,8 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop)
             server.onRequest = { _, connection in
                 connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
-                connection.send([Array("one".utf8)[...]])
-                connection.send([Array("sixteen ".utf8)[...], Array("bytes...".utf8)[...]])
+                connection.sendPart([Array("one".utf8)[...]])
+                connection.sendPart([Array("sixteen ".utf8)[...], Array("bytes...".utf8)[...]])
                 connection.endStream()
             }
             let client = try await server.client()
@@ -389,7 +389,7 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop)
             server.onRequest = { _, connection in
                 connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream"))
-                connection.send([Array("one".utf8)[...]])
+                connection.sendPart([Array("one".utf8)[...]])
                 connection.endStream()
             }
             let client = try await server.client()
@@ -404,7 +404,7 @@ extension HTTPServerConnection.Limits {
             let server = try EchoServer(on: loop)
             server.onRequest = { _, connection in
                 connection.beginStream(HTTPResponse(status: 200))
-                connection.send([Array("one".utf8)[...]])
+                connection.sendPart([Array("one".utf8)[...]])
                 connection.endStream()
             }
             let client = try await server.client()
@@ -421,7 +421,7 @@ extension HTTPServerConnection.Limits {
                 let length: HTTPBodyLength = request.head.targetString == "/none" ? .none : .bytes(request.body.count)
                 connection.answerFields = [("vary", Array("origin".utf8))]
                 connection.beginStream(HTTPResponse(status: 204 + request.body.count), length: length)
-                for byte in request.body { connection.send([[byte]]) }
+                for byte in request.body { connection.sendPart([[byte]]) }
                 connection.endStream()
             }
             let client = try await server.client()
@@ -444,7 +444,7 @@ extension HTTPServerConnection.Limits {
                     done.signal()
                 }
                 connection.beginStream(HTTPResponse(status: 200), length: .bytes(8_000_000))
-                connection.send([[UInt8](repeating: 1, count: 8_000_000)[...]])
+                connection.sendPart([[UInt8](repeating: 1, count: 8_000_000)[...]])
                 #expect(connection.unsentBytes > 0)
                 await done.wait()
                 #expect(connection.unsentBytes == 0)
@@ -471,7 +471,7 @@ extension HTTPServerConnection.Limits {
                     gone.signal()
                 }
                 connection.beginStream(HTTPResponse(status: 200))
-                connection.send([[UInt8](repeating: 1, count: 8_000_000)[...]])
+                connection.sendPart([[UInt8](repeating: 1, count: 8_000_000)[...]])
                 while !isGone { await gone.wait() }
             }
             let client = try await server.client()
@@ -496,7 +496,7 @@ extension HTTPServerConnection.Limits {
             let client = try await server.client()
             client.write(Self.post("/stream", ""))
             try await server.until("the request") { server.arrivals.count == 1 }
-            server.connections[0].drain()
+            server.connections[0].drainConnection()
             release.signal()
             // The next request may be on its way already: it is answered, and told that it is the last.
             client.write(Self.post("/next", ""))
@@ -546,7 +546,7 @@ extension HTTPServerConnection.Limits {
         }
     }
 
-    /// Who half-closes has gone, as far as anybody can tell; what needs nobody's work is answered all the same.
+    /// A client that half-closes has gone, as far as can be seen; what is ready is answered all the same.
     @Test func whoHalfClosesIsToldAndAnswered() async throws {
         try await withLoop { loop in
             let server = try EchoServer(on: loop)
@@ -591,7 +591,7 @@ extension HTTPServerConnection.Limits {
             let client = try await server.client()
             client.write(Self.post("/", "a"))
             try await client.until("the answer") { $0.text.hasSuffix("/a") }
-            server.connections[0].drain()
+            server.connections[0].drainConnection()
             client.write(Self.post("/", "b"))
             try await client.until("the end") { $0.hasEnded }
             #expect(client.text.hasSuffix("connection: close\r\n\r\n/b"))
@@ -614,7 +614,7 @@ extension HTTPServerConnection.Limits {
             try await eventually("accepted", on: loop, Wakeup(), within: .milliseconds(50)) {
                 server.connections.count == 2
             }
-            for connection in server.connections { connection.drain() }
+            for connection in server.connections { connection.drainConnection() }
             try await idle.until("the end") { $0.hasEnded }
             #expect(idle.bytes.isEmpty && !busy.hasEnded)
             release.signal()

@@ -8,32 +8,32 @@ import Testing
 /// A request from one loop to another, on a connection within the process.
 @Suite struct SocketEndTests {
     @Test func aRequestCrossesLoops() async throws {
-        let (near, far) = try SocketEnd.pair()
+        let (near, far) = try SocketEnd.makePair()
         let served = Task {
             try await withLoop { loop in
-                let socket = try #require(far.take(on: loop))
-                #expect(far.take(on: loop) == nil)
+                let socket = try #require(far.takeSocket(on: loop))
+                #expect(far.takeSocket(on: loop) == nil)
                 let connection = HTTPServerConnection(
                     socket, on: loop,
                     limits: HTTPServerConnection.Limits(
                         maxBody: 1 << 20, headerTimeout: .seconds(5), bodyTimeout: .seconds(5),
                         idleTimeout: .seconds(5)))
-                guard case .request(let request) = await connection.next() else { return 0 }
+                guard case .request(let request) = await connection.nextArrival() else { return 0 }
                 connection.respond(HTTPResponse(status: 200), body: request.body)
                 // The other end is closed then.
-                guard case .closed = await connection.next() else { return 0 }
+                guard case .closed = await connection.nextArrival() else { return 0 }
                 return request.body.count
             }
         }
         let answer = try await withLoop { loop in
             let connection = try #require(HTTPClientConnection(near, on: loop))
             let echo = Echo()
-            connection.send(
+            connection.sendRequest(
                 HTTPMessage([UInt8](repeating: 1, count: 200_000), headSize: 64) {
                     $0.append(contentsOf: "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n".utf8)
                 }, answersTo: echo)
             while !echo.isOver { await echo.wakeup.wait() }
-            connection.close()
+            connection.closeConnection()
             return echo.count
         }
         #expect(answer == 200_000)
@@ -42,10 +42,10 @@ import Testing
 
     @Test func whatNobodyTakesIsClosed() async throws {
         let ended = try await withLoop { loop in
-            let near = try SocketEnd.pair().0
+            let near = try SocketEnd.makePair().0
             let connection = try #require(HTTPClientConnection(near, on: loop))
             let echo = Echo()
-            connection.send(HTTPMessage([UInt8](), headSize: 64) { _ in }, answersTo: echo)
+            connection.sendRequest(HTTPMessage([UInt8](), headSize: 64) { _ in }, answersTo: echo)
             while !echo.isOver { await echo.wakeup.wait() }
             return echo.hasFailed
         }
@@ -59,13 +59,13 @@ private final class Echo: HTTPResponseHandler {
     var hasFailed = false
     let wakeup = Wakeup()
 
-    func received(_ head: HTTPResponseHead) {}
+    func receivedHead(_ head: HTTPResponseHead) {}
 
-    func received(body: Span<UInt8>) { count += body.count }
+    func receivedBody(_ body: Span<UInt8>) { count += body.count }
 
-    func finished() { end() }
+    func responseEnded() { end() }
 
-    func failed(_ error: HTTPClientError) {
+    func responseFailed(_ error: HTTPClientError) {
         hasFailed = true
         end()
     }

@@ -9,7 +9,7 @@ import Testing
         head.field("content-length", 10)
         let taken = [head.field("x-id", Array("a\tb\u{E9}")), head.field(named: Array("x-name"), Array("v"))]
         #expect(taken == [true, true])
-        head.end(into: &output)
+        head.endHead(into: &output)
         let text = """
             beforeHTTP/1.1 200 OK\r
             content-type: application/json\r
@@ -39,7 +39,7 @@ import Testing
         for field in incoming.fields.all() where field.name.equalsIgnoringCase("x-padded") {
             head.field(field.name, field.value)
         }
-        head.end(into: &output)
+        head.endHead(into: &output)
         HTTPChunk.append(Array("hello").span, to: &output)
         HTTPChunk.append(Array("").span, to: &output)
         HTTPChunk.append(Array(String(repeating: "x", count: 300)).span, to: &output)
@@ -64,7 +64,7 @@ import Testing
             head.field(named: value, Array("x")),
         ]
         #expect(!taken.contains(true))
-        head.end(into: &output)
+        head.endHead(into: &output)
         #expect(output == Array("HTTP/1.1 204 No Content\r\n\r\n"))
     }
 
@@ -74,7 +74,7 @@ import Testing
         var head = HTTPHeadWriter(status: 299, into: &output)
         let isTaken = head.field(named: Array(name), Array("x"))
         #expect(!isTaken)
-        head.end(into: &output)
+        head.endHead(into: &output)
         #expect(output == Array("HTTP/1.1 299 \r\n\r\n"))
     }
 
@@ -86,7 +86,7 @@ import Testing
         var output = Array("before")
         if let head = HTTPHeadWriter(method: .get, target: Array(target), host: Array(host), into: &output) {
             Issue.record("accepted")
-            head.end(into: &output)
+            head.endHead(into: &output)
         }
         #expect(output == Array("before"))
     }
@@ -95,7 +95,7 @@ import Testing
         var output = Array("before")
         var head = HTTPHeadWriter(status: 200, into: &output)
         head.field("a", "b")
-        head.abandon(into: &output)
+        head.abandonHead(into: &output)
         #expect(output == Array("before"))
     }
 
@@ -104,7 +104,7 @@ import Testing
         var output: [UInt8] = []
         var head = HTTPHeadWriter(status: 200, into: &output)
         head.field("n", number)
-        head.end(into: &output)
+        head.endHead(into: &output)
         #expect(output == Array("HTTP/1.1 200 OK\r\nn: \(number)\r\n\r\n"))
     }
 

@@ -81,13 +81,13 @@ import Testing
         var decoder = HTTPRequestDecoder()
         var offset = 0
         let isIdleAtFirst = decoder.isIdle
-        var event = try decoder.next(bytes.span, from: &offset)
+        var event = try decoder.nextEvent(bytes.span, from: &offset)
         let isIdleInside = decoder.isIdle
-        while event != .end { event = try decoder.next(bytes.span, from: &offset) }
+        while event != .end { event = try decoder.nextEvent(bytes.span, from: &offset) }
         let isIdleBetween = decoder.isIdle
         #expect(isIdleAtFirst && !isIdleInside && isIdleBetween)
         #expect(offset == Self.post.utf8.count)
-        guard case .head(let head) = try decoder.next(bytes.span, from: &offset) else {
+        guard case .head(let head) = try decoder.nextEvent(bytes.span, from: &offset) else {
             Issue.record("the second request is missing")
             return
         }
@@ -98,7 +98,7 @@ import Testing
         var decoder = HTTPRequestDecoder()
         for (text, isPartial) in [("\r\n", false), ("G", true), ("ET /", true)] {
             var offset = 0
-            let event = try decoder.next(Array(text).span, from: &offset)
+            let event = try decoder.nextEvent(Array(text).span, from: &offset)
             let state = (decoder.hasPartialHead, decoder.isIdle)
             #expect(event == .needMoreInput)
             #expect(offset == text.utf8.count)
@@ -110,7 +110,7 @@ import Testing
         var decoder = HTTPRequestDecoder()
         for text in ["\n", Self.post] {
             var offset = 0
-            #expect(throws: HTTPDecodeError(.bareLineFeed)) { try decoder.next(Array(text).span, from: &offset) }
+            #expect(throws: HTTPDecodeError(.bareLineFeed)) { try decoder.nextEvent(Array(text).span, from: &offset) }
         }
         let isIdle = decoder.isIdle
         #expect(!isIdle)

@@ -93,9 +93,9 @@ import Testing
     @Test func aTruncatedResponseStaysTruncated() throws {
         var decoder = HTTPResponseDecoder()
         var offset = 0
-        _ = try decoder.next(Array("HTTP/1.1 200 OK\r\n").span, from: &offset)
+        _ = try decoder.nextEvent(Array("HTTP/1.1 200 OK\r\n").span, from: &offset)
         let isPartial = decoder.hasPartialHead
         #expect(isPartial)
-        for _ in 0..<2 { #expect(throws: HTTPDecodeError(.truncated)) { try decoder.finish() } }
+        for _ in 0..<2 { #expect(throws: HTTPDecodeError(.truncated)) { try decoder.finishInput() } }
     }
 }

@@ -15,7 +15,7 @@ func decodeEvents(_ pieces: [[UInt8]], maxEvent: Int = 1000) -> SSETranscript {
     do {
         for piece in pieces {
             var offset = 0
-            while let event = try decoder.next(piece.span, from: &offset) { transcript.events.append(event) }
+            while let event = try decoder.nextEvent(piece.span, from: &offset) { transcript.events.append(event) }
             precondition(offset == piece.count, "input left behind")
         }
     } catch {
@@ -83,7 +83,7 @@ func decodeEvents(_ pieces: [[UInt8]], maxEvent: Int = 1000) -> SSETranscript {
         for text in ["data: abc\n", "id:1\n\n"] {
             var offset = 0
             #expect(throws: SSEDecodeError.eventTooLarge(limit: 4)) {
-                try decoder.next(Array(text).span, from: &offset)
+                try decoder.nextEvent(Array(text).span, from: &offset)
             }
         }
     }

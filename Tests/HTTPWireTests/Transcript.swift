@@ -33,7 +33,7 @@ func decodeRequests(
         for piece in pieces {
             var offset = 0
             while true {
-                let event = try decoder.next(piece.span, from: &offset)
+                let event = try decoder.nextEvent(piece.span, from: &offset)
                 transcript.note(event, in: piece)
                 if case .needMoreInput = event { break }
             }
@@ -54,13 +54,13 @@ func decodeResponses(
         for piece in pieces {
             var offset = 0
             while true {
-                let event = try decoder.next(piece.span, from: &offset)
+                let event = try decoder.nextEvent(piece.span, from: &offset)
                 transcript.note(event, in: piece)
                 if case .needMoreInput = event { break }
             }
             precondition(offset == piece.count, "input left behind")
         }
-        transcript.close = try decoder.finish()
+        transcript.close = try decoder.finishInput()
         if transcript.close == .message { transcript.messages[transcript.messages.count - 1].isComplete = true }
     } catch {
         transcript.error = error.reason

@@ -5,7 +5,7 @@ import Testing
 /// What is nearly JSON becomes the JSON that it can only be, and JSON stays as it is.
 @Suite struct MendingTests {
     private func mended(_ text: [UInt8]) -> String? {
-        JSONMending.mended(text).map { String(decoding: $0, as: UTF8.self) }
+        JSONMending.mendedText(text).map { String(decoding: $0, as: UTF8.self) }
     }
 
     @Test(

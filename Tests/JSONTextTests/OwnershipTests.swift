@@ -32,7 +32,7 @@ import Testing
             #expect(other.value("a", of: value) == nil && other.isEmpty(value))
             #expect(!other.hasDuplicateNames(value) && !other.isQuick(value))
             var canonical: [UInt8] = []
-            other.canonical(of: value, into: &canonical)
+            other.appendCanonical(of: value, into: &canonical)
             #expect(canonical == Array("null".utf8))
         }
         for member in owner.members(of: owner.root) {
@@ -46,11 +46,11 @@ import Testing
         let other = try JSONDocument(text: #"{"a":{"b":1},"c":2}"#)
         let root = other.root
         var splice = JSONSplice(owner)
-        splice.remove("a", from: root)
-        splice.set("d", to: "1", in: root)
-        splice.replace(root, with: "2")
-        #expect(splice.rendered(owner.root).string == #"{"a":{"b":1}}"#)
-        #expect(JSONSplice(owner).rendered(root).string == "null")
+        splice.removeMembers("a", from: root)
+        splice.setMember("d", to: "1", in: root)
+        splice.replaceValue(root, with: "2")
+        #expect(splice.renderedText(owner.root).string == #"{"a":{"b":1}}"#)
+        #expect(JSONSplice(owner).renderedText(root).string == "null")
         var text = SplicedText()
         text.append(root, of: owner)
         text.append(root, of: owner) { _ in false }

@@ -7,9 +7,9 @@ import Testing
 
     private func find(_ text: String, _ recording: Int = 3) throws -> [String] {
         var paths = JSONPaths()
-        for path in Self.paths { paths.add(path.map { Array($0.utf8) }) }
+        for path in Self.paths { paths.addPath(path.map { Array($0.utf8) }) }
         let document = try JSONDocument(text: text, recording: recording)
-        return document.find(paths, in: document.root).map { found in
+        return document.findPaths(paths, in: document.root).map { found in
             switch found {
             case .nothing: "-"
             case .value(let value): document.text(value)
@@ -39,9 +39,9 @@ import Testing
 
     @Test func aNameThatReadersReadDifferentlyIsAmbiguous() throws {
         var paths = JSONPaths()
-        paths.add([Array("\u{FFFD}".utf8)])
+        paths.addPath([Array("\u{FFFD}".utf8)])
         let document = try JSONDocument(text: #"{"\ud800":1}"#)
-        #expect(document.find(paths, in: document.root) == [.ambiguous])
+        #expect(document.findPaths(paths, in: document.root) == [.ambiguous])
     }
 
     @Test func randomDocumentsGiveWhatLookupsGive() throws {
@@ -53,10 +53,10 @@ import Testing
             var paths = JSONPaths()
             var expected: [JSONValue] = []
             for member in document.members(of: document.root) {
-                paths.add([Array(document.name(of: member).utf8)])
+                paths.addPath([Array(document.name(of: member).utf8)])
                 expected.append(member.value)
             }
-            let found = document.find(paths, in: document.root)
+            let found = document.findPaths(paths, in: document.root)
             guard !document.hasDuplicateNames(document.root) else {
                 #expect(found.contains(.ambiguous))
                 continue

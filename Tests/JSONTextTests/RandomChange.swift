@@ -47,12 +47,12 @@ struct RandomChange {
         }
         switch action {
         case .replace(let text):
-            splice.replace(value, with: Array(text.utf8))
+            splice.replaceValue(value, with: Array(text.utf8))
         case .object(let removed, let additions):
             let names = document.members(of: value).map(\.name)
-            splice.remove(from: value) { member in removed.contains { names[$0] == member.name } }
+            splice.removeMembers(from: value) { member in removed.contains { names[$0] == member.name } }
             for addition in additions {
-                splice.set(addition.name, to: Array(addition.text.utf8), in: value, at: addition.position)
+                splice.setMember(addition.name, to: Array(addition.text.utf8), in: value, at: addition.position)
             }
         }
     }

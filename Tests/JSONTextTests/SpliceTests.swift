@@ -7,7 +7,7 @@ import Testing
         let document = try JSONDocument(text: text)
         var splice = JSONSplice(document)
         try change(&splice, document)
-        return splice.rendered(document.root).string
+        return splice.renderedText(document.root).string
     }
 
     @Test(arguments: [
@@ -20,7 +20,7 @@ import Testing
         (#"[{"a":1}]"#, #"[{"a":1}]"#),
     ])
     func removal(_ text: String, _ expected: String) throws {
-        #expect(try changed(text) { $0.remove("a", "b", from: $1.root) } == expected)
+        #expect(try changed(text) { $0.removeMembers("a", "b", from: $1.root) } == expected)
     }
 
     @Test(arguments: [
@@ -32,9 +32,9 @@ import Testing
         (#"{"a":1,"a":2,"k":1}"#, #"{"a":0,"k":1}"#, #"{"a":0,"k":1}"#), ("[]", "[]", "[]"),
     ])
     func setting(_ text: String, atStart: String, atEnd: String) throws {
-        #expect(try changed(text) { $0.set("a", to: "0", in: $1.root, at: .start) } == atStart)
-        #expect(try changed(text) { $0.set("a", to: Array("0".utf8), in: $1.root) } == atEnd)
-        #expect(try changed(text) { $0.set(named: "a", to: Array("0".utf8), in: $1.root) } == atEnd)
+        #expect(try changed(text) { $0.setMember("a", to: "0", in: $1.root, at: .start) } == atStart)
+        #expect(try changed(text) { $0.setMember("a", to: Array("0".utf8), in: $1.root) } == atEnd)
+        #expect(try changed(text) { $0.setMember(named: "a", to: Array("0".utf8), in: $1.root) } == atEnd)
     }
 
     @Test(arguments: [
@@ -47,12 +47,12 @@ import Testing
     func settingAndRemovingInOneObject(_ text: String, _ expected: String) throws {
         #expect(
             try changed(text) { splice, document in
-                splice.set("s", to: "1", in: document.root, at: .start)
-                splice.set("e", to: "3", in: document.root)
-                splice.remove("r", "s", from: document.root)
-                splice.set("t", to: "2", in: document.root, at: .start)
-                splice.set("f", to: "0", in: document.root)
-                splice.set("f", to: "4", in: document.root)
+                splice.setMember("s", to: "1", in: document.root, at: .start)
+                splice.setMember("e", to: "3", in: document.root)
+                splice.removeMembers("r", "s", from: document.root)
+                splice.setMember("t", to: "2", in: document.root, at: .start)
+                splice.setMember("f", to: "0", in: document.root)
+                splice.setMember("f", to: "4", in: document.root)
             } == expected)
     }
 
@@ -63,13 +63,13 @@ import Testing
                 let object = try #require(document.value(outer, of: document.root))
                 return try #require(document.value(inner, of: object))
             }
-            splice.remove("gone", from: document.root)
-            splice.set("set", to: "0", in: document.root)
-            splice.set("new", to: "0", in: try value("gone", "x"))
-            splice.set("new", to: "0", in: try value("set", "x"))
-            splice.replace(try value("gone", "x"), with: "1")
-            splice.set("new", to: "0", in: try value("kept", "x"), at: .start)
-            splice.replace(try value("kept", "z"), with: "[]")
+            splice.removeMembers("gone", from: document.root)
+            splice.setMember("set", to: "0", in: document.root)
+            splice.setMember("new", to: "0", in: try value("gone", "x"))
+            splice.setMember("new", to: "0", in: try value("set", "x"))
+            splice.replaceValue(try value("gone", "x"), with: "1")
+            splice.setMember("new", to: "0", in: try value("kept", "x"), at: .start)
+            splice.replaceValue(try value("kept", "z"), with: "[]")
         }
         #expect(result == #"{"kept":{"x":{"new":0,"y":1},"z":[]},"set":0}"#)
     }
@@ -78,9 +78,9 @@ import Testing
         let document = try JSONDocument(text: #"{"id":1,"result":{"a":1,"b":12345678901234567890123},"x":0}"#)
         let result = try #require(document.value("result", of: document.root))
         var splice = JSONSplice(document)
-        splice.set("id", to: "2", in: document.root)
-        splice.remove("a", from: result)
-        var text = splice.rendered(result)
+        splice.setMember("id", to: "2", in: document.root)
+        splice.removeMembers("a", from: result)
+        var text = splice.renderedText(result)
         text.prepend(#"{"result":"#)
         text.append(Array("}".utf8))
         text.append("")
@@ -89,21 +89,21 @@ import Testing
     }
 
     @Test func theWholeValueIsReplaced() throws {
-        #expect(try changed(#" {"a":1} "#) { $0.replace($1.root, with: "2") } == "2")
+        #expect(try changed(#" {"a":1} "#) { $0.replaceValue($1.root, with: "2") } == "2")
     }
 
     @Test func namesAreEscaped() throws {
-        #expect(try changed("{}") { $0.set("a\"\n", to: "1", in: $1.root) } == #"{"a\"\n":1}"#)
-        #expect(try changed(#"{"\u000a":1}"#) { $0.set("\n", to: "2", in: $1.root) } == #"{"\u000a":2}"#)
+        #expect(try changed("{}") { $0.setMember("a\"\n", to: "1", in: $1.root) } == #"{"a\"\n":1}"#)
+        #expect(try changed(#"{"\u000a":1}"#) { $0.setMember("\n", to: "2", in: $1.root) } == #"{"\u000a":2}"#)
     }
 
     @Test func ofReplacementsTheOuterAndTheFirstWin() throws {
         let result = try changed("[[1],2]") { splice, document in
             let elements = Array(document.elements(of: document.root))
-            splice.replace(elements[1], with: "3")
-            splice.replace(elements[1], with: "4")
-            for inner in document.elements(of: elements[0]) { splice.replace(inner, with: "5") }
-            splice.replace(elements[0], with: "6")
+            splice.replaceValue(elements[1], with: "3")
+            splice.replaceValue(elements[1], with: "4")
+            for inner in document.elements(of: elements[0]) { splice.replaceValue(inner, with: "5") }
+            splice.replaceValue(elements[0], with: "6")
         }
         #expect(result == "[6,3]")
     }
@@ -143,19 +143,19 @@ import Testing
             let removed = Set(names.filter { _ in Bool.random(using: &random) })
 
             var splice = JSONSplice(document)
-            splice.remove(from: document.root) { removed.contains($0.name) }
+            splice.removeMembers(from: document.root) { removed.contains($0.name) }
             var text = SplicedText()
             text.append(document.root, of: document) { removed.contains($0.name) }
-            let spliced = splice.rendered(document.root).string
+            let spliced = splice.renderedText(document.root).string
             #expect(text.string == spliced)
 
             var adding = JSONSplice(document)
-            adding.set("first", to: "[1]", in: document.root, at: .start)
-            adding.set("last", to: "2", in: document.root)
+            adding.setMember("first", to: "[1]", in: document.root, at: .start)
+            adding.setMember("last", to: "2", in: document.root)
             var more = SplicedText()
             more.append(
                 document.root, of: document, adding: #""first":[1]"#, and: Array(#""last":2"#.utf8))
-            let added = adding.rendered(document.root).string
+            let added = adding.renderedText(document.root).string
             #expect(more.string == added)
         }
     }
@@ -163,7 +163,7 @@ import Testing
     @Test func manyRemovalsTakeNoTimeToSpeakOf() throws {
         let members = (0..<50_000).map { #""\#($0 % 2 == 0 ? "x/" : "")\#($0)":0"# }.joined(separator: ",")
         let result = try changed("{\(members)}") { splice, document in
-            splice.remove(from: document.root) { document.hasName($0, prefix: "x/") }
+            splice.removeMembers(from: document.root) { document.hasName($0, prefix: "x/") }
         }
         #expect(try Tree(result.utf8).memberCount == 25_000)
     }
@@ -180,7 +180,7 @@ import Testing
             for change in changes {
                 change.apply(to: &splice, document.root)
             }
-            let result = splice.rendered(document.root)
+            let result = splice.renderedText(document.root)
             #expect(result.count == result.string.utf8.count)
 
             var expected = tree

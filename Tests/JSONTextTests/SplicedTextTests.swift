@@ -59,13 +59,13 @@ import Testing
             copy += Source.object([("first", "1")] + source.members + [("last", "2")])
         case 6:
             var splice = JSONSplice(document)
-            splice.remove(from: document.root) { picked.contains(document.name(of: $0)) }
-            splice.set("new", to: Array("\"\(filler)\"".utf8), in: document.root)
-            splice.render(document.root, to: &text)
+            splice.removeMembers(from: document.root) { picked.contains(document.name(of: $0)) }
+            splice.setMember("new", to: Array("\"\(filler)\"".utf8), in: document.root)
+            splice.renderValue(document.root, to: &text)
             copy += Source.object(left + [("new", "\"\(filler)\"")])
         default:
             guard let member = document.members(of: document.root).first(where: { _ in true }) else { return }
-            JSONSplice(document).render(member.value, to: &text)
+            JSONSplice(document).renderValue(member.value, to: &text)
             copy += source.members[0].value
         }
     }
@@ -95,9 +95,9 @@ import Testing
         let document = try JSONDocument(text: #"{"message":"\#(String(repeating: "m", count: 5000))","data":1}"#)
         let head = String(repeating: "h", count: size)
         var splice = JSONSplice(document)
-        splice.set("code", to: "-1", in: document.root, at: .start)
+        splice.setMember("code", to: "-1", in: document.root, at: .start)
         var text = SplicedText(Array(head.utf8))
-        splice.render(document.root, to: &text)
+        splice.renderValue(document.root, to: &text)
         #expect(text.string == head + #"{"code":-1,"# + document.text(document.root).dropFirst())
     }
 }

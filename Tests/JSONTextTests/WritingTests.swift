@@ -46,7 +46,7 @@ import Testing
     ])
     func canonical(_ text: String, _ expected: String) throws {
         let document = try JSONDocument(text: text)
-        #expect(written { document.canonical(of: document.root, into: &$0) } == expected)
+        #expect(written { document.appendCanonical(of: document.root, into: &$0) } == expected)
     }
 
     /// In the most naive way.
@@ -75,9 +75,9 @@ import Testing
         for _ in 0..<1500 {
             let tree = Tree.random(depth: 6, using: &random)
             let document = try JSONDocument(text: tree.text(&random))
-            #expect(try written { document.canonical(of: document.root, into: &$0) } == canonical(tree))
+            #expect(try written { document.appendCanonical(of: document.root, into: &$0) } == canonical(tree))
             var behind = Array("before".utf8)
-            document.canonical(of: document.root, into: &behind)
+            document.appendCanonical(of: document.root, into: &behind)
             #expect(try String(decoding: behind, as: UTF8.self) == "before" + canonical(tree))
         }
     }
@@ -88,11 +88,11 @@ import Testing
             let tree = Tree.random(depth: 4, using: &random)
             let forms = try (0..<2).map { _ in
                 let document = try JSONDocument(text: tree.text(&random))
-                return written { document.canonical(of: document.root, into: &$0) }
+                return written { document.appendCanonical(of: document.root, into: &$0) }
             }
             #expect(forms[0] == forms[1])
             let document = try JSONDocument(text: forms[0])
-            #expect(written { document.canonical(of: document.root, into: &$0) } == forms[0])
+            #expect(written { document.appendCanonical(of: document.root, into: &$0) } == forms[0])
         }
     }
 }

@@ -12,8 +12,8 @@ import Testing
     /// Chooses so many times, and stays.
     private static func entered(_ choice: inout BackendChoice, _ count: Int) -> [Int] {
         (0..<count).map { _ in
-            let index = choice.next()!
-            choice.entered(index)
+            let index = choice.nextCopy()!
+            choice.addLoad(index)
             return index
         }
     }
@@ -21,42 +21,42 @@ import Testing
     @Test func theOneWithTheFewestIsNext() {
         var choice = BackendChoice(count: 3)
         #expect(Self.entered(&choice, 6) == [0, 1, 2, 0, 1, 2])
-        choice.left(1)
-        #expect(choice.next() == 1)
-        choice.left(0)
-        choice.left(0)
-        #expect(choice.next() == 0)
+        choice.removeLoad(1)
+        #expect(choice.nextCopy() == 1)
+        choice.removeLoad(0)
+        choice.removeLoad(0)
+        #expect(choice.nextCopy() == 0)
     }
 
     @Test func amongEqualsEachHasItsTurnAlsoWhereNothingStays() {
         var choice = BackendChoice(count: 3, first: 4)
-        #expect((0..<5).map { _ in choice.next() } == [1, 2, 0, 1, 2])
+        #expect((0..<5).map { _ in choice.nextCopy() } == [1, 2, 0, 1, 2])
     }
 
     @Test func oneThatFailsGetsNothingNewWhateverItsLoad() {
         var choice = BackendChoice(count: 2)
         _ = Self.entered(&choice, 4)
-        choice.left(0)
-        choice.failed(0, at: Self.start)
+        choice.removeLoad(0)
+        choice.noteFailure(0, at: Self.start)
         #expect(choice.isAside(0) && choice.hasAlternative(to: 0) && !choice.hasAlternative(to: 1))
         #expect(Self.entered(&choice, 3) == [1, 1, 1])
     }
 
     @Test func whereAllAreAsideTheOneThatIsTriedFirstIsNext() {
         var choice = BackendChoice(count: 3)
-        choice.failed(1, at: Self.after(0))
-        choice.failed(0, at: Self.after(100))
-        choice.failed(2, at: Self.after(200))
-        #expect(choice.next() == 1)
-        #expect(choice.next(except: [1]) == 0)
-        #expect(choice.next(except: [0, 1, 2]) == nil)
+        choice.noteFailure(1, at: Self.after(0))
+        choice.noteFailure(0, at: Self.after(100))
+        choice.noteFailure(2, at: Self.after(200))
+        #expect(choice.nextCopy() == 1)
+        #expect(choice.nextCopy(except: [1]) == 0)
+        #expect(choice.nextCopy(except: [0, 1, 2]) == nil)
         #expect(!choice.hasAlternative(to: 0))
     }
 
     @Test func aLoneOneIsAlwaysNext() {
         var choice = BackendChoice(count: 1)
-        choice.failed(0, at: Self.start)
-        #expect(choice.next() == 0)
+        choice.noteFailure(0, at: Self.start)
+        #expect(choice.nextCopy() == 0)
         #expect(!choice.hasAlternative(to: 0))
     }
 
@@ -64,7 +64,7 @@ import Testing
         var choice = BackendChoice(count: 2)
         var now = Self.start
         for pause in [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000] {
-            choice.failed(0, at: now)
+            choice.noteFailure(0, at: now)
             #expect(choice.nextTrial == now + .milliseconds(pause))
             #expect(choice.toTry(at: now + .milliseconds(pause - 1)) == [])
             now = now + .milliseconds(pause)
@@ -76,35 +76,35 @@ import Testing
 
     @Test func whatFailsWhileItIsAsideSaysNothingNew() {
         var choice = BackendChoice(count: 2)
-        choice.failed(0, at: Self.after(0))
-        for _ in 0..<100 { choice.failed(0, at: Self.after(100)) }
+        choice.noteFailure(0, at: Self.after(0))
+        for _ in 0..<100 { choice.noteFailure(0, at: Self.after(100)) }
         #expect(choice.nextTrial == Self.after(500))
     }
 
     @Test func onlyASessionMakesTheFailuresForgotten() {
         var choice = BackendChoice(count: 2)
-        choice.failed(0, at: Self.after(0))
+        choice.noteFailure(0, at: Self.after(0))
         #expect(choice.toTry(at: Self.after(500)) == [0])
-        choice.reached(0)
-        #expect(!choice.isAside(0) && choice.next() == 0)
-        choice.failed(0, isReached: true, at: Self.after(600))
+        choice.noteConnection(0)
+        #expect(!choice.isAside(0) && choice.nextCopy() == 0)
+        choice.noteFailure(0, isReached: true, at: Self.after(600))
         #expect(choice.nextTrial == Self.after(1600))
         #expect(choice.toTry(at: Self.after(1600)) == [0])
-        choice.served(0)
-        choice.failed(0, at: Self.after(2000))
+        choice.noteSession(0)
+        choice.noteFailure(0, at: Self.after(2000))
         #expect(choice.nextTrial == Self.after(2500))
     }
 
     @Test func aConnectionDoesNotSpeakForACopyThatGivesNoSessions() {
         var choice = BackendChoice(count: 2)
-        choice.failed(0, isReached: true, at: Self.start)
-        choice.reached(0)
+        choice.noteFailure(0, isReached: true, at: Self.start)
+        choice.noteConnection(0)
         #expect(choice.isAside(0))
         _ = choice.toTry(at: Self.after(500))
-        choice.reached(0)
+        choice.noteConnection(0)
         #expect(!choice.isAside(0), "its pause is over: a session tries it")
-        choice.failed(1, at: Self.start)
-        choice.reached(1)
+        choice.noteFailure(1, at: Self.start)
+        choice.noteConnection(1)
         #expect(!choice.isAside(1))
     }
 
@@ -119,16 +119,16 @@ import Testing
             let index = Int.random(in: 0..<count, using: &random)
             now = now + .milliseconds(Int.random(in: 0...2000, using: &random))
             switch Int.random(in: 0..<7, using: &random) {
-            case 0: choice.failed(index, isReached: .random(using: &random), at: now)
-            case 1: choice.reached(index)
-            case 2: choice.served(index)
-            case 3: for each in choice.toTry(at: now) where Bool.random(using: &random) { choice.reached(each) }
+            case 0: choice.noteFailure(index, isReached: .random(using: &random), at: now)
+            case 1: choice.noteConnection(index)
+            case 2: choice.noteSession(index)
+            case 3: for each in choice.toTry(at: now) where Bool.random(using: &random) { choice.noteConnection(each) }
             case 4 where loads[index] > 0:
-                choice.left(index)
+                choice.removeLoad(index)
                 loads[index] -= 1
             default:
                 let excluded = Set((0..<count).filter { _ in Bool.random(using: &random) })
-                guard let next = choice.next(except: excluded) else {
+                guard let next = choice.nextCopy(except: excluded) else {
                     #expect(excluded.count == count)
                     continue
                 }
@@ -139,10 +139,10 @@ import Testing
                 } else {
                     #expect(rest.allSatisfy { choice.isAside($0) || loads[$0] >= loads[next] })
                 }
-                choice.entered(next)
+                choice.addLoad(next)
                 loads[next] += 1
             }
-            #expect(loads == (0..<count).map { choice.load(of: $0) })
+            #expect(loads == (0..<count).map { choice.copyLoad(of: $0) })
         }
     }
 }

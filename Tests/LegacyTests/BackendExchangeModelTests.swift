@@ -65,7 +65,7 @@ private struct Model {
     var hasDelivered = false
     var hasAnswerElsewhere = false
     var isHeld = false
-    /// What the server sent and nobody reads.
+    /// What the server sent and is not read.
     var unread: [Sent] = []
     var error: BackendError.Kind?
     var hasLeft = false
@@ -255,29 +255,29 @@ private final class History {
             case 7..<11 where !model.hasLeft:
                 say("read")
                 let expected = model.pop()
-                let text = exchange.ready().map { String(decoding: $0, as: UTF8.self) }
+                let text = exchange.readyMessage().map { String(decoding: $0, as: UTF8.self) }
                 try expect(text == expected, "read \(text ?? "nothing") and not \(expected ?? "nothing")")
             case 11, 12:
                 guard !model.hasLeft else { break }
                 say("tell")
-                let isWatched = exchange.tell(reader)
+                let isWatched = exchange.notifyReader(reader)
                 try expect(isWatched == model.isWaiting, "tells: \(isWatched)")
                 model.isWatched = isWatched
             // Who waits to be told does not leave.
             case 13 where !model.isWatched && Int.random(in: 0..<4, using: &random) == 0:
                 say("abandon")
                 if model.phase == .asked { droppedAt = .now }
-                exchange.abandon()
+                exchange.abandonResponse()
                 model.abandon()
             case 14 where !model.hasLeft && Int.random(in: 0..<3, using: &random) == 0:
                 say("cancel")
                 if model.phase == .asked, isPinned { droppedAt = .now }
-                exchange.fail(with: .clientLeft)
+                exchange.failExchange(with: .clientLeft)
                 model.cancel()
             case 15 where !model.hasLeft && model.phase != .over:
                 let text = text()
                 say("answered elsewhere \(text)")
-                exchange.answered(elsewhere: Array(text.utf8))
+                exchange.responseArrivedElsewhere(Array(text.utf8))
                 model.answerElsewhere(text)
             case 16 where !model.hasLeft:
                 say("expect elsewhere")
@@ -289,12 +289,12 @@ private final class History {
                 model.expectElsewhereNoLonger()
             case 18 where !model.hasLeft && Bool.random(using: &random):
                 say("suspend")
-                exchange.suspend()
+                exchange.suspendTimeout()
                 model.isSuspended = true
             case 19 where !model.hasLeft:
                 let isOverdue = Int.random(in: 0..<6, using: &random) == 0
                 say(isOverdue ? "time is over" : "go on")
-                exchange.expect(until: .now + .seconds(isOverdue ? -1 : 60), silence: nil)
+                exchange.resumeTimeout(until: .now + .seconds(isOverdue ? -1 : 60), silence: nil)
                 (model.isOverdue, model.isSuspended) = (isOverdue, false)
             default: break
             }
@@ -303,8 +303,8 @@ private final class History {
             // What is dropped has a second. A machine that takes most of it says nothing.
             let isLate = droppedAt.map { Instant.now - $0 > .milliseconds(700) } ?? false
             if step > 200 || isLate && model.isConnectionKept == nil {
-                exchange.fail(with: .clientLeft)
-                exchange.abandon()
+                exchange.failExchange(with: .clientLeft)
+                exchange.abandonResponse()
                 if model.isConnectionKept == nil { peer.socket.close() }
                 await it.settle()
                 return step

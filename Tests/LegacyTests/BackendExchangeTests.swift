@@ -17,10 +17,10 @@ import Testing
             peer.write(Wire.head("200 OK", Wire.json, length: 6))
             await it.settle()
             #expect(exchange.status == 200 && exchange.isSuccess && !exchange.isStream && exchange.bringsMessages)
-            #expect(exchange.ready() == nil)
+            #expect(exchange.readyMessage() == nil)
             peer.write("one")
             await it.settle()
-            #expect(exchange.ready() == nil, "not before its end")
+            #expect(exchange.readyMessage() == nil, "not before its end")
             peer.write("two")
             #expect(await it.read(exchange) == ["onetwo"])
             #expect(exchange.hasDelivered && exchange.isExhausted && exchange.flaw?.kind == nil && it.isKept)
@@ -36,7 +36,7 @@ import Testing
             #expect(exchange.isStream && exchange.bringsMessages && exchange.resumption?.lastEventID == nil)
             peer.write(Wire.event("one", id: "7") + Wire.event("two"))
             await it.settle()
-            #expect(exchange.ready() == Array("one".utf8))
+            #expect(exchange.readyMessage() == Array("one".utf8))
             #expect(exchange.resumption?.lastEventID == Array("7".utf8))
             #expect(!exchange.isExhausted && !it.isKept)
             peer.write(Wire.event("three") + Wire.chunk("data: cut off\n") + Wire.lastChunk)
@@ -54,9 +54,9 @@ import Testing
             // With 202, JSON is a message.
             peer.write(Wire.head(status, status.hasPrefix("2") ? fields.replacing("json", with: "none") : fields))
             peer.write(Wire.chunk(" \r\n ") + Wire.chunk(" a word") + Wire.lastChunk)
-            let head = try await exchange.head()
+            let head = try await exchange.waitForHead()
             #expect(status.hasPrefix("\(head.status)") && exchange.status == head.status)
-            #expect(await exchange.body() == Array("a word".utf8))
+            #expect(await exchange.waitForBody() == Array("a word".utf8))
             #expect(!exchange.isSuccess && !exchange.bringsMessages && !exchange.hasDelivered && it.isKept)
             #expect(await it.read(exchange) == [])
         }
@@ -67,11 +67,11 @@ import Testing
             let (exchange, peer) = try await it.ask()
             let text = String(repeating: "x", count: SessionLoss.maxText + 1)
             peer.write(Wire.answer(text, "500 No", ""))
-            #expect(await exchange.body().count == SessionLoss.maxText)
+            #expect(await exchange.waitForBody().count == SessionLoss.maxText)
             // What may be the response is kept to its end.
             let (other, again) = try await it.ask()
             again.write(Wire.answer("{" + text, "500 No", ""))
-            #expect(await other.body() == Array("{\(text)".utf8))
+            #expect(await other.waitForBody() == Array("{\(text)".utf8))
             #expect(it.isKept)
         }
     }
@@ -83,7 +83,7 @@ import Testing
             await it.settle()
             #expect(!exchange.isExhausted)
             peer.write(Wire.chunk("x"))
-            #expect(await exchange.body() == Array("x".utf8))
+            #expect(await exchange.waitForBody() == Array("x".utf8))
             #expect(exchange.isExhausted && exchange.flaw?.kind == nil && !it.isKept)
             try await peer.until("the end") { $0.hasEnded }
         }
@@ -127,7 +127,8 @@ import Testing
                 await it.settle()
                 #expect(await it.read(exchange) == Reading(texts: texts, error: error))
                 #expect(exchange.isExhausted && exchange.flaw?.kind == error)
-                #expect(await exchange.body() == (exchange.status == 404 && error == nil ? Array("no".utf8) : []))
+                #expect(
+                    await exchange.waitForBody() == (exchange.status == 404 && error == nil ? Array("no".utf8) : []))
                 #expect(!it.backend.connections.hasLiveIdle)
             }
         }
@@ -148,9 +149,9 @@ import Testing
 
     @Test func whereNobodyListensIsNoServer() async throws {
         try await PlayedServer.with { it in
-            it.host.listener.close()
+            it.host.listener.closeListener()
             let exchange = it.exchange()
-            await #expect(throws: BackendError.self) { _ = try await exchange.head() }
+            await #expect(throws: BackendError.self) { _ = try await exchange.waitForHead() }
             #expect(exchange.flaw?.kind == .unavailable && exchange.isExhausted)
         }
     }
@@ -192,7 +193,7 @@ import Testing
                 let (exchange, peer) = try await it.ask()
                 peer.write(answer)
                 await it.settle()
-                exchange.expect(until: .now + .seconds(60), silence: .zero)
+                exchange.resumeTimeout(until: .now + .seconds(60), silence: .zero)
                 #expect(await it.read(exchange) == .failed(.silent))
                 #expect(!it.isKept)
             }
@@ -205,7 +206,7 @@ import Testing
                 let (exchange, peer) = try await it.ask(patience: .until(.now + .seconds(1)))
                 peer.write(answer)
                 await it.settle()
-                exchange.expect(until: .now, silence: nil)
+                exchange.resumeTimeout(until: .now, silence: nil)
                 #expect(await it.read(exchange) == .failed(.overdue, after: answer.isEmpty ? [] : ["one"]))
             }
         }
@@ -216,14 +217,14 @@ import Testing
             let (exchange, peer) = try await it.ask()
             peer.write(Wire.head("200 OK", Wire.events))
             await it.settle()
-            exchange.expect(until: .now + .milliseconds(20), silence: nil)
-            exchange.suspend()
+            exchange.resumeTimeout(until: .now + .milliseconds(20), silence: nil)
+            exchange.suspendTimeout()
             await pause(.milliseconds(50), on: it.loop)
             peer.write(Wire.event("one"))
             exchange.heardElsewhere()
             await pause(.milliseconds(50), on: it.loop)
-            #expect(exchange.ready() == Array("one".utf8) && exchange.flaw?.kind == nil)
-            exchange.expect(until: .now, silence: nil)
+            #expect(exchange.readyMessage() == Array("one".utf8) && exchange.flaw?.kind == nil)
+            exchange.resumeTimeout(until: .now, silence: nil)
             #expect(await it.read(exchange) == .failed(.overdue))
         }
     }
@@ -234,7 +235,7 @@ import Testing
             peer.write(Wire.head("200 OK", Wire.events))
             await it.settle()
             #expect(!exchange.isExhausted && exchange.isStream)
-            exchange.fail(with: .clientLeft)
+            exchange.failExchange(with: .clientLeft)
             #expect(await it.read(exchange) == .failed(.cancelled))
             try await peer.until("the end") { $0.hasEnded }
         }
@@ -295,7 +296,7 @@ import Testing
             try await it.requested().socket.close()
             _ = try await it.requested()
             #expect(exchange.isAlone)
-            exchange.fail(with: .clientLeft)
+            exchange.failExchange(with: .clientLeft)
         }
     }
 
@@ -304,7 +305,7 @@ import Testing
     @Test func aCancelledRequestEndsItsConnection() async throws {
         try await PlayedServer.with { it in
             let early = it.exchange()
-            early.fail(with: .clientLeft)
+            early.failExchange(with: .clientLeft)
             #expect(await it.read(early) == .failed(.cancelled))
             await it.settle()
             #expect(!it.hasRequest, "a connection that was asked for is kept for another request")
@@ -312,8 +313,8 @@ import Testing
                 let (exchange, peer) = try await it.ask()
                 peer.write(answer)
                 await it.settle()
-                exchange.fail(with: .clientLeft)
-                exchange.fail(with: .sessionGone)
+                exchange.failExchange(with: .clientLeft)
+                exchange.failExchange(with: .sessionGone)
                 #expect(await it.read(exchange) == .failed(.cancelled, after: answer.isEmpty ? [] : ["one"]))
                 try await peer.until("the end") { $0.hasEnded }
             }
@@ -325,7 +326,7 @@ import Testing
             let (exchange, peer) = try await it.ask()
             peer.write(Wire.answer("one"))
             await it.settle()
-            exchange.fail(with: .clientLeft)
+            exchange.failExchange(with: .clientLeft)
             #expect(await it.read(exchange) == ["one"])
             #expect(exchange.flaw?.kind == nil && it.isKept)
         }
@@ -337,7 +338,7 @@ import Testing
             let (exchange, peer) = try await it.ask()
             peer.write(Wire.head("200 OK", Wire.events) + Wire.event("one"))
             await it.settle()
-            exchange.fail(with: .clientLeft)
+            exchange.failExchange(with: .clientLeft)
             #expect(await it.read(exchange) == .failed(.cancelled))
             #expect(!exchange.isExhausted)
             peer.write(Wire.event("two") + Wire.lastChunk)
@@ -346,7 +347,7 @@ import Testing
             #expect(exchange.isExhausted && it.isKept && !peer.hasEnded)
             let (next, same) = try await it.ask()
             #expect(same === peer)
-            next.fail(with: .clientLeft)
+            next.failExchange(with: .clientLeft)
             peer.socket.close()
             await it.settle()
             #expect(next.isExhausted && next.flaw?.kind == .cancelled && !it.isKept)
@@ -358,14 +359,14 @@ import Testing
             let (kept, peer) = try await it.ask()
             peer.write(Wire.head("200 OK", Wire.events))
             await it.settle()
-            kept.abandon()
+            kept.abandonResponse()
             peer.write(Wire.event("one") + Wire.lastChunk)
             await it.settle()
-            #expect(kept.ready() == nil && it.isKept)
+            #expect(kept.readyMessage() == nil && it.isKept)
             let (lost, again) = try await it.ask()
             #expect(again === peer)
-            lost.abandon()
-            lost.abandon()
+            lost.abandonResponse()
+            lost.abandonResponse()
             try await peer.until("the end, after a second") { $0.hasEnded }
             #expect(!it.isKept)
         }
@@ -376,10 +377,10 @@ import Testing
             let (exchange, peer) = try await it.ask()
             peer.write(Wire.answer("one"))
             await it.settle()
-            exchange.abandon()
-            #expect(exchange.ready() == nil && exchange.isExhausted && it.isKept)
-            exchange.answered(elsewhere: Array("two".utf8))
-            #expect(exchange.ready() == nil)
+            exchange.abandonResponse()
+            #expect(exchange.readyMessage() == nil && exchange.isExhausted && it.isKept)
+            exchange.responseArrivedElsewhere(Array("two".utf8))
+            #expect(exchange.readyMessage() == nil)
         }
     }
 
@@ -387,9 +388,9 @@ import Testing
     @Test func whoLeavesBeforeThereIsAConnectionAsksNothing() async throws {
         try await PlayedServer.with { it in
             let exchange = it.exchange()
-            exchange.answered(elsewhere: Array("one".utf8))
-            #expect(exchange.ready() == Array("one".utf8))
-            exchange.abandon()
+            exchange.responseArrivedElsewhere(Array("one".utf8))
+            #expect(exchange.readyMessage() == Array("one".utf8))
+            exchange.abandonResponse()
             #expect(exchange.isExhausted)
             try await it.host.untilAccepted(1)
             await it.settle()
@@ -403,12 +404,12 @@ import Testing
         try await PlayedServer.with { it in
             // Before there is a connection.
             let early = it.exchange()
-            early.answered(elsewhere: Array("one".utf8))
-            try await early.begun()
-            #expect(early.bringsMessages && early.ready() == Array("one".utf8) && !early.hasDelivered)
+            early.responseArrivedElsewhere(Array("one".utf8))
+            try await early.waitForBeginning()
+            #expect(early.bringsMessages && early.readyMessage() == Array("one".utf8) && !early.hasDelivered)
             let peer = try await it.requested()
-            early.answered(elsewhere: Array("two".utf8))
-            #expect(early.ready() == nil, "it is taken once")
+            early.responseArrivedElsewhere(Array("two".utf8))
+            #expect(early.readyMessage() == nil, "it is taken once")
             // What the server answers all the same is an answer.
             peer.write(Wire.answer("three"))
             #expect(await it.read(early) == ["three"])
@@ -424,7 +425,7 @@ import Testing
             #expect(!exchange.bringsMessages && exchange.isExhausted)
             #expect(exchange.expectElsewhere() && exchange.isExpectedElsewhere && exchange.bringsMessages)
             #expect(!exchange.isExhausted && !exchange.expectElsewhere())
-            exchange.answered(elsewhere: Array("one".utf8))
+            exchange.responseArrivedElsewhere(Array("one".utf8))
             #expect(!exchange.isExpectedElsewhere)
             exchange.expectElsewhereNoLonger()
             #expect(await it.read(exchange) == ["one"])
@@ -443,7 +444,11 @@ import Testing
                 exchange.heardElsewhere()
                 await it.settle()
                 #expect(!exchange.isExhausted)
-                if isOver { exchange.expectElsewhereNoLonger() } else { exchange.expect(until: .now, silence: nil) }
+                if isOver {
+                    exchange.expectElsewhereNoLonger()
+                } else {
+                    exchange.resumeTimeout(until: .now, silence: nil)
+                }
                 #expect(await it.read(exchange) == Reading(texts: [], error: expected))
                 #expect(exchange.isExhausted && !exchange.isExpectedElsewhere && !exchange.expectElsewhere())
                 exchange.heardElsewhere()
@@ -460,8 +465,8 @@ import Testing
                 peer.write(Wire.head("202 Accepted", length: 0))
                 await it.settle()
                 #expect(exchange.expectElsewhere())
-                exchange.fail(with: .clientLeft)
-                exchange.answered(elsewhere: Array("late".utf8))
+                exchange.failExchange(with: .clientLeft)
+                exchange.responseArrivedElsewhere(Array("late".utf8))
                 #expect(await it.read(exchange) == .failed(.cancelled))
                 #expect(it.isKept)
             }
@@ -474,9 +479,9 @@ import Testing
             peer.write(Wire.head("202 Accepted", length: 0))
             await it.settle()
             #expect(exchange.expectElsewhere())
-            exchange.answered(elsewhere: Array("one".utf8))
-            #expect(exchange.ready() == Array("one".utf8))
-            exchange.abandon()
+            exchange.responseArrivedElsewhere(Array("one".utf8))
+            #expect(exchange.readyMessage() == Array("one".utf8))
+            exchange.abandonResponse()
             #expect(exchange.isExhausted && !exchange.isExpectedElsewhere)
         }
     }
@@ -487,18 +492,18 @@ import Testing
         try await PlayedServer.with { it in
             let reader = CountingReader()
             let (exchange, peer) = try await it.ask()
-            #expect(exchange.tell(reader))
+            #expect(exchange.notifyReader(reader))
             peer.write(Wire.head("200 OK", Wire.events))
             await it.settle()
             #expect(reader.told == 0, "it can make nothing of a head")
             peer.write(Wire.event("one") + Wire.event("two"))
             await it.settle()
-            #expect(reader.told == 1 && !exchange.tell(reader))
-            while exchange.ready() != nil {}
-            #expect(exchange.tell(reader))
+            #expect(reader.told == 1 && !exchange.notifyReader(reader))
+            while exchange.readyMessage() != nil {}
+            #expect(exchange.notifyReader(reader))
             peer.write(Wire.lastChunk)
             await it.settle()
-            #expect(reader.told == 2 && !exchange.tell(reader))
+            #expect(reader.told == 2 && !exchange.notifyReader(reader))
         }
     }
 
@@ -507,18 +512,18 @@ import Testing
         try await PlayedServer.with { it in
             let reader = CountingReader()
             let (exchange, peer) = try await it.ask()
-            #expect(exchange.tell(reader))
+            #expect(exchange.notifyReader(reader))
             peer.write(answer)
             if answer.isEmpty { peer.socket.close() }
             await it.settle()
-            #expect(reader.told == 1 && !exchange.tell(reader))
+            #expect(reader.told == 1 && !exchange.notifyReader(reader))
             // It hands over to a task, which asks for the head.
             if answer.isEmpty {
-                await #expect(throws: BackendError.self) { _ = try await exchange.head() }
+                await #expect(throws: BackendError.self) { _ = try await exchange.waitForHead() }
             } else {
-                #expect(try await exchange.head().status == exchange.status)
+                #expect(try await exchange.waitForHead().status == exchange.status)
             }
-            exchange.fail(with: .clientLeft)
+            exchange.failExchange(with: .clientLeft)
         }
     }
 
@@ -529,7 +534,7 @@ import Testing
             peer.write(Wire.head("200 OK", Wire.events) + events + Wire.lastChunk)
             await it.settle()
             var count = 0
-            while exchange.ready() != nil { count += 1 }
+            while exchange.readyMessage() != nil { count += 1 }
             #expect(count == 64)
             #expect(await it.read(exchange).texts == (64..<100).map { "\($0)" })
         }
@@ -542,13 +547,13 @@ import Testing
             peer.write(Wire.head("200 OK", Wire.events) + Wire.event(text) + Wire.event(text))
             await it.settle()
             peer.write(Wire.event("late") + Wire.lastChunk)
-            exchange.expect(until: .now + .seconds(60), silence: .zero)
+            exchange.resumeTimeout(until: .now + .seconds(60), silence: .zero)
             await it.settle()
             #expect(exchange.flaw?.kind == nil, "its silence is no fault of its own")
-            #expect(exchange.ready() == Array(text.utf8))
-            #expect(exchange.ready() == Array(text.utf8))
-            #expect(exchange.ready() == nil)
-            exchange.expect(until: .now + .seconds(60), silence: nil)
+            #expect(exchange.readyMessage() == Array(text.utf8))
+            #expect(exchange.readyMessage() == Array(text.utf8))
+            #expect(exchange.readyMessage() == nil)
+            exchange.resumeTimeout(until: .now + .seconds(60), silence: nil)
             #expect(await it.read(exchange) == ["late"])
             #expect(it.isKept)
         }
@@ -563,7 +568,7 @@ import Testing
                 await it.settle()
                 peer.write(Wire.event("two") + Wire.lastChunk)
                 await it.settle()
-                if isPinned { exchange.fail(with: .clientLeft) } else { exchange.abandon() }
+                if isPinned { exchange.failExchange(with: .clientLeft) } else { exchange.abandonResponse() }
                 await it.settle()
                 #expect(it.isKept && exchange.isExhausted)
                 // The end may have come with what it was held for.

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct CarriedMessageTests {
     private static func all(_ text: String, isBatchable: Bool = false) throws -> [CarriedMessage]? {
-        CarriedMessage.all(in: try JSONDocument(Array(text.utf8)), isBatchable: isBatchable)
+        CarriedMessage.readMessages(in: try JSONDocument(Array(text.utf8)), isBatchable: isBatchable)
     }
 
     @Test(arguments: [

@@ -24,7 +24,7 @@ import Translation
                 until: .now + patience, unless: abandonment)
             bench.loop.spawn { [self] in
                 do throws(BackendError) {
-                    handshake = try await channel.open(introduction, credentials: .none)
+                    handshake = try await channel.openSession(introduction, credentials: .none)
                 } catch {
                     self.error = error
                 }
@@ -44,16 +44,16 @@ import Translation
         try await bench.until("initialize") { attempt.channel.sent.count == 1 }
         attempt.channel.say(Self.result(1, revision))
         try await bench.until("a handshake") { attempt.handshake != nil }
-        let model = try await LegacySession.open(
+        let model = try await LegacySession.openSession(
             on: bench.server, capabilities: Array("{}".utf8), roots: [], credentials: .none,
-            sending: SendingBudget(100).share(of: .none), unless: Abandonment())
-        let session = model.twin(over: attempt.channel, to: bench.server, .none)
-        attempt.channel.listen(for: session, credentials: .none)
+            sending: SendingBudget(100).callerShare(of: .none), unless: Abandonment())
+        let session = model.adoptSession(over: attempt.channel, to: bench.server, .none)
+        attempt.channel.listenForMessages(for: session, credentials: .none)
         return (session, attempt.channel)
     }
 
     private func call(_ session: LegacySession, until end: Instant = .now + .seconds(60)) -> LegacyCall {
-        session.call(
+        session.beginCall(
             { Array(#"{"jsonrpc":"2.0","id":\#($0),"method":"tools/call"}"#.utf8) }, credentials: .none, until: end)
     }
 
@@ -93,7 +93,7 @@ import Translation
             let bench = PoolBench(on: loop)
             let attempt = Attempt(bench)
             try await bench.until("initialize") { attempt.channel.sent.count == 1 }
-            attempt.abandonment.set()
+            attempt.abandonment.abandonOpening()
             try await bench.until("an error") { attempt.error?.kind == .cancelled }
             #expect(attempt.channel.isTornDown)
         }
@@ -107,9 +107,9 @@ import Translation
             let (session, channel) = try await session(bench)
             let (first, second) = (call(session), call(session))
             channel.say(#"{"jsonrpc":"2.0","id":\#(second.id),"result":{"n":2}}"#)
-            let answer = try await second.answer()
+            let answer = try await second.waitForResponse()
             #expect(String(decoding: answer.document.bytes, as: UTF8.self).contains(#""n":2"#) && !first.isOver)
-            first.fail(with: .clientLeft)
+            first.failCall(with: .clientLeft)
         }
     }
 
@@ -122,7 +122,7 @@ import Translation
             channel.say(channel.sent[sent - 1])
             await bench.settle()
             #expect(channel.sent.count == sent && !call.isOver)
-            call.fail(with: .clientLeft)
+            call.failCall(with: .clientLeft)
         }
     }
 
@@ -130,17 +130,16 @@ import Translation
         try await withLoop { loop in
             let bench = PoolBench(on: loop)
             let (session, channel) = try await session(bench)
-            var losses = 0
-            session.onLoss = { losses += 1 }
+            let delegate = RecordingDelegate(of: session)
             let (answered, open) = (call(session), call(session))
             // What came before the end is still good.
             channel.say(#"{"jsonrpc":"2.0","id":\#(answered.id),"result":{}}"#)
-            channel.finish(BackendError(.unavailable, "ended"))
-            #expect(answered.isOver && losses == 1 && channel.isTornDown)
-            _ = try await answered.answer()
+            channel.failCalls(BackendError(.unavailable, "ended"))
+            #expect(answered.isOver && delegate.losses == 1 && channel.isTornDown)
+            _ = try await answered.waitForResponse()
             for call in [open, call(session)] {
                 do throws(BackendError) {
-                    _ = try await call.answer()
+                    _ = try await call.waitForResponse()
                     Issue.record("an answer")
                 } catch {
                     #expect(error.kind == (call === open ? .noAnswer : .sessionLost))

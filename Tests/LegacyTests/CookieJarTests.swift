@@ -5,7 +5,7 @@ import Testing
 @Suite struct CookieJarTests {
     private static func field(_ lines: String...) -> String {
         var jar = CookieJar()
-        for line in lines { jar.take(Array(line.utf8)) }
+        for line in lines { jar.storeCookie(Array(line.utf8)) }
         return String(decoding: jar.field, as: UTF8.self)
     }
 
@@ -30,29 +30,29 @@ import Testing
     ])
     func whatIsKept(lines: [String], field: String) {
         var jar = CookieJar()
-        for line in lines { jar.take(Array(line.utf8)) }
+        for line in lines { jar.storeCookie(Array(line.utf8)) }
         #expect(String(decoding: jar.field, as: UTF8.self) == field)
     }
 
     @Test func thereIsRoomForSixteen() {
         var jar = CookieJar()
-        for number in 0..<1000 { jar.take(Array("name\(number)=1".utf8)) }
+        for number in 0..<1000 { jar.storeCookie(Array("name\(number)=1".utf8)) }
         #expect(jar.field.split(separator: UInt8(ascii: ";")).count == 16)
-        jar.take(Array("name3=2".utf8))
+        jar.storeCookie(Array("name3=2".utf8))
         #expect(String(decoding: jar.field, as: UTF8.self).contains("name3=2"), "what is there can change")
-        jar.take(Array("name3=; Max-Age=0".utf8))
-        jar.take(Array("late=1".utf8))
+        jar.storeCookie(Array("name3=; Max-Age=0".utf8))
+        jar.storeCookie(Array("late=1".utf8))
         #expect(String(decoding: jar.field, as: UTF8.self).hasSuffix("; late=1"))
     }
 
     @Test func thereIsRoomForFourKilobytes() {
         var jar = CookieJar()
-        jar.take(Array("a=".utf8) + [UInt8](repeating: 0x78, count: 4000))
-        jar.take(Array("b=".utf8) + [UInt8](repeating: 0x78, count: 200))
+        jar.storeCookie(Array("a=".utf8) + [UInt8](repeating: 0x78, count: 4000))
+        jar.storeCookie(Array("b=".utf8) + [UInt8](repeating: 0x78, count: 200))
         #expect(jar.field.count == 4002)
-        jar.take(Array("a=".utf8) + [UInt8](repeating: 0x78, count: 5000))
+        jar.storeCookie(Array("a=".utf8) + [UInt8](repeating: 0x78, count: 5000))
         #expect(jar.field.count == 4002)
-        jar.take(Array("b=1".utf8))
+        jar.storeCookie(Array("b=1".utf8))
         #expect(jar.field.count == 4007)
     }
 }

@@ -7,7 +7,7 @@ import Testing
     private func resolve(
         _ reference: String, against target: String = "/a/sse?x=1", host: String = "h:9000", isSecure: Bool = false
     ) -> String? {
-        EndpointReference.resolve(
+        EndpointReference.resolveReference(
             Array(reference.utf8), against: Array(target.utf8), host: Array(host.utf8), isSecure: isSecure
         )
         .map { String(decoding: $0, as: UTF8.self) }

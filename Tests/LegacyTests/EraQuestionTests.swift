@@ -6,7 +6,7 @@ import Translation
 /// What the answers of servers to the question of their era say.
 @Suite struct EraQuestionTests {
     private func evidence(_ status: Int, _ body: String) -> EraEvidence {
-        EraQuestion.evidence(status, isModern: ModernEvidence.isGiven(by: Array(body.utf8)))
+        EraQuestion.eraEvidence(status, isModern: ModernEvidence.isGiven(by: Array(body.utf8)))
     }
 
     private static let result =

@@ -28,7 +28,7 @@ final class FakeCall: LegacyCall {
         for message in messages {
             guard case .response(_, let outcome) = message.kind else { continue }
             do throws(BackendError) {
-                end(.success(try CallReply(LegacyAnswer(document: message.document, outcome: outcome))))
+                end(.success(try CallReply(LegacyResponse(document: message.document, outcome: outcome))))
             } catch {
                 end(.failure(error))
             }
@@ -40,8 +40,8 @@ final class FakeCall: LegacyCall {
         end(.success(.doubted(doubt, otherwise: .failure(BackendError(.outcomeUnknown, "doubted")))))
     }
 
-    override func reply() async throws(BackendError) -> CallReply {
-        defer { terms.session.ended(self) }
+    override func waitForReply() async throws(BackendError) -> CallReply {
+        defer { terms.session.callEnded(self) }
         while true {
             if let outcome { return try outcome.get() }
             await ended.wait()
@@ -50,11 +50,11 @@ final class FakeCall: LegacyCall {
 
     override var isOver: Bool { outcome != nil }
 
-    override func fail(with error: BackendError) { end(.failure(error)) }
+    override func failCall(with error: BackendError) { end(.failure(error)) }
 
-    override func suspend() {}
+    override func suspendTimeout() {}
 
-    override func goOn(until end: Instant, silence: Duration?) {}
+    override func resumeTimeout(until end: Instant, silence: Duration?) {}
 
     private func end(_ outcome: Result<CallReply, BackendError>) {
         if self.outcome != nil { return }

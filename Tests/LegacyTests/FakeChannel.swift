@@ -21,28 +21,28 @@ final class FakeChannel: Channel, ChannelTransport {
     }
 
     /// The server says something.
-    func say(_ text: String) { received(Array(text.utf8)) }
+    func say(_ text: String) { receivedMessage(Array(text.utf8)) }
 
-    func connect(_ credentials: Credentials) async throws(BackendError) {
+    func connectChannel(_ credentials: Credentials) async throws(BackendError) {
         while isMade == nil, ending == nil { await made.wait() }
         if let ending { throw ending }
         if isMade == false { throw BackendError(.unavailable, "no channel") }
     }
 
-    func send(
+    func sendCall(
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
         keep(text.slices.map { String(decoding: $0, as: UTF8.self) }.joined())
     }
 
-    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func sendNotification(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         keep(String(decoding: text, as: UTF8.self))
     }
 
-    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
-        try await notify(text, credentials: credentials)
+    func deliverMessage(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+        try await sendNotification(text, credentials: credentials)
     }
 
     private func keep(_ text: String) {

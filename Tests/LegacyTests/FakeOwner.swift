@@ -5,25 +5,25 @@ import Translation
 @testable import Legacy
 
 /// A call during which the server may ask something.
-final class FakeOwner: QuestionListener {
+final class FakeOwner: QuestionObserver {
     /// Whether it answers what it is asked.
     var answers = true
     var hasRoom = true
     private(set) var questions: [String] = []
     private(set) var notifications: [String] = []
 
-    func heard(_ notification: Envelope, _ kind: ServerNotification) {
+    func notificationArrived(_ notification: Envelope, _ kind: ServerNotification) {
         notifications.append(String(decoding: notification.document.bytes, as: UTF8.self))
     }
 
-    func room() async {}
+    func waitForRoom() async {}
 
-    func asked(_ question: Envelope) -> Bool {
+    func questionArrived(_ question: Envelope) -> Bool {
         questions.append(String(decoding: question.document.bytes, as: UTF8.self))
         return answers
     }
 
-    func withdrawn(_ questionID: [UInt8]) {}
+    func questionWithdrawn(_ questionID: [UInt8]) {}
 
-    func completed(_ elicitationID: [UInt8]) {}
+    func elicitationCompleted(_ elicitationID: [UInt8]) {}
 }

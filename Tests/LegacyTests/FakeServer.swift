@@ -11,7 +11,7 @@ import Translation
 final class FakeServer: LegacyServer, ReachableServer {
     /// How a handshake ends at once; nil where the test ends each by itself.
     var outcome: FakeOpening.Outcome? = .session
-    /// Whether a handshake goes on though nobody wants it any more, as one does whose answer is on its way.
+    /// Whether a handshake goes on though no call wants it any more, as one does whose answer is on its way.
     var isDeafToAbandonment = false
     /// What it says in its handshakes.
     var revision = Revision.newestLegacy
@@ -65,7 +65,7 @@ final class FakeServer: LegacyServer, ReachableServer {
 }
 
 extension FakeServer: SessionOpener, ChannelOpener {
-    func open(
+    func openTransport(
         _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         let opening = FakeOpening(changed)
@@ -93,7 +93,7 @@ extension FakeServer: SessionOpener, ChannelOpener {
         changed.signal()
         return (
             transport,
-            try await transport.carry(initialize, id: id, credentials: credentials, unless: abandonment)
+            try await transport.openForClient(initialize, id: id, credentials: credentials, unless: abandonment)
         )
     }
 }

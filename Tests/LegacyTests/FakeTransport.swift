@@ -44,10 +44,10 @@ final class FakeTransport: SessionTransport {
     var hasGone: Bool { hasEnded || drops > 0 }
 
     /// The server says something that belongs to no call.
-    func say(_ text: String) { session?.hear(Array(text.utf8)) }
+    func say(_ text: String) { session?.receiveText(Array(text.utf8)) }
 
     /// The server has lost the session, and the transport finds out.
-    func lose() { session?.lost() }
+    func lose() { session?.sessionLost() }
 
     /// The end that is under way is over.
     func finishEnd() {
@@ -57,25 +57,25 @@ final class FakeTransport: SessionTransport {
 
     // MARK: SessionTransport
 
-    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
+    func openSession(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         throw BackendError(.unavailable, "a fake server has the handshake")
     }
 
-    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+    func beginCall(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
         let call = FakeCall(terms, text.slices.map { String(decoding: $0, as: UTF8.self) }.joined(), changed)
         calls.append(call)
         changed.signal()
         if call.isQuestion {
             switch sign {
             case .alive: call.respond()
-            case .lost: call.fail(with: .sessionGone)
+            case .lost: call.failCall(with: .sessionGone)
             case nil: break
             }
         }
         return call
     }
 
-    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func sendNotification(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         notifications.append(String(decoding: text, as: UTF8.self))
         changed.signal()
         while takes == nil, !hasGone { await finished.wait() }
@@ -88,7 +88,7 @@ final class FakeTransport: SessionTransport {
         finished.signal()
     }
 
-    func listen(for session: LegacySession, credentials: Credentials) { self.session = session }
+    func listenForMessages(for session: LegacySession, credentials: Credentials) { self.session = session }
 
     func hasPushChannel() async -> Bool { true }
 
@@ -98,7 +98,7 @@ final class FakeTransport: SessionTransport {
 
     func stopListening() {}
 
-    func end() async {
+    func endSession() async {
         ends += 1
         changed.signal()
         while endsSlowly { await finished.wait() }
@@ -107,7 +107,7 @@ final class FakeTransport: SessionTransport {
         changed.signal()
     }
 
-    func drop() {
+    func dropSession() {
         drops += 1
         finished.signal()
         changed.signal()

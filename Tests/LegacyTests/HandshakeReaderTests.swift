@@ -16,7 +16,7 @@ import Translation
     private func read(_ text: String) async throws(BackendError) -> (handshake: Handshake?, pongs: [String]) {
         var pongs: [String] = []
         let messages = ServerMessages(Array(text.utf8), revision: nil, maxDepth: 64)
-        let handshake = try await reader.handshake(among: messages, answering: introduction) {
+        let handshake = try await reader.findHandshake(among: messages, answering: introduction) {
             pongs.append(String(decoding: $0, as: UTF8.self))
         }
         return (handshake, pongs)
@@ -80,7 +80,7 @@ import Translation
 
     @Test func aRevisionThatIsRefusedIsFollowedByTheNext() async throws {
         var offered: [Revision] = []
-        let handshake = try await introduction.agree { () async throws(BackendError) in
+        let handshake = try await introduction.agreeOnRevision { () async throws(BackendError) in
             offered.append(introduction.revision)
             let outcome = introduction.revision == .v2024_11_05 ? #""result":{}"# : #""error":{"message":"2024-11-05"}"#
             let answer = try await read(Self.answer("\(introduction.id)", outcome)).handshake

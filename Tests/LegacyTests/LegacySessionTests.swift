@@ -12,15 +12,15 @@ import Testing
     private func open(
         _ bench: PoolBench, _ capabilities: String = "{}", roots: String = "", sending: Int = 1000
     ) async throws -> (session: LegacySession, transport: FakeTransport) {
-        let session = try await LegacySession.open(
+        let session = try await LegacySession.openSession(
             on: bench.server, capabilities: Array(capabilities.utf8), roots: Array(roots.utf8), credentials: .none,
-            sending: SendingBudget(sending).share(of: .none), unless: Abandonment())
+            sending: SendingBudget(sending).callerShare(of: .none), unless: Abandonment())
         let transport = try #require(bench.server.transports.last)
         return (session, transport)
     }
 
     private func call(_ session: LegacySession) throws -> FakeCall {
-        let call = session.call(
+        let call = session.beginCall(
             { Array(#"{"jsonrpc":"2.0","id":\#($0),"method":"tools/call"}"#.utf8) }, credentials: .none,
             until: .now + .seconds(60))
         return try #require(call as? FakeCall)
@@ -67,7 +67,7 @@ import Testing
             transport.calls[0].respond()
             try await bench.until("a session") { session != nil }
             let owner = FakeOwner()
-            session?.claim(for: owner)
+            session?.setInteraction(for: owner)
             #expect(owner.questions.count == 1)
         }
     }
@@ -81,7 +81,7 @@ import Testing
             transport.say(Self.question(7))
             await bench.settle()
             #expect(transport.notifications.count == 1)
-            session.claim(for: nil)
+            session.setInteraction(for: nil)
             try await bench.until("an answer") { transport.notifications.count == 2 }
             #expect(transport.notifications[1].contains(#""id":7"#))
             // From now on there is an answer at once.
@@ -95,12 +95,11 @@ import Testing
         try await withLoop { loop in
             let bench = PoolBench(on: loop)
             let (session, transport) = try await open(bench, Self.asks)
-            var unanswered = 0
-            session.onUnansweredQuestion = { unanswered += 1 }
+            let delegate = RecordingDelegate(of: session)
             for id in 0..<40 { transport.say(Self.question(id)) }
-            #expect(unanswered == 40 - LegacySession.maxEarlyQuestions)
+            #expect(delegate.unanswered == 40 - LegacySession.maxEarlyQuestions)
             let owner = FakeOwner()
-            session.claim(for: owner)
+            session.setInteraction(for: owner)
             #expect(owner.questions.count == LegacySession.maxEarlyQuestions)
         }
     }
@@ -127,8 +126,8 @@ import Testing
                 #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(second.id),"#
                     + #""progress":1}}"#)
             #expect(!first.wasHeardOf && second.wasHeardOf)
-            first.fail(with: .clientLeft)
-            second.fail(with: .clientLeft)
+            first.failCall(with: .clientLeft)
+            second.failCall(with: .clientLeft)
         }
     }
 
@@ -138,12 +137,11 @@ import Testing
         try await withLoop { loop in
             let bench = PoolBench(on: loop)
             let (session, transport) = try await open(bench)
-            var isGivenUp = false
-            session.onGivenUp = { isGivenUp = true }
+            let delegate = RecordingDelegate(of: session)
             let call = try call(session)
-            call.cancel(.clientLeft)
+            call.cancelCall(.clientLeft)
             try await bench.until("a cancellation") { transport.notifications.count == 2 }
-            #expect(transport.notifications[1].contains("notifications/cancelled") && !isGivenUp)
+            #expect(transport.notifications[1].contains("notifications/cancelled") && !delegate.isGivenUp)
         }
     }
 
@@ -152,21 +150,20 @@ import Testing
             let bench = PoolBench(on: loop)
             bench.server.revision = .v2025_03_26
             let (session, transport) = try await open(bench)
-            var isGivenUp = false
-            session.onGivenUp = { isGivenUp = true }
+            let delegate = RecordingDelegate(of: session)
             let calls = (try call(session), try call(session))
             var ends = 0
             for call in [calls.0, calls.1] {
                 loop.spawn {
-                    _ = try? await call.answer()
+                    _ = try? await call.waitForResponse()
                     ends += 1
                 }
             }
             await bench.settle()
-            calls.0.cancel(.clientLeft)
+            calls.0.cancelCall(.clientLeft)
             try await bench.until("its end") { ends == 1 }
             await bench.settle()
-            #expect(transport.notifications.count == 1 && isGivenUp)
+            #expect(transport.notifications.count == 1 && delegate.isGivenUp)
             calls.1.respond()
             try await bench.until("a cancellation") { transport.notifications.count == 2 }
         }
@@ -176,13 +173,12 @@ import Testing
         try await withLoop { loop in
             let bench = PoolBench(on: loop)
             let (session, transport) = try await open(bench, sending: 4)
-            var isGivenUp = false
-            session.onGivenUp = { isGivenUp = true }
+            let delegate = RecordingDelegate(of: session)
             transport.takes = nil
-            try call(session).cancel(.clientLeft)
-            #expect(!isGivenUp)
-            try call(session).cancel(.clientLeft)
-            #expect(isGivenUp, "a quarter of four")
+            try call(session).cancelCall(.clientLeft)
+            #expect(!delegate.isGivenUp)
+            try call(session).cancelCall(.clientLeft)
+            #expect(delegate.isGivenUp, "a quarter of four")
             transport.take(true)
         }
     }
@@ -198,14 +194,14 @@ import Testing
             var errors: [BackendError] = []
             for call in calls {
                 loop.spawn {
-                    do throws(BackendError) { _ = try await call.answer() } catch { errors.append(error) }
+                    do throws(BackendError) { _ = try await call.waitForResponse() } catch { errors.append(error) }
                 }
                 call.doubt(.ofAnotherEra)
             }
             try await bench.until("a ping") { transport.calls.count == 6 }
             await bench.settle()
             #expect(transport.calls.count == 6 && errors.isEmpty)
-            transport.calls[5].fail(with: .sessionGone)
+            transport.calls[5].failCall(with: .sessionGone)
             try await bench.until("answers") { errors.count == 5 }
             // Nothing ran, so each of them is sent again, and finds out by itself.
             #expect(errors.allSatisfy { $0.kind == .sessionLost })
@@ -219,7 +215,7 @@ import Testing
             let call = try call(session)
             call.doubt(.ofAnotherEra)
             do throws(BackendError) {
-                _ = try await call.answer()
+                _ = try await call.waitForResponse()
                 Issue.record("an answer")
             } catch {
                 #expect(error.kind == .outcomeUnknown)
@@ -235,14 +231,14 @@ import Testing
             let bench = PoolBench(on: loop)
             let (session, transport) = try await open(bench)
             transport.takes = nil
-            loop.spawn { try? await session.notify(Array("{}".utf8), credentials: .none) }
+            loop.spawn { try? await session.sendNotification(Array("{}".utf8), credentials: .none) }
             try await bench.until("a notification") { transport.notifications.count == 2 }
-            loop.spawn { await session.close() }
+            loop.spawn { await session.closeSession() }
             await bench.settle()
             #expect(transport.ends == 0 && session.isClosed)
             transport.take(true)
             try await bench.until("its end") { transport.ends == 1 }
-            await session.close()
+            await session.closeSession()
             #expect(transport.ends == 1)
         }
     }
@@ -251,8 +247,8 @@ import Testing
         try await withLoop { loop in
             let bench = PoolBench(on: loop)
             let (session, transport) = try await open(bench)
-            session.forget()
-            await session.close()
+            session.forgetSession()
+            await session.closeSession()
             #expect(transport.drops == 1 && transport.ends == 0 && session.isClosed)
         }
     }

@@ -10,12 +10,12 @@ import Testing
         for part in parts {
             let bytes = Array(part.utf8)
             var offset = 0
-            while let line = try decoder.next(bytes.span, from: &offset) {
+            while let line = try decoder.nextLine(bytes.span, from: &offset) {
                 found.append(String(decoding: line, as: UTF8.self))
             }
             #expect(offset == bytes.count)
         }
-        if let rest = decoder.finish() { found.append("rest " + String(decoding: rest, as: UTF8.self)) }
+        if let rest = decoder.finishLine() { found.append("rest " + String(decoding: rest, as: UTF8.self)) }
         return found
     }
 
@@ -36,17 +36,17 @@ import Testing
     /// A client may write its JSON on several lines; on a pipe the message has to be one.
     @Test func aMessageIsOneLine() {
         let text = Array("{\"a\":\n\r\n \"x\\ny\"}".utf8)
-        let line = StdioTransport.line([text[..<6], text[6...]]).flatMap { $0 }
+        let line = StdioTransport.messageLine([text[..<6], text[6...]]).flatMap { $0 }
         #expect(String(decoding: line, as: UTF8.self) == "{\"a\":    \"x\\ny\"}\n")
     }
 
     @Test func aBurstOfLinesIsWrittenAndTheRestCounted() {
         let start = Instant.now
         var allowance = LineAllowance(at: start)
-        for _ in 0..<200 { #expect(allowance.take(at: start) == .write(dropped: 0)) }
-        for _ in 0..<7 { #expect(allowance.take(at: start) == .drop) }
-        #expect(allowance.take(at: start + .milliseconds(20)) == .write(dropped: 7))
-        #expect(allowance.take(at: start + .milliseconds(20)) == .drop)
+        for _ in 0..<200 { #expect(allowance.takeLine(at: start) == .write(dropped: 0)) }
+        for _ in 0..<7 { #expect(allowance.takeLine(at: start) == .drop) }
+        #expect(allowance.takeLine(at: start + .milliseconds(20)) == .write(dropped: 7))
+        #expect(allowance.takeLine(at: start + .milliseconds(20)) == .drop)
         #expect(allowance.takeDropped() == 1)
         #expect(allowance.takeDropped() == 0)
     }

@@ -34,7 +34,7 @@ import Testing
         #expect(queue.heldBytes == 1 + MessageQueue.overhead)
     }
 
-    /// Whoever has taken a message out is the only one who has it.
+    /// The taker of a message is the only one that has it.
     @Test func whatWasTakenOutIsLetGo() {
         var queue = MessageQueue()
         for number in 0..<10 { queue.append([UInt8](repeating: UInt8(number), count: 100)) }

@@ -94,7 +94,7 @@ final class PlayedServer {
     func read(_ exchange: BackendExchange) async -> Reading {
         var texts: [String] = []
         do throws(BackendError) {
-            while let text = try await exchange.next() { texts.append(String(decoding: text, as: UTF8.self)) }
+            while let text = try await exchange.nextMessage() { texts.append(String(decoding: text, as: UTF8.self)) }
             return Reading(texts: texts, error: nil)
         } catch {
             return Reading(texts: texts, error: error.kind)
@@ -163,5 +163,5 @@ enum Wire {
 final class CountingReader: CallReader {
     private(set) var told = 0
 
-    func news() { told += 1 }
+    func messagesArrived() { told += 1 }
 }

@@ -37,14 +37,8 @@ final class PoolBench {
         }
         pool = SessionPool(
             backends: Backends(of: servers), limits: limits, notices: BackendNotices(), log: PoolBench.log)
-        pool.onEvent = { [weak self] in
-            switch $0 {
-            case .opened: self?.opened += 1
-            case .ended: self?.ended += 1
-            case .changed, .unheard: break
-            }
-        }
-        pool.onDoubt = { [weak self] in self?.doubts += 1 }
+        pool.observer = self
+        pool.inspector = self
     }
 
     static func limits(
@@ -82,7 +76,7 @@ final class PoolBench {
         loop.spawn { [self] in
             do throws(BackendError) {
                 call.outcome = .success(
-                    try await pool.lease(
+                    try await pool.leaseSession(
                         PoolBench.key(caller), for: owner, after: previous, credentials: .none, by: call.waiter))
             } catch {
                 call.outcome = .failure(error)
@@ -96,7 +90,7 @@ final class PoolBench {
     func release(_ call: PoolCaller) {
         guard let lease = call.lease else { return }
         call.outcome = nil
-        pool.release(lease)
+        pool.releaseLease(lease)
     }
 
     /// A call asks for a session, and has it.
@@ -130,4 +124,22 @@ final class PoolBench {
     func checkNoMistakes() { #expect(PoolBench.log.internalErrorCount == 0) }
 
     struct TimedOut: Error { let what: String }
+}
+
+extension PoolBench: SessionPoolObserver, SessionInspector {
+    func sessionChanged(_ event: SessionEvent) {
+        switch event {
+        case .opened: opened += 1
+        case .ended: ended += 1
+        case .changed, .unheard: break
+        }
+    }
+
+    func doubtEra() { doubts += 1 }
+
+    func mayServe(_ session: LegacySession, at backend: Backend, _ credentials: Credentials) async -> Bool { true }
+
+    func inspectRefusal(
+        _ error: BackendError, by backend: Backend, _ credentials: Credentials
+    ) async -> BackendError { error }
 }

@@ -5,7 +5,7 @@ import Testing
 /// RFC 9110 §10.2.3: seconds or a date, and nothing else.
 @Suite struct RetryAfterTests {
     private func published(_ value: String) -> String? {
-        RetryAfter.published(Array(value.utf8)).map { String(decoding: $0, as: UTF8.self) }
+        RetryAfter.publishedValue(Array(value.utf8)).map { String(decoding: $0, as: UTF8.self) }
     }
 
     @Test(arguments: [

@@ -3,7 +3,7 @@ import Testing
 @testable import Legacy
 
 @Suite struct ServerWordsTests {
-    private func shown(_ text: String) -> String? { ServerWords.shown(Array(text.utf8)) }
+    private func shown(_ text: String) -> String? { ServerWords.readableText(Array(text.utf8)) }
 
     @Test func theMessageOfAnError() {
         #expect(shown(#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no\u0007 way"}}"#) == "no  way")

@@ -67,7 +67,7 @@ import Testing
             ("429 Too Many Requests", "", "session", .none), ("307 Temporary Redirect", "", "", .none),
         ] as [(String, String, String, Verdict)])
     func anAnswerThatIsNoResponse(status: String, fields: String, text: String, expected: Verdict) throws {
-        let verdict = SessionLoss.verdict(try head(status, fields), Array(text.utf8)[...])
+        let verdict = SessionLoss.responseVerdict(try head(status, fields), Array(text.utf8)[...])
         #expect(Self.verdict(verdict) == expected)
     }
 
@@ -92,7 +92,7 @@ import Testing
         ] as [(Int, Int, String, Bool, Verdict)])
     func aResponse(status: Int, code: Int, message: String, isOwn: Bool, expected: Verdict) throws {
         let document = try JSONDocument(Array(#"{"code":\#(code),"message":"\#(message)"}"#.utf8))
-        let verdict = SessionLoss.verdict(on: document.root, in: document, status: status, isOwn: isOwn)
+        let verdict = SessionLoss.errorVerdict(on: document.root, in: document, status: status, isOwn: isOwn)
         #expect(Self.verdict(verdict) == expected)
     }
 
@@ -103,7 +103,7 @@ import Testing
         let document = try JSONDocument(Array(text.utf8))
         for status in [200, 400, 404, 500] {
             for isOwn in [true, false] {
-                let verdict = SessionLoss.verdict(on: document.root, in: document, status: status, isOwn: isOwn)
+                let verdict = SessionLoss.errorVerdict(on: document.root, in: document, status: status, isOwn: isOwn)
                 if text.contains("Session") { #expect(verdict != .none) }
             }
         }
@@ -118,7 +118,7 @@ import Testing
             (200, "<html>your session</html>", false),
         ] as [(Int, String, Bool)])
     func onlyWhatDidNotRunIsSentAgain(status: Int, text: String, expected: Bool) {
-        let verdict = SessionLoss.verdict(status: status, hasChallenge: false, Array(text.utf8)[...])
+        let verdict = SessionLoss.responseVerdict(status: status, hasChallenge: false, Array(text.utf8)[...])
         guard case .doubt(let doubt) = verdict else {
             Issue.record("no doubt: \(verdict)")
             return
@@ -128,17 +128,18 @@ import Testing
 
     @Test func textsOfAnyBytesAreLookedAt() throws {
         let head = try head("400 Bad Request", "")
-        #expect(SessionLoss.verdict(head, [0xFF, 0x00, 0xC3]) != .proof)
-        #expect(SessionLoss.verdict(head, ([0xFF] + Array("missing session".utf8))[...]) == .proof)
+        #expect(SessionLoss.responseVerdict(head, [0xFF, 0x00, 0xC3]) != .proof)
+        #expect(SessionLoss.responseVerdict(head, ([0xFF] + Array("missing session".utf8))[...]) == .proof)
         let late = Array(repeating: UInt8(ascii: " "), count: 5000) + Array("session".utf8)
-        #expect(SessionLoss.verdict(status: 500, hasChallenge: false, late[...]) == .none, "only the start counts")
+        #expect(
+            SessionLoss.responseVerdict(status: 500, hasChallenge: false, late[...]) == .none, "only the start counts")
     }
 
     private func head(_ status: String, _ fields: String) throws -> HTTPResponseHead {
         var decoder = HTTPResponseDecoder(limits: HTTPLimits())
         let bytes = Array("HTTP/1.1 \(status)\r\nContent-Length: 0\r\n\(fields)\r\n".utf8)
         var offset = 0
-        guard case .head(let head) = try decoder.next(bytes.span, from: &offset) else {
+        guard case .head(let head) = try decoder.nextEvent(bytes.span, from: &offset) else {
             throw BadHead()
         }
         return head

@@ -58,10 +58,10 @@ import Testing
             #expect(channel.early.count == 3, "the ping is answered here")
             try await bench.until("the answer to the ping") { server.sent.count == 2 }
             #expect(server.sent[1] == #"{"jsonrpc":"2.0","id":7,"result":{}}"#)
-            #expect(await channel.next()?.text == Array(#"{"jsonrpc":"2.0","method":"one"}"#.utf8))
-            #expect(await channel.next()?.text == Array(#"{"jsonrpc":"2.0","method":"two"}"#.utf8))
+            #expect(await channel.nextMessage()?.text == Array(#"{"jsonrpc":"2.0","method":"one"}"#.utf8))
+            #expect(await channel.nextMessage()?.text == Array(#"{"jsonrpc":"2.0","method":"two"}"#.utf8))
             #expect(bench.pool.counts.open == 1)
-            await channel.end(.closed)
+            await channel.endChannel(.closed)
             #expect(bench.pool.count == 0 && server.isTornDown)
             bench.checkNoMistakes()
         }
@@ -87,7 +87,7 @@ import Testing
             let second = try open(bench, for: 2)
             await bench.settle()
             #expect(bench.server.channels.count == 1)
-            bench.server.channels[0].finish(BackendError(.unavailable, "ended"))
+            bench.server.channels[0].failCalls(BackendError(.unavailable, "ended"))
             try await bench.until("an error") { first.error?.kind == .unavailable }
             try await bench.until("another") { bench.server.channels.count == 2 }
             bench.server.channels[1].say(Self.answer())
@@ -102,7 +102,7 @@ import Testing
             let bench = PoolBench(on: loop, startsProcesses: true)
             let attempt = try open(bench)
             try await bench.until("initialize") { bench.server.channels.first?.sent.count == 1 }
-            attempt.waiter.leave()
+            attempt.waiter.stopWaiting()
             try await bench.until("its end") { attempt.error?.kind == .cancelled }
             #expect(bench.server.channels[0].isTornDown && bench.pool.count == 0)
             #expect(bench.pool.counts.failed == 0)
@@ -122,9 +122,9 @@ import Testing
             await bench.settle()
             #expect(refused.outcome == nil && bench.pool.count == 2)
             let channel = try #require(attempt.channel)
-            await channel.end(.lost)
+            await channel.endChannel(.lost)
             try await bench.until("a session") { refused.lease != nil }
-            #expect(bench.pool.counts.lost(.server) == 1)
+            #expect(bench.pool.counts.lossCount(.server) == 1)
             bench.checkNoMistakes()
         }
     }

@@ -76,7 +76,7 @@ private final class Run {
         switch Int.random(in: 0..<20, using: &random) {
         case 0..<5: ask()
         case 5..<9: release()
-        case 9: waiting.randomElement(using: &random)?.waiter.leave()
+        case 9: waiting.randomElement(using: &random)?.waiter.stopWaiting()
         case 10..<14: settleOpening(fails: false)
         case 14: settleOpening(fails: true)
         case 15: lose()
@@ -129,9 +129,9 @@ private final class Run {
     private func giveUp() {
         guard let lease = leased.randomElement(using: &random)?.lease else { return }
         if Bool.random(using: &random) {
-            bench.pool.giveUp(lease)
+            bench.pool.giveUpSession(lease)
         } else {
-            bench.pool.retire(lease)
+            bench.pool.retireSession(lease)
             note(lease.session)
         }
     }
@@ -142,7 +142,7 @@ private final class Run {
             servers = [bench.anotherServer()]
             prepare(servers[0])
         }
-        bench.pool.use(Backends(of: servers, after: bench.pool.backends), limits: limits)
+        bench.pool.applySettings(Backends(of: servers, after: bench.pool.backends), limits: limits)
     }
 
     // MARK: What has to hold
@@ -212,7 +212,7 @@ private final class Run {
         }
         var isOver = false
         bench.loop.spawn { [self] in
-            await bench.pool.retire()
+            await bench.pool.retirePool()
             isOver = true
         }
         for _ in 0..<100 where !isOver {

@@ -9,7 +9,7 @@ import Testing
     /// Has the pool use other servers.
     private func reload(_ bench: PoolBench, _ servers: [FakeServer], _ limits: SessionPool.Limits = PoolBench.limits())
     {
-        bench.pool.use(Backends(of: servers, after: bench.pool.backends), limits: limits)
+        bench.pool.applySettings(Backends(of: servers, after: bench.pool.backends), limits: limits)
     }
 
     @Test func sessionsOfTheSameServerGoOn() async throws {
@@ -33,7 +33,7 @@ import Testing
             let old = bench.server
             let new = bench.anotherServer()
             reload(bench, [new])
-            #expect(bench.pool.counts.lost(.configuration) == 2 && bench.ended == 2)
+            #expect(bench.pool.counts.lossCount(.configuration) == 2 && bench.ended == 2)
             try await bench.until("the end of the idle one") { old.transports[1].ends == 1 }
             #expect(old.transports[0].ends == 0)
             let next = try await bench.lease(1)
@@ -55,7 +55,7 @@ import Testing
             reload(bench, [new])
             old.openings[0].end(.session)
             try await bench.until("a session") { call.lease != nil }
-            #expect(bench.pool.counts.lost(.configuration) == 1)
+            #expect(bench.pool.counts.lossCount(.configuration) == 1)
             _ = try await bench.lease()
             #expect(new.sessionCount == 1, "the next call has one of the new server")
             bench.release(call)
@@ -96,14 +96,14 @@ import Testing
             let (used, idle) = (try await bench.lease(1), try await bench.lease(2))
             bench.release(idle)
             bench.server.outcome = nil
-            // Nobody waits for this one, and somebody for that one.
+            // No call waits for this one, and one waits for that one.
             let (left, waiting) = (bench.ask(3), bench.ask(4))
             try await bench.until("handshakes") { bench.server.openings.count == 4 }
-            left.waiter.leave()
+            left.waiter.stopWaiting()
             try await bench.until("an error") { left.error != nil }
             var isRetired = false
             loop.spawn {
-                await bench.pool.retire()
+                await bench.pool.retirePool()
                 isRetired = true
             }
             try await bench.until("ends") { bench.server.openings[2].hasFailed && bench.server.sessionCount == 1 }

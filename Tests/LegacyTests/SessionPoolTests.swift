@@ -81,7 +81,7 @@ import Testing
             bench.server.outcome = nil
             let call = bench.ask()
             try await bench.until("a handshake") { bench.server.openings.count == 1 }
-            call.waiter.leave()
+            call.waiter.stopWaiting()
             try await bench.until("an error") { call.error?.kind == .cancelled }
             #expect(bench.server.openings[0].isUnderWay)
             bench.server.openings[0].end(.session)
@@ -98,7 +98,7 @@ import Testing
             bench.server.outcome = nil
             let (first, second) = (bench.ask(), bench.ask())
             try await bench.until("a handshake") { bench.server.openings.count == 1 }
-            first.waiter.leave()
+            first.waiter.stopWaiting()
             try await bench.until("an error") { first.error != nil }
             bench.server.openings[0].end(.session)
             try await bench.until("a session") { second.lease != nil }
@@ -115,7 +115,7 @@ import Testing
             bench.server.outcome = nil
             let first = bench.ask(1)
             try await bench.until("a handshake") { bench.server.openings.count == 1 }
-            first.waiter.leave()
+            first.waiter.stopWaiting()
             try await bench.until("an error") { first.error != nil }
             let second = bench.ask(2)
             try await bench.until("another handshake") { bench.server.openings.count == 2 }
@@ -135,7 +135,7 @@ import Testing
             bench.server.isDeafToAbandonment = true
             let first = bench.ask(1)
             try await bench.until("a handshake") { bench.server.openings.count == 1 }
-            first.waiter.leave()
+            first.waiter.stopWaiting()
             try await bench.until("an error") { first.error != nil }
             let second = bench.ask(2)
             await bench.settle()
@@ -260,7 +260,7 @@ import Testing
             let (lost, other) = (first.session, second.session)
             bench.release(second)
             bench.transport(of: lost)?.lose()
-            #expect(bench.pool.counts.lost(.server) == 1 && bench.ended == 1 && bench.doubts > 0)
+            #expect(bench.pool.counts.lossCount(.server) == 1 && bench.ended == 1 && bench.doubts > 0)
             #expect(lost?.isClosed == true && bench.server.transports[0].drops == 1)
             bench.release(first)
             #expect(bench.pool.count == 1)
@@ -277,7 +277,7 @@ import Testing
         try await withLoop { loop in
             let bench = PoolBench(on: loop)
             let calls = try await [bench.lease(), bench.lease(), bench.lease()]
-            for call in calls { if let lease = call.lease { bench.pool.retire(lease) } }
+            for call in calls { if let lease = call.lease { bench.pool.retireSession(lease) } }
             bench.server.transports[0].lose()
             #expect(bench.pool.counts.lost == 1 && bench.ended == 1)
             #expect(bench.pool.readyLease(PoolBench.key(1)) == nil)
@@ -293,12 +293,12 @@ import Testing
             let bench = PoolBench(on: loop)
             let call = try await bench.lease()
             guard let lease = call.lease, let transport = bench.transport(of: call.session) else { return }
-            bench.pool.check(lease, .none)
+            bench.pool.checkSession(lease, .none)
             await bench.settle()
             #expect(transport.calls.count == 1 && bench.pool.counts.lost == 0)
             transport.sign = .lost
-            bench.pool.check(lease, .none)
-            try await bench.until("its loss") { bench.pool.counts.lost(.server) == 1 }
+            bench.pool.checkSession(lease, .none)
+            try await bench.until("its loss") { bench.pool.counts.lossCount(.server) == 1 }
             bench.release(call)
             #expect(bench.pool.count == 0)
             bench.checkNoMistakes()
@@ -310,8 +310,8 @@ import Testing
             let bench = PoolBench(on: loop)
             let calls = try await [bench.lease(), bench.lease()]
             guard let lease = calls[0].lease else { return }
-            bench.pool.giveUp(lease)
-            #expect(bench.pool.counts.lost(.call) == 1)
+            bench.pool.giveUpSession(lease)
+            #expect(bench.pool.counts.lossCount(.call) == 1)
             bench.release(calls[0])
             await bench.settle()
             #expect(bench.server.transports[0].ends == 0)

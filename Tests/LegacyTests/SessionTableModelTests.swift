@@ -78,7 +78,7 @@ private struct History {
     private var losses: [Int] = []
     /// Sessions in the place of which shared calls had another opened, since those of their time may be lost.
     private var replaced: Set<Int> = []
-    /// Sessions that asked when nobody could answer.
+    /// Sessions that asked when no client could answer.
     private var shared: Set<Int> = []
     /// Whether another owner than the lone one has asked.
     private var hasOthers = false
@@ -136,16 +136,18 @@ private struct History {
         let before = (table.count, table.waitingCount, table.endingCount)
         let id = Int.random(in: 0...200, using: &random)
         switch Int.random(in: 0..<7, using: &random) {
-        case 0 where !open.contains(id): expect(table.release(id, at: now) == .unknown, "released, though not there")
+        case 0 where !open.contains(id):
+            expect(table.releaseLease(id, at: now) == .unknown, "released, though not there")
         case 1 where calls.allSatisfy { $0.id != id || !$0.isExclusive } && !isOpening(id):
-            expect(table.release(id, isExclusive: true, at: now) == .unknown, "released, though nobody has taken it")
-        case 2 where opening[id] == nil: table.opened(id)
-        case 3 where opening[id] == nil && !cut.contains(id): table.failed(id)
-        case 4 where !ending.contains(id): table.ended(id)
+            expect(
+                table.releaseLease(id, isExclusive: true, at: now) == .unknown, "released, though nobody has taken it")
+        case 2 where opening[id] == nil: table.sessionOpened(id)
+        case 3 where opening[id] == nil && !cut.contains(id): table.openingFailed(id)
+        case 4 where !ending.contains(id): table.sessionEnded(id)
         case 5 where !open.contains(id) || ending.contains(id):
-            expect(!table.retire(id), "closed twice")
-            table.share(id)
-        case 6 where !queue.contains { $0.ticket == id }: expect(table.giveUp(id) == .queue, "nobody waits")
+            expect(!table.retireSession(id), "closed twice")
+            table.shareSession(id)
+        case 6 where !queue.contains { $0.ticket == id }: expect(table.leaveQueue(id) == .queue, "nobody waits")
         default: break
         }
         expect(before == (table.count, table.waitingCount, table.endingCount), "nonsense has changed something")
@@ -162,7 +164,7 @@ private struct History {
             take(.use(id), for: key, false)
         } else if let call = calls.randomElement(using: &random) {
             let isReady = !retired.contains(call.id) && !isOpening(call.id)
-            expect(table.use(call.id, at: now) == isReady, "a second call on a session that is not ready")
+            expect(table.useSession(call.id, at: now) == isReady, "a second call on a session that is not ready")
             if isReady { calls.append(Call(id: call.id, key: call.key, isExclusive: false)) }
         }
     }
@@ -171,20 +173,20 @@ private struct History {
     private mutating func finishEnding() {
         if let id = cut.sorted().randomElement(using: &random) {
             cut.remove(id)
-            table.failed(id)
+            table.openingFailed(id)
             return
         }
         guard let id = ending.subtracting(opening.keys).sorted().randomElement(using: &random) else { return }
         ending.remove(id)
         open.remove(id)
-        table.ended(id)
+        table.sessionEnded(id)
     }
 
     private mutating func lease(_ key: Int) {
         let isExclusive = key >= Self.firstAsked && Bool.random(using: &random)
         if owner(of: key) != limits.lone { hasOthers = true }
         let after = Int.random(in: 0..<4, using: &random) == 0 ? losses.randomElement(using: &random) ?? 0 : 0
-        let decision = table.lease(key, of: owner(of: key), isExclusive: isExclusive, after: after, at: now)
+        let decision = table.requestLease(key, of: owner(of: key), isExclusive: isExclusive, after: after, at: now)
         let own = queue.count { owner(of: $0.key) == owner(of: key) }
         switch decision {
         case .wait(let ticket):
@@ -203,7 +205,7 @@ private struct History {
     }
 
     private mutating func letNext() {
-        while let (ticket, decision) = table.next(at: now) {
+        while let (ticket, decision) = table.nextWaiting(at: now) {
             guard let index = queue.firstIndex(where: { $0.ticket == ticket }) else {
                 Issue.record("a call was let that does not wait")
                 return
@@ -215,7 +217,7 @@ private struct History {
             }
             take(decision, for: key, isExclusive, after: after)
         }
-        while let idle = table.makeRoom() {
+        while let idle = table.evictIdle() {
             let owner = keys[idle].map(owner) ?? -1
             let own = ending.count { keys[$0].map(self.owner) == owner }
             expect(
@@ -229,11 +231,11 @@ private struct History {
 
     private mutating func giveUp() {
         guard let index = queue.indices.randomElement(using: &random) else { return }
-        let limit = table.giveUp(queue.remove(at: index).ticket)
+        let limit = table.leaveQueue(queue.remove(at: index).ticket)
         #expect(limit != .queue)
     }
 
-    /// Whoever waits must have a reason.
+    /// A call that waits must have a reason.
     ///
     /// - Parameter isSettled: whether room was made for those who wait.
     private mutating func checkNoRoom(for key: Int, isSettled: Bool = false) {
@@ -298,7 +300,7 @@ private struct History {
         guard let index = calls.indices.randomElement(using: &random) else { return }
         let call = calls.remove(at: index)
         let isLast = !isUsed(call.id)
-        let released = table.release(call.id, isExclusive: call.isExclusive, at: now)
+        let released = table.releaseLease(call.id, isExclusive: call.isExclusive, at: now)
         let isDue = isLast && retired.contains(call.id)
         let isOwed = isLast && !isDue && isOwed(owner(of: call.key))
         #expect(released == (isDue || isOwed ? .close : .kept))
@@ -323,7 +325,7 @@ private struct History {
         guard let index = waiting.indices.randomElement(using: &random) else { return }
         let call = waiting.remove(at: index)
         let isLast = !isUsed(call.id)
-        let released = table.release(call.id, isExclusive: call.isExclusive, at: now)
+        let released = table.releaseLease(call.id, isExclusive: call.isExclusive, at: now)
         #expect(released == (isLast && retired.contains(call.id) ? .close : .kept))
         if released == .close { close(call.id) }
     }
@@ -333,13 +335,13 @@ private struct History {
         guard let id = opening.keys.sorted().randomElement(using: &random) else { return }
         opening[id] = nil
         if ending.remove(id) != nil {
-            table.failed(id)
+            table.openingFailed(id)
             open.remove(id)
         } else if Bool.random(using: &random) {
-            table.opened(id)
+            table.sessionOpened(id)
             calls += waiting.filter { $0.id == id }
         } else {
-            table.failed(id)
+            table.openingFailed(id)
             open.remove(id)
         }
         waiting.removeAll { $0.id == id }
@@ -348,7 +350,7 @@ private struct History {
     private mutating func retire() {
         guard let id = open.subtracting(ending).sorted().randomElement(using: &random) else { return }
         let isIdle = !isUsed(id)
-        let isToClose = table.retire(id)
+        let isToClose = table.retireSession(id)
         #expect(isToClose == isIdle)
         retired.insert(id)
         losses.append(table.latestID)
@@ -357,13 +359,13 @@ private struct History {
 
     private mutating func share() {
         guard let id = open.subtracting(opening.keys).sorted().randomElement(using: &random) else { return }
-        table.share(id)
+        table.shareSession(id)
         shared.insert(id)
     }
 
     private mutating func expire() {
         let due = table.nextExpiry
-        let expired = table.expire(at: now)
+        let expired = table.takeExpired(at: now)
         #expect(expired.isEmpty == (due.map { now < $0 } ?? true), "nextExpiry and expire disagree")
         for id in expired { close(id) }
     }

@@ -20,13 +20,13 @@ import Testing
 
     /// A key is the name of its owner, or that with a digit behind it.
     private func lease(_ key: String, in table: inout Table, at seconds: Int64) -> Table.Decision {
-        table.lease(key, of: String(key.prefix(1)), at: Self.at(seconds))
+        table.requestLease(key, of: String(key.prefix(1)), at: Self.at(seconds))
     }
 
     /// The calls that need not wait any more.
     private func next(in table: inout Table, at seconds: Int64) -> [Granted] {
         var granted: [Granted] = []
-        while let (ticket, decision) = table.next(at: Self.at(seconds)) {
+        while let (ticket, decision) = table.nextWaiting(at: Self.at(seconds)) {
             granted.append(Granted(ticket: ticket, decision: decision))
         }
         return granted
@@ -42,7 +42,7 @@ import Testing
         guard case .open(let id, _) = lease(key, in: &table, at: seconds) else {
             throw Unexpected(what: "no session was to be opened for \(key)")
         }
-        table.opened(id)
+        table.sessionOpened(id)
         return id
     }
 
@@ -54,19 +54,19 @@ import Testing
         var table = table(max: 3, share: 2)
         _ = try open("a", in: &table)
         _ = try open("a2", in: &table)
-        #expect(table.shortage(of: "a") == nil)
+        #expect(table.shortageLimit(of: "a") == nil)
         #expect(lease("a3", in: &table, at: 1) == .wait(1))
-        #expect(table.shortage(of: "a") == .share)
+        #expect(table.shortageLimit(of: "a") == .share)
         // What another gives back is of no use to it.
-        #expect(table.shortage(of: "b") == nil)
+        #expect(table.shortageLimit(of: "b") == nil)
         _ = try open("b", in: &table)
-        #expect(table.shortage(of: "b") == nil)
+        #expect(table.shortageLimit(of: "b") == nil)
         #expect(lease("c", in: &table, at: 1) == .wait(2))
-        #expect(table.shortage(of: "b") == .sessions)
-        #expect(table.shortage(of: "a") == .share)
-        _ = table.giveUp(2)
-        _ = table.giveUp(1)
-        #expect(table.shortage(of: "a") == nil)
+        #expect(table.shortageLimit(of: "b") == .sessions)
+        #expect(table.shortageLimit(of: "a") == .share)
+        _ = table.leaveQueue(2)
+        _ = table.leaveQueue(1)
+        #expect(table.shortageLimit(of: "a") == nil)
     }
 
     // MARK: One session a key
@@ -77,7 +77,7 @@ import Testing
         #expect(lease("a", in: &table, at: 1) == .join(1))
         #expect(lease("a", in: &table, at: 2) == .join(1))
         #expect(table.count == 1)
-        table.opened(1)
+        table.sessionOpened(1)
         #expect(lease("a", in: &table, at: 3) == .use(1))
         #expect(table.count == 1)
     }
@@ -95,10 +95,10 @@ import Testing
         var table = table(max: 1)
         #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
         #expect(lease("a", in: &table, at: 0) == .join(1))
-        table.failed(1)
+        table.openingFailed(1)
         #expect(table.count == 0)
         #expect(table.nextExpiry == nil)
-        // Nobody has a lease to give back, and the place is free; the number is not used again.
+        // There is no lease to give back, and the place is free; the number is not used again.
         #expect(lease("b", in: &table, at: 1) == .open(2, evicted: nil))
     }
 
@@ -106,29 +106,29 @@ import Testing
         var table = table(max: 1)
         #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
         #expect(lease("a", in: &table, at: 0) == .join(1))
-        table.opened(1)
-        #expect(table.release(1, at: Self.at(1)) == .kept)
+        table.sessionOpened(1)
+        #expect(table.releaseLease(1, at: Self.at(1)) == .kept)
         #expect(lease("b", in: &table, at: 2) == .wait(1), "the call that joined still uses the session")
-        #expect(table.release(1, at: Self.at(3)) == .kept)
+        #expect(table.releaseLease(1, at: Self.at(3)) == .kept)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .open(2, evicted: 1))])
     }
 
     // MARK: Exclusive calls
 
     private func take(_ key: String, in table: inout Table, at seconds: Int64) -> Table.Decision {
-        table.lease(key, of: String(key.prefix(1)), isExclusive: true, at: Self.at(seconds))
+        table.requestLease(key, of: String(key.prefix(1)), isExclusive: true, at: Self.at(seconds))
     }
 
     @Test func exclusiveCallsHaveASessionEach() {
         var table = table(max: 3)
         #expect(take("a", in: &table, at: 0) == .open(1, evicted: nil))
         #expect(take("a", in: &table, at: 0) == .open(2, evicted: nil), "not the one that is opened for another")
-        table.opened(1)
-        table.opened(2)
+        table.sessionOpened(1)
+        table.sessionOpened(2)
         #expect(take("a", in: &table, at: 1) == .open(3, evicted: nil))
-        table.opened(3)
+        table.sessionOpened(3)
         #expect(take("a", in: &table, at: 2) == .wait(1))
-        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == .kept)
+        #expect(table.releaseLease(2, isExclusive: true, at: Self.at(3)) == .kept)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(2))])
     }
 
@@ -136,10 +136,10 @@ import Testing
         var table = table(max: 1)
         #expect(take("a", in: &table, at: 0) == .open(1, evicted: nil))
         #expect(lease("a", in: &table, at: 0) == .join(1))
-        table.opened(1)
+        table.sessionOpened(1)
         #expect(lease("a", in: &table, at: 1) == .use(1))
         #expect(take("a", in: &table, at: 2) == .wait(1))
-        #expect(table.release(1, isExclusive: true, at: Self.at(3)) == .kept)
+        #expect(table.releaseLease(1, isExclusive: true, at: Self.at(3)) == .kept)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(1))], "shared calls are no hindrance")
     }
 
@@ -148,8 +148,8 @@ import Testing
         let ids = try [open("a", in: &table), open("b", in: &table)]
         #expect(take("a", in: &table, at: 1) == .use(ids[0]))
         #expect(take("a", in: &table, at: 2) == .open(3, evicted: nil))
-        table.opened(3)
-        for id in [ids[0], 3] { #expect(table.release(id, isExclusive: true, at: Self.at(3)) == .kept) }
+        table.sessionOpened(3)
+        for id in [ids[0], 3] { #expect(table.releaseLease(id, isExclusive: true, at: Self.at(3)) == .kept) }
         #expect(take("b", in: &table, at: 4) == .use(ids[1]))
         #expect(take("a", in: &table, at: 4) == .use(ids[0]))
         #expect(take("a", in: &table, at: 4) == .use(3))
@@ -162,19 +162,19 @@ import Testing
             idleTimeout: .seconds(60))
         for id in 1...4 {
             #expect(take("a", in: &table, at: 0) == .open(id, evicted: nil))
-            table.opened(id)
+            table.sessionOpened(id)
         }
         #expect(take("a", in: &table, at: 1) == .wait(1))
         #expect(take("b", in: &table, at: 1) == .wait(2))
         // More than its share: what it gives back goes to the other, though its own call has waited for longer.
-        #expect(table.release(1, isExclusive: true, at: Self.at(2)) == .close)
+        #expect(table.releaseLease(1, isExclusive: true, at: Self.at(2)) == .close)
         #expect(next(in: &table, at: 2) == [Granted(ticket: 2, decision: .open(5, evicted: nil))])
-        table.opened(5)
-        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == .kept)
+        table.sessionOpened(5)
+        #expect(table.releaseLease(2, isExclusive: true, at: Self.at(3)) == .kept)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .use(2))])
         #expect(take("a", in: &table, at: 4) == .wait(3))
-        #expect(table.release(3, isExclusive: true, at: Self.at(4)) == .kept)
-        #expect(table.release(4, isExclusive: true, at: Self.at(4)) == .kept)
+        #expect(table.releaseLease(3, isExclusive: true, at: Self.at(4)) == .kept)
+        #expect(table.releaseLease(4, isExclusive: true, at: Self.at(4)) == .kept)
         #expect(next(in: &table, at: 4) == [Granted(ticket: 3, decision: .use(3))])
         #expect(take("b", in: &table, at: 5) == .open(6, evicted: 4))
         #expect(take("a", in: &table, at: 6) == .wait(4), "it has its share")
@@ -183,24 +183,24 @@ import Testing
     @Test func otherLimitsHoldFromNowOn() throws {
         var table = table(max: 3)
         let ids = try [open("a", in: &table), open("b", in: &table), open("c", in: &table)]
-        for id in ids.prefix(2) { #expect(table.release(id, at: Self.at(Int64(id))) == .kept) }
+        for id in ids.prefix(2) { #expect(table.releaseLease(id, at: Self.at(Int64(id))) == .kept) }
         let fewer = SessionTable<String, String>.Limits(
             sessions: 1, sessionsPerOwner: 1, waiting: 10, waitingPerOwner: 10)
-        #expect(table.use(fewer, idleTimeout: .seconds(1)) == [ids[0], ids[1]])
+        #expect(table.applyLimits(fewer, idleTimeout: .seconds(1)) == [ids[0], ids[1]])
         #expect(table.count == 1, "one in use is left alone")
-        #expect(table.release(ids[2], at: Self.at(4)) == .kept)
+        #expect(table.releaseLease(ids[2], at: Self.at(4)) == .kept)
         #expect(table.nextExpiry == Self.at(5))
     }
 
     @Test func aSessionThatAskedNobodyServesSharedCallsOnly() throws {
         var table = table()
         let first = try open("a", in: &table)
-        table.share(first)
+        table.shareSession(first)
         #expect(lease("a", in: &table, at: 1) == .use(first))
         #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
-        table.opened(2)
-        table.share(2)
-        #expect(table.release(2, isExclusive: true, at: Self.at(3)) == .kept)
+        table.sessionOpened(2)
+        table.shareSession(2)
+        #expect(table.releaseLease(2, isExclusive: true, at: Self.at(3)) == .kept)
         #expect(table.takeReady("a", at: Self.at(4)) == nil)
     }
 
@@ -209,18 +209,19 @@ import Testing
         let shared = try open("a", in: &table)
         #expect(take("a", in: &table, at: 1) == .use(shared))
         #expect(take("a", in: &table, at: 1) == .open(2, evicted: nil))
-        table.opened(2)
-        #expect(table.release(2, isExclusive: true, at: Self.at(2)) == .kept)
-        #expect(table.retire(shared) == false)
+        table.sessionOpened(2)
+        #expect(table.releaseLease(2, isExclusive: true, at: Self.at(2)) == .kept)
+        #expect(table.retireSession(shared) == false)
         #expect(lease("a", in: &table, at: 3) == .use(2))
-        #expect(table.release(shared, isExclusive: true, at: Self.at(4)) == .kept, "the first call shares it still")
-        #expect(table.release(shared, at: Self.at(4)) == .close)
+        #expect(
+            table.releaseLease(shared, isExclusive: true, at: Self.at(4)) == .kept, "the first call shares it still")
+        #expect(table.releaseLease(shared, at: Self.at(4)) == .close)
     }
 
     @Test func anIdleSessionOfAnotherKeyMakesRoomForAnExclusiveCall() throws {
         var table = table(max: 2)
         let other = try open("b", in: &table)
-        #expect(table.release(other, at: Self.at(1)) == .kept)
+        #expect(table.releaseLease(other, at: Self.at(1)) == .kept)
         #expect(take("a", in: &table, at: 2) == .open(2, evicted: nil))
         #expect(take("a", in: &table, at: 3) == .open(3, evicted: other))
         #expect(take("a", in: &table, at: 4) == .wait(1))
@@ -233,7 +234,7 @@ import Testing
         let sessions = try ["a", "b", "c"].map { try open($0, in: &table) }
         // The order of release counts, not the order of opening.
         for (session, time) in zip([sessions[1], sessions[2], sessions[0]], [10, 11, 12] as [Int64]) {
-            #expect(table.release(session, at: Self.at(time)) == .kept)
+            #expect(table.releaseLease(session, at: Self.at(time)) == .kept)
         }
         #expect(lease("d", in: &table, at: 20) == .open(4, evicted: sessions[1]))
         #expect(table.count == 3)
@@ -245,7 +246,7 @@ import Testing
         var table = table(max: 2)
         let busy = try open("a", in: &table, at: 0)
         let idle = try open("b", in: &table, at: 100)
-        #expect(table.release(idle, at: Self.at(101)) == .kept)
+        #expect(table.releaseLease(idle, at: Self.at(101)) == .kept)
         #expect(lease("c", in: &table, at: 102) == .open(3, evicted: idle))
         #expect(lease("d", in: &table, at: 103) == .wait(1), "one is in use, one is being opened")
         #expect(lease("a", in: &table, at: 104) == .use(busy))
@@ -257,10 +258,10 @@ import Testing
         let only = try open("a", in: &table)
         for ticket in 1...3 {
             #expect(lease("b", in: &table, at: 1) == .wait(ticket))
-            #expect(table.giveUp(ticket) == .sessions)
+            #expect(table.leaveQueue(ticket) == .sessions)
         }
         #expect(table.waitingCount == 0)
-        #expect(table.release(only, at: Self.at(2)) == .kept)
+        #expect(table.releaseLease(only, at: Self.at(2)) == .kept)
         #expect(next(in: &table, at: 2) == [])
         #expect(lease("b", in: &table, at: 3) == .open(2, evicted: only))
     }
@@ -269,7 +270,7 @@ import Testing
         var table = table(max: 1)
         #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
         #expect(lease("b", in: &table, at: 1000) == .wait(1))
-        #expect(table.expire(at: Self.at(1000)) == [])
+        #expect(table.takeExpired(at: Self.at(1000)) == [])
     }
 
     // MARK: Shares
@@ -277,31 +278,31 @@ import Testing
     @Test func aSessionThatIsBeingOpenedForNobodyMakesRoomFirst() throws {
         var table = table()
         let idle = try open("a", in: &table)
-        #expect(table.release(idle, at: Self.at(1)) == .kept)
+        #expect(table.releaseLease(idle, at: Self.at(1)) == .kept)
         #expect(lease("b", in: &table, at: 2) == .open(2, evicted: nil))
         #expect(lease("b", in: &table, at: 2) == .join(2))
-        #expect(table.release(2, at: Self.at(3)) == .kept)
+        #expect(table.releaseLease(2, at: Self.at(3)) == .kept)
         #expect(lease("c", in: &table, at: 3) == .open(3, evicted: idle))
-        table.opened(3)
-        #expect(table.release(3, at: Self.at(3)) == .kept)
-        #expect(table.release(2, at: Self.at(4)) == .kept)
+        table.sessionOpened(3)
+        #expect(table.releaseLease(3, at: Self.at(3)) == .kept)
+        #expect(table.releaseLease(2, at: Self.at(4)) == .kept)
         #expect(lease("d", in: &table, at: 5) == .open(4, evicted: 2), "nothing is lost with it")
         // Whatever becomes of its handshake.
-        table.opened(2)
-        table.failed(2)
+        table.sessionOpened(2)
+        table.openingFailed(2)
         #expect(table.count == 2)
     }
 
     @Test func aSessionThatWasOpenedForNobodyIsThereForTheNext() {
         var table = table()
         #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
-        #expect(table.release(1, at: Self.at(1)) == .kept)
+        #expect(table.releaseLease(1, at: Self.at(1)) == .kept)
         #expect(lease("a", in: &table, at: 2) == .join(1))
-        #expect(table.release(1, at: Self.at(3)) == .kept)
-        table.opened(1)
+        #expect(table.releaseLease(1, at: Self.at(3)) == .kept)
+        table.sessionOpened(1)
         #expect(lease("a", in: &table, at: 4) == .use(1))
-        #expect(table.release(1, at: Self.at(5)) == .kept)
-        #expect(table.expire(at: Self.at(65)) == [1])
+        #expect(table.releaseLease(1, at: Self.at(5)) == .kept)
+        #expect(table.takeExpired(at: Self.at(65)) == [1])
     }
 
     @Test func oneOwnerCannotHaveAll() throws {
@@ -310,16 +311,16 @@ import Testing
         #expect(lease("a3", in: &table, at: 1) == .wait(1))
         #expect(lease("a1", in: &table, at: 1) == .use(1), "what it has, it may use")
         #expect(lease("b1", in: &table, at: 2) == .open(3, evicted: nil), "who waits for a share holds up nobody")
-        #expect(table.giveUp(1) == .share)
+        #expect(table.leaveQueue(1) == .share)
     }
 
     @Test func anOwnerWithItsShareLosesAnIdleSessionOfItsOwn() throws {
         var table = table(max: 4, share: 2)
         let other = try open("b1", in: &table)
-        #expect(table.release(other, at: Self.at(0)) == .kept)
+        #expect(table.releaseLease(other, at: Self.at(0)) == .kept)
         let sessions = try ["a1", "a2"].map { try open($0, in: &table) }
-        #expect(table.release(sessions[1], at: Self.at(5)) == .kept)
-        #expect(table.release(sessions[0], at: Self.at(6)) == .kept)
+        #expect(table.releaseLease(sessions[1], at: Self.at(5)) == .kept)
+        #expect(table.releaseLease(sessions[0], at: Self.at(6)) == .kept)
         #expect(lease("a3", in: &table, at: 7) == .open(4, evicted: sessions[1]), "its oldest, though b1 is older")
         #expect(lease("b1", in: &table, at: 7) == .use(other))
     }
@@ -331,16 +332,16 @@ import Testing
             #expect(lease("a2", in: &table, at: 0) == .wait(1))
             switch end {
             case "failed":
-                table.failed(1)
+                table.openingFailed(1)
             case "retired":
-                table.opened(1)
-                #expect(table.retire(1) == false)
+                table.sessionOpened(1)
+                #expect(table.retireSession(1) == false)
                 #expect(next(in: &table, at: 1) == [], "a retired session still counts")
-                #expect(table.release(1, at: Self.at(1)) == .close)
+                #expect(table.releaseLease(1, at: Self.at(1)) == .close)
             default:
-                table.opened(1)
-                #expect(table.release(1, at: Self.at(1)) == .kept)
-                #expect(table.expire(at: Self.at(61)) == [1])
+                table.sessionOpened(1)
+                #expect(table.releaseLease(1, at: Self.at(1)) == .kept)
+                #expect(table.takeExpired(at: Self.at(61)) == [1])
             }
             #expect(next(in: &table, at: 61) == [Granted(ticket: 1, decision: .open(2, evicted: nil))], "\(end)")
         }
@@ -357,13 +358,13 @@ import Testing
         }
         var order: [Int] = []
         for second in 10..<16 {
-            #expect(table.release(last, at: Self.at(Int64(second))) == .kept)
+            #expect(table.releaseLease(last, at: Self.at(Int64(second))) == .kept)
             let granted = next(in: &table, at: Int64(second))
             guard granted.count == 1, case .open(let id, last) = granted[0].decision else {
                 throw Unexpected(what: "\(granted)")
             }
             order.append(granted[0].ticket)
-            table.opened(id)
+            table.sessionOpened(id)
             last = id
         }
         #expect(order == [1, 4, 6, 2, 5, 3])
@@ -376,10 +377,10 @@ import Testing
         let second = try open("b1", in: &table)
         #expect(lease("a2", in: &table, at: 1) == .wait(1))
         #expect(lease("c1", in: &table, at: 2) == .wait(2))
-        #expect(table.retire(second) == false)
-        #expect(table.release(second, at: Self.at(3)) == .close)
+        #expect(table.retireSession(second) == false)
+        #expect(table.releaseLease(second, at: Self.at(3)) == .close)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 2, decision: .open(3, evicted: nil))])
-        #expect(table.release(first, at: Self.at(4)) == .kept)
+        #expect(table.releaseLease(first, at: Self.at(4)) == .kept)
         #expect(next(in: &table, at: 4) == [Granted(ticket: 1, decision: .open(4, evicted: first))])
     }
 
@@ -389,14 +390,14 @@ import Testing
         #expect(lease("b", in: &table, at: 1) == .wait(1))
         #expect(lease("c", in: &table, at: 1) == .wait(2))
         #expect(lease("b", in: &table, at: 2) == .wait(3))
-        #expect(table.release(only, at: Self.at(3)) == .kept)
+        #expect(table.releaseLease(only, at: Self.at(3)) == .kept)
         #expect(
             next(in: &table, at: 3) == [
                 Granted(ticket: 1, decision: .open(2, evicted: only)), Granted(ticket: 3, decision: .join(2)),
             ])
-        table.opened(2)
+        table.sessionOpened(2)
         #expect(lease("b", in: &table, at: 4) == .use(2))
-        for _ in 0..<3 { #expect(table.release(2, at: Self.at(5)) == .kept) }
+        for _ in 0..<3 { #expect(table.releaseLease(2, at: Self.at(5)) == .kept) }
         #expect(next(in: &table, at: 5) == [Granted(ticket: 2, decision: .open(3, evicted: 2))])
     }
 
@@ -409,7 +410,7 @@ import Testing
         #expect(lease("b1", in: &table, at: 1) == .wait(3))
         #expect(lease("c1", in: &table, at: 1) == .full(.queue), "of all")
         #expect(lease("x", in: &table, at: 1) == .use(only), "who needs no room does not wait")
-        #expect(table.giveUp(2) == .sessions)
+        #expect(table.leaveQueue(2) == .sessions)
         #expect(lease("a3", in: &table, at: 2) == .wait(4))
         #expect(table.waitingCount == 3)
     }
@@ -420,8 +421,8 @@ import Testing
         for (index, key) in ["a", "b", "c"].enumerated() {
             #expect(lease(key, in: &table, at: 1) == .wait(index + 1))
         }
-        #expect(table.giveUp(1) == .sessions)
-        #expect(table.release(only, at: Self.at(2)) == .kept)
+        #expect(table.leaveQueue(1) == .sessions)
+        #expect(table.releaseLease(only, at: Self.at(2)) == .kept)
         #expect(next(in: &table, at: 2) == [Granted(ticket: 2, decision: .open(2, evicted: only))])
     }
 
@@ -430,8 +431,8 @@ import Testing
     @Test func anIdleSessionThatIsRetiredIsClosedAtOnce() throws {
         var table = table()
         let id = try open("a", in: &table)
-        #expect(table.release(id, at: Self.at(1)) == .kept)
-        #expect(table.retire(id) == true)
+        #expect(table.releaseLease(id, at: Self.at(1)) == .kept)
+        #expect(table.retireSession(id) == true)
         #expect(table.count == 0)
     }
 
@@ -439,15 +440,15 @@ import Testing
         var table = table(max: 2)
         let lost = try open("a", in: &table)
         #expect(lease("a", in: &table, at: 1) == .use(lost))
-        #expect(table.retire(lost) == false)
-        #expect(table.retire(lost) == false, "a second time is harmless")
+        #expect(table.retireSession(lost) == false)
+        #expect(table.retireSession(lost) == false, "a second time is harmless")
         #expect(lease("a", in: &table, at: 2) == .open(2, evicted: nil), "no new call gets the lost session")
-        table.opened(2)
+        table.sessionOpened(2)
         #expect(lease("a", in: &table, at: 3) == .use(2))
         #expect(table.count == 2)
         #expect(lease("b", in: &table, at: 4) == .wait(1), "a retired session takes room until it is closed")
-        #expect(table.release(lost, at: Self.at(5)) == .kept)
-        #expect(table.release(lost, at: Self.at(6)) == .close)
+        #expect(table.releaseLease(lost, at: Self.at(5)) == .kept)
+        #expect(table.releaseLease(lost, at: Self.at(6)) == .close)
         #expect(table.count == 1)
         #expect(lease("a", in: &table, at: 7) == .use(2), "the end of the old one leaves the new one alone")
     }
@@ -455,20 +456,20 @@ import Testing
     @Test func retiringWhatIsGoneIsHarmless() throws {
         var table = table(max: 1)
         let first = try open("a", in: &table)
-        #expect(table.release(first, at: Self.at(1)) == .kept)
+        #expect(table.releaseLease(first, at: Self.at(1)) == .kept)
         #expect(lease("b", in: &table, at: 2) == .open(2, evicted: first))
-        #expect(table.retire(first) == false)
-        #expect(table.retire(99) == false)
+        #expect(table.retireSession(first) == false)
+        #expect(table.retireSession(99) == false)
         #expect(table.count == 1)
     }
 
     @Test func aRetiredSessionDoesNotExpire() throws {
         var table = table()
         let id = try open("a", in: &table)
-        #expect(table.retire(id) == false)
+        #expect(table.retireSession(id) == false)
         #expect(table.nextExpiry == nil)
-        #expect(table.expire(at: Self.at(1_000_000)) == [])
-        #expect(table.release(id, at: Self.at(1_000_001)) == .close)
+        #expect(table.takeExpired(at: Self.at(1_000_000)) == [])
+        #expect(table.releaseLease(id, at: Self.at(1_000_001)) == .close)
     }
 
     // MARK: Sessions that may be lost with another
@@ -476,34 +477,34 @@ import Testing
     @Test func aCallThatLostItsSessionGetsANewerOne() throws {
         var table = table(max: 10)
         for id in 1...3 {
-            #expect(table.lease("a", of: "a", isExclusive: true, at: Self.at(0)) == .open(id, evicted: nil))
-            table.opened(id)
+            #expect(table.requestLease("a", of: "a", isExclusive: true, at: Self.at(0)) == .open(id, evicted: nil))
+            table.sessionOpened(id)
         }
-        for id in 2...3 { #expect(table.release(id, isExclusive: true, at: Self.at(1)) == .kept) }
+        for id in 2...3 { #expect(table.releaseLease(id, isExclusive: true, at: Self.at(1)) == .kept) }
         let loss = table.latestID
-        #expect(table.retire(1) == false)
-        #expect(table.release(1, isExclusive: true, at: Self.at(1)) == .close)
+        #expect(table.retireSession(1) == false)
+        #expect(table.releaseLease(1, isExclusive: true, at: Self.at(1)) == .close)
         #expect(
-            table.lease("a", of: "a", isExclusive: true, after: loss, at: Self.at(2)) == .open(4, evicted: nil))
-        table.opened(4)
+            table.requestLease("a", of: "a", isExclusive: true, after: loss, at: Self.at(2)) == .open(4, evicted: nil))
+        table.sessionOpened(4)
         // What serves another call as well.
-        #expect(table.release(4, isExclusive: true, at: Self.at(3)) == .kept)
-        #expect(table.lease("a", of: "a", isExclusive: true, after: loss, at: Self.at(3)) == .use(4))
+        #expect(table.releaseLease(4, isExclusive: true, at: Self.at(3)) == .kept)
+        #expect(table.requestLease("a", of: "a", isExclusive: true, after: loss, at: Self.at(3)) == .use(4))
         // Calls that have lost nothing use what there is.
-        #expect(table.lease("a", of: "a", isExclusive: true, at: Self.at(4)) != .open(5, evicted: nil))
+        #expect(table.requestLease("a", of: "a", isExclusive: true, at: Self.at(4)) != .open(5, evicted: nil))
         // So does one that asks for nothing, once it has lost its own.
-        #expect(table.lease("a", of: "a", after: loss, at: Self.at(4)) == .open(5, evicted: nil))
-        #expect(table.lease("a", of: "a", after: loss, at: Self.at(4)) == .join(5))
+        #expect(table.requestLease("a", of: "a", after: loss, at: Self.at(4)) == .open(5, evicted: nil))
+        #expect(table.requestLease("a", of: "a", after: loss, at: Self.at(4)) == .join(5))
     }
 
     @Test func aCallThatWaitsForANewerSessionGetsNoOther() throws {
         var table = table(max: 1)
         let old = try open("a", in: &table)
-        #expect(table.lease("a", of: "a", after: table.latestID, at: Self.at(1)) == .wait(1))
+        #expect(table.requestLease("a", of: "a", after: table.latestID, at: Self.at(1)) == .wait(1))
         #expect(lease("a", in: &table, at: 1) == .use(old))
         #expect(next(in: &table, at: 1).isEmpty)
-        #expect(table.release(old, at: Self.at(2)) == .kept)
-        #expect(table.release(old, at: Self.at(2)) == .kept)
+        #expect(table.releaseLease(old, at: Self.at(2)) == .kept)
+        #expect(table.releaseLease(old, at: Self.at(2)) == .kept)
         #expect(next(in: &table, at: 2) == [Granted(ticket: 1, decision: .open(2, evicted: old))])
     }
 
@@ -513,12 +514,12 @@ import Testing
         var table = table(idle: .seconds(60))
         let id = try open("a", in: &table)
         #expect(table.nextExpiry == nil, "it is in use")
-        #expect(table.expire(at: Self.at(1000)) == [])
-        #expect(table.release(id, at: Self.at(1000)) == .kept)
+        #expect(table.takeExpired(at: Self.at(1000)) == [])
+        #expect(table.releaseLease(id, at: Self.at(1000)) == .kept)
         #expect(table.nextExpiry == Self.at(1060))
-        #expect(table.expire(at: Instant(nanoseconds: Self.at(1060).nanoseconds - 1)) == [])
-        #expect(table.expire(at: Self.at(1060)) == [id])
-        #expect(table.expire(at: Self.at(1060)) == [])
+        #expect(table.takeExpired(at: Instant(nanoseconds: Self.at(1060).nanoseconds - 1)) == [])
+        #expect(table.takeExpired(at: Self.at(1060)) == [id])
+        #expect(table.takeExpired(at: Self.at(1060)) == [])
         #expect(table.count == 0)
         #expect(table.nextExpiry == nil)
     }
@@ -526,21 +527,21 @@ import Testing
     @Test func useMovesTheExpiryLater() throws {
         var table = table(idle: .seconds(60))
         let id = try open("a", in: &table)
-        #expect(table.release(id, at: Self.at(0)) == .kept)
+        #expect(table.releaseLease(id, at: Self.at(0)) == .kept)
         #expect(lease("a", in: &table, at: 59) == .use(id))
-        #expect(table.expire(at: Self.at(500)) == [])
-        #expect(table.release(id, at: Self.at(500)) == .kept)
+        #expect(table.takeExpired(at: Self.at(500)) == [])
+        #expect(table.releaseLease(id, at: Self.at(500)) == .kept)
         #expect(table.nextExpiry == Self.at(560))
     }
 
     @Test func theNextExpiryIsThatOfTheOldest() throws {
         var table = table(max: 3, idle: .seconds(60))
         let sessions = try ["a", "b", "c"].map { try open($0, in: &table) }
-        #expect(table.release(sessions[2], at: Self.at(1)) == .kept)
-        #expect(table.release(sessions[0], at: Self.at(2)) == .kept)
-        #expect(table.release(sessions[1], at: Self.at(3)) == .kept)
+        #expect(table.releaseLease(sessions[2], at: Self.at(1)) == .kept)
+        #expect(table.releaseLease(sessions[0], at: Self.at(2)) == .kept)
+        #expect(table.releaseLease(sessions[1], at: Self.at(3)) == .kept)
         #expect(table.nextExpiry == Self.at(61))
-        #expect(table.expire(at: Self.at(62)).sorted() == [sessions[0], sessions[2]])
+        #expect(table.takeExpired(at: Self.at(62)).sorted() == [sessions[0], sessions[2]])
         #expect(table.nextExpiry == Self.at(63))
     }
 
@@ -556,16 +557,16 @@ import Testing
     @Test func aPlaceIsFreeWhenItsSessionHasEnded() throws {
         var table = processes(max: 1)
         let first = try open("a", in: &table, at: 0)
-        #expect(table.release(first, at: Self.at(1)) == .kept)
+        #expect(table.releaseLease(first, at: Self.at(1)) == .kept)
         #expect(lease("b", in: &table, at: 2) == .wait(1))
-        #expect(table.makeRoom() == first)
-        #expect(table.makeRoom() == nil)
+        #expect(table.evictIdle() == first)
+        #expect(table.evictIdle() == nil)
         #expect(next(in: &table, at: 3).isEmpty, "its process is still there")
         #expect(table.count == 1 && table.endingCount == 1)
-        // Whoever had it waits as well.
+        // The call that had it waits as well.
         #expect(lease("a", in: &table, at: 3) == .wait(2))
-        #expect(table.makeRoom() == nil)
-        table.ended(first)
+        #expect(table.evictIdle() == nil)
+        table.sessionEnded(first)
         #expect(next(in: &table, at: 4) == [Granted(ticket: 1, decision: .open(2, evicted: nil))])
         #expect(table.count == 1 && table.endingCount == 0)
     }
@@ -573,42 +574,42 @@ import Testing
     @Test func noMoreAreEndedThanAreNeeded() throws {
         var table = processes(max: 3)
         let all = try ["a", "b", "c"].map { try open($0, in: &table, at: 0) }
-        for id in all { #expect(table.release(id, at: Self.at(Int64(id))) == .kept) }
+        for id in all { #expect(table.releaseLease(id, at: Self.at(Int64(id))) == .kept) }
         // Ten calls of one key share a session.
         for ticket in 1...10 { #expect(lease("d", in: &table, at: 10) == .wait(ticket)) }
-        #expect(table.makeRoom() == all[0])
-        #expect(table.makeRoom() == nil)
+        #expect(table.evictIdle() == all[0])
+        #expect(table.evictIdle() == nil)
         // Another caller's need another, and of its own where it has its share.
         #expect(lease("e", in: &table, at: 10) == .wait(11))
-        #expect(table.makeRoom() == all[1])
-        #expect(table.makeRoom() == nil)
+        #expect(table.evictIdle() == all[1])
+        #expect(table.evictIdle() == nil)
     }
 
     @Test func whoHasItsShareWaitsForItsOwn() throws {
         var table = processes(max: 4, share: 1)
         let mine = try open("a1", in: &table, at: 0)
-        #expect(table.release(mine, at: Self.at(1)) == .kept)
+        #expect(table.releaseLease(mine, at: Self.at(1)) == .kept)
         #expect(lease("a2", in: &table, at: 2) == .wait(1))
-        #expect(table.makeRoom() == mine)
-        #expect(table.makeRoom() == nil)
+        #expect(table.evictIdle() == mine)
+        #expect(table.evictIdle() == nil)
         #expect(next(in: &table, at: 3).isEmpty)
         // There is room for another.
         #expect(lease("b", in: &table, at: 3) == .open(2, evicted: nil))
-        table.ended(mine)
+        table.sessionEnded(mine)
         #expect(next(in: &table, at: 4) == [Granted(ticket: 1, decision: .open(3, evicted: nil))])
     }
 
     @Test func whatHasEndedOtherwiseHasItsPlaceToo() throws {
         var table = processes(max: 1)
         let lost = try open("a", in: &table, at: 0)
-        #expect(table.retire(lost) == false)
+        #expect(table.retireSession(lost) == false)
         #expect(lease("b", in: &table, at: 1) == .wait(1))
-        #expect(table.release(lost, at: Self.at(2)) == .close)
+        #expect(table.releaseLease(lost, at: Self.at(2)) == .close)
         #expect(next(in: &table, at: 2).isEmpty)
-        table.ended(lost)
+        table.sessionEnded(lost)
         #expect(next(in: &table, at: 3) == [Granted(ticket: 1, decision: .open(2, evicted: nil))])
         // Of a handshake that has failed nothing is left.
-        table.failed(2)
+        table.openingFailed(2)
         #expect(table.count == 0)
     }
 
@@ -616,31 +617,31 @@ import Testing
 
     @Test func whatIsNotThereIsNoTrap() throws {
         var table = table(max: 1)
-        #expect(table.release(7, at: Self.at(0)) == .unknown)
-        #expect(table.giveUp(7) == .queue)
-        table.opened(7)
-        table.failed(7)
-        table.ended(7)
-        table.share(7)
-        #expect(table.retire(7) == false)
+        #expect(table.releaseLease(7, at: Self.at(0)) == .unknown)
+        #expect(table.leaveQueue(7) == .queue)
+        table.sessionOpened(7)
+        table.openingFailed(7)
+        table.sessionEnded(7)
+        table.shareSession(7)
+        #expect(table.retireSession(7) == false)
         let id = try open("a", in: &table, at: 0)
-        #expect(table.release(id, isExclusive: true, at: Self.at(0)) == .unknown, "it was not taken")
-        table.failed(id)
-        table.ended(id)
-        table.opened(id)
+        #expect(table.releaseLease(id, isExclusive: true, at: Self.at(0)) == .unknown, "it was not taken")
+        table.openingFailed(id)
+        table.sessionEnded(id)
+        table.sessionOpened(id)
         #expect(table.count == 1)
-        #expect(table.release(id, at: Self.at(0)) == .kept)
-        #expect(table.release(id, at: Self.at(0)) == .unknown)
+        #expect(table.releaseLease(id, at: Self.at(0)) == .kept)
+        #expect(table.releaseLease(id, at: Self.at(0)) == .unknown)
         #expect(lease("a", in: &table, at: 1) == .use(id))
     }
 
     @Test func whatIsLostWhileItIsBeingOpenedIsNotUsed() {
         var table = table(max: 1)
         #expect(lease("a", in: &table, at: 0) == .open(1, evicted: nil))
-        #expect(table.retire(1) == false)
-        table.opened(1)
+        #expect(table.retireSession(1) == false)
+        table.sessionOpened(1)
         #expect(lease("a", in: &table, at: 1) == .wait(1))
-        #expect(table.release(1, at: Self.at(2)) == .close)
+        #expect(table.releaseLease(1, at: Self.at(2)) == .close)
         #expect(next(in: &table, at: 2) == [Granted(ticket: 1, decision: .open(2, evicted: nil))])
     }
 }

@@ -15,10 +15,10 @@ import Testing
                 warden: nil, on: loop, limits: FakeServer.limits(),
                 log: Log(level: .error, format: .text, descriptor: 2))
             let stdio = StdioTransport(to: server)
-            try await stdio.connect(.none)
+            try await stdio.connectChannel(.none)
             let transport: any SessionTransport = stdio
             let start = Instant.now
-            transport.drop()
+            transport.dropSession()
             await transport.isGone()
             #expect(Instant.now - start >= .milliseconds(200), "its process has a place until it has ended")
         }

@@ -11,31 +11,31 @@ import Translation
     private static func facts() throws -> ToolFacts {
         var facts = ToolFacts()
         let document = try JSONDocument(Array(#"{"tools":[{"name":"a","annotations":{"readOnlyHint":true}}]}"#.utf8))
-        facts.add(document.root, in: document)
+        facts.addTools(document.root, in: document)
         return facts
     }
 
     @Test func itKnowsWhatItLearnt() throws {
         var directory = ToolDirectory()
         #expect(directory.known == nil)
-        directory.learn(try Self.facts(), asOf: directory.version)
+        directory.storeFacts(try Self.facts(), asOf: directory.version)
         #expect(directory.known?.mayBeRepeated(Self.name) == true)
     }
 
     @Test func aChangeMakesItForget() throws {
         var directory = ToolDirectory()
-        directory.learn(try Self.facts(), asOf: directory.version)
-        directory.invalidate()
+        directory.storeFacts(try Self.facts(), asOf: directory.version)
+        directory.forgetTools()
         #expect(directory.known == nil)
     }
 
     @Test func whatAChangeOvertookIsNotLearnt() throws {
         var directory = ToolDirectory()
         let before = directory.version
-        directory.invalidate()
-        directory.learn(try Self.facts(), asOf: before)
+        directory.forgetTools()
+        directory.storeFacts(try Self.facts(), asOf: before)
         #expect(directory.known == nil)
-        directory.learn(try Self.facts(), asOf: directory.version)
+        directory.storeFacts(try Self.facts(), asOf: directory.version)
         #expect(directory.known != nil)
     }
 }

@@ -11,7 +11,7 @@ import Testing
     private static func count(in turn: Instant, of budget: inout WorkBudget, _ bytes: Int?) -> Int {
         var count = 0
         while count < 1000, budget.allowsMore(at: turn) {
-            if let bytes { budget.spend(bytes) } else { budget.spend() }
+            if let bytes { budget.spendMessage(bytes) } else { budget.spendMessage() }
             count += 1
         }
         return count

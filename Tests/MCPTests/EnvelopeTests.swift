@@ -22,7 +22,7 @@ import Testing
             (#"{"jsonrpc":"2\u002e0","id":-0,"meth\u006fd":"a"}"#, "request"),
             (#"{"jsonrpc":"2.0","id":123456789012345678901234567890,"method":"a","x":1}"#, "request"),
             (#"{"jsonrpc":"2.0","method":"a"}"#, "notification"),
-            // Whoever names a method asks; results beside it mean nothing.
+            // A message that names a method asks; results beside it mean nothing.
             (#"{"jsonrpc":"2.0","id":1,"method":"a","result":{},"error":{}}"#, "request"),
             (#"{"jsonrpc":"2.0","id":0,"result":{}}"#, "result"),
             (#"{"jsonrpc":"2.0","id":0,"result":null}"#, "result"),

@@ -152,7 +152,7 @@ import Testing
             (#"{"id":"2","jsonrpc":"2.0" , "result":}"#, "unclear 2"),
             (#"{"jsonrpc":"2.0","id":2,"error":oops}"#, "unclear 2"),
             (#"{"jsonrpc":"2.0","id":2,"result":\#(String(repeating: "[", count: 99))"#, "unclear 2"),
-            // A text that only quotes a response is none, and of these nobody knows what they answer.
+            // A text that only quotes a response is none, and it is not known what these answer.
             (#"{sent: {"jsonrpc":"2.0","id":2,"result":{}}}"#, "ambiguous"), (#"{"id":2,"result":}"#, "noJSON"),
             (#"{"result":{},"jsonrpc":"2.0","id":2"#, "ambiguous"),
             (#"{"jsonrpc":"2.0","id":2,"method":"a","params":{"#, "ambiguous"),

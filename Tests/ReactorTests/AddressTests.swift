@@ -32,7 +32,7 @@ import Testing
 
     @Test func thisMachineNeedsNoNameServer() async throws {
         let found = try await withLoop { loop in
-            try await Resolver(host: "localhost", port: 8808, on: loop).resolve(until: loop.now + .seconds(5)).map(
+            try await Resolver(host: "localhost", port: 8808, on: loop).resolveName(until: loop.now + .seconds(5)).map(
                 \.description)
         }
         #expect(found == ["127.0.0.1:8808", "[::1]:8808"])
@@ -40,7 +40,7 @@ import Testing
 
     @Test func aNumberIsItsOwnAddress() async throws {
         let found = try await withLoop { loop in
-            try await Resolver(host: "10.1.2.3", port: 1, on: loop).resolve(until: loop.now + .seconds(5)).map(
+            try await Resolver(host: "10.1.2.3", port: 1, on: loop).resolveName(until: loop.now + .seconds(5)).map(
                 \.description)
         }
         #expect(found == ["10.1.2.3:1"])
@@ -50,7 +50,7 @@ import Testing
     @Test func aLookUpEndsInItsTime() async throws {
         try await withLoop { loop in
             let resolver = Resolver(host: "slow.invalid", port: 1, on: loop)
-            await #expect(throws: SystemError.self) { try await resolver.resolve(until: loop.now) }
+            await #expect(throws: SystemError.self) { try await resolver.resolveName(until: loop.now) }
         }
     }
 
@@ -63,7 +63,7 @@ import Testing
             for _ in 0..<2 {
                 loop.spawn {
                     do throws(SystemError) {
-                        _ = try await resolver.resolve(until: loop.now + .seconds(30))
+                        _ = try await resolver.resolveName(until: loop.now + .seconds(30))
                     } catch {
                         failures.append(error.description)
                     }

@@ -15,9 +15,9 @@ import Testing
     private static func output(of child: ChildProcess) async -> String {
         let text = Collected()
         child.output.onBytes = { bytes in for index in 0..<bytes.count { text.bytes.append(bytes[index]) } }
-        child.output.start()
+        child.output.startReading()
         await child.output.waitForEnd(.seconds(10))
-        await child.end()
+        await child.waitForEnd()
         return String(decoding: text.bytes, as: UTF8.self)
     }
 
@@ -25,9 +25,9 @@ import Testing
 
     @Test func talksThroughPipes() async throws {
         try await withLoop { loop in
-            let child = try ChildProcess.start(Self.shell("cat; exit 3"), on: loop, warden: nil)
-            child.input.write([Array("hello ".utf8)[...], Array("child\n".utf8)[...]])
-            child.input.close()
+            let child = try ChildProcess.startProcess(Self.shell("cat; exit 3"), on: loop, warden: nil)
+            child.input.writeParts([Array("hello ".utf8)[...], Array("child\n".utf8)[...]])
+            child.input.closePipe()
             #expect(await Self.output(of: child) == "hello child\n")
             #expect(child.exit == .status(3))
         }
@@ -35,11 +35,11 @@ import Testing
 
     @Test func writesMoreThanAPipeHolds() async throws {
         try await withLoop { loop in
-            let child = try ChildProcess.start(Self.shell("sleep 0.2; wc -c"), on: loop, warden: nil)
+            let child = try ChildProcess.startProcess(Self.shell("sleep 0.2; wc -c"), on: loop, warden: nil)
             let part = [UInt8](repeating: 0x61, count: 1 << 20)
-            child.input.write([part[...], part[...]])
+            child.input.writeParts([part[...], part[...]])
             #expect(child.input.unsentBytes > 0)
-            child.input.onDrained = { child.input.close() }
+            child.input.onDrained = { child.input.closePipe() }
             #expect(await Self.output(of: child) == "2097152\n")
         }
     }
@@ -50,8 +50,8 @@ import Testing
                 "echo $A; echo ${SHELL-none}; pwd; ls /proc/self/fd | wc -l; ps -o pgid= -p $$ | tr -d ' '",
                 directory: "/",
                 ["A": "b c"])
-            let child = try ChildProcess.start(command, on: loop, warden: nil)
-            child.input.close()
+            let child = try ChildProcess.startProcess(command, on: loop, warden: nil)
+            child.input.closePipe()
             // Three streams, and the directory that is being listed.
             #expect(await Self.output(of: child) == "b c\nnone\n/\n4\n\(child.id)\n")
         }
@@ -60,7 +60,7 @@ import Testing
     @Test func handsOverDefaultSignals() async throws {
         SignalWatch.ignoreBrokenPipes()
         try await withLoop { loop in
-            let child = try ChildProcess.start(
+            let child = try ChildProcess.startProcess(
                 Self.shell("grep -E 'SigIgn|SigBlk' /proc/self/status | cut -f2 | sort -u"), on: loop, warden: nil)
             // The C library keeps signal 32 for itself, ignored in what it starts.
             let masks = await Self.output(of: child).replacing("80000000", with: "00000000").split(separator: "\n")
@@ -79,7 +79,7 @@ import Testing
     func saysWhyItCannotStart(_ arguments: [String], _ directory: String?, _ call: String) async throws {
         try await withLoop { loop in
             let error = #expect(throws: SystemError.self) {
-                try ChildProcess.start(
+                try ChildProcess.startProcess(
                     ChildCommand(arguments: arguments, adding: [:], directory: directory), on: loop, warden: nil)
             }
             #expect(error?.call == call)
@@ -88,24 +88,25 @@ import Testing
 
     @Test func stopsStepByStep() async throws {
         try await withLoop { loop in
-            let willing = try ChildProcess.start(Self.shell("cat"), on: loop, warden: nil)
-            await willing.stop(patience: .seconds(5))
+            let willing = try ChildProcess.startProcess(Self.shell("cat"), on: loop, warden: nil)
+            await willing.stopProcess(patience: .seconds(5))
             #expect(willing.exit == .status(0))
 
-            let slow = try ChildProcess.start(Self.shell("sleep 100"), on: loop, warden: nil)
-            await slow.stop(patience: .milliseconds(200))
+            let slow = try ChildProcess.startProcess(Self.shell("sleep 100"), on: loop, warden: nil)
+            await slow.stopProcess(patience: .milliseconds(200))
             #expect(slow.exit == .signal(15))
 
-            let deaf = try ChildProcess.start(Self.shell("trap '' TERM; sleep 100; sleep 100"), on: loop, warden: nil)
+            let deaf = try ChildProcess.startProcess(
+                Self.shell("trap '' TERM; sleep 100; sleep 100"), on: loop, warden: nil)
             await pause(.milliseconds(100), on: loop)
-            await deaf.stop(patience: .milliseconds(200))
+            await deaf.stopProcess(patience: .milliseconds(200))
             #expect(deaf.exit == .signal(9))
         }
     }
 
     @Test func whatItStartedEndsWithIt() async throws {
         try await withLoop { loop in
-            let child = try ChildProcess.start(
+            let child = try ChildProcess.startProcess(
                 Self.shell("(trap '' TERM HUP; sleep 100) >/dev/null 2>&1 & echo $!"), on: loop, warden: nil)
             let id = try #require(Int32(await Self.output(of: child).dropLast()))
             for _ in 0..<100 where isRunning(id) { await pause(.milliseconds(20), on: loop) }
@@ -114,7 +115,7 @@ import Testing
     }
 }
 
-/// Whether there is such a process, and not only what is left of it until somebody buries it.
+/// Whether the process runs, and is not only what is left of it until it is reaped.
 private func isRunning(_ id: Int32) -> Bool {
     guard let file = fopen("/proc/\(id)/stat", "r") else { return false }
     defer { fclose(file) }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Reactor
 
-/// The end of a listener: nobody who was heard is lost.
+/// The end of a listener: no connection that was heard is lost.
 @Suite(.timeLimit(.minutes(1)), .serialized) struct ListenerTests {
     private static func listener(on loop: Loop, maxConnections: Int = 100) throws -> Listener {
         guard let any = SocketAddress(host: "127.0.0.1", port: 0) else { preconditionFailure("no address") }
@@ -13,14 +13,14 @@ import Testing
     @Test func whoWaitsIsLetInAtTheEnd() async throws {
         try await withLoop { loop in
             let listener = try Self.listener(on: loop)
-            // They are connected as far as they know, and nobody has accepted them.
+            // They are connected as far as they know, and were not accepted.
             var clients: [Peer] = []
             for _ in 0..<20 { clients.append(try await Peer.connect(to: listener.address, on: loop)) }
             var served: [Peer] = []
             let changed = Wakeup()
             listener.onFinished = { changed.signal() }
-            listener.start { served.append(Peer($0, on: loop)) }
-            listener.finish()
+            listener.startAccepting { served.append(Peer($0, on: loop)) }
+            listener.finishAccepting()
             try await eventually("the end", on: loop, changed) { listener.isClosed }
             #expect(served.count == 20)
             for peer in served { peer.socket.write(Array("hello".utf8)) }
@@ -31,17 +31,17 @@ import Testing
     @Test func whoComesLaterIsNotHeard() async throws {
         try await withLoop { loop in
             let listener = try Self.listener(on: loop)
-            listener.start { _ in Issue.record("nobody was to be let in") }
+            listener.startAccepting { _ in Issue.record("nobody was to be let in") }
             let changed = Wakeup()
             listener.onFinished = { changed.signal() }
-            listener.finish()
+            listener.finishAccepting()
             await #expect(throws: SystemError.self) {
-                _ = try await Socket.connect(to: listener.address, on: loop, timeout: .milliseconds(20))
+                _ = try await Socket.connectSocket(to: listener.address, on: loop, timeout: .milliseconds(20))
             }
             try await eventually("the end", on: loop, changed) { listener.isClosed }
-            // Refused at once: nobody listens.
+            // Refused at once: the address is closed.
             await #expect(throws: SystemError.self) {
-                _ = try await Socket.connect(to: listener.address, on: loop, timeout: .seconds(5))
+                _ = try await Socket.connectSocket(to: listener.address, on: loop, timeout: .seconds(5))
             }
         }
     }
@@ -54,11 +54,11 @@ import Testing
             var served: [Peer] = []
             let changed = Wakeup()
             listener.onFinished = { changed.signal() }
-            listener.start {
+            listener.startAccepting {
                 served.append(Peer($0, on: loop))
                 changed.signal()
             }
-            listener.finish()
+            listener.finishAccepting()
             try await eventually("the first", on: loop, changed) { served.count == 2 }
             await pause(.milliseconds(100), on: loop)
             #expect(served.count == 2 && !listener.isClosed)
@@ -80,7 +80,7 @@ import Testing
             for _ in 0..<3 { clients.append(try await Peer.connect(to: listener.address, on: loop)) }
             var served: [Peer] = []
             let changed = Wakeup()
-            listener.start {
+            listener.startAccepting {
                 served.append(Peer($0, on: loop))
                 changed.signal()
             }

@@ -11,11 +11,11 @@ import Testing
             loop.runOnNewThread()
             await withCheckedContinuation { continuation in
                 loop.post {
-                    loop.stop()
+                    loop.stopLoop()
                     continuation.resume()
                 }
             }
-            loop.join()
+            loop.joinThread()
         }
     }
 
@@ -23,12 +23,12 @@ import Testing
         let loop = Loop()
         await withCheckedContinuation { continuation in
             loop.post {
-                loop.stop()
+                loop.stopLoop()
                 continuation.resume()
             }
             loop.runOnNewThread()
         }
-        loop.join()
+        loop.joinThread()
     }
 
     @Test func jobsOfManyThreadsAllRunOnTheLoop() async throws {
@@ -84,9 +84,9 @@ import Testing
         loop.post {
             // From the loop, the actor's isolation is known without a hop.
             look(at: counter)
-            loop.stop()
+            loop.stopLoop()
         }
-        loop.join()
+        loop.joinThread()
         #expect(loop.isIsolatingCurrentContext() == false)
 
         @Sendable func look(at counter: Counter) {

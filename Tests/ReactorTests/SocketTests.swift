@@ -21,7 +21,7 @@ import Testing
                 let peer = try? await Peer.connect(to: address, on: senders)
                 peer?.socket.write([UInt8](repeating: 7, count: total))
                 try? await peer?.until("the end") { $0.hasEnded }
-                senders.stop()
+                senders.stopLoop()
             }
             try await host.untilAccepted(1)
             let there = host.peers[0]
@@ -31,7 +31,7 @@ import Testing
             #expect(there.bytes.count < total, "the timer was told when nothing came any more")
             there.socket.close()
         }
-        senders.join()
+        senders.joinThread()
     }
 
     /// Its bytes take long to work on: others are read after one receive of it, and not after four.
@@ -61,7 +61,7 @@ import Testing
                     peers.append(peer)
                 }
                 for peer in peers { try? await peer.until("the end") { $0.hasEnded } }
-                senders.stop()
+                senders.stopLoop()
             }
             try await host.untilAccepted(2)
             await pause(.milliseconds(50), on: loop)
@@ -70,7 +70,7 @@ import Testing
             #expect(order.prefix { $0 == "slow" }.count <= 1)
             for peer in host.peers { peer.socket.close() }
         }
-        senders.join()
+        senders.joinThread()
     }
 
     @Test func aResetIsAnError() async throws {
@@ -99,9 +99,9 @@ import Testing
         try await withLoop { loop in
             let host = try Host(on: loop)
             let address = host.address
-            host.listener.close()
+            host.listener.closeListener()
             await #expect {
-                _ = try await Socket.connect(to: address, on: loop, timeout: .seconds(5))
+                _ = try await Socket.connectSocket(to: address, on: loop, timeout: .seconds(5))
             } throws: { ($0 as? SystemError)?.code == ECONNREFUSED }
         }
     }
@@ -116,7 +116,7 @@ import Testing
             let failure = await #expect(throws: SystemError.self) {
                 for _ in 0..<8 {
                     sockets.append(
-                        try await Socket.connect(to: silent.address, on: loop, timeout: .milliseconds(100)))
+                        try await Socket.connectSocket(to: silent.address, on: loop, timeout: .milliseconds(100)))
                 }
             }
             #expect(failure?.code == SystemError.timedOut)

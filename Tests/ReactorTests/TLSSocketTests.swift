@@ -17,7 +17,7 @@ import Testing
                 let (here, there) = try await host.pair(tls: TestTLS.client())
                 here.write("hello")
                 try await there.until("hello") { $0.text == "hello" }
-                if isMeant { here.socket.close() } else { here.socket.abort() }
+                if isMeant { here.socket.close() } else { here.socket.abortConnection() }
                 try await there.until("the end") { $0.hasEnded }
                 #expect(there.error?.reason == (isMeant ? nil : TLSError.truncated.reason))
             }
@@ -52,11 +52,11 @@ import Testing
         }
     }
 
-    /// A client whose handshake has begun does not notice that its listener takes nobody else.
+    /// A client whose handshake has begun does not notice that its listener takes no other.
     @Test func handshakesUnderWayAreFinished() async throws {
         try await withLoop { loop in
             let host = try Host(on: loop, tls: TestTLS.listener())
-            let half = try await Socket.connect(to: host.address, on: loop, timeout: .seconds(5))
+            let half = try await Socket.connectSocket(to: host.address, on: loop, timeout: .seconds(5))
             await pause(.milliseconds(20), on: loop)
             var isFinished = false
             let changed = Wakeup()
@@ -64,10 +64,10 @@ import Testing
                 isFinished = true
                 changed.signal()
             }
-            host.listener.finish()
+            host.listener.finishAccepting()
             await pause(.milliseconds(150), on: loop)
             #expect(!isFinished)
-            try await half.secure(as: try TestTLS.client(), until: .now + .seconds(5))
+            try await half.secureConnection(as: try TestTLS.client(), until: .now + .seconds(5))
             try await eventually("the end", on: loop, changed) { isFinished }
             #expect(host.peers.count == 1)
             half.close()
@@ -83,7 +83,7 @@ import Testing
             ] {
                 let client = try TestTLS.client(name: name)
                 let error = await #expect(throws: SystemError.self) {
-                    _ = try await Socket.connect(
+                    _ = try await Socket.connectSocket(
                         to: host.address, on: loop, timeout: .seconds(5), tls: client)
                 }
                 #expect(error?.description == "TLS: the server's certificate was refused: \(reason)")

@@ -14,10 +14,10 @@ enum TestTLS {
         timeout: Duration = .seconds(5), onRefusal: @escaping @Sendable (TLSError) -> Void = { _ in }
     ) throws -> ListenerTLS {
         let identity = try TLSContext.Identity(certificate: bytes("server.pem"), key: bytes("server.key"))
-        return ListenerTLS(try .server(identity, clientCA: nil), timeout: timeout) { onRefusal($1) }
+        return ListenerTLS(try .serverContext(identity, clientCA: nil), timeout: timeout) { onRefusal($1) }
     }
 
     static func client(name: TLSServerName = .address("127.0.0.1")) throws -> TLSClient {
-        TLSClient(ServerTLS(try .client(authorities: bytes("ca.pem"), nil), name: name))
+        TLSClient(ServerTLS(try .clientContext(authorities: bytes("ca.pem"), nil), name: name))
     }
 }

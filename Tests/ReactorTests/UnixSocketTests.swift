@@ -33,7 +33,7 @@ import Testing
         try await withLoop { loop in
             let listener = try Self.listener(on: loop, directory.socket)
             var accepted: [Peer] = []
-            listener.start { socket in
+            listener.startAccepting { socket in
                 let peer = Peer(socket, on: loop)
                 peer.onReceive = { $0.socket.write($1) }
                 accepted.append(peer)
@@ -44,7 +44,7 @@ import Testing
             here.socket.shutdownWriting()
             accepted[0].socket.close()
             try await here.until("the end") { $0.hasEnded }
-            listener.close()
+            listener.closeListener()
         }
         #expect(directory.files.isEmpty, "the file goes with its listener")
     }
@@ -57,7 +57,7 @@ import Testing
                 on: loop, address: directory.socket, maxConnections: 1, shared: false, mode: mode)
             let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory.path)/x.sock")
             #expect(attributes[.posixPermissions] as? Int == Int(mode))
-            listener.close()
+            listener.closeListener()
         }
     }
 
@@ -68,9 +68,9 @@ import Testing
             #expect(directory.socket.withSockaddr { bind(dead, $0, $1) } == 0 && listen(dead, 1) == 0)
             close(dead)
             let listener = try Self.listener(on: loop, directory.socket)
-            listener.start { _ in }
-            _ = try await Socket.connect(to: directory.socket, on: loop, timeout: .seconds(5))
-            listener.close()
+            listener.startAccepting { _ in }
+            _ = try await Socket.connectSocket(to: directory.socket, on: loop, timeout: .seconds(5))
+            listener.closeListener()
         }
     }
 
@@ -81,7 +81,7 @@ import Testing
             let error = #expect(throws: SystemError.self) { try Self.listener(on: loop, directory.socket) }
             #expect(error?.isAddressInUse == true)
             #expect(directory.files == ["x.sock"])
-            first.close()
+            first.closeListener()
         }
     }
 
@@ -102,9 +102,9 @@ import Testing
             let first = try Self.listener(on: loop, directory.socket)
             unlink("\(directory.path)/x.sock")
             let second = try Self.listener(on: loop, directory.socket)
-            first.close()
+            first.closeListener()
             #expect(directory.files == ["x.sock"])
-            second.close()
+            second.closeListener()
             #expect(directory.files.isEmpty)
         }
     }
@@ -113,13 +113,13 @@ import Testing
         let directory = try Directory()
         try await withLoop { loop in
             let first = try Self.listener(on: loop, directory.socket)
-            let second = Listener(on: loop, try first.share())
+            let second = Listener(on: loop, try first.sharedDescriptor())
             // The first does not accept.
-            second.start { socket in _ = socket }
-            _ = try await Socket.connect(to: directory.socket, on: loop, timeout: .seconds(5))
-            second.close()
+            second.startAccepting { socket in _ = socket }
+            _ = try await Socket.connectSocket(to: directory.socket, on: loop, timeout: .seconds(5))
+            second.closeListener()
             #expect(directory.files == ["x.sock"])
-            first.close()
+            first.closeListener()
             #expect(directory.files.isEmpty)
         }
     }

@@ -8,9 +8,9 @@ import Testing
     @Test func aDurationFallsIntoTheFirstBucketThatHoldsIt() {
         for (place, bound) in DurationTable.bounds.enumerated() {
             var table = DurationTable()
-            table.record(nanoseconds: bound)
+            table.recordDuration(nanoseconds: bound)
             #expect(table.histogram().counts[place] == 1, "a bound belongs to its bucket")
-            table.record(nanoseconds: bound + 1)
+            table.recordDuration(nanoseconds: bound + 1)
             #expect(table.histogram().counts[place + 1] == 1)
             #expect(table.histogram().nanoseconds == 2 * bound + 1)
         }
@@ -22,7 +22,7 @@ import Testing
 
     @Test(arguments: [0, -5]) func whatIsNoTimeAtAllIsInTheFirstBucket(nanoseconds: Int) {
         var table = DurationTable()
-        table.record(nanoseconds: nanoseconds)
+        table.recordDuration(nanoseconds: nanoseconds)
         #expect(table.histogram().counts[0] == 1)
     }
 
@@ -30,22 +30,22 @@ import Testing
         var table = DurationTable(rows: 3, columns: 4)
         for row in 0..<3 {
             for column in 0..<4 {
-                for _ in 0...row * 4 + column { table.record(nanoseconds: 1, row: row, column: column) }
+                for _ in 0...row * 4 + column { table.recordDuration(nanoseconds: 1, row: row, column: column) }
             }
         }
         for row in 0..<3 {
             for column in 0..<4 { #expect(table.histogram(row: row, column: column).count == row * 4 + column + 1) }
         }
-        #expect(table.total().count == (1...12).reduce(0, +))
+        #expect(table.totalHistogram().count == (1...12).reduce(0, +))
     }
 
     @Test func tablesOfTwoLoopsAdd() {
         var first = DurationTable(rows: 2)
         var second = DurationTable(rows: 2)
-        first.record(nanoseconds: Self.millisecond, row: 0)
-        second.record(nanoseconds: 3 * Self.millisecond, row: 0)
-        second.record(nanoseconds: Self.millisecond, row: 1)
-        first.add(second)
+        first.recordDuration(nanoseconds: Self.millisecond, row: 0)
+        second.recordDuration(nanoseconds: 3 * Self.millisecond, row: 0)
+        second.recordDuration(nanoseconds: Self.millisecond, row: 1)
+        first.addTable(second)
         #expect(first.histogram(row: 0).count == 2)
         #expect(first.histogram(row: 0).nanoseconds == 4 * Self.millisecond)
         #expect(first.histogram(row: 1).count == 1)
@@ -55,9 +55,9 @@ import Testing
     @Test func aShareIsTheBoundOfItsBucket() {
         var table = DurationTable()
         #expect(table.histogram().quantile(0.5) == nil)
-        for _ in 0..<90 { table.record(nanoseconds: 700_000) }
-        for _ in 0..<9 { table.record(nanoseconds: 15 * Self.millisecond) }
-        table.record(nanoseconds: 301_000 * Self.millisecond)
+        for _ in 0..<90 { table.recordDuration(nanoseconds: 700_000) }
+        for _ in 0..<9 { table.recordDuration(nanoseconds: 15 * Self.millisecond) }
+        table.recordDuration(nanoseconds: 301_000 * Self.millisecond)
         let histogram = table.histogram()
         #expect(histogram.quantile(0.5) == .atMost(Self.millisecond))
         #expect(histogram.quantile(0.9) == .atMost(Self.millisecond))
@@ -68,9 +68,9 @@ import Testing
 
     @Test func whatCameSinceIsTheDifference() {
         var table = DurationTable()
-        table.record(nanoseconds: 1)
+        table.recordDuration(nanoseconds: 1)
         let earlier = table.histogram()
-        table.record(nanoseconds: 5 * Self.millisecond)
+        table.recordDuration(nanoseconds: 5 * Self.millisecond)
         let since = table.histogram().since(earlier)
         #expect(since.count == 1)
         #expect(since.nanoseconds == 5 * Self.millisecond)
@@ -79,19 +79,19 @@ import Testing
     /// Ten thousand listeners take eleven days for that.
     @Test func aSumThatIsFullBeginsAnewAsACounterDoes() {
         var table = DurationTable(rows: 2)
-        table.record(nanoseconds: .max, row: 0)
+        table.recordDuration(nanoseconds: .max, row: 0)
         let earlier = table.histogram(row: 0)
-        table.record(nanoseconds: 10, row: 0)
+        table.recordDuration(nanoseconds: 10, row: 0)
         #expect(table.histogram(row: 0).nanoseconds == 9, "one more than the largest is zero")
         #expect(table.histogram(row: 0).count == 2)
         #expect(table.histogram(row: 0).since(earlier).nanoseconds == 10)
 
-        table.record(nanoseconds: .max, row: 1)
-        #expect(table.total().nanoseconds == 8)
+        table.recordDuration(nanoseconds: .max, row: 1)
+        #expect(table.totalHistogram().nanoseconds == 8)
         var loops = table
-        loops.add(table)
+        loops.addTable(table)
         #expect(loops.histogram(row: 1).nanoseconds == .max - 1)
-        #expect(loops.total().nanoseconds == 16)
-        #expect(loops.total().count == 6)
+        #expect(loops.totalHistogram().nanoseconds == 16)
+        #expect(loops.totalHistogram().count == 6)
     }
 }

@@ -10,7 +10,7 @@ import Testing
         var buffer: [UInt8] = []
         var line = LogLine(format, level: .info, event: "request", time: Self.time, after: &buffer)
         fields(&line)
-        line.end(into: &buffer)
+        line.endLine(into: &buffer)
         return String(decoding: buffer, as: UTF8.self)
     }
 
@@ -85,8 +85,9 @@ import Testing
     }
 
     @Test func wordsForAPersonShowWhatDeceives() {
-        #expect("a\u{202E}b\n\u{1B}[31m\u{E0041}".visible(keeping: ["\n"]) == "a\\u202eb\n\\u001b[31m\\udb40\\udc41")
-        #expect("é\n\t".visible(keeping: ["\n", "\t"]) == "é\n\t")
+        #expect(
+            "a\u{202E}b\n\u{1B}[31m\u{E0041}".visibleText(keeping: ["\n"]) == "a\\u202eb\n\\u001b[31m\\udb40\\udc41")
+        #expect("é\n\t".visibleText(keeping: ["\n", "\t"]) == "é\n\t")
     }
 
     @Test(arguments: ["é", "日本", "😀", "a\u{301}", "\u{FFFD}", "שלום", "مرحبا", "❤\u{FE0F}"])

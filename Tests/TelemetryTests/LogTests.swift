@@ -36,7 +36,7 @@ import Testing
         let tapped = Tapped(.info)
         tapped.log.write(.info, "first") { $0.field("n", 1) }
         tapped.log.write(.warning, "second")
-        tapped.log.flush(within: .seconds(30))
+        tapped.log.flushLines(within: .seconds(30))
         #expect(tapped.lines(2) == ["info first n=1", "warning second"])
     }
 
@@ -45,7 +45,7 @@ import Testing
         for _ in 0..<3 { tapped.log.internalError("a call without an end", fileID: "Gateway/Call.swift", line: 7) }
         tapped.log.internalError("a call without an end", fileID: "Gateway/Call.swift", line: 8)
         tapped.log.write(.info, "last")
-        tapped.log.flush(within: .seconds(30))
+        tapped.log.flushLines(within: .seconds(30))
         let lines = tapped.lines(3)
         #expect(lines[0].contains("error internal_error what=\"a call without an end\" place=\"Gateway/Call.swift:7\""))
         #expect(lines[1].contains("place=\"Gateway/Call.swift:8\""))
@@ -69,7 +69,7 @@ import Testing
         tapped.log.write(.debug, "debug") { _ in wasBuilt = true }
         tapped.log.write(.warning, "warning")
         tapped.log.write(.error, "error")
-        tapped.log.flush(within: .seconds(30))
+        tapped.log.flushLines(within: .seconds(30))
         #expect(tapped.lines(2) == ["warning warning", "error error"])
         #expect(!wasBuilt, "a line that is not asked for costs nothing")
     }
@@ -77,7 +77,7 @@ import Testing
     @Test(.timeLimit(.minutes(1))) func linesOfAThreadKeepTheirOrderAndStayWhole() async {
         let tapped = Tapped(.info)
         let log = tapped.log
-        // Less than a pipe holds: nobody reads before the end.
+        // Less than a pipe holds: it is not read before the end.
         await withTaskGroup { group in
             for thread in 0..<4 {
                 group.addTask {
@@ -86,13 +86,13 @@ import Testing
                             $0.field("thread", thread)
                             $0.field("n", number)
                         }
-                        if number % 50 == 0 { log.flush(within: .seconds(30)) }
+                        if number % 50 == 0 { log.flushLines(within: .seconds(30)) }
                     }
                 }
             }
-            group.addTask { log.flush(within: .seconds(30)) }
+            group.addTask { log.flushLines(within: .seconds(30)) }
         }
-        log.flush(within: .seconds(30))
+        log.flushLines(within: .seconds(30))
         let lines = tapped.lines(800)
         #expect(lines.count == 800)
         for thread in 0..<4 {
@@ -108,7 +108,7 @@ import Testing
         let count = 20_000
         for _ in 0..<count { tapped.log.write(.info, "line") { $0.field("value", value) } }
         // Read only now: more than the buffer and the pipe hold has been written.
-        let writer = Thread { [log = tapped.log] in log.flush(within: .seconds(30)) }
+        let writer = Thread { [log = tapped.log] in log.flushLines(within: .seconds(30)) }
         writer.start()
         var written = 0
         var dropped = 0
@@ -129,15 +129,15 @@ import Testing
         let value = String(repeating: "x", count: 250)
         for _ in 0..<2000 { tapped.log.write(.info, "line") { $0.field("value", value) } }
         // A pipe holds less: the writer is stuck.
-        #expect(!tapped.log.flush(within: .milliseconds(300)))
-        #expect(!tapped.log.flush(within: .zero))
-        // Nobody else is held up by it, and another format is taken over.
-        tapped.log.change(level: .warning, format: .text)
+        #expect(!tapped.log.flushLines(within: .milliseconds(300)))
+        #expect(!tapped.log.flushLines(within: .zero))
+        // No other thread is held up by it, and another format is taken over.
+        tapped.log.applySettings(level: .warning, format: .text)
         tapped.log.write(.warning, "later")
-        #expect(!tapped.log.flush(within: .milliseconds(10)))
+        #expect(!tapped.log.flushLines(within: .milliseconds(10)))
         let reader = Thread { [tapped] in while tapped.line() != "warning later" {} }
         reader.start()
-        #expect(tapped.log.flush(within: .seconds(30)))
-        #expect(tapped.log.flush(within: .zero), "nothing waits")
+        #expect(tapped.log.flushLines(within: .seconds(30)))
+        #expect(tapped.log.flushLines(within: .zero), "nothing waits")
     }
 }

@@ -11,7 +11,7 @@ import Testing
 
     @Test func aGaugeIsThreeLines() {
         #expect(
-            Self.text { $0.add(.activeRequests, 3) } == """
+            Self.text { $0.addMetric(.activeRequests, 3) } == """
                 # HELP http_server_active_requests Requests that are being answered.
                 # TYPE http_server_active_requests gauge
                 http_server_active_requests 3
@@ -20,20 +20,20 @@ import Testing
     }
 
     @Test func aMetricWithoutSamplesIsNotMentioned() {
-        #expect(Self.text { $0.add(.responses, [MetricsText.Sample]()) } == "")
+        #expect(Self.text { $0.addMetric(.responses, [MetricsText.Sample]()) } == "")
     }
 
     @Test func labelValuesAreEscaped() {
-        let text = Self.text { $0.add(.buildInfo, 1, [("version", "a\"b\\c\nd"), ("other", "é")]) }
+        let text = Self.text { $0.addMetric(.buildInfo, 1, [("version", "a\"b\\c\nd"), ("other", "é")]) }
         #expect(text.hasSuffix(#"remora_build_info{version="a\"b\\c\nd",other="é"} 1"# + "\n"))
     }
 
     @Test func aHistogramIsCumulativeAndEndsWithEverything() {
         var table = DurationTable()
-        table.record(nanoseconds: 500_000)
-        table.record(nanoseconds: 1_500_000)
-        table.record(nanoseconds: 400_000_000_000)
-        let text = Self.text { $0.add(.operationDuration, [([("m", "x")], table.histogram())]) }
+        table.recordDuration(nanoseconds: 500_000)
+        table.recordDuration(nanoseconds: 1_500_000)
+        table.recordDuration(nanoseconds: 400_000_000_000)
+        let text = Self.text { $0.addMetric(.operationDuration, [([("m", "x")], table.histogram())]) }
         let lines = text.split(separator: "\n").dropFirst(2).map(String.init)
         let name = "mcp_server_operation_duration_seconds"
         #expect(lines.count == DurationTable.bounds.count + 3)
@@ -52,7 +52,7 @@ import Testing
             (.min, "-9223372036.854775808"),
         ])
     func secondsAreExact(nanoseconds: Int, text: String) {
-        #expect(MetricsText.seconds(nanoseconds) == text)
+        #expect(MetricsText.secondsText(nanoseconds) == text)
     }
 
     /// What Prometheus asks of names: https://prometheus.io/docs/practices/naming.

@@ -19,11 +19,11 @@ package func withLoop<Value: Sendable>(
             } catch {
                 result = .failure(error)
             }
-            loop.stop()
+            loop.stopLoop()
             continuation.resume(returning: result)
         }
     }
-    loop.join()
+    loop.joinThread()
     return try result.get()
 }
 

@@ -15,13 +15,13 @@ package final class Peer: SocketHandler {
     package init(_ socket: Socket, on loop: Loop) {
         self.socket = socket
         self.loop = loop
-        socket.start(self)
+        socket.startReading(self)
     }
 
     deinit { socket.close() }
 
     package static func connect(to address: SocketAddress, on loop: Loop, tls: TLSClient? = nil) async throws -> Peer {
-        Peer(try await Socket.connect(to: address, on: loop, timeout: .seconds(5), tls: tls), on: loop)
+        Peer(try await Socket.connectSocket(to: address, on: loop, timeout: .seconds(5), tls: tls), on: loop)
     }
 
     package func write(_ text: String) { socket.write(Array(text.utf8)) }
@@ -39,19 +39,19 @@ package final class Peer: SocketHandler {
         }
     }
 
-    package func received(_ bytes: Span<UInt8>) {
+    package func receivedBytes(_ bytes: Span<UInt8>) {
         let part = bytes.withUnsafeBufferPointer { Array($0) }
         onReceive?(self, part)
         self.bytes += part
         changed.signal()
     }
 
-    package func drained() {
+    package func writesDrained() {
         drains += 1
         changed.signal()
     }
 
-    package func ended(_ error: SystemError?) {
+    package func socketEnded(_ error: SystemError?) {
         hasEnded = true
         self.error = error
         changed.signal()
@@ -74,7 +74,7 @@ package final class Host {
         self.loop = loop
         listener = try Listener(on: loop, address: any, maxConnections: maxConnections, shared: false)
         listener.tls = tls
-        listener.start { [unowned self] socket in
+        listener.startAccepting { [unowned self] socket in
             let peer = Peer(socket, on: loop)
             peers.append(peer)
             onAccept(peer)

@@ -7,8 +7,8 @@ import Testing
 @Suite struct DeclarationRulesTests {
     private func declared(_ client: String?, _ rules: DeclarationRules) throws -> String {
         let document = try JSONDocument(Array((client ?? "null").utf8))
-        let trimmed = rules.trimmed(client == nil ? nil : document.root, in: document)
-        let text = ClientCapabilities.exclusive(
+        let trimmed = rules.trimmedCapabilities(client == nil ? nil : document.root, in: document)
+        let text = ClientCapabilities.exclusiveCapabilities(
             trimmed?.root, in: trimmed ?? document, hasRoots: !rules.roots.isEmpty)
         return String(decoding: text, as: UTF8.self)
     }
@@ -49,7 +49,7 @@ import Testing
         #expect(
             try declared(#"{"roots":{},"sampling":{"tools":{}}}"#, rules) == #"{"roots":{},"sampling":{"tools":{}}}"#)
         let document = try JSONDocument(Array(#"{"roots":{}}"#.utf8))
-        let trimmed = try #require(rules.trimmed(document.root, in: document))
+        let trimmed = try #require(rules.trimmedCapabilities(document.root, in: document))
         #expect(InputCapabilities(trimmed.root, in: trimmed).isEmpty, "the client is not asked any more")
     }
 }

@@ -101,7 +101,7 @@ import Testing
 
     private func legacyRequest(_ file: GoldenFile) throws -> String {
         let context = RequestContext(id: 7, revision: try revision(file))
-        return string(RequestTranslation.legacy(try request(file), in: context))
+        return string(RequestTranslation.legacyRequest(try request(file), in: context))
     }
 
     private func revision(_ file: GoldenFile) throws -> Revision {
@@ -113,15 +113,15 @@ import Testing
         let lines = try #require(file[.legacyNotifications]).split(separator: "\n")
         return try lines.compactMap { line in
             let message = try Envelope(JSONDocument(Array(line.utf8)))
-            return translation.modern(message, ServerNotification(message)).map(string)
+            return translation.modernNotification(message, ServerNotification(message)).map(string)
         }.joined(separator: "\n")
     }
 
     private func initializeRequest(_ file: GoldenFile) throws -> String {
         let request = try request(file)
-        let capabilities = ClientCapabilities.legacy(
+        let capabilities = ClientCapabilities.legacyCapabilities(
             request.clientCapabilities, in: request.document, canBeAsked: file[.lane] == "exclusive")
-        let text = Handshake.request(id: 1, capabilities: capabilities, remoraVersion: "1.2.3")
+        let text = Handshake.initializeRequest(id: 1, capabilities: capabilities, remoraVersion: "1.2.3")
         return String(decoding: text, as: UTF8.self)
     }
 
@@ -142,7 +142,7 @@ import Testing
         let document = try JSONDocument(Array(text.utf8))
         let handshake = try Handshake(document.root, in: document)
         return string(
-            Discover.response(
+            Discover.discoverResponse(
                 to: try request(file), from: handshake, hasPushChannel: file[.pushChannel] == "yes",
                 caching: try caching(file)))
     }
@@ -156,12 +156,12 @@ import Testing
         case .result(let result):
             let context = ResultContext(serverInfo: ServerInfo(Self.serverInfo), caching: try caching(file))
             return string(
-                try ResultTranslation.modern(
+                try ResultTranslation.modernResult(
                     result, in: answer.document, answering: try request(file), with: context))
         case .error(let error):
-            let translated = try ErrorTranslation.modern(error, in: answer.document, answering: try request(file))
+            let translated = try ErrorTranslation.modernError(error, in: answer.document, answering: try request(file))
             let text = string(translated.text)
-            // The code that decides the HTTP status is the one that the client reads, whichever of two it reads.
+            // The code that decides the HTTP status is the one that the client reads, of two.
             let document = try JSONDocument(Array(text.utf8))
             let written = try #require(document.value("error", of: document.root))
             for member in document.members(of: written) where document.name(of: member, equals: "code") {
@@ -198,7 +198,7 @@ import Testing
         for line in try #require(file[.legacyQuestions]).split(separator: "\n") {
             do {
                 let question = try InputRequest(Envelope(JSONDocument(Array(line.utf8))), declared: declared)
-                questions.append((keys.key(for: question), question))
+                questions.append((keys.freeKey(for: question), question))
             } catch let refused as RefusedInput {
                 refusals.append(refused)
             }
@@ -216,7 +216,7 @@ import Testing
             try expect(.requiredCapabilities, in: file, missing.requiredCapabilities)
         case .ask(let requests):
             var keys = InputKeys()
-            try expectAsked(requests.map { (keys.key(for: $0), $0) }, in: file)
+            try expectAsked(requests.map { (keys.freeKey(for: $0), $0) }, in: file)
         }
     }
 
@@ -236,7 +236,7 @@ import Testing
         do {
             let responses = try InputResponses(of: request(file, .modernRetry))
             let revision = try revision(file)
-            let answers = try questions.compactMap { try responses.answer($0.key, to: $0.request, in: revision) }
+            let answers = try questions.compactMap { try responses.inputAnswer($0.key, to: $0.request, in: revision) }
             try expect(.legacyAnswers, in: file, lines(answers.compactMap(\.reply)))
             try expect(.wrongAnswer, in: file, nil)
         } catch let flaw as InputFlaw {
@@ -245,7 +245,7 @@ import Testing
         }
     }
 
-    /// - Parameter text: nil where there must not be such a section.
+    /// - Parameter text: `nil` if there must be no section of that name.
     private func expect(_ section: GoldenFile.Section, in file: GoldenFile, _ text: [UInt8]?) throws {
         guard let text else { return #expect(file[section] == nil, "\(file.name) has \(section.rawValue)") }
         try expect(section, in: file, String(decoding: text, as: UTF8.self))

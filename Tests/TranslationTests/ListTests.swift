@@ -22,20 +22,20 @@ import Testing
             var cursor: [UInt8]?
             for page in pages {
                 let document = try JSONDocument(Array(page.utf8))
-                cursor = try assembly.add(document.root, in: document, at: cursor)
+                cursor = try assembly.addPage(document.root, in: document, at: cursor)
                 cursors.append(cursor.map { String(decoding: $0, as: UTF8.self) })
             }
         }
 
         /// The responses that a client gets, one a page.
         func responses(pageSize: Int = 1 << 20) -> [String] {
-            assembly.pages(of: pageSize).map { ListTests.string($0) }
+            assembly.makePages(of: pageSize).map { ListTests.string($0) }
         }
     }
 
     private static func string(_ page: ListPage, nextCursor: String? = nil) -> String {
         var bytes: [UInt8] = []
-        page.response(id: Array("7".utf8)[...], ttlMs: 5, nextCursor: nextCursor.map { Array($0.utf8) })
+        page.pageResponse(id: Array("7".utf8)[...], ttlMs: 5, nextCursor: nextCursor.map { Array($0.utf8) })
             .append(to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
     }
@@ -90,7 +90,7 @@ import Testing
 
     @Test func aLongOneIsCutBetweenItems() throws {
         let list = try List([#"{"prompts":[1234,5678,"much longer than a page",9,10]}"#])
-        let starts = list.assembly.pages(of: 10).map(\.start)
+        let starts = list.assembly.makePages(of: 10).map(\.start)
         #expect(starts == [0, 2, 3])
         #expect(
             list.responses(pageSize: 10) == [
@@ -197,11 +197,11 @@ import Testing
 
     @Test func theServerIsAskedByItsOwnCursor() throws {
         #expect(
-            String(decoding: ServerRequest.list(.listPrompts, id: 3, cursor: nil), as: UTF8.self)
+            String(decoding: ServerRequest.listRequest(.listPrompts, id: 3, cursor: nil), as: UTF8.self)
                 == #"{"jsonrpc":"2.0","id":3,"method":"prompts/list","params":{}}"#)
         #expect(
             String(
-                decoding: ServerRequest.list(.listResourceTemplates, id: 4, cursor: Array(#""\u0032""#.utf8)),
+                decoding: ServerRequest.listRequest(.listResourceTemplates, id: 4, cursor: Array(#""\u0032""#.utf8)),
                 as: UTF8.self)
                 == #"{"jsonrpc":"2.0","id":4,"method":"resources/templates/list","params":{"cursor":"\u0032"}}"#)
     }

@@ -29,9 +29,9 @@ struct AdmissionRules {
     }
 
     /// - Parameter isHandedOver: whether another loop or replica let it in, where its client knocked.
-    func admit(_ request: HTTPServerRequest, isHandedOver: Bool = false) -> Admission {
+    func admitRequest(_ request: HTTPServerRequest, isHandedOver: Bool = false) -> Admission {
         let head = request.head
-        if !isHandedOver, let refusal = refuse(head) { return .refused(refusal, id: nil) }
+        if !isHandedOver, let refusal = headRefusal(head) { return .refused(refusal, id: nil) }
         if head.method != .post { return .legacy }
         let document: JSONDocument
         do throws(JSONTextError) {
@@ -42,22 +42,22 @@ struct AdmissionRules {
         }
         do throws(Refusal) {
             guard hasJSONType(head) else { throw .wrongContentType }
-            return try admit(document, head)
+            return try admitDocument(document, head)
         } catch {
             return .refused(error, id: Envelope.id(of: document).map { Array(document.raw($0)) })
         }
     }
 
-    private func refuse(_ head: HTTPRequestHead) -> Refusal? {
+    private func headRefusal(_ head: HTTPRequestHead) -> Refusal? {
         if !head.hasPath(path) { return .wrongPath(settings.path) }
-        if head.method != .post, !isLegacy(head) { return .wrongMethod(settings.passesLegacyClients) }
+        if head.method != .post, !isLegacy(head) { return .wrongMethod(settings.forwardsLegacyClients) }
         return nil
     }
 
     /// GET opens a stream of a session, and DELETE ends one: to clients of sessions alone. A client that says that it
     /// speaks 2026-07-28 has no use for either.
     private func isLegacy(_ head: HTTPRequestHead) -> Bool {
-        guard settings.passesLegacyClients, head.method == .get || head.method == .delete else { return false }
+        guard settings.forwardsLegacyClients, head.method == .get || head.method == .delete else { return false }
         return head.fields.first(Header.protocolVersion).map { $0.string < Revision.modern.rawValue } ?? true
     }
 
@@ -65,18 +65,18 @@ struct AdmissionRules {
         head.fields.first("content-type")?.isMediaType("application/json") == true
     }
 
-    private func admit(_ document: JSONDocument, _ head: HTTPRequestHead) throws(Refusal) -> Admission {
+    private func admitDocument(_ document: JSONDocument, _ head: HTTPRequestHead) throws(Refusal) -> Admission {
         let envelope: Envelope
         do throws(Envelope.Flaw) {
             envelope = try Envelope(document)
-        } catch .batch where settings.passesLegacyClients {
+        } catch .batch where settings.forwardsLegacyClients {
             return .legacy
         } catch {
             throw .notAMessage(error)
         }
         let meta = envelope.meta.map { RequestMeta($0, in: document) }
         if meta?.protocolVersion == nil {
-            if settings.passesLegacyClients {
+            if settings.forwardsLegacyClients {
                 if isLegacy(envelope, head) { return .legacy }
             } else {
                 try refuseLegacy(envelope, head)
@@ -88,19 +88,19 @@ struct AdmissionRules {
         case .notification:
             return .notification
         case .request(let id, let method):
-            return .request(try admit(envelope, id: id, method: method, meta, head))
+            return .request(try admitEnvelope(envelope, id: id, method: method, meta, head))
         }
     }
 
-    /// Whether this is a message of an older revision: besides in `_meta`, it names no version in the header or an older
-    /// one. `initialize` is one whatever the header says: newer revisions have no such method.
+    /// Whether this is a message of an older revision: besides in `_meta`, it names no version in the header or an older one.
+    /// `initialize` is one whatever the header says: newer revisions do not have it.
     private func isLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) -> Bool {
         let document = envelope.document
         if case .request(_, let method) = envelope.kind, document.string(method, equals: "initialize") { return true }
         return head.fields.first(Header.protocolVersion).map { $0.string < Revision.modern.rawValue } ?? true
     }
 
-    /// The same, where such messages are refused: says which revision to speak.
+    /// The same, if messages of older revisions are refused: says which revision to speak.
     private func refuseLegacy(_ envelope: Envelope, _ head: HTTPRequestHead) throws(Refusal) {
         let document = envelope.document
         if case .request(_, let method) = envelope.kind, document.string(method, equals: "initialize") {
@@ -112,13 +112,13 @@ struct AdmissionRules {
         if header.string < Revision.modern.rawValue { throw .unsupportedVersion(header.string) }
     }
 
-    private func admit(
+    private func admitEnvelope(
         _ envelope: Envelope, id: JSONValue, method: JSONValue, _ meta: RequestMeta?, _ head: HTTPRequestHead
     ) throws(Refusal) -> ModernRequest {
         let document = envelope.document
         let known = Method(method, in: document)
         let version = meta?.protocolVersion.flatMap { $0.kind == .string ? $0 : nil }
-        try HeaderRules.check(
+        try HeaderRules.checkStandardHeaders(
             head.fields, against: envelope, version: version, method: method, named: known?.nameParameter,
             toleratesOlderVersion: settings.toleratesOlderVersionHeader)
         guard let params = envelope.params, let meta, let version else {
@@ -139,6 +139,6 @@ struct AdmissionRules {
         }
         return ModernRequest(
             document: document, id: id, method: known, params: params, meta: meta,
-            trace: TraceRules.context(of: meta, in: document, head.fields))
+            trace: TraceRules.traceContext(of: meta, in: document, head.fields))
     }
 }

@@ -10,18 +10,20 @@ struct DecimalNumber: Equatable {
     /// Nil when it is not spelled as RFC 8259 section 6 has it, or has no finite value in most readers.
     init?(_ text: ArraySlice<UInt8>) {
         var rest = text
-        let isNegative = DecimalNumber.take(UInt8(ascii: "-"), from: &rest)
+        let isNegative = DecimalNumber.takeByte(UInt8(ascii: "-"), from: &rest)
         let whole = DecimalNumber.takeDigits(from: &rest)
         guard !whole.isEmpty, whole.count == 1 || whole.first != DecimalNumber.zero else { return nil }
         var fraction: ArraySlice<UInt8> = []
-        if DecimalNumber.take(UInt8(ascii: "."), from: &rest) {
+        if DecimalNumber.takeByte(UInt8(ascii: "."), from: &rest) {
             fraction = DecimalNumber.takeDigits(from: &rest)
             guard !fraction.isEmpty else { return nil }
         }
         var exponent = 0
-        if DecimalNumber.take(UInt8(ascii: "e"), from: &rest) || DecimalNumber.take(UInt8(ascii: "E"), from: &rest) {
-            let isBelowOne = DecimalNumber.take(UInt8(ascii: "-"), from: &rest)
-            if !isBelowOne { _ = DecimalNumber.take(UInt8(ascii: "+"), from: &rest) }
+        if DecimalNumber.takeByte(UInt8(ascii: "e"), from: &rest)
+            || DecimalNumber.takeByte(UInt8(ascii: "E"), from: &rest)
+        {
+            let isBelowOne = DecimalNumber.takeByte(UInt8(ascii: "-"), from: &rest)
+            if !isBelowOne { _ = DecimalNumber.takeByte(UInt8(ascii: "+"), from: &rest) }
             let spelled = DecimalNumber.takeDigits(from: &rest).drop { $0 == DecimalNumber.zero }
             guard rest.startIndex > text.startIndex, DecimalNumber.isDigit(text[rest.startIndex - 1]),
                 spelled.count <= DecimalNumber.maxExponentDigits
@@ -47,12 +49,12 @@ struct DecimalNumber: Equatable {
 
     private static let zero = UInt8(ascii: "0")
     private static let maxExponentDigits = 6
-    /// Numbers below 10^308 are finite for whoever reads them as a `Double`.
+    /// Numbers below 10^308 are finite as a `Double`.
     private static let maxPoint = 308
 
     private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
-    private static func take(_ byte: UInt8, from text: inout ArraySlice<UInt8>) -> Bool {
+    private static func takeByte(_ byte: UInt8, from text: inout ArraySlice<UInt8>) -> Bool {
         guard text.first == byte else { return false }
         text = text.dropFirst()
         return true

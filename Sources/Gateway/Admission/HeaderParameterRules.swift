@@ -2,25 +2,27 @@ import HTTPWire
 import JSONText
 import Translation
 
-/// Arguments that are repeated in headers must be the same there (2026-07-28, basic/transports/streamable-http, "Server
-/// Behavior for Custom Headers"): whoever routes by the header and whoever acts on the argument must see one value.
+/// Arguments that are repeated in headers must be the same there (2026-07-28, basic/transports/streamable-http, "Server Behavior
+/// for Custom Headers"): a proxy that routes by the header and a server that acts on the argument must see one value.
 enum HeaderParameterRules {
-    static func check(
+    static func checkParameterHeaders(
         _ request: ModernRequest, _ fields: HTTPFields, _ parameters: HeaderParameters.Tool
     ) throws(Refusal) {
         let document = request.document
         // One walk over the arguments for all headers.
         let arguments =
-            document.value("arguments", of: request.params).map { document.find(parameters.paths, in: $0) }
+            document.value("arguments", of: request.params).map { document.findPaths(parameters.paths, in: $0) }
             ?? Array(repeating: .nothing, count: parameters.headers.count)
         for (name, argument) in zip(parameters.headers, arguments) {
-            guard let flaw = flaw(of: fields.single(named: name), repeating: argument, in: document) else { continue }
+            guard let flaw = headerFlaw(of: fields.single(named: name), repeating: argument, in: document) else {
+                continue
+            }
             throw .headerMismatch("\(String(decoding: name, as: UTF8.self)) \(flaw)")
         }
     }
 
     /// What is wrong with a header, to be said after its name; nil when it says what the argument says.
-    private static func flaw(
+    private static func headerFlaw(
         of header: HTTPFields.Single, repeating argument: JSONPaths.Found, in document: JSONDocument
     ) -> String? {
         switch (header, argument) {
@@ -37,15 +39,15 @@ enum HeaderParameterRules {
         case (.repeated, .value):
             return "is sent more than once."
         case (.value(let header), .value(let value)):
-            return flaw(of: header, repeating: value, in: document)
+            return headerFlaw(of: header, repeating: value, in: document)
         }
     }
 
-    private static func flaw(
+    private static func headerFlaw(
         of header: HTTPFieldValue, repeating value: JSONValue, in document: JSONDocument
     ) -> String? {
         let differs = "differs from the arguments. Send what the body says."
-        let text = HeaderRules.decode(header.bytes)
+        let text = HeaderRules.decodeHeaderValue(header.bytes)
         switch value.kind {
         case .null:
             return "is sent, but the arguments have no such value."

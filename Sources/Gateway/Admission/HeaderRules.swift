@@ -3,22 +3,22 @@ import HTTPWire
 import JSONText
 import MCP
 
-/// The headers that mirror the body (2026-07-28, basic/transports/streamable-http, "Request Metadata"): whoever routes
-/// by a header and whoever acts on the body must see the same request.
+/// The headers that mirror the body (2026-07-28, basic/transports/streamable-http, "Request Metadata"): a proxy that routes by a
+/// header and a server that acts on the body must see the same request.
 enum HeaderRules {
     /// - Parameters:
     ///   - toleratesOlderVersion: whether the header may name an older revision than the body.
     ///   - version: the protocol version in `_meta`, if it is there and a string.
     ///   - parameter: the member of `params` that `Mcp-Name` mirrors, if the method has one.
-    static func check(
+    static func checkStandardHeaders(
         _ fields: HTTPFields, against envelope: Envelope, version: JSONValue?, method: JSONValue,
         named parameter: StaticString?, toleratesOlderVersion: Bool = false
     ) throws(Refusal) {
         let document = envelope.document
         if let version, !(toleratesOlderVersion && namesOlderVersion(fields)) {
-            try mirror(Header.protocolVersion, in: fields, of: version, in: document)
+            try checkMirroredHeader(Header.protocolVersion, in: fields, of: version, in: document)
         }
-        try mirror(Header.method, in: fields, of: method, in: document)
+        try checkMirroredHeader(Header.method, in: fields, of: method, in: document)
         guard let parameter else { return }
         let value = envelope.params.flatMap { document.value(parameter, of: $0) }
         try mirrorName(fields, of: value, parameter: parameter, in: document)
@@ -31,10 +31,10 @@ enum HeaderRules {
     }
 
     /// One header line, equal to the string in the body.
-    private static func mirror(
+    private static func checkMirroredHeader(
         _ header: StaticString, in fields: HTTPFields, of value: JSONValue, in document: JSONDocument
     ) throws(Refusal) {
-        let spelled = try single(header, in: fields)
+        let spelled = try singleHeader(header, in: fields)
         guard document.string(value, equals: spelled.bytes.span) else {
             throw .headerMismatch("\(header) differs from the body. Send what the body says.")
         }
@@ -49,8 +49,8 @@ enum HeaderRules {
             if fields.count(of: Header.name) == 0 { return }
             throw .headerMismatch("Mcp-Name is sent, but params.\(parameter) is no string.")
         }
-        let spelled = try single(Header.name, in: fields)
-        guard let name = decode(spelled.bytes) else {
+        let spelled = try singleHeader(Header.name, in: fields)
+        guard let name = decodeHeaderValue(spelled.bytes) else {
             throw .headerMismatch(
                 "Mcp-Name must be visible ASCII, or =?base64?…?= around the base64 of the UTF-8 text.")
         }
@@ -59,7 +59,7 @@ enum HeaderRules {
         }
     }
 
-    private static func single(_ header: StaticString, in fields: HTTPFields) throws(Refusal) -> HTTPFieldValue {
+    private static func singleHeader(_ header: StaticString, in fields: HTTPFields) throws(Refusal) -> HTTPFieldValue {
         switch fields.single(header) {
         case .value(let value): return value
         case .missing: throw .headerMismatch("\(header) is missing. Every request needs it.")
@@ -68,11 +68,11 @@ enum HeaderRules {
     }
 
     /// The text that a header value stands for; nil when it is not encoded as it must be.
-    static func decode(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+    static func decodeHeaderValue(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         if value.count >= prefix.count + suffix.count, value.prefix(prefix.count) == prefix,
             value.suffix(suffix.count) == suffix
         {
-            return Base64.decode(Array(value.dropFirst(prefix.count).dropLast(suffix.count)))?[...]
+            return Base64.decodeText(Array(value.dropFirst(prefix.count).dropLast(suffix.count)))?[...]
         }
         return value.allSatisfy { $0 == 0x09 || (0x20...0x7E).contains($0) } ? value : nil
     }

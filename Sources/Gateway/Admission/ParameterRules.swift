@@ -4,7 +4,7 @@ import Translation
 
 /// Parameters that must be right before a server sees them. What a server checks itself is left to it.
 enum ParameterRules {
-    static func check(_ request: ModernRequest) throws(Refusal) {
+    static func checkParameters(_ request: ModernRequest) throws(Refusal) {
         let document = request.document
         if let level = request.metadata.logLevel {
             guard let name = document.string(level), LoggingLevel(rawValue: name) != nil else {
@@ -23,15 +23,15 @@ enum ParameterRules {
         }
         switch request.method.parameters {
         case .name:
-            try require("name", .string, in: request)
-            try allow("arguments", .object, in: request)
+            try requireMember("name", .string, in: request)
+            try allowMember("arguments", .object, in: request)
         case .uri:
-            try require("uri", .string, in: request)
+            try requireMember("uri", .string, in: request)
         case .cursor:
-            try allow("cursor", .string, in: request)
+            try allowMember("cursor", .string, in: request)
         case .completion:
-            try require("ref", .object, in: request)
-            try require("argument", .object, in: request)
+            try requireMember("ref", .object, in: request)
+            try requireMember("argument", .object, in: request)
         case .none, .unknown:
             break
         }
@@ -40,18 +40,18 @@ enum ParameterRules {
     /// Bytes of a progress token. It is most often a number or a key.
     private static let maxToken = 1024
 
-    private static func require(
+    private static func requireMember(
         _ name: StaticString, _ kind: JSONKind, in request: ModernRequest
     ) throws(Refusal) {
         guard request.document.value(name, of: request.params)?.kind == kind else {
-            throw .invalidParams("\(request.method.name) needs \"\(name)\" as \(words(kind)).")
+            throw .invalidParams("\(request.method.name) needs \"\(name)\" as \(kindWords(kind)).")
         }
     }
 
-    private static func allow(_ name: StaticString, _ kind: JSONKind, in request: ModernRequest) throws(Refusal) {
+    private static func allowMember(_ name: StaticString, _ kind: JSONKind, in request: ModernRequest) throws(Refusal) {
         guard let value = request.document.value(name, of: request.params) else { return }
-        guard value.kind == kind else { throw .invalidParams("\"\(name)\" must be \(words(kind)).") }
+        guard value.kind == kind else { throw .invalidParams("\"\(name)\" must be \(kindWords(kind)).") }
     }
 
-    private static func words(_ kind: JSONKind) -> String { kind == .object ? "an object" : "a string" }
+    private static func kindWords(_ kind: JSONKind) -> String { kind == .object ? "an object" : "a string" }
 }

@@ -5,20 +5,20 @@ import Translation
 /// The trace of a request, from its `_meta` and its header.
 enum TraceRules {
     /// Nil when the request belongs to none.
-    static func context(of meta: RequestMeta, in document: JSONDocument, _ fields: HTTPFields) -> TraceContext? {
+    static func traceContext(of meta: RequestMeta, in document: JSONDocument, _ fields: HTTPFields) -> TraceContext? {
         TraceContext(
             of: meta, in: document,
             headers: TraceContext.Headers(
-                traceparent: single("traceparent", in: fields), tracestate: list("tracestate", in: fields),
-                baggage: list("baggage", in: fields)))
+                traceparent: singleField("traceparent", in: fields), tracestate: joinedField("tracestate", in: fields),
+                baggage: joinedField("baggage", in: fields)))
     }
 
-    private static func single(_ name: StaticString, in fields: HTTPFields) -> ArraySlice<UInt8>? {
+    private static func singleField(_ name: StaticString, in fields: HTTPFields) -> ArraySlice<UInt8>? {
         if case .value(let value) = fields.single(name) { value.bytes } else { nil }
     }
 
     /// A list may be on several lines, which are one when joined by commas (RFC 9110 section 5.3).
-    private static func list(_ name: StaticString, in fields: HTTPFields) -> ArraySlice<UInt8>? {
+    private static func joinedField(_ name: StaticString, in fields: HTTPFields) -> ArraySlice<UInt8>? {
         switch fields.single(name) {
         case .missing: return nil
         case .value(let value): return value.bytes

@@ -65,39 +65,39 @@ struct CallCourse {
     // MARK: Events
 
     /// What the step is for is there.
-    mutating func reached() {
+    mutating func finishStep() {
         // `dispatch` is left when the call is held, sent or over.
         if step.rawValue < Step.dispatch.rawValue, let next = Step(rawValue: step.rawValue + 1) { step = next }
     }
 
     /// The call is prepared, and not to be sent yet.
-    mutating func held() { step = .held }
+    mutating func holdCall() { step = .held }
 
     /// The call was sent.
-    mutating func sent() {
+    mutating func noteSending() {
         step = .answer
         wasTold = false
     }
 
     /// The answer has come, or the request is refused.
-    mutating func ended() { step = .over }
+    mutating func endCall() { step = .over }
 
     /// A client hears something of the call.
-    mutating func told() { wasTold = true }
+    mutating func noteClientWasTold() { wasTold = true }
 
     /// No client waits any more.
-    mutating func deserted() { wasDeserted = true }
+    mutating func noteDesertion() { wasDeserted = true }
 
     /// The call is to be sent, which was not to be or has ended: as if nothing had been tried.
     ///
     /// - Parameter isPrepared: whether everything is there for that.
-    mutating func begin(isPrepared: Bool) {
+    mutating func beginSending(isPrepared: Bool) {
         attempts = Attempts()
-        restart()
+        restartSteps()
         if isPrepared { step = .held }
     }
 
-    private mutating func restart() {
+    private mutating func restartSteps() {
         step = .turn
         wasDeserted = false
         wasTold = false
@@ -109,25 +109,25 @@ struct CallCourse {
     ///   - session: of this attempt; nil where there was none yet.
     ///   - isWanted: whether a client waits.
     ///   - mayRepeat: whether the request may run twice.
-    mutating func failed(
+    mutating func failStep(
         _ error: BackendError, on session: LegacySession?, isWanted: Bool, mayRepeat: Bool
     ) -> Failure {
         let wasSent = step == .answer
         if isWanted, wasDeserted, !isPrepared, error.kind == .cancelled {
             // A client has come since, which has not left.
-            restart()
+            restartSteps()
             return .again(.released)
         }
         do throws(BackendError) {
             guard isWanted, !wasTold, step.rawValue > Step.session.rawValue else { throw error }
-            try attempts.failed(error, mayRepeat: mayRepeat)
+            try attempts.noteFailure(error, mayRepeat: mayRepeat)
             attempts.session = session
-            restart()
+            restartSteps()
             return .again(sessionEnd(after: error, wasSent: false))
         } catch let last {
             step = .over
             // What the client is told may be about an attempt before this one, in another session.
-            return .over(attempts.told(last), sessionEnd(after: error, wasSent: wasSent), wasSent: wasSent)
+            return .over(attempts.errorForClient(last), sessionEnd(after: error, wasSent: wasSent), wasSent: wasSent)
         }
     }
 

@@ -27,23 +27,23 @@ final class Carrier {
     }
 
     /// The key of the sessions that a request may use which shares them.
-    func key(for request: ModernRequest, from caller: Caller) -> SessionKey {
-        settings.clients.key(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
+    func sessionKey(for request: ModernRequest, from caller: Caller) -> SessionKey {
+        settings.clients.sessionKey(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
     }
 
     // MARK: What is in flight
 
     /// A request is being answered.
-    func began() { inFlight += 1 }
+    func requestBegan() { inFlight += 1 }
 
     /// And has been.
-    func ended() {
+    func requestEnded() {
         inFlight -= 1
         if inFlight == 0 { emptied.signal() }
     }
 
     /// Returns when no request is being answered.
-    func empties() async { while inFlight > 0 { await emptied.wait() } }
+    func waitForRequests() async { while inFlight > 0 { await emptied.wait() } }
 
     // MARK: The end
 
@@ -52,32 +52,32 @@ final class Carrier {
     /// - Parameters:
     ///   - source: the request as it came.
     ///   - begins: whether it could have been sent to another server: not where it goes on with a call.
-    func end(
+    func endCarriedRequest(
         _ clientRequest: ClientRequest, _ outcome: RequestOutcome, of source: HTTPServerRequest, begins: Bool = true
     ) {
         // What a client leaves behind, and what may be for another server now, is not for the event that told of it.
         if case .failed(let error) = outcome, error.kind == .cancelled || outcome.wasNeverSent {
             sessions.loop.spawn {
                 if !clientRequest.connection.isConnected {
-                    self.finish(clientRequest, .failed(.clientLeft), of: source.head)
+                    self.finishRequest(clientRequest, .failed(.clientLeft), of: source.head)
                 } else if begins, self.maySpeakModern(outcome, clientRequest) {
-                    clientRequest.responder.leave()
+                    clientRequest.responder.leaveResponse()
                     await self.forwarder.forwardRequest(source, clientRequest, isModern: true)
                 } else {
-                    self.finish(clientRequest, outcome, of: source.head)
+                    self.finishRequest(clientRequest, outcome, of: source.head)
                 }
-                self.served(clientRequest)
+                self.releaseConnection(clientRequest)
             }
             return
         }
-        finish(clientRequest, outcome, of: source.head)
-        served(clientRequest)
+        finishRequest(clientRequest, outcome, of: source.head)
+        releaseConnection(clientRequest)
     }
 
-    private func served(_ clientRequest: ClientRequest) {
+    private func releaseConnection(_ clientRequest: ClientRequest) {
         if clientRequest.hasTask { return }
-        ended()
-        clientRequest.connection.served()
+        requestEnded()
+        clientRequest.connection.requestServed()
     }
 
     /// Whether a request is to be forwarded, because it found no session and the server turns out to speak 2026-07-28 by now.
@@ -87,15 +87,15 @@ final class Carrier {
     }
 
     /// Ends a request with what came of it.
-    func finish(_ clientRequest: ClientRequest, _ outcome: RequestOutcome, of head: HTTPRequestHead) {
+    func finishRequest(_ clientRequest: ClientRequest, _ outcome: RequestOutcome, of head: HTTPRequestHead) {
         switch outcome {
-        case .answered(let answer): clientRequest.finish(.answered(answer))
-        case .refused(let refusal): clientRequest.finish(.refused(refusal))
+        case .answered(let answer): clientRequest.finishRequest(.answered(answer))
+        case .refused(let refusal): clientRequest.finishRequest(.refused(refusal))
         case .failed(let error):
-            clientRequest.failed(error)
+            clientRequest.noteFailure(error)
             let refusal = forwarder.rewriteChallenges(
-                of: Refusal(error, dropped: callers.dropped(from: head)), to: head)
-            clientRequest.finish(refusal.map { .refused($0) } ?? .abandoned)
+                of: Refusal(error, dropped: callers.droppedFields(from: head)), to: head)
+            clientRequest.finishRequest(refusal.map { .refused($0) } ?? .abandoned)
         }
     }
 }

@@ -4,7 +4,7 @@ import Reactor
 import Translation
 
 /// A request for a list of the server. Others may wait for the same list, which is read once.
-final class ListRequest: Answerer {
+final class ListRequest: ResponseProducer {
     private let carrier: Carrier
     /// As it came.
     private let source: HTTPServerRequest
@@ -19,14 +19,14 @@ final class ListRequest: Answerer {
     }
 
     /// - Parameter request: made of the request as it came.
-    func begin(_ request: ModernRequest, from caller: Caller) {
-        clientRequest.responder.begin(for: self)
+    func beginReading(_ request: ModernRequest, from caller: Caller) {
+        clientRequest.responder.beginResponse(for: self)
         carrier.sessions.loop.spawn { [self] in
-            let key = carrier.key(for: request, from: caller)
-            let outcome = await carrier.lists.answer(request, of: caller, key: key, waiter)
-            carrier.end(clientRequest, outcome, of: source)
+            let key = carrier.sessionKey(for: request, from: caller)
+            let outcome = await carrier.lists.respondWithList(request, of: caller, key: key, waiter)
+            carrier.endCarriedRequest(clientRequest, outcome, of: source)
         }
     }
 
-    func clientLeft() { waiter.cancel() }
+    func clientLeft() { waiter.cancelWait() }
 }

@@ -4,17 +4,17 @@ import Legacy
 import MCP
 import Translation
 
-/// Why a request is not sent on a session, whichever kind of call it is: what the server lacks, and what it says of its tools.
+/// Reasons not to send a request on a session, for all kinds of calls: what the server lacks, and what it says of its tools.
 enum SessionRules {
-    static func refusal(of request: ModernRequest, on session: LegacySession) -> Refusal? {
+    static func sessionRefusal(of request: ModernRequest, on session: LegacySession) -> Refusal? {
         if let capability = request.method.requiredCapability, !session.handshake.offers(capability) {
-            return .undeclared(capability, for: request.method)
+            return .undeclaredCapability(capability, for: request.method)
         }
         if request.method.isOfExtension, !session.handshake.offersExtension(with: request.method) {
             return .methodNotFound(request.methodName, "This server declares no extension that has it.")
         }
         do throws(Refusal) {
-            try ParameterRules.check(request)
+            try ParameterRules.checkParameters(request)
             return nil
         } catch {
             return error
@@ -24,12 +24,14 @@ enum SessionRules {
     /// - Parameters:
     ///   - fields: the header of the request.
     ///   - parameters: what the server's tools want in it.
-    static func refusal(of request: ModernRequest, _ fields: HTTPFields, by parameters: HeaderParameters) -> Refusal? {
+    static func headerRefusal(
+        of request: ModernRequest, _ fields: HTTPFields, by parameters: HeaderParameters
+    ) -> Refusal? {
         guard !parameters.isEmpty, let name = request.document.value("name", of: request.params),
             let tool = request.document.stringBytes(name).flatMap({ parameters[$0] })
         else { return nil }
         do throws(Refusal) {
-            try HeaderParameterRules.check(request, fields, tool)
+            try HeaderParameterRules.checkParameterHeaders(request, fields, tool)
             return nil
         } catch {
             return error
@@ -47,7 +49,7 @@ enum SessionRules {
         return request.document.stringBytes(name).map { session.toolMayBeRepeated($0) } ?? false
     }
 
-    /// Whether a call that ran up to a question may run once more, because whoever had it is gone.
+    /// Whether a call that ran up to a question may run once more after its replica was lost.
     static func mayReplay(_ request: ModernRequest, on session: LegacySession, _ settings: GatewaySettings) -> Bool {
         mayRepeat(request, on: session, settings) || isNamed(request, settings)
     }

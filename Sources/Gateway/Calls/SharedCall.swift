@@ -7,7 +7,7 @@ import Reactor
 import Translation
 
 /// A call on a session that is shared, or what else an answer to a client needs a session for. Its client is not asked anything.
-final class SharedCall: CallProgress, TranslatedCall, Answerer {
+final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     let caller: Caller
     let key: SessionKey
     let end: Instant
@@ -35,98 +35,100 @@ final class SharedCall: CallProgress, TranslatedCall, Answerer {
         self.clientRequest = clientRequest
         self.request = request
         self.caller = caller
-        key = carrier.key(for: request, from: caller)
+        key = carrier.sessionKey(for: request, from: caller)
         end = .now + carrier.settings.requestTimeout
         super.init(isExclusive: false)
     }
 
     var sessions: SessionPool { carrier.sessions }
     var lists: Lists { carrier.lists }
-    var questionListener: (any QuestionListener)? { nil }
+    var questionObserver: (any QuestionObserver)? { nil }
     var isWanted: Bool { !hasClientLeft }
     private var responder: Responder { clientRequest.responder }
 
-    func begin() {
-        responder.begin(for: self)
-        goOn()
+    func beginCall() {
+        responder.beginResponse(for: self)
+        continueCall()
     }
 
     func clientLeft() {
         hasClientLeft = true
-        call?.cancel(.clientLeft)
-        deserted()
+        call?.cancelCall(.clientLeft)
+        lostAllClients()
     }
 
     // MARK: Its course
 
-    func goOn() { advance(request) }
+    func continueCall() { advanceCall(request) }
 
-    func dispatch(on session: LegacySession) {
+    func dispatchCall(on session: LegacySession) {
         refused = .none
-        guard request.method == .discover else { return send(request, on: session) }
-        sessions.loop.spawn { self.finish(await self.discover(session), .released) }
+        guard request.method == .discover else { return sendCall(request, on: session) }
+        sessions.loop.spawn { self.finishCall(await self.discoverServer(session), .released) }
     }
 
-    func refusal(by parameters: HeaderParameters) -> Refusal? {
-        SessionRules.refusal(of: request, source.head.fields, by: parameters)
+    func headerRefusal(by parameters: HeaderParameters) -> Refusal? {
+        SessionRules.headerRefusal(of: request, source.head.fields, by: parameters)
     }
 
     func mayRepeat(on session: LegacySession) -> Bool { SessionRules.mayRepeat(request, on: session, carrier.settings) }
 
-    func release(_ end: CallCourse.SessionEnd) { releaseLease(end) }
+    func releaseAttempt(_ end: CallCourse.SessionEnd) { releaseLease(end) }
 
-    private func discover(_ session: LegacySession) async -> RequestOutcome {
+    private func discoverServer(_ session: LegacySession) async -> RequestOutcome {
         let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
-        let text = Discover.response(
+        let text = Discover.discoverResponse(
             to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: carrier.settings.caching)
-        return .answered(Answer(status: 200, text: text, code: nil))
+        return .answered(ModernResponse(status: 200, text: text, code: nil))
     }
 
     // MARK: The end
 
-    func refused(_ refusal: Refusal) { finish(.refused(refusal), .released) }
+    func finishWithRefusal(_ refusal: Refusal) { finishCall(.refused(refusal), .released) }
 
-    func answered(_ answer: LegacyAnswer, from session: LegacySession) {
-        finish(outcome(of: answer, from: session.handshake.serverInfo), .released)
+    func finishWithResponse(_ answer: LegacyResponse, from session: LegacySession) {
+        finishCall(callOutcome(of: answer, from: session.handshake.serverInfo), .released)
     }
 
-    func failed(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool) { finish(.failed(error), end) }
+    func finishWithFailure(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool) {
+        finishCall(.failed(error), end)
+    }
 
-    private func outcome(of answer: LegacyAnswer, from serverInfo: ServerInfo) -> RequestOutcome {
+    private func callOutcome(of answer: LegacyResponse, from serverInfo: ServerInfo) -> RequestOutcome {
         if !refused.isEmpty, answer.isFailure { return .refused(.missingCapabilities(refused, hasRun: true)) }
         do throws(BackendError) {
-            return try .of(answer, from: serverInfo, answering: request, carrier.settings.caching)
+            return try .ofResponse(answer, from: serverInfo, answering: request, carrier.settings.caching)
         } catch {
             return .failed(error)
         }
     }
 
-    private func finish(_ outcome: RequestOutcome, _ end: CallCourse.SessionEnd) {
+    private func finishCall(_ outcome: RequestOutcome, _ end: CallCourse.SessionEnd) {
         releaseLease(end)
         releaseTurn()
         clientRequest.notifications = forwarded
-        carrier.end(clientRequest, outcome, of: source)
+        carrier.endCarriedRequest(clientRequest, outcome, of: source)
     }
 }
 
 // MARK: What the server says before it answers
 
-extension SharedCall: CallListener {
-    func heard(_ notification: Envelope, _ kind: ServerNotification) {
+extension SharedCall: CallObserver {
+    func notificationArrived(_ notification: Envelope, _ kind: ServerNotification) {
         // On the call's own stream there is room, or the server was made to wait. Elsewhere it cannot be.
-        guard responder.hasRoom, let text = notifications.modern(notification, kind) else { return }
+        guard responder.hasRoom, let text = notifications.modernNotification(notification, kind) else { return }
         forwarded += 1
-        told()
-        responder.send(text)
+        noteClientWasTold()
+        responder.sendMessage(text)
     }
 
     var hasRoom: Bool { responder.hasRoom }
 
-    func room() async { await responder.room() }
+    func waitForRoom() async { await responder.waitUntilTaken() }
 
     /// Only clients of calls that have a session to themselves are asked. If the call fails for want of an answer, its client
     /// hears what to declare.
-    func asked(_ question: Envelope) -> Bool {
+    func questionArrived(_ question: Envelope) -> Bool {
         do throws(RefusedInput) {
             _ = try InputRequest(
                 question, declared: InputCapabilities(request.clientCapabilities, in: request.document))

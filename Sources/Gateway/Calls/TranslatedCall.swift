@@ -23,18 +23,18 @@ class CallProgress {
     init(isExclusive: Bool) { course = CallCourse(isExclusive: isExclusive) }
 
     /// A client hears something of the call.
-    final func told() { course.told() }
+    final func noteClientWasTold() { course.noteClientWasTold() }
 
     /// The call is prepared, and waits for answers to what the server asked before.
-    final func held() { course.held() }
+    final func holdCall() { course.holdCall() }
 
     /// The call is to be sent once more: its user did what the server wanted done first.
-    final func begin(isPrepared: Bool) { course.begin(isPrepared: isPrepared) }
+    final func beginSending(isPrepared: Bool) { course.beginSending(isPrepared: isPrepared) }
 }
 
 /// A call of a client that goes to a session of the server and back. ``CallCourse`` decides, and what it decides is done here: at once
 /// where nothing has to be waited for, and else by a task that ends with its wait. A call that waits for its answer has no task.
-protocol TranslatedCall: CallProgress, CallListener, CallReader {
+protocol TranslatedCall: CallProgress, CallObserver, CallReader {
     var sessions: SessionPool { get }
     var lists: Lists { get }
     /// The key of the sessions that it may use.
@@ -43,28 +43,28 @@ protocol TranslatedCall: CallProgress, CallListener, CallReader {
     /// When the latest request for it has waited for long enough.
     var end: Instant { get }
     /// What is asked what the server asks; nil for a call that shares its session.
-    var questionListener: (any QuestionListener)? { get }
+    var questionObserver: (any QuestionObserver)? { get }
     /// Whether a client waits.
     var isWanted: Bool { get }
     /// The session in which the call is.
     var session: LegacySession? { get }
 
-    /// Calls ``advance(_:)`` with what the server gets.
-    func goOn()
-    /// Everything is there: calls ``send(_:on:)``, unless there is something to do before that.
-    func dispatch(on session: LegacySession)
+    /// Calls ``advanceCall(_:)`` with what the server gets.
+    func continueCall()
+    /// Everything is there: calls ``sendCall(_:on:)``, unless there is something to do before that.
+    func dispatchCall(on session: LegacySession)
     /// Why the request is not sent, with this in its header; nil where it may be.
-    func refusal(by parameters: HeaderParameters) -> Refusal?
+    func headerRefusal(by parameters: HeaderParameters) -> Refusal?
     /// Whether the request may run twice.
     func mayRepeat(on session: LegacySession) -> Bool
     /// Gives back what it holds before another attempt.
-    func release(_ end: CallCourse.SessionEnd)
+    func releaseAttempt(_ end: CallCourse.SessionEnd)
     /// Remora refuses to send the request.
-    func refused(_ refusal: Refusal)
+    func finishWithRefusal(_ refusal: Refusal)
     /// The server has answered.
-    func answered(_ answer: LegacyAnswer, from session: LegacySession)
+    func finishWithResponse(_ answer: LegacyResponse, from session: LegacySession)
     /// There is no answer, and no attempt follows.
-    func failed(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool)
+    func finishWithFailure(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool)
 }
 
 extension TranslatedCall {
@@ -75,30 +75,30 @@ extension TranslatedCall {
     /// Does what is next, until something has to be waited for or the call is sent.
     ///
     /// - Parameter request: what the server gets.
-    func advance(_ request: ModernRequest) {
-        guard isWanted else { return failed(.clientLeft) }
+    func advanceCall(_ request: ModernRequest) {
+        guard isWanted else { return failAttempt(.clientLeft) }
         if course.step == .turn {
             if sessions.turns.isLimited, turn == nil, request.method != .discover { return waitForTurn() }
-            course.reached()
+            course.finishStep()
         }
         if course.step == .session {
             guard let lease = readyLease() else { return waitForLease() }
             self.lease = lease
-            course.reached()
+            course.finishStep()
         }
-        guard let session else { return failed(.withoutSession) }
-        prepare(request, on: session)
+        guard let session else { return failAttempt(.withoutSession) }
+        prepareCall(request, on: session)
     }
 
     /// The steps between the session and the sending.
-    private func prepare(_ request: ModernRequest, on session: LegacySession) {
+    private func prepareCall(_ request: ModernRequest, on session: LegacySession) {
         while true {
             switch course.step {
             case .offer:
-                if let refusal = SessionRules.refusal(of: request, on: session) { return refuse(refusal) }
+                if let refusal = SessionRules.sessionRefusal(of: request, on: session) { return refuseCall(refusal) }
             case .pushChannel:
                 if course.isExclusive, !session.knowsPushChannel {
-                    return wait { _ in
+                    return runStep { _ in
                         _ = await session.hasPushChannel()
                         return nil
                     }
@@ -108,28 +108,28 @@ extension TranslatedCall {
                     guard let parameters = session.readyHeaderParameters else {
                         return waitForHeaderParameters(of: session)
                     }
-                    if let refusal = refusal(by: parameters) { return refuse(refusal) }
+                    if let refusal = headerRefusal(by: parameters) { return refuseCall(refusal) }
                 }
             case .logLevel:
                 if request.method != .discover, let level = request.logLevel {
-                    return wait { call in
-                        await session.log(from: level, credentials: call.caller.credentials)
+                    return runStep { call in
+                        await session.setLogLevel(from: level, credentials: call.caller.credentials)
                         return nil
                     }
                 }
             case .dispatch:
-                return dispatch(on: session)
+                return dispatchCall(on: session)
             case .turn, .session, .held, .answer, .over:
                 return
             }
-            course.reached()
+            course.finishStep()
         }
     }
 
     /// Does what a step needs in a task, and goes on.
     ///
     /// - Parameter work: returns why the request is refused; nil where it is not.
-    private func wait(for work: @escaping (Self) async throws(BackendError) -> Refusal?) {
+    private func runStep(for work: @escaping (Self) async throws(BackendError) -> Refusal?) {
         waitNumber += 1
         let number = waitNumber
         sessions.loop.spawn {
@@ -139,21 +139,21 @@ extension TranslatedCall {
             } catch {
                 guard number == self.waitNumber else { return }
                 self.wait = nil
-                return self.failed(error)
+                return self.failAttempt(error)
             }
             guard number == self.waitNumber else { return }
             self.wait = nil
-            self.course.reached()
-            if let refusal { self.refuse(refusal) } else { self.goOn() }
+            self.course.finishStep()
+            if let refusal { self.refuseCall(refusal) } else { self.continueCall() }
         }
     }
 
     private func waitForTurn() {
         let turn = CallTurn(of: key.principal)
         self.turn = turn
-        wait { call throws(BackendError) in
+        runStep { call throws(BackendError) in
             do throws(BackendError) {
-                try await call.sessions.turns.take(turn, until: call.end)
+                try await call.sessions.turns.takeTurn(turn, until: call.end)
             } catch {
                 call.turn = nil
                 throw error
@@ -165,16 +165,16 @@ extension TranslatedCall {
     private func readyLease() -> Lease? {
         // The server may have lost, with the last session, all that were there.
         if course.lastSession != nil { return nil }
-        guard let questionListener else { return sessions.readyLease(key) }
-        return sessions.readyExclusiveLease(key, for: questionListener)
+        guard let questionObserver else { return sessions.readyLease(key) }
+        return sessions.readyExclusiveLease(key, for: questionObserver)
     }
 
     private func waitForLease() {
         let waiter = SessionWaiter(until: end)
         wait = .session(waiter)
-        wait { call throws(BackendError) in
-            call.lease = try await call.sessions.lease(
-                call.key, for: call.questionListener, after: call.course.lastSession,
+        runStep { call throws(BackendError) in
+            call.lease = try await call.sessions.leaseSession(
+                call.key, for: call.questionObserver, after: call.course.lastSession,
                 credentials: call.caller.credentials, by: waiter)
             return nil
         }
@@ -183,103 +183,103 @@ extension TranslatedCall {
     private func waitForHeaderParameters(of session: LegacySession) {
         let waiter = ListWaiter(until: end, on: sessions.loop)
         wait = .list(waiter)
-        wait { call throws(BackendError) in
+        runStep { call throws(BackendError) in
             let parameters = try await call.lists.headerParameters(
                 for: session, key: call.key, call.caller.credentials, waiter)
-            return call.refusal(by: parameters)
+            return call.headerRefusal(by: parameters)
         }
     }
 
     /// No client waits any more. What is waited for ends; a call that was sent goes on.
-    func deserted() {
-        course.deserted()
+    func lostAllClients() {
+        course.noteDesertion()
         switch wait {
-        case .session(let waiter): waiter.leave()
-        case .list(let waiter): waiter.cancel()
+        case .session(let waiter): waiter.stopWaiting()
+        case .list(let waiter): waiter.cancelWait()
         case nil:
             turn?.clientLeft()
             guard course.step == .pushChannel || course.step == .logLevel else { return }
             // What is waited for is the session's, and goes on without the call.
             waitNumber += 1
-            failed(.clientLeft)
+            failAttempt(.clientLeft)
         }
     }
 
     /// A client waits again.
-    func returned() {
+    func regainedClient() {
         if case .session(let waiter) = wait { waiter.comeBack() }
     }
 
     // MARK: Underway
 
-    func send(_ request: ModernRequest, on session: LegacySession) {
-        let sent = session.call(
+    func sendCall(_ request: ModernRequest, on session: LegacySession) {
+        let sent = session.beginCall(
             request, credentials: caller.callFields, until: end, wantsProgress: course.isExclusive,
-            listener: self)
-        follow(sent)
+            observer: self)
+        followCall(sent)
     }
 
     /// Goes on with a call that was sent.
-    func follow(_ call: LegacyCall) {
-        course.sent()
+    func followCall(_ call: LegacyCall) {
+        course.noteSending()
         self.call = call
-        expect(call)
+        expectResponse(call)
     }
 
     /// Waits for what becomes of the call. It may wait for minutes, and a task would hold its frames for as long. There is one only
     /// for a client that reads slowly, for whom the server has to wait, and for what the transport cannot tell of.
-    private func expect(_ call: LegacyCall) {
-        if hasRoom, call.tell(self) { return }
+    private func expectResponse(_ call: LegacyCall) {
+        if hasRoom, call.notifyReader(self) { return }
         sessions.loop.spawn {
             do throws(BackendError) {
-                self.take(try await call.answer())
+                self.takeResponse(try await call.waitForResponse())
             } catch {
-                self.failed(error)
+                self.failAttempt(error)
             }
         }
     }
 
     /// Something has come of the call.
-    func news() {
+    func messagesArrived() {
         guard let call else { return }
         do throws(BackendError) {
             // Else it is a question, or what else the server says on the way.
-            if let answer = try call.readyAnswer() { take(answer) } else { expect(call) }
+            if let answer = try call.readyResponse() { takeResponse(answer) } else { expectResponse(call) }
         } catch {
-            failed(error)
+            failAttempt(error)
         }
     }
 
-    private func take(_ answer: LegacyAnswer) {
+    private func takeResponse(_ answer: LegacyResponse) {
         call = nil
-        course.ended()
+        course.endCall()
         // It was given back already, which is done only when no client waits.
         guard let session else { return }
-        sessions.heard(answer, on: session)
-        answered(answer, from: session)
+        sessions.noteResponse(answer, on: session)
+        finishWithResponse(answer, from: session)
     }
 
     // MARK: The end
 
-    private func refuse(_ refusal: Refusal) {
-        course.ended()
-        refused(refusal)
+    private func refuseCall(_ refusal: Refusal) {
+        course.endCall()
+        finishWithRefusal(refusal)
     }
 
     /// A step has failed, or the call that was sent: makes another attempt, where that can do no harm.
-    func failed(_ error: BackendError) {
+    func failAttempt(_ error: BackendError) {
         if course.step == .over { return }
         let call = call.take()
-        if error.kind == .silent || error.kind == .overdue { call?.cancel(error) }
+        if error.kind == .silent || error.kind == .overdue { call?.cancelCall(error) }
         let session = lease?.session
-        if case .rejected = error.kind, let session { sessions.rejected(on: session) }
+        if case .rejected = error.kind, let session { sessions.noteRejection(on: session) }
         let mayRepeat = error.kind == .noAnswer && session.map { self.mayRepeat(on: $0) } ?? false
-        switch course.failed(error, on: session, isWanted: isWanted, mayRepeat: mayRepeat) {
+        switch course.failStep(error, on: session, isWanted: isWanted, mayRepeat: mayRepeat) {
         case .again(let end):
-            release(end)
-            goOn()
+            releaseAttempt(end)
+            continueCall()
         case .over(let error, let end, let wasSent):
-            failed(with: error, end, wasSent: wasSent)
+            finishWithFailure(with: error, end, wasSent: wasSent)
         }
     }
 
@@ -288,15 +288,15 @@ extension TranslatedCall {
         guard let lease = lease.take() else { return }
         switch end {
         case .released: break
-        case .doubted: sessions.check(lease, caller.credentials)
-        case .retired: sessions.retire(lease)
-        case .givenUp: sessions.giveUp(lease)
+        case .doubted: sessions.checkSession(lease, caller.credentials)
+        case .retired: sessions.retireSession(lease)
+        case .givenUp: sessions.giveUpSession(lease)
         }
-        sessions.release(lease)
+        sessions.releaseLease(lease)
     }
 
     /// Gives the turn back, if it has one.
-    func releaseTurn() { turn.take()?.giveBack() }
+    func releaseTurn() { turn.take()?.endTurn() }
 }
 
 extension BackendError {

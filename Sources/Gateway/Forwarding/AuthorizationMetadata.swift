@@ -10,7 +10,7 @@ enum AuthorizationMetadata {
     ///
     /// - Parameter always: whether `resource` is replaced even if it is not in the backend's origin.
     /// - Returns: `nil` if the text is no JSON object.
-    static func resource(_ text: [UInt8], _ address: PublicAddress, always: Bool) -> [UInt8]? {
+    static func rewriteResource(_ text: [UInt8], _ address: PublicAddress, always: Bool) -> [UInt8]? {
         rewriteObject(text, address) { always && $0 == "resource" ? address.publicURL.url : nil }
     }
 
@@ -18,15 +18,15 @@ enum AuthorizationMetadata {
     /// the URL by which the client found it.
     ///
     /// - Returns: `nil` if the text is no JSON object.
-    static func server(_ text: [UInt8], _ address: PublicAddress) -> [UInt8]? {
+    static func rewriteServer(_ text: [UInt8], _ address: PublicAddress) -> [UInt8]? {
         rewriteObject(text, address) { _ in nil }
     }
 
-    /// Metadata of the protected resource for a backend of 2025-03-26. That revision has no such document, and its
+    /// Metadata of the protected resource for a backend of 2025-03-26. That revision has no metadata of the resource, and its
     /// authorization server is in the backend's origin.
     ///
     /// - Parameter server: the metadata of the authorization server. Its issuer is adopted.
-    static func resource(of server: [UInt8], _ address: PublicAddress) -> [UInt8] {
+    static func resourceMetadata(of server: [UInt8], _ address: PublicAddress) -> [UInt8] {
         let document = try? JSONDocument(server, maxDepth: maxDepth)
         let issuer = document.flatMap { document in
             document.value("issuer", of: document.root, .string).flatMap { document.string($0) }
@@ -40,7 +40,7 @@ enum AuthorizationMetadata {
     }
 
     /// The paths in the backend's origin that a document names, with their routes.
-    static func paths(in text: [UInt8], _ address: PublicAddress) -> [(path: String, route: AuthorizationRoute)] {
+    static func namedPaths(in text: [UInt8], _ address: PublicAddress) -> [(path: String, route: AuthorizationRoute)] {
         guard let document = try? JSONDocument(text, maxDepth: maxDepth), document.root.kind == .object else {
             return []
         }
@@ -48,8 +48,9 @@ enum AuthorizationMetadata {
         for member in document.members(of: document.root) {
             let isServer = document.name(of: member, equals: "authorization_servers")
             guard isServer || isEndpoint(member, in: document) else { continue }
-            for value in values(of: member, in: document) {
-                guard value.kind == .string, let url = document.string(value), let path = address.path(of: url) else {
+            for value in stringValues(of: member, in: document) {
+                guard value.kind == .string, let url = document.string(value), let path = address.backendPath(of: url)
+                else {
                     continue
                 }
                 if !isServer {
@@ -66,15 +67,17 @@ enum AuthorizationMetadata {
     }
 
     /// The paths of the authorization servers in the backend's origin, without a slash at the end.
-    static func issuers(in text: [UInt8], _ address: PublicAddress) -> [String] {
+    static func issuerPaths(in text: [UInt8], _ address: PublicAddress) -> [String] {
         guard let document = try? JSONDocument(text, maxDepth: maxDepth), document.root.kind == .object,
             let servers = document.value("authorization_servers", of: document.root, .array)
         else { return [] }
-        return document.elements(of: servers).compactMap { document.string($0) }.compactMap { address.path(of: $0) }
-            .map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }.filter { AuthorizationRoute.isPlain($0) }
+        return document.elements(of: servers).compactMap { document.string($0) }.compactMap {
+            address.backendPath(of: $0)
+        }
+        .map { $0.hasSuffix("/") ? String($0.dropLast()) : $0 }.filter { AuthorizationRoute.isPlain($0) }
     }
 
-    private static func values(of member: JSONMember, in document: JSONDocument) -> [JSONValue] {
+    private static func stringValues(of member: JSONMember, in document: JSONDocument) -> [JSONValue] {
         member.value.kind == .array ? Array(document.elements(of: member.value)) : [member.value]
     }
 
@@ -101,17 +104,17 @@ enum AuthorizationMetadata {
         for member in document.members(of: document.root) {
             guard isIdentity(member, in: document) || isEndpoint(member, in: document) else { continue }
             let name = document.name(of: member, equals: "resource") ? "resource" : nil
-            for value in values(of: member, in: document) {
+            for value in stringValues(of: member, in: document) {
                 guard value.kind == .string, let old = document.string(value),
                     let new = fixed(name) ?? address.rewriteURL(old)
                 else { continue }
                 var literal: [UInt8] = []
                 literal.appendJSON(new)
-                splice.replace(value, with: literal)
+                splice.replaceValue(value, with: literal)
             }
         }
         var output: [UInt8] = []
-        splice.rendered(document.root).append(to: &output)
+        splice.renderedText(document.root).append(to: &output)
         return output
     }
 }

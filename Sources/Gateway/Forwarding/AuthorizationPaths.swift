@@ -58,7 +58,7 @@ package final class AuthorizationPaths: Sendable {
     }
 
     /// The route of a path; `nil` if the server has not named it.
-    func route(of path: ArraySlice<UInt8>, at server: [UInt8]) -> AuthorizationRoute? {
+    func authorizationRoute(of path: ArraySlice<UInt8>, at server: [UInt8]) -> AuthorizationRoute? {
         known.withLock { known in
             guard known.server == server, !known.paths.isEmpty, path.count <= AuthorizationPaths.maxPath else {
                 return nil

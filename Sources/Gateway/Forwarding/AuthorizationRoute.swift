@@ -5,9 +5,9 @@ enum AuthorizationRoute: Equatable {
     case resourceMetadata([String])
     /// The metadata of an authorization server in the backend's origin (RFC 8414, OpenID Connect Discovery).
     case serverMetadata(String)
-    /// An endpoint of such a server at its default path of 2025-03-26.
+    /// An endpoint of an authorization server at its default path of 2025-03-26.
     case endpoint(String)
-    /// An endpoint that the metadata of such a server names.
+    /// An endpoint that the metadata of an authorization server names.
     case namedEndpoint(String)
 
     static let resourcePath = "/.well-known/oauth-protected-resource"
@@ -39,7 +39,7 @@ enum AuthorizationRoute: Equatable {
         } else if path == AuthorizationRoute.resourcePath {
             self = .resourceMetadata([path])
         } else if publicPaths.contains(where: { path == AuthorizationRoute.resourcePath + $0 }) {
-            // The document of the endpoint, or that of the origin. Some servers have it below the endpoint only.
+            // The document of the endpoint, or the one of the origin. Some servers have it below the endpoint only.
             self = .resourceMetadata([
                 AuthorizationRoute.resourcePath + backendPath, AuthorizationRoute.resourcePath,
                 backendPath + AuthorizationRoute.resourcePath,

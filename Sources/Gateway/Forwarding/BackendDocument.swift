@@ -20,21 +20,21 @@ final class BackendDocument: HTTPResponseHandler {
     private init() {}
 
     /// Sends a request that is safe to repeat, and waits for its response.
-    static func fetch(
+    static func fetchDocument(
         _ message: HTTPMessage, from backend: Backend
     ) async throws(BackendError) -> (head: HTTPResponseHead, body: [UInt8]) {
         let document = BackendDocument()
         do throws(HTTPClientError) {
             // A new connection: the server may close an idle one just as it is used. Fetches are rare.
-            let connection = try await backend.connect()
+            let connection = try await backend.connectServer()
             document.connection = connection
             connection.setTimeout(backend.loop.now + timeout)
-            connection.send(message, answersTo: document)
+            connection.sendRequest(message, answersTo: document)
         } catch {
             throw BackendError(error)
         }
         while !document.hasEnded { await document.wakeup.wait() }
-        document.connection?.close()
+        document.connection?.closeConnection()
         document.connection = nil
         if let failure = document.failure { throw failure }
         guard let head = document.head else { throw BackendError(.outcomeUnknown, "the answer ended before it began") }
@@ -42,7 +42,7 @@ final class BackendDocument: HTTPResponseHandler {
     }
 
     /// Sends a GET without any field of a client.
-    static func get(
+    static func getDocument(
         _ target: String, from backend: Backend
     ) async throws(BackendError) -> (head: HTTPResponseHead, body: [UInt8]) {
         let message = HTTPMessage([UInt8](), headSize: 256) { output in
@@ -56,28 +56,28 @@ final class BackendDocument: HTTPResponseHandler {
             writer.field("accept", "application/json")
             for field in backend.fields { _ = writer.field(named: field.name, field.value) }
             writer.field("accept-encoding", "identity")
-            writer.end(into: &output)
+            writer.endHead(into: &output)
         }
-        return try await fetch(message, from: backend)
+        return try await fetchDocument(message, from: backend)
     }
 
     // MARK: HTTPResponseHandler
 
-    func received(_ head: HTTPResponseHead) { self.head = head }
+    func receivedHead(_ head: HTTPResponseHead) { self.head = head }
 
-    func received(body part: Span<UInt8>) {
+    func receivedBody(_ part: Span<UInt8>) {
         guard body.count + part.count <= BackendDocument.maxBody else {
-            connection?.close()
-            return end(BackendError(.outcomeUnknown, "the answer is larger than any such document"))
+            connection?.closeConnection()
+            return endFetch(BackendError(.outcomeUnknown, "the answer is larger than any such document"))
         }
         body.append(part, 0..<part.count)
     }
 
-    func finished() { end(nil) }
+    func responseEnded() { endFetch(nil) }
 
-    func failed(_ error: HTTPClientError) { end(BackendError(error)) }
+    func responseFailed(_ error: HTTPClientError) { endFetch(BackendError(error)) }
 
-    private func end(_ error: BackendError?) {
+    private func endFetch(_ error: BackendError?) {
         failure = error
         hasEnded = true
         wakeup.signal()

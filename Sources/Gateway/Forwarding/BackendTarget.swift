@@ -7,7 +7,7 @@ enum BackendTarget {
     /// - Parameters:
     ///   - target: path and query of the endpoint.
     ///   - query: query of the client, without `?`. `nil`: none.
-    static func endpoint(_ target: [UInt8], query: ArraySlice<UInt8>?) -> [UInt8] {
+    static func endpointTarget(_ target: [UInt8], query: ArraySlice<UInt8>?) -> [UInt8] {
         guard let query else { return target }
         let separator = target.contains(UInt8(ascii: "?")) ? UInt8(ascii: "&") : UInt8(ascii: "?")
         return target + [separator] + query

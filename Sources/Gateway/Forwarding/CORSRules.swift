@@ -17,13 +17,13 @@ struct CORSRules {
     private let allowedFields: [UInt8]
 
     /// - Parameters:
-    ///   - passesLegacyClients: whether pages may use GET, DELETE and session ids.
+    ///   - forwardsLegacyClients: whether pages may use GET, DELETE and session ids.
     ///   - passed: names of fields that are forwarded to the server, in lower case.
-    init(passesLegacyClients: Bool, passed: [String] = []) {
+    init(forwardsLegacyClients: Bool, passed: [String] = []) {
         let further = passed.filter { $0 != "authorization" }
         allowedFields = Array(([CORSRules.definedFields] + further).joined(separator: ", ").utf8)
-        methods = Array((passesLegacyClients ? "POST, GET, DELETE" : "POST").utf8)
-        exposed = Array((passesLegacyClients ? "WWW-Authenticate, Mcp-Session-Id" : "WWW-Authenticate").utf8)
+        methods = Array((forwardsLegacyClients ? "POST, GET, DELETE" : "POST").utf8)
+        exposed = Array((forwardsLegacyClients ? "WWW-Authenticate, Mcp-Session-Id" : "WWW-Authenticate").utf8)
     }
 
     /// The fields of every response to a page of this origin, which must be an allowed one.
@@ -43,7 +43,7 @@ struct CORSRules {
     ///
     /// - Parameter isEndpoint: whether it is for the MCP endpoint. The documents beside the endpoint allow GET and
     ///   POST.
-    func preflight(_ head: HTTPRequestHead, isEndpoint: Bool) -> HTTPResponse {
+    func preflightResponse(_ head: HTTPRequestHead, isEndpoint: Bool) -> HTTPResponse {
         HTTPResponse(
             status: 204,
             fields: [

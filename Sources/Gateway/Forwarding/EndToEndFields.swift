@@ -6,7 +6,7 @@ enum EndToEndFields {
     /// The fields of a message to forward, in their order.
     ///
     /// - Parameter isDropped: whether to drop a further field.
-    static func of(
+    static func forwardedFields(
         _ fields: HTTPFields, unless isDropped: (HTTPFieldValue) -> Bool
     ) -> [HTTPFields.FieldLine] {
         let named = namedByConnection(fields)

@@ -27,13 +27,18 @@ struct EraTable {
         let until: Instant
     }
 
+    private enum Question {
+        case none
+        case underWay
+        /// Something contradicted the verdict during the question, which may have missed it.
+        case underWayAndDoubted
+    }
+
     private let interval: Duration
     /// The last verdict.
     private(set) var verdict: Era?
-    private(set) var isAsking = false
+    private var question = Question.none
     private var isDoubted = false
-    /// Whether something contradicted the verdict during the question that is under way, which may have missed it.
-    private var isDoubtedSince = false
     /// When the verdict has to be confirmed.
     private var due: Instant?
     /// The earliest time of a question within the interval.
@@ -49,16 +54,19 @@ struct EraTable {
         due = known?.until
     }
 
+    /// Whether the backend is being asked.
+    var isAsking: Bool { question != .none }
+
     /// The finding for another table; `nil` if something contradicts the verdict.
     var known: Finding? {
-        guard let verdict, let due, !isDoubted, !isDoubtedSince else { return nil }
+        guard let verdict, let due, !isDoubted, question != .underWayAndDoubted else { return nil }
         return Finding(verdict: verdict, until: due)
     }
 
     /// Until when the verdict holds without evidence of the backend; `nil` if it does not.
     ///
     /// Doubts about a legacy backend do not matter here: the next session, which it needs anyway, is the evidence.
-    func settled(at now: Instant) -> Instant? {
+    func verdictEnd(at now: Instant) -> Instant? {
         guard let verdict, let due else { return nil }
         if verdict == .modern, isDoubted { return earliest.flatMap { now < $0 ? $0 : nil } }
         return now < due ? due : nil
@@ -68,7 +76,7 @@ struct EraTable {
     mutating func sessionOpened(at now: Instant) -> Advice {
         if isAsking { return .wait }
         if verdict == .legacy, !isDue(at: now) { return .trust }
-        isAsking = true
+        question = .underWay
         return .ask
     }
 
@@ -76,7 +84,7 @@ struct EraTable {
     mutating func handshakeRefused(at now: Instant) -> Advice {
         if isAsking { return .wait }
         if let earliest, now < earliest { return .trust }
-        isAsking = true
+        question = .underWay
         return .ask
     }
 
@@ -87,27 +95,25 @@ struct EraTable {
 
     /// Something contradicts the verdict: a session was lost, the server has another version, a handshake failed, or a
     /// modern server sent a response that none sends.
-    mutating func doubt() {
-        if isAsking { isDoubtedSince = true } else { isDoubted = true }
+    mutating func doubtEra() {
+        if isAsking { question = .underWayAndDoubted } else { isDoubted = true }
     }
 
     /// The interval is over, and the backend cannot be asked now. The next session that is opened asks.
-    mutating func postpone(at now: Instant) {
+    mutating func postponeQuestion(at now: Instant) {
         due = now + interval
-        doubt()
+        doubtEra()
     }
 
     /// A session shows without a question that the backend is a legacy one.
-    mutating func showedLegacy(at now: Instant) { conclude(.legacy, at: now) }
+    mutating func showedLegacy(at now: Instant) { settleEra(.legacy, at: now) }
 
     /// A question has ended. Without evidence the verdict stays; where there is no verdict, the next session or refusal
     /// asks again.
     mutating func questionEnded(_ evidence: EraEvidence, at now: Instant) {
-        isAsking = false
-        defer {
-            if isDoubtedSince { isDoubted = true }
-            isDoubtedSince = false
-        }
+        let wasDoubted = question == .underWayAndDoubted
+        question = .none
+        defer { if wasDoubted { isDoubted = true } }
         switch evidence {
         case .none:
             due = now + interval
@@ -116,12 +122,12 @@ struct EraTable {
             due = now + interval
             earliest = now + spacing
             spacing = min(spacing * 2, EraTable.lastSpacing)
-        case .legacy: conclude(.legacy, at: now)
-        case .modern: conclude(.modern, at: now)
+        case .legacy: settleEra(.legacy, at: now)
+        case .modern: settleEra(.modern, at: now)
         }
     }
 
-    private mutating func conclude(_ found: Era, at now: Instant) {
+    private mutating func settleEra(_ found: Era, at now: Instant) {
         let isNews = verdict != found
         spacing = isNews || !isDoubted ? EraTable.firstSpacing : min(spacing * 2, EraTable.lastSpacing)
         earliest = now + spacing

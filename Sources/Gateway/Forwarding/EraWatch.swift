@@ -2,6 +2,12 @@ import Legacy
 import Reactor
 import Telemetry
 
+/// Hears of a change of the server's era. Called on the loop.
+protocol EraObserver: AnyObject {
+    /// The server has become a modern one.
+    func serverBecameModern()
+}
+
 /// Detects the era of the server from the sessions that its backends open.
 ///
 /// The server is modern if a backend is modern and none is legacy: the handshake is what all of them understand.
@@ -22,8 +28,7 @@ final class EraWatch {
     private var settled: (era: Era, until: Instant)?
     private var verdict: Era?
 
-    /// Called when the server has become a modern one.
-    var onModern: (() -> Void)?
+    weak var observer: (any EraObserver)?
 
     init(
         fixed: Era?, interval: Duration, backends: Backends, sessions: SessionPool, known: KnownEras, log: Log
@@ -34,10 +39,9 @@ final class EraWatch {
         self.known = known
         self.log = log
         tables = backends.overHTTP.map { EraTable(interval: interval, known: known.eras[$0.name]) }
-        verdict = EraWatch.verdict(of: tables)
+        verdict = EraWatch.commonVerdict(of: tables)
         guard fixed == nil else { return }
         updateSettled()
-        sessions.onDoubt = { [weak self] in self?.doubt() }
         sessions.inspector = self
     }
 
@@ -49,7 +53,7 @@ final class EraWatch {
     }
 
     /// The era for a new request; `nil` if a session has to be opened for evidence.
-    func era() -> Era? {
+    func eraForRequest() -> Era? {
         if let known = knownEra { return known }
         if verdict == .legacy { lookAgain() }
         updateSettled()
@@ -65,11 +69,11 @@ final class EraWatch {
     /// Detects whether the server is modern, for a request that needs no session.
     func isModern(for caller: Caller) async -> Bool {
         let key = SessionKey(principal: caller.principal, capabilities: Array("{}".utf8))
-        return await !sessions.visit(key, caller.credentials) && servesWithoutSession
+        return await !sessions.openForInspection(key, caller.credentials) && servesWithoutSession
     }
 
     /// Something contradicts the verdict. The next session is evidence.
-    func doubt() { applyChange { for index in tables.indices { tables[index].doubt() } } }
+    func doubtEra() { applyChange { for index in tables.indices { tables[index].doubtEra() } } }
 
     // MARK: Questions
 
@@ -77,11 +81,11 @@ final class EraWatch {
     /// the evidence for a server that cannot be asked.
     private func lookAgain() {
         let now = backends.loop.now
-        for index in tables.indices where tables[index].settled(at: now) == nil && !tables[index].isAsking {
+        for index in tables.indices where tables[index].verdictEnd(at: now) == nil && !tables[index].isAsking {
             guard let session = sessions.anySession(at: backends.overHTTP[index]), session.mayBeAskedForEra,
                 case .ask = tables[index].sessionOpened(at: now)
             else {
-                tables[index].postpone(at: now)
+                tables[index].postponeQuestion(at: now)
                 sessions.renewUnkept()
                 continue
             }
@@ -108,15 +112,15 @@ final class EraWatch {
         event()
         for (backend, table) in zip(backends.overHTTP, tables) { known.eras[backend.name] = table.known }
         let before = verdict
-        verdict = EraWatch.verdict(of: tables)
+        verdict = EraWatch.commonVerdict(of: tables)
         updateSettled()
         guard fixed == nil, let verdict, verdict != before else { return }
         // Requests that are under way continue as they began.
-        if verdict == .modern { onModern?() }
+        if verdict == .modern { observer?.serverBecameModern() }
         log.write(.info, "backend_era") { $0.field("era", verdict == .modern ? "modern" : "legacy") }
     }
 
-    private static func verdict(of tables: [EraTable]) -> Era? {
+    private static func commonVerdict(of tables: [EraTable]) -> Era? {
         if tables.contains(where: { $0.verdict == .legacy }) { return .legacy }
         return tables.contains { $0.verdict == .modern } ? .modern : nil
     }
@@ -125,7 +129,7 @@ final class EraWatch {
         let now = backends.loop.now
         settled = verdict.flatMap { verdict in
             let of = tables.filter { $0.verdict == verdict }
-            let until = of.compactMap { $0.settled(at: now) }
+            let until = of.compactMap { $0.verdictEnd(at: now) }
             // All of them have to be settled: another backend may have changed.
             guard until.count == of.count, let first = until.min() else { return nil }
             return (verdict, first)
@@ -153,7 +157,7 @@ extension EraWatch: SessionInspector {
         return tables[index].verdict != .modern
     }
 
-    func refused(_ error: BackendError, by backend: Backend, _ credentials: Credentials) async -> BackendError {
+    func inspectRefusal(_ error: BackendError, by backend: Backend, _ credentials: Credentials) async -> BackendError {
         guard let index = backends.overHTTP.firstIndex(where: { $0 === backend }) else { return error }
         var refusal: BackendError?
         switch error.eraHint {

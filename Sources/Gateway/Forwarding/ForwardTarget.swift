@@ -7,7 +7,7 @@ protocol ForwardTarget {
     var loop: Loop { get }
     /// An idle connection of an earlier request.
     func takeIdle() -> HTTPClientConnection?
-    func connect() async throws(HTTPClientError) -> HTTPClientConnection
+    func connectServer() async throws(HTTPClientError) -> HTTPClientConnection
     /// Takes back a connection whose response has ended.
     func putBack(_ connection: HTTPClientConnection)
 }

@@ -32,6 +32,14 @@ final class ForwardedRequest: HTTPResponseHandler {
         case abandoned
     }
 
+    /// What the body of the response is.
+    private enum Content {
+        /// Anything but a stream of events.
+        case document
+        case betweenEvents
+        case insideEvent
+    }
+
     private let request: HTTPServerRequest
     private let target: any ForwardTarget
     private let client: HTTPServerConnection
@@ -40,7 +48,7 @@ final class ForwardedRequest: HTTPResponseHandler {
     private let end: Instant
     private let wakeup = Wakeup()
     private var connection: HTTPClientConnection?
-    private var isStream = false
+    private var content = Content.document
     private var isPaused = false
     private var isDraining = false
     private var outcome: Completion?
@@ -51,7 +59,6 @@ final class ForwardedRequest: HTTPResponseHandler {
     var isRefused: (HTTPResponseHead) -> Bool = { _ in false }
     /// The last event of a stream that was cut between two events. `nil`: the connection to the client is closed.
     var lastEvent: (BackendError) -> [UInt8]? = { _ in nil }
-    private var isBetweenEvents = true
 
     /// The status of the response; `nil` until it begins.
     private(set) var status: Int?
@@ -78,13 +85,13 @@ final class ForwardedRequest: HTTPResponseHandler {
     }
 
     /// Sends the request as `message`, and relays the response to the client.
-    func run(_ message: HTTPMessage) async -> Completion {
-        client.onDisconnect = { self.finish(.abandoned) }
+    func relayResponse(_ message: HTTPMessage) async -> Completion {
+        client.onDisconnect = { self.finishRelay(.abandoned) }
         if outcome == nil {
             do throws(HTTPClientError) {
                 try await sendMessage(message)
             } catch {
-                finish(.failed(BackendError(error)))
+                finishRelay(.failed(BackendError(error)))
             }
         }
         while true {
@@ -93,17 +100,19 @@ final class ForwardedRequest: HTTPResponseHandler {
         }
     }
 
+    private var isStream: Bool { content != .document }
+
     private func sendMessage(_ message: HTTPMessage) async throws(HTTPClientError) {
         client.onTaken = { self.resumeReading() }
         while let idle = target.takeIdle() {
             if sendMessage(message, on: idle) { return }
         }
-        let connection = try await target.connect()
+        let connection = try await target.connectServer()
         // The client may have left meanwhile.
         guard outcome == nil else { return target.putBack(connection) }
         self.connection = connection
         restartTimeout()
-        connection.send(message, answersTo: self)
+        connection.sendRequest(message, answersTo: self)
     }
 
     /// - Returns: `false` if no byte was sent.
@@ -128,20 +137,20 @@ final class ForwardedRequest: HTTPResponseHandler {
     ) -> HTTPMessage {
         let head = request.head
         let replaced = set.map(\.name) + origin.map { Array("\($0.name)".utf8) }
-        let fields = EndToEndFields.of(head.fields) { name in
+        let fields = EndToEndFields.forwardedFields(head.fields) { name in
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
                 || !replaced.isEmpty && replaced.contains(cgiName(of: name))
         }
         return HTTPMessage(request.body, headSize: 512) { output in
             guard var writer = HTTPHeadWriter(method: head.method, target: target, host: host, into: &output) else {
-                // The decoder has refused a query with such a character, and methods without a name are refused.
+                // The decoder refuses control characters in a query, and methods without a name are refused.
                 preconditionFailure("a target or a host that was checked has a character that it cannot have")
             }
             for field in fields { writer.field(field.name, field.value) }
             for field in set { _ = writer.field(named: field.name, field.value) }
             for line in origin { _ = writer.field(line.name, line.value) }
             if head.bodyLength != .none || head.method == .post { writer.field("content-length", request.body.count) }
-            writer.end(into: &output)
+            writer.endHead(into: &output)
         }
     }
 
@@ -151,17 +160,17 @@ final class ForwardedRequest: HTTPResponseHandler {
         name.bytes.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0.lowercasedASCII }
     }
 
-    private func finish(_ outcome: Completion) {
+    private func finishRelay(_ outcome: Completion) {
         guard self.outcome == nil else { return }
         flushBody()
         self.outcome = outcome
         switch outcome {
         case .answered: break
-        case .failed, .abandoned: connection?.close()
+        case .failed, .abandoned: connection?.closeConnection()
         case .cut(let error):
-            connection?.close()
-            if isStream, isBetweenEvents, let event = lastEvent(error) {
-                client.send([event[...]])
+            connection?.closeConnection()
+            if content == .betweenEvents, let event = lastEvent(error) {
+                client.sendPart([event[...]])
                 client.endStream()
             } else {
                 // The only sign by which the client can detect a cut response (RFC 9112 §8).
@@ -175,13 +184,13 @@ final class ForwardedRequest: HTTPResponseHandler {
     }
 
     /// Ends a stream that waits for events, and would not end by itself. The client opens another.
-    func drain() {
+    func drainStream() {
         isDraining = true
         guard isStream, waitsForEvents, outcome == nil else { return }
         flushBody()
-        connection?.close()
+        connection?.closeConnection()
         client.endStream()
-        finish(.answered)
+        finishRelay(.answered)
     }
 
     /// Whether the request is for a GET stream (2025-11-25, basic/transports) or a subscription (2026-07-28,
@@ -220,16 +229,17 @@ final class ForwardedRequest: HTTPResponseHandler {
 
     // MARK: HTTPResponseHandler
 
-    func received(_ head: HTTPResponseHead) {
+    func receivedHead(_ head: HTTPResponseHead) {
         if isRefused(head) {
-            return finish(.failed(BackendError(.unavailable, "the other side has nothing to do with the request")))
+            return finishRelay(.failed(BackendError(.unavailable, "the other side has nothing to do with the request")))
         }
         status = head.status
         onResponseHead?(head)
-        isStream = head.fields.first("content-type")?.isMediaType("text/event-stream") == true
+        let isStream = head.fields.first("content-type")?.isMediaType("text/event-stream") == true
+        content = isStream ? .betweenEvents : .document
         var response = HTTPResponse(status: head.status)
         // Remora decides which pages may read a response: the backend received no `Origin`.
-        response.relayed = EndToEndFields.of(head.fields) { name in
+        response.relayed = EndToEndFields.forwardedFields(head.fields) { name in
             name.startsIgnoringCase(with: ForwardedRequest.accessControl)
                 || address != nil && name.equalsIgnoringCase(ForwardedRequest.challenge)
         }
@@ -239,10 +249,10 @@ final class ForwardedRequest: HTTPResponseHandler {
         }
         client.beginStream(response, length: head.bodyLength)
         restartTimeout()
-        if isDraining { drain() }
+        if isDraining { drainStream() }
     }
 
-    func received(body: Span<UInt8>) {
+    func receivedBody(_ body: Span<UInt8>) {
         if unsent.isEmpty {
             target.loop.afterwards(self)
             // Once for all that comes at once: a server may send each byte as a chunk.
@@ -260,25 +270,28 @@ final class ForwardedRequest: HTTPResponseHandler {
         guard !unsent.isEmpty else { return }
         var part: [UInt8] = []
         swap(&part, &unsent)
-        // An empty line ends an event.
-        isBetweenEvents = part.count > 1 && part.suffix(2).allSatisfy { $0 == UInt8(ascii: "\n") }
-        client.send([part[...]])
+        if isStream {
+            // An empty line ends an event.
+            let endsEvent = part.count > 1 && part.suffix(2).allSatisfy { $0 == UInt8(ascii: "\n") }
+            content = endsEvent ? .betweenEvents : .insideEvent
+        }
+        client.sendPart([part[...]])
     }
 
-    func finished() {
+    func responseEnded() {
         flushBody()
         client.endStream()
         if let connection {
             // A paused connection does not notice its end.
-            if isPaused { connection.close() } else { target.putBack(connection) }
+            if isPaused { connection.closeConnection() } else { target.putBack(connection) }
         }
         connection = nil
-        finish(.answered)
+        finishRelay(.answered)
     }
 
-    func failed(_ error: HTTPClientError) {
+    func responseFailed(_ error: HTTPClientError) {
         let error = if case .timedOut = error { timeoutError } else { BackendError(error) }
-        finish(status == nil ? .failed(error) : .cut(error))
+        finishRelay(status == nil ? .failed(error) : .cut(error))
     }
 
     private static let challenge = Array("www-authenticate".utf8)
@@ -286,7 +299,7 @@ final class ForwardedRequest: HTTPResponseHandler {
 }
 
 extension ForwardedRequest: Resumable {
-    func resume() {
+    func resumeWork() {
         guard outcome == nil else { return }
         flushBody()
         if client.unsentBytes <= ForwardedRequest.maxUnsent { resumeReading() }

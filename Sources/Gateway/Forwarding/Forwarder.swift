@@ -34,10 +34,9 @@ final class Forwarder {
     private var inFlight: [ObjectIdentifier: (request: ForwardedRequest, backend: Backend)] = [:]
     private var isDraining = false
 
-    /// Called when the server has become a modern one.
-    var onModern: (() -> Void)? {
-        get { eras.onModern }
-        set { eras.onModern = newValue }
+    var eraObserver: (any EraObserver)? {
+        get { eras.observer }
+        set { eras.observer = newValue }
     }
 
     init(
@@ -53,7 +52,7 @@ final class Forwarder {
             known: known, log: log)
         self.admission = admission
         cors = CORSRules(
-            passesLegacyClients: settings.passesLegacyClients, passed: settings.callerFields.passed)
+            forwardsLegacyClients: settings.forwardsLegacyClients, passed: settings.callerFields.passed)
         path = Array(settings.path.utf8)[...]
         backendPath = backends.overHTTP.first.map { Forwarder.endpointPath(of: $0) } ?? ""
     }
@@ -69,11 +68,11 @@ final class Forwarder {
         guard CORSRules.isPreflight(head), head.fields.first("origin") != nil else { return nil }
         let isEndpoint = head.path == path
         guard isEndpoint || authorizationRoute(of: head) != nil else { return nil }
-        return cors.preflight(head, isEndpoint: isEndpoint)
+        return cors.preflightResponse(head, isEndpoint: isEndpoint)
     }
 
     /// The kind of a request; `nil` if it has to be read.
-    func classify(_ head: HTTPRequestHead) -> RequestClass? {
+    func classifyRequest(_ head: HTTPRequestHead) -> RequestClass? {
         if head.path == path { return classifyByEra(eras.knownEra) }
         if let route = authorizationRoute(of: head) { return .authorization(route) }
         return paths.mayReadMetadata(of: backends.name, at: backends.loop.now) ? .unknown : nil
@@ -82,7 +81,7 @@ final class Forwarder {
     private func classifyByEra(_ known: Era?) -> RequestClass? {
         if known == .legacy { return nil }
         if known == .modern { return .modern }
-        switch eras.era() {
+        switch eras.eraForRequest() {
         case .legacy: return nil
         case .modern: return .modern
         case nil: return .undecided
@@ -92,9 +91,9 @@ final class Forwarder {
     /// Ends forwarded streams that would not end by themselves, now and from now on.
     ///
     /// - Parameter others: backends of the next configuration. Streams of these continue.
-    func drain(except others: Backends? = nil) {
+    func drainStreams(except others: Backends? = nil) {
         isDraining = others == nil
-        for each in inFlight.values where others?.index(of: each.backend) == nil { each.request.drain() }
+        for each in inFlight.values where others?.copyIndex(of: each.backend) == nil { each.request.drainStream() }
     }
 
     private func authorizationRoute(of head: HTTPRequestHead) -> AuthorizationRoute? {
@@ -102,7 +101,7 @@ final class Forwarder {
         if backends.overHTTP.isEmpty { return nil }
         return AuthorizationRoute(
             head.path, publicPaths: [settings.path, settings.publicURL?.path ?? settings.path],
-            backendPath: backendPath) ?? paths.route(of: head.path, at: backends.name)
+            backendPath: backendPath) ?? paths.authorizationRoute(of: head.path, at: backends.name)
     }
 
     /// Serves and finishes a request.
@@ -119,13 +118,13 @@ final class Forwarder {
         case .modern:
             await forwardRequest(request, clientRequest, isModern: true)
         case .authorization(let route):
-            clientRequest.describe("authorization", head.method.name)
+            clientRequest.describeRoute("authorization", head.method.name)
             await serveAuthorization(route, request, clientRequest)
         case .unknown:
             guard paths.beginReadingMetadata(of: backends.name, at: backends.loop.now) else { return false }
             await readMetadata(for: head)
-            guard let route = paths.route(of: head.path, at: backends.name) else { return false }
-            clientRequest.describe("authorization", head.method.name)
+            guard let route = paths.authorizationRoute(of: head.path, at: backends.name) else { return false }
+            clientRequest.describeRoute("authorization", head.method.name)
             await serveAuthorization(route, request, clientRequest)
         }
         return true
@@ -137,7 +136,7 @@ final class Forwarder {
     /// Detects whether the server is modern. A request that needs a session is not examined here: its session is the
     /// evidence.
     private func isModernServer(for request: HTTPServerRequest, from caller: Caller) async -> Bool {
-        switch admission.admit(request) {
+        switch admission.admitRequest(request) {
         case .request(let admitted) where admitted.method != .listen: return false
         // `methodNotFound`: the backend may know the method.
         case .refused(let refusal, _) where refusal.code != ErrorCode.methodNotFound: return eras.servesWithoutSession
@@ -157,13 +156,13 @@ final class Forwarder {
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest, isModern: Bool
     ) async {
         guard [.get, .post, .delete].contains(request.head.method) else {
-            return clientRequest.finish(.refused(.wrongMethod(true)))
+            return clientRequest.finishRequest(.refused(.wrongMethod(true)))
         }
-        clientRequest.describe("pass", request.head.method.name)
+        clientRequest.describeRoute("pass", request.head.method.name)
         _ = await forwardToBackend(request, clientRequest) {
-            BackendTarget.endpoint($0.target, query: request.head.query)
+            BackendTarget.endpointTarget($0.target, query: request.head.query)
         }
-        if isModern, Forwarder.speaksAgainstModern(clientRequest) { eras.doubt() }
+        if isModern, Forwarder.speaksAgainstModern(clientRequest) { eras.doubtEra() }
     }
 
     /// Forwards a request to the MCP endpoint, unless the backend refuses it.
@@ -174,9 +173,9 @@ final class Forwarder {
         _ request: HTTPServerRequest, _ clientRequest: ClientRequest,
         unless isRefusal: @escaping (_ status: Int) -> Bool
     ) async -> Bool {
-        clientRequest.describe("pass", request.head.method.name)
+        clientRequest.describeRoute("pass", request.head.method.name)
         return await forwardToBackend(request, clientRequest, unless: isRefusal) {
-            BackendTarget.endpoint($0.target, query: request.head.query)
+            BackendTarget.endpointTarget($0.target, query: request.head.query)
         }
     }
 
@@ -198,16 +197,18 @@ final class Forwarder {
         var tried: Set<BackendChoice.Index> = []
         let home = request.head.fields.first(Header.sessionID).flatMap { backendIndex(of: Array($0.bytes)) }
         while true {
-            if let home { backends.enter(home) }
-            // The first round excludes none. Another round begins only if a backend is left.
-            guard let index = home ?? backends.enter(except: tried) else { preconditionFailure("more than there are") }
+            if let home { backends.enterCopy(home) }
+            guard let index = home ?? backends.enterCopy(except: tried) else {
+                // The first round excludes none. Another round begins only if a backend is left.
+                preconditionFailure("more than there are")
+            }
             let backend = backends.overHTTP[index]
             var wasRefusal = false
             let (outcome, forwarded) = await sendRequest(request, to: backend, target(backend), clientRequest) { head in
                 wasRefusal = isRefusal?(head.status) ?? false
                 return wasRefusal
             }
-            backends.leave(index)
+            backends.leaveCopy(index)
             if wasRefusal { return true }
             tried.insert(index)
             if case .failed(let error) = outcome, error.kind == .unavailable, home == nil, backend.hasAlternative(),
@@ -242,12 +243,12 @@ final class Forwarder {
             }
         }
         forwarded.isRefused = isRefused
-        if isDraining { forwarded.drain() }
+        if isDraining { forwarded.drainStream() }
         inFlight[ObjectIdentifier(forwarded)] = (forwarded, backend)
-        let outcome = await forwarded.run(
+        let outcome = await forwarded.relayResponse(
             ForwardedRequest.backendMessage(
                 request, target: target, host: backend.host, set: backend.fields,
-                origin: settings.callerFields.origin.lines(of: request.head, from: connection.clientAddress)))
+                origin: settings.callerFields.origin.fieldLines(of: request.head, from: connection.clientAddress)))
         inFlight[ObjectIdentifier(forwarded)] = nil
         if let status = forwarded.status, status == 401 || !forwarded.challenges.isEmpty {
             learnChallenges(forwarded.challenges, status: status, publicAddress(for: request.head, of: backend))
@@ -260,13 +261,13 @@ final class Forwarder {
         _ request: HTTPServerRequest
     ) {
         if case .failed(let error) = outcome {
-            clientRequest.failed(error)
+            clientRequest.noteFailure(error)
             let id = requestID(request)
             clientRequest.rawID = id.map { $0[...] }
-            return clientRequest.finish(Refusal(error, hasID: id != nil).map { .refused($0) } ?? .abandoned)
+            return clientRequest.finishRequest(Refusal(error, hasID: id != nil).map { .refused($0) } ?? .abandoned)
         }
-        if case .cut(let error) = outcome { clientRequest.failed(error, on: .backend) }
-        clientRequest.finish(.relayed(status: forwarded.status ?? 499, bytes: forwarded.responseBytes))
+        if case .cut(let error) = outcome { clientRequest.noteFailure(error, on: .backend) }
+        clientRequest.finishRequest(.relayed(status: forwarded.status ?? 499, bytes: forwarded.responseBytes))
     }
 
     // MARK: Authorization
@@ -303,7 +304,7 @@ final class Forwarder {
 
     /// Reads the server's metadata for its paths. A client may have read it earlier, or elsewhere.
     private func readMetadata(for head: HTTPRequestHead) async {
-        let backend = backends.any()
+        let backend = backends.anyCopy()
         guard let address = publicAddress(for: head, of: backend) else { return }
         var servers = [""]
         let resources = [
@@ -312,14 +313,14 @@ final class Forwarder {
         ]
         for path in resources {
             guard let text = try? await fetchDocument(path, of: backend) else { continue }
-            learnPaths(AuthorizationMetadata.paths(in: text, address))
-            servers = AuthorizationMetadata.issuers(in: text, address)
+            learnPaths(AuthorizationMetadata.namedPaths(in: text, address))
+            servers = AuthorizationMetadata.issuerPaths(in: text, address)
             break
         }
         for server in servers.prefix(Forwarder.maxServers) {
             for path in [AuthorizationRoute.serverPath + server, AuthorizationRoute.openIDPath + server] {
                 guard let text = try? await fetchDocument(path, of: backend) else { continue }
-                learnPaths(AuthorizationMetadata.paths(in: text, address))
+                learnPaths(AuthorizationMetadata.namedPaths(in: text, address))
                 break
             }
         }
@@ -349,29 +350,29 @@ final class Forwarder {
         _ route: AuthorizationRoute, _ request: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async {
         do throws(BackendError) {
-            let backend = backends.any()
+            let backend = backends.anyCopy()
             guard let address = publicAddress(for: request.head, of: backend) else {
-                return clientRequest.finish(.refused(.noMetadata))
+                return clientRequest.finishRequest(.refused(.noMetadata))
             }
             if let path = route.endpointPath {
                 guard [.get, .post].contains(request.head.method) else {
-                    return clientRequest.finish(.refused(.formOnly))
+                    return clientRequest.finishRequest(.refused(.formOnly))
                 }
                 guard try await isAuthorizationServer(backend, at: route) else {
-                    return clientRequest.finish(.refused(.noMetadata))
+                    return clientRequest.finishRequest(.refused(.noMetadata))
                 }
-                let target = BackendTarget.endpoint(Array(path.utf8), query: request.head.query)
+                let target = BackendTarget.endpointTarget(Array(path.utf8), query: request.head.query)
                 _ = await forwardToBackend(request, clientRequest) { _ in target }
                 return
             }
-            guard request.head.method == .get else { return clientRequest.finish(.refused(.documentOnly)) }
+            guard request.head.method == .get else { return clientRequest.finishRequest(.refused(.documentOnly)) }
             guard let text = try await fetchMetadata(route, of: backend, address) else {
-                return clientRequest.finish(.refused(.noMetadata))
+                return clientRequest.finishRequest(.refused(.noMetadata))
             }
-            clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(text), code: nil)))
+            clientRequest.finishRequest(.answered(ModernResponse(status: 200, text: SplicedText(text), code: nil)))
         } catch {
-            clientRequest.failed(error)
-            clientRequest.finish(.refused(Refusal(error, hasID: false) ?? .noMetadata))
+            clientRequest.noteFailure(error)
+            clientRequest.finishRequest(.refused(Refusal(error, hasID: false) ?? .noMetadata))
         }
     }
 
@@ -383,27 +384,29 @@ final class Forwarder {
             return nil
         case .serverMetadata(let path):
             return try await fetchDocument(path, of: backend).flatMap { text in
-                learnPaths(AuthorizationMetadata.paths(in: text, address))
-                return AuthorizationMetadata.server(text, address)
+                learnPaths(AuthorizationMetadata.namedPaths(in: text, address))
+                return AuthorizationMetadata.rewriteServer(text, address)
             }
         case .resourceMetadata(let paths):
             for path in paths {
                 guard let text = try await fetchDocument(path, of: backend) else { continue }
-                learnPaths(AuthorizationMetadata.paths(in: text, address))
-                if let published = AuthorizationMetadata.resource(text, address, always: settings.publicURL != nil) {
+                learnPaths(AuthorizationMetadata.namedPaths(in: text, address))
+                if let published = AuthorizationMetadata.rewriteResource(
+                    text, address, always: settings.publicURL != nil)
+                {
                     return published
                 }
             }
             // A server of 2025-03-26 (basic/authorization): clients of 2026-07-28 need the document that it lacks.
             return try await fetchDocument(AuthorizationRoute.serverPath, of: backend).map {
-                AuthorizationMetadata.resource(of: $0, address)
+                AuthorizationMetadata.resourceMetadata(of: $0, address)
             }
         }
     }
 
-    /// Whether the backend is an authorization server with this endpoint. A default path may belong to anything, so the
-    /// backend has to have such metadata, or has to require authorization without any metadata, as the first servers of
-    /// 2025-03-26 do (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
+    /// Whether the backend is an authorization server with this endpoint. A default path may belong to anything, so the backend
+    /// has to have that metadata, or has to require authorization without any metadata, as the first servers of 2025-03-26 do
+    /// (basic/authorization, "Fallbacks for Servers without Metadata Discovery").
     private func isAuthorizationServer(
         _ backend: Backend, at route: AuthorizationRoute
     ) async throws(BackendError) -> Bool {
@@ -418,7 +421,7 @@ final class Forwarder {
 
     /// The JSON object at a path of the backend; `nil` if there is none. Redirects are not followed.
     private func fetchDocument(_ path: String, of backend: Backend) async throws(BackendError) -> [UInt8]? {
-        let (head, body) = try await BackendDocument.get(path, from: backend)
+        let (head, body) = try await BackendDocument.getDocument(path, from: backend)
         if head.status >= 500 {
             throw BackendError(.unavailable, "the server answered with HTTP \(head.status)")
         }

@@ -18,7 +18,7 @@ struct PublicAddress {
     init(_ publicURL: PublicURL, host: String, defaultPort: String = "80", path: String) {
         self.publicURL = publicURL
         self.path = path
-        (self.host, port) = PublicAddress.split(host.lowercased(), defaultPort: defaultPort)
+        (self.host, port) = PublicAddress.splitAuthority(host.lowercased(), defaultPort: defaultPort)
     }
 
     /// The URL for clients; `nil` if it is none of the backend.
@@ -27,7 +27,7 @@ struct PublicAddress {
     }
 
     /// The path of a URL of the backend; `nil` if it is none of the backend.
-    func path(of url: String) -> String? { backendParts(of: url)?.path }
+    func backendPath(of url: String) -> String? { backendParts(of: url)?.path }
 
     /// The path of a URL of the backend, and the rest after the path.
     private func backendParts(of url: String) -> (path: String, rest: Substring)? {
@@ -36,7 +36,8 @@ struct PublicAddress {
         guard scheme == "http" || scheme == "https", url[schemeEnd...].hasPrefix("://") else { return nil }
         let rest = url[schemeEnd...].dropFirst(3)
         let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
-        let (host, port) = PublicAddress.split(rest[..<end].lowercased(), defaultPort: scheme == "http" ? "80" : "443")
+        let (host, port) = PublicAddress.splitAuthority(
+            rest[..<end].lowercased(), defaultPort: scheme == "http" ? "80" : "443")
         guard port == self.port, host == self.host || isLoopback(host) && isLoopback(self.host) else { return nil }
         let pathEnd = rest[end...].firstIndex { "?#".contains($0) } ?? rest.endIndex
         return (String(rest[end..<pathEnd]), rest[pathEnd...])
@@ -77,7 +78,7 @@ struct PublicAddress {
         var position = 0
         while let value = PublicAddress.resourceMetadata(in: challenge, from: position) {
             let url = String(decoding: challenge[value].filter { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
-            if let path = path(of: url) { paths.append(path) }
+            if let path = backendPath(of: url) { paths.append(path) }
             position = value.upperBound
         }
         return paths
@@ -119,7 +120,7 @@ struct PublicAddress {
         return min(position + 1, text.count)
     }
 
-    private static func split(_ authority: String, defaultPort: String) -> (host: String, port: String) {
+    private static func splitAuthority(_ authority: String, defaultPort: String) -> (host: String, port: String) {
         guard let colon = authority.utf8.lastIndex(of: UInt8(ascii: ":")),
             authority[colon...].utf8.dropFirst().allSatisfy({ (0x30...0x39).contains($0) })
         else { return (authority, defaultPort) }

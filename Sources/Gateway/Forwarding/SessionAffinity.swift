@@ -41,7 +41,7 @@ package final class SessionAffinity: Sendable {
     // MARK: Sessions of Remora's own
 
     /// The loop that has a session; `nil` if none has it.
-    func loop(of session: [UInt8]) -> Int? {
+    func loopIndex(of session: [UInt8]) -> Int? {
         let hash = key.hash(session)
         return loops.withLock { $0[hash] }
     }

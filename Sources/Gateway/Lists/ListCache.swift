@@ -53,20 +53,20 @@ struct ListCache<Key: Hashable, Value> {
     }
 
     /// Lists are fresh for another time from now on: none is kept that was read before.
-    mutating func use(ttl: Duration) {
+    mutating func setLifetime(ttl: Duration) {
         self.ttl = ttl
-        change { _ in true }
+        invalidateList { _ in true }
     }
 
     /// How many lists are kept, and how many are being read.
     var count: Int { entries.count }
     var readingCount: Int { readings.count }
 
-    /// Somebody wants a list. `read` is followed by one `finish` or `fail`.
-    mutating func ask(_ key: Key, at now: Instant) -> Decision {
+    /// A request wants a list. After `read`, call `finishReading` or `failReading` once.
+    mutating func request(_ key: Key, at now: Instant) -> Decision {
         if let entry = entries[key] {
             if now < entry.until { return .kept(entry.value, until: entry.until) }
-            remove(key)
+            removeList(key)
         }
         if let id = current[key] { return .join(id) }
         lastID += 1
@@ -81,60 +81,60 @@ struct ListCache<Key: Hashable, Value> {
     ///   - size: bytes of the value.
     ///   - isKept: whether it may be kept at all.
     /// - Returns: until when it is fresh. A reading that has ended already changes nothing.
-    mutating func finish(
+    mutating func finishReading(
         _ id: ReadingID, with value: Value, size: Int, isKept: Bool, at now: Instant
     ) -> Instant {
-        guard let reading = end(id), !reading.isStale else { return now }
+        guard let reading = endReading(id), !reading.isStale else { return now }
         let until = now + ttl
         guard isKept, now < until, size <= limits.size else { return until }
         removeExpired(at: now)
         entries[reading.key] = Entry(value: value, size: size, until: until)
         self.size += size
-        makeRoom()
+        evictOldest()
         return until
     }
 
     /// A reading has failed. Nothing is kept of that.
-    mutating func fail(_ id: ReadingID) { _ = end(id) }
+    mutating func failReading(_ id: ReadingID) { _ = endReading(id) }
 
     /// A list has changed: what is kept of it is dropped, and so will be what is being read.
-    mutating func change(_ key: Key) {
-        remove(key)
+    mutating func invalidateList(_ key: Key) {
+        removeList(key)
         guard let id = current.removeValue(forKey: key) else { return }
         readings[id]?.isStale = true
     }
 
-    /// ``change(_:)`` of all these.
-    mutating func change(where isChanged: (Key) -> Bool) {
-        for key in Set(entries.keys).union(current.keys) where isChanged(key) { change(key) }
+    /// ``invalidateList(_:)`` of all these.
+    mutating func invalidateList(where isChanged: (Key) -> Bool) {
+        for key in Set(entries.keys).union(current.keys) where isChanged(key) { invalidateList(key) }
     }
 
     /// Drops what is kept where `predicate` says so; what is being read is left alone.
-    mutating func drop(where predicate: (Key, Value) -> Bool) {
-        for (key, entry) in entries where predicate(key, entry.value) { remove(key) }
+    mutating func dropLists(where predicate: (Key, Value) -> Bool) {
+        for (key, entry) in entries where predicate(key, entry.value) { removeList(key) }
     }
 
     /// Nil for a reading that has ended already.
-    private mutating func end(_ id: ReadingID) -> Reading? {
+    private mutating func endReading(_ id: ReadingID) -> Reading? {
         guard let reading = readings.removeValue(forKey: id) else { return nil }
         if current[reading.key] == id { current[reading.key] = nil }
         return reading
     }
 
-    private mutating func remove(_ key: Key) {
+    private mutating func removeList(_ key: Key) {
         guard let entry = entries.removeValue(forKey: key) else { return }
         size -= entry.size
     }
 
     private mutating func removeExpired(at now: Instant) {
-        for (key, entry) in entries where entry.until <= now { remove(key) }
+        for (key, entry) in entries where entry.until <= now { removeList(key) }
     }
 
     /// All are fresh for the same time: the one that ends first was read first.
-    private mutating func makeRoom() {
+    private mutating func evictOldest() {
         while entries.count > limits.count || size > limits.size {
             guard let oldest = entries.min(by: { $0.value.until < $1.value.until })?.key else { return }
-            remove(oldest)
+            removeList(oldest)
         }
     }
 }

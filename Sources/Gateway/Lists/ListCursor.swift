@@ -17,8 +17,8 @@ enum ListCursor: Equatable {
     /// As what is sealed.
     ///
     /// - Parameter method: the list that it belongs to.
-    func bytes(for method: Method) -> [UInt8] {
-        let head = [ListCursor.number(of: method) ?? 0]
+    func sealedBytes(for method: Method) -> [UInt8] {
+        let head = [ListCursor.methodNumber(of: method) ?? 0]
         switch self {
         case .item(let digest, let start):
             let place = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: start >> $0) }
@@ -28,9 +28,9 @@ enum ListCursor: Equatable {
         }
     }
 
-    /// What ``bytes(for:)`` made, for the same method.
+    /// What ``sealedBytes(for:)`` made, for the same method.
     init?(_ bytes: [UInt8], for method: Method) {
-        guard bytes.count >= 2, let number = ListCursor.number(of: method), bytes[0] == number else { return nil }
+        guard bytes.count >= 2, let number = ListCursor.methodNumber(of: method), bytes[0] == number else { return nil }
         let rest = bytes.dropFirst(2)
         switch bytes[1] {
         case 0 where rest.count == ListCursor.digestSize + 4:
@@ -45,7 +45,7 @@ enum ListCursor: Equatable {
     }
 
     /// Part of what is sealed: a number keeps its meaning. Nil for a method that lists nothing, whose cursors open for none.
-    private static func number(of method: Method) -> UInt8? {
+    private static func methodNumber(of method: Method) -> UInt8? {
         switch method {
         case .listTools: 1
         case .listPrompts: 2

@@ -23,7 +23,7 @@ final class ListReading {
         case page(cursor: [UInt8])
     }
 
-    /// A list beyond this is passed on page by page, as the server gives it. 100 pages and 10,000 items are more than a
+    /// A list beyond this is forwarded page by page, as the server gives it. 100 pages and 10,000 items are more than a
     /// model or a person can choose from, and a server that never ends its list has to end somewhere; 8 MiB are 800 bytes
     /// for each of so many items.
     private static let maxParts = 100
@@ -46,7 +46,7 @@ final class ListReading {
     private var session: LegacySession?
     private var call: LegacyCall?
     private var cancellation: BackendError?
-    /// Who waits for its session: it leaves while nobody wants the list.
+    /// The reading while it waits for a session. It stops waiting when no request wants the list.
     let waiter: SessionWaiter
 
     init(
@@ -64,50 +64,50 @@ final class ListReading {
         waiter = SessionWaiter(until: end)
     }
 
-    /// Nobody needs it any more.
-    func cancel(_ error: BackendError) {
+    /// No request needs the list any more.
+    func cancelReading(_ error: BackendError) {
         guard cancellation == nil else { return }
         cancellation = error
-        call?.cancel(error)
-        waiter.leave()
+        call?.cancelCall(error)
+        waiter.stopWaiting()
     }
 
     /// Reads it. It is begun once more where any request is that may run twice: no page does anything but list.
-    func run() async -> ListOutcome {
+    func readList() async -> ListOutcome {
         do throws(BackendError) {
-            return try await attempt()
+            return try await attemptReading()
         } catch {
             // What ended it says more than what that led to.
             return .failed(cancellation ?? error)
         }
     }
 
-    private func attempt() async throws(BackendError) -> ListOutcome {
+    private func attemptReading() async throws(BackendError) -> ListOutcome {
         var attempts = Attempts()
         while true {
             do throws(BackendError) {
                 try checkCancellation()
                 return try await readOnLease(&attempts)
             } catch {
-                try attempts.failed(error, mayRepeat: true)
+                try attempts.noteFailure(error, mayRepeat: true)
             }
         }
     }
 
     private func readOnLease(_ attempts: inout Attempts) async throws(BackendError) -> ListOutcome {
         // Once only: the second attempt is made because there was something about the session.
-        let beside = session.take().flatMap { sessions.lease(beside: $0) }
+        let beside = session.take().flatMap { sessions.extraLease(beside: $0) }
         let lease =
             if let beside { beside } else {
-                try await sessions.lease(key, after: attempts.session, credentials: credentials, by: waiter)
+                try await sessions.leaseSession(key, after: attempts.session, credentials: credentials, by: waiter)
             }
-        defer { sessions.release(lease) }
+        defer { sessions.releaseLease(lease) }
         attempts.session = lease.session
         do throws(BackendError) {
-            return try await read(from: lease.session)
+            return try await readPages(from: lease.session)
         } catch {
-            if error.kind == .sessionLost { sessions.retire(lease) }
-            if error.kind == .noAnswer { sessions.check(lease, credentials) }
+            if error.kind == .sessionLost { sessions.retireSession(lease) }
+            if error.kind == .noAnswer { sessions.checkSession(lease, credentials) }
             throw error
         }
     }
@@ -116,9 +116,9 @@ final class ListReading {
         if let cancellation { throw cancellation }
     }
 
-    private func read(from session: LegacySession) async throws(BackendError) -> ListOutcome {
+    private func readPages(from session: LegacySession) async throws(BackendError) -> ListOutcome {
         if let capability = method.requiredCapability, !session.handshake.offers(capability) {
-            return .refused(.undeclared(capability, for: method))
+            return .refused(.undeclaredCapability(capability, for: method))
         }
         let serverInfo = session.handshake.serverInfo
         let version = session.toolsVersion
@@ -128,7 +128,7 @@ final class ListReading {
         var second: [UInt8]?
         if case .page(let start) = extent { cursor = start }
         repeat {
-            let answer = try await page(at: cursor, of: session)
+            let answer = try await readPage(at: cursor, of: session)
             let result: JSONValue
             switch answer.outcome {
             case .result(let value):
@@ -138,13 +138,13 @@ final class ListReading {
                 cursor = nil
                 continue
             case .error(let error):
-                learn(assembly, session, asOf: version)
+                rememberTools(assembly, session, asOf: version)
                 return .error(error, in: answer.document)
             }
-            cursor = try add(result, of: answer, at: cursor, to: &assembly)
+            cursor = try addPage(result, of: answer, at: cursor, to: &assembly)
             if assembly.partCount == 1 { second = cursor }
         } while cursor != nil && goesOn(after: assembly)
-        learn(assembly, session, asOf: version)
+        rememberTools(assembly, session, asOf: version)
         if cursor == nil, isWhole(assembly) {
             return .list(ListSnapshot(assembly, pageSize: ListReading.pageSize, from: serverInfo))
         }
@@ -162,26 +162,26 @@ final class ListReading {
         return assembly.itemCount <= ListReading.maxItems && assembly.byteCount <= ListReading.maxSize
     }
 
-    private func page(at cursor: [UInt8]?, of session: LegacySession) async throws(BackendError) -> LegacyAnswer {
+    private func readPage(at cursor: [UInt8]?, of session: LegacySession) async throws(BackendError) -> LegacyResponse {
         try checkCancellation()
-        let call = session.list(method, cursor: cursor, credentials: credentials, until: end)
+        let call = session.requestList(method, cursor: cursor, credentials: credentials, until: end)
         self.call = call
         defer { self.call = nil }
         do throws(BackendError) {
-            return try await call.answer()
+            return try await call.waitForResponse()
         } catch {
-            if error.kind == .silent || error.kind == .overdue { call.cancel(error) }
+            if error.kind == .silent || error.kind == .overdue { call.cancelCall(error) }
             throw error.kind == .silent
                 ? BackendError(.silent, "the server did not list anything for \(Backend.Limits.handshakeName)") : error
         }
     }
 
-    private func add(
-        _ result: JSONValue, of answer: LegacyAnswer, at cursor: [UInt8]?, to assembly: inout ListAssembly
+    private func addPage(
+        _ result: JSONValue, of answer: LegacyResponse, at cursor: [UInt8]?, to assembly: inout ListAssembly
     ) throws(BackendError) -> [UInt8]? {
         let next: [UInt8]?
         do throws(TranslationError) {
-            next = try assembly.add(result, in: answer.document, at: cursor)
+            next = try assembly.addPage(result, in: answer.document, at: cursor)
         } catch {
             throw BackendError(.outcomeUnknown, "the server's answer has a result that is no object")
         }
@@ -193,8 +193,8 @@ final class ListReading {
 
     /// The session remembers what the tools say of themselves, so that no call of a tool has to list them again. A server
     /// that cannot list has told clients nothing of its tools either.
-    private func learn(_ assembly: ListAssembly, _ session: LegacySession, asOf version: Int) {
+    private func rememberTools(_ assembly: ListAssembly, _ session: LegacySession, asOf version: Int) {
         guard method == .listTools, case .whole = extent else { return }
-        session.learn(assembly.tools, asOf: version)
+        session.rememberTools(assembly.tools, asOf: version)
     }
 }

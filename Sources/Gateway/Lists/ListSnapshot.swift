@@ -7,7 +7,7 @@ struct ListSnapshot {
     let pages: [ListPage]
     /// Of all items. Empty where there is one page only, to which no cursor leads.
     let digest: [UInt8]
-    /// The server's cursor behind the last of `pages`, where the list was too long to be put together.
+    /// The server's cursor behind the last of `makePages`, where the list was too long to be put together.
     let continuation: [UInt8]?
     /// What the tools say, where it lists tools.
     let tools: ToolFacts
@@ -18,7 +18,7 @@ struct ListSnapshot {
     ///
     /// - Parameter pageSize: bytes of a page's items.
     init(_ assembly: ListAssembly, pageSize: Int, from serverInfo: ServerInfo) {
-        pages = assembly.pages(of: pageSize)
+        pages = assembly.makePages(of: pageSize)
         digest = pages.count == 1 ? [] : Array(SHA256.digest(assembly.text).prefix(ListCursor.digestSize))
         continuation = nil
         tools = assembly.tools
@@ -38,13 +38,13 @@ struct ListSnapshot {
     var size: Int { pages.reduce(0) { $0 + $1.size } }
 
     /// What leads to the page after this one; nil after the last.
-    func next(after index: Int) -> ListCursor? {
+    func nextCursor(after index: Int) -> ListCursor? {
         if index + 1 < pages.count { return .item(digest: digest, start: pages[index + 1].start) }
         return continuation.map { .page(cursor: $0) }
     }
 
-    /// The page with this item at its start; nil when this is another list, or has no such page.
-    func index(digest: [UInt8], start: Int) -> Int? {
+    /// The page with this item at its start; `nil`: this is another list, or it has no page that starts there.
+    func pageIndex(digest: [UInt8], start: Int) -> Int? {
         guard digest == self.digest else { return nil }
         return pages.firstIndex { $0.start == start }
     }

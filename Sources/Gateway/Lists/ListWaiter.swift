@@ -18,20 +18,20 @@ final class ListWaiter {
     }
 
     /// The request's client has gone.
-    func cancel() {
+    func cancelWait() {
         isCancelled = true
-        reading?.cancel(.clientLeft)
+        reading?.cancelReading(.clientLeft)
         wakeup.signal()
     }
 
     /// What was waited for is here.
-    func deliver(_ outcome: ListOutcome, freshUntil: Instant) {
+    func deliverList(_ outcome: ListOutcome, freshUntil: Instant) {
         delivered = (outcome, freshUntil)
         wakeup.signal()
     }
 
-    /// Waits for `deliver` or `cancel`, for as long as the request may take.
-    func wait() async -> (ListOutcome, freshUntil: Instant) {
+    /// Waits for `deliverList` or `cancel`, for as long as the request may take.
+    func waitForList() async -> (ListOutcome, freshUntil: Instant) {
         await wakeup.wait(while: { !isCancelled && delivered == nil }, until: end, on: loop)
         if isCancelled { return (.failed(.clientLeft), .now) }
         return delivered ?? (.failed(ListWaiter.overdue), .now)
@@ -40,11 +40,11 @@ final class ListWaiter {
     private static let overdue = BackendError(
         .unavailable, "a list of the server did not come within limits.request_timeout")
 
-    /// Runs a reading that nobody shares, and that ends when the client goes.
-    func run(_ reading: ListReading) async -> ListOutcome {
+    /// Runs a reading for this request alone. It ends when the client leaves.
+    func runReading(_ reading: ListReading) async -> ListOutcome {
         self.reading = reading
         defer { self.reading = nil }
-        if isCancelled { reading.cancel(.clientLeft) }
-        return await reading.run()
+        if isCancelled { reading.cancelReading(.clientLeft) }
+        return await reading.readList()
     }
 }

@@ -46,10 +46,10 @@ final class Lists {
     }
 
     /// Another configuration is in force, with the same sessions.
-    func use(_ settings: GatewaySettings) {
+    func applySettings(_ settings: GatewaySettings) {
         let before = self.settings
         self.settings = settings
-        if settings.caching != before.caching { cache.use(ttl: .milliseconds(settings.caching.ttlMs)) }
+        if settings.caching != before.caching { cache.setLifetime(ttl: .milliseconds(settings.caching.ttlMs)) }
     }
 
     /// Lists that are kept, and their bytes.
@@ -61,19 +61,20 @@ final class Lists {
     /// Answers a request for a list.
     ///
     /// - Parameter key: of the sessions that its caller may use.
-    func answer(
+    func respondWithList(
         _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter
     ) async -> RequestOutcome {
         do throws(Refusal) {
-            try ParameterRules.check(request)
-            let cursor = try cursor(in: request, of: caller)
+            try ParameterRules.checkParameters(request)
+            let cursor = try requestCursor(in: request, of: caller)
             if case .page(let legacy) = cursor {
-                let reading = reading(request.method, .page(cursor: legacy), key, caller.credentials)
-                let outcome = await waiter.run(reading)
-                return try answer(request, of: caller, with: outcome, freshUntil: freshFromNow, at: nil)
+                let reading = listReading(request.method, .page(cursor: legacy), key, caller.credentials)
+                let outcome = await waiter.runReading(reading)
+                return try respondWithList(request, of: caller, with: outcome, freshUntil: freshFromNow, at: nil)
             }
-            let (outcome, until) = await list(Key(session: key, method: request.method), caller.credentials, waiter)
-            return try answer(request, of: caller, with: outcome, freshUntil: until, at: cursor)
+            let (outcome, until) = await sharedList(
+                Key(session: key, method: request.method), caller.credentials, waiter)
+            return try respondWithList(request, of: caller, with: outcome, freshUntil: until, at: cursor)
         } catch {
             return .refused(error)
         }
@@ -81,63 +82,63 @@ final class Lists {
 
     private var freshFromNow: Instant { .now + .milliseconds(settings.caching.ttlMs) }
 
-    private func cursor(in request: ModernRequest, of caller: Caller) throws(Refusal) -> ListCursor? {
+    private func requestCursor(in request: ModernRequest, of caller: Caller) throws(Refusal) -> ListCursor? {
         guard let value = request.document.value("cursor", of: request.params) else { return nil }
         let text = request.document.stringBytes(value) ?? []
-        guard let payload = try? seal.open(text, for: .cursor, caller: caller.identity, at: .now),
+        guard let payload = try? seal.openText(text, for: .cursor, caller: caller.identity, at: .now),
             let cursor = ListCursor(payload, for: request.method)
         else { throw .invalidCursor }
         return cursor
     }
 
-    private func answer(
+    private func respondWithList(
         _ request: ModernRequest, of caller: Caller, with outcome: ListOutcome, freshUntil: Instant,
         at cursor: ListCursor?
     ) throws(Refusal) -> RequestOutcome {
         switch outcome {
         case .failed(let error): return .failed(error)
         case .refused(let refusal): throw refusal
-        case .error(let error, let document): return translated(error, in: document, answering: request)
+        case .error(let error, let document): return translatedPage(error, in: document, answering: request)
         case .list(let snapshot):
             var index = 0
             if case .item(let digest, let start) = cursor {
-                guard let found = snapshot.index(digest: digest, start: start) else { throw .invalidCursor }
+                guard let found = snapshot.pageIndex(digest: digest, start: start) else { throw .invalidCursor }
                 index = found
             }
-            let text = snapshot.pages[index].response(
+            let text = snapshot.pages[index].pageResponse(
                 id: request.rawID, ttlMs: max(0, Int((freshUntil - .now).nanoseconds / 1_000_000)),
-                nextCursor: snapshot.next(after: index).map { sealed($0, of: request.method, for: caller) })
-            return .answered(Answer(status: 200, text: text, code: nil))
+                nextCursor: snapshot.nextCursor(after: index).map { sealedCursor($0, of: request.method, for: caller) })
+            return .answered(ModernResponse(status: 200, text: text, code: nil))
         }
     }
 
-    private func translated(
+    private func translatedPage(
         _ error: JSONValue, in document: JSONDocument, answering request: ModernRequest
     ) -> RequestOutcome {
         do throws(TranslationError) {
-            return .answered(Answer(try ErrorTranslation.modern(error, in: document, answering: request)))
+            return .answered(ModernResponse(try ErrorTranslation.modernError(error, in: document, answering: request)))
         } catch {
             return .failed(BackendError(.outcomeUnknown, "the server's answer has an error that is no object"))
         }
     }
 
-    private func sealed(_ cursor: ListCursor, of method: Method, for caller: Caller) -> [UInt8] {
-        seal.seal(
-            cursor.bytes(for: method), for: .cursor, caller: caller.identity, until: .now + Lists.cursorLifetime)
+    private func sealedCursor(_ cursor: ListCursor, of method: Method, for caller: Caller) -> [UInt8] {
+        seal.sealPayload(
+            cursor.sealedBytes(for: method), for: .cursor, caller: caller.identity, until: .now + Lists.cursorLifetime)
     }
 
     // MARK: What calls of tools need
 
-    /// The arguments of the server's tools that clients repeat in headers, for a session that does not know them yet.
-    /// Whoever lists the tools meanwhile waits for the same reading.
+    /// The arguments of the server's tools that clients repeat in headers, for a session that does not know them yet. Requests
+    /// for the tools that come meanwhile wait for the same reading.
     func headerParameters(
         for session: LegacySession, key: SessionKey, _ credentials: Credentials, _ waiter: ListWaiter
     ) async throws(BackendError) -> HeaderParameters {
         let version = session.toolsVersion
-        switch await list(Key(session: key, method: .listTools), credentials, for: session, waiter).0 {
+        switch await sharedList(Key(session: key, method: .listTools), credentials, for: session, waiter).0 {
         case .list(let snapshot):
             // The reading may have been on another session of the key.
-            session.learn(snapshot.tools, asOf: version)
+            session.rememberTools(snapshot.tools, asOf: version)
             return snapshot.tools.headerParameters
         case .error, .refused:
             return HeaderParameters()
@@ -149,50 +150,50 @@ final class Lists {
     // MARK: Reading
 
     /// The list, and until when it is fresh. However many ask at once, it is read once.
-    private func list(
+    private func sharedList(
         _ key: Key, _ credentials: Credentials, for session: LegacySession? = nil, _ waiter: ListWaiter
     ) async -> (ListOutcome, freshUntil: Instant) {
         let id: ListCache<Key, ListSnapshot>.ReadingID
-        switch cache.ask(key, at: .now) {
+        switch cache.request(key, at: .now) {
         case .kept(let snapshot, let until): return (.list(snapshot), until)
         case .join(let joined): id = joined
         case .read(let new):
             id = new
-            let one = Shared(reading(key.method, .whole, key.session, credentials, for: session))
+            let one = Shared(listReading(key.method, .whole, key.session, credentials, for: session))
             shared[id] = one
-            // Its own task: whoever asked first may leave, and the others still wait.
-            sessions.loop.spawn { await self.read(one, id) }
+            // Its own task: the request that asked first may end while others still wait.
+            sessions.loop.spawn { await self.readShared(one, id) }
         }
         guard let one = shared[id] else {
             log.internalError("a list that nobody reads was waited for")
-            let own = reading(key.method, .whole, key.session, credentials, for: session)
-            return (await waiter.run(own), freshUntil: .now)
+            let own = listReading(key.method, .whole, key.session, credentials, for: session)
+            return (await waiter.runReading(own), freshUntil: .now)
         }
         one.waiters[ObjectIdentifier(waiter)] = waiter
         one.reading.waiter.comeBack()
         defer {
             one.waiters[ObjectIdentifier(waiter)] = nil
-            if one.waiters.isEmpty { one.reading.waiter.leave() }
+            if one.waiters.isEmpty { one.reading.waiter.stopWaiting() }
         }
-        return await waiter.wait()
+        return await waiter.waitForList()
     }
 
-    private func read(_ one: Shared, _ id: ListCache<Key, ListSnapshot>.ReadingID) async {
-        let outcome = await one.reading.run()
+    private func readShared(_ one: Shared, _ id: ListCache<Key, ListSnapshot>.ReadingID) async {
+        let outcome = await one.reading.readList()
         shared[id] = nil
         var until = Instant.now
         if case .list(let snapshot) = outcome {
             // Another session may have found another version of the server since.
-            until = cache.finish(
+            until = cache.finishReading(
                 id, with: snapshot, size: snapshot.size,
                 isKept: snapshot.serverInfo == serverInfo && snapshot.size <= ListReading.maxSize, at: until)
         } else {
-            cache.fail(id)
+            cache.failReading(id)
         }
-        for waiter in one.waiters.values { waiter.deliver(outcome, freshUntil: until) }
+        for waiter in one.waiters.values { waiter.deliverList(outcome, freshUntil: until) }
     }
 
-    private func reading(
+    private func listReading(
         _ method: Method, _ extent: ListReading.Extent, _ key: SessionKey, _ credentials: Credentials,
         for session: LegacySession? = nil
     ) -> ListReading {
@@ -203,31 +204,31 @@ final class Lists {
     // MARK: What makes a list stale
 
     /// A server told this on a session of this caller, here or at another replica.
-    func heard(_ cue: ChangeNotice, by principal: KeyedHash) {
-        guard let methods = cue.changedList?.lists, !methods.isEmpty else { return }
-        cache.change { $0.session.principal == principal && methods.contains($0.method) }
+    func applyChangeNotice(_ notice: ChangeNotice, by principal: KeyedHash) {
+        guard let methods = notice.changedList?.lists, !methods.isEmpty else { return }
+        cache.invalidateList { $0.session.principal == principal && methods.contains($0.method) }
     }
 
     /// Something happened to a session.
-    func heard(_ event: SessionEvent) {
+    func applySessionEvent(_ event: SessionEvent) {
         switch event {
-        case .changed(let key, let cue):
+        case .changed(let key, let notice):
             // A server that keeps an instance for each session tells only the one on which it was asked to change something.
-            heard(cue, by: key.principal)
+            applyChangeNotice(notice, by: key.principal)
         case .unheard(let key):
-            cache.change { $0.session == key }
+            cache.invalidateList { $0.session == key }
         case .opened(_, let serverInfo):
             guard serverInfo != self.serverInfo else { return }
             self.serverInfo = serverInfo
-            cache.drop { _, snapshot in snapshot.serverInfo != serverInfo }
+            cache.dropLists { _, snapshot in snapshot.serverInfo != serverInfo }
         case .ended(let key, _, let isLast):
-            // Without a session nobody would tell of a change.
-            if isLast { cache.drop { kept, _ in kept.session == key } }
+            // Without a session no change would be noticed.
+            if isLast { cache.dropLists { kept, _ in kept.session == key } }
         }
     }
 
     /// Ends what is being read.
-    func close() {
-        for one in shared.values { one.reading.cancel(BackendError(.unavailable, "Remora stops")) }
+    func cancelReadings() {
+        for one in shared.values { one.reading.cancelReading(BackendError(.unavailable, "Remora stops")) }
     }
 }

@@ -15,13 +15,13 @@ final class OlderClients {
     private let backends: Backends
     private let callers: CallerRules
     private let forwarder: Forwarder
-    /// Those of the loop, whichever gateway opened them.
+    /// The sessions of the loop, of all gateways.
     private let known: OlderSessions
     private let replicas: Replicas
     private let affinity: SessionAffinity
     private let log: Log
     /// Streams on which clients listen, by this gateway.
-    private var listening: [ObjectIdentifier: OlderAnswer] = [:]
+    private var listening: [ObjectIdentifier: OlderResponse] = [:]
     private var isDraining = false
     /// What serves in its place, since another configuration was taken over.
     private var heir: OlderClients?
@@ -44,48 +44,48 @@ final class OlderClients {
     private var loop: Loop { backends.loop }
 
     /// Ends the streams on which clients listen, which would not end by themselves: clients open others.
-    func drain() {
+    func drainStreams() {
         isDraining = true
-        for answer in listening.values { answer.end() }
+        for answer in listening.values { answer.endStream() }
     }
 
     /// Another gateway serves from now on: sessions with servers that it has not end. All of them end at once where it serves no
     /// older clients, and where it tells callers apart in another way, so that one could come into the session of another.
-    func relieve(by next: OlderClients) {
+    func handOver(to next: OlderClients) {
         heir = next
         endSessions(unlessOf: next)
     }
 
     private func endSessions(unlessOf next: OlderClients) {
-        guard next.settings.passesLegacyClients, next.callers.tellsCallersApart(as: callers) else {
-            return known.endAll(.reconfigured)
+        guard next.settings.forwardsLegacyClients, next.callers.tellsCallersApart(as: callers) else {
+            return known.endAllSessions(.reconfigured)
         }
-        known.retire(except: next.backends)
+        known.retireSessions(except: next.backends)
     }
 
     // MARK: Where a request belongs
 
     /// Ends a request of an older client.
-    func serve(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
+    func serveOlderClient(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
         guard let id = source.head.fields.first(Header.sessionID).map({ Array($0.bytes) }) else {
-            return await begin(source, from: caller, clientRequest)
+            return await beginSession(source, from: caller, clientRequest)
         }
         if let session = known[id] {
             return await serve(source, in: session, from: caller, clientRequest)
         }
-        if let other = affinity.loop(of: id), other != replicas.index {
+        if let other = affinity.loopIndex(of: id), other != replicas.index {
             return await handOver(source, to: other, clientRequest)
         }
         switch backends.carriesClients {
         case true:
-            refuse(.sessionNotFound, source, clientRequest)
+            refuseRequest(.sessionNotFound, source, clientRequest)
         case nil where source.head.method == .post:
             // A session of before a restart. The place of an event stream takes no POST.
             if await forwarder.forwardRequest(source, clientRequest, unless: { $0 == 405 }) {
-                refuse(.sessionNotFound, source, clientRequest)
+                refuseRequest(.sessionNotFound, source, clientRequest)
             }
         case false, nil:
-            await pass(source, clientRequest)
+            await forwardToLoop(source, clientRequest)
         }
     }
 
@@ -93,7 +93,7 @@ final class OlderClients {
     func serveHandedOver(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
         let id = source.head.fields.first(Header.sessionID).map { Array($0.bytes) }
         guard let session = id.flatMap({ known[$0] }) else {
-            return refuse(.sessionNotFound, source, clientRequest)
+            return refuseRequest(.sessionNotFound, source, clientRequest)
         }
         await serve(source, in: session, from: caller, clientRequest)
     }
@@ -101,17 +101,17 @@ final class OlderClients {
     private func handOver(
         _ source: HTTPServerRequest, to other: Int, _ clientRequest: ClientRequest
     ) async {
-        describe(source, clientRequest)
+        describeRequest(source, clientRequest)
         switch await replicas.handOverRequest(source, to: other, answering: clientRequest.connection) {
         case .answered(let status, let bytes):
-            clientRequest.forwarded()
-            clientRequest.finish(.relayed(status: status, bytes: bytes))
+            clientRequest.noteForwarding()
+            clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
         case .failed(let error):
-            fail(error, source, clientRequest)
+            failRequest(error, source, clientRequest)
         }
     }
 
-    private func pass(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
+    private func forwardToLoop(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) async {
         await forwarder.forwardRequest(source, clientRequest, isModern: false)
     }
 
@@ -120,106 +120,106 @@ final class OlderClients {
     private func serve(
         _ source: HTTPServerRequest, in session: OlderSession, from caller: Caller, _ clientRequest: ClientRequest
     ) async {
-        describe(source, clientRequest)
+        describeRequest(source, clientRequest)
         guard session.principal == caller.principal else {
-            return refuse(.sessionNotFound, source, clientRequest)
+            return refuseRequest(.sessionNotFound, source, clientRequest)
         }
         switch source.head.method {
         case .get:
-            await listen(in: session, clientRequest)
+            await serveListening(in: session, clientRequest)
         case .delete:
-            session.end(.closed)
-            clientRequest.finish(.empty(HTTPResponse(status: 200)))
+            session.endSession(.closed)
+            clientRequest.finishRequest(.empty(HTTPResponse(status: 200)))
         default:
-            await post(source, in: session, from: caller, clientRequest)
+            await servePost(source, in: session, from: caller, clientRequest)
         }
     }
 
-    private func listen(in session: OlderSession, _ clientRequest: ClientRequest) async {
-        let answer = OlderAnswer(to: clientRequest, on: loop)
-        guard !isDraining else { return answer.end() }
+    private func serveListening(in session: OlderSession, _ clientRequest: ClientRequest) async {
+        let answer = OlderResponse(to: clientRequest, on: loop)
+        guard !isDraining else { return answer.endStream() }
         listening[ObjectIdentifier(answer)] = answer
-        await session.listen(answer)
+        await session.serveListening(answer)
         listening[ObjectIdentifier(answer)] = nil
     }
 
-    private func post(
+    private func servePost(
         _ source: HTTPServerRequest, in session: OlderSession, from caller: Caller, _ clientRequest: ClientRequest
     ) async {
-        guard let messages = messages(of: source, isBatchable: session.hasBatches) else {
-            return refuse(.notCarried, source, clientRequest)
+        guard let messages = carriedMessages(of: source, isBatchable: session.hasBatches) else {
+            return refuseRequest(.notCarried, source, clientRequest)
         }
         let requests = messages.compactMap(OlderRouting.Request.init)
         guard !requests.isEmpty else {
             do throws(BackendError) {
-                try await session.send(source.body, messages, caller.credentials)
+                try await session.deliverMessages(source.body, messages, caller.credentials)
             } catch {
-                return fail(error, source, clientRequest)
+                return failRequest(error, source, clientRequest)
             }
-            return clientRequest.finish(.empty(HTTPResponse(status: 202)))
+            return clientRequest.finishRequest(.empty(HTTPResponse(status: 202)))
         }
-        let answer = session.ask(
+        let answer = session.beginResponse(
             source.body, requests, caller.credentials,
             published: { [self] error in
-                clientRequest.failed(error)
-                return published(error, to: source.head, hasID: true)
+                clientRequest.noteFailure(error)
+                return publishedRefusal(error, to: source.head, hasID: true)
             },
-            by: { OlderAnswer(to: clientRequest, on: loop) })
-        guard let answer else { return refuse(.repeatedID, source, clientRequest) }
-        await answer.wait()
+            by: { OlderResponse(to: clientRequest, on: loop) })
+        guard let answer else { return refuseRequest(.repeatedID, source, clientRequest) }
+        await answer.waitForEnd()
     }
 
-    private func messages(of source: HTTPServerRequest, isBatchable: Bool) -> [CarriedMessage]? {
+    private func carriedMessages(of source: HTTPServerRequest, isBatchable: Bool) -> [CarriedMessage]? {
         guard let document = try? JSONDocument(source.body, maxDepth: settings.maxDepth) else { return nil }
-        return CarriedMessage.all(in: document, isBatchable: isBatchable)
+        return CarriedMessage.readMessages(in: document, isBatchable: isBatchable)
     }
 
     // MARK: A new session
 
-    private func begin(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
-        guard source.head.method == .post, let message = messages(of: source, isBatchable: false)?.first,
+    private func beginSession(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
+        guard source.head.method == .post, let message = carriedMessages(of: source, isBatchable: false)?.first,
             message.isInitialize
         else {
-            // A GET may be that of a client of HTTP+SSE.
+            // The GET may come from a client of HTTP+SSE.
             guard backends.startsProcesses || backends.carriesClients == true && source.head.method == .post else {
-                return await pass(source, clientRequest)
+                return await forwardToLoop(source, clientRequest)
             }
-            describe(source, clientRequest)
-            return refuse(.missingSession, source, clientRequest)
+            describeRequest(source, clientRequest)
+            return refuseRequest(.missingSession, source, clientRequest)
         }
         switch backends.carriesClients {
         case true:
-            await open(message, source, from: caller, isSure: backends.startsProcesses, clientRequest)
+            await openSession(message, source, from: caller, isSure: backends.startsProcesses, clientRequest)
         case false:
-            await pass(source, clientRequest)
+            await forwardToLoop(source, clientRequest)
         case nil:
             // As a client that knows only a URL (2025-11-25, basic/transports, "Backwards Compatibility").
             guard await forwarder.forwardRequest(source, clientRequest, unless: { [400, 404, 405].contains($0) }) else {
                 return
             }
-            await open(message, source, from: caller, isSure: false, clientRequest)
+            await openSession(message, source, from: caller, isSure: false, clientRequest)
         }
     }
 
     /// Opens a session, and answers `initialize` with what the server says.
     ///
-    /// - Parameter isSure: whether there is no other way to such a session.
-    private func open(
+    /// - Parameter isSure: whether there is no other way to a session of an older revision.
+    private func openSession(
         _ message: CarriedMessage, _ source: HTTPServerRequest, from caller: Caller, isSure: Bool,
         _ clientRequest: ClientRequest
     ) async {
         guard case .request(let id) = message.kind else { return }
-        describe(source, clientRequest)
-        let name = Base64URL.encode(SecureRandom.bytes(OlderClients.idSize))
-        let answer = OlderAnswer(to: clientRequest, on: loop)
+        describeRequest(source, clientRequest)
+        let name = Base64URL.encodeBytes(SecureRandom.bytes(OlderClients.idSize))
+        let answer = OlderResponse(to: clientRequest, on: loop)
         // It may become a stream before the server has said anything.
         let fields = clientRequest.connection.answerFields
         clientRequest.connection.answerFields.append((Header.sessionID, name))
         let channel: ClientChannel
         let waiter = SessionWaiter(until: nil)
-        answer.onLeave = { waiter.leave() }
+        answer.onLeave = { waiter.stopWaiting() }
         // The client may have left before its request was looked at.
-        if answer.isOver { waiter.leave() }
+        if answer.isOver { waiter.stopWaiting() }
         defer { answer.onLeave = nil }
         do throws(BackendError) {
             channel = try await sessions.openChannel(
@@ -227,13 +227,13 @@ final class OlderClients {
         } catch {
             clientRequest.connection.answerFields = fields
             if !isSure, error.isNoEventStream, !answer.isOver, !clientRequest.responder.isStreaming {
-                clientRequest.responder.leave()
-                return await pass(source, clientRequest)
+                clientRequest.responder.leaveResponse()
+                return await forwardToLoop(source, clientRequest)
             }
             let error = error.beforeDispatch(of: "initialize")
-            answer.failed(error)
-            if let refusal = published(error, to: source.head, hasID: true) {
-                answer.finish(refusal, rawID: message.rawID)
+            answer.noteFailure(error)
+            if let refusal = publishedRefusal(error, to: source.head, hasID: true) {
+                answer.finishWithRefusal(refusal, rawID: message.rawID)
             } else {
                 answer.clientLeft()
             }
@@ -241,27 +241,27 @@ final class OlderClients {
         }
         if answer.hasLeft || !channel.isAgreed {
             // No client knows of it.
-            loop.spawn { await channel.end(.closed) }
+            loop.spawn { await channel.endChannel(.closed) }
             clientRequest.connection.answerFields = fields
         } else {
-            add(name, of: caller, on: channel)
+            addSession(name, of: caller, on: channel)
         }
-        answer.finish(channel.answer.text)
+        answer.finishWithMessage(channel.answer.text)
     }
 
     /// Bytes of a session's id, too many to be guessed.
     private static let idSize = 24
 
-    private func add(_ name: [UInt8], of caller: Caller, on channel: ClientChannel) {
+    private func addSession(_ name: [UInt8], of caller: Caller, on channel: ClientChannel) {
         let session = OlderSession(
             name, of: caller, on: channel,
             OlderSession.Terms(
                 idleTimeout: sessions.idleTimeout, requestTimeout: settings.requestTimeout,
                 maxKeptBytes: settings.streamBuffer),
             on: loop, log: log)
-        known.add(session) { [affinity] in affinity.removeLoop(of: name) }
+        known.addSession(session, affinity: affinity)
         affinity.setLoop(of: name, to: replicas.index)
-        session.start()
+        session.startHearing()
         // Another configuration was taken over while it was being opened.
         if var next = heir {
             while let further = next.heir { next = further }
@@ -271,36 +271,36 @@ final class OlderClients {
 
     // MARK: Answers
 
-    private func describe(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) {
-        clientRequest.describe("session", source.head.method.name)
+    private func describeRequest(_ source: HTTPServerRequest, _ clientRequest: ClientRequest) {
+        clientRequest.describeRoute("session", source.head.method.name)
     }
 
     /// - Parameter hasID: whether a JSON-RPC request is answered.
-    private func published(_ error: BackendError, to head: HTTPRequestHead, hasID: Bool) -> Refusal? {
+    private func publishedRefusal(_ error: BackendError, to head: HTTPRequestHead, hasID: Bool) -> Refusal? {
         if error.kind == .sessionLost { return .sessionNotFound }
         return forwarder.rewriteChallenges(of: Refusal(error, hasID: hasID), to: head)
     }
 
-    private func fail(
+    private func failRequest(
         _ error: BackendError, _ source: HTTPServerRequest, _ clientRequest: ClientRequest
     ) {
-        clientRequest.failed(error)
-        guard let refusal = published(error, to: source.head, hasID: id(of: source) != nil) else {
-            return clientRequest.finish(.abandoned)
+        clientRequest.noteFailure(error)
+        guard let refusal = publishedRefusal(error, to: source.head, hasID: requestID(of: source) != nil) else {
+            return clientRequest.finishRequest(.abandoned)
         }
-        refuse(refusal, source, clientRequest)
+        refuseRequest(refusal, source, clientRequest)
     }
 
-    private func refuse(
+    private func refuseRequest(
         _ refusal: Refusal, _ source: HTTPServerRequest, _ clientRequest: ClientRequest
     ) {
-        clientRequest.rawID = id(of: source).map { $0[...] }
-        clientRequest.finish(.refused(refusal))
+        clientRequest.rawID = requestID(of: source).map { $0[...] }
+        clientRequest.finishRequest(.refused(refusal))
     }
 
     /// The id of a request; nil for what is none.
-    private func id(of source: HTTPServerRequest) -> [UInt8]? {
-        guard let message = messages(of: source, isBatchable: false)?.first, case .request = message.kind else {
+    private func requestID(of source: HTTPServerRequest) -> [UInt8]? {
+        guard let message = carriedMessages(of: source, isBatchable: false)?.first, case .request = message.kind else {
             return nil
         }
         return message.rawID

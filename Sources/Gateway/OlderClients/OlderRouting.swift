@@ -3,10 +3,10 @@ import MCP
 
 /// Which of its client's streams each message of a server belongs on, in one session of an older client: without I/O.
 ///
-/// A response goes to the stream of its request, and progress to that of its token. Of anything else a process does not say
-/// what it is about: it goes to the only request that is being answered, where there is just one (2025-11-25,
-/// basic/transports, "Sending Messages to the Server"); else to the stream that the client listens on, to the youngest of the others,
-/// or into a bounded queue until there is one.
+/// A response goes to the stream of its request, and progress to the stream of its token. Of anything else a process does not say
+/// what it is about: it goes to the only request that is being answered, where there is just one (2025-11-25, basic/transports,
+/// "Sending Messages to the Server"); else to the stream that the client listens on, to the youngest of the others, or into a
+/// bounded queue until there is one.
 struct OlderRouting {
     /// An answer that is an event stream, or may become one.
     typealias Stream = Int
@@ -75,7 +75,7 @@ struct OlderRouting {
 
     /// Requests of a POST are to be answered. Nil, where one has the id of a request that is being answered, or whose
     /// response may still come.
-    mutating func open(_ requests: [Request]) -> (stream: Stream, steps: [Step])? {
+    mutating func openResponse(_ requests: [Request]) -> (stream: Stream, steps: [Step])? {
         guard Set(requests.map(\.id)).count == requests.count,
             requests.allSatisfy({ owners[$0.id] == nil && !abandoned.contains($0.id) })
         else {
@@ -88,35 +88,35 @@ struct OlderRouting {
             owners[request.id] = lastStream
             if let token = request.progressToken { tokens[token] = lastStream }
         }
-        return (lastStream, release(to: lastStream))
+        return (lastStream, releaseKept(to: lastStream))
     }
 
     /// The client listens on a stream of its own.
-    mutating func listen() -> (stream: Stream, steps: [Step]) {
+    mutating func openListening() -> (stream: Stream, steps: [Step]) {
         lastStream += 1
         listening.append(lastStream)
         var steps: [Step] = []
         if listening.count > OlderRouting.maxListening { steps.append(.end(listening.removeFirst())) }
-        return (lastStream, steps + release(to: lastStream))
+        return (lastStream, steps + releaseKept(to: lastStream))
     }
 
     /// A stream is over. What still comes for its requests is dropped.
     ///
     /// - Returns: its requests that have no response.
     @discardableResult
-    mutating func close(_ stream: Stream) -> [Request] {
+    mutating func closeStream(_ stream: Stream) -> [Request] {
         listening.removeAll { $0 == stream }
         guard let requests = posts.removeValue(forKey: stream) else { return [] }
         order.removeAll { $0 == stream }
         for request in requests {
-            forget(request)
+            forgetRequest(request)
             if abandoned.count >= OlderRouting.maxAbandoned { abandoned = [] }
             abandoned.insert(request.id)
         }
         return requests
     }
 
-    private mutating func forget(_ request: Request) {
+    private mutating func forgetRequest(_ request: Request) {
         owners[request.id] = nil
         if let token = request.progressToken { tokens[token] = nil }
     }
@@ -124,17 +124,17 @@ struct OlderRouting {
     /// Whether it is a stream of responses.
     func isPost(_ stream: Stream) -> Bool { posts[stream] != nil }
 
-    /// The stream on which a request is answered, if it is that of no other.
-    func stream(ofOnly request: MessageID) -> Stream? {
+    /// The stream on which a request is answered, if it answers no other request.
+    func onlyStream(ofOnly request: MessageID) -> Stream? {
         owners[request].flatMap { posts[$0]?.count == 1 ? $0 : nil }
     }
 
     // MARK: Messages of the server
 
-    mutating func heard(_ message: CarriedMessage) -> [Step] {
+    mutating func routeMessage(_ message: CarriedMessage) -> [Step] {
         switch message.kind {
         case .response(let id):
-            return id.map { respond(message.text, to: $0) } ?? []
+            return id.map { routeResponse(message.text, to: $0) } ?? []
         case .notification where message.isProgress:
             guard let token = message.progressToken, let stream = tokens[token] ?? tokens[token.misspelled] else {
                 return []
@@ -142,13 +142,13 @@ struct OlderRouting {
             return [.send(message.text, on: stream)]
         case .notification, .request:
             guard let stream = order.count == 1 ? order.first : listening.last ?? order.last else {
-                return keep(Kept(text: message.text, rawID: message.rawID))
+                return keepNotification(Kept(text: message.text, rawID: message.rawID))
             }
             return [.send(message.text, on: stream)]
         }
     }
 
-    private mutating func respond(_ text: [UInt8], to id: MessageID) -> [Step] {
+    private mutating func routeResponse(_ text: [UInt8], to id: MessageID) -> [Step] {
         let known = owners[id] == nil ? id.misspelled : id
         guard let stream = owners[known], var requests = posts[stream],
             let index = requests.firstIndex(where: { $0.id == known })
@@ -156,22 +156,22 @@ struct OlderRouting {
             if abandoned.remove(id) == nil { abandoned.remove(id.misspelled) }
             return []
         }
-        forget(requests.remove(at: index))
+        forgetRequest(requests.remove(at: index))
         posts[stream] = requests
         guard requests.isEmpty else { return [.send(text, on: stream)] }
-        close(stream)
+        closeStream(stream)
         return [.finish(text, on: stream)]
     }
 
     // MARK: Messages that wait for a stream
 
-    private mutating func release(to stream: Stream) -> [Step] {
+    private mutating func releaseKept(to stream: Stream) -> [Step] {
         defer { (kept, keptBytes) = ([], 0) }
         return kept.map { .send($0.text, on: stream) }
     }
 
     /// Notifications make room first, the oldest of them; a request that does is answered.
-    private mutating func keep(_ message: Kept) -> [Step] {
+    private mutating func keepNotification(_ message: Kept) -> [Step] {
         kept.append(message)
         keptBytes += message.text.count
         var steps: [Step] = []

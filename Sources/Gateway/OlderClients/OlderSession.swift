@@ -25,8 +25,15 @@ final class OlderSession {
         let maxKeptBytes: Int
     }
 
+    private enum Phase {
+        case serving
+        /// The configuration has its server no longer: it ends with its last request.
+        case retired
+        case over
+    }
+
     let id: [UInt8]
-    /// The caller that has it. To any other there is no such session.
+    /// The caller that has it. For any other caller the session does not exist.
     let principal: KeyedHash
     private let channel: ClientChannel
     private let terms: Terms
@@ -34,18 +41,14 @@ final class OlderSession {
     private let log: Log
     private let opened: Instant
     private var routing: OlderRouting
-    private var answers: [OlderRouting.Stream: OlderAnswer] = [:]
+    private var answers: [OlderRouting.Stream: OlderResponse] = [:]
     /// The client's last.
     private var credentials: Credentials
     private var telling = 0
     private let idle: Deadline
-    /// Whether the configuration has its server no longer, so that it ends with its last request.
-    private var isRetired = false
-    private var isOver = false
-    /// Called when the session serves no further request.
-    var onEnd: (() -> Void)?
-    /// Called when nothing is left of it.
-    var onGone: (() -> Void)?
+    private var phase = Phase.serving
+    /// Where clients find it.
+    var registry: OlderSessions?
 
     init(
         _ id: [UInt8], of caller: Caller, on channel: ClientChannel, _ terms: Terms, on loop: Loop, log: Log
@@ -61,25 +64,25 @@ final class OlderSession {
         routing = OlderRouting(maxKept: OlderSession.maxKept, maxKeptBytes: terms.maxKeptBytes)
         idle = Deadline(on: loop)
         // The session has the deadline, which ends with it.
-        idle.onExpiry = { [unowned self] in end(.expired) }
+        idle.onExpiry = { [unowned self] in endSession(.expired) }
     }
 
     /// The server that has it.
     var server: LegacyServer { channel.server }
 
     /// Begins to hear the server.
-    func start() {
+    func startHearing() {
         log.write(.info, "client_session_opened") { line in
             line.field("principal", principal.short)
             line.field("revision", channel.revisionName)
         }
-        rest()
-        for message in channel.early { carryOut(routing.heard(message)) }
+        startIdleTime()
+        for message in channel.early { carryOut(routing.routeMessage(message)) }
         loop.spawn {
-            while let message = await self.channel.next() {
-                for answer in self.carryOut(self.routing.heard(message)) { await answer.room() }
+            while let message = await self.channel.nextMessage() {
+                for answer in self.carryOut(self.routing.routeMessage(message)) { await answer.waitForClient() }
             }
-            self.end(.lost)
+            self.endSession(.lost)
         }
     }
 
@@ -89,18 +92,19 @@ final class OlderSession {
     var hasBatches: Bool { channel.hasBatches }
 
     /// Sends notifications and responses, and returns when the server has them.
-    func send(
+    func deliverMessages(
         _ body: [UInt8], _ messages: [CarriedMessage], _ credentials: Credentials
     ) async throws(BackendError) {
         self.credentials = credentials
-        rest()
-        try await channel.send(body, credentials: credentials)
+        startIdleTime()
+        try await channel.sendMessage(body, credentials: credentials)
         for message in messages {
             // Many servers do not answer any more.
-            if let stream = message.cancelled.flatMap({ routing.stream(ofOnly: $0) }), let answer = answers[stream] {
+            if let stream = message.cancelled.flatMap({ routing.onlyStream(ofOnly: $0) }), let answer = answers[stream]
+            {
                 // The answer ends with the session, which takes both out of it.
-                answer.onExpiry = { [unowned self] in fail(stream, .cancelledRequest) }
-                answer.expire(after: OlderSession.afterCancellation)
+                answer.onExpiry = { [unowned self] in failStream(stream, .cancelledRequest) }
+                answer.expireWhenIdle(after: OlderSession.afterCancellation)
             }
         }
     }
@@ -109,138 +113,138 @@ final class OlderSession {
     /// request that is being answered.
     ///
     /// - Parameter published: an error as the client is to see it.
-    func ask(
+    func beginResponse(
         _ body: [UInt8], _ requests: [OlderRouting.Request], _ credentials: Credentials,
-        published: @escaping (BackendError) -> Refusal?, by makeAnswer: () -> OlderAnswer
-    ) -> OlderAnswer? {
-        guard let (stream, steps) = routing.open(requests) else { return nil }
+        published: @escaping (BackendError) -> Refusal?, by makeAnswer: () -> OlderResponse
+    ) -> OlderResponse? {
+        guard let (stream, steps) = routing.openResponse(requests) else { return nil }
         self.credentials = credentials
         let answer = makeAnswer()
         answers[stream] = answer
         idle.set(nil)
         // The answer ends with the session, which takes both out of it.
-        answer.onLeave = { [unowned self] in leave(stream) }
+        answer.onLeave = { [unowned self] in leaveStream(stream) }
         answer.onExpiry = { [unowned self] in
             let overdue = BackendError(.overdue, "the server was silent for limits.request_timeout")
-            for request in fail(stream, published(overdue)) {
-                tell(ServerRequest.cancelled(rawID: request.rawID, reason: overdue.detail))
+            for request in failStream(stream, published(overdue)) {
+                sendOwnMessage(ServerRequest.cancelNotification(rawID: request.rawID, reason: overdue.detail))
             }
         }
-        answer.expire(after: terms.requestTimeout)
+        answer.expireWhenIdle(after: terms.requestTimeout)
         // The client may have left before its request was looked at.
-        if answer.isOver { leave(stream) }
+        if answer.isOver { leaveStream(stream) }
         carryOut(steps)
         loop.spawn {
             do throws(BackendError) {
-                try await self.channel.send(body, credentials: credentials)
+                try await self.channel.sendMessage(body, credentials: credentials)
             } catch {
-                self.fail(stream, published(error))
+                self.failStream(stream, published(error))
             }
         }
         return answer
     }
 
     /// Serves a stream on which the client listens, until it ends.
-    func listen(_ answer: OlderAnswer) async {
-        let (stream, steps) = routing.listen()
+    func serveListening(_ answer: OlderResponse) async {
+        let (stream, steps) = routing.openListening()
         answers[stream] = answer
         idle.set(nil)
         // The answer ends with the session, which takes this out of it.
-        answer.onLeave = { [unowned self] in leave(stream) }
-        if answer.isOver { return leave(stream) }
-        answer.begin()
+        answer.onLeave = { [unowned self] in leaveStream(stream) }
+        if answer.isOver { return leaveStream(stream) }
+        answer.beginStream()
         carryOut(steps)
-        await answer.wait()
+        await answer.waitForEnd()
     }
 
     // MARK: What the server sends
 
     /// - Returns: the answers that were sent something.
     @discardableResult
-    private func carryOut(_ steps: [OlderRouting.Step]) -> [OlderAnswer] {
-        var sent: [OlderAnswer] = []
+    private func carryOut(_ steps: [OlderRouting.Step]) -> [OlderResponse] {
+        var sent: [OlderResponse] = []
         for step in steps {
             switch step {
             case .send(let text, let stream):
                 guard let answer = answers[stream] else { continue }
-                answer.send(text)
-                answer.renew()
+                answer.sendMessage(text)
+                answer.renewDeadline()
                 sent.append(answer)
             case .finish(let text, let stream):
-                answers.removeValue(forKey: stream)?.finish(text)
-                rest()
+                answers.removeValue(forKey: stream)?.finishWithMessage(text)
+                startIdleTime()
             case .end(let stream):
-                answers.removeValue(forKey: stream)?.end()
+                answers.removeValue(forKey: stream)?.endStream()
             case .refuse(let rawID):
-                refuse(rawID)
+                refuseQuestion(rawID)
             }
         }
         return sent
     }
 
-    private func refuse(_ rawID: [UInt8]) { tell(Refusal.nobodyListens.text(id: rawID[...])) }
+    private func refuseQuestion(_ rawID: [UInt8]) { sendOwnMessage(Refusal.nobodyListens.errorText(id: rawID[...])) }
 
     /// Sends what is Remora's own to say. A server that has not taken enough of it is told no more.
-    private func tell(_ text: [UInt8]) {
+    private func sendOwnMessage(_ text: [UInt8]) {
         guard telling < OlderSession.maxTelling else { return }
         telling += 1
         loop.spawn {
-            try? await self.channel.send(text, credentials: self.credentials)
+            try? await self.channel.sendMessage(text, credentials: self.credentials)
             self.telling -= 1
         }
     }
 
     /// The client has left a stream, which takes nothing back that was sent (2025-11-25, basic/transports, "Sending Messages to
     /// the Server"): the responses are dropped.
-    private func leave(_ stream: OlderRouting.Stream) {
+    private func leaveStream(_ stream: OlderRouting.Stream) {
         answers[stream] = nil
-        routing.close(stream)
-        rest()
+        routing.closeStream(stream)
+        startIdleTime()
     }
 
     /// Ends the answer to a POST: each of its requests that has no response has failed.
     ///
     /// - Returns: those requests.
     @discardableResult
-    private func fail(_ stream: OlderRouting.Stream, _ refusal: Refusal?) -> [OlderRouting.Request] {
-        let requests = routing.close(stream)
+    private func failStream(_ stream: OlderRouting.Stream, _ refusal: Refusal?) -> [OlderRouting.Request] {
+        let requests = routing.closeStream(stream)
         guard let answer = answers.removeValue(forKey: stream) else { return requests }
-        rest()
+        startIdleTime()
         guard let refusal, let last = requests.last else {
-            answer.end()
+            answer.endStream()
             return requests
         }
-        for request in requests.dropLast() { answer.send(refusal.text(id: request.rawID[...])) }
-        answer.finish(refusal, rawID: last.rawID)
+        for request in requests.dropLast() { answer.sendMessage(refusal.errorText(id: request.rawID[...])) }
+        answer.finishWithRefusal(refusal, rawID: last.rawID)
         return requests
     }
 
     // MARK: The end
 
     /// Without a stream of its client, the session waits for it only so long.
-    private func rest() {
-        if isOver { return }
-        if isRetired, !routing.isAnswering { return end(.reconfigured) }
+    private func startIdleTime() {
+        if phase == .over { return }
+        if phase == .retired, !routing.isAnswering { return endSession(.reconfigured) }
         if routing.isQuiet { idle.set(after: terms.idleTimeout) }
     }
 
     /// Ends the session when no request is being answered in it.
-    func retire() {
-        isRetired = true
-        rest()
+    func retireSession() {
+        if phase == .serving { phase = .retired }
+        startIdleTime()
     }
 
     /// Ends the session, and all answers that are being made.
-    func end(_ end: ClientChannel.End) {
-        if isOver { return }
-        isOver = true
+    func endSession(_ end: ClientChannel.End) {
+        if phase == .over { return }
+        phase = .over
         idle.set(nil)
-        onEnd?()
+        registry?.sessionEnded(self)
         let detail = channel.ending?.detail
         let error = BackendError(.noAnswer, detail ?? "the session has ended")
         for (stream, answer) in answers {
-            if routing.isPost(stream) { answer.failed(error) }
-            fail(stream, Refusal(error))
+            if routing.isPost(stream) { answer.noteFailure(error) }
+            failStream(stream, Refusal(error))
         }
         let isLoss = end == .lost || end == .reconfigured
         log.write(isLoss ? .warning : .info, "client_session_ended") { line in
@@ -250,8 +254,8 @@ final class OlderSession {
             line.field("ms", milliseconds: loop.now - opened)
         }
         loop.spawn {
-            await self.channel.end(end)
-            self.onGone?()
+            await self.channel.endChannel(end)
+            self.registry?.sessionIsGone()
         }
     }
 }

@@ -4,7 +4,14 @@ import Reactor
 import Translation
 
 /// A request of a client that waits for a call: the one that began it, or a retry with answers.
-final class CallLeg: Answerer {
+final class CallLeg: ResponseProducer {
+    private enum Phase {
+        case waiting
+        case answered
+        /// Its client went away: before it was part of a call, perhaps.
+        case left
+    }
+
     let id: Int
     let request: ModernRequest
     /// As it came.
@@ -16,7 +23,7 @@ final class CallLeg: Answerer {
     private lazy var notifications = NotificationTranslation(for: request)
     /// How many notifications went to the client.
     private(set) var forwarded = 0
-    private var isFinished = false
+    private var phase = Phase.waiting
     /// How often the client was asked during the call so far, and how many questions this answer has; for the log.
     var rounds = 0
     var questions = 0
@@ -28,8 +35,6 @@ final class CallLeg: Answerer {
     private let carrier: Carrier
     /// Whether the call begins with it. Else it goes on with one.
     private let begins: Bool
-    /// Whether its client went away: before it was part of a call, perhaps.
-    private(set) var hasLeft = false
 
     /// - Parameters:
     ///   - source: of which `request` was made.
@@ -49,39 +54,48 @@ final class CallLeg: Answerer {
         self.begins = begins
     }
 
+    /// Whether its client went away.
+    var hasLeft: Bool { phase == .left }
+
     var responder: Responder { clientRequest.responder }
 
     var machineLeg: ParkedCall<Ending>.Leg { ParkedCall<Ending>.Leg(id: id, capabilities: capabilities.ofClient) }
 
     /// Answers it.
-    func finish(_ outcome: RequestOutcome) {
-        if isFinished { return }
-        isFinished = true
+    func finishLeg(_ outcome: RequestOutcome) {
+        guard phase == .waiting else { return }
+        phase = .answered
+        endWaiting(outcome)
+    }
+
+    private func endWaiting(_ outcome: RequestOutcome) {
         call = nil
         // The call need not wait for this client any more.
-        responder.wake()
-        clientRequest.describe(rounds: rounds, questions: questions, parked: parked)
+        responder.wakeWaiters()
+        clientRequest.describeParking(rounds: rounds, questions: questions, parked: parked)
         clientRequest.notifications = forwarded
-        carrier.end(clientRequest, outcome, of: source, begins: begins)
+        carrier.endCarriedRequest(clientRequest, outcome, of: source, begins: begins)
     }
 
     /// The client went away.
     func clientLeft() {
-        guard !isFinished, !hasLeft else { return }
-        hasLeft = true
-        call?.left(self)
-        finish(.failed(.clientLeft))
+        guard phase == .waiting else { return }
+        phase = .left
+        call?.detachLeg(self)
+        endWaiting(.failed(.clientLeft))
     }
 
     /// Waits until its client has taken what was sent, or gets nothing more.
-    func room() async { while !isFinished, responder.hasUnsent { await responder.change() } }
+    func waitUntilSent() async { while phase == .waiting, responder.hasUnsent { await responder.waitForChange() } }
 
     /// The server says something about the call.
-    func hear(_ heard: Heard) {
-        guard !isFinished, responder.hasRoom, let text = notifications.modern(heard.message, heard.kind) else {
+    func relayNotification(_ heard: Heard) {
+        guard phase == .waiting, responder.hasRoom,
+            let text = notifications.modernNotification(heard.message, heard.kind)
+        else {
             return
         }
         forwarded += 1
-        responder.send(text)
+        responder.sendMessage(text)
     }
 }

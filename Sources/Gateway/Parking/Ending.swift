@@ -5,7 +5,7 @@ import Translation
 
 /// How a call ended that clients may have been asked during.
 enum Ending: Sendable {
-    case answered(LegacyAnswer, from: ServerInfo)
+    case answered(LegacyResponse, from: ServerInfo)
     /// - Parameter afterQuestions: whether a client was asked before: then what was done is lost with it.
     case failed(BackendError, afterQuestions: Bool)
     /// It was not sent again.
@@ -20,18 +20,18 @@ enum Ending: Sendable {
     /// What a client gets that sent `request`.
     ///
     /// - Parameter serverInfo: of the server's last session.
-    func outcome(
+    func requestOutcome(
         for request: ModernRequest, _ settings: GatewaySettings, _ serverInfo: ServerInfo?
     ) -> RequestOutcome {
         switch self {
         case .answered(let answer, let serverInfo):
             do throws(BackendError) {
-                return try .of(answer, from: serverInfo, answering: request, settings.caching)
+                return try .ofResponse(answer, from: serverInfo, answering: request, settings.caching)
             } catch {
                 return .failed(error)
             }
         case .failed(let error, let afterQuestions):
-            return afterQuestions && error.losesInteraction ? .lost(request, serverInfo) : .failed(error)
+            return afterQuestions && error.losesInteraction ? .callLost(request, serverInfo) : .failed(error)
         case .refused(let refusal):
             return .refused(refusal)
         }
@@ -40,27 +40,27 @@ enum Ending: Sendable {
 
 extension RequestOutcome {
     /// There is no call any more that could go on, and what it did before is not known.
-    static func lost(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> RequestOutcome {
-        failure(request, Refusal.interactionLostText, else: .interactionLost, serverInfo)
+    static func callLost(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> RequestOutcome {
+        callFailure(request, Refusal.interactionLostText, else: .interactionLost, serverInfo)
     }
 
     /// The user would not go where the server needs them to have been.
-    static func declined(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> RequestOutcome {
-        failure(request, Refusal.declinedText, else: .declined, serverInfo)
+    static func pageDeclined(_ request: ModernRequest, _ serverInfo: ServerInfo?) -> RequestOutcome {
+        callFailure(request, Refusal.declinedText, else: .declined, serverInfo)
     }
 
     /// - Parameter serverInfo: nil where no session was ever there that would know it.
-    private static func failure(
+    private static func callFailure(
         _ request: ModernRequest, _ text: String, else refusal: Refusal, _ serverInfo: ServerInfo?
     ) -> RequestOutcome {
         guard request.method == .callTool else { return .refused(refusal) }
         let text = MultiRoundTrip.toolFailure(text, serverInfo: serverInfo?.text, answering: request)
-        return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
+        return .answered(ModernResponse(status: 200, text: SplicedText(text), code: nil))
     }
 }
 
 extension BackendError {
-    /// Whether nobody knows what became of a call that had asked its client something.
+    /// Whether the outcome of a call that had asked its client something is unknown.
     fileprivate var losesInteraction: Bool {
         switch kind {
         case .noAnswer, .outcomeUnknown, .sessionLost, .unavailable, .rejected: true

@@ -16,7 +16,7 @@ struct GivenAnswers: Sendable {
         answers =
             (state.resumption?.answers ?? [])
             + asked.compactMap { question in
-                new.text(String(decoding: question.key, as: UTF8.self)).map {
+                new.answerText(String(decoding: question.key, as: UTF8.self)).map {
                     RequestState.Answer(key: question.key, text: $0, question: question.question)
                 }
             }
@@ -29,13 +29,13 @@ struct GivenAnswers: Sendable {
     let keys: [String]
 
     /// The answer to a question, if it was given; once. One of the wrong shape was none.
-    mutating func take(
+    mutating func takeAnswer(
         for question: InputRequest, in revision: Revision
     ) -> (key: String, answer: InputAnswer)? {
         let digest = RequestState.digest(of: question)
         guard let index = open.firstIndex(where: { $0.question == digest }) else { return nil }
         let key = open.remove(at: index).key
-        guard let answer = try? responses.answer(key, to: question, in: revision) else { return nil }
+        guard let answer = try? responses.inputAnswer(key, to: question, in: revision) else { return nil }
         return (key, answer)
     }
 }

@@ -34,12 +34,12 @@ final class Interactions {
         self.log = log
     }
 
-    /// Whether nobody waits for a call, so that its session is the first to go where another call needs one.
-    func spare(_ call: InteractiveCall, _ isSpare: Bool) { spares.note(call, isSpare) }
+    /// Whether no request waits for a call. Its session is then the first to go when another call needs one.
+    func markSpare(_ call: InteractiveCall, _ isSpare: Bool) { spares.noteSpare(call, isSpare) }
 
     // MARK: Requests
 
-    /// What the client can be asked, if a request begins such a call, or goes on with one; nil for the others, which share
+    /// What the client can be asked, if a request begins or continues an interactive call. `nil`: other requests, which share
     /// sessions.
     func interactiveCapabilities(of request: ModernRequest) -> ClientProfiles.Declaration? {
         guard request.method.supportsInputRequired else { return nil }
@@ -57,7 +57,7 @@ final class Interactions {
         // Else it goes by the client's name, too.
         let dependsOnWords = settings.clients.changesNothing
         if dependsOnWords, isKnown { return known.declaration }
-        let declaration = settings.clients.declaration(of: request, canBeAsked: true)
+        let declaration = settings.clients.readDeclaration(of: request, canBeAsked: true)
         if dependsOnWords {
             known = (request.clientCapabilities.map { Array(request.document.raw($0)) } ?? [], declaration)
         }
@@ -74,30 +74,30 @@ final class Interactions {
     }
 
     /// - Throws: where its `requestState` is not one of this caller for this request.
-    func location(of request: ModernRequest, from caller: Caller) throws(Refusal) -> Location {
+    func callLocation(of request: ModernRequest, from caller: Caller) throws(Refusal) -> Location {
         guard let value = request.document.value("requestState", of: request.params) else { return .new }
-        guard let state = opened(value, of: request, from: caller) else {
+        guard let state = openedState(value, of: request, from: caller) else {
             calls.numbers.refusedStates += 1
             throw .invalidRequestState
         }
         // It may be here although another one had it when the state was made: that one is gone then.
-        return calls.call(state.call).map { .here($0) } ?? .elsewhere(state)
+        return calls.parkedCall(state.call).map { .here($0) } ?? .elsewhere(state)
     }
 
-    private func opened(_ value: JSONValue, of request: ModernRequest, from caller: Caller) -> RequestState? {
+    private func openedState(_ value: JSONValue, of request: ModernRequest, from caller: Caller) -> RequestState? {
         let text = request.document.stringBytes(value) ?? []
         do {
-            let payload = try seal.open(text, for: .requestState, caller: caller.identity, at: .now)
+            let payload = try seal.openText(text, for: .requestState, caller: caller.identity, at: .now)
             guard let state = RequestState(payload) else { return nil }
-            try state.check(request, from: RequestState.principal(of: caller), at: .now)
+            try state.checkRetry(request, from: RequestState.principalHash(of: caller), at: .now)
             return state
         } catch {
             return nil
         }
     }
 
-    func sealed(_ state: RequestState, for caller: Caller) -> [UInt8] {
-        seal.seal(state.encoded(), for: .requestState, caller: caller.identity, until: state.expires)
+    func sealedState(_ state: RequestState, for caller: Caller) -> [UInt8] {
+        seal.sealPayload(state.encodedState(), for: .requestState, caller: caller.identity, until: state.expires)
     }
 
     /// Whether a retry may come to another replica or loop.
@@ -116,42 +116,42 @@ final class Interactions {
     }
 
     /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
-    func carry(_ leg: CallLeg, from caller: Caller, at location: Location) {
+    func carryLeg(_ leg: CallLeg, from caller: Caller, at location: Location) {
         switch location {
-        case .here(let call): call.retry(leg, from: caller)
-        case .new: InteractiveCall(leg, from: caller, in: self).begin(leg)
+        case .here(let call): call.joinRetry(leg, from: caller)
+        case .new: InteractiveCall(leg, from: caller, in: self).beginCall(leg)
         case .elsewhere(let state): takeOverCall(leg, from: caller, state)
         }
     }
 
-    /// The run that whoever is gone began has nobody any more who could answer its questions.
+    /// Cancels the run that a lost replica started: its questions can no longer be answered.
     func cancelRun(of state: RequestState, for caller: Caller) {
         guard state.phase == .dispatched, let lost = state.resumption.flatMap({ LegacySession.Lost($0) })
         else { return }
-        sessions.cancel(lost, credentials: caller.credentials)
+        sessions.cancelLostCall(lost, credentials: caller.credentials)
     }
 
-    /// Goes on with a call that nobody has any more: takes it up where it was, if its server lets that be done, or runs it again,
-    /// where that can do no harm. It has the same id, so that whoever comes back for it meanwhile joins.
+    /// Continues a call whose replica is lost: resumes its run if the server allows that, or runs it again if that can do no
+    /// harm. It keeps the call's id, so that other retries of the call join it.
     private func takeOverCall(_ leg: CallLeg, from caller: Caller, _ state: RequestState) {
-        // Another retry may have come here while this one looked for whoever had the call.
-        if let call = calls.call(state.call) { return call.retry(leg, from: caller) }
+        // Another retry may have come here while this one looked for the owner of the call.
+        if let call = calls.parkedCall(state.call) { return call.joinRetry(leg, from: caller) }
         guard settings.isInteractive,
             state.phase != .dispatched || SessionRules.mayEverReplay(leg.request, settings)
                 || state.resumption?.lastEventID.isEmpty == false
         else {
             calls.numbers.lost += 1
             cancelRun(of: state, for: caller)
-            return leg.finish(.lost(leg.request, sessions.serverInfo))
+            return leg.finishLeg(.callLost(leg.request, sessions.serverInfo))
         }
         let given: GivenAnswers
         do throws(InputFlaw) {
             given = try GivenAnswers(state, leg.request)
         } catch {
-            return leg.finish(.refused(.wrongAnswer(error)))
+            return leg.finishLeg(.refused(.wrongAnswer(error)))
         }
         let call = InteractiveCall(leg, from: caller, in: self, after: (state, given))
-        guard calls.take(call, for: caller.principal) else { return leg.finish(.refused(.tooManyParked)) }
-        call.begin(leg)
+        guard calls.takePlace(call, for: caller.principal) else { return leg.finishLeg(.refused(.tooManyParked)) }
+        call.beginCall(leg)
     }
 }

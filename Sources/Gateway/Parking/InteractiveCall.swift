@@ -11,8 +11,8 @@ import Translation
 /// A call during which the server may ask the client, with a session to itself. It outlives the requests that wait for it, which are
 /// its legs.
 ///
-/// ``CallCourse`` decides how it is sent, and ``ParkedCall`` about questions and legs. Most such calls ask nothing: until something
-/// happens that ``ParkedCall`` has to decide there is none.
+/// ``CallCourse`` decides how it is sent, and ``ParkedCall`` about questions and legs. Most interactive calls ask nothing. A
+/// ``ParkedCall`` is made when there is something for it to decide.
 ///
 /// It is held by the request that waits for it, by the call to the server that tells it and, once its client was asked, by
 /// `ParkedCalls`.
@@ -96,46 +96,46 @@ final class InteractiveCall: CallProgress {
     // MARK: Requests of the client
 
     /// Begins the call with the request that it was made of. Nothing begins where the client of that has gone already.
-    func begin(_ leg: CallLeg) {
-        guard !leg.hasLeft else { return settle { _ in .failed(.clientLeft) } }
-        attach(leg)
-        goOn()
+    func beginCall(_ leg: CallLeg) {
+        guard !leg.hasLeft else { return settleCall { _ in .failed(.clientLeft) } }
+        attachLeg(leg)
+        continueCall()
     }
 
     /// A retry whose `requestState` names this call.
-    func retry(_ leg: CallLeg, from caller: Caller) {
+    func joinRetry(_ leg: CallLeg, from caller: Caller) {
         let responses: InputResponses
         do throws(InputFlaw) {
             responses = try InputResponses(of: leg.request)
         } catch {
-            return leg.finish(.refused(.wrongAnswer(error)))
+            return leg.finishLeg(.refused(.wrongAnswer(error)))
         }
-        guard legs.count < InteractiveCall.maxLegs else { return leg.finish(.refused(.tooManyRetries)) }
-        attach(leg)
+        guard legs.count < InteractiveCall.maxLegs else { return leg.finishLeg(.refused(.tooManyRetries)) }
+        attachLeg(leg)
         if machine?.phase != .dispatched || course.step != .answer { request = leg.request }
         if context.hasPeers { keepAnswers(of: leg.request) }
         self.caller = caller
         end = leg.end
         if let level = leg.request.logLevel, let session {
-            sessions.loop.spawn { await session.log(from: level, credentials: caller.credentials) }
+            sessions.loop.spawn { await session.setLogLevel(from: level, credentials: caller.credentials) }
         }
-        step { $0.retried(leg.machineLeg, responses, at: sessions.loop.now) }
+        stepMachine { $0.addRetry(leg.machineLeg, responses, at: sessions.loop.now) }
         // It left before it came here: the same as a moment later. Its answers are delivered, and who sends it again joins.
-        if leg.hasLeft { left(leg) }
+        if leg.hasLeft { detachLeg(leg) }
     }
 
-    private func attach(_ leg: CallLeg) {
+    private func attachLeg(_ leg: CallLeg) {
         legs.append(leg)
-        returned()
+        regainedClient()
         leg.call = self
     }
 
     /// The client of a leg went away.
-    func left(_ leg: CallLeg) {
-        if course.isPrepared { decide() }
+    func detachLeg(_ leg: CallLeg) {
+        if course.isPrepared { makeMachine() }
         legs.removeAll { $0 === leg }
-        step { $0.left(leg.id, at: sessions.loop.now) }
-        if legs.isEmpty, !course.isPrepared { deserted() }
+        stepMachine { $0.removeLeg(leg.id, at: sessions.loop.now) }
+        if legs.isEmpty, !course.isPrepared { lostAllClients() }
     }
 
     private func keepAnswers(of retry: ModernRequest) {
@@ -162,12 +162,12 @@ final class InteractiveCall: CallProgress {
         return times
     }
 
-    private func leg(_ id: Int) -> CallLeg? { legs.first { $0.id == id } }
+    private func legWithID(_ id: Int) -> CallLeg? { legs.first { $0.id == id } }
 
     // MARK: What the machine decides
 
     /// From now on it is ``machine`` that decides. Until now nothing has happened since the call was sent.
-    private func decide() {
+    private func makeMachine() {
         guard machine == nil, let session = lease?.session, let leg = legs.first else { return }
         machine = Machine(
             leg.machineLeg, phase: .dispatched, revision: session.handshake.revision,
@@ -176,7 +176,7 @@ final class InteractiveCall: CallProgress {
 
     /// Tells the machine of an event, and does what it says. What comes of that for the machine is done afterwards, in the order
     /// in which it was decided.
-    private func step(_ event: (inout Machine) -> [Machine.Action]) {
+    private func stepMachine(_ event: (inout Machine) -> [Machine.Action]) {
         guard var machine = machine.take() else { return }
         let wasDone = machine.isDone
         decided += event(&machine)
@@ -189,22 +189,23 @@ final class InteractiveCall: CallProgress {
             while !decided.isEmpty {
                 let actions = decided
                 decided = []
-                for action in actions { perform(action) }
+                for action in actions { performAction(action) }
             }
             isActing = false
         }
-        if isDone, !wasDone { context.calls.done(id, size: responseSize) }
-        adjust()
+        if isDone, !wasDone { context.calls.responseIsKept(id, size: responseSize) }
+        adjustDeadline()
     }
 
-    private func perform(_ action: Machine.Action) {
+    private func performAction(_ action: Machine.Action) {
         switch action {
-        case .reply(let text): reply(text)
-        case .ask(let waiting, let questions, let round): ask(waiting, questions, round)
-        case .forward(let waiting, let heard): for leg in waiting { self.leg(leg.id)?.hear(heard) }
-        case .finish(let waiting, let outcome): for leg in waiting { finish(leg.id) { self.outcome(outcome, for: $0) } }
-        case .reject(let leg, let rejection): finish(leg.id) { self.outcome(rejection, for: $0) }
-        case .cancel: abandon()
+        case .reply(let text): sendReply(text)
+        case .ask(let waiting, let questions, let round): askClients(waiting, questions, round)
+        case .forward(let waiting, let heard): for leg in waiting { self.legWithID(leg.id)?.relayNotification(heard) }
+        case .finishLegs(let waiting, let outcome):
+            for leg in waiting { finishLeg(leg.id) { self.legOutcome(outcome, for: $0) } }
+        case .reject(let leg, let rejection): finishLeg(leg.id) { self.legOutcome(rejection, for: $0) }
+        case .cancel: abandonCall()
         case .dispatch: sendAgain()
         case .release: releaseAll(sessionEnd)
         case .discardSession: releaseAll(.givenUp)
@@ -213,12 +214,12 @@ final class InteractiveCall: CallProgress {
                 line.field("rounds", rounds)
                 line.field("principal", key.principal.short)
             }
-        case .forget: context.calls.forget(id)
+        case .forget: context.calls.forgetCall(id)
         }
     }
 
     /// Sets the time for what the machine waits for, and lets the server be silent while it waits for the client.
-    private func adjust() {
+    private func adjustDeadline() {
         guard let machine else { return }
         if let due = machine.deadline {
             let deadline = self.deadline ?? makeDeadline()
@@ -226,8 +227,8 @@ final class InteractiveCall: CallProgress {
         } else {
             deadline?.set(nil)
         }
-        context.calls.spare(id, machine.isSpare)
-        context.spare(self, machine.isSpare && lease != nil)
+        context.calls.markSpare(id, machine.isSpare)
+        context.markSpare(self, machine.isSpare && lease != nil)
         let now = sessions.loop.now
         if legs.isEmpty {
             if parkedSince == nil { parkedSince = now }
@@ -238,44 +239,45 @@ final class InteractiveCall: CallProgress {
         guard isWaitedFor != isSuspended else { return }
         isSuspended = isWaitedFor
         if isWaitedFor {
-            call?.suspend()
+            call?.suspendTimeout()
         } else {
             let isKept = session?.isKept ?? true
-            call?.goOn(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
+            call?.resumeTimeout(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
         }
     }
 
     private func makeDeadline() -> Deadline {
         let deadline = Deadline(on: sessions.loop)
         // It is this object's own, and fires no more when that is gone.
-        deadline.onExpiry = { [unowned self] in step { $0.tick(at: sessions.loop.now) } }
+        deadline.onExpiry = { [unowned self] in stepMachine { $0.performDue(at: sessions.loop.now) } }
         self.deadline = deadline
         return deadline
     }
 
     /// Gives up its place and its session for another call, unless a client waits for it.
-    func makeRoom() {
-        context.spare(self, false)
+    func yieldSession() {
+        context.markSpare(self, false)
         isMakingRoom = true
-        step { $0.makeRoom() }
+        stepMachine { $0.yieldSession() }
     }
 
-    private func reply(_ text: [UInt8]) {
+    private func sendReply(_ text: [UInt8]) {
         guard let session else { return }
         let call = call
         replying += 1
         sessions.loop.spawn { [caller] in
             do throws(BackendError) {
-                try await session.notify(text, credentials: caller.credentials)
+                try await session.sendNotification(text, credentials: caller.credentials)
             } catch {
-                call?.fail(with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
+                call?.failCall(
+                    with: BackendError(.outcomeUnknown, "an answer did not reach the server: \(error.detail)"))
             }
             self.replying -= 1
             self.replied.signal()
         }
     }
 
-    private func abandon() {
+    private func abandonCall() {
         call?.askToStop(BackendError(.cancelled, "the client went away, or did not come back"))
         guard let machine, machine.round > 0 else { return }
         context.calls.numbers.abandoned += 1
@@ -289,23 +291,23 @@ final class InteractiveCall: CallProgress {
 
     // MARK: Answering
 
-    private func ask(_ waiting: [Machine.Leg], _ questions: [Machine.Question], _ round: Int) {
+    private func askClients(_ waiting: [Machine.Leg], _ questions: [Machine.Question], _ round: Int) {
         if let request = request.take() { digest = RequestState.digest(of: request) }
         guard let machine, !digest.isEmpty, let serverInfo = session?.handshake.serverInfo ?? sessions.serverInfo else {
             context.log.internalError("a client is to be asked by no server, or of no request")
-            return waiting.forEach { finish($0.id) { .lost($0.request, nil) } }
+            return waiting.forEach { finishLeg($0.id) { .callLost($0.request, nil) } }
         }
         context.calls.numbers.rounds += 1
         context.calls.numbers.questions += questions.count
-        told()
-        let state = context.sealed(requestState(machine), for: caller)
+        noteClientWasTold()
+        let state = context.sealedState(requestState(machine), for: caller)
         for leg in waiting {
-            self.leg(leg.id)?.questions = questions.count
-            finish(leg.id) { leg in
+            self.legWithID(leg.id)?.questions = questions.count
+            finishLeg(leg.id) { leg in
                 let text = MultiRoundTrip.inputRequired(
                     questions.map { ($0.key, $0.request) }, requestState: state, serverInfo: serverInfo.text,
                     answering: leg.request)
-                return .answered(Answer(status: 200, text: SplicedText(text), code: nil))
+                return .answered(ModernResponse(status: 200, text: SplicedText(text), code: nil))
             }
         }
     }
@@ -316,13 +318,13 @@ final class InteractiveCall: CallProgress {
         let parkTimeout = context.calls.settings.parkTimeout
         // A response that comes at the end of this time is kept for as long again.
         return RequestState(
-            issued: now, expires: now + parkTimeout + parkTimeout, principal: RequestState.principal(of: caller),
+            issued: now, expires: now + parkTimeout + parkTimeout, principal: RequestState.principalHash(of: caller),
             request: digest, call: id, phase: machine.phase, round: UInt16(clamping: machine.round),
-            owner: context.calls.owner, resumption: resumption(machine))
+            owner: context.calls.owner, resumption: stateResumption(machine))
     }
 
     /// What another replica needs to go on with the call; nil where none could.
-    private func resumption(_ machine: Machine) -> RequestState.Resumption? {
+    private func stateResumption(_ machine: Machine) -> RequestState.Resumption? {
         let eventID = call?.lastEventID
         guard eventID != nil || context.hasPeers, let session else { return nil }
         return RequestState.Resumption(
@@ -336,29 +338,29 @@ final class InteractiveCall: CallProgress {
             answers: answers)
     }
 
-    private func finish(_ legID: Int, _ outcome: (CallLeg) -> RequestOutcome) {
-        guard let leg = leg(legID) else { return }
+    private func finishLeg(_ legID: Int, _ outcome: (CallLeg) -> RequestOutcome) {
+        guard let leg = legWithID(legID) else { return }
         legs.removeAll { $0 === leg }
         leg.rounds = machine?.round ?? 0
         leg.parked = parked
-        leg.finish(outcome(leg))
+        leg.finishLeg(outcome(leg))
     }
 
-    private func outcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> RequestOutcome {
+    private func legOutcome(_ outcome: Machine.Outcome, for leg: CallLeg) -> RequestOutcome {
         switch outcome {
-        case .answered(let ending): ending.outcome(for: leg.request, context.settings, sessions.serverInfo)
+        case .answered(let ending): ending.requestOutcome(for: leg.request, context.settings, sessions.serverInfo)
         case .missingCapabilities(let missing): .refused(.missingCapabilities(missing, hasRun: true))
-        case .declined: .declined(leg.request, sessions.serverInfo)
+        case .declined: .pageDeclined(leg.request, sessions.serverInfo)
         }
     }
 
-    private func outcome(_ rejection: Machine.Rejection, for leg: CallLeg) -> RequestOutcome {
+    private func legOutcome(_ rejection: Machine.Rejection, for leg: CallLeg) -> RequestOutcome {
         switch rejection {
         case .wrongAnswer(let flaw): return .refused(.wrongAnswer(flaw))
         case .missingCapabilities(let missing): return .refused(.missingCapabilities(missing, hasRun: false))
         case .lost:
             context.calls.numbers.lost += 1
-            return .lost(leg.request, sessions.serverInfo)
+            return .callLost(leg.request, sessions.serverInfo)
         case .full: return .refused(.tooManyParked)
         }
     }
@@ -366,34 +368,34 @@ final class InteractiveCall: CallProgress {
     // MARK: The end
 
     /// Ends the call without a machine, or as one that there is nothing to decide of any more.
-    private func settle(_ end: CallCourse.SessionEnd = .released, _ outcome: (CallLeg) -> RequestOutcome) {
+    private func settleCall(_ end: CallCourse.SessionEnd = .released, _ outcome: (CallLeg) -> RequestOutcome) {
         let waiting = legs
         legs = []
         releaseAll(end)
-        for leg in waiting { leg.finish(outcome(leg)) }
-        if predecessor != nil { context.calls.forget(id) }
+        for leg in waiting { leg.finishLeg(outcome(leg)) }
+        if predecessor != nil { context.calls.forgetCall(id) }
     }
 
     /// Ends the call by its outcome.
-    private func complete(_ ending: Ending, _ end: CallCourse.SessionEnd = .released) {
+    private func completeCall(_ ending: Ending, _ end: CallCourse.SessionEnd = .released) {
         guard machine != nil else {
-            return settle(end) { ending.outcome(for: $0.request, context.settings, sessions.serverInfo) }
+            return settleCall(end) { ending.requestOutcome(for: $0.request, context.settings, sessions.serverInfo) }
         }
         sessionEnd = end
-        step { $0.finished(ending, isFailure: ending.isFailure, at: sessions.loop.now) }
+        stepMachine { $0.deliverResponse(ending, isFailure: ending.isFailure, at: sessions.loop.now) }
     }
 
     /// Gives back its session and its turn.
     private func releaseAll(_ end: CallCourse.SessionEnd) {
-        release(end)
+        releaseAttempt(end)
         releaseTurn()
     }
 
     /// Ends the call: the process is about to stop.
-    func stop() {
+    func stopCall() {
         deadline?.set(nil)
-        context.spare(self, false)
-        call?.cancel(BackendError(.cancelled, "Remora stops"))
+        context.markSpare(self, false)
+        call?.cancelCall(BackendError(.cancelled, "Remora stops"))
         releaseAll(.givenUp)
     }
 }
@@ -403,18 +405,18 @@ final class InteractiveCall: CallProgress {
 extension InteractiveCall: TranslatedCall {
     var sessions: SessionPool { context.sessions }
     var lists: Lists { context.lists }
-    var questionListener: (any QuestionListener)? { self }
+    var questionObserver: (any QuestionObserver)? { self }
     var isWanted: Bool { !legs.isEmpty }
     var session: LegacySession? { adopted ?? lease?.session }
 
-    func goOn() {
-        guard let request else { return failed(withoutRequest()) }
-        advance(request)
+    func continueCall() {
+        guard let request else { return failAttempt(withoutRequest()) }
+        advanceCall(request)
     }
 
-    func refusal(by parameters: HeaderParameters) -> Refusal? {
+    func headerRefusal(by parameters: HeaderParameters) -> Refusal? {
         guard let leg = legs.first, let request else { return nil }
-        return SessionRules.refusal(of: request, leg.source.head.fields, by: parameters)
+        return SessionRules.headerRefusal(of: request, leg.source.head.fields, by: parameters)
     }
 
     func mayRepeat(on session: LegacySession) -> Bool {
@@ -422,17 +424,17 @@ extension InteractiveCall: TranslatedCall {
     }
 
     /// The session is there, and everything is known.
-    func dispatch(on _: LegacySession) {
-        guard let predecessor, machine == nil else { return start() }
-        sessions.loop.spawn { await self.goOn(after: predecessor.state, predecessor.given) }
+    func dispatchCall(on _: LegacySession) {
+        guard let predecessor, machine == nil else { return startRound() }
+        sessions.loop.spawn { await self.continueLostCall(after: predecessor.state, predecessor.given) }
     }
 
     /// Asks what the server asked meanwhile, or sends the call.
-    private func start() {
-        guard let session, let leg = legs.first else { return failed(.clientLeft) }
+    private func startRound() {
+        guard let session, let leg = legs.first else { return failAttempt(.clientLeft) }
         guard mayRun(on: session) else {
             context.calls.numbers.lost += legs.count
-            return settle { .lost($0.request, sessions.serverInfo) }
+            return settleCall { .callLost($0.request, sessions.serverInfo) }
         }
         let revision = session.handshake.revision
         if machine == nil, let predecessor {
@@ -442,22 +444,22 @@ extension InteractiveCall: TranslatedCall {
         } else if machine == nil, !early.isEmpty {
             machine = Machine(leg.machineLeg, phase: .predispatch, revision: revision, times: times)
         }
-        held()
+        holdCall()
         let questions = early
         early = []
         if !questions.isEmpty { machine?.notSent() }
-        for question in questions where !asked(question) {
-            session.answer(question, for: nil, credentials: caller.credentials)
+        for question in questions where !questionArrived(question) {
+            session.answerQuestion(question, for: nil, credentials: caller.credentials)
         }
         guard machine?.open.isEmpty ?? true else { return }
-        machine?.sent()
+        machine?.noteSending()
         sendRequest()
     }
 
     private func sendRequest() {
-        guard let request, let session else { return failed(withoutRequest()) }
+        guard let request, let session else { return failAttempt(withoutRequest()) }
         isSuspended = false
-        send(request, on: session)
+        sendCall(request, on: session)
     }
 
     /// The client has the request, or no client is left that does.
@@ -473,49 +475,49 @@ extension InteractiveCall: TranslatedCall {
     }
 
     /// Goes on with a call whose replica is gone.
-    private func goOn(after state: RequestState, _ given: GivenAnswers) async {
-        if let session, await takeUp(state, given, like: session) { return }
+    private func continueLostCall(after state: RequestState, _ given: GivenAnswers) async {
+        if let session, await resumeLostRun(state, given, like: session) { return }
         if isWanted { context.cancelRun(of: state, for: caller) }
-        start()
+        startRound()
     }
 
     /// Goes on with the run that a lost replica started, where its server lets the stream be taken up; false when it does not,
     /// and nothing was done. The answers of the retry have to be all that it waits for.
-    private func takeUp(_ state: RequestState, _ given: GivenAnswers, like own: LegacySession) async -> Bool {
+    private func resumeLostRun(_ state: RequestState, _ given: GivenAnswers, like own: LegacySession) async -> Bool {
         guard state.phase == .dispatched, let resumption = state.resumption,
             let lost = LegacySession.Lost(resumption), !lost.lastEventID.isEmpty,
             lost.revision == own.handshake.revision,
             let request = legs.first?.request, let responses = try? InputResponses(of: request),
-            let open = resumption.open(answeredBy: responses),
-            let (session, call) = await sessions.takeUp(
-                lost, like: own, credentials: caller.callFields, until: end, listener: self)
+            let open = resumption.openQuestions(answeredBy: responses),
+            let (session, call) = await sessions.resumeLostCall(
+                lost, like: own, credentials: caller.callFields, until: end, observer: self)
         else { return false }
         releaseAll(.released)
         adopted = session
-        session.claim(for: self)
+        session.setInteraction(for: self)
         let now = sessions.loop.now
         machine = Machine(
             takenUp: open, round: Int(state.round), keys: given.keys, revision: resumption.revision,
             times: times, isAwaited: isWanted, at: now)
-        follow(call)
+        followCall(call)
         // That session alone knows the call.
-        told()
-        for leg in legs { step { $0.retried(leg.machineLeg, responses, at: now) } }
+        noteClientWasTold()
+        for leg in legs { stepMachine { $0.addRetry(leg.machineLeg, responses, at: now) } }
         // Its client may have left by now; who sends the retry again finds it.
-        if legs.isEmpty { step { $0.tick(at: now) } }
+        if legs.isEmpty { stepMachine { $0.performDue(at: now) } }
         return true
     }
 
     /// Sends the call once more: its user did what the server wanted done first, or answered what it asked before.
     private func sendAgain() {
-        begin(isPrepared: session != nil)
+        beginSending(isPrepared: session != nil)
         sessions.loop.spawn {
             // What was asked before the call is known before it runs.
             while self.replying > 0 { await self.replied.wait() }
-            guard self.machine?.isWanted != false else { return self.failed(.clientLeft) }
+            guard self.machine?.isWanted != false else { return self.failAttempt(.clientLeft) }
             if self.session == nil {
-                self.begin(isPrepared: false)
-                self.goOn()
+                self.beginSending(isPrepared: false)
+                self.continueCall()
             } else if self.isWanted {
                 self.sendRequest()
             } else {
@@ -524,37 +526,37 @@ extension InteractiveCall: TranslatedCall {
         }
     }
 
-    func release(_ end: CallCourse.SessionEnd) {
+    func releaseAttempt(_ end: CallCourse.SessionEnd) {
         if end == .givenUp, session != nil {
-            call?.fail(with: BackendError(.cancelled, "the server does not let go of the call"))
+            call?.failCall(with: BackendError(.cancelled, "the server does not let go of the call"))
         }
         if let adopted = adopted.take() {
-            adopted.claim(for: nil)
-            sessions.drop(adopted)
+            adopted.setInteraction(for: nil)
+            sessions.dropResumed(adopted)
         }
         if let session = lease?.session {
-            for question in early { session.answer(question, for: nil, credentials: caller.credentials) }
+            for question in early { session.answerQuestion(question, for: nil, credentials: caller.credentials) }
             early = []
         }
         releaseLease(end)
     }
 
-    func refused(_ refusal: Refusal) { complete(.refused(refusal)) }
+    func finishWithRefusal(_ refusal: Refusal) { completeCall(.refused(refusal)) }
 
-    func answered(_ answer: LegacyAnswer, from session: LegacySession) {
+    func finishWithResponse(_ answer: LegacyResponse, from session: LegacySession) {
         let declared = machine?.capabilities ?? legs.first?.capabilities.ofClient ?? []
         if case .error(let error) = answer.outcome,
             case .ask(let pages) = URLElicitationRequired(error, in: answer.document, declared: declared)
         {
-            decide()
+            makeMachine()
             let now = sessions.loop.now
-            return step { $0.requires(pages, at: now) { context.calls.take(self, for: key.principal) } }
+            return stepMachine { $0.requirePages(pages, at: now) { context.calls.takePlace(self, for: key.principal) } }
         }
         responseSize = answer.document.bytes.count
-        complete(.answered(answer, from: session.handshake.serverInfo))
+        completeCall(.answered(answer, from: session.handshake.serverInfo))
     }
 
-    func failed(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool) {
+    func finishWithFailure(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool) {
         if !wasSent, error.kind == .cancelled, !isWanted, let machine, machine.isWanted, machine.round > 0 {
             // A retry may come yet, and brings the call again.
             releaseAll(end)
@@ -562,21 +564,21 @@ extension InteractiveCall: TranslatedCall {
             return
         }
         let wasAsked = machine.map { $0.round > 0 } ?? (predecessor?.state.phase == .dispatched)
-        complete(.failed(error, afterQuestions: wasAsked), end)
+        completeCall(.failed(error, afterQuestions: wasAsked), end)
     }
 }
 
-// MARK: What the server says before its answer, on whichever stream
+// MARK: What the server says before its response, on any stream
 
-extension InteractiveCall: QuestionListener {
-    func heard(_ notification: Envelope, _ kind: ServerNotification) {
-        told()
+extension InteractiveCall: QuestionObserver {
+    func notificationArrived(_ notification: Envelope, _ kind: ServerNotification) {
+        noteClientWasTold()
         let heard = Heard(message: notification, kind: kind)
         guard machine != nil else {
-            for leg in legs { leg.hear(heard) }
+            for leg in legs { leg.relayNotification(heard) }
             return
         }
-        step { $0.heard(heard) }
+        stepMachine { $0.forwardNotification(heard) }
     }
 
     var hasRoom: Bool {
@@ -584,11 +586,11 @@ extension InteractiveCall: QuestionListener {
         return true
     }
 
-    func room() async {
-        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.room() }
+    func waitForRoom() async {
+        if let slow = legs.first(where: { !$0.responder.hasRoom }) { await slow.waitUntilSent() }
     }
 
-    func asked(_ question: Envelope) -> Bool {
+    func questionArrived(_ question: Envelope) -> Bool {
         guard course.isPrepared else {
             let bytes = early.reduce(question.document.bytes.count) { $0 + $1.document.bytes.count }
             guard early.count < LegacySession.maxEarlyQuestions, bytes <= InteractiveCall.maxEarlyBytes else {
@@ -597,17 +599,21 @@ extension InteractiveCall: QuestionListener {
             early.append(question)
             return true
         }
-        decide()
+        makeMachine()
         guard machine != nil else { return false }
-        told()
-        step { $0.asked(question, at: sessions.loop.now) { context.calls.take(self, for: key.principal) } }
+        noteClientWasTold()
+        stepMachine {
+            $0.addQuestion(question, at: sessions.loop.now) { context.calls.takePlace(self, for: key.principal) }
+        }
         return true
     }
 
-    func withdrawn(_ questionID: [UInt8]) {
+    func questionWithdrawn(_ questionID: [UInt8]) {
         early.removeAll { $0.isRequest(withID: questionID) }
-        step { $0.withdrawn(questionID, at: sessions.loop.now) }
+        stepMachine { $0.withdrawQuestion(questionID, at: sessions.loop.now) }
     }
 
-    func completed(_ elicitationID: [UInt8]) { step { $0.completed(elicitationID, at: sessions.loop.now) } }
+    func elicitationCompleted(_ elicitationID: [UInt8]) {
+        stepMachine { $0.completeElicitation(elicitationID, at: sessions.loop.now) }
+    }
 }

@@ -14,7 +14,7 @@ struct KeptNotifications {
     private var logBytes = 0
 
     /// Keeps the last progress and the last log messages. What else there is belongs to a stream that is no more.
-    mutating func add(_ heard: Heard) {
+    mutating func keepNotification(_ heard: Heard) {
         guard heard.size <= KeptNotifications.maxBytes else { return }
         switch heard.kind {
         case .progress:
@@ -38,7 +38,7 @@ struct KeptNotifications {
     }
 
     /// All of it, in the order in which it came; nothing is left.
-    mutating func take() -> [Heard] {
+    mutating func takeAll() -> [Heard] {
         let all = entries
         self = KeptNotifications()
         return all

@@ -4,7 +4,7 @@ import Translation
 extension ParkedCall {
     /// A request of the client.
     struct Leg: Equatable, Sendable {
-        /// Given by whoever holds the request; different for each.
+        /// Given by the holder of the request; different for each.
         let id: Int
         let capabilities: InputCapabilities
     }
@@ -30,7 +30,7 @@ extension ParkedCall {
     enum Rejection: Sendable {
         case wrongAnswer(InputFlaw)
         case missingCapabilities(InputCapabilities)
-        /// There is nothing to go on with: nobody came back in time.
+        /// The call cannot continue: no retry came in time.
         case lost
         /// Too many calls are parked. Nothing was run.
         case full
@@ -42,7 +42,7 @@ extension ParkedCall {
         /// Answer the legs with these questions, and a `requestState` of this round.
         case ask([Leg], [Question], round: Int)
         case forward([Leg], Heard)
-        case finish([Leg], Outcome)
+        case finishLegs([Leg], Outcome)
         case reject(Leg, Rejection)
         /// Tell the server that the call is cancelled.
         case cancel

@@ -12,17 +12,16 @@ import Translation
 /// `Response` is what the server answered in the end; it is only handed through.
 struct ParkedCall<Response: Sendable>: Sendable {
     private enum State: Sendable {
-        /// The server works, and legs wait, or the last one went away a moment ago.
-        /// To `gathering` (a question), `parked` (pages to visit first, or the last leg goes to a browser), `done` (the
-        /// response), `abandoned` (the last leg stays away), `forgotten` (the response, and nobody can come back for it).
+        /// The server works, and legs wait, or the last one went away a moment ago. To `gathering` (a question), `parked` (pages
+        /// to visit first, or the last leg goes to a browser), `done` (the response), `abandoned` (the last leg stays away),
+        /// `forgotten` (the response, and no retry can come for it).
         case running(Wait)
         /// A question came, and others may come with it.
         /// To `parked` (the client is asked, or no leg is left to ask), `running` (the server takes them back), `done` and
         /// `forgotten` (the response wins), `abandoned` (the last leg goes).
         case gathering(quiet: Instant, end: Instant)
-        /// No leg waits: the client has the questions, or nobody was left to go on for.
-        /// To `running` or `gathering` (a retry), `done` (the response), `abandoned` (nobody comes back), `forgotten` (nobody
-        /// does, and nothing runs; or the call makes room).
+        /// No leg waits: the client has the questions, or every client has left. To `running` or `gathering` (a retry), `done`
+        /// (the response), `abandoned` (no retry comes), `forgotten` (no retry comes and nothing runs, or the call makes room).
         case parked(until: Instant)
         /// The response is kept for a client that did not get it.
         /// To `forgotten`.
@@ -55,7 +54,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
     private var state = State.running(.response)
     private(set) var phase: CallPhase
     private(set) var round = 0
-    /// While there is none, the call is parked or at its end, or `graceEnd` is set: it never waits for nobody without a
+    /// While there is none, the call is parked or at its end, or `graceEnd` is set: it never waits without a leg and without a
     /// deadline.
     private(set) var legs: [Leg]
     /// Of the leg that came last.
@@ -107,7 +106,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         hasPlace = true
         self.given = given
         if legs.isEmpty { state = .parked(until: now + times.grace) }
-        for key in given.keys { keys.take(key) }
+        for key in given.keys { keys.takeKey(key) }
     }
 
     /// A call whose run another replica began, and that is taken up where it was: its client has these questions.
@@ -126,7 +125,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         self.round = round
         hasPlace = true
         state = .parked(until: now + (isAwaited ? times.park : times.grace))
-        for key in taken { keys.take(key) }
+        for key in taken { keys.takeKey(key) }
     }
 
     /// Whether the response is there, and only kept.
@@ -143,7 +142,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         }
     }
 
-    /// Whether nobody waits for the call, so that its place and its session are the first to go where another call needs one.
+    /// Whether no leg waits for the call. Its place and its session are then the first to go when another call needs one.
     var isSpare: Bool {
         switch state {
         case .parked, .abandoned: true
@@ -151,7 +150,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         }
     }
 
-    /// When ``tick(at:)`` has something to do; nil when it has not.
+    /// When ``performDue(at:)`` has something to do; nil when it has not.
     var deadline: Instant? {
         let own: Instant? =
             switch state {
@@ -169,7 +168,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     /// The handshake came to its end without a question, and the call was sent.
-    mutating func sent() { phase = .dispatched }
+    mutating func noteSending() { phase = .dispatched }
 
     /// The call was not sent after all: it is, once its session has nothing to ask and a leg is there to bring it.
     mutating func notSent() { if isWanted { phase = .predispatch } }
@@ -178,9 +177,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     /// The server asks.
     ///
-    /// - Parameter takePlace: called with the first question; false when too many calls are parked. Whoever has given a
-    ///   place takes it back with `forget`.
-    mutating func asked(_ message: Envelope, at now: Instant, takePlace: () -> Bool) -> [Action] {
+    /// - Parameter takePlace: called with the first question; false when too many calls are parked. The giver of a place takes it
+    ///   back with `forget`.
+    mutating func addQuestion(_ message: Envelope, at now: Instant, takePlace: () -> Bool) -> [Action] {
         guard case .request(let id, _) = message.kind else { return [] }
         let legacyID = Array(message.document.raw(id))
         // A stream that is taken up again may bring a question once more.
@@ -190,29 +189,29 @@ struct ParkedCall<Response: Sendable>: Sendable {
             question = try InputRequest(message, declared: capabilities)
             guard hasRoom(for: question) else { throw .tooMany(question) }
         } catch {
-            settle(legacyID)
+            settleQuestion(legacyID)
             refused.formUnion(error.missing)
             return [.reply(error.reply)]
         }
         switch state {
         case .abandoned, .done, .forgotten:
-            settle(legacyID)
+            settleQuestion(legacyID)
             return question.leftover.map { [.reply($0)] } ?? []
         case .running, .gathering, .parked:
             break
         }
         let revision = revision
-        if let (key, answer) = given?.take(for: question, in: revision) {
-            let actions = deliver(answer, to: Question(key: key, request: question, isAsked: true))
+        if let (key, answer) = given?.takeAnswer(for: question, in: revision) {
+            let actions = deliverAnswer(answer, to: Question(key: key, request: question, isAsked: true))
             guard case .running = state else { return actions }
-            return actions + (phase == .dispatched ? goOn(at: now) : [])
+            return actions + (phase == .dispatched ? continueCall(at: now) : [])
         }
         if !hasPlace { hasPlace = takePlace() }
         guard hasPlace else {
-            settle(legacyID)
+            settleQuestion(legacyID)
             return [.reply(RefusedInput.tooMany(question).reply)]
         }
-        open.append(Question(key: keys.key(for: question), request: question))
+        open.append(Question(key: keys.freeKey(for: question), request: question))
         switch state {
         case .running:
             state = .gathering(quiet: now + times.quiet, end: now + times.window)
@@ -232,25 +231,25 @@ struct ParkedCall<Response: Sendable>: Sendable {
             && bytes + visiting <= Self.maxBytes
     }
 
-    private mutating func settle(_ legacyID: [UInt8]) {
+    private mutating func settleQuestion(_ legacyID: [UInt8]) {
         // A server that asks without end is refused without end, and need not be remembered.
         if settled.count < Self.maxQuestions, legacyID.count <= InputRequest.maxID { settled.insert(legacyID) }
     }
 
     /// The server takes a question back (`notifications/cancelled` with its own id).
-    mutating func withdrawn(_ legacyID: [UInt8], at now: Instant) -> [Action] {
+    mutating func withdrawQuestion(_ legacyID: [UInt8], at now: Instant) -> [Action] {
         guard let index = open.firstIndex(where: { $0.request.legacyID == legacyID && !$0.isReminder }) else {
             return []
         }
         let question = open.remove(at: index)
         forgetVisit(question.request.kind)
-        settle(legacyID)
+        settleQuestion(legacyID)
         guard case .gathering = state, open.isEmpty else { return [] }
-        return goOn(at: now)
+        return continueCall(at: now)
     }
 
     /// `notifications/elicitation/complete`: the user has been to the page.
-    mutating func completed(_ elicitationID: [UInt8], at now: Instant) -> [Action] {
+    mutating func completeElicitation(_ elicitationID: [UInt8], at now: Instant) -> [Action] {
         let kind = InputRequest.Kind.url(elicitationID: elicitationID)
         if open.contains(where: { $0.request.kind == kind && !$0.isReminder }), !visited.contains(kind) {
             visited.append(kind)
@@ -259,25 +258,25 @@ struct ParkedCall<Response: Sendable>: Sendable {
         browsers.removeAll { $0.kind == kind }
         open.removeAll { $0.isReminder && $0.request.kind == kind }
         switch state {
-        case .running(.browser) where browsers.isEmpty: return goOn(at: now)
+        case .running(.browser) where browsers.isEmpty: return continueCall(at: now)
         // It was the last that the client was to be asked.
-        case .gathering where open.isEmpty: return goOn(at: now)
+        case .gathering where open.isEmpty: return continueCall(at: now)
         case .running, .gathering, .parked, .done, .abandoned, .forgotten: return []
         }
     }
 
-    /// Pages that were over before are remembered for as long as somebody may still say that he opened them.
+    /// Pages that were done before are remembered for as long as a client may still report that they were opened.
     private mutating func forgetVisit(_ kind: InputRequest.Kind) {
         if visited.isEmpty || open.contains(where: { $0.request.kind == kind }) { return }
         visited.removeAll { $0 == kind }
     }
 
     /// The server says something about the call.
-    mutating func heard(_ heard: Heard) -> [Action] {
+    mutating func forwardNotification(_ heard: Heard) -> [Action] {
         switch state {
         case .running, .gathering, .parked:
             if !legs.isEmpty { return [.forward(legs, heard)] }
-            kept.add(heard)
+            kept.keepNotification(heard)
             return []
         case .done, .abandoned, .forgotten:
             return []
@@ -288,14 +287,14 @@ struct ParkedCall<Response: Sendable>: Sendable {
     ///
     /// - Parameter isFailure: whether it said that the call failed (an error, or `isError`). After a question that the client
     ///   could not be asked, that was the reason (basic/index, "MissingRequiredClientCapability").
-    mutating func finished(_ response: Response, isFailure: Bool, at now: Instant) -> [Action] {
+    mutating func deliverResponse(_ response: Response, isFailure: Bool, at now: Instant) -> [Action] {
         switch state {
         case .running, .gathering, .parked:
             let isMissing = isFailure && !refused.isEmpty
             // The server does not wait for these answers, or no longer: it hears that none will come.
             let leftovers = answerLeftovers()
             return leftovers + [.release]
-                + finish(isMissing ? .missingCapabilities(refused) : .answered(response), at: now)
+                + finishLegs(isMissing ? .missingCapabilities(refused) : .answered(response), at: now)
         case .abandoned:
             state = .forgotten
             return [.release, .forget]
@@ -304,13 +303,13 @@ struct ParkedCall<Response: Sendable>: Sendable {
         }
     }
 
-    private mutating func finish(_ outcome: Outcome, at now: Instant) -> [Action] {
+    private mutating func finishLegs(_ outcome: Outcome, at now: Instant) -> [Action] {
         let waiting = legs
         legs = []
         letGo()
-        let answers: [Action] = waiting.isEmpty ? [] : [.finish(waiting, outcome)]
+        let answers: [Action] = waiting.isEmpty ? [] : [.finishLegs(waiting, outcome)]
         guard round > 0 else {
-            // No requestState was given out: nobody can come back.
+            // No requestState was given out: no retry can come.
             state = .forgotten
             return answers + [.forget]
         }
@@ -329,8 +328,8 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     /// The server did not run the call (`-32042`): the user has to go to these pages first, and the session is kept.
     ///
-    /// - Parameter takePlace: as of ``asked(_:at:takePlace:)``.
-    mutating func requires(_ pages: [InputRequest], at now: Instant, takePlace: () -> Bool) -> [Action] {
+    /// - Parameter takePlace: as of ``addQuestion(_:at:takePlace:)``.
+    mutating func requirePages(_ pages: [InputRequest], at now: Instant, takePlace: () -> Bool) -> [Action] {
         switch state {
         case .abandoned:
             state = .forgotten
@@ -352,8 +351,8 @@ struct ParkedCall<Response: Sendable>: Sendable {
         graceEnd = nil
         browsers = []
         visited = []
-        open = pages.map { Question(key: keys.key(for: $0), request: $0) }
-        if !legs.isEmpty { return ask(at: now) }
+        open = pages.map { Question(key: keys.freeKey(for: $0), request: $0) }
+        if !legs.isEmpty { return askQuestions(at: now) }
         if case .parked = state { return [] }
         state = .parked(until: now + times.park)
         return []
@@ -362,10 +361,10 @@ struct ParkedCall<Response: Sendable>: Sendable {
     // MARK: The client
 
     /// A retry, whose `requestState` named this call.
-    mutating func retried(_ leg: Leg, _ responses: InputResponses, at now: Instant) -> [Action] {
+    mutating func addRetry(_ leg: Leg, _ responses: InputResponses, at now: Instant) -> [Action] {
         switch state {
         case .done(let outcome, _):
-            return flush(to: leg) + [.finish([leg], outcome)]
+            return flushKept(to: leg) + [.finishLegs([leg], outcome)]
         case .abandoned, .forgotten:
             return [.reject(leg, .lost)]
         case .running, .gathering, .parked:
@@ -377,7 +376,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         var answers: [(question: Question, answer: InputAnswer)] = []
         do throws(InputFlaw) {
             for question in open where question.isAsked {
-                guard let answer = try responses.answer(question.key, to: question.request, in: revision) else {
+                guard let answer = try responses.inputAnswer(question.key, to: question.request, in: revision) else {
                     continue
                 }
                 answers.append((question, answer))
@@ -388,39 +387,39 @@ struct ParkedCall<Response: Sendable>: Sendable {
         legs.append(leg)
         lastCapabilities = leg.capabilities
         graceEnd = nil
-        var actions = flush(to: leg)
+        var actions = flushKept(to: leg)
         for (question, answer) in answers {
             open.removeAll { $0.key == question.key }
-            if phase == .replay, !answer.isAccepted { return actions + [.release] + finish(.declined, at: now) }
-            actions += deliver(answer, to: question)
+            if phase == .replay, !answer.isAccepted { return actions + [.release] + finishLegs(.declined, at: now) }
+            actions += deliverAnswer(answer, to: question)
         }
-        return actions + goOn(at: now)
+        return actions + continueCall(at: now)
     }
 
-    private mutating func flush(to leg: Leg) -> [Action] { kept.take().map { .forward([leg], $0) } }
+    private mutating func flushKept(to leg: Leg) -> [Action] { kept.takeAll().map { .forward([leg], $0) } }
 
-    private mutating func deliver(_ answer: InputAnswer, to question: Question) -> [Action] {
+    private mutating func deliverAnswer(_ answer: InputAnswer, to question: Question) -> [Action] {
         if question.isReminder { return [] }
         if case .url = question.request.kind, answer.isAccepted, !visited.contains(question.request.kind) {
             browsers.append(question.request)
         }
         forgetVisit(question.request.kind)
         guard let id = question.request.legacyID, let reply = answer.reply else { return [] }
-        settle(id)
+        settleQuestion(id)
         return [.reply(reply)]
     }
 
     /// A leg's client went away.
-    mutating func left(_ id: Int, at now: Instant) -> [Action] {
+    mutating func removeLeg(_ id: Int, at now: Instant) -> [Action] {
         guard let index = legs.firstIndex(where: { $0.id == id }) else { return [] }
         legs.remove(at: index)
         guard legs.isEmpty else { return [] }
         guard browsers.isEmpty else {
-            park(at: now)
+            parkCall(at: now)
             return []
         }
         // To close the first request is to cancel it (basic/patterns/cancellation); a retry may be sent again.
-        guard round > 0 else { return abandon(at: now) }
+        guard round > 0 else { return abandonCall(at: now) }
         graceEnd = now + times.grace
         return []
     }
@@ -428,21 +427,21 @@ struct ParkedCall<Response: Sendable>: Sendable {
     // MARK: Time
 
     /// Does what is due.
-    mutating func tick(at now: Instant) -> [Action] {
+    mutating func performDue(at now: Instant) -> [Action] {
         var actions: [Action] = []
-        while let deadline, deadline <= now { actions += due(at: now) }
+        while let deadline, deadline <= now { actions += dueActions(at: now) }
         return actions
     }
 
-    private mutating func due(at now: Instant) -> [Action] {
-        if let end = graceEnd, end <= now { return abandon(at: now) }
+    private mutating func dueActions(at now: Instant) -> [Action] {
+        if let end = graceEnd, end <= now { return abandonCall(at: now) }
         switch state {
         case .gathering:
-            return open.isEmpty ? goOn(at: now) : ask(at: now)
+            return open.isEmpty ? continueCall(at: now) : askQuestions(at: now)
         case .running(.browser):
-            return phase == .dispatched ? remind(at: now) : dispatch(at: now)
+            return phase == .dispatched ? remindOfPages(at: now) : dispatchCall(at: now)
         case .parked:
-            return abandon(at: now)
+            return abandonCall(at: now)
         case .done:
             state = .forgotten
             return [.forget]
@@ -458,19 +457,19 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     /// Goes on after a change to what is open: asks for it, or waits for the server.
-    private mutating func goOn(at now: Instant) -> [Action] {
+    private mutating func continueCall(at now: Instant) -> [Action] {
         if !open.isEmpty {
             if case .gathering = state { return [] }
             state = .gathering(quiet: now + times.quiet, end: now + times.window)
             return []
         }
         if browsers.isEmpty {
-            if phase != .dispatched { return dispatch(at: now) }
+            if phase != .dispatched { return dispatchCall(at: now) }
             state = .running(.response)
         } else if legs.isEmpty {
-            park(at: now)
+            parkCall(at: now)
         } else if case .running(.browser) = state {
-            // Whoever joins does not make the others wait longer.
+            // A leg that joins does not make the others wait longer.
         } else {
             state = .running(.browser(until: now + times.browser))
         }
@@ -478,15 +477,15 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     /// No leg is there to go on for: the next retry does.
-    private mutating func park(at now: Instant) {
-        // Whoever is busy in a browser comes back when he likes.
+    private mutating func parkCall(at now: Instant) {
+        // A user who is busy in a browser has no time limit here.
         if !browsers.isEmpty { graceEnd = nil }
         state = .parked(until: now + times.park)
     }
 
-    private mutating func ask(at now: Instant) -> [Action] {
+    private mutating func askQuestions(at now: Instant) -> [Action] {
         guard !legs.isEmpty else {
-            park(at: now)
+            parkCall(at: now)
             return []
         }
         round += 1
@@ -499,15 +498,15 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     /// Asks for the same pages again ("another InputRequiredResult", client/elicitation): only so does a client that polls
     /// no streams learn that nothing has come of them yet.
-    private mutating func remind(at now: Instant) -> [Action] {
-        open += browsers.map { Question(key: keys.key(for: $0), request: $0, isReminder: true) }
-        return ask(at: now)
+    private mutating func remindOfPages(at now: Instant) -> [Action] {
+        open += browsers.map { Question(key: keys.freeKey(for: $0), request: $0, isReminder: true) }
+        return askQuestions(at: now)
     }
 
     /// Has the call sent. It is a leg that brings it.
-    private mutating func dispatch(at now: Instant) -> [Action] {
+    private mutating func dispatchCall(at now: Instant) -> [Action] {
         guard !legs.isEmpty else {
-            park(at: now)
+            parkCall(at: now)
             return []
         }
         phase = .dispatched
@@ -517,10 +516,10 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     /// Another call needs its place or its session. Nothing happens where a leg waits.
-    mutating func makeRoom() -> [Action] {
+    mutating func yieldSession() -> [Action] {
         switch state {
         case .parked:
-            guard phase == .dispatched else { return giveUp() }
+            guard phase == .dispatched else { return giveUpCall() }
             letGo()
             state = .forgotten
             return [.cancel, .discardSession, .forget]
@@ -537,17 +536,17 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     /// Nothing runs that could be cancelled.
-    private mutating func giveUp() -> [Action] {
+    private mutating func giveUpCall() -> [Action] {
         let leftovers = answerLeftovers()
         letGo()
         state = .forgotten
         return leftovers + [.release, .forget]
     }
 
-    private mutating func abandon(at now: Instant) -> [Action] {
+    private mutating func abandonCall(at now: Instant) -> [Action] {
         graceEnd = nil
         legs = []
-        guard phase == .dispatched else { return giveUp() }
+        guard phase == .dispatched else { return giveUpCall() }
         browsers = []
         open.removeAll { $0.isReminder || $0.request.legacyID == nil }
         state = .abandoned(
@@ -555,11 +554,11 @@ struct ParkedCall<Response: Sendable>: Sendable {
         return [.cancel]
     }
 
-    /// Nobody answers what is open any more.
+    /// The open questions will not be answered any more.
     private mutating func answerLeftovers() -> [Action] {
         let leftovers = open.filter { !$0.isReminder }
         open = []
-        for id in leftovers.compactMap(\.request.legacyID) { settle(id) }
+        for id in leftovers.compactMap(\.request.legacyID) { settleQuestion(id) }
         return leftovers.compactMap(\.request.leftover).map { .reply($0) }
     }
 }

@@ -21,9 +21,9 @@ package final class ParkedCalls {
     }
 
     /// Another configuration is in force: it holds for calls that are parked from now on.
-    func use(_ settings: ParkingSettings) {
+    func applySettings(_ settings: ParkingSettings) {
         self.settings = settings
-        places.use(max: settings.maxParked, maxPerPrincipal: settings.maxParkedPerPrincipal)
+        places.setLimits(max: settings.maxParked, maxPerPrincipal: settings.maxParkedPerPrincipal)
     }
 
     /// What was counted so far.
@@ -40,51 +40,51 @@ package final class ParkedCalls {
         return lastLeg
     }
 
-    func call(_ id: CallID) -> InteractiveCall? { calls[id] }
+    func parkedCall(_ id: CallID) -> InteractiveCall? { calls[id] }
 
     /// A place for a call whose client is about to be asked; false when there is none.
-    func take(_ call: InteractiveCall, for principal: KeyedHash) -> Bool {
-        switch places.take(call.id, for: principal) {
+    func takePlace(_ call: InteractiveCall, for principal: KeyedHash) -> Bool {
+        switch places.takePlace(call.id, for: principal) {
         case .full:
             numbers.full += 1
             return false
         case .taken(let evicted):
             calls[call.id] = call
-            if let evicted { evict(evicted) }
+            if let evicted { evictCall(evicted) }
             return true
         }
     }
 
     /// The response of the call is there, of so many bytes.
-    func done(_ id: CallID, size: Int) {
+    func responseIsKept(_ id: CallID, size: Int) {
         guard calls[id] != nil else { return }
-        for evicted in places.done(id, size: size) { evict(evicted) }
+        for evicted in places.responseIsKept(id, size: size) { evictCall(evicted) }
         emptied.signal()
     }
 
-    /// Whether nobody waits for the call.
-    func spare(_ id: CallID, _ isSpare: Bool) { places.spare(id, isSpare) }
+    /// Whether no request waits for the call.
+    func markSpare(_ id: CallID, _ isSpare: Bool) { places.markSpare(id, isSpare) }
 
     /// The call has lost its place to another.
-    private func evict(_ id: CallID) { calls.removeValue(forKey: id)?.makeRoom() }
+    private func evictCall(_ id: CallID) { calls.removeValue(forKey: id)?.yieldSession() }
 
     /// Nothing will come of the call any more.
-    func forget(_ id: CallID) {
+    func forgetCall(_ id: CallID) {
         guard calls.removeValue(forKey: id) != nil else { return }
-        places.leave(id)
+        places.leavePlace(id)
         emptied.signal()
     }
 
     // MARK: The end
 
     /// Waits while a client may still come back for a call that is not at its end, and not beyond `end`.
-    func settle(until end: Instant, on loop: Loop) async {
+    func waitForRetries(until end: Instant, on loop: Loop) async {
         await emptied.wait(while: { calls.count > places.keptCount }, until: end, on: loop)
     }
 
     /// Cancels every call: the process is about to stop.
-    func stop() {
-        for call in calls.values { call.stop() }
+    func stopCalls() {
+        for call in calls.values { call.stopCall() }
         calls = [:]
     }
 }

@@ -10,7 +10,7 @@ package struct ParkingCounts: Sendable {
     package var questions = 0
     /// Calls that came to their end although a client was asked.
     package var finished = 0
-    /// Calls that were given up because nobody came back.
+    /// Calls that were given up because no retry came.
     package var abandoned = 0
     /// Retries whose call was not there any more.
     package var lost = 0
@@ -22,7 +22,7 @@ package struct ParkingCounts: Sendable {
     package init() {}
 
     /// Adds those of another loop.
-    package mutating func add(_ other: ParkingCounts) {
+    package mutating func addCounts(_ other: ParkingCounts) {
         parked += other.parked
         kept += other.kept
         rounds += other.rounds

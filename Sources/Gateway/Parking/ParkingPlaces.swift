@@ -1,8 +1,8 @@
 import Crypto
 
-/// Which calls are parked or kept, and how many may be: in all, because each costs memory and a session, and for each
-/// principal, so that one cannot take the places of all others. Where there is no place, what nobody may come back for goes
-/// first, and then whoever has waited for his client for the longest.
+/// Which calls are parked or kept, and how many may be: in all, because each costs memory and a session, and for each principal,
+/// so that one cannot take the places of all others. Where there is no place, calls for which no retry can come go first, and
+/// then the call that has waited for its client for the longest.
 struct ParkingPlaces {
     /// Bytes of all responses that are kept. One may have as many as `limits.max_response` allows, and most are kept for a
     /// client that has got it.
@@ -11,11 +11,11 @@ struct ParkingPlaces {
     enum Taking: Equatable {
         /// `evicted`: whose place it was until now.
         case taken(evicted: CallID?)
-        /// Every call that has a place goes on, and somebody waits for it.
+        /// Every call that has a place is running, with a request that waits for it.
         case full
     }
 
-    private struct Place {
+    private struct Holder {
         let principal: KeyedHash
         /// Bytes of its response.
         var size = 0
@@ -23,9 +23,9 @@ struct ParkingPlaces {
 
     private var max: Int
     private var maxPerPrincipal: Int
-    private var places: [CallID: Place] = [:]
+    private var places: [CallID: Holder] = [:]
     private var perPrincipal: [KeyedHash: Int] = [:]
-    /// Those that nobody waits for.
+    /// Calls without a request that waits for them.
     private var spare = Spares<KeyedHash, CallID>()
     /// Those whose response is only kept.
     private var done = Spares<KeyedHash, CallID>()
@@ -36,8 +36,8 @@ struct ParkingPlaces {
         self.maxPerPrincipal = maxPerPrincipal
     }
 
-    /// There may be so many from now on. Whoever has a place keeps it.
-    mutating func use(max: Int, maxPerPrincipal: Int) {
+    /// Sets the limits. Calls that have a place keep it.
+    mutating func setLimits(max: Int, maxPerPrincipal: Int) {
         self.max = max
         self.maxPerPrincipal = maxPerPrincipal
     }
@@ -47,35 +47,37 @@ struct ParkingPlaces {
 
     /// A place for a call whose client is about to be asked. A response that is only kept makes room for it, since most clients
     /// got theirs, and so does the call that has been parked for the longest.
-    mutating func take(_ call: CallID, for principal: KeyedHash) -> Taking {
+    mutating func takePlace(_ call: CallID, for principal: KeyedHash) -> Taking {
         if places[call] != nil { return .taken(evicted: nil) }
         let held = perPrincipal[principal, default: 0]
         var evicted: CallID?
         if held >= maxPerPrincipal {
-            guard let spare = done.longest(of: principal) ?? spare.longest(of: principal) else { return .full }
+            guard let spare = done.longestSpare(of: principal) ?? spare.longestSpare(of: principal) else {
+                return .full
+            }
             evicted = spare
         } else if places.count >= max {
             guard let spare = done.longestOfTheLargest ?? longestParked(for: principal, held) else { return .full }
             evicted = spare
         }
-        if let evicted { leave(evicted) }
-        places[call] = Place(principal: principal)
+        if let evicted { leavePlace(evicted) }
+        places[call] = Holder(principal: principal)
         perPrincipal[principal, default: 0] += 1
         return .taken(evicted: evicted)
     }
 
-    /// Nobody loses a place to one who has more.
+    /// No principal loses a place to one that has more.
     private func longestParked(for principal: KeyedHash, _ held: Int) -> CallID? {
         if let longest = spare.longestOfTheLargest, let owner = places[longest]?.principal,
             perPrincipal[owner, default: 0] >= held
         {
             return longest
         }
-        return spare.longest(of: principal)
+        return spare.longestSpare(of: principal)
     }
 
-    /// Whether nobody waits for the call, so that it can be spared. Does nothing where it has no place.
-    mutating func spare(_ call: CallID, _ isSpare: Bool) {
+    /// Whether no request waits for the call, so that it can be spared. Does nothing if the call has no place.
+    mutating func markSpare(_ call: CallID, _ isSpare: Bool) {
         guard let place = places[call] else { return }
         if isSpare { spare.insert(call, of: place.principal) } else { spare.remove(call) }
     }
@@ -83,14 +85,15 @@ struct ParkingPlaces {
     /// The response of the call is there.
     ///
     /// - Parameter size: bytes of it.
-    /// - Returns: whose responses have to go for it, the oldest of whoever has the most first. It is kept itself, however large.
-    mutating func done(_ call: CallID, size: Int) -> [CallID] {
+    /// - Returns: calls whose responses have to go for it: first the oldest of the principal that has the most. Its own response
+    ///   is kept, however large.
+    mutating func responseIsKept(_ call: CallID, size: Int) -> [CallID] {
         guard let place = places[call], !done.contains(call) else { return [] }
         var evicted: [CallID] = []
         keptBytes += size
         while keptBytes > ParkingPlaces.maxKeptBytes, let oldest = done.longestOfTheLargest {
             evicted.append(oldest)
-            leave(oldest)
+            leavePlace(oldest)
         }
         spare.remove(call)
         done.insert(call, of: place.principal)
@@ -99,7 +102,7 @@ struct ParkingPlaces {
     }
 
     /// Nothing of the call is kept any more. Does nothing when it has no place.
-    mutating func leave(_ call: CallID) {
+    mutating func leavePlace(_ call: CallID) {
         guard let place = places.removeValue(forKey: call) else { return }
         spare.remove(call)
         done.remove(call)

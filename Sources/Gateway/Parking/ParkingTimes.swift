@@ -11,7 +11,7 @@ struct ParkingTimes: Sendable {
     var browser: Duration = .seconds(25)
     /// For a retry to be sent again when its connection broke: without, a network that stutters cancels the call.
     var grace: Duration = .seconds(2)
-    /// From the cancellation to the answers that nobody gave: some tools go on with "cancel" as an answer, so that they
+    /// From the cancellation to the answers in place of the client's: some tools go on with "cancel" as an answer, so that they
     /// have to hear of the cancellation first.
     var leftovers: Duration = .seconds(1)
     /// From the cancellation to the end of the session, when the server still works on the call.

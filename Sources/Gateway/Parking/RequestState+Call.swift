@@ -4,13 +4,13 @@ import Translation
 
 extension RequestState {
     /// Tells the caller from all others, at every replica.
-    static func principal(of caller: Caller) -> [UInt8] { SHA256.digest(caller.identity) }
+    static func principalHash(of caller: Caller) -> [UInt8] { SHA256.digest(caller.identity) }
 }
 
 extension RequestState.Resumption {
     /// The questions that the client has, if `responses` answer all of them; nil when not, since what they were is not known
     /// any more.
-    func open(answeredBy responses: InputResponses) -> [InteractiveCall.Machine.Question]? {
+    func openQuestions(answeredBy responses: InputResponses) -> [InteractiveCall.Machine.Question]? {
         let questions = pending.map { question in
             InteractiveCall.Machine.Question(
                 key: String(decoding: question.key, as: UTF8.self),
@@ -18,7 +18,7 @@ extension RequestState.Resumption {
         }
         let areAnswered = zip(questions, pending).allSatisfy { question, pending in
             !pending.legacyID.isEmpty
-                && (try? responses.answer(question.key, to: question.request, in: revision)) != nil
+                && (try? responses.inputAnswer(question.key, to: question.request, in: revision)) != nil
         }
         return areAnswered && !questions.isEmpty ? questions : nil
     }

@@ -33,7 +33,7 @@ extension RequestState {
     }
 
     /// Without its resumption where that exceeds a limit.
-    func encoded() -> [UInt8] {
+    func encodedState() -> [UInt8] {
         // No peer can change these lengths: of two hashes, and of a name from the configuration.
         precondition(principal.count <= Limit.principal && owner.count <= Limit.owner)
         // A digest, without which no client is asked.
@@ -53,11 +53,11 @@ extension RequestState {
             return out.text
         }
         out.integer(UInt8(1))
-        resumption.write(to: &out)
+        resumption.writeResumption(to: &out)
         return out.text
     }
 
-    /// Nil unless the bytes are what ``encoded()`` makes.
+    /// Nil unless the bytes are what ``encodedState()`` makes.
     init?(_ bytes: [UInt8]) {
         guard bytes.count <= RequestState.maxSize else { return nil }
         var reader = Reader(bytes)
@@ -97,14 +97,14 @@ extension RequestState.Resumption {
             && RequestState.canHold(answers)
     }
 
-    fileprivate func write(to out: inout Writer) {
+    fileprivate func writeResumption(to out: inout Writer) {
         out.bytes(sessionID)
         out.bytes(cookies)
         out.bytes(Array(revision.rawValue.utf8))
         out.integer(legacyRequestID)
         out.bytes(lastEventID)
         out.integer(UInt16(pending.count))
-        for question in pending { question.write(to: &out) }
+        for question in pending { question.writePending(to: &out) }
         out.integer(UInt16(answers.count))
         for answer in answers {
             out.bytes(answer.key)
@@ -154,7 +154,7 @@ extension RequestState.Pending {
         return id
     }
 
-    fileprivate func write(to out: inout Writer) {
+    fileprivate func writePending(to out: inout Writer) {
         out.bytes(key)
         out.bytes(legacyID)
         out.fixed(question)

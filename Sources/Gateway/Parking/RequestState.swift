@@ -21,7 +21,7 @@ struct RequestState: Equatable, Sendable {
     /// What another replica needs to go on with the call; nil where there is none, or where it would be too large.
     var resumption: Resumption?
 
-    /// What else may be wrong with it is nobody's business.
+    /// Other flaws are not told to the client.
     struct Invalid: Error, Equatable {}
 
     /// SHA-256 over what has to be the same in a retry: the method, the name or URI, and the arguments in their canonical
@@ -31,11 +31,11 @@ struct RequestState: Equatable, Sendable {
         var text = Array("\(request.method.name)".utf8)
         if let parameter = request.method.nameParameter, let name = document.value(parameter, of: request.params) {
             text.append(0)
-            document.canonical(of: name, into: &text)
+            document.appendCanonical(of: name, into: &text)
         }
         if let arguments = document.value("arguments", of: request.params) {
             text.append(0)
-            document.canonical(of: arguments, into: &text)
+            document.appendCanonical(of: arguments, into: &text)
         }
         return SHA256.digest(text)
     }
@@ -43,7 +43,7 @@ struct RequestState: Equatable, Sendable {
     /// Whether a retry may go on with it. Whatever is wrong, the error is the same.
     ///
     /// - Parameter principal: as when it was made.
-    func check(_ retry: ModernRequest, from principal: [UInt8], at now: UnixTime) throws(Invalid) {
+    func checkRetry(_ retry: ModernRequest, from principal: [UInt8], at now: UnixTime) throws(Invalid) {
         // Every one is looked at, whatever comes of the others.
         let isInTime = now < expires
         let isTheirs = principal == self.principal

@@ -3,7 +3,7 @@ import Legacy
 import Reactor
 
 /// Calls without a waiting client that have a session, of one pool: the first to go where another call needs one.
-final class SpareCalls {
+final class SpareCalls: SpareSessions {
     private let sessions: SessionPool
     /// Whose they are, and the longest first.
     private var spares = Spares<KeyedHash, ObjectIdentifier>()
@@ -11,11 +11,11 @@ final class SpareCalls {
 
     init(of sessions: SessionPool) {
         self.sessions = sessions
-        sessions.onPressure = { [weak self] principal in self?.makeRoom(of: principal) }
+        sessions.spareSessions = self
     }
 
     /// Notes whether a call has no client that waits for it.
-    func note(_ call: InteractiveCall, _ isSpare: Bool) {
+    func noteSpare(_ call: InteractiveCall, _ isSpare: Bool) {
         let number = ObjectIdentifier(call)
         guard isSpare != (calls[number] != nil) else { return }
         guard isSpare else {
@@ -25,14 +25,14 @@ final class SpareCalls {
         calls[number] = call
         spares.insert(number, of: call.key.principal)
         // It may be what another call waits for. Its caller is in the middle of a change.
-        if sessions.hasWaiting { sessions.loop.spawn { self.sessions.spared(by: call.key.principal) } }
+        if sessions.hasWaiting { sessions.loop.spawn { self.sessions.yieldSpared(by: call.key.principal) } }
     }
 
-    /// A call has to wait for a session: whichever of this principal could spare its own for the longest gives it up; where that
-    /// is nil, of whoever has the most of them.
-    private func makeRoom(of principal: KeyedHash?) {
-        let number = principal.map { spares.longest(of: $0) } ?? spares.longestOfTheLargest
+    /// A call has to wait for a session. The call of this principal that could be spared for the longest gives up its own. `nil`:
+    /// a call of the principal that has the most of them.
+    func yieldSession(of principal: KeyedHash?) {
+        let number = principal.map { spares.longestSpare(of: $0) } ?? spares.longestOfTheLargest
         guard let number, let call = calls[number] else { return }
-        call.makeRoom()
+        call.yieldSession()
     }
 }

@@ -18,7 +18,7 @@ struct Spares<Owner: Hashable, Element: Hashable> {
         owners[element] = owner
         let size = lines[owner]?.count ?? 0
         lines[owner, default: Line()].append(element)
-        resize(owner, from: size, to: size + 1)
+        resizeLine(owner, from: size, to: size + 1)
     }
 
     /// It cannot be spared any more. Harmless where it cannot.
@@ -26,20 +26,20 @@ struct Spares<Owner: Hashable, Element: Hashable> {
         guard let owner = owners.removeValue(forKey: element), let size = lines[owner]?.count else { return }
         lines[owner]?.remove(element)
         if size <= 1 { lines[owner] = nil }
-        resize(owner, from: size, to: size - 1)
+        resizeLine(owner, from: size, to: size - 1)
     }
 
-    private mutating func resize(_ owner: Owner, from before: Int, to now: Int) {
+    private mutating func resizeLine(_ owner: Owner, from before: Int, to now: Int) {
         sizes[before]?.remove(owner)
         if sizes[before]?.isEmpty == true { sizes[before] = nil }
         if now > 0 { sizes[now, default: Line()].append(owner) }
-        // One more or one less: the next size is that of somebody.
+        // One more or one less: another owner may have the next size.
         if now > most || sizes[most] == nil { most = now }
     }
 
     /// What this owner can spare for the longest time.
-    func longest(of owner: Owner) -> Element? { lines[owner]?.first }
+    func longestSpare(of owner: Owner) -> Element? { lines[owner]?.first }
 
-    /// The same of whoever has the most of it: of those who have no more than others, nothing is taken for them.
+    /// The same of the owner that has the most. `nil`: no owner has more than the others.
     var longestOfTheLargest: Element? { sizes[most]?.first.flatMap { lines[$0]?.first } }
 }

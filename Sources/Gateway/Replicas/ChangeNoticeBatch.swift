@@ -7,17 +7,17 @@ import Translation
 enum ChangeNoticeBatch {
     /// Notices of one batch.
     static let max = 512
-    /// Bytes of a URI. Listeners to a longer one get notices of their own replica's server only.
+    /// Bytes of a URI. Subscribers to a longer one get notices of their own replica's server only.
     static let maxURI = 2048
     /// Bytes of the longest text: each byte of a URI may be escaped to six.
     static let maxSize = 8 << 20
 
-    static func text(_ notices: [PeerChangeNotice]) -> [UInt8] {
+    static func batchText(_ notices: [PeerChangeNotice]) -> [UInt8] {
         var text = Array("[".utf8)
         for (index, notice) in notices.enumerated() {
             if index > 0 { text.append(",") }
             text.append("[\"")
-            text += Base64URL.encode(notice.caller)
+            text += Base64URL.encodeBytes(notice.caller)
             text.append("\",")
             switch notice.notice {
             case .toolsListChanged: text.append("\"tools\"")
@@ -34,20 +34,20 @@ enum ChangeNoticeBatch {
     }
 
     /// - Returns: `nil` if the text is no batch.
-    static func read(_ text: [UInt8]) -> [PeerChangeNotice]? {
+    static func readBatch(_ text: [UInt8]) -> [PeerChangeNotice]? {
         guard let document = try? JSONDocument(text, maxDepth: 8), document.root.kind == .array else { return nil }
         var notices: [PeerChangeNotice] = []
         for element in document.elements(of: document.root) {
-            guard notices.count < max, let notice = notice(element, in: document) else { return nil }
+            guard notices.count < max, let notice = readNotice(element, in: document) else { return nil }
             notices.append(notice)
         }
         return notices
     }
 
-    private static func notice(_ element: JSONValue, in document: JSONDocument) -> PeerChangeNotice? {
+    private static func readNotice(_ element: JSONValue, in document: JSONDocument) -> PeerChangeNotice? {
         guard element.kind == .array else { return nil }
         let parts = document.elements(of: element).prefix(4).map { document.stringBytes($0) }
-        guard parts.count >= 2, let name = parts[0].flatMap({ Base64URL.decode($0) }), name.count == Seal.nameSize,
+        guard parts.count >= 2, let name = parts[0].flatMap({ Base64URL.decodeText($0) }), name.count == Seal.nameSize,
             let kind = parts[1]
         else { return nil }
         switch (String(decoding: kind, as: UTF8.self), parts.count) {

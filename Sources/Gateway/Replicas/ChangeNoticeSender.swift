@@ -3,7 +3,7 @@ import Reactor
 /// Sends the change notices of this loop to one other loop or replica: the first one at once, those that follow in
 /// batches.
 final class ChangeNoticeSender {
-    /// Between two batches. Notices to a listener have the same distance.
+    /// Between two batches. Notices to a subscriber have the same distance.
     private static let pause: Duration = .milliseconds(100)
 
     private let loop: Loop
@@ -16,8 +16,8 @@ final class ChangeNoticeSender {
         self.deliver = deliver
     }
 
-    func add(_ notice: PeerChangeNotice) {
-        queue.add(notice)
+    func addNotice(_ notice: PeerChangeNotice) {
+        queue.addNotice(notice)
         guard !isSending else { return }
         isSending = true
         loop.spawn { await self.sendQueued() }
@@ -25,8 +25,8 @@ final class ChangeNoticeSender {
 
     private func sendQueued() async {
         while !queue.isEmpty {
-            await deliver(queue.take())
-            await Pause(on: loop).wait(ChangeNoticeSender.pause)
+            await deliver(queue.takeBatch())
+            await Pause(on: loop).waitFor(ChangeNoticeSender.pause)
         }
         isSending = false
     }

@@ -15,11 +15,11 @@ final class KnownCallers {
     }
 
     /// `nil`: the caller has sent nothing to this loop, or nothing lately.
-    func principal(_ name: [UInt8]) -> KeyedHash? {
+    func knownPrincipal(_ name: [UInt8]) -> KeyedHash? {
         let key = Array(name.dropLast(Seal.nameSize - KeyRing.idSize))
         if version != callers.version || self.key != key {
             let known = callers.remembered
-            guard let names = seal.names(of: known.map(\.value), like: name) else { return nil }
+            guard let names = seal.callerNames(of: known.map(\.value), like: name) else { return nil }
             table = Dictionary(zip(names, known.map(\.key))) { first, _ in first }
             (self.key, version) = (key, callers.version)
         }

@@ -25,7 +25,7 @@ struct NonceMemory {
     ///
     /// - Parameter nonce: ``size`` bytes.
     /// - Returns: whether it was not used before.
-    mutating func use(_ nonce: ArraySlice<UInt8>, at now: UnixTime) -> Bool {
+    mutating func useNonce(_ nonce: ArraySlice<UInt8>, at now: UnixTime) -> Bool {
         if now >= currentEnd {
             // Messages that are two spans old are not valid any more.
             previous = now < currentEnd + span ? current : []

@@ -8,7 +8,7 @@ package struct PeerCounts: Sendable {
     package init() {}
 
     /// Adds the counts of another loop.
-    package mutating func add(_ other: PeerCounts) {
+    package mutating func addCounts(_ other: PeerCounts) {
         refusedHere += other.refusedHere
         refusedThere += other.refusedThere
     }

@@ -18,5 +18,5 @@ struct PeerEndpoint {
             to: endpoint, on: loop, connectTimeout: PeerEndpoint.connectTimeout, limits: limits)
     }
 
-    func connect() async throws(HTTPClientError) -> HTTPClientConnection { try await connections.connect() }
+    func connectPeer() async throws(HTTPClientError) -> HTTPClientConnection { try await connections.connect() }
 }

@@ -11,49 +11,52 @@ enum PeerMessage {
     ///   - client: connection that the retry came on, for the certificate and the address. `nil`: another replica has
     ///     forwarded the retry, with fields for both.
     ///   - receiver: the replica that it goes to, and what issues its token. `nil`: it stays in the process.
-    static func retry(
+    static func retryMessage(
         _ retry: HTTPServerRequest, as task: PeerTask, from client: HTTPServerConnection?,
         to receiver: (name: String, token: PeerToken)?
     ) -> HTTPMessage {
-        message(
-            .post, task.target, host: host(of: retry), fields: fields(of: retry, from: client), body: retry.body,
+        peerMessage(
+            .post, task.target, host: clientHost(of: retry), fields: endToEndFields(of: retry, from: client),
+            body: retry.body,
             to: receiver)
     }
 
-    private static func fields(
+    private static func endToEndFields(
         of request: HTTPServerRequest, from client: HTTPServerConnection?
     ) -> [(name: [UInt8], value: [UInt8])] {
-        let fields = EndToEndFields.of(request.head.fields) { name in
+        let fields = EndToEndFields.forwardedFields(request.head.fields) { name in
             // The first three were checked when the client's request came. A token is issued here or nowhere.
             name.equalsIgnoringCase("host") || name.equalsIgnoringCase("origin") || name.equalsIgnoringCase("expect")
                 || name.equalsIgnoringCase(PeerToken.field)
                 || client != nil
                     && (name.equalsIgnoringCase(PeerSubject.field) || name.equalsIgnoringCase(PeerAddress.field))
         }
-        let origin = (client?.clientSubject.map(PeerSubject.line) ?? []) + (client.map(PeerAddress.line) ?? [])
+        let origin =
+            (client?.clientSubject.map(PeerSubject.fieldLine) ?? []) + (client.map(PeerAddress.fieldLine) ?? [])
         return fields.map { (Array($0.name.bytes), Array($0.value.bytes)) } + origin
     }
 
     /// The host by which the client knows Remora. URLs in a challenge contain it.
-    private static func host(of request: HTTPServerRequest) -> [UInt8]? {
+    private static func clientHost(of request: HTTPServerRequest) -> [UInt8]? {
         request.head.authority.map { Array($0.bytes) }
     }
 
     static func changeNotices(_ body: [UInt8], to receiver: (name: String, token: PeerToken)) -> HTTPMessage {
-        message(.post, PeerTask.notify.target, host: nil, fields: [], body: body, to: receiver)
+        peerMessage(.post, PeerTask.notify.target, host: nil, fields: [], body: body, to: receiver)
     }
 
     /// Target of a request for a session of another loop. The listener for replicas refuses it.
     static let sessionTarget = Array("/session".utf8)
 
     /// A request of an older client, for the loop of this process that has its session.
-    static func session(_ request: HTTPServerRequest, from client: HTTPServerConnection) -> HTTPMessage {
-        message(
-            request.head.method, sessionTarget, host: host(of: request), fields: fields(of: request, from: client),
+    static func sessionMessage(_ request: HTTPServerRequest, from client: HTTPServerConnection) -> HTTPMessage {
+        peerMessage(
+            request.head.method, sessionTarget, host: clientHost(of: request),
+            fields: endToEndFields(of: request, from: client),
             body: request.body, to: nil)
     }
 
-    private static func message(
+    private static func peerMessage(
         _ method: HTTPMethod, _ target: [UInt8], host: [UInt8]?, fields: [(name: [UInt8], value: [UInt8])],
         body: [UInt8], to receiver: (name: String, token: PeerToken)?
     ) -> HTTPMessage {
@@ -66,14 +69,15 @@ enum PeerMessage {
             // The token covers the fields that were written, and no others.
             let fields = fields.filter { head.field(named: $0.name, $0.value) }
             if let receiver {
-                let digest = PeerToken.digest(
+                let digest = PeerToken.requestDigest(
                     method: method, target: target,
-                    fields: [(Array("host".utf8), host)] + fields.map { (PeerToken.lowercased($0.name), $0.value) },
+                    fields: [(Array("host".utf8), host)] + fields.map { (PeerToken.lowercasedName($0.name), $0.value) },
                     bodySize: body.count)
-                _ = head.field(PeerToken.field, receiver.token.issue(for: receiver.name, digest, body: body, at: .now))
+                _ = head.field(
+                    PeerToken.field, receiver.token.issueToken(for: receiver.name, digest, body: body, at: .now))
             }
             head.field("content-length", body.count)
-            head.end(into: &output)
+            head.endHead(into: &output)
         }
     }
 

@@ -9,7 +9,7 @@ enum PeerResponse {
     /// The receiver does not have the call and has done nothing. The sender may ask another replica.
     static var gone: HTTPResponse { HTTPResponse(status: 410, fields: [(PeerToken.field, Array("gone".utf8))]) }
 
-    static func isGone(_ head: HTTPResponseHead) -> Bool {
+    static func hasLostCall(_ head: HTTPResponseHead) -> Bool {
         head.status == 410 && head.fields.first(PeerToken.field)?.equals("gone") == true
     }
 
@@ -19,7 +19,7 @@ enum PeerResponse {
     }
 
     /// The error of a retry that the owner of its call has refused.
-    static func refused(_ status: Int) -> BackendError {
+    static func refusalError(_ status: Int) -> BackendError {
         BackendError(.rejected(status: status), "it answered with HTTP \(status)")
     }
 
@@ -28,7 +28,9 @@ enum PeerResponse {
         guard let document = try? JSONDocument(retry.body), let id = Envelope.id(of: document),
             let refusal = Refusal(handedOver: error)
         else { return nil }
-        return SSEEncoder.event(type: "message", data: [refusal.text(id: document.raw(id))[...]]).reduce([]) { $0 + $1 }
+        return SSEEncoder.event(type: "message", data: [refusal.errorText(id: document.raw(id))[...]]).reduce([]) {
+            $0 + $1
+        }
     }
 }
 

@@ -14,26 +14,26 @@ final class PeerStatusRequest: HTTPResponseHandler {
     /// Sends a request on an idle connection.
     ///
     /// - Returns: the status of the response; `nil` if no whole response came within ``timeout``.
-    static func send(_ message: HTTPMessage, on connection: HTTPClientConnection, _ loop: Loop) async -> Int? {
+    static func sendRequest(_ message: HTTPMessage, on connection: HTTPClientConnection, _ loop: Loop) async -> Int? {
         let request = PeerStatusRequest()
         connection.setTimeout(loop.now + timeout)
-        connection.send(message, answersTo: request)
+        connection.sendRequest(message, answersTo: request)
         while !request.isOver { await request.wakeup.wait() }
         return request.status
     }
 
-    func received(_ head: HTTPResponseHead) { status = head.status }
+    func receivedHead(_ head: HTTPResponseHead) { status = head.status }
 
-    func received(body: Span<UInt8>) {}
+    func receivedBody(_ body: Span<UInt8>) {}
 
-    func finished() { end() }
+    func responseEnded() { endRequest() }
 
-    func failed(_ error: HTTPClientError) {
+    func responseFailed(_ error: HTTPClientError) {
         status = nil
-        end()
+        endRequest()
     }
 
-    private func end() {
+    private func endRequest() {
         isOver = true
         wakeup.signal()
     }

@@ -6,12 +6,12 @@ import HTTPWire
 enum PeerSubject {
     static let field: StaticString = "remora-client-subject"
 
-    static func line(_ subject: [UInt8]) -> [(name: [UInt8], value: [UInt8])] {
-        [(Array("\(field)".utf8), Base64URL.encode(subject))]
+    static func fieldLine(_ subject: [UInt8]) -> [(name: [UInt8], value: [UInt8])] {
+        [(Array("\(field)".utf8), Base64URL.encodeBytes(subject))]
     }
 
     /// `nil`: the client has shown no certificate.
-    static func read(_ head: HTTPRequestHead) -> [UInt8]? {
-        head.fields.first(field).flatMap { Base64URL.decode($0.bytes) }
+    static func readSubject(_ head: HTTPRequestHead) -> [UInt8]? {
+        head.fields.first(field).flatMap { Base64URL.decodeText($0.bytes) }
     }
 }

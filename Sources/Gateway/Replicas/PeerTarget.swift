@@ -31,16 +31,16 @@ final class PeerTarget: ForwardTarget {
     /// Always `nil`. On a connection that the replica has closed meanwhile, the delivery of a retry would be uncertain.
     func takeIdle() -> HTTPClientConnection? { nil }
 
-    func connect() async throws(HTTPClientError) -> HTTPClientConnection {
-        let connection = try await peer.connect()
+    func connectServer() async throws(HTTPClientError) -> HTTPClientConnection {
+        let connection = try await peer.connectPeer()
         // An empty batch of change notices is the probe.
-        let probe = PeerMessage.changeNotices(ChangeNoticeBatch.text([]), to: (peer.name, token))
-        let status = await PeerStatusRequest.send(probe, on: connection, loop)
+        let probe = PeerMessage.changeNotices(ChangeNoticeBatch.batchText([]), to: (peer.name, token))
+        let status = await PeerStatusRequest.sendRequest(probe, on: connection, loop)
         if status == 204, connection.isReusable { return connection }
-        connection.close()
+        connection.closeConnection()
         failure = status.flatMap { (400..<500).contains($0) ? .refused($0) : nil } ?? .silent
         throw .notConnected(SystemError("replica", code: SystemError.timedOut))
     }
 
-    func putBack(_ connection: HTTPClientConnection) { connection.close() }
+    func putBack(_ connection: HTTPClientConnection) { connection.closeConnection() }
 }

@@ -12,7 +12,7 @@ enum PeerTask: Equatable {
     var target: [UInt8] {
         switch self {
         case .serveRetry(let loop): Array("/answer/\(loop)".utf8)
-        case .takeOver(let id): Array("/succeed/".utf8) + Base64URL.encode(id.bytes)
+        case .takeOver(let id): Array("/succeed/".utf8) + Base64URL.encodeBytes(id.bytes)
         case .notify: Array("/hear".utf8)
         }
     }
@@ -26,7 +26,7 @@ enum PeerTask: Equatable {
             guard let loop = Int(String(decoding: parts[2], as: UTF8.self)), loop >= 0 else { return nil }
             self = .serveRetry(loop: loop)
         case ("succeed", 3):
-            guard let id = Base64URL.decode(parts[2]).flatMap(CallID.init(bytes:)) else { return nil }
+            guard let id = Base64URL.decodeText(parts[2]).flatMap(CallID.init(bytes:)) else { return nil }
             self = .takeOver(id)
         case ("hear", 2):
             self = .notify

@@ -24,38 +24,38 @@ struct PeerToken {
 
     /// - Parameters:
     ///   - receiver: the name of the replica that the token is for.
-    ///   - head: ``digest(method:target:fields:bodySize:)``.
-    func issue(for receiver: String, _ head: [UInt8], body: [UInt8], at now: UnixTime) -> [UInt8] {
-        let payload = PeerToken.bytes(of: now) + random(NonceMemory.size) + head + SHA256.digest(body)
-        return seal.seal(payload, for: .peer, caller: Array(receiver.utf8), until: now + PeerToken.lifetime)
+    ///   - head: ``requestDigest(method:target:fields:bodySize:)``.
+    func issueToken(for receiver: String, _ head: [UInt8], body: [UInt8], at now: UnixTime) -> [UInt8] {
+        let payload = PeerToken.timeBytes(of: now) + random(NonceMemory.size) + head + SHA256.digest(body)
+        return seal.sealPayload(payload, for: .peer, caller: Array(receiver.utf8), until: now + PeerToken.lifetime)
     }
 
     /// Accepts a request with this token and this head, once.
     ///
     /// - Returns: SHA-256 of the body that the request must have; `nil` if the request is refused.
-    func verify(
+    func verifyToken(
         _ token: [UInt8], of head: [UInt8], to receiver: String, at now: UnixTime, _ memory: inout NonceMemory
     ) -> [UInt8]? {
-        guard let payload = try? seal.open(token, for: .peer, caller: Array(receiver.utf8), at: now),
+        guard let payload = try? seal.openText(token, for: .peer, caller: Array(receiver.utf8), at: now),
             payload.count == 8 + NonceMemory.size + 2 * SHA256.size
         else { return nil }
         let issued = UnixTime(seconds: payload.prefix(8).reduce(0) { $0 << 8 | Int64($1) })
         // A token from the future would be valid for longer than its nonce is remembered.
         guard issued.seconds <= (now + PeerToken.lifetime).seconds,
             payload.dropLast(SHA256.size).suffix(SHA256.size).elementsEqual(head),
-            memory.use(payload.dropFirst(8).prefix(NonceMemory.size), at: now)
+            memory.useNonce(payload.dropFirst(8).prefix(NonceMemory.size), at: now)
         else { return nil }
         return Array(payload.suffix(SHA256.size))
     }
 
-    private static func bytes(of time: UnixTime) -> [UInt8] {
+    private static func timeBytes(of time: UnixTime) -> [UInt8] {
         stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: time.seconds >> $0) }
     }
 
     /// A digest of everything in a request that has an effect at the receiver, except the body.
     ///
     /// - Parameter fields: in their order, without the token.
-    static func digest(
+    static func requestDigest(
         method: HTTPMethod, target: [UInt8], fields: some Sequence<(name: [UInt8], value: [UInt8])>, bodySize: Int
     ) -> [UInt8] {
         // No part contains a line break.
@@ -65,17 +65,17 @@ struct PeerToken {
     }
 
     /// The digest of a request that was received; `nil` if its head does not give the size of the body.
-    static func digest(of head: HTTPRequestHead) -> [UInt8]? {
+    static func requestDigest(of head: HTTPRequestHead) -> [UInt8]? {
         guard case .bytes(let size) = head.bodyLength else { return nil }
         let fields = head.fields.all().lazy.filter {
             !$0.name.equalsIgnoringCase(name) && !$0.name.equalsIgnoringCase("content-length")
         }
-        return digest(
+        return requestDigest(
             method: head.method, target: Array(head.target),
-            fields: fields.map { (lowercased($0.name.bytes), Array($0.value.bytes)) }, bodySize: size)
+            fields: fields.map { (lowercasedName($0.name.bytes), Array($0.value.bytes)) }, bodySize: size)
     }
 
-    static func lowercased(_ name: some Sequence<UInt8>) -> [UInt8] {
+    static func lowercasedName(_ name: some Sequence<UInt8>) -> [UInt8] {
         name.map(\.lowercasedASCII)
     }
 }

@@ -4,7 +4,7 @@ import Crypto
 /// leaves does not change the order of the others.
 enum Rendezvous {
     /// - Returns: `names`, by decreasing weight.
-    static func order(_ names: [String], for id: CallID) -> [String] {
+    static func orderedNames(_ names: [String], for id: CallID) -> [String] {
         names.map { (name: $0, weight: SHA256.digest(id.bytes + Array($0.utf8))) }
             .sorted { left, right in right.weight.lexicographicallyPrecedes(left.weight) }
             .map(\.name)

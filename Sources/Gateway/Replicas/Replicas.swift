@@ -28,7 +28,7 @@ package final class Replicas {
     private let token: PeerToken
     private let peers: [String: PeerEndpoint]
     /// All loops of the process in their order, this one included.
-    private var shards: [any Sibling] = []
+    private var workers: [any Sibling] = []
     private var senders: [ChangeNoticeSender] = []
     private let seal: Seal
     private let log: Log
@@ -56,11 +56,11 @@ package final class Replicas {
 
     /// To be called once, before everything else.
     ///
-    /// - Parameter shards: all loops of the process.
-    func connect(_ shards: [any Sibling]) {
-        self.shards = shards
-        let siblings = shards.enumerated().filter { $0.offset != index }.map { $0.element }
-        senders = siblings.map { shard in ChangeNoticeSender(on: loop) { await shard.receiveNotices($0) } }
+    /// - Parameter workers: all loops of the process.
+    func connectLoops(_ workers: [any Sibling]) {
+        self.workers = workers
+        let siblings = workers.enumerated().filter { $0.offset != index }.map { $0.element }
+        senders = siblings.map { worker in ChangeNoticeSender(on: loop) { await worker.receiveNotices($0) } }
         guard settings.sharesChangeNotices else { return }
         senders += peers.values.map { peer in
             ChangeNoticeSender(on: loop) { [weak self] in await self?.sendNotices($0, to: peer) }
@@ -69,15 +69,15 @@ package final class Replicas {
 
     /// A replica that cannot be reached gets none of them.
     private func sendNotices(_ notices: [PeerChangeNotice], to peer: PeerEndpoint) async {
-        guard let connection = try? await peer.connect() else { return }
-        let message = PeerMessage.changeNotices(ChangeNoticeBatch.text(notices), to: (peer.name, token))
-        let status = await PeerStatusRequest.send(message, on: connection, loop)
-        connection.close()
+        guard let connection = try? await peer.connectPeer() else { return }
+        let message = PeerMessage.changeNotices(ChangeNoticeBatch.batchText(notices), to: (peer.name, token))
+        let status = await PeerStatusRequest.sendRequest(message, on: connection, loop)
+        connection.closeConnection()
         if let status, status >= 400 { noteFailure(.refused(status), of: peer.name) }
     }
 
     /// Whether requests may come to another loop or replica.
-    var hasPeers: Bool { shards.count > 1 || !peers.isEmpty }
+    var hasPeers: Bool { workers.count > 1 || !peers.isEmpty }
 
     /// The owner of calls on this loop, for `requestState`.
     package var owner: [UInt8] { CallOwner(replica: settings.name, loop: index).bytes }
@@ -95,7 +95,7 @@ package final class Replicas {
         var isOwnerHere = false
         if owner.replica == settings.name {
             isOwnerHere = true
-            if owner.loop != index, owner.loop < shards.count {
+            if owner.loop != index, owner.loop < workers.count {
                 let sibling = siblingTarget(owner.loop)
                 if let result = await sendRetry(retry, as: .serveRetry(loop: owner.loop), to: sibling, client) {
                     return result
@@ -117,9 +117,9 @@ package final class Replicas {
         _ client: HTTPServerConnection
     ) async -> ForwardResult {
         let names = ([settings.name] + peers.keys).filter { $0 != owner }
-        for name in Rendezvous.order(names, for: call) + (isOwnerHere ? [settings.name] : []) {
+        for name in Rendezvous.orderedNames(names, for: call) + (isOwnerHere ? [settings.name] : []) {
             if name == settings.name {
-                let takeOverLoop = Replicas.takeOverLoop(of: call, among: shards.count)
+                let takeOverLoop = Replicas.takeOverLoop(of: call, among: workers.count)
                 if takeOverLoop == index { return .takeOverHere }
                 if let result = await sendRetry(retry, as: .takeOver(call), to: siblingTarget(takeOverLoop), client) {
                     return result
@@ -152,20 +152,21 @@ package final class Replicas {
     func handOverRequest(
         _ request: HTTPServerRequest, to other: Int, answering client: HTTPServerConnection
     ) async -> HandOverResult {
-        guard shards.indices.contains(other) else {
+        guard workers.indices.contains(other) else {
             return .failed(BackendError(.unavailable, "the session is not there any more"))
         }
         let forwarded = ForwardedRequest(
             request, to: siblingTarget(other), answering: client,
             timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
-        guard case .failed(let error) = await forwarded.run(PeerMessage.session(request, from: client)) else {
+        guard case .failed(let error) = await forwarded.relayResponse(PeerMessage.sessionMessage(request, from: client))
+        else {
             return .answered(status: forwarded.status ?? 499, bytes: forwarded.responseBytes)
         }
         return .failed(error)
     }
 
     private func siblingTarget(_ index: Int) -> SiblingTarget {
-        SiblingTarget(shard: shards[index], loop: loop, limits: settings.head)
+        SiblingTarget(worker: workers[index], loop: loop, limits: settings.head)
     }
 
     /// - Returns: `nil` if the replica was not reached or does not have the call. Nothing was delivered then.
@@ -178,7 +179,7 @@ package final class Replicas {
         noteFailure(failure, of: peer.name)
         if case .answered = result { return result }
         guard case .refused(let status) = failure else { return nil }
-        return .refused(PeerResponse.refused(status))
+        return .refused(PeerResponse.refusalError(status))
     }
 
     private func sendRetry(
@@ -190,13 +191,13 @@ package final class Replicas {
             timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
         var bareStatus: Int?
         forwarded.isRefused = { head in
-            if PeerResponse.isGone(head) { return true }
+            if PeerResponse.hasLostCall(head) { return true }
             if receiver != nil, PeerResponse.isBare(head) { bareStatus = head.status }
             return bareStatus != nil
         }
         forwarded.lastEvent = { error in PeerResponse.lastEvent(of: retry, error) }
-        let message = PeerMessage.retry(retry, as: task, from: client, to: receiver.map { ($0, token) })
-        switch await forwarded.run(message) {
+        let message = PeerMessage.retryMessage(retry, as: task, from: client, to: receiver.map { ($0, token) })
+        switch await forwarded.relayResponse(message) {
         case .answered, .abandoned, .cut:
             return .answered(status: forwarded.status ?? 499, bytes: forwarded.responseBytes)
         case .failed(let error):
@@ -206,7 +207,7 @@ package final class Replicas {
             noteFailure(.refused(status), of: receiver)
             // The listener has accepted it and lost it afterwards: the call may have received it.
             if status >= 500 { return .unknown(BackendError(.noAnswer, "it answered with HTTP \(status)")) }
-            return .refused(PeerResponse.refused(status))
+            return .refused(PeerResponse.refusalError(status))
         }
     }
 
@@ -235,7 +236,7 @@ package final class Replicas {
     /// - Parameter identity: identity of the caller whose session received it.
     func notifyOthers(_ notice: ChangeNotice, of identity: [UInt8]) {
         guard !senders.isEmpty else { return }
-        let notice = PeerChangeNotice(caller: seal.name(of: identity), notice: notice)
-        for sender in senders { sender.add(notice) }
+        let notice = PeerChangeNotice(caller: seal.callerName(of: identity), notice: notice)
+        for sender in senders { sender.addNotice(notice) }
     }
 }

@@ -3,7 +3,7 @@ package import Reactor
 /// Another loop of this process.
 package protocol Sibling: Sendable {
     /// Serves the requests that come on a connection.
-    func adopt(_ end: SocketEnd) async
+    func adoptConnection(_ end: SocketEnd) async
     /// Applies change notices that servers sent to another loop or replica.
     func receiveNotices(_ notices: [PeerChangeNotice]) async
     /// Counts a request of another replica that was refused.

@@ -4,18 +4,18 @@ import Reactor
 
 /// Another loop of this process as the target of forwarded requests. Each request has a socket pair of its own.
 struct SiblingTarget: ForwardTarget {
-    let shard: any Sibling
+    let worker: any Sibling
     let loop: Loop
     let limits: HTTPLimits
 
     func takeIdle() -> HTTPClientConnection? { nil }
 
-    func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+    func connectServer() async throws(HTTPClientError) -> HTTPClientConnection {
         let here: SocketEnd
         do throws(SystemError) {
-            let (near, far) = try SocketEnd.pair()
+            let (near, far) = try SocketEnd.makePair()
             here = near
-            await shard.adopt(far)
+            await worker.adoptConnection(far)
         } catch {
             throw .notConnected(error)
         }
@@ -26,5 +26,5 @@ struct SiblingTarget: ForwardTarget {
         return connection
     }
 
-    func putBack(_ connection: HTTPClientConnection) { connection.close() }
+    func putBack(_ connection: HTTPClientConnection) { connection.closeConnection() }
 }

@@ -13,16 +13,16 @@ struct Attempts {
     ///
     /// - Parameter mayRepeat: whether the request may run twice.
     /// - Throws: what to tell the client.
-    mutating func failed(_ error: BackendError, mayRepeat: Bool) throws(BackendError) {
+    mutating func noteFailure(_ error: BackendError, mayRepeat: Bool) throws(BackendError) {
         if error.kind == .sessionLost, !hasLostSession {
             hasLostSession = true
         } else if error.kind == .noAnswer, doubt == nil, mayRepeat {
             doubt = error
         } else {
-            throw told(error)
+            throw errorForClient(error)
         }
     }
 
     /// What to tell the client at the end: that the request may have run is not unsaid by a later error.
-    func told(_ error: BackendError) -> BackendError { error.isBeforeDispatch ? doubt ?? error : error }
+    func errorForClient(_ error: BackendError) -> BackendError { error.isBeforeDispatch ? doubt ?? error : error }
 }

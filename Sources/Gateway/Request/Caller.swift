@@ -51,7 +51,7 @@ final class CallerRules {
         let name: [UInt8]
         /// Stands before its values in what is hashed, so that those of two fields never read alike.
         let mark: [UInt8]
-        let isPassed: Bool
+        let isForwarded: Bool
     }
 
     private let fields: [Field]
@@ -67,7 +67,7 @@ final class CallerRules {
     /// - Parameter byCertificate: whether the subject of a client's certificate tells it apart, too.
     init(_ fields: CallerFields, byCertificate: Bool = false, key: HashKey) {
         func field(_ name: String, _ mark: String) -> Field {
-            Field(name: Array(name.utf8), mark: Array(mark.utf8), isPassed: !fields.replaced.contains(name))
+            Field(name: Array(name.utf8), mark: Array(mark.utf8), isForwarded: !fields.replaced.contains(name))
         }
         self.fields =
             fields.isolateBy.enumerated().map { field($1, "\($0):") }
@@ -85,21 +85,21 @@ final class CallerRules {
     }
 
     /// What goes to the backend with a request.
-    func credentials(of head: HTTPRequestHead) -> Credentials {
-        Credentials(lines: fields.filter(\.isPassed).flatMap { head.fields.lines(named: $0.name) })
+    func requestCredentials(of head: HTTPRequestHead) -> Credentials {
+        Credentials(lines: fields.filter(\.isForwarded).flatMap { head.fields.lines(named: $0.name) })
     }
 
     /// - Parameters:
     ///   - subject: of the certificate that the connection was made with, which was verified; nil where there is none.
     ///   - client: its address in digits; nil where it has none. It is asked for only where the server is told.
-    func caller(
+    func identifyCaller(
         of head: HTTPRequestHead, subject: [UInt8]?, client: @autoclosure () -> String? = nil
     ) -> Caller {
         var lines: [HTTPFields.FieldLine] = []
         var secret: [UInt8] = []
         for field in fields {
             for line in head.fields.lines(named: field.name) {
-                if field.isPassed { lines.append(line) }
+                if field.isForwarded { lines.append(line) }
                 // The mark and the value's length keep apart what would else read alike.
                 secret.append(contentsOf: field.mark)
                 secret.append(contentsOf: "\(line.value.bytes.count):".utf8)
@@ -110,11 +110,11 @@ final class CallerRules {
             secret.append(contentsOf: "certificate:\(subject.count):".utf8)
             secret.append(contentsOf: subject)
         }
-        let principal = secret.isEmpty ? KeyedHash.none : principal(secret)
-        let origin = origin.isEmpty ? [] : origin.lines(of: head, from: client())
+        let principal = secret.isEmpty ? KeyedHash.none : hashedPrincipal(secret)
+        let origin = origin.isEmpty ? [] : origin.fieldLines(of: head, from: client())
         let credentials = lines.isEmpty && origin.isEmpty ? Credentials.none : Credentials(lines: lines, origin: origin)
-        // Whoever does not recognise such a header must pass it on (basic/transports/streamable-http, "Server Behavior
-        // for Custom Headers"), and no legacy server is known to.
+        // Intermediaries forward parameter headers that they do not know (basic/transports/streamable-http, "Server Behavior for
+        // Custom Headers"), but no legacy server is known to use them.
         let parameters = head.fields.lines(startingWith: CallerRules.parameterPrefix)
         return Caller(
             principal: principal, identity: secret, credentials: credentials,
@@ -122,7 +122,7 @@ final class CallerRules {
     }
 
     /// Names of the fields that look like credentials, and do not go on to the server: four at most, in lower case.
-    func dropped(from head: HTTPRequestHead) -> [String] {
+    func droppedFields(from head: HTTPRequestHead) -> [String] {
         var names: [String] = []
         for (name, _) in head.fields.all() where names.count < 4 {
             guard name.bytes.count <= 64, !fields.contains(where: { name.equalsIgnoringCase($0.name) }) else {
@@ -141,7 +141,7 @@ final class CallerRules {
         "key", "token", "secret", "password", "credential", "cookie", "session", "tenant", "x-auth",
     ]
 
-    private func principal(_ secret: [UInt8]) -> KeyedHash {
+    private func hashedPrincipal(_ secret: [UInt8]) -> KeyedHash {
         if let known = known[secret] { return known }
         let principal = key.hash(secret)
         guard secret.count <= CallerRules.maxRemembered else { return principal }
@@ -153,7 +153,7 @@ final class CallerRules {
     }
 
     /// ``Caller/identity`` of a caller; nil where it is not remembered.
-    func identity(of principal: KeyedHash) -> [UInt8]? { identities[principal] }
+    func callerIdentity(of principal: KeyedHash) -> [UInt8]? { identities[principal] }
 
     /// Every caller that is remembered.
     var remembered: some Collection<(key: KeyedHash, value: [UInt8])> { identities }

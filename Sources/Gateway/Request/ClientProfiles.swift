@@ -23,7 +23,7 @@ package final class ClientProfiles: Sendable {
         changesNothing = standard.changesNothing && named.allSatisfy(\.rules.changesNothing)
     }
 
-    private func rules(for request: ModernRequest) -> DeclarationRules {
+    private func declarationRules(for request: ModernRequest) -> DeclarationRules {
         let document = request.document
         guard !named.isEmpty, let info = document.value(MetaKey.clientInfo, of: request.meta, .object),
             let name = document.value("name", of: info, .string)
@@ -43,27 +43,28 @@ package final class ClientProfiles: Sendable {
     }
 
     /// - Parameter canBeAsked: whether the server may ask during calls.
-    func declaration(of request: ModernRequest, canBeAsked: Bool) -> Declaration {
-        let rules = rules(for: request)
-        let trimmed = rules.changesNothing ? nil : rules.trimmed(request.clientCapabilities, in: request.document)
+    func readDeclaration(of request: ModernRequest, canBeAsked: Bool) -> Declaration {
+        let rules = declarationRules(for: request)
+        let trimmed =
+            rules.changesNothing ? nil : rules.trimmedCapabilities(request.clientCapabilities, in: request.document)
         let document = trimmed ?? request.document
         let capabilities = trimmed.map(\.root) ?? request.clientCapabilities
         return Declaration(
             ofClient: InputCapabilities(capabilities, in: document),
-            ofSession: ClientCapabilities.legacy(
+            ofSession: ClientCapabilities.legacyCapabilities(
                 capabilities, in: document, canBeAsked: canBeAsked, hasRoots: !rules.roots.isEmpty),
             roots: rules.roots)
     }
 
     /// The key of the sessions that a request may use.
-    func key(for request: ModernRequest, of principal: KeyedHash, canBeAsked: Bool) -> SessionKey {
+    func sessionKey(for request: ModernRequest, of principal: KeyedHash, canBeAsked: Bool) -> SessionKey {
         if changesNothing {
             return SessionKey(
                 principal: principal,
-                capabilities: ClientCapabilities.legacy(
+                capabilities: ClientCapabilities.legacyCapabilities(
                     request.clientCapabilities, in: request.document, canBeAsked: canBeAsked))
         }
-        let declaration = declaration(of: request, canBeAsked: canBeAsked)
+        let declaration = readDeclaration(of: request, canBeAsked: canBeAsked)
         return SessionKey(principal: principal, capabilities: declaration.ofSession, roots: declaration.roots)
     }
 }

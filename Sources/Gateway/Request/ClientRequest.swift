@@ -16,7 +16,7 @@ final class ClientRequest {
     /// How a request ends.
     enum End {
         /// A JSON-RPC response.
-        case answered(Answer)
+        case answered(ModernResponse)
         /// An error of Remora's own. `closes`: the connection ends with it.
         case refused(Refusal, closes: Bool = false)
         /// An answer without a JSON-RPC message.
@@ -74,7 +74,7 @@ final class ClientRequest {
         self.book = book
         self.start = start
         requestBytes = bytes
-        book.tally.counts.began()
+        book.tally.counts.requestBegan()
     }
 
     var connection: HTTPServerConnection { responder.connection }
@@ -82,13 +82,13 @@ final class ClientRequest {
     // MARK: What is known of it
 
     /// It is known who sent it.
-    func identify(_ caller: Caller) { principal = caller.principal.short }
+    func noteCaller(_ caller: Caller) { principal = caller.principal.short }
 
-    func describe(_ request: ModernRequest) {
+    func describeMessage(_ request: ModernRequest) {
         method = request.method
         rawID = request.rawID
         parent = request.trace?.parent
-        // URIs may hold what is nobody else's business; names of tools and prompts do not.
+        // URIs may hold private data; names of tools and prompts do not.
         if request.method == .callTool || request.method == .getPrompt {
             name = request.document.value("name", of: request.params).flatMap { request.document.string($0) }
         } else if request.method == .vendor {
@@ -97,13 +97,13 @@ final class ClientRequest {
     }
 
     /// A request that is not translated. Its target is not told: it may hold what a URL must not.
-    func describe(_ route: StaticString, _ httpMethod: StaticString) {
+    func describeRoute(_ route: StaticString, _ httpMethod: StaticString) {
         self.route = route
         self.httpMethod = httpMethod
     }
 
     /// A request that waited for a call during which the client was asked.
-    func describe(rounds: Int, questions: Int, parked: Duration) {
+    func describeParking(rounds: Int, questions: Int, parked: Duration) {
         self.rounds = rounds
         self.questions = questions
         self.parked = parked
@@ -112,14 +112,14 @@ final class ClientRequest {
     /// The backend gave no answer that can be worked with. The request is not finished by that.
     ///
     /// - Parameter side: nil where the end says on whose side the cause is.
-    func failed(_ error: BackendError, on side: ErrorSide? = nil) {
+    func noteFailure(_ error: BackendError, on side: ErrorSide? = nil) {
         detail = error.detail
         failure = BackendFailure(error.kind)
         if let side { self.side = side }
     }
 
     /// Another replica or loop answers it.
-    func forwarded() { isForwarded = true }
+    func noteForwarding() { isForwarded = true }
 
     /// What another part has to know of an answer that it has sent.
     var outcome: (status: Int, side: ErrorSide?) { (status, side) }
@@ -136,7 +136,7 @@ final class ClientRequest {
     /// Returns when the request is finished.
     ///
     /// - Parameter begin: begins what finishes it.
-    func carried(by begin: () -> Void) async {
+    func waitUntilFinished(by begin: () -> Void) async {
         let waiting = Wakeup()
         self.waiting = waiting
         begin()
@@ -144,7 +144,7 @@ final class ClientRequest {
     }
 
     /// Ends the request.
-    func finish(_ end: End) {
+    func finishRequest(_ end: End) {
         // A second end would send bytes that the client takes for the answer to its next request.
         guard !isFinished else { return book.finishedTwice() }
         isFinished = true
@@ -153,19 +153,19 @@ final class ClientRequest {
             code = answer.code
             if answer.code != nil { side = .backend }
             status = answer.status
-            responder.finish(HTTPResponse(status: status, contentType: "application/json"), body: answer.text)
+            responder.finishResponse(HTTPResponse(status: status, contentType: "application/json"), body: answer.text)
             responseBytes = responder.bytes
         case .refused(let refusal, let closes):
             status = refusal.status
             code = refusal.code
             side = refusal.side
-            responder.finish(
+            responder.finishResponse(
                 HTTPResponse(status: status, contentType: "application/json", fields: refusal.fields, closes: closes),
-                body: refusal.text(id: rawID))
+                body: refusal.errorText(id: rawID))
             responseBytes = responder.bytes
         case .empty(let response):
             status = response.status
-            responder.finish(response, body: [UInt8]())
+            responder.finishResponse(response, body: [UInt8]())
         case .streamEnded:
             status = 200
             responder.endStream()
@@ -177,17 +177,17 @@ final class ClientRequest {
             status = 499
             connection.close()
         }
-        write()
+        recordRequest()
         waiting?.signal()
         if case .refused(let refusal, _) = end, let capability = refusal.undeclared {
-            book.note(undeclared: capability)
+            book.noteUndeclared(undeclared: capability)
         }
     }
 
     /// Counts the request and writes its line.
-    private func write() {
+    private func recordRequest() {
         let end = Instant.now
-        book.tally.counts.ended(
+        book.tally.counts.requestEnded(
             RequestCounts.Ended(
                 method: method == .vendor ? nil : method, nanoseconds: Int(end.nanoseconds - start.nanoseconds),
                 status: status, code: code,

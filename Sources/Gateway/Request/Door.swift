@@ -31,7 +31,7 @@ package final class Door: Sendable {
     }
 
     /// Why a request may not come in; nil when it may.
-    func refusal(of head: HTTPRequestHead) -> Refusal? {
+    func originRefusal(of head: HTTPRequestHead) -> Refusal? {
         if !allowsOrigin(of: head) { return .originNotAllowed }
         return allowsHost(of: head) ? nil : .hostNotAllowed
     }
@@ -69,8 +69,8 @@ package final class Door: Sendable {
         return hosts.contains { host.equalsIgnoringCase($0) || name.equalsIgnoringCase($0) }
     }
 
-    /// A name that only this machine can have meant: `localhost`, `[::1]`, or an address of 127.0.0.0/8. No other name
-    /// looks like such an address, because the last label of a name is not all digits.
+    /// A name that only this machine can have meant: `localhost`, `[::1]`, or an address of 127.0.0.0/8. No other name looks like
+    /// an address, because the last label of a name is not all digits.
     private static func isLoopbackName(_ name: HTTPFieldValue) -> Bool {
         if name.equalsIgnoringCase("localhost") || name.equals("[::1]") { return true }
         return name.startsIgnoringCase(with: loopback)

@@ -44,38 +44,38 @@ package struct OriginFields: Sendable {
     var names: [String] { fields.map { "\($0.name)" } }
 
     /// - Parameter client: its address in digits, without a port and brackets; nil where it has none.
-    func lines(of head: HTTPRequestHead, from client: String?) -> [(name: StaticString, value: [UInt8])] {
+    func fieldLines(of head: HTTPRequestHead, from client: String?) -> [(name: StaticString, value: [UInt8])] {
         fields.compactMap { field in
-            value(of: field, head, client).map { (name: field.name, value: $0) }
+            fieldValue(of: field, head, client).map { (name: field.name, value: $0) }
         }
     }
 
-    private func value(of field: Field, _ head: HTTPRequestHead, _ client: String?) -> [UInt8]? {
+    private func fieldValue(of field: Field, _ head: HTTPRequestHead, _ client: String?) -> [UInt8]? {
         switch field {
-        case .forwardedFor: continued(field, head, client.map { Array($0.utf8) })
+        case .forwardedFor: continuedValue(field, head, client.map { Array($0.utf8) })
         case .forwardedProto: scheme
-        case .forwardedHost: host(of: head)
-        case .forwarded: continued(field, head, element(of: head, client))
+        case .forwardedHost: clientHost(of: head)
+        case .forwarded: continuedValue(field, head, forwardedElement(of: head, client))
         }
     }
 
     /// What came, and behind it what is known here (RFC 9110 §5.3).
-    private func continued(_ field: Field, _ head: HTTPRequestHead, _ own: [UInt8]?) -> [UInt8]? {
+    private func continuedValue(_ field: Field, _ head: HTTPRequestHead, _ own: [UInt8]?) -> [UInt8]? {
         let came = head.fields.lines(named: Array("\(field.name)".utf8)).map { Array($0.value.bytes) }
         let parts = (came + [own].compactMap(\.self)).filter { !$0.isEmpty }
         return parts.isEmpty ? nil : Array(parts.joined(separator: ", ".utf8))
     }
 
     /// RFC 7239 §4; an IPv6 address is in brackets and quotes (§6).
-    private func element(of head: HTTPRequestHead, _ client: String?) -> [UInt8] {
+    private func forwardedElement(of head: HTTPRequestHead, _ client: String?) -> [UInt8] {
         let node = client.map { $0.contains(":") ? "\"[\($0)]\"" : $0 } ?? "unknown"
         var text = Array("for=\(node)".utf8)
-        if let host = host(of: head) { text += Array(";host=\"".utf8) + host + Array("\"".utf8) }
+        if let host = clientHost(of: head) { text += Array(";host=\"".utf8) + host + Array("\"".utf8) }
         return text + Array(";proto=".utf8) + scheme
     }
 
     /// Nil where the client did not say it, or in characters that no host has.
-    private func host(of head: HTTPRequestHead) -> [UInt8]? {
+    private func clientHost(of head: HTTPRequestHead) -> [UInt8]? {
         if let host { return host }
         guard let host = head.authority, host.isHost else { return nil }
         return Array(host.bytes)

@@ -14,7 +14,7 @@ final class RequestBook {
     }
 
     /// Says once that clients ask for what the server does not declare: some have it all the same.
-    func note(undeclared capability: ServerCapability) {
+    func noteUndeclared(undeclared capability: ServerCapability) {
         guard undeclared.insert(capability).inserted else { return }
         log.write(.info, "capability_undeclared") { line in
             line.field("capability", capability.rawValue)
@@ -24,7 +24,7 @@ final class RequestBook {
 
     /// A request is gone that nothing has ended: its client waits in vain, or was answered past it.
     func wasNotFinished() {
-        tally.counts.ended(
+        tally.counts.requestEnded(
             RequestCounts.Ended(
                 method: nil, nanoseconds: 0, status: 0, code: nil, side: nil, failure: nil, requestBytes: 0,
                 responseBytes: 0, notifications: 0))

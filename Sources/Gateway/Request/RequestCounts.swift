@@ -31,16 +31,16 @@ package struct RequestCounts: Sendable {
 
     // MARK: Counting
 
-    mutating func began() { active += 1 }
+    mutating func requestBegan() { active += 1 }
 
     mutating func toleratedHeader() { toleratedHeaders += 1 }
 
     /// The answer to a request is written.
     @inline(__always)
-    mutating func ended(_ request: borrowing Ended) {
+    mutating func requestEnded(_ request: borrowing Ended) {
         active -= 1
         let type = ErrorType(code: request.code, status: request.status)
-        durations.record(
+        durations.recordDuration(
             nanoseconds: request.nanoseconds, row: request.method?.rawValue ?? methodCount, column: type.rawValue)
         if request.status >= RequestCounts.firstStatus, request.status < RequestCounts.endOfStatuses {
             statuses[request.status - RequestCounts.firstStatus] += 1
@@ -67,8 +67,8 @@ package struct RequestCounts: Sendable {
     }
 
     /// Adds those of another loop.
-    package mutating func add(_ other: RequestCounts) {
-        durations.add(other.durations)
+    package mutating func addCounts(_ other: RequestCounts) {
+        durations.addTable(other.durations)
         for index in statuses.indices { statuses[index] += other.statuses[index] }
         for index in errors.indices { errors[index] += other.errors[index] }
         for index in failures.indices { failures[index] += other.failures[index] }
@@ -82,15 +82,15 @@ package struct RequestCounts: Sendable {
     // MARK: Reading
 
     /// - Parameter method: nil for requests that got no further than the door, and for methods that Remora does not know.
-    package func durations(of method: Method?, _ type: ErrorType) -> DurationHistogram {
+    package func requestDurations(of method: Method?, _ type: ErrorType) -> DurationHistogram {
         durations.histogram(row: method?.rawValue ?? methodCount, column: type.rawValue)
     }
 
     /// Of all requests.
-    package var allDurations: DurationHistogram { durations.total() }
+    package var allDurations: DurationHistogram { durations.totalHistogram() }
 
     /// Of all requests that wait for an answer: a subscription lasts for as long as its client listens.
-    package var answerDurations: DurationHistogram { durations.total(without: Method.listen.rawValue) }
+    package var answerDurations: DurationHistogram { durations.totalHistogram(without: Method.listen.rawValue) }
 
     /// The statuses that were answered with, and how often.
     package var answers: [(status: Int, count: Int)] {
@@ -98,9 +98,9 @@ package struct RequestCounts: Sendable {
             .map { (status: RequestCounts.firstStatus + $0.offset, count: $0.element) }
     }
 
-    package func errors(on side: ErrorSide, _ type: ErrorType) -> Int {
+    package func errorCount(on side: ErrorSide, _ type: ErrorType) -> Int {
         errors[side.rawValue * typeCount + type.rawValue]
     }
 
-    package func failures(_ failure: BackendFailure) -> Int { failures[failure.rawValue] }
+    package func failureCount(_ failure: BackendFailure) -> Int { failures[failure.rawValue] }
 }

@@ -4,7 +4,7 @@ import JSONText
 import Reactor
 
 /// What is to be told when the client of a request goes away before it has its answer.
-protocol Answerer: AnyObject {
+protocol ResponseProducer: AnyObject {
     func clientLeft()
 }
 
@@ -22,7 +22,7 @@ final class Responder {
     /// Signalled when the client has taken something, or is gone, and when an answer is over.
     private let emptied = Wakeup()
     /// Who makes the answer that is due.
-    private var answerer: (any Answerer)?
+    private var producer: (any ResponseProducer)?
     /// Answers that were due so far.
     private var answers = 0
     /// Made once: each request needs it.
@@ -40,53 +40,53 @@ final class Responder {
         connection.onSilence = { [unowned self] in keepAlive() }
     }
 
-    /// A new request is to be answered, and `answerer` is told if its client goes away.
-    func begin(for answerer: any Answerer) {
+    /// A new request is to be answered, and `producer` is told if its client goes away.
+    func beginResponse(for answerer: any ResponseProducer) {
         isAbandoned = false
         bytes = 0
         answers &+= 1
-        self.answerer = answerer
+        self.producer = answerer
         connection.onDisconnect = onDisconnect
         connection.watchSilence()
     }
 
     private func disconnected() {
         isAbandoned = true
-        answerer.take()?.clientLeft()
+        producer.take()?.clientLeft()
         emptied.signal()
     }
 
-    /// Nobody here makes the answer any more.
-    func leave() {
-        answerer = nil
+    /// The response is not made here any more.
+    func leaveResponse() {
+        producer = nil
         connection.ignoreSilence()
-        // Whoever waits for room for it waits in vain.
+        // Tasks that wait for room for it go on.
         answers &+= 1
         emptied.signal()
     }
 
     /// Sends a message before the answer.
-    func send(_ message: some HTTPBody) {
+    func sendMessage(_ message: some HTTPBody) {
         beginStream()
         bytes += message.count
-        connection.send(SSEEncoder.event(type: "message", data: message.slices))
+        connection.sendPart(SSEEncoder.event(type: "message", data: message.slices))
     }
 
     /// Sends the answer. In a stream it is the last event, and status and fields have been decided already.
-    func finish(_ response: HTTPResponse, body: some HTTPBody) {
-        leave()
+    func finishResponse(_ response: HTTPResponse, body: some HTTPBody) {
+        leaveResponse()
         guard isStreaming else {
             bytes = body.count
             return connection.respond(response, body: body)
         }
-        send(body)
+        sendMessage(body)
         connection.endStream()
         isStreaming = false
     }
 
     /// Ends a stream without a further message.
     func endStream() {
-        leave()
+        leaveResponse()
         beginStream()
         connection.endStream()
         isStreaming = false
@@ -96,7 +96,7 @@ final class Responder {
     var hasRoom: Bool { connection.unsentBytes <= maxUnsent || isAbandoned }
 
     /// Waits until the client has taken what was sent, or is gone, or the answer that is due now is over.
-    func room() async {
+    func waitUntilTaken() async {
         let answer = answers
         while connection.unsentBytes > 0, !isAbandoned, answers == answer { await emptied.wait() }
     }
@@ -104,10 +104,10 @@ final class Responder {
     /// Whether something waits for the client to take it.
     var hasUnsent: Bool { connection.unsentBytes > 0 }
 
-    /// Waits until the client has taken all that was sent, or is gone, or `wake` is called.
-    func change() async { await emptied.wait() }
+    /// Waits until the client has taken all that was sent, or is gone, or `wakeWaiters` is called.
+    func waitForChange() async { await emptied.wait() }
 
-    func wake() { emptied.signal() }
+    func wakeWaiters() { emptied.signal() }
 
     /// Makes the answer a stream before there is something to send.
     func beginStream() {
@@ -118,9 +118,9 @@ final class Responder {
     }
 
     private func keepAlive() {
-        // Somebody else makes the answer.
-        guard answerer != nil else { return }
+        // The response is made elsewhere.
+        guard producer != nil else { return }
         beginStream()
-        connection.send([SSEEncoder.keepAlive[...]])
+        connection.sendPart([SSEEncoder.keepAlive[...]])
     }
 }

@@ -6,7 +6,7 @@ package final class GatewaySettings: Sendable {
     package let path: String
     package let door: Door
     /// Whether requests of older revisions go to the backend as they are, rather than being refused.
-    package let passesLegacyClients: Bool
+    package let forwardsLegacyClients: Bool
     /// Whether `MCP-Protocol-Version` may name an older revision than the body.
     package let toleratesOlderVersionHeader: Bool
     /// What the server is told of which clients.
@@ -21,7 +21,7 @@ package final class GatewaySettings: Sendable {
     package let scheme: String
     /// The era of the backend; nil to ask it.
     package let era: Era?
-    /// Between two such questions.
+    /// Between two of these questions.
     package let probeInterval: Duration
     package let caching: CachePolicy
     /// The longest that any call may take.
@@ -34,11 +34,11 @@ package final class GatewaySettings: Sendable {
     package let maxDepth: Int
     /// Whether the server may ask clients during a call, if they can be asked.
     package let isInteractive: Bool
-    /// Tools that may run again when whoever had a call of them is gone, whatever they say of themselves.
+    /// Tools whose calls may run again after their replica was lost, whatever the tools say of themselves.
     package let replayedTools: Set<String>
 
     package init(
-        path: String, door: Door, passesLegacyClients: Bool, callerFields: CallerFields,
+        path: String, door: Door, forwardsLegacyClients: Bool, callerFields: CallerFields,
         isolatesByCertificate: Bool = false,
         publicURL: PublicURL? = nil, scheme: String = "http",
         era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
@@ -50,7 +50,7 @@ package final class GatewaySettings: Sendable {
         self.clients = clients
         self.path = path
         self.door = door
-        self.passesLegacyClients = passesLegacyClients
+        self.forwardsLegacyClients = forwardsLegacyClients
         self.callerFields = callerFields
         self.isolatesByCertificate = isolatesByCertificate
         self.publicURL = publicURL

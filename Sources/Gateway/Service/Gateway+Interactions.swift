@@ -10,16 +10,16 @@ extension Gateway {
     /// Answers a request that another loop brings, where it was let in: of an older client, whose session is here, or a retry.
     func serveHandedOver(_ source: HTTPServerRequest, by responder: Responder) async {
         if source.head.target.elementsEqual(PeerMessage.sessionTarget) {
-            let clientRequest = begin(source, by: responder)
-            let caller = identify(source, isHandedOver: true, clientRequest)
+            let clientRequest = beginRequest(source, by: responder)
+            let caller = identifyCaller(source, isHandedOver: true, clientRequest)
             return await olderClients.serveHandedOver(source, from: caller, clientRequest)
         }
         guard let task = PeerTask(source.head.target), task != .notify else {
             return responder.connection.respond(HTTPResponse(status: 404, closes: true))
         }
-        let clientRequest = begin(source, by: responder)
-        let caller = identify(source, isHandedOver: true, clientRequest)
-        switch read(source, isHandedOver: true, clientRequest) {
+        let clientRequest = beginRequest(source, by: responder)
+        let caller = identifyCaller(source, isHandedOver: true, clientRequest)
+        switch readRequest(source, isHandedOver: true, clientRequest) {
         case .finished:
             break
         case .older:
@@ -30,13 +30,13 @@ extension Gateway {
             }
             let location: Interactions.Location
             do throws(Refusal) {
-                location = try interactions.location(of: admitted, from: caller)
+                location = try interactions.callLocation(of: admitted, from: caller)
             } catch {
-                return clientRequest.finish(.refused(error))
+                return clientRequest.finishRequest(.refused(error))
             }
             // Another replica goes on with a lost call only where it was asked to.
             if case .elsewhere = location, case .serveRetry = task { return giveAway(clientRequest) }
-            await clientRequest.carried {
+            await clientRequest.waitUntilFinished {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
             }
         }
@@ -52,8 +52,8 @@ extension Gateway {
             calls.nextLeg(), admitted, of: source, answering: clientRequest, capabilities: capabilities,
             until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
         // Its client may have left already, and ends it with this.
-        clientRequest.responder.begin(for: leg)
-        interactions.carry(leg, from: caller, at: location)
+        clientRequest.responder.beginResponse(for: leg)
+        interactions.carryLeg(leg, from: caller, at: location)
     }
 
     /// Forwards a retry to the loop or replica that has its call, or goes on with the call where that falls to this loop.
@@ -63,22 +63,22 @@ extension Gateway {
     ) async {
         switch await interactions.forwardRetry(source, state, answering: clientRequest.connection) {
         case .takeOverHere:
-            await clientRequest.carried {
+            await clientRequest.waitUntilFinished {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))
             }
         case .answered(let status, let bytes):
-            clientRequest.forwarded()
-            clientRequest.finish(.relayed(status: status, bytes: bytes))
+            clientRequest.noteForwarding()
+            clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
         case .unknown(let error), .refused(let error):
             // The owner of the call was reached, and did not answer.
-            clientRequest.failed(error)
-            clientRequest.finish(Refusal(handedOver: error).map { .refused($0) } ?? .abandoned)
+            clientRequest.noteFailure(error)
+            clientRequest.finishRequest(Refusal(handedOver: error).map { .refused($0) } ?? .abandoned)
         }
     }
 
     /// Tells another loop or replica that the call is not here.
     private func giveAway(_ clientRequest: ClientRequest) {
-        clientRequest.forwarded()
-        clientRequest.finish(.empty(PeerResponse.gone))
+        clientRequest.noteForwarding()
+        clientRequest.finishRequest(.empty(PeerResponse.gone))
     }
 }

@@ -30,9 +30,9 @@ extension Gateway {
         fileprivate let route: Route
 
         /// The connection has ended before the request was served.
-        func abandon() {
-            clientRequest.failed(.clientLeft)
-            clientRequest.finish(.abandoned)
+        func abandonRequest() {
+            clientRequest.noteFailure(.clientLeft)
+            clientRequest.finishRequest(.abandoned)
         }
     }
 
@@ -46,26 +46,26 @@ extension Gateway {
 
     /// The one door: where a request of a client comes in, is looked at once, and finds what carries it. What is not finished
     /// at once counts as in flight from now on.
-    func receive(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
-        let clientRequest = begin(source, by: responder, since: sessions.loop.now)
+    func receiveRequest(_ source: HTTPServerRequest, by responder: Responder) -> Reception {
+        let clientRequest = beginRequest(source, by: responder, since: sessions.loop.now)
         // Taken apart here and at once: a plain call pays for no copy of what it is.
-        switch route(of: source, clientRequest) {
+        switch requestRoute(of: source, clientRequest) {
         case .none:
             return .finished
         case .shared(let admitted, let caller):
-            carrier.began()
+            carrier.requestBegan()
             carryShared(admitted, of: source, from: caller, clientRequest)
         case .list(let admitted, let caller):
-            carrier.began()
+            carrier.requestBegan()
             carryList(admitted, of: source, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .here(let call)):
-            carrier.began()
+            carrier.requestBegan()
             carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .here(call))
         case .interactive(let admitted, let capabilities, let caller, .new):
-            carrier.began()
+            carrier.requestBegan()
             carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .new)
         case let route:
-            carrier.began()
+            carrier.requestBegan()
             return .left(Errand(source: source, clientRequest: clientRequest, route: route))
         }
         return .taken
@@ -75,24 +75,24 @@ extension Gateway {
 
     /// The stages of a request, in their order. Each of them finishes it or gives it on. What decides who may do what stands before
     /// anything is forwarded and before a session is opened.
-    private func route(of source: HTTPServerRequest, _ clientRequest: ClientRequest) -> Route {
+    private func requestRoute(of source: HTTPServerRequest, _ clientRequest: ClientRequest) -> Route {
         let head = source.head
         forwarder.allowOrigin(of: head, on: clientRequest.connection)
         // Door.
-        if let refusal = settings.door.refusal(of: head) {
-            clientRequest.finish(.refused(refusal))
+        if let refusal = settings.door.originRefusal(of: head) {
+            clientRequest.finishRequest(.refused(refusal))
             return .none
         }
         // Preflight.
         if let response = forwarder.preflightResponse(to: head) {
-            clientRequest.describe("preflight", head.method.name)
-            clientRequest.finish(.empty(response))
+            clientRequest.describeRoute("preflight", head.method.name)
+            clientRequest.finishRequest(.empty(response))
             return .none
         }
         // Identify.
-        let caller = identify(source, isHandedOver: false, clientRequest)
+        let caller = identifyCaller(source, isHandedOver: false, clientRequest)
         // Forward.
-        if let requestClass = forwarder.classify(head) { return .forwarded(requestClass, caller) }
+        if let requestClass = forwarder.classifyRequest(head) { return .forwarded(requestClass, caller) }
         // Read, and route by what was read.
         return translatedRoute(of: source, from: caller, clientRequest)
     }
@@ -101,14 +101,14 @@ extension Gateway {
     private func translatedRoute(
         of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) -> Route {
-        switch read(source, isHandedOver: false, clientRequest) {
+        switch readRequest(source, isHandedOver: false, clientRequest) {
         case .finished: .none
         case .older: .older(caller)
-        case .request(let admitted): route(of: admitted, from: caller, clientRequest)
+        case .request(let admitted): translatedRoute(of: admitted, from: caller, clientRequest)
         }
     }
 
-    private func route(
+    private func translatedRoute(
         of admitted: ModernRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) -> Route {
         if admitted.method == .listen { return .listening(admitted, caller) }
@@ -118,9 +118,9 @@ extension Gateway {
         }
         do throws(Refusal) {
             return .interactive(
-                admitted, capabilities, caller, try interactions.location(of: admitted, from: caller))
+                admitted, capabilities, caller, try interactions.callLocation(of: admitted, from: caller))
         } catch {
-            clientRequest.finish(.refused(error))
+            clientRequest.finishRequest(.refused(error))
             return .none
         }
     }
@@ -128,12 +128,12 @@ extension Gateway {
     /// Who sent a request, which is known of it from here on.
     ///
     /// - Parameter isHandedOver: whether another loop or replica let it in, and says of which client it is.
-    func identify(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Caller {
+    func identifyCaller(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Caller {
         let connection = clientRequest.connection
-        let caller = callers.caller(
-            of: source.head, subject: isHandedOver ? PeerSubject.read(source.head) : connection.clientSubject,
-            client: isHandedOver ? PeerAddress.read(source.head) : connection.clientAddress)
-        clientRequest.identify(caller)
+        let caller = callers.identifyCaller(
+            of: source.head, subject: isHandedOver ? PeerSubject.readSubject(source.head) : connection.clientSubject,
+            client: isHandedOver ? PeerAddress.readAddress(source.head) : connection.clientAddress)
+        clientRequest.noteCaller(caller)
         return caller
     }
 
@@ -147,22 +147,22 @@ extension Gateway {
         case finished
     }
 
-    func read(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Reading {
-        switch admission.admit(source, isHandedOver: isHandedOver) {
+    func readRequest(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Reading {
+        switch admission.admitRequest(source, isHandedOver: isHandedOver) {
         case .refused(let refusal, let id):
             clientRequest.rawID = id.map { $0[...] }
-            clientRequest.finish(.refused(refusal))
+            clientRequest.finishRequest(.refused(refusal))
             return .finished
         case .legacy:
             return .older
         case .notification:
-            clientRequest.finish(.empty(HTTPResponse(status: 202)))
+            clientRequest.finishRequest(.empty(HTTPResponse(status: 202)))
             return .finished
         case .request(let admitted):
             if settings.toleratesOlderVersionHeader, !isHandedOver, HeaderRules.namesOlderVersion(source.head.fields) {
                 noteToleratedHeader()
             }
-            clientRequest.describe(admitted)
+            clientRequest.describeMessage(admitted)
             return .request(admitted)
         }
     }
@@ -172,44 +172,44 @@ extension Gateway {
     private func carryShared(
         _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) {
-        SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).begin()
+        SharedCall(admitted, of: source, from: caller, answering: clientRequest, by: carrier).beginCall()
     }
 
     private func carryList(
         _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) {
-        ListRequest(of: source, answering: clientRequest, by: carrier).begin(admitted, from: caller)
+        ListRequest(of: source, answering: clientRequest, by: carrier).beginReading(admitted, from: caller)
     }
 
     /// Serves a request that was left to the task of its connection. Returns the subscription that it has begun, for
     /// ``listen(_:)``: a client may listen for days, and the subscription does not need the message for it.
-    func serve(_ errand: consuming Errand) async -> Listening? {
+    func serveErrand(_ errand: consuming Errand) async -> Listening? {
         let (source, clientRequest) = (errand.source, errand.clientRequest)
         guard case .forwarded(let requestClass, let caller) = errand.route else {
-            return await serve(source, clientRequest, errand.route)
+            return await serveRoute(source, clientRequest, errand.route)
         }
         if await forwarder.serveRequest(requestClass, source, from: caller, clientRequest) { return nil }
-        return await serve(source, clientRequest, translatedRoute(of: source, from: caller, clientRequest))
+        return await serveRoute(source, clientRequest, translatedRoute(of: source, from: caller, clientRequest))
     }
 
-    private func serve(
+    private func serveRoute(
         _ source: HTTPServerRequest, _ clientRequest: ClientRequest, _ route: Route
     ) async -> Listening? {
         switch route {
         case .none, .forwarded:
             break
         case .older(let caller):
-            await olderClients.serve(source, from: caller, clientRequest)
+            await olderClients.serveOlderClient(source, from: caller, clientRequest)
         case .listening(let admitted, let caller):
             return await beginListening(admitted, of: source.head, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):
             await forwardRetry(admitted, of: source, clientRequest, capabilities, from: caller, state)
         case .shared(let admitted, let caller):
-            await clientRequest.carried { carryShared(admitted, of: source, from: caller, clientRequest) }
+            await clientRequest.waitUntilFinished { carryShared(admitted, of: source, from: caller, clientRequest) }
         case .list(let admitted, let caller):
-            await clientRequest.carried { carryList(admitted, of: source, from: caller, clientRequest) }
+            await clientRequest.waitUntilFinished { carryList(admitted, of: source, from: caller, clientRequest) }
         case .interactive(let admitted, let capabilities, let caller, let location):
-            await clientRequest.carried {
+            await clientRequest.waitUntilFinished {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
             }
         }

@@ -10,7 +10,7 @@ extension Gateway {
     /// A subscription that was begun.
     struct Listening {
         let subscription: Subscription
-        let place: Subscriptions.Place
+        let place: Subscriptions.Attachment
         let clientRequest: ClientRequest
     }
 
@@ -20,29 +20,29 @@ extension Gateway {
         let subscription = Subscription(id: Array(request.rawID), to: clientRequest.responder)
         // It may stay for days, and needs nothing else of the message.
         clientRequest.rawID = subscription.id[...]
-        clientRequest.responder.begin(for: subscription)
-        switch await subscriptions.begin(request, from: caller, subscription) {
+        clientRequest.responder.beginResponse(for: subscription)
+        switch await subscriptions.beginSubscription(request, from: caller, subscription) {
         case .begun(let place):
             return Listening(subscription: subscription, place: place, clientRequest: clientRequest)
         case .refused(let refusal):
-            carrier.finish(clientRequest, .refused(refusal), of: head)
+            carrier.finishRequest(clientRequest, .refused(refusal), of: head)
         case .failed(let error):
-            carrier.finish(clientRequest, .failed(error), of: head)
+            carrier.finishRequest(clientRequest, .failed(error), of: head)
         }
         return nil
     }
 
     /// Serves a subscription until it ends.
-    func listen(_ listening: Listening) async {
-        await listening.subscription.run()
-        listening.place.leave()
+    func serveSubscription(_ listening: Listening) async {
+        await listening.subscription.runSubscription()
+        listening.place.leaveChannel()
         let clientRequest = listening.clientRequest
         clientRequest.notifications = listening.subscription.notices
         if let result = listening.subscription.result {
-            clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(result), code: nil)))
+            clientRequest.finishRequest(.answered(ModernResponse(status: 200, text: SplicedText(result), code: nil)))
         } else {
-            clientRequest.failed(.clientLeft)
-            clientRequest.finish(.abandoned)
+            clientRequest.noteFailure(.clientLeft)
+            clientRequest.finishRequest(.abandoned)
         }
     }
 }

@@ -19,6 +19,7 @@ package final class Gateway {
     let knownCallers: KnownCallers
     let interactions: Interactions
     let carrier: Carrier
+    private let replicas: Replicas
     private let spares: SpareCalls
     let calls: ParkedCalls
     private let book: RequestBook
@@ -28,9 +29,9 @@ package final class Gateway {
     private(set) var hasHeir = false
 
     /// - Parameters:
-    ///   - before: which served until now. Where it has the same sessions, its lists and listeners go on here, and it ends with
+    ///   - before: which served until now. Where it has the same sessions, its lists and subscriptions go on here, and it ends with
     ///     its last request.
-    ///   - memory: that of the loop, which every gateway there shares.
+    ///   - memory: of the loop; every gateway there shares it.
     ///   - affinity: shared by all loops of the process.
     ///   - paths: shared by them too, and for as long as the process runs.
     ///   - key: shared by all loops of the process, so that a caller has one hash in the log.
@@ -64,60 +65,50 @@ package final class Gateway {
             known: memory.olderSessions, replicas: memory.replicas, affinity: affinity, log: log)
         carrier = Carrier(
             settings: settings, sessions: sessions, lists: lists, forwarder: forwarder, callers: callers)
-        forwarder.onModern = { [subscriptions] in
-            sessions.retireAll(.upgrade)
-            // Who listens is told to listen again, and then gets the server itself.
-            subscriptions.endAll()
-        }
+        replicas = memory.replicas
         knownCallers = KnownCallers(callers, seal: seal)
         isFirst = before == nil && memory.index == 0
         if let heritage {
             heritage.hasHeir = true
-            lists.use(settings)
-            subscriptions.use(settings)
+            lists.applySettings(settings)
+            subscriptions.applySettings(settings)
         }
-        sessions.onEvent = { [lists, subscriptions, callers, replicas = memory.replicas] event in
-            // A client that lists on a change notice must not get the old list: it is dropped first.
-            lists.heard(event)
-            subscriptions.heard(event)
-            if case .changed(let key, let notice) = event,
-                let identity = callers.identity(of: key.principal)
-            {
-                replicas.notifyOthers(notice, of: identity)
-            }
-        }
+        forwarder.eraObserver = self
+        sessions.observer = self
     }
 
     /// To be called once, on the loop.
-    package func start() {
-        if isFirst { sessions.look() }
+    package func startWatching() {
+        if isFirst { sessions.probeServers() }
     }
 
     /// Another gateway serves from now on. What would not end by itself ends, unless that one has its sessions and its server.
-    func relieve(by next: Gateway) {
-        if hasHeir { forwarder.drain(except: next.backends) } else { drain() }
-        olderClients.relieve(by: next.olderClients)
+    func handOver(to next: Gateway) {
+        if hasHeir { forwarder.drainStreams(except: next.backends) } else { drainStreams() }
+        olderClients.handOver(to: next.olderClients)
     }
 
     /// Ends what would not end by itself: the process is about to stop.
-    package func drain() {
-        subscriptions.drain()
-        forwarder.drain()
-        olderClients.drain()
+    package func drainStreams() {
+        subscriptions.drainSubscriptions()
+        forwarder.drainStreams()
+        olderClients.drainStreams()
     }
 
-    /// The way of answers to a connection. One serves all requests of it, whichever gateway answers.
-    func responder(on connection: HTTPServerConnection) -> Responder {
+    /// Makes the responder of a connection. It serves all requests of the connection, of all gateways.
+    func makeResponder(on connection: HTTPServerConnection) -> Responder {
         Responder(on: connection, maxUnsent: settings.streamBuffer)
     }
 
     /// Answers what cannot be answered and gone on from.
-    func refuse(_ flaw: HTTPRequestFlaw, by responder: Responder) {
-        ClientRequest(bytes: 0, by: responder, in: book).finish(.refused(.flawed(flaw), closes: true))
+    func refuseRequest(_ flaw: HTTPRequestFlaw, by responder: Responder) {
+        ClientRequest(bytes: 0, by: responder, in: book).finishRequest(.refused(.malformedHTTP(flaw), closes: true))
     }
 
     /// Begins a request that has come.
-    func begin(_ source: HTTPServerRequest, by responder: Responder, since start: Instant = .now) -> ClientRequest {
+    func beginRequest(
+        _ source: HTTPServerRequest, by responder: Responder, since start: Instant = .now
+    ) -> ClientRequest {
         ClientRequest(bytes: source.body.count, by: responder, in: book, since: start)
     }
 
@@ -131,7 +122,7 @@ package final class Gateway {
     package var backendCounts: [BackendCounts] { backends.counts }
 
     /// What it keeps, and who listens.
-    var keptCounts: (listeners: Int, lists: Int, listBytes: Int) {
+    var keptCounts: (subscriptions: Int, lists: Int, listBytes: Int) {
         (subscriptions.count, lists.keptCount, lists.keptSize)
     }
 
@@ -144,30 +135,47 @@ package final class Gateway {
 
     /// Another gateway has taken over, and no request is in flight here any more: returns when the last session has been
     /// ended on the server, or at once where that gateway has the sessions.
-    func retire() async {
+    func retireSessions() async {
         if hasHeir { return }
-        lists.close()
-        await sessions.retire()
-        sessions.onEvent = nil
+        lists.cancelReadings()
+        await sessions.retirePool()
+        sessions.observer = nil
     }
 
     /// Ends every session. To be called when no request is in flight any more.
     ///
     /// - Parameter end: when to leave those alone that are left.
-    func close(until end: Instant) async {
-        lists.close()
+    func closeSessions(until end: Instant) async {
+        lists.cancelReadings()
         await sessions.closeAll(until: end)
     }
 
     // MARK: Other loops and replicas
 
     /// Servers told this to other replicas or loops, on sessions of their callers. It is not told to anybody else.
-    func hear(_ cues: [PeerChangeNotice]) {
-        for told in cues {
-            guard let principal = knownCallers.principal(told.caller) else { continue }
-            lists.heard(told.notice, by: principal)
-            sessions.heard(told.notice, by: principal)
-            subscriptions.heard(told.notice, by: principal)
+    func applyChangeNotices(_ notices: [PeerChangeNotice]) {
+        for told in notices {
+            guard let principal = knownCallers.knownPrincipal(told.caller) else { continue }
+            lists.applyChangeNotice(told.notice, by: principal)
+            sessions.forgetChanged(told.notice, by: principal)
+            subscriptions.applyChangeNotice(told.notice, by: principal)
         }
+    }
+}
+
+extension Gateway: SessionPoolObserver, EraObserver {
+    package func sessionChanged(_ event: SessionEvent) {
+        // A client that lists on a change notice must not get the old list: it is dropped first.
+        lists.applySessionEvent(event)
+        subscriptions.applySessionEvent(event)
+        if case .changed(let key, let notice) = event, let identity = callers.callerIdentity(of: key.principal) {
+            replicas.notifyOthers(notice, of: identity)
+        }
+    }
+
+    func serverBecameModern() {
+        sessions.retireAll(.upgrade)
+        // Clients of subscriptions are told to listen again, and then get the server itself.
+        subscriptions.endSubscriptions()
     }
 }

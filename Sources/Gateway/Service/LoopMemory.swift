@@ -12,9 +12,9 @@ package final class LoopMemory {
     package var index: Int { replicas.index }
     /// The way to other loops of the process, and to other replicas.
     let replicas: Replicas
-    /// Sessions of older clients, whichever gateway opened them.
+    /// Sessions of older clients, of all gateways.
     let olderSessions = OlderSessions()
-    /// Calls that wait for their clients, whichever gateway began them.
+    /// Calls that wait for their clients, of all gateways.
     let calls: ParkedCalls
 
     init(replicas: Replicas, parking: ParkingSettings) {

@@ -20,7 +20,7 @@ package final class PeerService {
     private let loop: Loop
     private let listener: Listener
     private let settings: ReplicaSettings
-    private let shards: [any Sibling]
+    private let workers: [any Sibling]
     private let token: PeerToken
     private let limits: HTTPServerConnection.Limits
     private let log: Log
@@ -34,14 +34,14 @@ package final class PeerService {
     ///
     /// - Parameters:
     ///   - maxBody: of a client's request.
-    ///   - shards: all loops of the process, in their order.
+    ///   - workers: all loops of the process, in their order.
     package init(
         on loop: Loop, address: SocketAddress, maxConnections: Int, maxBody: Int, settings: ReplicaSettings,
-        shards: [any Sibling], seal: Seal, log: Log
+        workers: [any Sibling], seal: Seal, log: Log
     ) throws(SystemError) {
         self.loop = loop
         self.settings = settings
-        self.shards = shards
+        self.workers = workers
         self.log = log
         token = PeerToken(seal)
         quietUntil = loop.now
@@ -56,24 +56,24 @@ package final class PeerService {
 
     package var address: SocketAddress { listener.address }
 
-    func start() {
+    func startListening() {
         // The service is there for as long as the process, and has the listener.
-        listener.start { [unowned self] socket in
+        listener.startAccepting { [unowned self] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: limits)
             connections[ObjectIdentifier(connection)] = connection
-            loop.spawn { await self.serve(connection) }
+            loop.spawn { await self.serveConnection(connection) }
         }
     }
 
     /// Accepts retries of calls on this replica only: it takes over no others, because it stops soon.
-    func drain() { isDraining = true }
+    func drainRetries() { isDraining = true }
 
-    func close() {
-        listener.close()
+    func closeListener() {
+        listener.closeListener()
         for connection in connections.values { connection.close() }
     }
 
-    private func serve(_ connection: HTTPServerConnection) async {
+    private func serveConnection(_ connection: HTTPServerConnection) async {
         await answerAll(on: connection)
         connections[ObjectIdentifier(connection)] = nil
         listener.connectionClosed()
@@ -83,43 +83,43 @@ package final class PeerService {
         var admitted: (task: PeerTask, body: [UInt8])?
         // Told while this runs.
         connection.onHead = { [unowned self] head in
-            admitted = admit(head)
+            admitted = admitTask(head)
             // A request without a valid token gets no information, and its body is not read.
-            return admitted == nil ? refusal(PeerTask(head.target) == nil ? 404 : 401) : nil
+            return admitted == nil ? refusalResponse(PeerTask(head.target) == nil ? 404 : 401) : nil
         }
         while true {
-            switch await connection.next() {
+            switch await connection.nextArrival() {
             case .closed:
                 return
             case .flawed:
-                connection.respond(refusal(400))
+                connection.respond(refusalResponse(400))
             case .request(let request):
                 guard let (task, body) = admitted.take(), SHA256.digest(request.body) == body else {
-                    connection.respond(refusal(401))
+                    connection.respond(refusalResponse(401))
                     continue
                 }
-                await perform(task, request, on: connection)
+                await performTask(task, request, on: connection)
             }
         }
     }
 
     /// The task of a request, and the digest that its body must have; `nil` if the request is refused.
-    private func admit(_ head: HTTPRequestHead) -> (task: PeerTask, body: [UInt8])? {
+    private func admitTask(_ head: HTTPRequestHead) -> (task: PeerTask, body: [UInt8])? {
         guard head.method == .post, let task = PeerTask(head.target), head.fields.count(of: PeerToken.field) == 1,
-            let text = head.fields.first(PeerToken.field), let digest = PeerToken.digest(of: head),
-            let body = token.verify(Array(text.bytes), of: digest, to: settings.name, at: .now, &nonces)
+            let text = head.fields.first(PeerToken.field), let digest = PeerToken.requestDigest(of: head),
+            let body = token.verifyToken(Array(text.bytes), of: digest, to: settings.name, at: .now, &nonces)
         else { return nil }
         return (task, body)
     }
 
-    private func refusal(_ status: Int) -> HTTPResponse {
+    private func refusalResponse(_ status: Int) -> HTTPResponse {
         noteRefusal()
         return HTTPResponse(status: status, closes: true)
     }
 
     private func noteRefusal() {
         refused += 1
-        if let first = shards.first { loop.spawn { await first.refusedPeer() } }
+        if let first = workers.first { loop.spawn { await first.refusedPeer() } }
         guard loop.now >= quietUntil else { return }
         log.write(.warning, "peer_refused") { line in
             line.field("count", refused)
@@ -129,25 +129,30 @@ package final class PeerService {
         quietUntil = loop.now + PeerService.silence
     }
 
-    private func perform(_ task: PeerTask, _ request: HTTPServerRequest, on connection: HTTPServerConnection) async {
-        let shard: any Sibling
+    private func performTask(_ task: PeerTask, _ request: HTTPServerRequest, on connection: HTTPServerConnection) async
+    {
+        let worker: any Sibling
         switch task {
         case .serveRetry(let loop):
             // After a restart with fewer loops, no loop has the call. The first one says so.
-            shard = shards[shards.indices.contains(loop) ? loop : 0]
+            worker = workers[workers.indices.contains(loop) ? loop : 0]
         case .takeOver where isDraining:
             return connection.respond(PeerResponse.gone)
         case .takeOver(let call):
-            shard = shards[Replicas.takeOverLoop(of: call, among: shards.count)]
+            worker = workers[Replicas.takeOverLoop(of: call, among: workers.count)]
         case .notify:
-            guard let notices = ChangeNoticeBatch.read(request.body) else { return connection.respond(refusal(400)) }
-            for shard in shards { await shard.receiveNotices(notices) }
+            guard let notices = ChangeNoticeBatch.readBatch(request.body) else {
+                return connection.respond(refusalResponse(400))
+            }
+            for worker in workers { await worker.receiveNotices(notices) }
             return connection.respond(HTTPResponse(status: 204))
         }
         let forwarded = ForwardedRequest(
-            request, to: SiblingTarget(shard: shard, loop: loop, limits: settings.head), answering: connection,
+            request, to: SiblingTarget(worker: worker, loop: loop, limits: settings.head), answering: connection,
             timeouts: ForwardedRequest.Timeouts(total: settings.requestTimeout, silence: settings.silence))
-        guard case .failed(let error) = await forwarded.run(PeerMessage.retry(request, as: task, from: nil, to: nil))
+        guard
+            case .failed(let error) = await forwarded.relayResponse(
+                PeerMessage.retryMessage(request, as: task, from: nil, to: nil))
         else { return }
         // Out of descriptors, so that nothing was delivered; or about to stop, so that the delivery is uncertain.
         connection.respond(error.kind == .unavailable ? PeerResponse.gone : HTTPResponse(status: 503, closes: true))
@@ -166,10 +171,10 @@ package actor PeerDoor {
         self.loop = loop
     }
 
-    package func start() { service.start() }
+    package func startListening() { service.startListening() }
 
-    /// See `PeerService.drain`.
-    package func drain() { service.drain() }
+    /// See `PeerService.drainRetries`.
+    package func drainRetries() { service.drainRetries() }
 
-    package func close() { service.close() }
+    package func closeListener() { service.closeListener() }
 }

@@ -49,14 +49,14 @@ package final class Service {
     /// Gateways that were relieved, and have not ended yet.
     private var relieved: [ObjectIdentifier: Gateway] = [:]
     /// What gateways have counted that are no more.
-    private var past = ShardCounts()
+    private var past = WorkerCounts()
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     /// On which other loops bring retries, and through the first of them other replicas.
     private var handedOver: [ObjectIdentifier: HTTPServerConnection] = [:]
     private var isDraining = false
     private let changed = Wakeup()
 
-    /// - Parameter replicas: of this loop, for nobody else.
+    /// - Parameter replicas: of this loop alone.
     package init(on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas) {
         self.loop = loop
         memory = LoopMemory(replicas: replicas, parking: plan.parking)
@@ -67,21 +67,21 @@ package final class Service {
     }
 
     /// Begins to accept connections.
-    package func start() {
-        gateway.start()
-        listen(on: listener)
+    package func startListening() {
+        gateway.startWatching()
+        useListener(listener)
     }
 
-    private func listen(on listener: Listener) {
-        listener.start { [unowned self, weak listener] socket in
+    private func useListener(_ listener: Listener) {
+        listener.startAccepting { [unowned self, weak listener] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: plan.connection)
             connections[ObjectIdentifier(connection)] = connection
-            if isDraining { connection.drain() }
-            let client = Client(connection, gateway.responder(on: connection))
+            if isDraining { connection.drainConnection() }
+            let client = Client(connection, gateway.makeResponder(on: connection))
             // Set before the task runs: over TLS, a request may have come with the end of the handshake.
-            connection.onRequest = { [unowned self, unowned client] in receive($0, from: client) }
+            connection.onRequest = { [unowned self, unowned client] in receiveRequest($0, from: client) }
             loop.spawn {
-                await self.serve(client)
+                await self.serveClient(client)
                 self.connections[ObjectIdentifier(connection)] = nil
                 listener?.connectionClosed()
                 self.changed.signal()
@@ -101,10 +101,10 @@ package final class Service {
         }
     }
 
-    private func receive(
+    private func receiveRequest(
         _ source: HTTPServerRequest, from client: Client
     ) -> HTTPServerConnection.Handling {
-        switch gateway.receive(source, by: client.responder) {
+        switch gateway.receiveRequest(source, by: client.responder) {
         case .taken: return .taken
         case .finished: return .answered
         case .left(let errand):
@@ -113,27 +113,29 @@ package final class Service {
         }
     }
 
-    private func serve(_ client: Client) async {
+    private func serveClient(_ client: Client) async {
         defer {
             client.connection.onRequest = nil
-            client.responder.leave()
+            client.responder.leaveResponse()
             // The connection ended in the same moment.
             if let (gateway, errand) = client.waiting.take() {
-                errand.abandon()
-                gateway.carrier.ended()
+                errand.abandonRequest()
+                gateway.carrier.requestEnded()
             }
         }
         while true {
-            switch await client.connection.next() {
+            switch await client.connection.nextArrival() {
             case .closed:
                 return
             case .flawed(let flaw):
-                gateway.refuse(flaw, by: client.responder)
+                gateway.refuseRequest(flaw, by: client.responder)
             case .request:
                 // `onRequest` has left it here.
                 guard let (gateway, errand) = client.waiting.take() else { return client.connection.close() }
-                if let listening = await gateway.serve(consume errand) { await gateway.listen(listening) }
-                gateway.carrier.ended()
+                if let listening = await gateway.serveErrand(consume errand) {
+                    await gateway.serveSubscription(listening)
+                }
+                gateway.carrier.requestEnded()
             }
         }
     }
@@ -141,28 +143,28 @@ package final class Service {
     // MARK: Other loops
 
     /// Tells it of all loops of the process, of which this is one. To be called before `start`.
-    func connect(_ shards: [Shard]) { memory.replicas.connect(shards) }
+    func connectLoops(_ workers: [Worker]) { memory.replicas.connectLoops(workers) }
 
-    /// See `Gateway.hear`.
-    func hear(_ cues: [PeerChangeNotice]) { gateway.hear(cues) }
+    /// See `Gateway.applyChangeNotices`.
+    func applyChangeNotices(_ notices: [PeerChangeNotice]) { gateway.applyChangeNotices(notices) }
 
     /// A request from another replica was not let in.
     func refusedPeer() { memory.replicas.numbers.refusedHere += 1 }
 
     /// Serves what another loop of the process brings on a connection.
-    func adopt(_ socket: SocketEnd) {
-        guard let socket = socket.take(on: loop) else { return }
+    func adoptConnection(_ socket: SocketEnd) {
+        guard let socket = socket.takeSocket(on: loop) else { return }
         let connection = HTTPServerConnection(socket, on: loop, limits: plan.connection)
         handedOver[ObjectIdentifier(connection)] = connection
         loop.spawn { [self] in
-            let responder = gateway.responder(on: connection)
-            while case .request(let request) = await connection.next() {
+            let responder = gateway.makeResponder(on: connection)
+            while case .request(let request) = await connection.nextArrival() {
                 let gateway = gateway
-                gateway.carrier.began()
+                gateway.carrier.requestBegan()
                 await gateway.serveHandedOver(request, by: responder)
-                gateway.carrier.ended()
+                gateway.carrier.requestEnded()
             }
-            responder.leave()
+            responder.leaveResponse()
             handedOver[ObjectIdentifier(connection)] = nil
             changed.signal()
         }
@@ -171,7 +173,7 @@ package final class Service {
     // MARK: Numbers
 
     /// What was counted so far.
-    package var counts: ShardCounts {
+    package var counts: WorkerCounts {
         var counts = past
         counts.backends = []
         // Counted in one place for all gateways.
@@ -179,19 +181,21 @@ package final class Service {
         counts.parking = memory.calls.counts
         counts.peers = memory.replicas.numbers
         // Those first that there are now; what was counted of others goes with them.
-        for each in [gateway] + relieved.values where !each.hasHeir { counts.add(Service.counts(of: each)) }
+        for each in [gateway] + relieved.values where !each.hasHeir {
+            counts.addCounts(Service.gatewayCounts(of: each))
+        }
         let current = Set(gateway.backendCounts.map(\.label))
-        for before in past.backends where current.contains(before.label) { counts.add(before) }
+        for before in past.backends where current.contains(before.label) { counts.addCounts(before) }
         counts.backends.removeAll { !current.contains($0.label) }
         counts.connections = connections.count
         return counts
     }
 
-    private static func counts(of gateway: Gateway) -> ShardCounts {
-        var counts = ShardCounts()
+    private static func gatewayCounts(of gateway: Gateway) -> WorkerCounts {
+        var counts = WorkerCounts()
         counts.sessions = gateway.sessionCounts
         counts.backends = gateway.backendCounts
-        (counts.listeners, counts.lists, counts.listBytes) = gateway.keptCounts
+        (counts.subscriptions, counts.lists, counts.listBytes) = gateway.keptCounts
         return counts
     }
 
@@ -206,102 +210,104 @@ package final class Service {
     ///
     /// - Parameter andNext: whether another loop is to listen there too.
     /// - Returns: the address with its port, and the place for that loop.
-    package func prepare(
-        _ place: Listener.Place, andNext: Bool
-    ) throws(SystemError) -> (address: SocketAddress, next: Listener.Place?) {
+    package func prepareListener(
+        _ place: Listener.Target, andNext: Bool
+    ) throws(SystemError) -> (address: SocketAddress, next: Listener.Target?) {
         let listener = try Listener(on: loop, place, maxConnections: 1)
         candidate = listener
-        return (listener.address, andNext ? try listener.neighbour() : nil)
+        return (listener.address, andNext ? try listener.neighbourTarget() : nil)
     }
 
     /// The other configuration is not taken over after all.
     package func forgetPrepared() {
-        candidate?.close()
+        candidate?.closeListener()
         candidate = nil
     }
 
     /// Takes over another configuration: what is in flight ends under the one before, and every further request is served
     /// under this one. Sessions go on whose server is the same.
-    package func take(_ plan: ServicePlan) {
+    package func applyPlan(_ plan: ServicePlan) {
         self.plan = plan
         if let next = candidate.take() {
-            finish(listener)
+            finishListener(listener)
             listener = next
             next.tls = plan.tls
             next.maxConnections = plan.maxConnections
-            listen(on: next)
+            useListener(next)
         } else {
             listener.tls = plan.tls
             listener.maxConnections = plan.maxConnections
         }
-        memory.calls.use(plan.parking)
+        memory.calls.applySettings(plan.parking)
         let before = gateway
         gateway = plan.gateway(loop, memory, listener.address.isLoopback, before)
-        gateway.start()
-        before.relieve(by: gateway)
+        gateway.startWatching()
+        before.handOver(to: gateway)
         relieved[ObjectIdentifier(before)] = before
-        loop.spawn { await self.end(before) }
+        loop.spawn { await self.endGateway(before) }
     }
 
-    private func end(_ gateway: Gateway) async {
-        await gateway.carrier.empties()
+    private func endGateway(_ gateway: Gateway) async {
+        await gateway.carrier.waitForRequests()
         if !gateway.hasHeir {
             // Those before it whose sessions it has: their requests need these, too.
-            for each in relieved.values where each.sessions === gateway.sessions { await each.carrier.empties() }
+            for each in relieved.values where each.sessions === gateway.sessions {
+                await each.carrier.waitForRequests()
+            }
         }
-        await gateway.retire()
+        await gateway.retireSessions()
         defer { relieved[ObjectIdentifier(gateway)] = nil }
         // What it has counted goes on.
         if gateway.hasHeir { return }
-        var counts = Service.counts(of: gateway)
+        var counts = Service.gatewayCounts(of: gateway)
         // It is no more: only what has happened stays.
         counts.sessions.open = 0
         counts.sessions.opening = 0
-        (counts.listeners, counts.lists, counts.listBytes) = (0, 0, 0)
+        (counts.subscriptions, counts.lists, counts.listBytes) = (0, 0, 0)
         for index in counts.backends.indices {
             counts.backends[index].connections.idle = 0
             counts.backends[index].isAside = false
         }
-        past.add(counts)
+        past.addCounts(counts)
         let current = Set(self.gateway.backendCounts.map(\.label))
         past.backends.removeAll { !current.contains($0.label) }
     }
 
     // MARK: The end
 
-    private func finish(_ listener: Listener) {
+    private func finishListener(_ listener: Listener) {
         finishing[ObjectIdentifier(listener)] = listener
         listener.onFinished = { [unowned self, unowned listener] in
             finishing[ObjectIdentifier(listener)] = nil
             changed.signal()
         }
-        listener.finish()
+        listener.finishAccepting()
     }
 
-    /// Accepts nobody any more, and returns when no call waits for its client: nobody else could go on with it.
+    /// Accepts no further connection, and returns when no call waits for its client: no other process could continue it.
     package func stopAccepting(until end: Instant) async {
-        finish(listener)
-        for each in [gateway] + relieved.values { each.drain() }
-        await memory.calls.settle(until: end, on: loop)
+        finishListener(listener)
+        for each in [gateway] + relieved.values { each.drainStreams() }
+        await memory.calls.waitForRetries(until: end, on: loop)
     }
 
     /// Lets what is in flight finish, then ends every session on the server. To be called after
     /// ``stopAccepting(until:)``.
-    package func drain(in time: DrainTime) async {
+    package func drainConnections(in time: DrainTime) async {
         isDraining = true
-        for connection in connections.values { connection.drain() }
-        await empties(until: time.endOfCalls)
-        for listener in finishing.values { listener.close() }
+        for connection in connections.values { connection.drainConnection() }
+        await waitForConnections(until: time.endOfCalls)
+        for listener in finishing.values { listener.closeListener() }
         for connection in connections.values { connection.close() }
         for connection in handedOver.values { connection.close() }
-        memory.calls.stop()
-        memory.olderSessions.endAll(.closed)
-        for each in [gateway] + relieved.values { await each.close(until: time.end) }
-        await memory.olderSessions.settle(until: time.end, on: loop)
+        memory.calls.stopCalls()
+        memory.olderSessions.endAllSessions(.closed)
+        for each in [gateway] + relieved.values { await each.closeSessions(until: time.end) }
+        await memory.olderSessions.waitForEnds(until: time.end, on: loop)
     }
 
     /// Waits until there is no connection any more, and none to come.
-    private func empties(until end: Instant) async {
+    private func waitForConnections(until end: Instant) async {
         await changed.wait(
             while: { !(connections.isEmpty && handedOver.isEmpty && finishing.isEmpty) }, until: end, on: loop)
     }
@@ -326,7 +332,7 @@ package struct DrainTime: Sendable {
 }
 
 /// The door through which other threads reach the service of a loop.
-package actor Shard: Sibling {
+package actor Worker: Sibling {
     nonisolated package let loop: Loop
     private let service: Service
 
@@ -337,42 +343,42 @@ package actor Shard: Sibling {
         self.loop = loop
     }
 
-    /// See `Service.connect`.
-    package func connect(_ shards: [Shard]) { service.connect(shards) }
+    /// See `Service.connectLoops`.
+    package func connectLoops(_ workers: [Worker]) { service.connectLoops(workers) }
 
-    package func start() { service.start() }
+    package func startListening() { service.startListening() }
 
-    /// See `Gateway.hear`.
-    package func receiveNotices(_ notices: [PeerChangeNotice]) { service.hear(notices) }
+    /// See `Gateway.applyChangeNotices`.
+    package func receiveNotices(_ notices: [PeerChangeNotice]) { service.applyChangeNotices(notices) }
 
     /// See `Service.refusedPeer`.
     package func refusedPeer() { service.refusedPeer() }
 
-    /// See `Service.adopt`.
-    package func adopt(_ end: SocketEnd) { service.adopt(end) }
+    /// See `Service.adoptConnection`.
+    package func adoptConnection(_ end: SocketEnd) { service.adoptConnection(end) }
 
-    /// See `Service.counts`.
-    package func counts() -> ShardCounts { service.counts }
+    /// See `Service.gatewayCounts`.
+    package func loopCounts() -> WorkerCounts { service.counts }
 
     /// See `Service.checkBackend`.
     package func checkBackend(patience: Duration) async -> Bool { await service.checkBackend(patience: patience) }
 
-    /// See `Service.prepare`.
-    package func prepare(
-        _ place: Listener.Place, andNext: Bool
-    ) throws(SystemError) -> (address: SocketAddress, next: Listener.Place?) {
-        try service.prepare(place, andNext: andNext)
+    /// See `Service.prepareListener`.
+    package func prepareListener(
+        _ place: Listener.Target, andNext: Bool
+    ) throws(SystemError) -> (address: SocketAddress, next: Listener.Target?) {
+        try service.prepareListener(place, andNext: andNext)
     }
 
     /// See `Service.forgetPrepared`.
     package func forgetPrepared() { service.forgetPrepared() }
 
-    /// See `Service.take`.
-    package func take(_ plan: ServicePlan) { service.take(plan) }
+    /// See `Service.applyPlan`.
+    package func applyPlan(_ plan: ServicePlan) { service.applyPlan(plan) }
 
     /// See `Service.stopAccepting`.
     package func stopAccepting(until end: Instant) async { await service.stopAccepting(until: end) }
 
-    /// See `Service.drain`.
-    package func drain(in time: DrainTime) async { await service.drain(in: time) }
+    /// See `Service.drainConnections`.
+    package func drainConnections(in time: DrainTime) async { await service.drainConnections(in: time) }
 }

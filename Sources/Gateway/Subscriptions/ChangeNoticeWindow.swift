@@ -16,8 +16,8 @@ struct ChangeNoticeWindow {
 
     private var windows: [ChangeNotice: Window] = [:]
 
-    /// Whether a notice is to be told now. If not, `close` will return it.
-    mutating func admits(_ notice: ChangeNotice, at now: Instant) -> Bool {
+    /// Whether a notice is to be told now. If not, `closeWindows` will return it.
+    mutating func admitsNotice(_ notice: ChangeNotice, at now: Instant) -> Bool {
         if let window = windows[notice], now < window.end {
             windows[notice]?.cameAgain = true
             return false
@@ -27,7 +27,7 @@ struct ChangeNoticeWindow {
     }
 
     /// Closes the windows that have ended. Returns the notices that came again in them: they are to be told now.
-    mutating func close(at now: Instant) -> [ChangeNotice] {
+    mutating func closeWindows(at now: Instant) -> [ChangeNotice] {
         let ended = windows.filter { $0.value.end <= now }
         for notice in ended.keys { windows[notice] = nil }
         let again = ended.filter(\.value.cameAgain).map(\.key)
@@ -36,6 +36,6 @@ struct ChangeNoticeWindow {
         return again
     }
 
-    /// When `close` will have something to do; nil when no window is open.
+    /// When `closeWindows` will have something to do; nil when no window is open.
     var nextEnd: Instant? { windows.values.lazy.map(\.end).min() }
 }

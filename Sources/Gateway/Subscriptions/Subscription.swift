@@ -3,7 +3,7 @@ import Translation
 /// One `subscriptions/listen` request: an event stream that stays open (2026-07-28, basic/patterns/subscriptions).
 ///
 /// While its client does not take what was sent, notices gather as a set: one that comes twice is told once.
-final class Subscription: Answerer {
+final class Subscription: ResponseProducer {
     /// Notices about resources below those listened to that are kept for a slow client. Beyond them only the resource
     /// that was asked for is named.
     private static let maxNested = 64
@@ -11,8 +11,8 @@ final class Subscription: Answerer {
     /// The request's id, as the client spelled it.
     let id: [UInt8]
     private let responder: Responder
-    private var honoured = SubscriptionFilter()
-    private var isAcknowledged = false
+    /// What the client was told that it will hear of; `nil` before that.
+    private var honoured: SubscriptionFilter?
     private var pending: [ChangeNotice] = []
     /// The same, to be looked up.
     private var isPending: Set<ChangeNotice> = []
@@ -27,30 +27,28 @@ final class Subscription: Answerer {
     }
 
     /// Tells the client what it will hear of. Notices that came before are sent after it.
-    func acknowledge(_ filter: SubscriptionFilter) {
+    func acknowledgeFilter(_ filter: SubscriptionFilter) {
         honoured = filter
-        responder.send(SubscriptionText.acknowledgment(of: filter, id: id))
-        isAcknowledged = true
+        responder.sendMessage(SubscriptionText.acknowledgment(of: filter, id: id))
         sendPending()
     }
 
     /// Sends a notice, or keeps it until the client has taken what was sent before.
-    func tell(_ notice: ChangeNotice, _ text: ChangeNoticeText) {
+    func sendNotice(_ notice: ChangeNotice, _ text: ChangeNoticeText) {
         if isEnded { return }
-        guard isAcknowledged, !responder.hasUnsent else { return keep(notice) }
+        guard honoured != nil, !responder.hasUnsent else { return keepNotice(notice) }
         notices += 1
-        responder.send(text.message(to: id))
+        responder.sendMessage(text.notification(to: id))
     }
 
-    private func keep(_ notice: ChangeNotice) {
+    private func keepNotice(_ notice: ChangeNotice) {
         guard isPending.insert(notice).inserted else { return }
         pending.append(notice)
-        guard case .resourceUpdated = notice, pending.count > honoured.resources.count + Subscription.maxNested else {
-            return
-        }
+        let resources = honoured?.resources ?? []
+        guard case .resourceUpdated = notice, pending.count > resources.count + Subscription.maxNested else { return }
         // Too many different ones: the client reads again whatever it listens to.
         pending.removeAll { if case .resourceUpdated = $0 { true } else { false } }
-        pending += honoured.resources.map { .resourceUpdated($0) }
+        pending += resources.map { .resourceUpdated($0) }
         isPending = Set(pending)
     }
 
@@ -59,34 +57,34 @@ final class Subscription: Answerer {
             pending.removeFirst()
             isPending.remove(notice)
             notices += 1
-            responder.send(notice.text.message(to: id))
+            responder.sendMessage(notice.text.notification(to: id))
         }
     }
 
     /// Returns when the subscription has ended: because the client went away, or by `end`.
-    func run() async {
+    func runSubscription() async {
         while !isEnded {
-            await responder.change()
-            if isAcknowledged { sendPending() }
+            await responder.waitForChange()
+            if honoured != nil { sendPending() }
         }
     }
 
     /// The subscription ends on this side, and the client is told that it was not lost.
     ///
     /// - Parameter serverInfo: as the server spelled it.
-    func end(serverInfo: [UInt8]) {
+    func endSubscription(serverInfo: [UInt8]) {
         if isEnded { return }
         isEnded = true
         completion = SubscriptionText.completion(id: id, serverInfo: serverInfo)
-        responder.wake()
+        responder.wakeWaiters()
     }
 
     /// The client has gone away.
     func clientLeft() {
         isEnded = true
-        responder.wake()
+        responder.wakeWaiters()
     }
 
-    /// The answer to the request, if there is somebody to get it.
+    /// The response to the request; `nil` if the client has left.
     var result: [UInt8]? { completion }
 }

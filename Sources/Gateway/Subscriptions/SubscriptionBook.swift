@@ -1,8 +1,8 @@
 import Translation
 
-/// Who listens to what, among the subscriptions of one channel. Pure: notices go in, listeners come out.
+/// Who listens to what, among the subscriptions of one channel. Pure: notices go in, subscribers come out.
 struct SubscriptionBook {
-    /// A listener's number.
+    /// A subscriber's number.
     typealias ID = Int
 
     private var tools: Set<ID> = []
@@ -13,18 +13,18 @@ struct SubscriptionBook {
     /// it.
     private var sorted: [[UInt8]] = []
 
-    /// The listener hears of these from now on, beside what it hears of already.
-    mutating func add(_ id: ID, to filter: SubscriptionFilter) {
+    /// The subscriber hears of these from now on, beside what it hears of already.
+    mutating func addListener(_ id: ID, to filter: SubscriptionFilter) {
         if filter.toolsListChanged { tools.insert(id) }
         if filter.promptsListChanged { prompts.insert(id) }
         if filter.resourcesListChanged { resources.insert(id) }
         let new = filter.resources.filter { byURI[$0] == nil }
         for uri in filter.resources { byURI[uri, default: []].insert(id) }
-        insert(new.sorted { $0.lexicographicallyPrecedes($1) })
+        mergeURIs(new.sorted { $0.lexicographicallyPrecedes($1) })
     }
 
     /// Merges URIs, in their order, into the others.
-    private mutating func insert(_ new: [[UInt8]]) {
+    private mutating func mergeURIs(_ new: [[UInt8]]) {
         // Of few, each finds its place by itself.
         if new.count <= 16 {
             for uri in new {
@@ -45,8 +45,8 @@ struct SubscriptionBook {
         sorted = merged + left
     }
 
-    /// The listener hears of this resource no more.
-    mutating func remove(_ id: ID, from uri: [UInt8]) {
+    /// The subscriber hears of this resource no more.
+    mutating func removeListener(_ id: ID, from uri: [UInt8]) {
         byURI[uri]?.remove(id)
         guard byURI[uri]?.isEmpty == true else { return }
         byURI[uri] = nil
@@ -54,28 +54,27 @@ struct SubscriptionBook {
         if index < sorted.count, sorted[index] == uri { sorted.remove(at: index) }
     }
 
-    /// The listener hears of nothing any more.
-    mutating func remove(_ id: ID, from filter: SubscriptionFilter) {
+    /// The subscriber hears of nothing any more.
+    mutating func removeListener(_ id: ID, from filter: SubscriptionFilter) {
         tools.remove(id)
         prompts.remove(id)
         resources.remove(id)
-        for uri in filter.resources { remove(id, from: uri) }
+        for uri in filter.resources { removeListener(id, from: uri) }
     }
 
     /// Who is to hear of it.
     ///
-    /// An update may be of a resource below the one to which somebody listens (server/resources): `a/b` is below `a` and
-    /// below `a/`.
-    func listeners(to notice: ChangeNotice) -> Set<ID> {
+    /// An update may be of a resource below one with a subscriber (server/resources): `a/b` is below `a` and below `a/`.
+    func subscribers(to notice: ChangeNotice) -> Set<ID> {
         switch notice {
         case .toolsListChanged: tools
         case .promptsListChanged: prompts
         case .resourcesListChanged: resources
-        case .resourceUpdated(let uri): listeners(at: uri)
+        case .resourceUpdated(let uri): subscribers(at: uri)
         }
     }
 
-    private func listeners(at uri: [UInt8]) -> Set<ID> {
+    private func subscribers(at uri: [UInt8]) -> Set<ID> {
         let slash = UInt8(ascii: "/")
         var found = byURI[uri] ?? []
         /// Those that have the bytes up to `index` in common with `uri`; one that has no more comes first.
@@ -89,10 +88,10 @@ struct SubscriptionBook {
         return found
     }
 
-    /// Whether nobody hears of anything.
+    /// Whether no subscriber hears of anything.
     var isEmpty: Bool { tools.isEmpty && prompts.isEmpty && resources.isEmpty && byURI.isEmpty }
 
-    /// Every notice that somebody listens to: what may have been missed when the server could not be heard.
+    /// Every notice that has a subscriber: what may have been missed when the server could not be heard.
     var notices: [ChangeNotice] {
         var notices: [ChangeNotice] = []
         if !tools.isEmpty { notices.append(.toolsListChanged) }

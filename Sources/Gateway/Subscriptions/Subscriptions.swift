@@ -5,7 +5,7 @@ import Translation
 
 /// The subscriptions of one loop, by the pool key of their callers: two principals share nothing toward the server.
 final class Subscriptions {
-    /// URIs that one request may name. Each is a round trip to the server when the first listener comes.
+    /// URIs that one request may name. Each is a round trip to the server when the first subscriber comes.
     private static let maxResources = 1000
     /// Bytes of the id of a request to listen: it is kept as long as its client listens, and each message repeats it.
     private static let maxID = 1024
@@ -25,27 +25,29 @@ final class Subscriptions {
     }
 
     /// Another configuration is in force, with the same sessions.
-    func use(_ settings: GatewaySettings) { self.settings = settings }
+    func applySettings(_ settings: GatewaySettings) { self.settings = settings }
 
     /// Where a subscription hears of changes, until it leaves.
-    struct Place {
+    struct Attachment {
         fileprivate let channel: SubscriptionChannel
         fileprivate let membership: SubscriptionChannel.Membership
 
         /// To be called once.
-        func leave() { channel.leave(membership) }
+        func leaveChannel() { channel.leaveChannel(membership) }
     }
 
     /// What became of a request to listen.
     enum Beginning {
         /// It is acknowledged: what changes from here on is told.
-        case begun(Place)
+        case begun(Attachment)
         case refused(Refusal)
         case failed(BackendError)
     }
 
     /// Begins to serve `subscriptions/listen`.
-    func begin(_ request: ModernRequest, from caller: Caller, _ subscription: Subscription) async -> Beginning {
+    func beginSubscription(
+        _ request: ModernRequest, from caller: Caller, _ subscription: Subscription
+    ) async -> Beginning {
         if subscription.isEnded { return .failed(.clientLeft) }
         guard request.rawID.count <= Subscriptions.maxID else {
             return .refused(
@@ -58,56 +60,57 @@ final class Subscriptions {
         } catch {
             return .refused(.invalidParams(error.advice))
         }
-        let key = settings.clients.key(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
-        let channel = channel(for: key, caller.credentials)
+        let key = settings.clients.sessionKey(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
+        let channel = subscriptionChannel(for: key, caller.credentials)
         do throws(BackendError) {
-            let membership = try await channel.join(subscription, wanting: filter)
-            if !subscription.isEnded { subscription.acknowledge(membership.filter) }
-            if isDraining || channel.isClosed { channel.endAll() }
-            return .begun(Place(channel: channel, membership: membership))
+            let membership = try await channel.joinChannel(subscription, wanting: filter)
+            if !subscription.isEnded { subscription.acknowledgeFilter(membership.filter) }
+            if isDraining || channel.isClosed { channel.endSubscriptions() }
+            return .begun(Attachment(channel: channel, membership: membership))
         } catch {
             return .failed(error)
         }
     }
 
-    private func channel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
+    private func subscriptionChannel(for key: SessionKey, _ credentials: Credentials) -> SubscriptionChannel {
         if let channel = channels[key] { return channel }
-        let channel = SubscriptionChannel(for: key, credentials: credentials, sessions: sessions)
-        // It is the channel itself that calls it.
-        channel.onEmpty = { [weak self, unowned channel] in
-            if let self, channels[key] === channel { channels[key] = nil }
-        }
+        let channel = SubscriptionChannel(for: key, credentials: credentials, sessions: sessions, owner: self)
         channels[key] = channel
         return channel
     }
 
-    /// A server told this on a session of this caller, here or at another replica.
-    func heard(_ notice: ChangeNotice, by principal: KeyedHash) {
-        for (key, channel) in channels where key.principal == principal { channel.heard(notice) }
+    /// A channel is not needed any more.
+    func removeChannel(_ channel: SubscriptionChannel, for key: SessionKey) {
+        if channels[key] === channel { channels[key] = nil }
     }
 
-    /// Something happened to a session. Whoever keeps lists has heard of it before: a client that lists on a notice
-    /// must not get an old list.
-    func heard(_ event: SessionEvent) {
+    /// A server told this on a session of this caller, here or at another replica.
+    func applyChangeNotice(_ notice: ChangeNotice, by principal: KeyedHash) {
+        for (key, channel) in channels where key.principal == principal { channel.noticeArrived(notice) }
+    }
+
+    /// Something happened to a session. The list cache has heard of it before: a client that lists on a notice must not get an
+    /// old list.
+    func applySessionEvent(_ event: SessionEvent) {
         switch event {
         case .opened: break
         case .changed(let key, let notice):
             // As with lists: of all of the principal's sessions, perhaps only this one was told.
-            heard(notice, by: key.principal)
-        case .unheard(let key): channels[key]?.missed()
-        case .ended(let key, let session, _): channels[key]?.ended(session)
+            applyChangeNotice(notice, by: key.principal)
+        case .unheard(let key): channels[key]?.notifyAll()
+        case .ended(let key, let session, _): channels[key]?.sessionEnded(session)
         }
     }
 
     /// Ends every subscription, with the result that says that it was on purpose.
-    func endAll() {
-        for channel in channels.values { channel.close() }
+    func endSubscriptions() {
+        for channel in channels.values { channel.closeChannel() }
         channels = [:]
     }
 
     /// Ends every subscription, and those to come as soon as they have begun.
-    func drain() {
+    func drainSubscriptions() {
         isDraining = true
-        endAll()
+        endSubscriptions()
     }
 }

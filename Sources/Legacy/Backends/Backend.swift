@@ -116,29 +116,29 @@ package final class Backend: LegacyServer, ReachableServer {
     // MARK: Connections
 
     /// A new connection to the server.
-    package func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+    package func connectServer() async throws(HTTPClientError) -> HTTPClientConnection {
         do throws(HTTPClientError) {
             let connection = try await connections.connect()
-            attempted(nil)
+            attemptEnded(nil)
             return connection
         } catch {
-            attempted(BackendError(error).detail)
+            attemptEnded(BackendError(error).detail)
             throw error
         }
     }
 
     /// ``use(_:label:)``, with the files that the other configuration has read anew.
-    package func use(_ limits: Limits, label: String, tls: ServerTLS?) {
-        use(limits, label: label)
+    package func applyLimits(_ limits: Limits, label: String, tls: ServerTLS?) {
+        applyLimits(limits, label: label)
         silence = Interval(limits.silence)
-        connections.use(tls, connectTimeout: limits.connect, limits: limits.head)
+        connections.useTLS(tls, connectTimeout: limits.connect, limits: limits.head)
     }
 
     var isReached: Bool { connections.hasLiveIdle }
 
     /// By a connection without a request, which is kept for the next.
     func tryToReach() async {
-        if let connection = try? await connect() { connections.putBack(connection) }
+        if let connection = try? await connectServer() { connections.putBack(connection) }
     }
 
     override package var connectionCounts: ConnectionCounts {

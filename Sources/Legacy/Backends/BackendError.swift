@@ -18,7 +18,7 @@ package struct BackendError: Error, Sendable {
         case rejected(status: Int)
         /// The backend takes no more requests for now (429); no handler ran.
         ///
-        /// - Parameter retryAfter: when it does, as ``RetryAfter/published(_:)`` has it; nil where it did not say so.
+        /// - Parameter retryAfter: when it does, as ``RetryAfter/publishedValue(_:)`` has it; nil where it did not say so.
         case rateLimited(retryAfter: [UInt8]?)
         /// The session is gone on the server; no handler ran.
         case sessionLost
@@ -64,7 +64,7 @@ package struct BackendError: Error, Sendable {
 
     /// The error of a server that refused `initialize` by a JSON-RPC error.
     static func refusedInitialize(_ response: [UInt8]) -> BackendError {
-        let said = ServerWords.shown(response).map { ": \($0)" } ?? ""
+        let said = ServerWords.readableText(response).map { ": \($0)" } ?? ""
         return BackendError(
             .unavailable, "the server refused initialize\(said)", isRefusal: true,
             eraHint: ModernEvidence.isGiven(by: response) ? .modern : .mayBeModern, words: response)
@@ -74,8 +74,8 @@ package struct BackendError: Error, Sendable {
     ///
     /// - Parameter body: the start of what came with it.
     static func refusedInitialize(by head: HTTPResponseHead, _ body: [UInt8]) -> BackendError {
-        if let refusal = unauthorized(head) ?? rateLimited(head) { return refusal }
-        let said = ServerWords.shown(body).map { ": \($0)" } ?? " (is backends[].url its endpoint?)"
+        if let refusal = challenge(head) ?? rateLimited(head) { return refusal }
+        let said = ServerWords.readableText(body).map { ": \($0)" } ?? " (is backends[].url its endpoint?)"
         let isRejection = (400..<500).contains(head.status)
         // These have reasons of their own, and come from what stands before a server too.
         let saysNothing = !isRejection || head.status == 408 || head.status == 429
@@ -89,7 +89,7 @@ package struct BackendError: Error, Sendable {
     private static let challengeField = Array("www-authenticate".utf8)
 
     /// The error of an answer that refuses the caller's credentials; nil for any other answer.
-    static func unauthorized(_ head: HTTPResponseHead) -> BackendError? {
+    static func challenge(_ head: HTTPResponseHead) -> BackendError? {
         guard head.status == 401 || head.status == 403 else { return nil }
         let challenges = head.fields.lines(named: challengeField).map { Array($0.value.bytes) }
         return BackendError(
@@ -108,7 +108,7 @@ package struct BackendError: Error, Sendable {
         guard head.status == 429 else { return nil }
         let value = head.fields.lines(named: retryField).first.map { Array($0.value.bytes) }
         return BackendError(
-            .rateLimited(retryAfter: value.flatMap(RetryAfter.published)), "the server answered with HTTP 429")
+            .rateLimited(retryAfter: value.flatMap(RetryAfter.publishedValue)), "the server answered with HTTP 429")
     }
 
     /// The server no longer knows the session.
@@ -130,8 +130,8 @@ package struct BackendError: Error, Sendable {
         }
     }
 
-    /// The error as that of a call which waited for this request and was never sent: whatever became of the request, no
-    /// handler of the call ran. What the client or the pool has to know by its kind stays as it is.
+    /// The error of a call that waited for this request and was never sent: whatever became of the request, no handler of the
+    /// call ran. What the client or the pool has to know by its kind stays as it is.
     package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
         case .unavailable, .unauthorized, .sessionLost, .busy, .rateLimited, .cancelled: self
@@ -142,10 +142,10 @@ package struct BackendError: Error, Sendable {
         }
     }
 
-    /// Nobody waits for the answer any more.
+    /// No client waits for the response any more.
     package static let clientLeft = BackendError(.cancelled, "the client went away")
 
-    /// The error as that of a call which was sent before: whatever could not be reached or was lost since, it may have run.
+    /// The error of a call that was sent before: whatever could not be reached or was lost since, it may have run.
     var afterDispatch: BackendError { isBeforeDispatch ? BackendError(.noAnswer, detail) : self }
 
     package init(_ error: HTTPClientError) {

@@ -22,7 +22,7 @@ package struct ConnectionCounts: Sendable {
     package init() {}
 
     /// Adds those of another loop.
-    package mutating func add(_ other: ConnectionCounts) {
+    package mutating func addCounts(_ other: ConnectionCounts) {
         idle += other.idle
         made += other.made
         failed += other.failed
@@ -41,12 +41,12 @@ final class BackendHealth {
     private(set) var last: ConnectionCounts.Attempt?
     var checking: Wakeup?
 
-    func connected(at now: Instant) {
+    func noteConnection(at now: Instant) {
         made += 1
         last = ConnectionCounts.Attempt(succeeded: true, at: now)
     }
 
-    func failed(at now: Instant) {
+    func noteFailure(at now: Instant) {
         failed += 1
         last = ConnectionCounts.Attempt(succeeded: false, at: now)
     }

@@ -36,18 +36,18 @@ package final class CommandBackend: LegacyServer, ReachableServer {
     }
 
     /// A process has led to a session.
-    func succeeded() {
+    func noteSession() {
         earliest = nil
         pause = CommandBackend.pauses.lowerBound
-        attempted(nil)
+        attemptEnded(nil)
     }
 
     /// A process has led to no session. Returns when it has ended, which `end` waits for.
-    func failed(_ error: BackendError, _ end: () async -> Void) async {
-        if error.isRefusal { attempted(nil) }
-        // Nor does it say anything of the command that nobody waited for it.
+    func noteFailedStart(_ error: BackendError, _ end: () async -> Void) async {
+        if error.isRefusal { attemptEnded(nil) }
+        // Nor does it say anything of the command that no caller waited for it.
         if error.isRefusal || error.kind == .cancelled { return await end() }
-        attempted(error.detail)
+        attemptEnded(error.detail)
         // It has its place for as long as its process is there. Most have ended by now; SIGKILL ends the others.
         failing += 1
         await end()
@@ -57,9 +57,9 @@ package final class CommandBackend: LegacyServer, ReachableServer {
     }
 
     /// Starts a child.
-    func start() throws(BackendError) -> ChildProcess {
+    func startChild() throws(BackendError) -> ChildProcess {
         do throws(SystemError) {
-            let child = try ChildProcess.start(command, on: loop, warden: warden)
+            let child = try ChildProcess.startProcess(command, on: loop, warden: warden)
             log.write(.debug, "server_started") { $0.field("pid", Int(child.id)) }
             return child
         } catch {
@@ -70,20 +70,20 @@ package final class CommandBackend: LegacyServer, ReachableServer {
     }
 
     /// Has a child end, and says so.
-    func stop(_ child: ChildProcess, patience: Duration) {
+    func stopChild(_ child: ChildProcess, patience: Duration) {
         let wasRunning = child.exit == nil
         loop.spawn { [log] in
-            await child.stop(patience: patience)
-            // By itself, with an error: somebody wants to know.
+            await child.stopProcess(patience: patience)
+            // It ended by itself, with an error: that is worth a line of the log.
             let isCrash = !wasRunning && child.exit != .status(0)
             log.write(isCrash ? .warning : .debug, "server_ended") { entry in
                 entry.field("pid", Int(child.id))
                 entry.field("how", child.exit.map { "\($0)" } ?? "")
             }
-            // Whoever left the child's group may hold the pipes open.
+            // A process that left the child's group may hold the pipes open.
             await child.errors.waitForEnd(patience)
-            child.errors.close()
-            child.output.close()
+            child.errors.closePipe()
+            child.output.closePipe()
         }
     }
 
@@ -92,6 +92,6 @@ package final class CommandBackend: LegacyServer, ReachableServer {
 
     /// Whether the program is there: more would be a session.
     func tryToReach() async {
-        attempted(command.isRunnable ? nil : "\(command.name) is no program that can be run")
+        attemptEnded(command.isRunnable ? nil : "\(command.name) is no program that can be run")
     }
 }

@@ -16,11 +16,11 @@ struct CookieJar {
 
     /// - Parameter field: ``field`` of another.
     init(field: [UInt8] = []) {
-        for pair in field.split(separator: UInt8(ascii: ";")) { take(Array(pair)) }
+        for pair in field.split(separator: UInt8(ascii: ";")) { storeCookie(Array(pair)) }
     }
 
     /// Takes note of a value of `Set-Cookie`. One that there is no room for, or that could not be sent, is left out.
-    mutating func take(_ line: [UInt8]) {
+    mutating func storeCookie(_ line: [UInt8]) {
         var parts = line.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false).map {
             CookieJar.trimmed($0)
         }
@@ -30,7 +30,7 @@ struct CookieJar {
         let value = CookieJar.trimmed(pair[(equals + 1)...])
         guard !name.isEmpty, (name + value).allSatisfy({ (0x21...0x7E).contains($0) || $0 == 0x20 }) else { return }
         let index = cookies.firstIndex { $0.name == name }
-        if parts.contains(where: CookieJar.expires) {
+        if parts.contains(where: CookieJar.expiresAtOnce) {
             if let index { cookies.remove(at: index) }
         } else if let index {
             guard size - cookies[index].value.count + value.count <= CookieJar.maxSize else { return }
@@ -47,7 +47,7 @@ struct CookieJar {
     private var size: Int { cookies.reduce(0) { $0 + $1.name.count + $1.value.count } }
 
     /// Whether an attribute says that the cookie is to go at once: `Max-Age` of zero or less.
-    private static func expires(_ attribute: [UInt8]) -> Bool {
+    private static func expiresAtOnce(_ attribute: [UInt8]) -> Bool {
         let parts = attribute.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, String(decoding: trimmed(parts[0]), as: UTF8.self).lowercased() == "max-age" else {
             return false

@@ -14,7 +14,7 @@ enum EndpointReference {
     ///   - target: path and query of the stream.
     ///   - host: the server's `Host`.
     ///   - isSecure: whether it is reached by `https`.
-    static func resolve(
+    static func resolveReference(
         _ reference: [UInt8], against target: [UInt8], host: [UInt8], isSecure: Bool
     ) -> [UInt8]? {
         guard isReference(reference) else { return nil }
@@ -29,14 +29,15 @@ enum EndpointReference {
         if rest.starts(with: "//".utf8) {
             let authority = rest.dropFirst(2)
             let end = authority.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? authority.endIndex
-            guard isSame(canonical(authority[..<end], isSecure), canonical(host[...], isSecure)) else { return nil }
-            return absolute(authority[end...])
+            guard isSame(canonicalAuthority(authority[..<end], isSecure), canonicalAuthority(host[...], isSecure))
+            else { return nil }
+            return withoutDotSegments(authority[end...])
         }
-        if rest.first == UInt8(ascii: "/") { return absolute(rest) }
+        if rest.first == UInt8(ascii: "/") { return withoutDotSegments(rest) }
         let path = target.prefix { $0 != UInt8(ascii: "?") }
-        if rest.first == UInt8(ascii: "?") || rest.isEmpty { return absolute(path + rest) }
+        if rest.first == UInt8(ascii: "?") || rest.isEmpty { return withoutDotSegments(path + rest) }
         let folder = path.lastIndex(of: UInt8(ascii: "/")).map { path[...$0] } ?? [UInt8(ascii: "/")]
-        return absolute(folder + rest)
+        return withoutDotSegments(folder + rest)
     }
 
     /// Whether a text can be a reference: one of visible characters.
@@ -51,7 +52,7 @@ enum EndpointReference {
     }
 
     /// In lower case, without the default port.
-    private static func canonical(_ authority: ArraySlice<UInt8>, _ isSecure: Bool) -> ArraySlice<UInt8> {
+    private static func canonicalAuthority(_ authority: ArraySlice<UInt8>, _ isSecure: Bool) -> ArraySlice<UInt8> {
         let lower = authority.map(\.lowercasedASCII)
         let port = Array((isSecure ? ":443" : ":80").utf8)
         return lower.suffix(port.count) == port[...] ? lower.dropLast(port.count) : lower[...]
@@ -75,7 +76,7 @@ enum EndpointReference {
     }
 
     /// Without dot segments (RFC 3986 §5.2.4), and in ASCII.
-    private static func absolute(_ text: ArraySlice<UInt8>) -> [UInt8] {
+    private static func withoutDotSegments(_ text: ArraySlice<UInt8>) -> [UInt8] {
         let query = text.firstIndex(of: UInt8(ascii: "?")) ?? text.endIndex
         var segments: [ArraySlice<UInt8>] = []
         var parts = text[..<query].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
@@ -91,11 +92,12 @@ enum EndpointReference {
                 segments.append(part)
             }
         }
-        return encoded([UInt8(ascii: "/")] + Array(segments.joined(separator: [UInt8(ascii: "/")])) + text[query...])
+        return percentEncoded(
+            [UInt8(ascii: "/")] + Array(segments.joined(separator: [UInt8(ascii: "/")])) + text[query...])
     }
 
     /// With `%` and two digits for each byte that no URI has (RFC 3986 §2.1).
-    private static func encoded(_ text: [UInt8]) -> [UInt8] {
+    private static func percentEncoded(_ text: [UInt8]) -> [UInt8] {
         if text.allSatisfy({ $0 < 0x80 }) { return text }
         let digits = Array("0123456789ABCDEF".utf8)
         var ascii: [UInt8] = []

@@ -3,6 +3,14 @@ package import Reactor
 import Telemetry
 import Translation
 
+/// Hears of attempts to reach a server. Called on the loop.
+protocol AttemptObserver: AnyObject {
+    /// An attempt to reach the server has ended.
+    ///
+    /// - Parameter failure: why it failed; `nil`: it did not.
+    func attemptEnded(at server: LegacyServer, _ failure: String?)
+}
+
 /// A legacy server, or one of its copies, as one loop reaches it: `Backend` over HTTP, `CommandBackend` as a child for each
 /// session. How each is reached is a ``ReachableServer``; what opens sessions there knows the transports, and is above them
 /// (`Pool`).
@@ -17,11 +25,10 @@ package class LegacyServer {
     let startsProcesses: Bool
     let log: Log
     let health = BackendHealth()
-    /// Called when an attempt to reach it has ended: with why it failed, or nil.
-    var onAttempt: ((_ failure: String?) -> Void)?
+    weak var attemptObserver: (any AttemptObserver)?
     /// Whether another copy of the server is healthy.
     package internal(set) var hasAlternative: () -> Bool = { false }
-    /// That of the last session.
+    /// The handshake of the last session.
     private var handshake: Handshake?
     /// What `initialize` offers first: the newest revision, unless the server has refused that.
     private(set) var offer = Revision.newestLegacy
@@ -48,7 +55,7 @@ package class LegacyServer {
     /// the same to all.
     ///
     /// - Parameter offered: the revision that the server had to be offered for it.
-    final func kept(_ handshake: Handshake, after offered: Revision) -> Handshake {
+    final func sharedHandshake(_ handshake: Handshake, after offered: Revision) -> Handshake {
         if let known = self.handshake, known.isWorded(as: handshake) {
             offer = offered
             return known
@@ -58,7 +65,7 @@ package class LegacyServer {
         offer = isAnother ? .newestLegacy : offered
         if isAnother { isDeafToPing = false }
         var handshake = handshake
-        handshake.declare(undeclared)
+        handshake.declareCapabilities(undeclared)
         self.handshake = handshake
         return handshake
     }
@@ -66,14 +73,14 @@ package class LegacyServer {
     /// An attempt to reach it has ended.
     ///
     /// - Parameter failure: why it failed; nil where it did not.
-    final func attempted(_ failure: String?) {
-        if failure == nil { health.connected(at: loop.now) } else { health.failed(at: loop.now) }
-        onAttempt?(failure)
+    final func attemptEnded(_ failure: String?) {
+        if failure == nil { health.noteConnection(at: loop.now) } else { health.noteFailure(at: loop.now) }
+        attemptObserver?.attemptEnded(at: self, failure)
     }
 
     /// Another configuration has it too. Its limits hold for sessions that are opened from now on, and for what a session begins
     /// from now on, as far as that has not its own.
-    package final func use(_ limits: Backend.Limits, label: String) {
+    package final func applyLimits(_ limits: Backend.Limits, label: String) {
         self.limits = limits
         self.label = label
     }

@@ -17,7 +17,7 @@ struct LineAllowance {
         case drop
     }
 
-    mutating func take(at now: Instant) -> Verdict {
+    mutating func takeLine(at now: Instant) -> Verdict {
         let earned = Int((now - refilled).nanoseconds / (1_000_000_000 / Int64(LineAllowance.perSecond)))
         if earned > 0 {
             left = min(left + earned, LineAllowance.burst)

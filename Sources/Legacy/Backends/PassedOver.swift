@@ -20,8 +20,8 @@ final class PassedOver {
     /// Notes that something is passed over. Nothing of it goes into the log: it may be a caller's alone.
     ///
     /// - Parameter type: of the event that it came in, in the server's words; nil where it is none, or a message.
-    func note(_ bytes: Int, because why: StaticString, type: [UInt8]? = nil) {
-        guard case .write(let dropped) = allowance.take(at: server.loop.now) else { return }
+    func noteSkipped(_ bytes: Int, because why: StaticString, type: [UInt8]? = nil) {
+        guard case .write(let dropped) = allowance.takeLine(at: server.loop.now) else { return }
         tellDropped(dropped)
         server.log.write(.debug, "server_message_ignored") { entry in
             entry.field("backend", server.label)

@@ -30,7 +30,8 @@ enum Redirect {
         mutating func isRedirected(
             by head: HTTPResponseHead, to method: HTTPMethod, of backend: Backend
         ) throws(BackendError) -> Bool {
-            let target = try Redirect.target(in: head, from: place ?? start, to: method, of: backend, after: hops)
+            let target = try Redirect.redirectTarget(
+                in: head, from: place ?? start, to: method, of: backend, after: hops)
             guard let target else { return false }
             place = target
             hops += 1
@@ -52,19 +53,19 @@ enum Redirect {
     ///   - method: what was sent. A POST that would become a GET on the way (301, 302, 303) is not followed.
     ///   - hops: how many redirects were followed before this one.
     /// - Throws: what to tell of a redirect that is not followed.
-    private static func target(
+    private static func redirectTarget(
         in head: HTTPResponseHead, from base: [UInt8], to method: HTTPMethod, of backend: Backend, after hops: Int
     ) throws(BackendError) -> [UInt8]? {
         guard isMeant(by: head.status) else { return nil }
         let location = head.fields.first("location").map { Array($0.bytes) } ?? []
         let isFollowed = keepsRequest(head.status) || method == .get
-        let target = EndpointReference.resolve(
+        let target = EndpointReference.resolveReference(
             location, against: base, host: backend.host, isSecure: backend.isSecure)
         if let target, hops < maxHops, isFollowed { return target }
         let kind: BackendError.Kind = isFollowed ? .unavailable : .outcomeUnknown
         let answer = "the server answered \(method.name) with HTTP \(head.status)"
         if location.isEmpty { throw BackendError(kind, "\(answer), which leads nowhere") }
-        let place = shown(location)
+        let place = publicLocation(location)
         guard EndpointReference.isReference(location) else {
             throw BackendError(kind, "\(answer), which leads to what is no URL (\(place))")
         }
@@ -78,7 +79,7 @@ enum Redirect {
     }
 
     /// A place without what may be a secret in it: user, query and fragment.
-    private static func shown(_ location: [UInt8]) -> String {
+    private static func publicLocation(_ location: [UInt8]) -> String {
         var rest = location.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
         var scheme: ArraySlice<UInt8> = []
         if let start = authorityStart(rest) {

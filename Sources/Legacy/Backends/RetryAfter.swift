@@ -1,4 +1,4 @@
-/// `Retry-After` of a server (RFC 9110 §10.2.3), as it may be passed on: a client that cannot read it would come back at once, or
+/// `Retry-After` of a server (RFC 9110 §10.2.3), as it may be forwarded: a client that cannot read it would come back at once, or
 /// never.
 enum RetryAfter {
     /// Seconds. A server that wants more of a client will say so again.
@@ -9,12 +9,12 @@ enum RetryAfter {
 
     /// The value: seconds, a day at the most, or a date in the form that is sent today (IMF-fixdate, RFC 9110 §5.6.7). Nil where
     /// it is neither.
-    static func published(_ value: [UInt8]) -> [UInt8]? {
+    static func publishedValue(_ value: [UInt8]) -> [UInt8]? {
         if value.isEmpty || !value.allSatisfy(isDigit) { return isDate(value) ? value : nil }
         let digits = value.drop { $0 == UInt8(ascii: "0") }
         // More digits than the most have are more.
         guard digits.count <= 5 else { return Array("\(maxDelay)".utf8) }
-        return Array("\(min(number(digits), maxDelay))".utf8)
+        return Array("\(min(smallNumber(digits), maxDelay))".utf8)
     }
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT`
@@ -31,14 +31,15 @@ enum RetryAfter {
         }
         return days.contains { $0.utf8.elementsEqual(value[0..<3]) }
             && months.contains { $0.utf8.elementsEqual(value[8..<11]) }
-            && (1...31).contains(number(value[5..<7])) && number(value[17..<19]) < 24 && number(value[20..<22]) < 60
-            && number(value[23..<25]) <= 60
+            && (1...31).contains(smallNumber(value[5..<7])) && smallNumber(value[17..<19]) < 24
+            && smallNumber(value[20..<22]) < 60
+            && smallNumber(value[23..<25]) <= 60
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
     /// Of a few digits.
-    private static func number(_ digits: ArraySlice<UInt8>) -> Int {
+    private static func smallNumber(_ digits: ArraySlice<UInt8>) -> Int {
         digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
     }
 }

@@ -8,18 +8,18 @@ enum ServerWords {
     private static let maxShown = 200
 
     /// Nil where the server said nothing that a person could read.
-    static func shown(_ text: [UInt8]) -> String? {
+    static func readableText(_ text: [UInt8]) -> String? {
         guard let document = try? JSONDocument(text, maxDepth: 64) else {
             // A page is for a browser.
-            return text.first == UInt8(ascii: "<") ? nil : printable(String(decoding: text, as: UTF8.self))
+            return text.first == UInt8(ascii: "<") ? nil : printableText(String(decoding: text, as: UTF8.self))
         }
         // An error's object alone, or a whole response.
         let error = document.value("error", of: document.root) ?? document.root
-        if error.kind == .string { return document.string(error).flatMap(printable) }
-        return document.value("message", of: error).flatMap { document.string($0) }.flatMap(printable)
+        if error.kind == .string { return document.string(error).flatMap(printableText) }
+        return document.value("message", of: error).flatMap { document.string($0) }.flatMap(printableText)
     }
 
-    private static func printable(_ text: String) -> String? {
+    private static func printableText(_ text: String) -> String? {
         var shown = ""
         for scalar in text.unicodeScalars.prefix(maxShown) {
             let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)

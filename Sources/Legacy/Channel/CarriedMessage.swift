@@ -1,7 +1,7 @@
 package import JSONText
 package import MCP
 
-/// A message between a client and a server of the same time, as far as it has to be known where it belongs. Its text is passed on
+/// A message between a client and a server of the same time, as far as it has to be known where it belongs. Its text is forwarded
 /// byte for byte.
 package struct CarriedMessage: Sendable {
     package enum Kind: Sendable {
@@ -66,7 +66,7 @@ package struct CarriedMessage: Sendable {
     /// The messages of a text; nil where it, or a part of it, is none, and where there are more than a thousand.
     ///
     /// - Parameter isBatchable: whether it may be an array of them, as in 2025-03-26 alone.
-    package static func all(in document: JSONDocument, isBatchable: Bool) -> [CarriedMessage]? {
+    package static func readMessages(in document: JSONDocument, isBatchable: Bool) -> [CarriedMessage]? {
         guard document.root.kind == .array else { return CarriedMessage(document).map { [$0] } }
         guard isBatchable else { return nil }
         var messages: [CarriedMessage] = []

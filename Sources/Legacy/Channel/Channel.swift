@@ -27,10 +27,9 @@ class Channel {
     private var revision: Revision?
     /// Why the channel is over; nil while it is open.
     private(set) var ending: BackendError?
-    /// Whether it is a client's own, so that what comes is told neither to a session nor to calls.
-    private var isCarrying = false
-    /// Messages of a batch that was carried, the next one last.
-    private var unread: [CarriedMessage] = []
+    /// Messages of a batch that was carried, the next one last. `nil`: the channel is no client's own, and what comes is told to
+    /// a session and to calls.
+    private var unread: [CarriedMessage]?
 
     init(to server: LegacyServer) {
         passedOver = PassedOver(of: server)
@@ -41,7 +40,7 @@ class Channel {
     // MARK: What a transport may do
 
     /// The revision of the session is known.
-    func agreed(on revision: Revision) {}
+    func revisionAgreed(on revision: Revision) {}
 
     func pauseReading() {}
     func resumeReading() {}
@@ -51,7 +50,7 @@ class Channel {
 
     /// Text came that is no message, or a part of it is none.
     func passOver(_ text: [UInt8], because flaw: ServerMessages.Flaw) {
-        passedOver.note(text.count, because: flaw.words)
+        passedOver.noteSkipped(text.count, because: flaw.words)
     }
 
     // MARK: Opening
@@ -59,20 +58,20 @@ class Channel {
     /// The server has agreed to a session.
     ///
     /// - Parameter early: what it asked before that.
-    final func begin(_ handshake: Handshake, _ early: [Envelope]) {
+    final func beginSession(_ handshake: Handshake, _ early: [Envelope]) {
         self.early = early
         revision = handshake.revision
-        agreed(on: handshake.revision)
+        revisionAgreed(on: handshake.revision)
     }
 
-    final func listen(for session: LegacySession, credentials: Credentials) {
+    final func listenForMessages(for session: LegacySession, credentials: Credentials) {
         self.session = session
-        if ending != nil { return session.lost() }
-        for message in early { session.hear(message, on: nil) }
+        if ending != nil { return session.sessionLost() }
+        for message in early { session.receiveMessage(message, on: nil) }
         early = []
         loop.spawn {
-            while let text = await self.next() {
-                self.dispatch(text)
+            while let text = await self.nextMessage() {
+                self.dispatchMessage(text)
                 while let slow = self.callToWaitFor, self.ending == nil {
                     // Whatever took its room: what the server says in a session may go to its one call.
                     slow.lacksRoom()
@@ -85,7 +84,7 @@ class Channel {
     // MARK: Receiving
 
     /// Takes what came. Beyond `limits.streamBuffer` the server has to wait.
-    final func received(_ text: [UInt8]) {
+    final func receivedMessage(_ text: [UInt8]) {
         inbox.append(text)
         if inbox.heldBytes > limits.streamBuffer, !isPaused {
             isPaused = true
@@ -95,11 +94,11 @@ class Channel {
     }
 
     /// The next message, in the order of the wire; nil when the channel is over and all that came on it was taken.
-    final func next() async -> [UInt8]? {
+    final func nextMessage() async -> [UInt8]? {
         while !budget.allowsMore(at: loop.now) { await loop.nextTurn() }
         while true {
             if let text = inbox.popFirst() {
-                budget.spend(text.count)
+                budget.spendMessage(text.count)
                 if isPaused, inbox.heldBytes <= limits.streamBuffer / 2 {
                     isPaused = false
                     resumeReading()
@@ -111,29 +110,30 @@ class Channel {
         }
     }
 
-    /// The call for whose client the server has to wait: one that reads slowly, as long as it holds up nobody else. Beside
-    /// others, it loses progress.
+    /// The call for whose client the server has to wait: one that reads slowly, as long as it is the only call. Beside others, it
+    /// loses progress.
     private var callToWaitFor: ChannelCall? {
         guard calls.count == 1, let call = calls.first?.value, !call.hasRoom else { return nil }
         return call
     }
 
     /// The messages of a text. What is passed over is noted.
-    final func read(_ text: [UInt8]) -> ServerMessages {
+    final func readMessages(_ text: [UInt8]) -> ServerMessages {
         let messages = ServerMessages(text, revision: revision, maxDepth: limits.maxDepth)
         if let flaw = messages.flaw { passOver(text, because: flaw) }
         return messages
     }
 
-    private func dispatch(_ text: [UInt8]) {
+    private func dispatchMessage(_ text: [UInt8]) {
         guard let session else { return }
-        for message in read(text) {
+        for message in readMessages(text) {
             switch message.kind {
             case .response(_, let outcome):
-                call(answeredBy: message)?.answered(LegacyAnswer(document: message.document, outcome: outcome))
-            case .unclear: call(answeredBy: message)?.fail(with: LegacyAnswer.unclear)
+                callAnswered(answeredBy: message)?.responseArrived(
+                    LegacyResponse(document: message.document, outcome: outcome))
+            case .unclear: callAnswered(answeredBy: message)?.failCall(with: LegacyResponse.unclear)
             case .request where isEcho(message): passOver(text, because: .ambiguous)
-            case .request, .notification: session.hear(message, on: nil)
+            case .request, .notification: session.receiveMessage(message, on: nil)
             }
         }
     }
@@ -141,13 +141,13 @@ class Channel {
     // MARK: Carrying
 
     /// See `ChannelTransport+Carrying.swift`.
-    final func beginCarrying() { isCarrying = true }
+    final func beginCarrying() { unread = [] }
 
     final func keepUnread(_ messages: [CarriedMessage]) { unread = messages.reversed() }
 
-    final func takeUnread() -> CarriedMessage? { unread.popLast() }
+    final func takeUnread() -> CarriedMessage? { unread?.popLast() }
 
-    private func call(answeredBy message: Envelope) -> ChannelCall? {
+    private func callAnswered(answeredBy message: Envelope) -> ChannelCall? {
         message.answeredRequest.flatMap { calls[Int($0)] }
     }
 
@@ -163,9 +163,9 @@ class Channel {
     // MARK: Calls
 
     /// Takes a call into the channel. Returns false where it has failed, because the channel is over.
-    final func begin(_ call: ChannelCall) -> Bool {
+    final func beginCall(_ call: ChannelCall) -> Bool {
         if ending != nil {
-            call.fail(with: BackendError(.sessionLost, "the session has ended"))
+            call.failCall(with: BackendError(.sessionLost, "the session has ended"))
             return false
         }
         calls[call.id] = call
@@ -174,8 +174,8 @@ class Channel {
         return true
     }
 
-    /// Nobody waits for the call any more.
-    final func ended(_ call: ChannelCall) {
+    /// The call is not waited for any more.
+    final func callEnded(_ call: ChannelCall) {
         calls[call.id] = nil
         news.signal()
     }
@@ -192,35 +192,35 @@ class Channel {
         guard !isProbing, ending == nil, let session else { return }
         isProbing = true
         loop.spawn {
-            let life = await session.ask(.ping, session.credentials)
+            let life = await session.askQuestion(.ping, session.credentials)
             self.isProbing = false
-            if life != .alive { session.giveUp() }
+            if life != .alive { session.giveUpSession() }
         }
     }
 
     // MARK: The end
 
     /// The channel is over, or is to be: every call in it ends with `error`.
-    final func finish(_ error: BackendError) {
+    final func failCalls(_ error: BackendError) {
         guard ending == nil else { return }
         ending = error
         let loss = error.kind == .unavailable ? BackendError(.noAnswer, error.detail) : error
         // Answers that came before the end are still good. Before there is a session, who opens it takes them.
         if error.kind != .unavailable {
             inbox = MessageQueue()
-        } else if !isCarrying, session != nil {
+        } else if unread == nil, session != nil {
             drainInbox()
         }
-        for call in calls.values { call.fail(with: loss) }
+        for call in calls.values { call.failCall(with: loss) }
         tearDown()
         news.signal()
-        session?.lost()
+        session?.sessionLost()
     }
 
     private func drainInbox() {
         var rest = MessageQueue()
         swap(&rest, &inbox)
-        while let text = rest.popFirst() { dispatch(text) }
+        while let text = rest.popFirst() { dispatchMessage(text) }
     }
 
     final func hasPushChannel() async -> Bool { true }
@@ -236,13 +236,13 @@ class Channel {
 
     final func stopListening() {}
 
-    func end() async { finishQuietly() }
+    func endSession() async { finishQuietly() }
 
-    final func drop() { finishQuietly() }
+    final func dropSession() { finishQuietly() }
 
-    /// As ``finish(_:)``, when everybody who has to know does.
+    /// As ``failCalls(_:)``, without telling the session.
     final func finishQuietly() {
         session = nil
-        finish(BackendError(.noAnswer, "the session has ended"))
+        failCalls(BackendError(.noAnswer, "the session has ended"))
     }
 }

@@ -25,11 +25,11 @@ final class ChannelCall: LegacyCall {
         super.init(terms)
         // The call has the deadline, which ends with it.
         deadline.onExpiry = { [unowned self] in timedOut() }
-        expectMore()
+        extendTimeout()
     }
 
-    override func reply() async throws(BackendError) -> CallReply {
-        defer { leave() }
+    override func waitForReply() async throws(BackendError) -> CallReply {
+        defer { leaveChannel() }
         while true {
             if let outcome { return try outcome.get() }
             if hasRoom {
@@ -37,14 +37,14 @@ final class ChannelCall: LegacyCall {
             } else {
                 // The silence is not the server's: it has to wait.
                 deadline.set(isSuspended ? nil : end)
-                await terms.listener?.room()
-                expectMore()
+                await terms.observer?.waitForRoom()
+                extendTimeout()
                 channel.roomHasChanged()
             }
         }
     }
 
-    /// Has ``reply()`` wait until its client has taken enough.
+    /// Has ``waitForReply()`` wait until its client has taken enough.
     func lacksRoom() {
         wakeup.signal()
         tellReader()
@@ -52,35 +52,35 @@ final class ChannelCall: LegacyCall {
 
     private func tellReader() { if let reader = reader.take() { channel.loop.afterwards(reader) } }
 
-    private func leave() {
+    private func leaveChannel() {
         deadline.set(nil)
-        channel.ended(self)
-        terms.session.ended(self)
+        channel.callEnded(self)
+        terms.session.callEnded(self)
     }
 
     /// For a client that reads slowly a task has to wait.
-    override func tell(_ reader: any CallReader) -> Bool {
+    override func notifyReader(_ reader: any CallReader) -> Bool {
         guard outcome == nil, hasRoom else { return false }
         self.reader = reader
         return true
     }
 
     /// What has failed, and what leaves it open whether the session lives, is for ``answer()``.
-    override func readyAnswer() -> LegacyAnswer? {
+    override func readyResponse() -> LegacyResponse? {
         guard case .success(.answer(let answer)) = outcome else { return nil }
-        leave()
+        leaveChannel()
         return answer
     }
 
     override var mayHaveBeenSeen: Bool { wasSent }
 
     /// Whether its client has taken enough of what it was told.
-    var hasRoom: Bool { outcome != nil || terms.listener?.hasRoom != false }
+    var hasRoom: Bool { outcome != nil || terms.observer?.hasRoom != false }
 
-    /// Whether it has ended, but for whoever waits for it.
+    /// Whether it has ended, though its outcome was not taken yet.
     override var isOver: Bool { outcome != nil }
 
-    private func expectMore() {
+    private func extendTimeout() {
         guard outcome == nil, !isSuspended else { return deadline.set(nil) }
         deadline.set(min(end, channel.loop.now + (silence ?? channel.limits.silence)))
     }
@@ -94,41 +94,41 @@ final class ChannelCall: LegacyCall {
             } else {
                 BackendError(.silent, "the server sent nothing for limits.backend_idle_timeout")
             }
-        fail(with: error)
+        failCall(with: error)
         channel.callTimedOut()
     }
 
-    override func suspend() {
+    override func suspendTimeout() {
         isSuspended = true
-        expectMore()
+        extendTimeout()
     }
 
-    override func goOn(until end: Instant, silence: Duration?) {
+    override func resumeTimeout(until end: Instant, silence: Duration?) {
         isSuspended = false
         self.end = end
         self.silence = silence
-        expectMore()
+        extendTimeout()
     }
 
-    func answered(_ answer: LegacyAnswer) {
+    func responseArrived(_ answer: LegacyResponse) {
         do throws(BackendError) {
-            replied(try CallReply(answer))
+            replyArrived(try CallReply(answer))
         } catch {
-            fail(with: error)
+            failCall(with: error)
         }
     }
 
-    func replied(_ reply: CallReply) { conclude(.success(reply)) }
+    func replyArrived(_ reply: CallReply) { concludeReply(.success(reply)) }
 
-    override func hear(_ notification: Envelope, _ kind: ServerNotification) {
-        expectMore()
-        super.hear(notification, kind)
+    override func notificationArrived(_ notification: Envelope, _ kind: ServerNotification) {
+        extendTimeout()
+        super.notificationArrived(notification, kind)
         if !hasRoom { lacksRoom() }
     }
 
-    override func fail(with error: BackendError) { conclude(.failure(error)) }
+    override func failCall(with error: BackendError) { concludeReply(.failure(error)) }
 
-    private func conclude(_ outcome: Result<CallReply, BackendError>) {
+    private func concludeReply(_ outcome: Result<CallReply, BackendError>) {
         guard self.outcome == nil else { return }
         self.outcome = outcome
         deadline.set(nil)

@@ -2,7 +2,7 @@ import MCP
 
 /// A server at which clients of older revisions can have channels of their own.
 protocol ChannelOpener: LegacyServer {
-    /// Opens a channel for such a client, which sends its own `initialize`.
+    /// Opens a channel for an older client, which sends its own `initialize`.
     ///
     /// - Parameters:
     ///   - id: of that request.

@@ -10,29 +10,29 @@ extension ChannelTransport {
     ///
     /// - Parameter abandonment: ends the channel.
     /// - Returns: the answer, which may be an error, and what else was said before it.
-    func carry(
+    func openForClient(
         _ initialize: [UInt8], id: MessageID, credentials: Credentials, unless abandonment: Abandonment
     ) async throws(BackendError) -> ClientAgreement {
         var isConnected = false
         do throws(BackendError) {
             beginCarrying()
-            try await connect(credentials, unless: abandonment)
+            try await connectUnlessAbandoned(credentials, unless: abandonment)
             isConnected = true
             let reader = HandshakeReader<CarriedMessage>()
-            var agreement = try await self.initialize(
+            var agreement = try await self.sendInitialize(
                 initialize, credentials: credentials, until: loop.now + limits.handshake, reader
             ) { (text) async throws(BackendError) -> ClientAgreement? in
-                guard let (document, messages) = carried(text, isBatchable: false) else { return nil }
-                return try await reader.answer(
+                guard let (document, messages) = carriedMessages(text, isBatchable: false) else { return nil }
+                return try await reader.findResponse(
                     among: messages, recognize: { ClientAgreement($0, to: id, in: document) }
-                ) { (pong) async throws(BackendError) in try await notify(pong, credentials: credentials) }
+                ) { (pong) async throws(BackendError) in try await sendNotification(pong, credentials: credentials) }
             }
             agreement.early = reader.early
-            if let revision = agreement.revision { agreed(on: revision) }
+            if let revision = agreement.revision { revisionAgreed(on: revision) }
             return agreement
         } catch {
-            finish(error)
-            // That the server has no such channel decides what is tried next.
+            failCalls(error)
+            // Whether the server has this kind of channel decides what is tried next.
             throw !isConnected && error.isNoEventStream ? error : error.beforeDispatch(of: "initialize")
         }
     }
@@ -44,18 +44,18 @@ extension Channel {
     func nextCarried(isBatchable: Bool) async -> CarriedMessage? {
         while true {
             if let message = takeUnread() { return message }
-            guard let text = await next() else { return nil }
-            if let (_, messages) = carried(text, isBatchable: isBatchable) { keepUnread(messages) }
+            guard let text = await nextMessage() else { return nil }
+            if let (_, messages) = carriedMessages(text, isBatchable: isBatchable) { keepUnread(messages) }
         }
     }
 
     /// The messages of a text; nil where it is none, which is noted.
-    fileprivate func carried(_ text: [UInt8], isBatchable: Bool) -> (JSONDocument, [CarriedMessage])? {
+    fileprivate func carriedMessages(_ text: [UInt8], isBatchable: Bool) -> (JSONDocument, [CarriedMessage])? {
         guard let document = try? JSONDocument(text, maxDepth: limits.maxDepth) else {
             passOver(text, because: .noJSON)
             return nil
         }
-        guard let messages = CarriedMessage.all(in: document, isBatchable: isBatchable) else {
+        guard let messages = CarriedMessage.readMessages(in: document, isBatchable: isBatchable) else {
             passOver(text, because: .noMessage)
             return nil
         }

@@ -6,54 +6,55 @@ import Translation
 /// A transport on one channel: how it is made, and how messages are sent.
 protocol ChannelTransport: Channel, SessionTransport {
     /// Makes the channel.
-    func connect(_ credentials: Credentials) async throws(BackendError)
+    func connectChannel(_ credentials: Credentials) async throws(BackendError)
 
     /// Sends a request.
     ///
     /// - Parameter failed: called if it turns out that no answer will come. Never called before this returns.
-    func send(
+    func sendCall(
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void)
 
     /// Sends what a client of an older revision says, and returns when the server has it, as far as one can tell.
-    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError)
+    func deliverMessage(_ text: [UInt8], credentials: Credentials) async throws(BackendError)
 }
 
 extension ChannelTransport {
-    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+    func beginCall(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
         let call = ChannelCall(terms, on: self)
-        if begin(call) {
-            send(text, for: call, credentials: terms.credentials, trace: trace) { call.fail(with: $0) }
+        if beginCall(call) {
+            sendCall(text, for: call, credentials: terms.credentials, trace: trace) { call.failCall(with: $0) }
         }
         return call
     }
 
-    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
+    func openSession(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         do throws(BackendError) {
-            try await connect(credentials, unless: introduction.abandonment)
+            try await connectUnlessAbandoned(credentials, unless: introduction.abandonment)
             let reader = HandshakeReader<Envelope>()
-            let handshake = try await introduction.agree { () async throws(BackendError) in
-                try await initialize(
+            let handshake = try await introduction.agreeOnRevision { () async throws(BackendError) in
+                try await sendInitialize(
                     introduction.request, credentials: credentials, until: introduction.end, reader
                 ) { (text) async throws(BackendError) -> Handshake? in
-                    try await reader.handshake(among: read(text), answering: introduction) {
-                        (pong) async throws(BackendError) in try await notify(pong, credentials: credentials)
+                    try await reader.findHandshake(among: readMessages(text), answering: introduction) {
+                        (pong) async throws(BackendError) in try await sendNotification(pong, credentials: credentials)
                     }
                 }
             }
-            begin(handshake, reader.early)
+            beginSession(handshake, reader.early)
             return handshake
         } catch {
-            finish(error)
+            failCalls(error)
             throw error
         }
     }
 
-    /// Makes the channel, which ends when nobody wants it any more.
-    func connect(_ credentials: Credentials, unless abandonment: Abandonment) async throws(BackendError) {
-        abandonment.onSet = { [weak self] in self?.finish(.clientLeft) }
+    /// Makes the channel. `abandonment` ends it.
+    func connectUnlessAbandoned(_ credentials: Credentials, unless abandonment: Abandonment) async throws(BackendError)
+    {
+        abandonment.onSet = { [weak self] in self?.failCalls(.clientLeft) }
         if let ending { throw ending }
-        try await connect(credentials)
+        try await connectChannel(credentials)
     }
 
     /// Sends `initialize`, and reads what comes until the answer is there.
@@ -61,19 +62,22 @@ extension ChannelTransport {
     /// - Parameters:
     ///   - end: when the channel ends if it is not.
     ///   - read: gives what the answer says, if it is in this text.
-    func initialize<Message: EarlyMessage, Answer>(
+    func sendInitialize<Message: EarlyMessage, Answer>(
         _ request: [UInt8], credentials: Credentials, until end: Instant, _ reader: HandshakeReader<Message>,
         _ read: ([UInt8]) async throws(BackendError) -> Answer?
     ) async throws(BackendError) -> Answer {
-        send(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in self?.finish($0) }
+        sendCall(SplicedText(request), for: nil, credentials: credentials, trace: nil) { [weak self] in
+            self?.failCalls($0)
+        }
         let patience = Deadline(on: loop)
         patience.onExpiry = { [weak self] in
             let hint = reader.flaw.map { "; something that it sent is \($0.words)" } ?? ""
-            self?.finish(BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)\(hint)"))
+            self?.failCalls(
+                BackendError(.silent, "the server did not answer for \(Backend.Limits.handshakeName)\(hint)"))
         }
         patience.set(end)
         defer { patience.set(nil) }
-        while let text = await next() { if let answer = try await read(text) { return answer } }
+        while let text = await nextMessage() { if let answer = try await read(text) { return answer } }
         throw ending ?? BackendError(.unavailable, "the session has ended")
     }
 }

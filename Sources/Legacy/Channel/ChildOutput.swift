@@ -21,7 +21,7 @@ final class ChildOutput {
     }
 
     /// Takes bytes of the standard error.
-    func received(_ bytes: Span<UInt8>) {
+    func receivedBytes(_ bytes: Span<UInt8>) {
         for index in 0..<bytes.count {
             if bytes[index] == UInt8(ascii: "\n") {
                 endLine()
@@ -32,24 +32,24 @@ final class ChildOutput {
     }
 
     /// The stream has ended, with or without a line feed.
-    func ended() {
+    func endOutput() {
         endLine()
         tellDropped(allowance.takeDropped())
     }
 
     private func endLine() {
         if line.last == UInt8(ascii: "\r") { line.removeLast() }
-        if !line.isEmpty { write(line[...], to: "stderr") }
+        if !line.isEmpty { logLine(line[...], to: "stderr") }
         line.removeAll(keepingCapacity: true)
     }
 
     /// Takes a line of the standard output.
-    func stray(_ line: [UInt8]) {
-        if !line.isEmpty { write(line.prefix(ChildOutput.maxLine), to: "stdout") }
+    func logStrayLine(_ line: [UInt8]) {
+        if !line.isEmpty { logLine(line.prefix(ChildOutput.maxLine), to: "stdout") }
     }
 
-    private func write(_ line: ArraySlice<UInt8>, to stream: StaticString) {
-        guard case .write(let dropped) = allowance.take(at: loop.now) else { return }
+    private func logLine(_ line: ArraySlice<UInt8>, to stream: StaticString) {
+        guard case .write(let dropped) = allowance.takeLine(at: loop.now) else { return }
         tellDropped(dropped)
         log.write(.info, "server_output") { entry in
             entry.field("pid", Int(id))

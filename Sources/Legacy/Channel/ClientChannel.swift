@@ -59,13 +59,13 @@ package final class ClientChannel {
     package var revisionName: StaticString { agreement.revision?.name ?? "unknown" }
 
     /// The next message of the server; nil when the channel is over. What is no message is passed over.
-    package func next() async -> CarriedMessage? { await transport.nextCarried(isBatchable: hasBatches) }
+    package func nextMessage() async -> CarriedMessage? { await transport.nextCarried(isBatchable: hasBatches) }
 
     /// Sends a message, or a batch, and returns when the server has it, as far as one can tell. Where many sessions of its caller
     /// send at once, it waits for its turn.
     ///
     /// - Throws: ``BackendError/Kind/busy`` where the server has not taken those before it, and there is no room for more.
-    package func send(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    package func sendMessage(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         let hasRoom = underWay == 0 || bytesUnderWay + text.count <= transport.limits.streamBuffer
         guard underWay < ClientChannel.maxUnderWay, hasRoom else { throw LegacySession.takesNothing }
         underWay += 1
@@ -75,19 +75,19 @@ package final class ClientChannel {
             bytesUnderWay -= text.count
         }
         let (loop, silence) = (transport.loop, transport.limits.silence)
-        guard await sending.take(until: loop.now + silence, on: loop) else { throw LegacySession.takesNothing }
-        defer { sending.giveBack() }
-        try await transport.deliver(text, credentials: credentials)
+        guard await sending.waitForRoom(until: loop.now + silence, on: loop) else { throw LegacySession.takesNothing }
+        defer { sending.releaseRoom() }
+        try await transport.deliverMessage(text, credentials: credentials)
     }
 
     /// Why the channel is over; nil while it is open.
     package var ending: BackendError? { transport.ending }
 
     /// Ends the process or the stream, and returns when nothing is left of it. Once; again it is harmless.
-    package func end(_ end: End) async {
+    package func endChannel(_ end: End) async {
         if isEnded { return }
         isEnded = true
-        await transport.end()
+        await transport.endSession()
         leave(end)
     }
 }

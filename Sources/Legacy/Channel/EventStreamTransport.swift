@@ -36,7 +36,7 @@ final class EventStreamTransport: Channel, ChannelTransport {
 
     // MARK: Opening
 
-    func connect(_ credentials: Credentials) async throws(BackendError) {
+    func connectChannel(_ credentials: Credentials) async throws(BackendError) {
         while endpoint == nil { try await askForStream(credentials) }
         connection?.setTimeout(nil)
         postHead = headOfPosts()
@@ -46,29 +46,29 @@ final class EventStreamTransport: Channel, ChannelTransport {
     private func askForStream(_ credentials: Credentials) async throws(BackendError) {
         let connection: HTTPClientConnection
         do throws(HTTPClientError) {
-            connection = try await backend.connect()
+            connection = try await backend.connectServer()
         } catch {
             throw BackendError(error)
         }
         if let ending {
-            connection.close()
+            connection.closeConnection()
             throw ending
         }
         self.connection = connection
         isMoved = false
         connection.setTimeout(loop.now + limits.handshake)
         let head = RequestHead(method: .get, sessionID: nil, revision: nil, route: route)
-        connection.send(head.message(credentials), answersTo: self)
+        connection.sendRequest(head.httpMessage(credentials), answersTo: self)
         while endpoint == nil, !isMoved {
             if let ending { throw ending }
             await opened.wait()
         }
         guard isMoved, let place = course.place else { return }
-        connection.close()
+        connection.closeConnection()
         route.target = place
     }
 
-    override func agreed(on revision: Revision) {
+    override func revisionAgreed(on revision: Revision) {
         self.revision = revision
         postHead = headOfPosts()
     }
@@ -78,13 +78,13 @@ final class EventStreamTransport: Channel, ChannelTransport {
         RequestHead(method: .post, target: place ?? endpoint, sessionID: nil, revision: revision, route: route)
     }
 
-    private func take(endpoint reference: [UInt8]) {
+    private func takeEndpoint(endpoint reference: [UInt8]) {
         guard
-            let target = EndpointReference.resolve(
+            let target = EndpointReference.resolveReference(
                 reference, against: route.target, host: backend.host, isSecure: backend.isSecure),
             target.count <= EventStreamTransport.maxEndpoint
         else {
-            return finish(
+            return failCalls(
                 BackendError(
                     .unavailable,
                     "the server's endpoint event names no place in its own origin; is it behind something that changes "
@@ -96,7 +96,7 @@ final class EventStreamTransport: Channel, ChannelTransport {
 
     // MARK: Sending
 
-    func send(
+    func sendCall(
         _ text: SplicedText, for call: ChannelCall?, credentials: Credentials, trace: TraceContext?,
         failed: @escaping (BackendError) -> Void
     ) {
@@ -113,7 +113,7 @@ final class EventStreamTransport: Channel, ChannelTransport {
         }
     }
 
-    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func sendNotification(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         if let ending { throw ending }
         do throws(BackendError) {
             try await deliver(text, credentials, nil)
@@ -124,9 +124,9 @@ final class EventStreamTransport: Channel, ChannelTransport {
     }
 
     /// A server may take as long to say that it has a message as the handler runs: silence is no refusal.
-    func deliver(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func deliverMessage(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         do throws(BackendError) {
-            try await notify(text, credentials: credentials)
+            try await sendNotification(text, credentials: credentials)
         } catch {
             guard error.kind == .silent || error.kind == .overdue else { throw error }
         }
@@ -134,7 +134,7 @@ final class EventStreamTransport: Channel, ChannelTransport {
 
     /// No handler ran of the message that was refused; of the calls that are under way one cannot tell.
     private func endIfLost(_ error: BackendError) {
-        if error.kind == .sessionLost { finish(BackendError(.unavailable, error.detail)) }
+        if error.kind == .sessionLost { failCalls(BackendError(.unavailable, error.detail)) }
     }
 
     /// Has the server take a message, at its endpoint or where that leads: no handler has seen a message that is redirected.
@@ -142,37 +142,37 @@ final class EventStreamTransport: Channel, ChannelTransport {
         _ body: some HTTPBody, _ credentials: Credentials, _ trace: TraceContext?, for call: ChannelCall? = nil
     ) async throws(BackendError) {
         var course = Redirect.Course(from: endpoint ?? route.target)
-        while try await isRedirected(try post(body, at: course.place, credentials, trace), on: &course, call) {}
+        while try await isRedirected(try postMessage(body, at: course.place, credentials, trace), on: &course, call) {}
         // Whatever the redirects say of later messages: the endpoint of a session is one place.
         guard let place = course.place else { return }
         endpoint = place
         postHead = headOfPosts()
     }
 
-    private func post(
+    private func postMessage(
         _ body: some HTTPBody, at place: [UInt8]?, _ credentials: Credentials, _ trace: TraceContext?
     ) throws(BackendError) -> BackendExchange {
         guard let postHead else { throw BackendError(.unavailable, "the server has named no place for messages") }
         let head = place.map { headOfPosts(at: $0) } ?? postHead
         return BackendExchange(
-            head.message(credentials, body: body, trace: trace), by: route,
+            head.httpMessage(credentials, body: body, trace: trace), by: route,
             patience: .until(.now + EventStreamTransport.postTimeout), isRepeatable: false)
     }
 
     /// Waits until the server has taken a message. Returns whether it is to be sent again, to the new place of its course.
     ///
-    /// - Parameter call: that of the message, where it is a request: some servers answer where they are asked, and not on the
+    /// - Parameter call: of the message, if it is a request: some servers send the response where they are asked, and not on the
     ///   stream.
     private func isRedirected(
         _ exchange: BackendExchange, on course: inout Redirect.Course, _ call: ChannelCall?
     ) async throws(BackendError) -> Bool {
-        defer { exchange.abandon() }
-        let head = try await exchange.head()
+        defer { exchange.abandonResponse() }
+        let head = try await exchange.waitForHead()
         if (200..<300).contains(head.status) {
             guard let call, exchange.isSuccess else { return false }
-            while let text = try? await exchange.next() {
-                if let reply = try call.reply(inBody: text, head.status, isAlone: exchange.isAlone) {
-                    call.replied(reply)
+            while let text = try? await exchange.nextMessage() {
+                if let reply = try call.readReply(inBody: text, head.status, isAlone: exchange.isAlone) {
+                    call.replyArrived(reply)
                     break
                 }
             }
@@ -180,25 +180,25 @@ final class EventStreamTransport: Channel, ChannelTransport {
         }
         if try course.isRedirected(by: head, to: .post, of: backend) { return true }
         if let refusal = BackendError.rateLimited(head) { throw refusal }
-        let body = await exchange.body()
+        let body = await exchange.waitForBody()
         if !BackendError.asksForCredentials(head), let call,
-            let reply = try call.reply(inBody: body, head.status, isAlone: exchange.isAlone)
+            let reply = try call.readReply(inBody: body, head.status, isAlone: exchange.isAlone)
         {
-            call.replied(reply)
+            call.replyArrived(reply)
             return false
         }
-        let error = BackendError.unauthorized(head) ?? EventStreamTransport.error(head.status)
-        switch SessionLoss.verdict(head, body[...]) {
+        let error = BackendError.challenge(head) ?? EventStreamTransport.statusError(head.status)
+        switch SessionLoss.responseVerdict(head, body[...]) {
         case .none: throw error
         case .proof: throw .sessionGone
         case .doubt(let doubt):
             guard let call else { throw error }
-            call.replied(.doubted(doubt, otherwise: .failure(error)))
+            call.replyArrived(.doubted(doubt, otherwise: .failure(error)))
             return false
         }
     }
 
-    private static func error(_ status: Int) -> BackendError {
+    private static func statusError(_ status: Int) -> BackendError {
         BackendError(
             (400..<500).contains(status) ? .rejected(status: status) : .outcomeUnknown,
             "the server answered with HTTP \(status)")
@@ -211,7 +211,7 @@ final class EventStreamTransport: Channel, ChannelTransport {
     override func resumeReading() { connection?.resumeReading() }
 
     override func tearDown() {
-        connection?.close()
+        connection?.closeConnection()
         connection = nil
         opened.signal()
     }
@@ -221,61 +221,62 @@ final class EventStreamTransport: Channel, ChannelTransport {
 }
 
 extension EventStreamTransport: HTTPResponseHandler {
-    func received(_ head: HTTPResponseHead) {
-        route.take(head)
+    func receivedHead(_ head: HTTPResponseHead) {
+        route.noteResponse(head)
         do throws(BackendError) {
             isMoved = try course.isRedirected(by: head, to: .get, of: backend)
         } catch {
-            return finish(error)
+            return failCalls(error)
         }
         if isMoved { return opened.signal() }
-        if let refusal = BackendError.unauthorized(head) { return finish(refusal) }
+        if let refusal = BackendError.challenge(head) { return failCalls(refusal) }
         guard head.status == 200 else {
-            return finish(
+            return failCalls(
                 BackendError(
                     (400..<500).contains(head.status) ? .rejected(status: head.status) : .unavailable,
                     "the server answered GET with HTTP \(head.status) (is backends[].url its event stream?)"))
         }
-        if let error = head.codingError { return finish(BackendError(.unavailable, error.detail)) }
+        if let error = head.codingError { return failCalls(BackendError(.unavailable, error.detail)) }
         if head.fields.first("content-type")?.isMediaType("text/event-stream") != true {
-            finish(BackendError(.outcomeUnknown, "the server answered GET with something else than an event stream"))
+            failCalls(BackendError(.outcomeUnknown, "the server answered GET with something else than an event stream"))
         }
     }
 
-    func received(body: Span<UInt8>) {
+    func receivedBody(_ body: Span<UInt8>) {
         if isMoved { return }
         var offset = 0
         do throws(SSEDecodeError) {
-            while ending == nil, let event = try events.next(body, from: &offset) {
+            while ending == nil, let event = try events.nextEvent(body, from: &offset) {
                 if event.type.map({ $0.elementsEqual("endpoint".utf8) }) == true {
                     // Only the first says where; another would move an open session.
-                    if endpoint == nil { take(endpoint: event.data) }
-                } else if endpoint != nil, let text = event.message(of: backend, passedOver) {
-                    received(text)
+                    if endpoint == nil { takeEndpoint(endpoint: event.data) }
+                } else if endpoint != nil, let text = event.jsonMessage(of: backend, passedOver) {
+                    receivedMessage(text)
                 }
             }
         } catch {
-            finish(
+            failCalls(
                 BackendError(
                     .outcomeUnknown, "a message is larger than limits.max_response (\(limits.maxMessage) bytes)"))
         }
     }
 
-    func finished() {
-        if !isMoved { lost("the server has ended the event stream") }
+    func responseEnded() {
+        if !isMoved { channelLost("the server has ended the event stream") }
     }
 
-    func failed(_ error: HTTPClientError) {
+    func responseFailed(_ error: HTTPClientError) {
         if isMoved { return }
         switch error {
-        case .timedOut: finish(BackendError(.silent, "the server sent no endpoint for \(Backend.Limits.handshakeName)"))
-        case .malformed: finish(BackendError(error))
-        case .notConnected, .disconnected: lost("the event stream broke off")
+        case .timedOut:
+            failCalls(BackendError(.silent, "the server sent no endpoint for \(Backend.Limits.handshakeName)"))
+        case .malformed: failCalls(BackendError(error))
+        case .notConnected, .disconnected: channelLost("the event stream broke off")
         }
     }
 
-    private func lost(_ detail: String) {
+    private func channelLost(_ detail: String) {
         connection = nil
-        finish(BackendError(.unavailable, detail))
+        failCalls(BackendError(.unavailable, detail))
     }
 }

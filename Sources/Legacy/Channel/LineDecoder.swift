@@ -12,7 +12,7 @@ struct LineDecoder {
     init(maxLine: Int) { self.maxLine = maxLine }
 
     /// The next line in `input` from `offset`, which moves past what was consumed; nil when all of the input is.
-    mutating func next(_ input: borrowing Span<UInt8>, from offset: inout Int) throws(TooLong) -> [UInt8]? {
+    mutating func nextLine(_ input: borrowing Span<UInt8>, from offset: inout Int) throws(TooLong) -> [UInt8]? {
         let start = offset
         let end = input.firstLineFeed(from: start)
         guard held.count + (end ?? input.count) - start <= maxLine else { throw TooLong() }
@@ -27,7 +27,7 @@ struct LineDecoder {
     }
 
     /// What the end of the stream leaves: a line without an end, or nothing.
-    mutating func finish() -> [UInt8]? {
+    mutating func finishLine() -> [UInt8]? {
         defer { held = [] }
         return held.isEmpty ? nil : held
     }

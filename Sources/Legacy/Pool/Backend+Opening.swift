@@ -5,7 +5,7 @@ import Translation
 extension Backend: SessionOpener, ChannelOpener {
     /// Tries the newer way first, as clients should that know only a URL (2025-11-25, basic/transports, "Backwards
     /// Compatibility"), and remembers which it was.
-    func open(
+    func openTransport(
         _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         switch fixedTransport {
@@ -37,7 +37,7 @@ extension Backend: SessionOpener, ChannelOpener {
         }
     }
 
-    /// - Parameter refusal: that of the newer way, which is what counts if there is no older one.
+    /// - Parameter refusal: of the newer way; it counts if there is no older one.
     private func openEventStream(
         _ introduction: Introduction, _ credentials: Credentials, after refusal: BackendError
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
@@ -54,7 +54,7 @@ extension Backend: SessionOpener, ChannelOpener {
         _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {
         let transport = StreamableHTTP(to: self, credentials: credentials)
-        return (transport, try await transport.open(introduction, credentials: credentials))
+        return (transport, try await transport.openSession(introduction, credentials: credentials))
     }
 
     /// A stream that ends over a revision that the server does not know is followed by one for the next.
@@ -65,7 +65,7 @@ extension Backend: SessionOpener, ChannelOpener {
             let offered = introduction.revision
             let transport = EventStreamTransport(to: self)
             do throws(BackendError) {
-                return (transport, try await transport.open(introduction, credentials: credentials))
+                return (transport, try await transport.openSession(introduction, credentials: credentials))
             } catch {
                 guard introduction.revision != offered, !error.isRefusal else { throw error }
             }
@@ -79,7 +79,7 @@ extension Backend: SessionOpener, ChannelOpener {
     ) async throws(BackendError) -> (any ChannelTransport, ClientAgreement) {
         let transport = EventStreamTransport(to: self)
         do throws(BackendError) {
-            let agreement = try await transport.carry(
+            let agreement = try await transport.openForClient(
                 initialize, id: id, credentials: credentials, unless: abandonment)
             isOfOldTransport = true
             return (transport, agreement)

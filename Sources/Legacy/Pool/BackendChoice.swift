@@ -39,7 +39,7 @@ package struct BackendChoice {
     }
 
     /// What is known of a copy that another choice has had, but for what is under way there.
-    mutating func take(_ index: Index, from other: BackendChoice, _ otherIndex: Index) {
+    mutating func copyState(_ index: Index, from other: BackendChoice, _ otherIndex: Index) {
         copies[index] = other.copies[otherIndex]
         copies[index].load = 0
         // The attempt tells the other choice how it ended.
@@ -50,31 +50,32 @@ package struct BackendChoice {
     /// first.
     ///
     /// - Parameter excluded: those that were tried already for this session.
-    package mutating func next(except excluded: Set<Index> = []) -> Index? {
+    package mutating func nextCopy(except excluded: Set<Index> = []) -> Index? {
         let order = copies.indices.map { (turn + $0) % copies.count }.filter { !excluded.contains($0) }
         let healthy = order.filter { copies[$0].retry == nil }
         // `min` gives the first of several equals.
-        let found = healthy.min { copies[$0].load < copies[$1].load } ?? order.min { retry(of: $0) < retry(of: $1) }
+        let found =
+            healthy.min { copies[$0].load < copies[$1].load } ?? order.min { retryTime(of: $0) < retryTime(of: $1) }
         if let found { turn = (found + 1) % copies.count }
         return found
     }
 
-    private func retry(of index: Index) -> Instant { copies[index].retry ?? Instant(nanoseconds: .min) }
+    private func retryTime(of index: Index) -> Instant { copies[index].retry ?? Instant(nanoseconds: .min) }
 
-    /// Something begins there that lasts. Followed by one `left`.
-    package mutating func entered(_ index: Index) { copies[index].load += 1 }
+    /// Something begins there that lasts. Followed by one `removeLoad`.
+    package mutating func addLoad(_ index: Index) { copies[index].load += 1 }
 
-    package mutating func left(_ index: Index) {
+    package mutating func removeLoad(_ index: Index) {
         // One too many would only make a copy less wanted than it is.
         copies[index].load = max(0, copies[index].load - 1)
     }
 
-    package func load(of index: Index) -> Int { copies[index].load }
+    package func copyLoad(of index: Index) -> Int { copies[index].load }
 
     /// It could not be reached, or gave no session. Whatever else fails while it is aside says nothing new.
     ///
     /// - Parameter isReached: whether it could be reached. Only a session speaks against that, and not another connection.
-    package mutating func failed(_ index: Index, isReached: Bool = false, at now: Instant) {
+    package mutating func noteFailure(_ index: Index, isReached: Bool = false, at now: Instant) {
         guard copies[index].retry == nil || copies[index].isTried else { return }
         copies[index].isRefusing = isReached
         let pauses = BackendChoice.pauses
@@ -85,17 +86,17 @@ package struct BackendChoice {
     }
 
     /// A connection was made. That the failures are forgotten takes a session.
-    package mutating func reached(_ index: Index) {
+    package mutating func noteConnection(_ index: Index) {
         if copies[index].isRefusing, !copies[index].isTried { return }
         copies[index].retry = nil
         copies[index].isTried = false
     }
 
     /// It gave a session.
-    package mutating func served(_ index: Index) {
+    package mutating func noteSession(_ index: Index) {
         copies[index].isRefusing = false
         copies[index].failures = 0
-        reached(index)
+        noteConnection(index)
     }
 
     package func isAside(_ index: Index) -> Bool { copies[index].retry != nil }
@@ -105,7 +106,7 @@ package struct BackendChoice {
         copies.indices.contains { $0 != index && copies[$0].retry == nil }
     }
 
-    /// Takes out the copies that are to be tried now: each is followed by `reached` or `failed`.
+    /// Takes out the copies that are to be tried now: each is followed by `noteConnection` or `noteFailure`.
     package mutating func toTry(at now: Instant) -> [Index] {
         let due = copies.indices.filter { index in
             !copies[index].isTried && copies[index].retry.map { $0 <= now } == true

@@ -26,7 +26,7 @@ package final class BackendNotices: Sendable {
     /// A loop has found this out. Returns what the log is to be told, if anything.
     ///
     /// - Parameter label: of the copy. There are as many as there are backends in all configurations so far.
-    func found(_ label: String, isDown: Bool, at now: Instant) -> News? {
+    func noteFinding(_ label: String, isDown: Bool, at now: Instant) -> News? {
         copies.withLock { copies in
             let known = copies[label] ?? Copy()
             guard known.isDown != isDown else { return nil }

@@ -1,9 +1,15 @@
 import HTTPTransport
 package import Reactor
 
+/// Hears what is found out about the copies of a server. Called on the loop.
+protocol BackendObserver: AnyObject {
+    /// - Parameter trouble: why the copy is aside; `nil`: it is in use.
+    func backendFound(_ index: BackendChoice.Index, _ trouble: String?)
+}
+
 /// The copies of one server, as one loop reaches them: a session is opened on the one that `BackendChoice` says, and stays
 /// there.
-package final class Backends {
+package final class Backends: AttemptObserver {
     package let all: [LegacyServer]
     /// The same, as they are reached, and as sessions are opened there.
     let servers: [any PooledServer]
@@ -11,8 +17,7 @@ package final class Backends {
     package let overHTTP: [Backend]
     private var choice: BackendChoice
     private let trials: Deadline
-    /// Called when something was found out about a copy: why it is aside, or nil.
-    var onFinding: ((_ index: BackendChoice.Index, _ trouble: String?) -> Void)?
+    weak var observer: (any BackendObserver)?
 
     package var loop: Loop { all[0].loop }
     package var limits: Backend.Limits { all[0].limits }
@@ -41,15 +46,15 @@ package final class Backends {
         // These have the deadline, which ends with them.
         trials.onExpiry = { [unowned self] in tryAgain() }
         for (index, backend) in all.enumerated() {
-            backend.onAttempt = { [weak self] in self?.attempted(index, $0) }
+            backend.attemptObserver = self
             backend.hasAlternative = { [weak self] in self?.choice.hasAlternative(to: index) ?? false }
-            if let before, let old = before.index(of: backend) { choice.take(index, from: before.choice, old) }
+            if let before, let old = before.copyIndex(of: backend) { choice.copyState(index, from: before.choice, old) }
         }
         if before != nil { planTrial() }
     }
 
     /// The place of a server among these; nil where it is none of them.
-    package func index(of server: LegacyServer) -> BackendChoice.Index? { all.firstIndex { $0 === server } }
+    package func copyIndex(of server: LegacyServer) -> BackendChoice.Index? { all.firstIndex { $0 === server } }
 
     /// What tells them from other servers, as the configuration names them.
     package var name: [UInt8] { Array(all.map(\.name).joined(separator: [UInt8(ascii: " ")])) }
@@ -67,49 +72,50 @@ package final class Backends {
     /// Whether each session is a process, which takes its time to end.
     package var startsProcesses: Bool { all[0].startsProcesses }
 
-    /// A copy for something that lasts there. To be followed by one ``leave(_:)``.
+    /// A copy for something that lasts there. To be followed by one ``leaveCopy(_:)``.
     ///
     /// - Parameter excluded: those that were tried already.
-    package func enter(except excluded: Set<BackendChoice.Index> = []) -> BackendChoice.Index? {
-        guard let index = choice.next(except: excluded) else { return nil }
-        choice.entered(index)
+    package func enterCopy(except excluded: Set<BackendChoice.Index> = []) -> BackendChoice.Index? {
+        guard let index = choice.nextCopy(except: excluded) else { return nil }
+        choice.addLoad(index)
         return index
     }
 
     /// The same for what has to be at a certain one.
-    package func enter(_ index: BackendChoice.Index) { choice.entered(index) }
+    package func enterCopy(_ index: BackendChoice.Index) { choice.addLoad(index) }
 
-    package func leave(_ index: BackendChoice.Index) { choice.left(index) }
+    package func leaveCopy(_ index: BackendChoice.Index) { choice.removeLoad(index) }
 
     /// One that can be asked something over HTTP, which is soon over.
-    package func any() -> Backend {
+    package func anyCopy() -> Backend {
         // There is at least one, and none is excluded.
-        guard let index = choice.next() else { preconditionFailure("a server without a copy") }
+        guard let index = choice.nextCopy() else { preconditionFailure("a server without a copy") }
         return overHTTP[index]
     }
 
     /// The copy gave a session.
-    func served(_ index: BackendChoice.Index) {
-        choice.served(index)
-        onFinding?(index, nil)
+    func noteSession(_ index: BackendChoice.Index) {
+        choice.noteSession(index)
+        observer?.backendFound(index, nil)
     }
 
     /// The copy was reached, and gave no session.
-    func failed(_ index: BackendChoice.Index, _ trouble: String) {
-        choice.failed(index, isReached: true, at: loop.now)
-        onFinding?(index, trouble)
+    func noteFailure(_ index: BackendChoice.Index, _ trouble: String) {
+        choice.noteFailure(index, isReached: true, at: loop.now)
+        observer?.backendFound(index, trouble)
         planTrial()
     }
 
-    private func attempted(_ index: BackendChoice.Index, _ failure: String?) {
+    func attemptEnded(at server: LegacyServer, _ failure: String?) {
+        guard let index = copyIndex(of: server) else { return }
         if let failure {
-            choice.failed(index, at: loop.now)
-            onFinding?(index, failure)
+            choice.noteFailure(index, at: loop.now)
+            observer?.backendFound(index, failure)
             planTrial()
         } else {
-            choice.reached(index)
+            choice.noteConnection(index)
             // One that gave no session before is aside until it gives one.
-            if !choice.isAside(index) { onFinding?(index, nil) }
+            if !choice.isAside(index) { observer?.backendFound(index, nil) }
         }
     }
 
@@ -117,7 +123,7 @@ package final class Backends {
     func hasAlternative(to index: BackendChoice.Index) -> Bool { choice.hasAlternative(to: index) }
 
     /// Finds out at the start which of them can be reached. Where each connection is a session's, none is made for that.
-    func look() {
+    func probeCopies() {
         if pinsConnections { return }
         for backend in servers where backend.health.last == nil { loop.spawn { await backend.tryToReach() } }
     }
@@ -137,11 +143,11 @@ package final class Backends {
     }
 
     /// They are not needed any more, but for those that another configuration has too.
-    func stop(except others: Backends? = nil) {
+    func stopCopies(except others: Backends? = nil) {
         trials.set(nil)
-        onFinding = nil
-        for backend in all where others?.index(of: backend) == nil {
-            backend.onAttempt = nil
+        observer = nil
+        for backend in all where others?.copyIndex(of: backend) == nil {
+            backend.attemptObserver = nil
             backend.closeIdle()
         }
     }
@@ -151,7 +157,7 @@ package final class Backends {
     package var counts: [BackendCounts] {
         all.enumerated().map { index, backend in
             BackendCounts(
-                label: backend.label, connections: backend.connectionCounts, load: choice.load(of: index),
+                label: backend.label, connections: backend.connectionCounts, load: choice.copyLoad(of: index),
                 isAside: choice.isAside(index))
         }
     }
@@ -187,7 +193,7 @@ package struct BackendCounts: Sendable {
     /// As it may be shown.
     package let label: String
     package var connections: ConnectionCounts
-    /// Sessions, and requests that are passed through.
+    /// Sessions, and requests that are forwarded.
     package var load: Int
     package var isAside: Bool
 
@@ -201,8 +207,8 @@ package struct BackendCounts: Sendable {
     }
 
     /// Adds those of another loop.
-    package mutating func add(_ other: BackendCounts) {
-        connections.add(other.connections)
+    package mutating func addCounts(_ other: BackendCounts) {
+        connections.addCounts(other.connections)
         load += other.load
         isAside = isAside || other.isAside
     }

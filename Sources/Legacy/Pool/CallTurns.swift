@@ -35,7 +35,7 @@ package final class CallTurns {
     /// - Parameters:
     ///   - turn: a new one, to be given back. It may be cancelled meanwhile.
     ///   - end: when to wait no longer.
-    package func take(_ turn: CallTurn, until end: Instant) async throws(BackendError) {
+    package func takeTurn(_ turn: CallTurn, until end: Instant) async throws(BackendError) {
         if turn.state == .over { throw .clientLeft }
         let own = queues[turn.caller]?.count ?? 0
         guard waitingCount < CallTurns.maxWaiting, own < CallTurns.maxWaitingPerCaller else {
@@ -53,7 +53,7 @@ package final class CallTurns {
         case .held: return
         case .over: throw .clientLeft
         case .waiting:
-            turn.giveBack()
+            turn.endTurn()
             throw BackendError(.busy, "\(rule), and those before this one have not ended in its time")
         }
     }
@@ -63,7 +63,7 @@ package final class CallTurns {
     private func letNext() {
         while let caller = order.first, running < limit ?? .max {
             order.removeFirst()
-            guard let turn = dequeue(caller) else { continue }
+            guard let turn = dequeueTurn(caller) else { continue }
             if queues[caller] != nil { order.append(caller) }
             running += 1
             turn.state = .held
@@ -71,7 +71,7 @@ package final class CallTurns {
         }
     }
 
-    private func dequeue(_ caller: KeyedHash) -> CallTurn? {
+    private func dequeueTurn(_ caller: KeyedHash) -> CallTurn? {
         guard var queue = queues[caller], !queue.isEmpty else { return nil }
         let turn = queue.removeFirst()
         queues[caller] = queue.isEmpty ? nil : queue
@@ -79,7 +79,7 @@ package final class CallTurns {
         return turn
     }
 
-    fileprivate func left(_ turn: CallTurn) {
+    fileprivate func turnAbandoned(_ turn: CallTurn) {
         queues[turn.caller]?.removeAll { $0 === turn }
         waitingCount -= 1
         guard queues[turn.caller]?.isEmpty == true else { return }
@@ -87,7 +87,7 @@ package final class CallTurns {
         order.removeAll { $0 == turn.caller }
     }
 
-    fileprivate func ended() {
+    fileprivate func turnEnded() {
         running -= 1
         letNext()
     }
@@ -107,14 +107,14 @@ package final class CallTurn {
     package init(of caller: KeyedHash) { self.caller = caller }
 
     /// The call is over, or does not want its turn any more. Harmless when that is known.
-    package func giveBack() {
+    package func endTurn() {
         let before = state
         state = .over
         guard let turns = turns.take() else { return }
         switch before {
-        case .held: turns.ended()
+        case .held: turns.turnEnded()
         case .waiting:
-            turns.left(self)
+            turns.turnAbandoned(self)
             changed.signal()
         case .over: break
         }
@@ -122,6 +122,6 @@ package final class CallTurn {
 
     /// Its client has left: a call that waits for its turn gets none. One that has it gives it back when it has ended.
     package func clientLeft() {
-        if state == .waiting { giveBack() }
+        if state == .waiting { endTurn() }
     }
 }

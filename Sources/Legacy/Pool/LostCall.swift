@@ -29,42 +29,42 @@ extension LegacySession {
     /// basic/transports, "Resumability and Redelivery").
     ///
     /// - Parameter own: another session with the same server, of the same revision, for the same client.
-    static func takeUp(
+    static func resumeLostCall(
         _ lost: Lost, like own: LegacySession, on backend: Backend, credentials: Credentials, until end: Instant,
-        listener: any CallListener
+        observer: any CallObserver
     ) async -> (session: LegacySession, call: LegacyCall)? {
         let transport = StreamableHTTP(
             to: backend, at: (own.transport as? StreamableHTTP)?.target, sessionID: lost.sessionID,
             cookies: lost.cookies, revision: lost.revision,
             credentials: credentials)
-        let session = own.twin(over: transport, to: backend, credentials)
-        let call = transport.takeUp(
+        let session = own.adoptSession(over: transport, to: backend, credentials)
+        let call = transport.resumeCall(
             LegacyCall.Terms(
-                id: lost.requestID, session: session, credentials: credentials, end: end, listener: listener),
+                id: lost.requestID, session: session, credentials: credentials, end: end, observer: observer),
             after: lost.lastEventID)
         session.takeOver(call)
         guard await call.isTakenUp() else {
-            call.fail(with: BackendError(.sessionLost, "the server does not take up the stream"))
-            session.ended(call)
+            call.failCall(with: BackendError(.sessionLost, "the server does not take up the stream"))
+            session.callEnded(call)
             return nil
         }
-        transport.listen(for: session, credentials: credentials)
+        transport.listenForMessages(for: session, credentials: credentials)
         return (session, call)
     }
 }
 
 extension SessionPool {
-    /// Tells the server that nobody waits any more for a call of a process that is gone: it would go on waiting for its client.
-    package func cancel(_ lost: LegacySession.Lost, credentials: Credentials) {
-        let text = ServerRequest.cancelled(
+    /// Cancels a call of a lost process on the server, which would go on waiting for the call's client.
+    package func cancelLostCall(_ lost: LegacySession.Lost, credentials: Credentials) {
+        let text = ServerRequest.cancelNotification(
             requestID: lost.requestID, reason: "whoever had the call is gone, and with it the way of its answers")
         loop.spawn { [backends] in
-            // Nobody here knows which copy has the session; the others say that they do not know it.
+            // The copy that has the session is not known here; the others say that they do not know it.
             for backend in backends.overHTTP {
                 let transport = StreamableHTTP(
                     to: backend, sessionID: lost.sessionID, cookies: lost.cookies, revision: lost.revision,
                     credentials: credentials)
-                try? await transport.notify(text, credentials: credentials)
+                try? await transport.sendNotification(text, credentials: credentials)
             }
         }
     }

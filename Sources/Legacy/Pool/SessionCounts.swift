@@ -24,24 +24,24 @@ package struct SessionCounts: Sendable {
 
     package init() {}
 
-    package func lost(_ loss: SessionEnd.Loss) -> Int { losses[loss.rawValue] }
+    package func lossCount(_ loss: SessionEnd.Loss) -> Int { losses[loss.rawValue] }
 
-    package mutating func note(_ loss: SessionEnd.Loss) { losses[loss.rawValue] += 1 }
+    package mutating func noteLoss(_ loss: SessionEnd.Loss) { losses[loss.rawValue] += 1 }
 
     /// How many were taken from their callers.
     package var lost: Int { losses.reduce(0, +) }
 
     /// Adds those of another loop.
-    package mutating func add(_ other: SessionCounts) {
+    package mutating func addCounts(_ other: SessionCounts) {
         open += other.open
         opening += other.opening
         ending += other.ending
         untold += other.untold
         opened += other.opened
         failed += other.failed
-        for loss in SessionEnd.Loss.allCases { losses[loss.rawValue] += other.lost(loss) }
+        for loss in SessionEnd.Loss.allCases { losses[loss.rawValue] += other.lossCount(loss) }
         evicted += other.evicted
         expired += other.expired
-        durations.add(other.durations)
+        durations.addTable(other.durations)
     }
 }

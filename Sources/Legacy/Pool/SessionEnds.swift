@@ -27,10 +27,10 @@ final class SessionEnds {
     var count: Int { waiting.count + underWay }
 
     /// Ends a session in turn. Where too many are in line, the server is not told.
-    func end(_ session: LegacySession) {
+    func endSession(_ session: LegacySession) {
         guard waiting.count < maxWaiting else {
             untold += 1
-            return session.forget()
+            return session.forgetSession()
         }
         endInTurn(session)
     }
@@ -41,7 +41,7 @@ final class SessionEnds {
         guard underWay < SessionEnds.maxAtOnce else { return }
         underWay += 1
         loop.spawn {
-            while let next = self.waiting.popLast() { await next.close() }
+            while let next = self.waiting.popLast() { await next.closeSession() }
             self.underWay -= 1
             self.ended.signal()
         }
@@ -51,7 +51,7 @@ final class SessionEnds {
     func endAtOnce(_ session: LegacySession) {
         underWay += 1
         loop.spawn {
-            await session.close()
+            await session.closeSession()
             self.underWay -= 1
             self.ended.signal()
         }

@@ -1,6 +1,7 @@
+package import Crypto
 package import Translation
 
-/// What a pool tells of its sessions to whoever keeps what they said.
+/// An event of a session, for caches of what sessions have said.
 package enum SessionEvent {
     /// A handshake succeeded.
     case opened(SessionKey, ServerInfo)
@@ -12,4 +13,17 @@ package enum SessionEvent {
     ///
     /// - Parameter isLast: whether there is no other session of the key.
     case ended(SessionKey, LegacySession, isLast: Bool)
+}
+
+/// Hears what happens to the sessions of a pool. Called on the loop.
+package protocol SessionPoolObserver: AnyObject {
+    func sessionChanged(_ event: SessionEvent)
+}
+
+/// Has sessions that can be spared, for calls that wait for one.
+package protocol SpareSessions: AnyObject {
+    /// A call has to wait for a session: gives one up, if one can be spared.
+    ///
+    /// - Parameter principal: whose share is used up; `nil`: all sessions are in use.
+    func yieldSession(of principal: KeyedHash?)
 }

@@ -33,7 +33,7 @@ final class SessionJournal {
         deadline.onExpiry = { [unowned self] in writeNotes() }
     }
 
-    func opened(_ session: LegacySession, for caller: KeyedHash, in time: Duration) {
+    func recordOpening(_ session: LegacySession, for caller: KeyedHash, in time: Duration) {
         let (handshake, backend) = (session.handshake, session.server.label)
         log.write(.info, "session_opened") { line in
             line.field("backend", backend)
@@ -49,7 +49,7 @@ final class SessionJournal {
     /// A session has ended, or will with its last call.
     ///
     /// - Parameter backend: the label of the copy of the server.
-    func ended(at backend: String, of caller: KeyedHash, _ end: SessionEnd) {
+    func recordEnd(at backend: String, of caller: KeyedHash, _ end: SessionEnd) {
         let kind = Kind(end: end, backend: backend)
         notes[kind, default: Note()].sessions += 1
         notes[kind, default: Note()].callers.insert(caller)
@@ -61,15 +61,15 @@ final class SessionJournal {
         deadline.set(nil)
         for (kind, note) in notes {
             switch kind.end {
-            case .lost(let loss): write(.warning, "session_lost", kind, note) { $0.field("reason", loss.name) }
-            case .expired: write(.info, "session_expired", kind, note)
-            case .evicted: write(.info, "session_evicted", kind, note)
+            case .lost(let loss): writeLine(.warning, "session_lost", kind, note) { $0.field("reason", loss.name) }
+            case .expired: writeLine(.info, "session_expired", kind, note)
+            case .evicted: writeLine(.info, "session_evicted", kind, note)
             }
         }
         notes = [:]
     }
 
-    private func write(
+    private func writeLine(
         _ level: LogLevel, _ event: StaticString, _ kind: Kind, _ note: Note,
         _ fields: (inout LogLine) -> Void = { _ in }
     ) {

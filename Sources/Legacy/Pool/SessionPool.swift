@@ -5,7 +5,7 @@ package import Reactor
 package import Telemetry
 package import Translation
 
-/// A call's right to use a session. Give it back with `SessionPool.release`.
+/// A call's right to use a session. Give it back with `SessionPool.releaseLease`.
 package struct Lease {
     package let session: LegacySession
     /// Whether the call is the only one on it that the server may ask something.
@@ -91,9 +91,9 @@ package final class SessionPool {
     private let ended = Wakeup()
     private let ends: SessionEnds
     private let starter: SessionStarter
-    /// Whether nobody is to ask for a session any more, so that none is kept for the next call.
+    /// Whether no further call comes, so that no session is kept for the next one.
     private var isRetired = false
-    /// Whether the process is about to stop, so that nobody gets a session any more.
+    /// Whether the process is about to stop, so that no session is given out any more.
     private var isClosed = false
     private let sending: SendingBudget
     private let log: Log
@@ -102,25 +102,17 @@ package final class SessionPool {
     /// As the server called itself last.
     package var serverInfo: ServerInfo? { starter.serverInfo }
 
-    /// Called when something happened that a server does which was replaced by another: it lost a session, failed at a
-    /// handshake, or calls itself otherwise.
-    package var onDoubt: (() -> Void)? {
-        get { starter.onDoubt }
-        set { starter.onDoubt = newValue }
-    }
-
-    /// Looks at each new session over HTTP before it serves a call.
+    /// Looks at each new session over HTTP before it serves a call, and hears of signs that another server has taken its place.
     package var inspector: (any SessionInspector)? {
         get { starter.inspector }
         set { starter.inspector = newValue }
     }
 
-    /// Called when a call has to wait for a session: with whose share is used up, or nil where all sessions are in use. Whoever
-    /// has one that can be spared gives it up.
-    package var onPressure: ((KeyedHash?) -> Void)?
+    /// Gives up sessions when calls have to wait for one.
+    package weak var spareSessions: (any SpareSessions)?
 
-    /// Called when something has happened to a session.
-    package var onEvent: ((SessionEvent) -> Void)?
+    /// Hears what happens to the sessions.
+    package weak var observer: (any SessionPoolObserver)?
 
     package let loop: Loop
 
@@ -133,14 +125,14 @@ package final class SessionPool {
         sending = SendingBudget(limits.maxSending)
         loop = backends.loop
         self.limits = limits
-        table = Table(limits: limits.table(backends), idleTimeout: limits.idleTimeout)
+        table = Table(limits: limits.tableLimits(backends), idleTimeout: limits.idleTimeout)
         turns = CallTurns(limits.callsAtOnce, on: backends.loop)
         ends = SessionEnds(maxWaiting: limits.maxSessions, on: backends.loop, ended: ended)
         starter = SessionStarter(backends, ends: ends)
         sweep = Deadline(on: loop)
         // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
-        listen(to: backends)
+        backends.observer = self
     }
 
     /// How long a session may be without a call.
@@ -160,8 +152,8 @@ package final class SessionPool {
     }
 
     /// A server told another replica, on a session of this caller: what sessions here know of it is not true any more.
-    package func heard(_ cue: ChangeNotice, by principal: KeyedHash) {
-        guard cue == .toolsListChanged else { return }
+    package func forgetChanged(_ notice: ChangeNotice, by principal: KeyedHash) {
+        guard notice == .toolsListChanged else { return }
         for slot in slots.values where slot.key.principal == principal && !slot.isEndTold {
             slot.session?.toolsChanged()
         }
@@ -170,15 +162,11 @@ package final class SessionPool {
     // MARK: Servers
 
     /// Finds out at the start whether the server can be reached, so that the log says it before the first call does.
-    package func look() { backends.look() }
+    package func probeServers() { backends.probeCopies() }
 
-    private func listen(to backends: Backends) {
-        backends.onFinding = { [weak self] index, trouble in self?.tell(index, trouble) }
-    }
-
-    private func tell(_ index: BackendChoice.Index, _ trouble: String?) {
+    func backendFound(_ index: BackendChoice.Index, _ trouble: String?) {
         let server = backends.all[index]
-        guard let news = notices.found(server.label, isDown: trouble != nil, at: loop.now) else { return }
+        guard let news = notices.noteFinding(server.label, isDown: trouble != nil, at: loop.now) else { return }
         switch news {
         case .up(let time):
             log.write(.info, "backend_up") { line in
@@ -200,28 +188,28 @@ package final class SessionPool {
     /// of others end after their last call.
     ///
     /// - Parameter backends: those that go on are the same objects as before.
-    package func use(_ backends: Backends, limits: Limits) {
+    package func applySettings(_ backends: Backends, limits: Limits) {
         let before = self.backends
         self.backends = backends
         starter.backends = backends
-        listen(to: backends)
-        sending.use(limits.maxSending)
+        backends.observer = self
+        sending.setLimit(limits.maxSending)
         // All of them know the copies of now before one is given up, in the place of which others may go.
         var given: [Table.ID] = []
         for (id, slot) in slots {
             guard let copy = slot.copy else { continue }
-            slot.copy = backends.index(of: before.all[copy])
-            if let index = slot.copy { backends.enter(index) } else { given.append(id) }
+            slot.copy = backends.copyIndex(of: before.all[copy])
+            if let index = slot.copy { backends.enterCopy(index) } else { given.append(id) }
         }
-        for id in given { giveUp(id, .configuration) }
-        for id in table.use(limits.table(backends), idleTimeout: limits.idleTimeout) {
+        for id in given { giveUpSession(id, .configuration) }
+        for id in table.applyLimits(limits.tableLimits(backends), idleTimeout: limits.idleTimeout) {
             numbers.evicted += 1
-            close(id, .evicted)
+            closeSession(id, .evicted)
         }
         // As many as there were may be in line for their end.
         self.limits = limits
         ends.maxWaiting = limits.maxSessions
-        before.stop(except: backends)
+        before.stopCopies(except: backends)
         letNext()
         sweep.set(table.nextExpiry)
     }
@@ -235,17 +223,17 @@ package final class SessionPool {
     package func readyLease(_ key: SessionKey) -> Lease? {
         if sharesNothing { return readyExclusiveLease(key, for: nil) }
         guard !isClosed, let id = table.leaseReady(key, at: loop.now) else { return nil }
-        return lease(of: id, isExclusive: false)
+        return grantedLease(of: id, isExclusive: false)
     }
 
     /// A session for `key` that no other exclusive call has, if one is ready.
     ///
-    /// - Parameter owner: who is asked what the server asks on it; nil where nobody can be.
-    package func readyExclusiveLease(_ key: SessionKey, for owner: (any QuestionListener)?) -> Lease? {
+    /// - Parameter owner: is asked what the server asks on the session; `nil`: no client can be asked.
+    package func readyExclusiveLease(_ key: SessionKey, for owner: (any QuestionObserver)?) -> Lease? {
         guard !isClosed, let id = table.takeReady(key, at: loop.now),
-            let lease = lease(of: id, isExclusive: true)
+            let lease = grantedLease(of: id, isExclusive: true)
         else { return nil }
-        lease.session.claim(for: owner)
+        lease.session.setInteraction(for: owner)
         return lease
     }
 
@@ -253,38 +241,38 @@ package final class SessionPool {
     /// no room, the call waits, in an order that is fair to all principals.
     ///
     /// - Parameters:
-    ///   - owner: who is asked what the server asks on it, which no other exclusive call has then; nil for a call
-    ///     during which nobody can be.
-    ///   - previous: the session that the call had before. Where that is lost, only one will do that was opened since: the
-    ///     server may have lost with it all that were there.
+    ///   - owner: is asked what the server asks on the session, which no other exclusive call has then; `nil` for a call whose
+    ///     client cannot be asked.
+    ///   - previous: the session that the call had before. If it is lost, only a session that was opened since will do: the
+    ///     server may have lost all that were there.
     ///   - waiter: the call, which may leave. A session that is being opened then is kept for the next one, unless its place
     ///     is wanted before.
-    package func lease(
-        _ key: SessionKey, for owner: (any QuestionListener)? = nil, after previous: LegacySession? = nil,
+    package func leaseSession(
+        _ key: SessionKey, for owner: (any QuestionObserver)? = nil, after previous: LegacySession? = nil,
         credentials: Credentials, by waiter: SessionWaiter = SessionWaiter(until: nil)
     ) async throws(BackendError) -> Lease {
         if isClosed { throw BackendError(.unavailable, "Remora stops") }
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
         let after = previous?.loss ?? 0
-        switch table.lease(key, of: key.principal, isExclusive: isExclusive, after: after, at: .now) {
-        case .wait(let ticket): grant = try await wait(ticket, for: key, waiter)
-        case .full(let limit): throw busy(limit)
+        switch table.requestLease(key, of: key.principal, isExclusive: isExclusive, after: after, at: .now) {
+        case .wait(let ticket): grant = try await waitForGrant(ticket, for: key, waiter)
+        case .full(let limit): throw busyError(limit)
         case .use(let id): grant = .use(id)
-        case .join(let id): grant = join(id)
-        case .open(let id, let evicted): grant = open(id, for: key, evicting: evicted)
+        case .join(let id): grant = joinOpening(id)
+        case .open(let id, let evicted): grant = beginOpening(id, for: key, evicting: evicted)
         }
         switch grant {
         case .use(let id):
-            guard let lease = lease(of: id, isExclusive: isExclusive) else { break }
-            if let owner { lease.session.claim(for: owner) }
+            guard let lease = grantedLease(of: id, isExclusive: isExclusive) else { break }
+            if let owner { lease.session.setInteraction(for: owner) }
             return lease
         case .join(let id, let opening):
             return try await lease(of: id, opening, isExclusive, waiter)
         case .open(let id, let opening):
             opening.owner = owner
             // Its own task: who has it opened may leave, and others still wait.
-            loop.spawn { await self.open(id, opening, for: key, credentials: credentials) }
+            loop.spawn { await self.openSession(id, opening, for: key, credentials: credentials) }
             return try await lease(of: id, opening, isExclusive, waiter)
         case .none:
             break
@@ -297,10 +285,10 @@ package final class SessionPool {
         of id: Table.ID, _ opening: SessionOpening, _ isExclusive: Bool, _ waiter: SessionWaiter
     ) async throws(BackendError) -> Lease {
         do throws(BackendError) {
-            try await opening.wait(for: waiter, on: loop)
+            try await opening.waitForEnd(for: waiter, on: loop)
         } catch {
             if isExclusive { opening.owner = nil }
-            leave(id, isExclusive: isExclusive)
+            leaveSession(id, isExclusive: isExclusive)
             throw error
         }
         guard let session = try opening.result?.get() else {
@@ -309,30 +297,30 @@ package final class SessionPool {
         return Lease(session: session, isExclusive: isExclusive, id: id)
     }
 
-    /// Nobody has this lease any more, which a call had or waited for.
-    private func leave(_ id: Table.ID, isExclusive: Bool) {
+    /// A lease that a call had or waited for is over.
+    private func leaveSession(_ id: Table.ID, isExclusive: Bool) {
         let now = loop.now
-        switch table.release(id, isExclusive: isExclusive, at: now) {
+        switch table.releaseLease(id, isExclusive: isExclusive, at: now) {
         case .kept: break
         case .close:
             // One that was not given up goes to another caller.
             if let slot = slots[id], slot.session != nil, !slot.isEndTold { numbers.evicted += 1 }
-            close(id, .evicted)
+            closeSession(id, .evicted)
         case .unknown: log.internalError("a lease was given back twice")
         }
-        if isRetired { return giveUp(id, .configuration) }
+        if isRetired { return giveUpSession(id, .configuration) }
         letNext()
         // Nothing expires sooner than this; the sweep itself finds out what expires next.
         if !sweep.isSet { sweep.set(now + limits.idleTimeout) }
     }
 
     /// A lease that the table has given; nil where the session is not there, which only a mistake here can bring about.
-    private func lease(of id: Table.ID, isExclusive: Bool) -> Lease? {
+    private func grantedLease(of id: Table.ID, isExclusive: Bool) -> Lease? {
         if let latest, latest.id == id { return Lease(session: latest.session, isExclusive: isExclusive, id: id) }
         guard let session = slots[id]?.session else {
             // The place is another's then.
-            if table.release(id, isExclusive: isExclusive, at: loop.now) == .close || table.retire(id) {
-                table.ended(id)
+            if table.releaseLease(id, isExclusive: isExclusive, at: loop.now) == .close || table.retireSession(id) {
+                table.sessionEnded(id)
             }
             if !isClosed { log.internalError("the table of sessions knows one that is not there") }
             return nil
@@ -341,18 +329,18 @@ package final class SessionPool {
         return Lease(session: session, isExclusive: isExclusive, id: id)
     }
 
-    /// A lease beside the one that a call has, for what is to be done before the call can be sent; nil where that is better
-    /// done on whichever session there is, and where this one is not good any more.
-    package func lease(beside session: LegacySession) -> Lease? {
+    /// A lease beside the one that a call has, for what is to be done before the call can be sent; `nil`: that is better done on
+    /// any session, or this one is not good any more.
+    package func extraLease(beside session: LegacySession) -> Lease? {
         guard sharesNothing, let id = slots.first(where: { $0.value.session === session })?.key,
-            table.use(id, at: loop.now)
+            table.useSession(id, at: loop.now)
         else { return nil }
         return Lease(session: session, isExclusive: false, id: id)
     }
 
     // What a decision asks for is done at once, so that the next one meets what it expects.
 
-    private func join(_ id: Table.ID) -> Grant {
+    private func joinOpening(_ id: Table.ID) -> Grant {
         guard let opening = slots[id]?.opening else {
             log.internalError("a session that is being opened has nobody who opens it")
             return .none
@@ -360,10 +348,10 @@ package final class SessionPool {
         return .join(id, opening)
     }
 
-    private func open(_ id: Table.ID, for key: SessionKey, evicting evicted: Table.ID?) -> Grant {
+    private func beginOpening(_ id: Table.ID, for key: SessionKey, evicting evicted: Table.ID?) -> Grant {
         if let evicted {
             numbers.evicted += 1
-            close(evicted, .evicted)
+            closeSession(evicted, .evicted)
         }
         let opening = SessionOpening()
         slots[id] = PoolSlot(for: key, opening)
@@ -372,15 +360,15 @@ package final class SessionPool {
 
     // MARK: Sessions of others
 
-    /// See `LegacySession.takeUp`. The session has no place in the pool: it ends with its call, by ``drop(_:)``.
-    package func takeUp(
+    /// See `LegacySession.resumeLostCall`. The session has no place in the pool: it ends with its call, by ``dropResumed(_:)``.
+    package func resumeLostCall(
         _ lost: LegacySession.Lost, like session: LegacySession, credentials: Credentials, until end: Instant,
-        listener: any CallListener
+        observer: any CallObserver
     ) async -> (session: LegacySession, call: LegacyCall)? {
-        // Nobody here knows which copy has it; the others say that they do not know it.
+        // The copy that has it is not known here; the others say that they do not know it.
         for backend in backends.overHTTP {
-            if let taken = await LegacySession.takeUp(
-                lost, like: session, on: backend, credentials: credentials, until: end, listener: listener)
+            if let taken = await LegacySession.resumeLostCall(
+                lost, like: session, on: backend, credentials: credentials, until: end, observer: observer)
             {
                 return taken
             }
@@ -389,7 +377,7 @@ package final class SessionPool {
     }
 
     /// Ends a session that was taken up.
-    package func drop(_ session: LegacySession) { ends.end(session) }
+    package func dropResumed(_ session: LegacySession) { ends.endSession(session) }
 
     // MARK: Clients of older revisions
 
@@ -411,10 +399,10 @@ package final class SessionPool {
         // Only this one has the key: capabilities are an object.
         let key = SessionKey(principal: principal, capabilities: Array("channel \(channels)".utf8))
         let grant: Grant
-        switch table.lease(key, of: principal, isExclusive: true, at: .now) {
-        case .wait(let ticket): grant = try await wait(ticket, for: key, waiter)
-        case .full(let limit): throw busy(limit)
-        case .open(let id, let evicted): grant = open(id, for: key, evicting: evicted)
+        switch table.requestLease(key, of: principal, isExclusive: true, at: .now) {
+        case .wait(let ticket): grant = try await waitForGrant(ticket, for: key, waiter)
+        case .full(let limit): throw busyError(limit)
+        case .open(let id, let evicted): grant = beginOpening(id, for: key, evicting: evicted)
         case .use, .join: grant = .none
         }
         guard case .open(let slot, let opening) = grant else {
@@ -422,16 +410,16 @@ package final class SessionPool {
             throw BackendError(.unavailable, "the session is not there any more")
         }
         defer { waiter.onLeave = nil }
-        waiter.onLeave = { opening.abandonment.set() }
-        if waiter.hasLeft { opening.abandonment.set() }
+        waiter.onLeave = { opening.abandonment.abandonOpening() }
+        if waiter.hasLeft { opening.abandonment.abandonOpening() }
         do throws(BackendError) {
             let opened = try await starter.openChannel(
                 initialize, id: id, credentials: credentials, unless: opening.abandonment)
-            fill(slot, .channel, at: opened.server)
-            table.opened(slot)
+            fillSlot(slot, .channel, at: opened.server)
+            table.sessionOpened(slot)
             let label = opened.server.label
             return ClientChannel(
-                to: opened.server, over: opened.transport, opened.agreement, sending: sending.share(of: principal)
+                to: opened.server, over: opened.transport, opened.agreement, sending: sending.callerShare(of: principal)
             ) { [self] in channelIsGone(slot, at: label, of: principal, $0) }
         } catch {
             openingFailed(slot, opening, error)
@@ -445,18 +433,18 @@ package final class SessionPool {
         switch end {
         case .closed: break
         case .lost:
-            numbers.note(.server)
-            journal.ended(at: backend, of: principal, .lost(.server))
+            numbers.noteLoss(.server)
+            journal.recordEnd(at: backend, of: principal, .lost(.server))
         case .expired:
             numbers.expired += 1
-            journal.ended(at: backend, of: principal, .expired)
+            journal.recordEnd(at: backend, of: principal, .expired)
         case .reconfigured:
-            numbers.note(.configuration)
-            journal.ended(at: backend, of: principal, .lost(.configuration))
+            numbers.noteLoss(.configuration)
+            journal.recordEnd(at: backend, of: principal, .lost(.configuration))
         }
-        _ = table.retire(id)
-        _ = table.release(id, isExclusive: true, at: loop.now)
-        close(id)
+        _ = table.retireSession(id)
+        _ = table.releaseLease(id, isExclusive: true, at: loop.now)
+        closeSession(id)
     }
 
     // MARK: Waiting
@@ -465,26 +453,26 @@ package final class SessionPool {
     package var hasWaiting: Bool { !waiting.isEmpty }
 
     /// A session of this principal can be spared: a call may wait for it.
-    package func spared(by principal: KeyedHash) {
-        switch table.shortage(of: principal) {
-        case .share: onPressure?(principal)
-        case .sessions: onPressure?(nil)
+    package func yieldSpared(by principal: KeyedHash) {
+        switch table.shortageLimit(of: principal) {
+        case .share: spareSessions?.yieldSession(of: principal)
+        case .sessions: spareSessions?.yieldSession(of: nil)
         case .queue, nil: break
         }
     }
 
-    private func wait(
+    private func waitForGrant(
         _ ticket: Table.Ticket, for key: SessionKey, _ waiter: SessionWaiter
     ) async throws(BackendError) -> Grant {
         let call = Waiting(waiter, for: key)
         waiting[ticket] = call
         // Makes room for it, where an idle session takes its time to end; else by one that can be spared.
         letNext()
-        if call.grant == nil { spared(by: key.principal) }
+        if call.grant == nil { yieldSpared(by: key.principal) }
         let patience = Deadline(on: loop)
         patience.onExpiry = {
             call.hasLostPatience = true
-            waiter.news()
+            waiter.wake()
         }
         patience.set(after: limits.queueTimeout)
         defer {
@@ -492,20 +480,20 @@ package final class SessionPool {
             waiting[ticket] = nil
         }
         do throws(BackendError) {
-            try await waiter.wait(while: { call.grant == nil && !call.hasLostPatience }, on: loop)
+            try await waiter.waitWhile(while: { call.grant == nil && !call.hasLostPatience }, on: loop)
         } catch {
-            _ = table.giveUp(ticket)
+            _ = table.leaveQueue(ticket)
             throw error
         }
         if let grant = call.grant { return grant }
-        throw busy(table.giveUp(ticket))
+        throw busyError(table.leaveQueue(ticket))
     }
 
     /// Lets those go on who wait for what there is now, and makes room for the others.
     private func letNext() {
         if waiting.isEmpty { return }
-        while let (ticket, decision) = table.next(at: loop.now) {
-            // Whoever waits takes its ticket out of both when it goes.
+        while let (ticket, decision) = table.nextWaiting(at: loop.now) {
+            // A waiting call takes its ticket out of both when it leaves.
             guard let call = waiting[ticket] else {
                 log.internalError("a call that waits for a session is not there")
                 continue
@@ -513,20 +501,20 @@ package final class SessionPool {
             let grant: Grant
             switch decision {
             case .use(let id): grant = .use(id)
-            case .join(let id): grant = join(id)
-            case .open(let id, let evicted): grant = open(id, for: call.key, evicting: evicted)
+            case .join(let id): grant = joinOpening(id)
+            case .open(let id, let evicted): grant = beginOpening(id, for: call.key, evicting: evicted)
             case .wait, .full: grant = .none
             }
             call.grant = grant
-            call.caller.news()
+            call.caller.wake()
         }
-        while let idle = table.makeRoom() {
+        while let idle = table.evictIdle() {
             numbers.evicted += 1
-            close(idle, .evicted)
+            closeSession(idle, .evicted)
         }
     }
 
-    private func busy(_ limit: Table.Limit) -> BackendError {
+    private func busyError(_ limit: Table.Limit) -> BackendError {
         switch limit {
         case .sessions:
             BackendError(.busy, "all \(limits.maxSessions) sessions (sessions.max) are in use")
@@ -543,109 +531,104 @@ package final class SessionPool {
     // MARK: The end of a lease
 
     /// The call that held the lease is over.
-    package func release(_ lease: Lease) {
-        if lease.isExclusive { lease.session.claim(for: nil) }
-        leave(lease.id, isExclusive: lease.isExclusive)
+    package func releaseLease(_ lease: Lease) {
+        if lease.isExclusive { lease.session.setInteraction(for: nil) }
+        leaveSession(lease.id, isExclusive: lease.isExclusive)
     }
 
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
-    package func retire(_ lease: Lease) { retire(lease.id) }
+    package func retireSession(_ lease: Lease) { retireSession(lease.id) }
 
     /// The session of the lease is to serve no further call: the server does not let go of one that it had.
-    package func giveUp(_ lease: Lease) { giveUp(lease.id, .call) }
+    package func giveUpSession(_ lease: Lease) { giveUpSession(lease.id, .call) }
 
     /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
-    package func check(_ lease: Lease, _ credentials: Credentials) {
+    package func checkSession(_ lease: Lease, _ credentials: Credentials) {
         loop.spawn {
-            if await lease.session.life(by: .ping, credentials) != .alive { self.retire(lease.id) }
+            if await lease.session.askForLife(by: .ping, credentials) != .alive { self.retireSession(lease.id) }
         }
     }
 
     /// No session serves a further call; those that are in use are closed after their last one.
     package func retireAll(_ loss: SessionEnd.Loss) {
-        for (id, slot) in slots where slot.session != nil { giveUp(id, loss) }
+        for (id, slot) in slots where slot.session != nil { giveUpSession(id, loss) }
     }
 
     /// The session serves no further call; the server still knows it, and is told when the last call has ended.
     ///
     /// - Parameter loss: why its callers lose what the server keeps in it; nil where it keeps nothing.
-    private func giveUp(_ id: Table.ID, _ loss: SessionEnd.Loss?) {
+    private func giveUpSession(_ id: Table.ID, _ loss: SessionEnd.Loss?) {
         if let slot = slots[id] { noteEnd(of: slot, loss.map { .lost($0) }) }
-        if table.retire(id) { close(id) }
+        if table.retireSession(id) { closeSession(id) }
         letNext()
     }
 
-    private func retire(_ id: Table.ID) {
-        onDoubt?()
+    private func retireSession(_ id: Table.ID) {
+        inspector?.doubtEra()
         if let session = slots[id]?.session, !session.isClosed {
             session.loss = table.latestID
-            session.forget()
+            session.forgetSession()
         }
-        giveUp(id, .server)
+        giveUpSession(id, .server)
     }
 
     // MARK: Opening
 
-    private func open(
+    private func openSession(
         _ id: Table.ID, _ opening: SessionOpening, for key: SessionKey, credentials: Credentials
     ) async {
         do throws(BackendError) {
             let start = loop.now
             let session = try await starter.openSession(
-                for: key, credentials: credentials, sending: sending.share(of: key.principal),
+                for: key, credentials: credentials, sending: sending.callerShare(of: key.principal),
                 unless: opening.abandonment)
             if opening.abandonment.isSet {
-                await end(unwanted: session)
+                await endUnwanted(unwanted: session)
                 throw .clientLeft
             }
-            // A pool may end before its last session has.
-            session.onLoss = { [weak self] in self?.retire(id) }
-            session.onGivenUp = { [weak self] in self?.giveUp(id, .cancellation) }
-            if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
-            session.onChangeNotice = { [weak self] in self?.onEvent?(.changed(key, $0)) }
-            session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
-            fill(id, .session(session), at: session.server)
+            session.delegate = SlotDelegate(of: self, id, key)
+            fillSlot(id, .session(session), at: session.server)
             alive[key, default: 0] += 1
-            onEvent?(.opened(key, session.handshake.serverInfo))
-            table.opened(id)
-            opening.end(.success(session))
-            session.claim(for: opening.owner)
-            journal.opened(session, for: key.principal, in: loop.now - start)
-            // It could tell nobody before.
-            if session.isLost { retire(id) }
+            observer?.sessionChanged(.opened(key, session.handshake.serverInfo))
+            table.sessionOpened(id)
+            opening.endOpening(.success(session))
+            session.setInteraction(for: opening.owner)
+            journal.recordOpening(session, for: key.principal, in: loop.now - start)
+            // It had no owner to tell before.
+            if session.isLost { retireSession(id) }
             // Another configuration was taken over meanwhile.
-            if slots[id]?.copy == nil || isRetired && !opening.isAwaited { giveUp(id, .configuration) }
-            // Nobody waits for it any more: then it is for the next.
+            if slots[id]?.copy == nil || isRetired && !opening.isAwaited { giveUpSession(id, .configuration) }
+            // No call waits for it any more: then it is for the next.
             if !opening.isAwaited, !isClosed {
                 letNext()
                 if !sweep.isSet { sweep.set(loop.now + limits.idleTimeout) }
             }
         } catch {
-            opening.end(.failure(error))
+            opening.endOpening(.failure(error))
             openingFailed(id, opening, error)
         }
     }
 
     /// What was opened is in its place.
-    private func fill(_ id: Table.ID, _ content: PoolSlot.Content, at server: LegacyServer) {
+    private func fillSlot(_ id: Table.ID, _ content: PoolSlot.Content, at server: LegacyServer) {
         guard let slot = slots[id] else { return log.internalError("what was opened has no place") }
         slot.content = content
         slot.openedAt = loop.now
         // The copies of now: another configuration may have been taken over meanwhile.
-        slot.copy = backends.index(of: server)
-        if let copy = slot.copy { backends.enter(copy) }
+        slot.copy = backends.copyIndex(of: server)
+        if let copy = slot.copy { backends.enterCopy(copy) }
         numbers.opened += 1
     }
 
-    /// Ends a session that was opened for nobody. Its place is taken until it has ended, where it is a process.
-    private func end(unwanted session: LegacySession) async {
-        if backends.startsProcesses { await session.close() } else { ends.end(session) }
+    /// Ends a session that no call wants any more. If it is a process, its place is taken until it has ended.
+    private func endUnwanted(unwanted session: LegacySession) async {
+        if backends.startsProcesses { await session.closeSession() } else { ends.endSession(session) }
     }
 
     private func openingFailed(_ id: Table.ID, _ opening: SessionOpening, _ error: BackendError) {
         slots[id] = nil
-        if error.kind == .unavailable, !error.isRefusal { onDoubt?() }
-        table.failed(id)
+        if error.kind == .unavailable, !error.isRefusal { inspector?.doubtEra() }
+        table.openingFailed(id)
         if !opening.abandonment.isSet { numbers.failed += 1 }
         ended.signal()
         letNext()
@@ -660,15 +643,15 @@ package final class SessionPool {
     }
 
     /// Opens a session for `key` where there is none, so that its inspection tells more. Returns whether there is one.
-    package func visit(_ key: SessionKey, _ credentials: Credentials) async -> Bool {
-        guard let lease = try? await lease(key, credentials: credentials) else { return false }
-        release(lease)
+    package func openForInspection(_ key: SessionKey, _ credentials: Credentials) async -> Bool {
+        guard let lease = try? await leaseSession(key, credentials: credentials) else { return false }
+        releaseLease(lease)
         return true
     }
 
     /// A call on the session was answered so: a server of 2026-07-28, which may be there now, refuses what it takes for its own
     /// requests by codes that no other has.
-    package func heard(_ answer: LegacyAnswer, on session: LegacySession) {
+    package func noteResponse(_ answer: LegacyResponse, on session: LegacySession) {
         guard !session.isKept, case .error(let error) = answer.outcome,
             let code = answer.document.value("code", of: error).flatMap({ answer.document.integer($0) }),
             [ErrorCode.headerMismatch, ErrorCode.unsupportedProtocolVersion].contains(Int(code))
@@ -677,38 +660,40 @@ package final class SessionPool {
     }
 
     /// A call on the session was rejected, whatever that says.
-    package func rejected(on session: LegacySession) { if !session.isKept { renewUnkept() } }
+    package func noteRejection(on session: LegacySession) { if !session.isKept { renewUnkept() } }
 
     /// Has each further call use a new session, where the server keeps none: nothing is lost by it, and the handshake tells
     /// which server is there now.
     package func renewUnkept() {
-        for (id, slot) in slots where slot.session?.isKept == false { giveUp(id, nil) }
+        for (id, slot) in slots where slot.session?.isKept == false { giveUpSession(id, nil) }
     }
 
     // MARK: Closing
 
     /// - Parameter cause: nil where that was noted, or is nothing that a caller loses.
-    private func close(_ id: Table.ID, _ cause: SessionEnd? = nil) {
+    private func closeSession(_ id: Table.ID, _ cause: SessionEnd? = nil) {
         guard let slot = slots[id] else { return placeIsFree(id) }
         // Its place is free when that has ended.
-        if let opening = slot.opening { return opening.abandonment.set() }
+        if let opening = slot.opening { return opening.abandonment.abandonOpening() }
         noteEnd(of: slot, cause)
         slots[id] = nil
-        if let copy = slot.copy { backends.leave(copy) }
-        if let start = slot.openedAt { numbers.durations.record(nanoseconds: Int((loop.now - start).nanoseconds)) }
+        if let copy = slot.copy { backends.leaveCopy(copy) }
+        if let start = slot.openedAt {
+            numbers.durations.recordDuration(nanoseconds: Int((loop.now - start).nanoseconds))
+        }
         guard let session = slot.session else { return placeIsFree(id) }
         if latest?.id == id { latest = nil }
-        guard backends.startsProcesses else { return ends.end(session) }
+        guard backends.startsProcesses else { return ends.endSession(session) }
         // Each has a place until its process has ended, so there are no more of them than places.
         loop.spawn {
-            await session.close()
+            await session.closeSession()
             self.placeIsFree(id)
         }
     }
 
     /// The session is gone, and another may be where it was.
     private func placeIsFree(_ id: Table.ID) {
-        table.ended(id)
+        table.sessionEnded(id)
         letNext()
         ended.signal()
     }
@@ -717,39 +702,39 @@ package final class SessionPool {
     private func noteEnd(of slot: PoolSlot, _ end: SessionEnd?) {
         guard let session = slot.session, !slot.isEndTold else { return }
         slot.isEndTold = true
-        if let end { journal.ended(at: session.server.label, of: slot.key.principal, end) }
-        if case .lost(let loss) = end { numbers.note(loss) }
+        if let end { journal.recordEnd(at: session.server.label, of: slot.key.principal, end) }
+        if case .lost(let loss) = end { numbers.noteLoss(loss) }
         let rest = alive[slot.key, default: 1] - 1
         alive[slot.key] = rest > 0 ? rest : nil
-        onEvent?(.ended(slot.key, session, isLast: rest == 0))
+        observer?.sessionChanged(.ended(slot.key, session, isLast: rest == 0))
     }
 
     private func closeExpired() {
-        for id in table.expire(at: .now) {
+        for id in table.takeExpired(at: .now) {
             numbers.expired += 1
-            close(id, .expired)
+            closeSession(id, .expired)
         }
         letNext()
         sweep.set(table.nextExpiry)
     }
 
-    /// Ends what is being opened for nobody.
+    /// Ends openings that no call waits for.
     private func abandonOpenings() {
         for (id, slot) in slots {
             guard let opening = slot.opening, !opening.isAwaited else { continue }
-            if table.retire(id) { opening.abandonment.set() }
+            if table.retireSession(id) { opening.abandonment.abandonOpening() }
         }
     }
 
-    /// Nobody asks for a session any more: returns when the last one has been ended on the server.
-    package func retire() async {
+    /// No further call comes: returns when the last session has been ended on the server.
+    package func retirePool() async {
         isRetired = true
         retireAll(.configuration)
         abandonOpenings()
         while table.count > 0 || ends.underWay > 0 { await ended.wait() }
         sweep.set(nil)
         journal.writeNotes()
-        backends.stop()
+        backends.stopCopies()
     }
 
     /// Ends every session on the server. No call may be in flight.
@@ -767,12 +752,43 @@ package final class SessionPool {
         }
         journal.writeNotes()
         await ended.wait(while: { ends.underWay > 0 || table.endingCount > 0 }, until: end, on: loop)
-        backends.stop()
+        backends.stopCopies()
+    }
+}
+
+extension SessionPool: BackendObserver {}
+
+extension SessionPool {
+    /// The pool as one session's delegate.
+    private final class SlotDelegate: LegacySessionDelegate {
+        /// A pool may end before its last session has.
+        private weak var pool: SessionPool?
+        private let id: Table.ID
+        private let key: SessionKey
+
+        init(of pool: SessionPool, _ id: Table.ID, _ key: SessionKey) {
+            self.pool = pool
+            self.id = id
+            self.key = key
+        }
+
+        func sessionWasLost() { pool?.retireSession(id) }
+
+        func sessionWasGivenUp() { pool?.giveUpSession(id, .cancellation) }
+
+        func changeNoticeArrived(_ notice: ChangeNotice) { pool?.observer?.sessionChanged(.changed(key, notice)) }
+
+        func serverIsHeardAgain() { pool?.observer?.sessionChanged(.unheard(key)) }
+
+        func questionHadNoClient() {
+            guard let pool, !pool.sharesNothing else { return }
+            pool.table.shareSession(id)
+        }
     }
 }
 
 extension SessionPool.Limits {
-    fileprivate func table(_ backends: Backends) -> SessionPool.Table.Limits {
+    fileprivate func tableLimits(_ backends: Backends) -> SessionPool.Table.Limits {
         SessionPool.Table.Limits(
             sessions: maxSessions, sessionsPerOwner: maxPerPrincipal, lone: letsLoneHaveAll ? KeyedHash.none : nil,
             waiting: SessionPool.maxWaiting, waitingPerOwner: SessionPool.maxWaitingPerPrincipal,

@@ -9,8 +9,6 @@ final class SessionStarter {
     var backends: Backends
     /// Looks at each new session over HTTP before it serves a call.
     weak var inspector: (any SessionInspector)?
-    /// Called when a server calls itself otherwise than before.
-    var onDoubt: (() -> Void)?
     /// As the server called itself last.
     private(set) var serverInfo: ServerInfo?
     private let ends: SessionEnds
@@ -27,8 +25,8 @@ final class SessionStarter {
         for key: SessionKey, credentials: Credentials, sending: SendingBudget.Share, unless abandonment: Abandonment
     ) async throws(BackendError) -> LegacySession {
         try await openSomewhere(credentials) { (server) async throws(BackendError) -> LegacySession in
-            try await inspected(
-                LegacySession.open(
+            try await inspectedSession(
+                LegacySession.openSession(
                     on: server, capabilities: key.capabilities, roots: key.roots, credentials: credentials,
                     sending: sending, unless: abandonment), at: server, credentials)
         }
@@ -66,19 +64,19 @@ final class SessionStarter {
         let patience = backends.loop.now + backends.limits.connect
         var tried: Set<BackendChoice.Index> = []
         while true {
-            guard let index = backends.enter(except: tried) else {
+            guard let index = backends.enterCopy(except: tried) else {
                 throw BackendError(.unavailable, "no copy of the server gives a session")
             }
             do throws(BackendError) {
                 let opened = try await open(backends.servers[index])
-                backends.served(index)
-                backends.leave(index)
+                backends.noteSession(index)
+                backends.leaveCopy(index)
                 return opened
             } catch {
-                backends.leave(index)
-                let error = await inspected(error, by: backends.all[index], credentials)
+                backends.leaveCopy(index)
+                let error = await inspectedSession(error, by: backends.all[index], credentials)
                 guard error.kind == .unavailable else { throw error }
-                if !error.isRefusal { backends.failed(index, error.detail) }
+                if !error.isRefusal { backends.noteFailure(index, error.detail) }
                 tried.insert(index)
                 if tried.count == backends.all.count { throw error }
                 if backends.loop.now > patience, !backends.all[index].hasAlternative() { throw error }
@@ -87,21 +85,21 @@ final class SessionStarter {
     }
 
     /// A session that was opened, where it is to serve calls.
-    private func inspected(
+    private func inspectedSession(
         _ session: LegacySession, at server: LegacyServer, _ credentials: Credentials
     ) async throws(BackendError) -> LegacySession {
-        if let serverInfo, serverInfo != session.handshake.serverInfo { onDoubt?() }
+        if let serverInfo, serverInfo != session.handshake.serverInfo { inspector?.doubtEra() }
         serverInfo = session.handshake.serverInfo
         guard let inspector, let backend = server as? Backend else { return session }
         if await inspector.mayServe(session, at: backend, credentials) { return session }
-        ends.end(session)
+        ends.endSession(session)
         throw BackendError(.unavailable, "the server speaks 2026-07-28 itself", isRefusal: true)
     }
 
-    private func inspected(
+    private func inspectedSession(
         _ error: BackendError, by server: LegacyServer, _ credentials: Credentials
     ) async -> BackendError {
         guard error.eraHint != .none, let inspector, let backend = server as? Backend else { return error }
-        return await inspector.refused(error, by: backend, credentials)
+        return await inspector.inspectRefusal(error, by: backend, credentials)
     }
 }

@@ -4,15 +4,15 @@ package import Reactor
 ///
 /// Of the sessions of a key, one is shared: any number of calls use it at once. A call that is *exclusive*, because the server
 /// may ask its client something, has a session that no other exclusive call uses meanwhile, so a key may have several. Of those
-/// that are free it gets the oldest: a client that has sent many calls at once works on the session again that it began with,
-/// where the server keeps what it has said so far. Shared
-/// calls use one that an exclusive call has as well: they ask for nothing, and another session for each list would be a waste.
-/// Sessions that are retired (lost, or cancelled to death) live on here until the last call that uses them has ended. Where a
-/// session is a process, it lives on until that has ended: it takes its place for as long as it is there.
+/// that are free it gets the oldest: a client that sends many calls at once returns to the session that it began with, where the
+/// server keeps what the client has said. Shared calls use one that an exclusive call has as well: they ask for nothing, and
+/// another session for each list would be a waste. Sessions that are retired (lost, or cancelled to death) live on here until the
+/// last call that uses them has ended. Where a session is a process, it lives on until that has ended: it takes its place for as
+/// long as it is there.
 ///
-/// Every key has an owner, who may have a share of all sessions and no more. Calls for which there is no room wait: those of
-/// one owner in the order in which they came, and the owners in turns, so that nobody waits longer because another one
-/// asks more often. One owner may have all sessions for as long as no other has asked for any: see ``Limits/lone``.
+/// Every key has an owner, who may have a share of all sessions and no more. Calls for which there is no room wait: those of one
+/// owner in the order in which they came, and the owners in turns, so that no owner waits longer because another one asks more
+/// often. One owner may have all sessions for as long as no other has asked for any: see ``Limits/lone``.
 package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     /// A session's number in this table.
     package typealias ID = Int
@@ -29,7 +29,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         package var waitingPerOwner: Int
         /// The owner that may have all of them until another one asks for the first time; nil: every owner has a share.
         package var lone: Owner?
-        /// Whether a session has its place until its end is over, which ``ended(_:)`` tells.
+        /// Whether a session has its place until its end is over, which ``sessionEnded(_:)`` tells.
         package var endingCounts: Bool
 
         package init(
@@ -58,18 +58,18 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     package enum Decision: Equatable {
         /// Use this session.
         case use(ID)
-        /// It is being opened: wait for `opened` or `failed`.
+        /// It is being opened: wait for `sessionOpened` or `openingFailed`.
         case join(ID)
         /// Open it; first close the one that was evicted to make room, if any.
         case open(ID, evicted: ID?)
-        /// There is no room: wait until `next` names this ticket, or `giveUp`. See ``makeRoom()``.
+        /// There is no room: wait until `nextWaiting` names this ticket, or `leaveQueue`. See ``evictIdle()``.
         case wait(Ticket)
         /// There is no room, not even to wait.
         case full(Limit)
     }
 
     private enum State {
-        /// Leads to `ready` or to the record's end; by eviction and expiry too, where nobody waits for it any more.
+        /// Leads to `ready` or to the record's end; by eviction and expiry too, if no call waits for it any more.
         case opening
         /// Leads to `retired`, or to the record's end by eviction and expiry.
         case ready
@@ -107,7 +107,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         }
 
         /// One more call on it, if it is ready.
-        func use(at now: Instant) -> Bool {
+        func takeCall(at now: Instant) -> Bool {
             guard state == .ready else { return false }
             uses += 1
             lastUsed = now
@@ -147,7 +147,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     private var held: [Owner: Int] = [:]
     private var heldEnding: [Owner: Int] = [:]
     private var lastID = 0
-    /// What ``leaseReady(_:at:)`` found last, which it nearly always finds next, and ``release(_:isExclusive:at:)`` as well: most
+    /// What ``leaseReady(_:at:)`` found last, which it nearly always finds next, and ``releaseLease(_:isExclusive:at:)`` as well: most
     /// loops serve one key. One that is gone is retired.
     private var latest: Record?
 
@@ -173,16 +173,16 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     /// How many calls wait.
     package var waitingCount: Int { owners.count }
 
-    /// ``lease(_:at:)`` where a session is ready; nil, and nothing has changed, where none is.
+    /// ``requestLease(_:at:)`` where a session is ready; nil, and nothing has changed, where none is.
     package mutating func leaseReady(_ key: Key, at now: Instant) -> ID? {
-        if let latest, latest.key == key, latest.use(at: now) { return latest.id }
-        guard let id = current[key], let record = records[id], record.use(at: now) else { return nil }
+        if let latest, latest.key == key, latest.takeCall(at: now) { return latest.id }
+        guard let id = current[key], let record = records[id], record.takeCall(at: now) else { return nil }
         latest = record
         return id
     }
 
-    /// One more call on a session, if it is ready. To be followed by one ``release(_:isExclusive:at:)``.
-    package mutating func use(_ id: ID, at now: Instant) -> Bool { records[id]?.use(at: now) ?? false }
+    /// One more call on a session, if it is ready. To be followed by one ``releaseLease(_:isExclusive:at:)``.
+    package mutating func useSession(_ id: ID, at now: Instant) -> Bool { records[id]?.takeCall(at: now) ?? false }
 
     /// The same for an exclusive call.
     package mutating func takeReady(_ key: Key, at now: Instant) -> ID? {
@@ -192,7 +192,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     }
 
     private mutating func takeFree(_ id: ID, at now: Instant) -> ID? {
-        guard let record = records[id], record.use(at: now) else { return nil }
+        guard let record = records[id], record.takeCall(at: now) else { return nil }
         record.isTaken = true
         return id
     }
@@ -220,30 +220,31 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     /// The one that shared calls use.
     ///
     /// - Parameter after: if it has a greater number than this.
-    private func current(_ key: Key, after: ID) -> ID? { current[key].flatMap { $0 > after ? $0 : nil } }
+    private func currentSession(_ key: Key, after: ID) -> ID? { current[key].flatMap { $0 > after ? $0 : nil } }
 
     /// The number of the last session that there was.
     package var latestID: ID { lastID }
 
-    /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `release`, or by `failed`
+    /// A call wants a session for `key`. Except after `wait` and `full`, each is followed by one `releaseLease`, or by `openingFailed`
     /// for all that wait. One that waits no longer for a session that is being opened releases it.
     ///
     /// - Parameters:
     ///   - owner: the same for equal keys.
-    ///   - isExclusive: whether it wants it for as long as it lasts, as ``release(_:isExclusive:at:)`` has to know.
+    ///   - isExclusive: whether it wants it for as long as it lasts, as ``releaseLease(_:isExclusive:at:)`` has to know.
     ///   - after: only a session with a greater number than this will do: the others were there when one was found to be lost
     ///     that the call had. 0 where any will do.
-    package mutating func lease(
+    package mutating func requestLease(
         _ key: Key, of owner: Owner, isExclusive: Bool = false, after: ID = 0, at now: Instant
     ) -> Decision {
         if owner != limits.lone { hasOthers = true }
-        // Nobody is overtaken: as soon as there is room, `next` gives it to those who wait, and who still waits then has no
-        // room that this one could have.
-        return decide(key, of: owner, isExclusive, after, at: now) ?? enqueue(key, of: owner, isExclusive, after)
+        // No call is overtaken: as soon as there is room, `nextWaiting` gives it to calls that wait. A call that still waits then
+        // has no room that this one could have.
+        return leaseDecision(key, of: owner, isExclusive, after, at: now)
+            ?? enqueueCall(key, of: owner, isExclusive, after)
     }
 
     /// What can be done for a call at once; nil when it has to wait.
-    private mutating func decide(
+    private mutating func leaseDecision(
         _ key: Key, of owner: Owner, _ isExclusive: Bool, _ after: ID, at now: Instant
     ) -> Decision? {
         if isExclusive {
@@ -253,19 +254,19 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
                 letNoneTake(free, of: key)
                 if let id = takeFree(free, at: now) { return .use(id) }
             }
-        } else if let id = current(key, after: after), let record = records[id] {
+        } else if let id = currentSession(key, after: after), let record = records[id] {
             record.uses += 1
             record.lastUsed = now
             return record.state == .opening ? .join(id) : .use(id)
         }
-        switch room(for: owner) {
+        switch roomForOwner(for: owner) {
         case .free:
-            return .open(add(key, of: owner, isExclusive, at: now), evicted: nil)
+            return .open(addRecord(key, of: owner, isExclusive, at: now), evicted: nil)
         case .evicting where limits.endingCounts:
             return nil
         case .evicting(let idle):
-            remove(idle)
-            return .open(add(key, of: owner, isExclusive, at: now), evicted: idle)
+            removeRecord(idle)
+            return .open(addRecord(key, of: owner, isExclusive, at: now), evicted: idle)
         case .none:
             return nil
         }
@@ -275,13 +276,13 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     package mutating func leaveRoomForOthers() { hasOthers = true }
 
     /// How many sessions an owner may have.
-    private func share(of owner: Owner) -> Int {
+    private func ownerShare(of owner: Owner) -> Int {
         owner == limits.lone && !hasOthers ? limits.sessions : limits.sessionsPerOwner
     }
 
-    private func room(for owner: Owner) -> Room {
-        if held[owner, default: 0] >= share(of: owner) {
-            let limit: Limit = share(of: owner) == limits.sessions ? .sessions : .share
+    private func roomForOwner(for owner: Owner) -> Room {
+        if held[owner, default: 0] >= ownerShare(of: owner) {
+            let limit: Limit = ownerShare(of: owner) == limits.sessions ? .sessions : .share
             return leastRecentlyUsed { $0.owner == owner }.map { .evicting($0) } ?? .none(limit)
         }
         if records.count >= limits.sessions {
@@ -290,7 +291,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         return .free
     }
 
-    private mutating func add(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> ID {
+    private mutating func addRecord(_ key: Key, of owner: Owner, _ isExclusive: Bool, at now: Instant) -> ID {
         lastID += 1
         records[lastID] = Record(lastID, key: key, owner: owner, isTaken: isExclusive, lastUsed: now)
         // A shared call that opens one where there is one has found the others of that time lost.
@@ -302,17 +303,17 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     // MARK: Waiting
 
     /// What calls wait for that a session would help which this owner has, or which anybody has; nil where none waits so.
-    package func shortage(of owner: Owner) -> Limit? {
+    package func shortageLimit(of owner: Owner) -> Limit? {
         if waitingCount == 0 { return nil }
         // What is ending already makes room for as many.
-        if held[owner, default: 0] >= share(of: owner), heldEnding[owner, default: 0] < wanted(by: owner) {
+        if held[owner, default: 0] >= ownerShare(of: owner), heldEnding[owner, default: 0] < wantedSessions(by: owner) {
             return .share
         }
         guard records.count >= limits.sessions else { return nil }
         return endingCount < turns.reduce(0, { $0 + wantedInShare(by: $1) }) ? .sessions : nil
     }
 
-    private mutating func enqueue(_ key: Key, of owner: Owner, _ isExclusive: Bool, _ after: ID) -> Decision {
+    private mutating func enqueueCall(_ key: Key, of owner: Owner, _ isExclusive: Bool, _ after: ID) -> Decision {
         let own = queues[owner]?.count ?? 0
         guard waitingCount < limits.waiting, own < limits.waitingPerOwner else { return .full(.queue) }
         lastTicket += 1
@@ -323,64 +324,65 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         return .wait(lastTicket)
     }
 
-    /// Takes out a call that need not wait any more: as after `lease`, it is followed by one `release`, or by `failed`. To be
+    /// Takes out a call that need not wait any more: as after `requestLease`, it is followed by one `releaseLease`, or by `openingFailed`. To be
     /// called after each change until it returns nil.
-    package mutating func next(at now: Instant) -> (ticket: Ticket, decision: Decision)? {
+    package mutating func nextWaiting(at now: Instant) -> (ticket: Ticket, decision: Decision)? {
         if waitingCount == 0 { return nil }
         // A session that one call has had opened serves the others of its key at once.
         for owner in turns {
             guard
                 let served = queues[owner]?.first(where: {
-                    ($0.isExclusive ? firstFree($0.key, after: $0.after) : current($0.key, after: $0.after)) != nil
+                    ($0.isExclusive ? firstFree($0.key, after: $0.after) : currentSession($0.key, after: $0.after))
+                        != nil
                 })
             else { continue }
-            return take(served, of: owner, at: now)
+            return takeWaiting(served, of: owner, at: now)
         }
         for (index, owner) in turns.enumerated() {
             guard let first = queues[owner]?.first else { continue }
-            switch room(for: owner) {
+            switch roomForOwner(for: owner) {
             case .none: continue
             case .evicting where limits.endingCounts: continue
             case .free, .evicting: break
             }
             turns.remove(at: index)
             turns.append(owner)
-            return take(first, of: owner, at: now)
+            return takeWaiting(first, of: owner, at: now)
         }
         return nil
     }
 
-    private mutating func take(
+    private mutating func takeWaiting(
         _ waiting: Waiting, of owner: Owner, at now: Instant
     ) -> (ticket: Ticket, decision: Decision)? {
-        dequeue(waiting.ticket)
-        return decide(waiting.key, of: owner, waiting.isExclusive, waiting.after, at: now)
+        dequeueTicket(waiting.ticket)
+        return leaseDecision(waiting.key, of: owner, waiting.isExclusive, waiting.after, at: now)
             .map { (waiting.ticket, $0) }
     }
 
     /// Takes out an idle session for the sake of calls that wait; close it. Its place is free once it has ended. To be called
-    /// after ``next(at:)`` until it returns nil.
+    /// after ``nextWaiting(at:)`` until it returns nil.
     ///
     /// No more are taken out than there are sessions to be opened.
-    package mutating func makeRoom() -> ID? {
+    package mutating func evictIdle() -> ID? {
         guard limits.endingCounts, waitingCount > 0 else { return nil }
-        for owner in turns where held[owner, default: 0] >= share(of: owner) {
-            guard heldEnding[owner, default: 0] < wanted(by: owner),
+        for owner in turns where held[owner, default: 0] >= ownerShare(of: owner) {
+            guard heldEnding[owner, default: 0] < wantedSessions(by: owner),
                 let idle = leastRecentlyUsed(where: { $0.owner == owner })
             else { continue }
-            remove(idle)
+            removeRecord(idle)
             return idle
         }
         guard records.count >= limits.sessions, let idle = leastRecentlyUsed(where: { _ in true }),
             endingCount < turns.reduce(0, { $0 + wantedInShare(by: $1) })
         else { return nil }
-        remove(idle)
+        removeRecord(idle)
         return idle
     }
 
     /// How many sessions would serve all calls of an owner that wait: one for each exclusive call, and one for the others of a
     /// key.
-    private func wanted(by owner: Owner) -> Int {
+    private func wantedSessions(by owner: Owner) -> Int {
         guard let queue = queues[owner] else { return 0 }
         return queue.count { $0.isExclusive } + Set(queue.lazy.filter { !$0.isExclusive }.map(\.key)).count
     }
@@ -388,18 +390,18 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     /// How many of these its share has places for.
     private func wantedInShare(by owner: Owner) -> Int {
         let held = held[owner, default: 0] - heldEnding[owner, default: 0]
-        return min(wanted(by: owner), max(0, share(of: owner) - held))
+        return min(wantedSessions(by: owner), max(0, ownerShare(of: owner) - held))
     }
 
     /// A call has waited for long enough, and goes. Returns what it has waited for.
-    package mutating func giveUp(_ ticket: Ticket) -> Limit {
+    package mutating func leaveQueue(_ ticket: Ticket) -> Limit {
         guard let owner = owners[ticket] else { return .queue }
-        dequeue(ticket)
-        guard case .none(let limit) = room(for: owner) else { return .sessions }
+        dequeueTicket(ticket)
+        guard case .none(let limit) = roomForOwner(for: owner) else { return .sessions }
         return limit
     }
 
-    private mutating func dequeue(_ ticket: Ticket) {
+    private mutating func dequeueTicket(_ ticket: Ticket) {
         guard let owner = owners.removeValue(forKey: ticket) else { return }
         queues[owner]?.removeAll { $0.ticket == ticket }
         guard queues[owner]?.isEmpty == true else { return }
@@ -410,7 +412,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     // MARK: Sessions
 
     /// The handshake of a session succeeded: all that joined hold a lease on it now.
-    package mutating func opened(_ id: ID) {
+    package mutating func sessionOpened(_ id: ID) {
         guard let record = records[id], !record.hasOpened, record.state != .ending else { return }
         record.hasOpened = true
         if record.state == .opening { record.state = .ready }
@@ -419,10 +421,10 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
 
     /// The handshake failed, or was ended for others: the session does not exist, and no call holds a lease on it. Harmless for one
     /// that does.
-    package mutating func failed(_ id: ID) {
+    package mutating func openingFailed(_ id: ID) {
         if let record = records[id], !record.hasOpened {
-            remove(id)
-            ended(id)
+            removeRecord(id)
+            sessionEnded(id)
         }
         cut.remove(id)
     }
@@ -432,12 +434,12 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         case kept
         /// It was the last on a retired session, which is to be closed now.
         case close
-        /// There was no such lease.
+        /// The lease did not exist.
         case unknown
     }
 
     /// A call is over.
-    package mutating func release(_ id: ID, isExclusive: Bool = false, at now: Instant) -> Released {
+    package mutating func releaseLease(_ id: ID, isExclusive: Bool = false, at now: Instant) -> Released {
         let known = if let latest, latest.id == id { latest } else { records[id] }
         guard let record = known, record.uses > 0, record.isTaken || !isExclusive else { return .unknown }
         record.uses -= 1
@@ -447,7 +449,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
             letTake(record)
         }
         guard record.uses == 0, record.state == .retired || isOwed(record) else { return .kept }
-        remove(id)
+        removeRecord(id)
         return .close
     }
 
@@ -497,7 +499,7 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     }
 
     /// The session asked when no exclusive call could answer: it keeps what it was told then, and is for shared calls only.
-    package mutating func share(_ id: ID) {
+    package mutating func shareSession(_ id: ID) {
         guard let record = records[id] else { return }
         record.isShared = true
         letNoneTake(id, of: record.key)
@@ -505,24 +507,24 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
 
     /// The session is not to be used by further calls. Harmless when it is retired or gone. Returns whether it is to be
     /// closed now.
-    package mutating func retire(_ id: ID) -> Bool {
+    package mutating func retireSession(_ id: ID) -> Bool {
         guard let record = records[id], record.state != .ending else { return false }
         record.state = .retired
         letNoneTake(id, of: record.key)
-        replace(id, of: record.key)
+        replaceCurrent(id, of: record.key)
         guard record.uses == 0 else { return false }
-        remove(id)
+        removeRecord(id)
         return true
     }
 
     /// Takes out the sessions that have been idle for too long; close them.
-    package mutating func expire(at now: Instant) -> [ID] {
+    package mutating func takeExpired(at now: Instant) -> [ID] {
         let expired = records.filter { $0.value.isIdle && $0.value.lastUsed + idleTimeout <= now }.map(\.key)
-        for id in expired { remove(id) }
+        for id in expired { removeRecord(id) }
         return expired
     }
 
-    /// When `expire` will have something to do, if no call comes before; nil when no session is idle.
+    /// When `takeExpired` will have something to do, if no call comes before; nil when no session is idle.
     package var nextExpiry: Instant? {
         records.values.lazy.filter { $0.isIdle }.map { $0.lastUsed }.min().map { $0 + idleTimeout }
     }
@@ -530,12 +532,12 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     /// Other limits hold from now on.
     ///
     /// - Returns: idle sessions that are too many now; close them.
-    package mutating func use(_ limits: Limits, idleTimeout: Duration) -> [ID] {
+    package mutating func applyLimits(_ limits: Limits, idleTimeout: Duration) -> [ID] {
         self.limits = limits
         self.idleTimeout = idleTimeout
         var excess: [ID] = []
         while records.count - endingCount > limits.sessions, let idle = leastRecentlyUsed(where: { _ in true }) {
-            remove(idle)
+            removeRecord(idle)
             excess.append(idle)
         }
         return excess
@@ -557,34 +559,34 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
     }
 
     /// The session is to be closed: no call has it, and none gets it any more.
-    private mutating func remove(_ id: ID) {
+    private mutating func removeRecord(_ id: ID) {
         guard let record = records[id], record.state != .ending else { return }
         record.state = .ending
         endingCount += 1
         heldEnding[record.owner, default: 0] += 1
         letNoneTake(id, of: record.key)
-        replace(id, of: record.key)
+        replaceCurrent(id, of: record.key)
         guard !limits.endingCounts else { return }
         if !record.hasOpened { cut.insert(id) }
-        ended(id)
+        sessionEnded(id)
     }
 
     /// A session that was to be closed is gone, and its place is free. Harmless for any other.
-    package mutating func ended(_ id: ID) {
+    package mutating func sessionEnded(_ id: ID) {
         guard let record = records[id], record.state == .ending else { return }
         records[id] = nil
         endingCount -= 1
-        SessionTable.lower(&heldEnding, record.owner)
-        SessionTable.lower(&held, record.owner)
+        SessionTable.decrementCount(&heldEnding, record.owner)
+        SessionTable.decrementCount(&held, record.owner)
     }
 
-    private static func lower(_ counts: inout [Owner: Int], _ owner: Owner) {
+    private static func decrementCount(_ counts: inout [Owner: Int], _ owner: Owner) {
         let rest = counts[owner, default: 1] - 1
         counts[owner] = rest == 0 ? nil : rest
     }
 
-    /// Shared calls use another session of the key than this one, if there is one that nobody has.
-    private mutating func replace(_ id: ID, of key: Key) {
+    /// Shared calls use another session of the key than this one, if there is one that no exclusive call has.
+    private mutating func replaceCurrent(_ id: ID, of key: Key) {
         if current[key] == id { current[key] = firstFree(key) }
     }
 }

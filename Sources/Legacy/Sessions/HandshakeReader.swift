@@ -16,7 +16,7 @@ final class HandshakeReader<Message: EarlyMessage> {
     ///   - recognize: gives what the answer says; nil for any other message.
     ///   - pong: sends the answer to a `ping`.
     /// - Returns: nil where the answer is not among them.
-    func answer<Answer>(
+    func findResponse<Answer>(
         among messages: some Sequence<Message>, recognize: (Message) throws(BackendError) -> Answer?,
         pong: ([UInt8]) async throws(BackendError) -> Void
     ) async throws(BackendError) -> Answer? {
@@ -37,14 +37,15 @@ extension HandshakeReader<Envelope> {
     ///
     /// - Parameter pong: sends the answer to a `ping`.
     /// - Returns: what the server agreed to; nil where that is not there.
-    func handshake(
+    func findHandshake(
         among messages: ServerMessages, answering introduction: Introduction,
         pong: ([UInt8]) async throws(BackendError) -> Void
     ) async throws(BackendError) -> Handshake? {
         if let flaw = messages.flaw { self.flaw = flaw }
-        return try await answer(
+        return try await findResponse(
             among: messages,
-            recognize: { (message) throws(BackendError) in try Handshake.from(message, answering: introduction) },
+            recognize: { (message) throws(BackendError) in try Handshake.fromResponse(message, answering: introduction)
+            },
             pong: pong)
     }
 }

@@ -31,19 +31,20 @@ final class Introduction {
         self.abandonment = abandonment
         self.ids = ids
         revision = first
-        id = ids.take()
+        id = ids.nextID()
         untried = Revision.allCases.filter { !$0.isModern && $0 != first }
     }
 
     /// The body of the request.
     var request: [UInt8] {
-        Handshake.request(id: id, offering: revision, capabilities: capabilities, remoraVersion: Version.current)
+        Handshake.initializeRequest(
+            id: id, offering: revision, capabilities: capabilities, remoraVersion: Version.current)
     }
 
     /// Offers one revision after the other, until the server agrees to one or refuses for another reason.
     ///
     /// - Parameter offer: sends ``request`` and reads the answer.
-    func agree(_ offer: () async throws(BackendError) -> Handshake) async throws(BackendError) -> Handshake {
+    func agreeOnRevision(_ offer: () async throws(BackendError) -> Handshake) async throws(BackendError) -> Handshake {
         while true {
             do throws(BackendError) {
                 return try await offer()
@@ -56,10 +57,10 @@ final class Introduction {
     /// A request was refused with this error. Returns whether another revision is to be offered now: one that the server
     /// names, or else the newest that is left, where it says that the version is the reason.
     func goesOn(after error: BackendError) -> Bool {
-        guard error.eraHint != .modern, let next = next(after: error.words) else { return false }
+        guard error.eraHint != .modern, let next = nextRevision(after: error.words) else { return false }
         untried.removeAll { $0 == next }
         revision = next
-        id = ids.take()
+        id = ids.nextID()
         return true
     }
 
@@ -68,7 +69,7 @@ final class Introduction {
         "protocol version", "protocolversion", "protocol-version", "unsupported version",
     ]
 
-    private func next(after words: [UInt8]) -> Revision? {
+    private func nextRevision(after words: [UInt8]) -> Revision? {
         if words.isEmpty { return nil }
         let text = String(decoding: words, as: UTF8.self).lowercased()
         if let named = untried.last(where: { text.contains($0.rawValue) }) { return named }

@@ -5,7 +5,7 @@ package import Reactor
 import Translation
 
 /// What a legacy server answered to a call.
-package struct LegacyAnswer: Sendable {
+package struct LegacyResponse: Sendable {
     package let document: JSONDocument
     package let outcome: Envelope.Outcome
 
@@ -19,11 +19,11 @@ package struct LegacyAnswer: Sendable {
 /// wait once, they are the larger part of what it holds and costs.
 package protocol CallReader: Resumable {
     /// Something has come of the call. Told after the event that brought it.
-    func news()
+    func messagesArrived()
 }
 
 extension CallReader {
-    package func resume() { news() }
+    package func resumeWork() { messagesArrived() }
 }
 
 /// A request on its way through a session. How its answer comes is the transport's part.
@@ -36,7 +36,7 @@ package class LegacyCall {
         /// When it fails if it has no answer.
         let end: Instant
         /// Hears the notifications. It makes the call, and ends it before it goes away.
-        unowned let listener: (any CallListener)?
+        unowned let observer: (any CallObserver)?
     }
 
     let terms: Terms
@@ -53,8 +53,8 @@ package class LegacyCall {
     /// Waits until the call has ended, once. What else comes on its account is served on the way.
     ///
     /// Where what came leaves it open whether the session lives, the server is asked first: see ``LegacySession/isLost(_:_:)``.
-    package final func answer() async throws(BackendError) -> LegacyAnswer {
-        switch try await reply() {
+    package final func waitForResponse() async throws(BackendError) -> LegacyResponse {
+        switch try await waitForReply() {
         case .answer(let answer):
             return answer
         case .doubted(let doubt, let otherwise):
@@ -62,35 +62,35 @@ package class LegacyCall {
             if wasHeardOf { return try otherwise.get() }
             if await terms.session.isLost(doubt, terms.credentials) {
                 if doubt.nothingRan { throw .sessionGone }
-                terms.session.lost()
+                terms.session.sessionLost()
             }
             return try otherwise.get()
         }
     }
 
     /// The same, without asking the server about the session.
-    func reply() async throws(BackendError) -> CallReply {
+    func waitForReply() async throws(BackendError) -> CallReply {
         // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
-    /// The response in a body whose status or type is not that of messages. An error in an answer that is one is about this
-    /// request, whatever its id says: servers that did not get to the id of the request have none, or some word.
+    /// The response in a body whose status or type is not the one of messages. An error in the response to this request is about
+    /// this request, whatever its id says: servers that failed before they read the request's id send none, or some word.
     ///
     /// - Parameters:
     ///   - status: of the HTTP answer.
     ///   - isAlone: whether no other request went over the connection before. Else what has not the id of this request could be
     ///     a second answer to another caller's, however wrong that is of a server.
-    final func reply(inBody body: [UInt8], _ status: Int, isAlone: Bool) throws(BackendError) -> CallReply? {
-        for message in terms.session.read(body) {
+    final func readReply(inBody body: [UInt8], _ status: Int, isAlone: Bool) throws(BackendError) -> CallReply? {
+        for message in terms.session.readMessages(body) {
             let isOwn = message.answeredRequest == Int64(self.id)
             // Under another status that says enough.
-            if isOwn, status < 300, case .unclear = message.kind { throw LegacyAnswer.unclear }
+            if isOwn, status < 300, case .unclear = message.kind { throw LegacyResponse.unclear }
             guard case .response(let id, let outcome) = message.kind else { continue }
             if !isOwn {
                 guard isAlone, case .error = outcome, id == nil || status >= 400 else { continue }
             }
-            let answer = LegacyAnswer(document: message.document, outcome: outcome)
+            let answer = LegacyResponse(document: message.document, outcome: outcome)
             guard terms.session.isKept else { return .answer(answer) }
             return try CallReply(answer, status: status, isOwn: isOwn)
         }
@@ -101,22 +101,22 @@ package class LegacyCall {
 
     /// Tells `reader`, once, when something has come of the call. Returns false where something has, and where the
     /// transport cannot tell: nothing is told then.
-    package func tell(_ reader: any CallReader) -> Bool { false }
+    package func notifyReader(_ reader: any CallReader) -> Bool { false }
 
     /// The answer, where it has come; what came before it is served. Nil where there is more to wait for or to be seen to:
-    /// ``tell(_:)`` says whether ``answer()`` has to do it. After an answer and after an error the call is over.
-    package func readyAnswer() throws(BackendError) -> LegacyAnswer? { nil }
+    /// ``notifyReader(_:)`` says whether ``waitForResponse()`` has to do it. After an answer and after an error the call is over.
+    package func readyResponse() throws(BackendError) -> LegacyResponse? { nil }
 
     // MARK: Underway
 
-    /// A notification about this call, on whichever way it came.
-    func hear(_ notification: Envelope, _ kind: ServerNotification) {
+    /// A notification about this call, on any way.
+    func notificationArrived(_ notification: Envelope, _ kind: ServerNotification) {
         wasHeardOf = true
-        terms.listener?.heard(notification, kind)
+        terms.observer?.notificationArrived(notification, kind)
     }
 
     /// Its response, as a message that came another way.
-    func answered(elsewhere message: [UInt8]) {}
+    func responseArrivedElsewhere(_ message: [UInt8]) {}
 
     /// There is no other way any more on which its response could come.
     func cannotBeAnsweredElsewhere() {}
@@ -127,8 +127,8 @@ package class LegacyCall {
     /// Whether its answer is there, and waits to be taken.
     var isOver: Bool { false }
 
-    /// Ends the waiting with `error` for whoever waits.
-    package func fail(with error: BackendError) {
+    /// Ends the call with `error`, and the waiting for it.
+    package func failCall(with error: BackendError) {
         // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
@@ -136,7 +136,7 @@ package class LegacyCall {
     // MARK: Questions
 
     /// The server waits for an answer of the client: it may be silent for as long as that takes.
-    package func suspend() {
+    package func suspendTimeout() {
         // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
@@ -146,29 +146,29 @@ package class LegacyCall {
     /// - Parameters:
     ///   - end: when the call has taken too long.
     ///   - silence: how long the server may be silent now; nil for as long as ever.
-    package func goOn(until end: Instant, silence: Duration?) {
+    package func resumeTimeout(until end: Instant, silence: Duration?) {
         // Both subclasses have their own.
         preconditionFailure("a call without a transport")
     }
 
-    /// Where another could take up the stream of the answer; nil where nobody could.
+    /// Where another process could take up the stream of the response; `nil` if that is not possible.
     package var lastEventID: [UInt8]? { nil }
 
     // MARK: The end
 
-    /// Tells the server that nobody wants the answer any more, and goes on waiting for what it makes of that.
+    /// Cancels the request on the server, and goes on waiting for what it makes of that.
     package final func askToStop(_ error: BackendError) {
         // A session of 2025-03-26 can only be told when its calls have ended, and does not live on.
-        if terms.session.endsByCancellation { return cancel(error) }
-        terms.session.cancel(id, reason: error.detail, credentials: terms.credentials)
+        if terms.session.endsByCancellation { return cancelCall(error) }
+        terms.session.cancelRequest(id, reason: error.detail, credentials: terms.credentials)
     }
 
-    /// Stops waiting, with `error` for whoever waits, and tells the server that nobody wants the answer any more.
+    /// Fails the call with `error`, and cancels the request on the server.
     ///
     /// Closing the connection alone would not: until 2025-11-25 a disconnect is no cancellation (basic/transports).
-    package final func cancel(_ error: BackendError) {
-        fail(with: error)
+    package final func cancelCall(_ error: BackendError) {
+        failCall(with: error)
         guard mayHaveBeenSeen else { return }
-        terms.session.cancel(id, reason: error.detail, credentials: terms.credentials)
+        terms.session.cancelRequest(id, reason: error.detail, credentials: terms.credentials)
     }
 }

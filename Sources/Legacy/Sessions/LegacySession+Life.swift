@@ -4,21 +4,21 @@ import Translation
 
 /// Whether the server still knows the session: it is asked when an answer leaves that in doubt.
 extension LegacySession {
-    /// Whether the session is lost. Waits for the server's answer to a `ping` and to a list, 5 s at most for each.
+    /// Whether the session is lost. Waits for the server's answer to a `pingRequest` and to a list, 5 s at most for each.
     func isLost(_ doubt: SessionDoubt, _ credentials: Credentials) async -> Bool {
-        switch await life(by: doubt.question, credentials) {
+        switch await askForLife(by: doubt.question, credentials) {
         case .alive: return false
         case .lost: return true
         case .silent:
             guard doubt.silenceIsLoss else { return false }
-            // What is silent to a `ping` may answer a list.
+            // What is silent to a `pingRequest` may answer a list.
             if doubt.question == .list { return true }
-            return await life(by: .list, credentials) != .alive
+            return await askForLife(by: .list, credentials) != .alive
         }
     }
 
     /// However many want to know at once, the server is asked once.
-    func life(by question: SessionProbe.Question, _ credentials: Credentials) async -> SessionLife {
+    func askForLife(by question: SessionProbe.Question, _ credentials: Credentials) async -> SessionLife {
         if isOver { return .lost }
         // A server that keeps no session has none to lose.
         guard isKept else { return .alive }
@@ -30,7 +30,7 @@ extension LegacySession {
         }
         let probe = SessionProbe()
         probes[question] = probe
-        let life = await ask(question, credentials)
+        let life = await askQuestion(question, credentials)
         probe.life = life
         probes[question] = nil
         probe.settled.signal()
@@ -38,15 +38,15 @@ extension LegacySession {
     }
 
     /// Asks for a sign of life.
-    func ask(_ question: SessionProbe.Question, _ credentials: Credentials) async -> SessionLife {
-        let call = call(
-            { text(of: question, id: $0) }, credentials: credentials, until: .now + LegacySession.askTimeout)
+    func askQuestion(_ question: SessionProbe.Question, _ credentials: Credentials) async -> SessionLife {
+        let call = beginCall(
+            { questionText(of: question, id: $0) }, credentials: credentials, until: .now + LegacySession.askTimeout)
         do throws(BackendError) {
-            switch try await call.reply() {
+            switch try await call.waitForReply() {
             // Whatever it says to it, it says it on this session.
             case .answer: return .alive
-            // Servers without `ping` have words of their own for it. A list is what all of them have.
-            case .doubted where question == .ping: return await ask(.list, credentials)
+            // Servers without `pingRequest` have words of their own for it. A list is what all of them have.
+            case .doubted where question == .ping: return await askQuestion(.list, credentials)
             case .doubted: return .lost
             }
         } catch {
@@ -62,11 +62,11 @@ extension LegacySession {
         }
     }
 
-    private func text(of question: SessionProbe.Question, id: Int) -> [UInt8] {
+    private func questionText(of question: SessionProbe.Question, id: Int) -> [UInt8] {
         guard question == .list, let list = Method.lists.first(where: isOffered) else {
-            return ServerRequest.ping(id: id)
+            return ServerRequest.pingRequest(id: id)
         }
-        return ServerRequest.list(list, id: id, cursor: nil)
+        return ServerRequest.listRequest(list, id: id, cursor: nil)
     }
 
     private func isOffered(_ list: Method) -> Bool { list.requiredCapability.map { handshake.offers($0) } == true }

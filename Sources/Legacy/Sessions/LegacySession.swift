@@ -21,6 +21,24 @@ package final class LegacySession {
     /// Between a cancellation and the end of a session of 2025-03-26.
     private static let restAfterCancellation: Duration = .seconds(1)
 
+    /// Whether the server was told of calls that their clients have left.
+    private enum Cancellation {
+        case none
+        /// The server may be at work on a call that its client has left, and ask for it. Leads to `sent`.
+        case begun
+        /// The cancellations that waited for other calls to end are on their way.
+        case sent
+    }
+
+    /// Whether the session serves calls.
+    private enum Standing {
+        /// Leads to `lost`, `closed`.
+        case open
+        /// It has noticed that the server has lost it. Leads to `closed`.
+        case lost
+        case closed
+    }
+
     let transport: any SessionTransport
     /// The copy of the server that has it.
     let server: LegacyServer
@@ -36,38 +54,25 @@ package final class LegacySession {
     private let sent = Wakeup()
     /// What is about them may come on any way.
     private var calls = OpenCalls()
-    /// Whether the server may be at work on a call that its client has left, and ask for it.
-    private var hasLeftCalls = false
     /// Cancellations that wait for the session's other calls to end.
     private var postponed: [(text: [UInt8], credentials: Credentials)] = []
-    private var hasCancelled = false
+    private var cancellation = Cancellation.none
     let logging: SessionLogging
     /// Resources of which the server is being asked not to tell any more.
     var unsubscribing: [[UInt8]: Wakeup] = [:]
     private var tools = ToolDirectory()
-    /// Whether it serves no further call.
-    package private(set) var isClosed = false
-    /// Whether it has noticed that the server has lost it.
-    private(set) var isLost = false
+    private var standing = Standing.open
     /// What the server is being asked, to know whether it has lost it.
     var probes: [SessionProbe.Question: SessionProbe] = [:]
     /// The number of the last session of its pool that was there when this one was found to be lost; nil while it is not.
     var loss: Int?
 
-    /// Called when the session itself notices that the server has lost it.
-    var onLoss: (() -> Void)?
-    /// Called when no further call is to use the session, though the server still knows it.
-    var onGivenUp: (() -> Void)?
-    /// Called when the server says that something has changed, on whichever way.
-    var onChangeNotice: ((ChangeNotice) -> Void)?
-    /// Called when the server can be heard again after a time in which it could not.
-    var onGap: (() -> Void)?
-    /// Whether somebody waits for what the server says on its own account: it is then listened to again sooner.
+    /// `nil` until the session is open.
+    var delegate: (any LegacySessionDelegate)?
+    /// Whether a subscriber waits for what the server says outside any request: the session then listens again sooner.
     package var isWatched = false
-    /// Called when the server asked something and nobody could be asked.
-    var onUnansweredQuestion: (() -> Void)?
     /// The call that has the session to itself, as far as questions go.
-    package internal(set) var interaction: (any QuestionListener)?
+    package internal(set) var interaction: (any QuestionObserver)?
     /// What the server asked before it was known whose session it is. Nil since then.
     private var early: [(question: Envelope, credentials: Credentials)]? = []
     /// Signalled when one of them has come.
@@ -79,7 +84,13 @@ package final class LegacySession {
     /// As of ``SessionKey/roots``.
     private let roots: [UInt8]
 
-    /// Whether somebody waits for what the server says on its own account.
+    /// Whether it serves no further call.
+    package var isClosed: Bool { standing == .closed }
+
+    /// Whether it has noticed that the server has lost it, and was not closed since.
+    var isLost: Bool { standing == .lost }
+
+    /// Whether a subscriber or a call waits for what the server says outside any request.
     var isHeardOut: Bool { isWatched || interaction != nil }
 
     private init(
@@ -111,7 +122,7 @@ package final class LegacySession {
     ///   - sending: of its caller.
     ///   - abandonment: ends it before it is open.
     /// - Throws: never that the outcome is unknown: whatever becomes of a handshake, no call was sent.
-    static func open(
+    static func openSession(
         on backend: any SessionOpener, capabilities: [UInt8], roots: [UInt8], credentials: Credentials,
         sending: SendingBudget.Share, unless abandonment: Abandonment
     ) async throws(BackendError) -> LegacySession {
@@ -120,31 +131,31 @@ package final class LegacySession {
             let introduction = Introduction(
                 offering: backend.offer, capabilities: capabilities, ids: ids,
                 until: backend.loop.now + backend.limits.handshake, unless: abandonment)
-            let (transport, handshake) = try await backend.open(introduction, credentials: credentials)
+            let (transport, handshake) = try await backend.openTransport(introduction, credentials: credentials)
             let session = LegacySession(
-                over: transport, to: backend, backend.kept(handshake, after: introduction.revision), ids,
+                over: transport, to: backend, backend.sharedHandshake(handshake, after: introduction.revision), ids,
                 capabilities: capabilities, roots: roots, credentials, sending)
             let canBeAsked = session.canBeAsked
             if canBeAsked {
                 // What a server asks as soon as it hears `initialized` may need the GET stream.
-                transport.listen(for: session, credentials: credentials)
+                transport.listenForMessages(for: session, credentials: credentials)
                 if !transport.knowsPushChannel { _ = await transport.hasPushChannel() }
             }
             do throws(BackendError) {
-                try await transport.notify(Handshake.initialized, credentials: credentials)
+                try await transport.sendNotification(Handshake.initialized, credentials: credentials)
             } catch {
-                transport.drop()
+                transport.dropSession()
                 await transport.isGone()
                 throw error.kind == .sessionLost ? BackendError(.unavailable, error.detail) : error
             }
             if canBeAsked {
                 await session.hearFirstQuestions(of: backend)
             } else {
-                transport.listen(for: session, credentials: credentials)
+                transport.listenForMessages(for: session, credentials: credentials)
             }
             // Its channel may have ended while the notification was on its way.
             if session.isLost {
-                transport.drop()
+                transport.dropSession()
                 throw BackendError(.unavailable, "the server ended the session as soon as it was made")
             }
             return session
@@ -159,18 +170,18 @@ package final class LegacySession {
         return !InputCapabilities(document.root, in: document).isEmpty
     }
 
-    /// Waits for what the server asks as soon as it hears `initialized`, before any call: it may answer a call that overtakes
-    /// the answers without knowing them. A `ping` comes back when the server has said what it had to say.
+    /// Waits for what the server asks as soon as it hears `initialized`, before any call: it may answer a call that overtakes the
+    /// answers without knowing them. A `ping` comes back when the server has said what it had to say.
     ///
     /// A server that does one thing after the other answers the `ping` when it has its answers, so the first question ends the
     /// waiting too. One that does not answer in time is not waited for again.
     private func hearFirstQuestions(of server: LegacyServer) async {
         if server.isDeafToPing { return }
         var isAnswered = false
-        let call = ping()
+        let call = sendPing()
         let answered = heardEarly
         loop.spawn {
-            _ = try? await call.answer()
+            _ = try? await call.waitForResponse()
             isAnswered = true
             answered.signal()
         }
@@ -185,12 +196,12 @@ package final class LegacySession {
             await loop.nextTurn()
         } else {
             server.isDeafToPing = early?.isEmpty != false && !isLost
-            call.fail(with: .clientLeft)
+            call.failCall(with: .clientLeft)
         }
     }
 
     /// A session that another process opened, with the same server for the same client.
-    func twin(
+    func adoptSession(
         over transport: any SessionTransport, to server: LegacyServer, _ credentials: Credentials
     ) -> LegacySession {
         LegacySession(
@@ -199,102 +210,102 @@ package final class LegacySession {
     }
 
     /// A call that another process began in the session is under way here from now on.
-    func takeOver(_ call: LegacyCall) { calls.insert(call) }
+    func takeOver(_ call: LegacyCall) { calls.insertCall(call) }
 
     /// Names and values of the session's cookies, as `Cookie` has them. They are secrets, as its id.
     package var cookieField: [UInt8] { transport.cookieField }
 
     // MARK: Calls
 
-    /// Begins a request of a client. Its answer is awaited with `LegacyCall.answer`, and fails when it has not come at
+    /// Begins a request of a client. Its answer is awaited with `LegacyCall.waitForResponse`, and fails when it has not come at
     /// `end`.
     ///
     /// - Parameters:
-    ///   - wantsProgress: whether the listener wants to hear of progress though the client did not ask for it.
-    ///   - listener: hears what the server says of the request before it answers. It must outlive the call.
-    package func call(
+    ///   - wantsProgress: whether the observer wants to hear of progress though the client did not ask for it.
+    ///   - observer: hears what the server says of the request before it answers. It must outlive the call.
+    package func beginCall(
         _ request: ModernRequest, credentials: Credentials, until end: Instant, wantsProgress: Bool = false,
-        listener: any CallListener
+        observer: any CallObserver
     ) -> LegacyCall {
         let id = nextRequestID()
-        let text = RequestTranslation.legacy(
+        let text = RequestTranslation.legacyRequest(
             request, in: RequestContext(id: id, revision: handshake.revision, wantsProgress: wantsProgress))
-        let call = transport.call(
+        let call = transport.beginCall(
             text,
-            LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: listener),
+            LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, observer: observer),
             trace: request.trace)
-        calls.insert(call)
+        calls.insertCall(call)
         return call
     }
 
     /// Begins a request on the session's own account.
-    func call(_ text: (_ id: Int) -> [UInt8], credentials: Credentials, until end: Instant) -> LegacyCall {
+    func beginCall(_ text: (_ id: Int) -> [UInt8], credentials: Credentials, until end: Instant) -> LegacyCall {
         let id = nextRequestID()
-        let call = transport.call(
+        let call = transport.beginCall(
             SplicedText(text(id)),
-            LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, listener: nil), trace: nil)
-        calls.insert(call)
+            LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, observer: nil), trace: nil)
+        calls.insertCall(call)
         return call
     }
 
-    func ended(_ call: LegacyCall) {
-        calls.remove(call)
+    func callEnded(_ call: LegacyCall) {
+        calls.removeCall(call)
         if calls.isEmpty, !postponed.isEmpty { sendPostponed() }
     }
 
-    /// Tells the server that nobody wants the answer to a request any more.
-    func cancel(_ requestID: Int, reason: String, credentials: Credentials) {
-        hasLeftCalls = true
+    /// Cancels a request on the server.
+    func cancelRequest(_ requestID: Int, reason: String, credentials: Credentials) {
+        if cancellation == .none { cancellation = .begun }
         // It would come when the call has ended.
-        guard transport.hearsDuringCalls else { return giveUp() }
-        let text = ServerRequest.cancelled(requestID: requestID, reason: reason)
+        guard transport.hearsDuringCalls else { return giveUpSession() }
+        let text = ServerRequest.cancelNotification(requestID: requestID, reason: reason)
         guard endsByCancellation else {
             notifyInBackground(text, credentials: credentials)
-            if transport.isSequential { giveUp() }
+            if transport.isSequential { giveUpSession() }
             return
         }
         // The Python SDK of that time breaks a session by a cancellation, with every call in it: from then on it answers
         // 200 and a broken stream. So the others come to their end first, and new ones go elsewhere.
         postponed.append((text, credentials))
         if calls.isEmpty { sendPostponed() }
-        onGivenUp?()
+        giveUpSession()
     }
 
     /// Whether a cancellation ends the session with every call in it.
     var endsByCancellation: Bool { handshake.revision == .v2025_03_26 }
 
     private func sendPostponed() {
-        hasCancelled = true
+        cancellation = .sent
         for (text, credentials) in postponed { notifyInBackground(text, credentials: credentials) }
         postponed = []
     }
 
-    func nextRequestID() -> Int { requestIDs.take() }
+    func nextRequestID() -> Int { requestIDs.nextID() }
 
-    /// Sends a notification when nobody waits for it to arrive. One for which there is no room is not sent: the server takes
-    /// none of those before it.
+    /// Sends a notification without waiting for it to arrive. If there is no room for it, it is not sent: the server takes none
+    /// of those before it.
     private func notifyInBackground(_ text: [UInt8], credentials: Credentials) {
-        if !sendInBackground(text, credentials: credentials) { giveUp() }
+        if !sendInBackground(text, credentials: credentials) { giveUpSession() }
     }
 
     /// Returns whether there was room for it.
     @discardableResult private func sendInBackground(_ text: [UInt8], credentials: Credentials) -> Bool {
         guard beginSending() else { return false }
         loop.spawn {
-            try? await self.transport.notify(text, credentials: credentials)
+            try? await self.transport.sendNotification(text, credentials: credentials)
             self.endSending()
         }
         return true
     }
 
     private func beginSending() -> Bool {
-        guard sendingCount < LegacySession.maxSending, sending.take() else { return false }
+        guard sendingCount < LegacySession.maxSending, sending.takeRoom() else { return false }
         sendingCount += 1
         return true
     }
 
     private func endSending() {
-        sending.giveBack()
+        sending.releaseRoom()
         sendingCount -= 1
         sent.signal()
     }
@@ -303,10 +314,10 @@ package final class LegacySession {
     var isOver: Bool { transport.isOver }
 
     /// Sends an answer to a question, or whatever else the server has nothing to say to.
-    package func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    package func sendNotification(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         guard beginSending() else { throw LegacySession.takesNothing }
         defer { endSending() }
-        try await transport.notify(text, credentials: credentials)
+        try await transport.sendNotification(text, credentials: credentials)
     }
 
     static let takesNothing = BackendError(
@@ -326,8 +337,8 @@ package final class LegacySession {
 
     // MARK: Tools
 
-    /// The arguments of the server's tools that clients repeat in headers; nil until somebody has listed the tools, and
-    /// after a change of them.
+    /// The arguments of the server's tools that clients repeat in headers; `nil` until the tools were listed, and after a change
+    /// of them.
     package var readyHeaderParameters: HeaderParameters? { tools.known?.headerParameters }
 
     /// Whether the server says that a second call of the tool with this name, in UTF-8, changes nothing beyond the first.
@@ -338,46 +349,46 @@ package final class LegacySession {
     package var toolsVersion: Int { tools.version }
 
     /// Takes note of what a list of all tools says.
-    package func learn(_ facts: ToolFacts, asOf version: Int) { tools.learn(facts, asOf: version) }
+    package func rememberTools(_ facts: ToolFacts, asOf version: Int) { tools.storeFacts(facts, asOf: version) }
 
     /// The tools may be others now.
-    func toolsChanged() { tools.invalidate() }
+    func toolsChanged() { tools.forgetTools() }
 
     // MARK: What the server says
 
     /// The messages in what the server sent at once.
-    func read(_ text: [UInt8]) -> ServerMessages {
+    func readMessages(_ text: [UInt8]) -> ServerMessages {
         let messages = ServerMessages(text, revision: handshake.revision, maxDepth: server.limits.maxDepth)
-        if let flaw = messages.flaw { transport.passedOver.note(text.count, because: flaw.words) }
+        if let flaw = messages.flaw { transport.passedOver.noteSkipped(text.count, because: flaw.words) }
         return messages
     }
 
     /// What came on no request's account.
-    func hear(_ text: [UInt8]) { for message in read(text) { hear(message, on: nil) } }
+    func receiveText(_ text: [UInt8]) { for message in readMessages(text) { receiveMessage(message, on: nil) } }
 
     /// A message of the server that is not the response to `call`.
     ///
     /// - Parameters:
     ///   - call: the one on whose account it came; nil if that cannot be told by the way it came.
     ///   - credentials: for the answer to a request; nil for those of the handshake.
-    func hear(_ message: Envelope, on call: LegacyCall?, credentials: Credentials? = nil) {
+    func receiveMessage(_ message: Envelope, on call: LegacyCall?, credentials: Credentials? = nil) {
         switch message.kind {
         case .request:
-            answer(
-                message, for: call.map(\.terms.listener) ?? interaction ?? onlyListener,
+            answerQuestion(
+                message, for: call.map(\.terms.observer) ?? interaction ?? onlyObserver,
                 credentials: credentials ?? self.credentials, on: call)
         case .notification: hearNotification(message, on: call)
         case .response, .unclear:
-            // A server may answer on whichever stream of the session is open. The id says to whom.
+            // A server may answer on any open stream of the session. The id tells which request.
             guard let number = message.answeredRequest, let waiting = calls[Int(number)] else { return }
-            if waiting !== call { waiting.answered(elsewhere: message.document.bytes) }
+            if waiting !== call { waiting.responseArrivedElsewhere(message.document.bytes) }
         }
     }
 
     /// Whose call a question is about that comes on no call's account: of the only one that the server can be at work on.
-    private var onlyListener: (any CallListener)? {
-        guard !hasLeftCalls, let call = calls.only, !call.isOver else { return nil }
-        return call.terms.listener
+    private var onlyObserver: (any CallObserver)? {
+        guard cancellation == .none, let call = calls.only, !call.isOver else { return nil }
+        return call.terms.observer
     }
 
     /// Nothing comes any more but in answers to requests.
@@ -387,44 +398,47 @@ package final class LegacySession {
         let kind = ServerNotification(notification)
         switch kind {
         case .progress(let id):
-            // The token says whose it is, on whichever way it comes; some servers send all of it by GET.
-            if let call, call.id == id { call.hear(notification, kind) } else { calls[id]?.hear(notification, kind) }
+            // The token tells the call, on any way; some servers send all progress on the GET stream.
+            if let call, call.id == id {
+                call.notificationArrived(notification, kind)
+            } else {
+                calls[id]?.notificationArrived(notification, kind)
+            }
         case .logMessage where call == nil:
             // It could be about the call of anybody who shares the session, unless one has it to itself.
-            interaction?.heard(notification, kind)
+            interaction?.notificationArrived(notification, kind)
         case .logMessage, .other:
-            call?.hear(notification, kind)
+            call?.notificationArrived(notification, kind)
         case .questionWithdrawn(let id):
             early?.removeAll { $0.question.isRequest(withID: id) }
-            interaction?.withdrawn(id)
+            interaction?.questionWithdrawn(id)
         case .elicitationCompleted(let id):
-            interaction?.completed(id)
+            interaction?.elicitationCompleted(id)
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated:
-            if kind == .toolsListChanged { tools.invalidate() }
-            if let notice = ChangeNotice(kind) { onChangeNotice?(notice) }
+            if kind == .toolsListChanged { tools.forgetTools() }
+            if let notice = ChangeNotice(kind) { delegate?.changeNoticeArrived(notice) }
         case .notForClients: break
         case .malformed:
-            transport.passedOver.note(
+            transport.passedOver.noteSkipped(
                 notification.document.bytes.count, because: "a notification without what its method demands")
         }
     }
 
-    /// Says whose session it is: who is asked what the server asks on no request's account, and was asked before. Nobody, where
-    /// it is nobody's.
-    package func claim(for owner: (any QuestionListener)?) {
+    /// Sets the call that receives questions sent outside any request, including those kept so far. `nil`: none.
+    package func setInteraction(for owner: (any QuestionObserver)?) {
         interaction = owner
         guard let questions = early.take() else { return }
-        for (question, credentials) in questions { answer(question, for: owner, credentials: credentials) }
+        for (question, credentials) in questions { answerQuestion(question, for: owner, credentials: credentials) }
     }
 
-    /// Answers a request of the server: `ping` as it asks; what nobody can be asked as a client at which nobody sits, or with
-    /// "method not found" where no capability was declared that would allow it.
+    /// Answers a request of the server. `ping` gets its result. A question without a client to ask gets the answer of a client
+    /// without a user, or "method not found" if no declared capability allows the question.
     ///
     /// - Parameters:
-    ///   - listener: of the call that the question is about.
+    ///   - observer: of the call that the question is about.
     ///   - call: that call, where it is known; it fails where the answer cannot be sent, since it would wait for ever.
-    package func answer(
-        _ request: Envelope, for listener: (any CallListener)?, credentials: Credentials, on call: LegacyCall? = nil
+    package func answerQuestion(
+        _ request: Envelope, for observer: (any CallObserver)?, credentials: Credentials, on call: LegacyCall? = nil
     ) {
         guard case .request(let id, let method) = request.kind else { return }
         let rawID = request.document.raw(id)
@@ -435,27 +449,28 @@ package final class LegacySession {
         }
         call?.wasHeardOf = true
         if !roots.isEmpty, request.document.string(method, equals: "roots/list") {
-            return reply(ServerRequest.result(roots, id: rawID), credentials: credentials, on: call)
+            return sendReply(ServerRequest.resultResponse(roots, id: rawID), credentials: credentials, on: call)
         }
-        if listener == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
+        if observer == nil, let count = early?.count, count < LegacySession.maxEarlyQuestions {
             early?.append((request, credentials))
             heardEarly.signal()
             return
         }
-        if listener?.asked(request) == true { return }
-        reply(nobodysAnswer(to: request) ?? ServerRequest.methodNotFound(id: rawID), credentials: credentials, on: call)
-        onUnansweredQuestion?()
+        if observer?.questionArrived(request) == true { return }
+        sendReply(
+            nobodysAnswer(to: request) ?? ServerRequest.methodNotFound(id: rawID), credentials: credentials, on: call)
+        delegate?.questionHadNoClient()
     }
 
-    /// The answer to a question that nobody was asked; nil where the client's capabilities do not allow it.
+    /// The answer to a question that no client was asked; `nil` if the client's capabilities do not allow the question.
     private func nobodysAnswer(to question: Envelope) -> [UInt8]? {
         guard let document = try? JSONDocument(capabilities) else { return nil }
         return try? InputRequest(question, declared: InputCapabilities(document.root, in: document)).leftover
     }
 
-    private func reply(_ text: [UInt8], credentials: Credentials, on call: LegacyCall?) {
+    private func sendReply(_ text: [UInt8], credentials: Credentials, on call: LegacyCall?) {
         if sendInBackground(text, credentials: credentials) { return }
-        call?.fail(
+        call?.failCall(
             with: BackendError(
                 .outcomeUnknown, "an answer did not reach the server: \(LegacySession.takesNothing.detail)"))
     }
@@ -463,31 +478,31 @@ package final class LegacySession {
     // MARK: Closing
 
     /// Ends the session on the server too.
-    func close() async {
+    func closeSession() async {
         guard !isClosed else { return await transport.isGone() }
-        isClosed = true
+        standing = .closed
         transport.stopListening()
         await sent.wait(while: { sendingCount > 0 }, until: loop.now + LegacySession.sendingPatience, on: loop)
         // The whole server ends where a DELETE finds that SDK at work on a cancellation.
-        if hasCancelled { await Pause(on: loop).wait(LegacySession.restAfterCancellation) }
-        await transport.end()
+        if cancellation == .sent { await Pause(on: loop).waitFor(LegacySession.restAfterCancellation) }
+        await transport.endSession()
     }
 
     /// The transport found the session gone.
-    func lost() {
-        isLost = true
-        onLoss?()
+    func sessionLost() {
+        if standing == .open { standing = .lost }
+        delegate?.sessionWasLost()
     }
 
     /// No further call is to use the session, though the server may still know it.
-    func giveUp() { onGivenUp?() }
+    func giveUpSession() { delegate?.sessionWasGivenUp() }
 
     /// The server can be heard again, and what was said meanwhile is lost.
-    func unheard() { onGap?() }
+    func noteGap() { delegate?.serverIsHeardAgain() }
 
     /// Forgets the session, which the server has lost.
-    func forget() {
-        isClosed = true
-        transport.drop()
+    func forgetSession() {
+        standing = .closed
+        transport.dropSession()
     }
 }

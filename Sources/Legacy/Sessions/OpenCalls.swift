@@ -13,14 +13,14 @@ struct OpenCalls {
     /// The only one; nil where there are several.
     var only: LegacyCall? { all.count == 1 ? all[0] : nil }
 
-    mutating func insert(_ call: LegacyCall) {
+    mutating func insertCall(_ call: LegacyCall) {
         call.place = all.count
         all.append(call)
         ids.append(call.id)
     }
 
     /// Harmless for one that is not among them.
-    mutating func remove(_ call: LegacyCall) {
+    mutating func removeCall(_ call: LegacyCall) {
         guard let place = call.place.take() else { return }
         let (last, lastID) = (all.removeLast(), ids.removeLast())
         guard last !== call else { return }

@@ -3,9 +3,9 @@ import Reactor
 
 /// How many messages that are no requests (answers to questions, notifications) may be on their way to the servers of one loop.
 ///
-/// Over HTTP each has a connection until the server has taken it, and a server may take none for as long as it likes. So there
-/// is a limit for all, a quarter of it for one caller, and one for each session (``LegacySession``): whoever meets it loses a
-/// call, and everybody else keeps their connections.
+/// Over HTTP each has a connection until the server has taken it, and a server may take none for as long as it likes. So there is
+/// a limit for all, a quarter of it for one caller, and one for each session (``LegacySession``): a session that meets it loses a
+/// call, and all others keep their connections.
 ///
 /// A message that an older client waits for may wait for a place (``ClientChannel``).
 final class SendingBudget {
@@ -26,11 +26,11 @@ final class SendingBudget {
     init(_ limit: Int) { self.limit = limit }
 
     /// Another limit holds from now on.
-    func use(_ limit: Int) { self.limit = limit }
+    func setLimit(_ limit: Int) { self.limit = limit }
 
     /// What a session of this caller may have of it. All sessions of a caller have it together for as long as one of them is
     /// there.
-    func share(of owner: KeyedHash) -> Share {
+    func callerShare(of owner: KeyedHash) -> Share {
         if let share = shares[owner]?.share { return share }
         // Callers come and go: who has no session any more is forgotten before the table grows.
         if shares.count >= 2 * sharesAtLastLook {
@@ -47,7 +47,7 @@ final class SendingBudget {
 
     /// Gives a place that has become free to the first that may have it.
     private func serveNext() {
-        guard hasRoomForWaiters, let next = waiters.firstIndex(where: { $0.share.take() }) else { return }
+        guard hasRoomForWaiters, let next = waiters.firstIndex(where: { $0.share.takeRoom() }) else { return }
         let waiter = waiters.remove(at: next)
         waiter.hasPlace = true
         waiter.wakeup.signal()
@@ -70,8 +70,8 @@ final class SendingBudget {
 
         fileprivate init(of budget: SendingBudget) { self.budget = budget }
 
-        /// Room for one more; false where there is none. To be followed by one ``giveBack()``.
-        func take() -> Bool {
+        /// Room for one more; false where there is none. To be followed by one ``releaseRoom()``.
+        func takeRoom() -> Bool {
             guard budget.underWay < budget.limit, underWay < max(1, budget.limit / 4) else { return false }
             budget.underWay += 1
             underWay += 1
@@ -79,8 +79,8 @@ final class SendingBudget {
         }
 
         /// Waits for room for one more, in turn and not beyond `end`; false where there is none by then, or where too many wait.
-        func take(until end: Instant, on loop: Loop) async -> Bool {
-            if budget.hasRoomForWaiters, take() { return true }
+        func waitForRoom(until end: Instant, on loop: Loop) async -> Bool {
+            if budget.hasRoomForWaiters, takeRoom() { return true }
             guard waiting < Share.maxWaiting else { return false }
             let waiter = Waiter(of: self)
             budget.waiters.append(waiter)
@@ -91,7 +91,7 @@ final class SendingBudget {
             return waiter.hasPlace
         }
 
-        func giveBack() {
+        func releaseRoom() {
             budget.underWay -= 1
             underWay -= 1
             budget.serveNext()

@@ -14,7 +14,7 @@ final class SessionLogging {
     ///
     /// - Parameter ask: asks the server. Called only when needed and once at a time. A server that refuses is not asked
     ///   for the same level again.
-    func lower(to level: LoggingLevel, ask: (LoggingLevel) async -> Void) async {
+    func lowerLevel(to level: LoggingLevel, ask: (LoggingLevel) async -> Void) async {
         while let changing { await changing.wait() }
         if !isOffered { return }
         if let current = self.level, current <= level { return }

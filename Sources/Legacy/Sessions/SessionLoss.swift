@@ -43,12 +43,12 @@ enum SessionLoss {
     /// - Parameters:
     ///   - status: of the answer in which it came; 200 where it came without one.
     ///   - isOwn: whether it has the id of the request, so that it may come from a handler.
-    static func verdict(on error: JSONValue, in document: JSONDocument, status: Int, isOwn: Bool) -> Verdict {
+    static func errorVerdict(on error: JSONValue, in document: JSONDocument, status: Int, isOwn: Bool) -> Verdict {
         let code = document.value("code", of: error).flatMap { document.integer($0) }.map { Int($0) }
         if let code, codesOfRequests.contains(code) { return .none }
         // A server of 2026-07-28 may be there now. It refuses all that is asked in the same way, and no other does.
         if let code, codesOfTheNextEra.contains(code) { return .doubt(.ofAnotherEra) }
-        guard isOwn else { return verdict(status: status, hasChallenge: false, document.raw(error)) }
+        guard isOwn else { return responseVerdict(status: status, hasChallenge: false, document.raw(error)) }
         let text = lowercase(document.raw(error))
         if status == 404 || status == 410 {
             let message = document.value("message", of: error).flatMap { document.string($0) }?.lowercased() ?? ""
@@ -65,7 +65,7 @@ enum SessionLoss {
     /// - Parameters:
     ///   - hasChallenge: whether it has `WWW-Authenticate`: then it is a question of credentials.
     ///   - body: or the start of it.
-    static func verdict(status: Int, hasChallenge: Bool, _ body: ArraySlice<UInt8>) -> Verdict {
+    static func responseVerdict(status: Int, hasChallenge: Bool, _ body: ArraySlice<UInt8>) -> Verdict {
         let text = lowercase(body)
         let isDialect = dialects.contains { $0.status == status && $0.words.contains { text.contains($0) } }
         switch status {
@@ -99,7 +99,7 @@ enum SessionLoss {
 }
 
 extension SessionLoss {
-    static func verdict(_ head: HTTPResponseHead, _ body: ArraySlice<UInt8>) -> Verdict {
-        verdict(status: head.status, hasChallenge: head.fields.first("www-authenticate") != nil, body)
+    static func responseVerdict(_ head: HTTPResponseHead, _ body: ArraySlice<UInt8>) -> Verdict {
+        responseVerdict(status: head.status, hasChallenge: head.fields.first("www-authenticate") != nil, body)
     }
 }

@@ -3,7 +3,7 @@ import Translation
 /// A server at which sessions can be opened.
 protocol SessionOpener: LegacyServer {
     /// Opens a session, as far as the transport goes: sends `initialize`, and returns what the server agreed to.
-    func open(
+    func openTransport(
         _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake)
 }

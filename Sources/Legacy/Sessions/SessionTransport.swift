@@ -11,22 +11,22 @@ protocol SessionTransport: AnyObject {
     /// Sends `initialize`, and once more for each revision that the server refuses.
     ///
     /// - Returns: what the server agreed to.
-    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake
+    func openSession(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake
 
     /// Begins a request. Its answer is awaited by what is returned.
     ///
     /// - Parameters:
     ///   - text: with the id of `terms`.
-    ///   - trace: that of the client's request which it carries, if it carries one.
-    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall
+    ///   - trace: of the client's request that it carries, if it carries one.
+    func beginCall(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall
 
     /// Sends a notification or a response, to which the server has nothing to say.
-    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError)
+    func sendNotification(_ text: [UInt8], credentials: Credentials) async throws(BackendError)
 
     /// Begins to tell `session` what the server says that belongs to no request. It outlives that.
-    func listen(for session: LegacySession, credentials: Credentials)
+    func listenForMessages(for session: LegacySession, credentials: Credentials)
 
-    /// Whether one thing is done after the other, so that what nobody waits for any more holds up all the rest.
+    /// Whether the server works on one request at a time, so that a call that was given up holds up all others.
     var isSequential: Bool { get }
 
     /// Whether anything reaches the server while a call is under way.
@@ -57,12 +57,12 @@ protocol SessionTransport: AnyObject {
     func stopListening()
 
     /// Ends the session on the server too. No call is in flight.
-    func end() async
+    func endSession() async
 
     /// Gives back what is held for a session that the server has lost.
-    func drop()
+    func dropSession()
 
-    /// Returns when nothing is left of the session, after ``end()`` or ``drop()``.
+    /// Returns when nothing is left of the session, after ``end()`` or ``dropSession()``.
     func isGone() async
 }
 

@@ -2,7 +2,7 @@ package import Reactor
 
 /// A caller that waits for a session, no longer than it has time, and until it leaves. What it waits for goes on for others.
 package final class SessionWaiter {
-    /// Nil: there is no limit but that of what it waits for.
+    /// `nil`: no limit of its own.
     private let end: Instant?
     private let wakeup = Wakeup()
     private(set) var hasLeft = false
@@ -13,7 +13,7 @@ package final class SessionWaiter {
     package init(until end: Instant?) { self.end = end }
 
     /// The caller does not wait any more.
-    package func leave() {
+    package func stopWaiting() {
         hasLeft = true
         wakeup.signal()
         onLeave?()
@@ -23,12 +23,12 @@ package final class SessionWaiter {
     package func comeBack() { hasLeft = false }
 
     /// What it waits for may have come.
-    func news() { wakeup.signal() }
+    func wake() { wakeup.signal() }
 
     /// Waits while `condition` holds.
     ///
     /// - Throws: where it still holds, because the caller has left or its time is over.
-    func wait(while condition: () -> Bool, on loop: Loop) async throws(BackendError) {
+    func waitWhile(while condition: () -> Bool, on loop: Loop) async throws(BackendError) {
         if let end {
             await wakeup.wait(while: { !hasLeft && condition() }, until: end, on: loop)
         } else {
@@ -41,7 +41,7 @@ package final class SessionWaiter {
     }
 }
 
-/// Says, while a session is being opened, that nobody wants it any more.
+/// Tells, while a session is being opened, that no call wants it any more.
 final class Abandonment {
     private(set) var isSet = false
     /// Called when that is so; at once where it is.
@@ -49,7 +49,7 @@ final class Abandonment {
         didSet { if isSet { onSet?() } }
     }
 
-    func set() {
+    func abandonOpening() {
         guard !isSet else { return }
         isSet = true
         onSet?()

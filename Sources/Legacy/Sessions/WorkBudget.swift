@@ -20,10 +20,10 @@ struct WorkBudget {
     }
 
     /// A message was taken.
-    mutating func spend() { messagesLeft -= 1 }
+    mutating func spendMessage() { messagesLeft -= 1 }
 
     /// A message of so many bytes was taken.
-    mutating func spend(_ bytes: Int) {
+    mutating func spendMessage(_ bytes: Int) {
         guard bytes < bytesLeft else { return messagesLeft = 0 }
         messagesLeft -= 1
         bytesLeft -= Int32(bytes)

@@ -9,7 +9,7 @@ import Reactor
 final class BackendExchange: HTTPResponseHandler {
     /// How long a stream may stay open after its reader has all that it wanted.
     private static let afterlife = Interval(.seconds(1))
-    /// How long an answer may take that nobody wants any more, on a connection that must not be closed for that.
+    /// How long a response may take that no reader wants any more, on a connection that must not be closed for that.
     private static let remainder = Interval(.seconds(5))
 
     /// How long an exchange may take.
@@ -18,27 +18,27 @@ final class BackendExchange: HTTPResponseHandler {
         case until(Instant, silence: Interval? = nil)
         /// For ever, once the answer has begun: a stream that waits for events.
         case endless
-        /// The server waits for somebody else: nothing is expected of it.
+        /// The server waits for an answer of the client: nothing is expected of it.
         case suspended
     }
 
     /// How far the exchange is. A connection tells of its answer in the four states that have a connection, and in no other.
     private enum State {
-        /// The request waits for a connection. Leads to `open`, `failed`, `over`.
+        /// The request waits for a connection. Leads to `open`, `responseFailed`, `over`.
         case connecting
         /// The request, which may be sent once more, is on a kept connection, and nothing of the answer has come. Leads to
         /// `connecting` where the server closes the connection just then (RFC 9112 §9.3.1), and to all that `open` leads to.
         indirect case trying(HTTPClientConnection, HTTPMessage)
-        /// The request is on a connection. Leads to `held`, `draining`, `answered`, `failed`.
+        /// The request is on a connection. Leads to `held`, `draining`, `responseArrivedElsewhere`, `responseFailed`.
         case open(HTTPClientConnection)
         /// The answer is not read on, because its reader does not keep up. Leads to `open`, and to all that it leads to.
         case held(HTTPClientConnection)
         /// What still comes of the answer is dropped, for the sake of the connection: the reader has left, or has got the
-        /// error. Leads to `failed` with an error, else to `over`.
+        /// error. Leads to `responseFailed` with an error, else to `over`.
         indirect case draining(HTTPClientConnection, BackendError?)
         /// All of the answer has come. Leads to `elsewhere`, `over`.
         case answered
-        /// All of the answer has come, and the response is to come another way until this deadline. Leads to `failed`, `over`.
+        /// All of the answer has come, and the response is to come another way until this deadline. Leads to `responseFailed`, `over`.
         case elsewhere(Deadline)
         /// There will be no response. Leads nowhere.
         indirect case failed(BackendError)
@@ -55,7 +55,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// Whether no request of another session went over its connection before this one: then what comes on it is about no other caller.
     private(set) var isAlone = true
     /// Nil before it begins.
-    private var answer: BackendAnswer?
+    private var answer: BackendResponse?
     /// Of the answer, for a task: a reader that waits for messages makes nothing of it.
     private var answerHead: HTTPResponseHead?
     private var messages = MessageQueue()
@@ -76,38 +76,38 @@ final class BackendExchange: HTTPResponseHandler {
         self.route = route
         self.patience = patience
         while let idle = route.takeIdle() {
-            if send(request, on: idle, isRepeatable: isRepeatable) {
+            if sendRequest(request, on: idle, isRepeatable: isRepeatable) {
                 isAlone = idle.lastUser == route.number
                 idle.lastUser = route.number
                 return
             }
         }
-        backend.loop.spawn { await self.connect(request) }
+        backend.loop.spawn { await self.connectAndSend(request) }
     }
 
     private var backend: Backend { route.backend }
 
-    private func connect(_ request: HTTPMessage) async {
+    private func connectAndSend(_ request: HTTPMessage) async {
         do throws(BackendError) {
-            let connection = try await route.connect()
+            let connection = try await route.connectionForRequest()
             guard case .connecting = state else { return route.putBack(connection) }
             isAlone = true
             connection.lastUser = route.number
             state = .open(connection)
-            expectMore()
-            connection.send(request, answersTo: self)
+            extendTimeout()
+            connection.sendRequest(request, answersTo: self)
         } catch {
-            if case .connecting = state { end(.failed(error)) }
+            if case .connecting = state { endExchange(.failed(error)) }
         }
     }
 
     /// Returns false where nothing of it left.
-    private func send(_ request: HTTPMessage, on connection: HTTPClientConnection, isRepeatable: Bool) -> Bool {
+    private func sendRequest(_ request: HTTPMessage, on connection: HTTPClientConnection, isRepeatable: Bool) -> Bool {
         state = isRepeatable ? .trying(connection, request) : .open(connection)
-        expectMore()
+        extendTimeout()
         if connection.trySend(request, answersTo: self) { return true }
         state = .connecting
-        route.lost()
+        route.connectionLost()
         return false
     }
 
@@ -130,18 +130,18 @@ final class BackendExchange: HTTPResponseHandler {
     // MARK: Reading
 
     /// The head of the answer.
-    func head() async throws(BackendError) -> HTTPResponseHead {
-        try await begun()
+    func waitForHead() async throws(BackendError) -> HTTPResponseHead {
+        try await waitForBeginning()
         // It is there until a reader takes over, which asks for no head.
         guard let answerHead else { throw BackendError(.outcomeUnknown, "the head of the answer is gone") }
         return answerHead
     }
 
     /// Waits until the head of the answer is there, or the response has come another way.
-    func begun() async throws(BackendError) {
+    func waitForBeginning() async throws(BackendError) {
         while answer == nil, messages.isEmpty {
             if let flaw { throw flaw }
-            await news().wait()
+            await readerWakeup().wait()
         }
     }
 
@@ -168,18 +168,18 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     /// The next message; nil when the answer has ended.
-    func next() async throws(BackendError) -> [UInt8]? {
+    func nextMessage() async throws(BackendError) -> [UInt8]? {
         while true {
             if !mayGive { await backend.loop.nextTurn() }
             if let message = takeMessage() { return message }
             if let flaw { throw flaw }
             if hasEnded { return nil }
-            await news().wait()
+            await readerWakeup().wait()
         }
     }
 
     /// The next message, if it is there and may be given out in this turn of the loop: ``next()`` waits for the next one.
-    func ready() -> [UInt8]? { mayGive ? takeMessage() : nil }
+    func readyMessage() -> [UInt8]? { mayGive ? takeMessage() : nil }
 
     private var mayGive: Bool { budget.allowsMore(at: backend.loop.now) }
 
@@ -193,15 +193,15 @@ final class BackendExchange: HTTPResponseHandler {
         }
     }
 
-    /// See ``LegacyCall/tell(_:)``.
-    func tell(_ reader: any CallReader) -> Bool {
+    /// See ``LegacyCall/notifyReader(_:)``.
+    func notifyReader(_ reader: any CallReader) -> Bool {
         guard isWaiting else { return false }
         if answerHead != nil { answerHead = nil }
         self.reader = reader
         return true
     }
 
-    private func news() -> Wakeup {
+    private func readerWakeup() -> Wakeup {
         if let wakeup { return wakeup }
         let wakeup = Wakeup()
         self.wakeup = wakeup
@@ -209,25 +209,25 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     /// Something has come.
-    private func signal() {
+    private func signalReader() {
         wakeup?.signal()
         if !isWaiting, let reader = reader.take() { backend.loop.afterwards(reader) }
     }
 
     private func takeMessage() -> [UInt8]? {
         guard let message = messages.popFirst() else { return nil }
-        budget.spend()
+        budget.spendMessage()
         if case .held(let connection) = state, messages.heldBytes <= backend.limits.streamBuffer / 2 {
             state = .open(connection)
-            expectMore()
+            extendTimeout()
             connection.resumeReading()
         }
         return message
     }
 
     /// The body of an answer that no messages come in, or the start of it, once all of it has come.
-    func body() async -> [UInt8] {
-        while !hasEnded { await news().wait() }
+    func waitForBody() async -> [UInt8] {
+        while !hasEnded { await readerWakeup().wait() }
         return answer?.otherText ?? []
     }
 
@@ -252,16 +252,16 @@ final class BackendExchange: HTTPResponseHandler {
     // MARK: What comes another way
 
     /// Something about this request came another way: the server is not silent.
-    func heardElsewhere() { expectMore() }
+    func heardElsewhere() { extendTimeout() }
 
     /// The response to this request came another way. It is taken once.
-    func answered(elsewhere message: [UInt8]) {
+    func responseArrivedElsewhere(_ message: [UInt8]) {
         switch state {
         case .connecting, .trying, .open, .held, .answered, .elsewhere:
             if wasAnsweredElsewhere { return }
             wasAnsweredElsewhere = true
             messages.append(message)
-            signal()
+            signalReader()
         case .draining, .failed, .over: break
         }
     }
@@ -272,9 +272,9 @@ final class BackendExchange: HTTPResponseHandler {
         guard case .answered = state else { return false }
         let clock = Deadline(on: backend.loop)
         // The exchange has the clock, which ends with it.
-        clock.onExpiry = { [unowned self] in end(.failed(timeoutError)) }
+        clock.onExpiry = { [unowned self] in endExchange(.failed(timeoutError)) }
         state = .elsewhere(clock)
-        expectMore()
+        extendTimeout()
         return true
     }
 
@@ -282,23 +282,23 @@ final class BackendExchange: HTTPResponseHandler {
     var isExpectedElsewhere: Bool { if case .elsewhere = state { messages.isEmpty } else { false } }
 
     /// There is no other way any more.
-    func expectElsewhereNoLonger() { if case .elsewhere = state { end(.over) } }
+    func expectElsewhereNoLonger() { if case .elsewhere = state { endExchange(.over) } }
 
     // MARK: Time
 
-    /// Nothing is expected of the server until ``expect(until:silence:)``: it waits for somebody else.
-    func suspend() {
+    /// Nothing is expected of the server until ``resumeTimeout(until:silence:)``: it waits for an answer of the client.
+    func suspendTimeout() {
         patience = .suspended
         setTimeout(nil)
     }
 
     /// Something is expected of the server from now on.
-    func expect(until end: Instant, silence: Duration?) {
+    func resumeTimeout(until end: Instant, silence: Duration?) {
         patience = .until(end, silence: silence.map { Interval($0) })
-        expectMore()
+        extendTimeout()
     }
 
-    private func expectMore() {
+    private func extendTimeout() {
         switch patience {
         case .until(let end, let silence):
             if case .held = state { return setTimeout(end) }
@@ -326,17 +326,17 @@ final class BackendExchange: HTTPResponseHandler {
     // MARK: The end
 
     /// The reader has left. The rest of the answer is dropped.
-    func abandon() {
+    func abandonResponse() {
         switch state {
         case .trying(let connection, _), .open(let connection), .held(let connection):
-            drain(connection, for: BackendExchange.afterlife, nil)
+            drainBody(connection, for: BackendExchange.afterlife, nil)
         case .connecting, .answered, .elsewhere: state = .over
         case .draining, .failed, .over: break
         }
         if !messages.isEmpty { messages = MessageQueue() }
     }
 
-    private func drain(_ connection: HTTPClientConnection, for time: Interval, _ error: BackendError?) {
+    private func drainBody(_ connection: HTTPClientConnection, for time: Interval, _ error: BackendError?) {
         if case .held = state { connection.resumeReading() }
         state = .draining(connection, error)
         _ = answer?.takeDocument()
@@ -345,118 +345,118 @@ final class BackendExchange: HTTPResponseHandler {
     }
 
     /// Ends the exchange from outside; the reader gets `error`.
-    func fail(with error: BackendError) {
+    func failExchange(with error: BackendError) {
         if flaw != nil { return }
-        guard route.pin != nil, let connection else { return cut(.failed(error)) }
-        // Its session would end with the connection, and nobody could tell the server that.
-        drain(connection, for: BackendExchange.remainder, error)
-        signal()
+        guard route.pin != nil, let connection else { return closeExchange(.failed(error)) }
+        // Its session would end with the connection, and the server could not be told.
+        drainBody(connection, for: BackendExchange.remainder, error)
+        signalReader()
     }
 
     /// Ends the exchange and its connection.
-    private func cut(_ end: State) {
+    private func closeExchange(_ end: State) {
         if let connection {
-            connection.close()
-            route.lost()
+            connection.closeConnection()
+            route.connectionLost()
         }
-        self.end(end)
+        self.endExchange(end)
     }
 
-    /// - Parameter end: `answered`, `failed` or `over`. It holds unless the reader has got an error before.
-    private func end(_ end: State) {
+    /// - Parameter end: `responseArrivedElsewhere`, `responseFailed` or `over`. It holds unless the reader has got an error before.
+    private func endExchange(_ end: State) {
         switch state {
         case .connecting, .trying, .open, .held, .elsewhere: state = end
         case .draining(_, let told): state = told.map { .failed($0) } ?? .over
         case .answered, .failed, .over: return
         }
-        signal()
+        signalReader()
     }
 
     // MARK: HTTPResponseHandler
 
-    func received(_ head: HTTPResponseHead) {
+    func receivedHead(_ head: HTTPResponseHead) {
         if case .trying(let connection, _) = state { state = .open(connection) }
-        route.take(head)
+        route.noteResponse(head)
         if case .draining = state { return }
-        answer = BackendAnswer(head, maxMessage: backend.limits.maxMessage)
+        answer = BackendResponse(head, maxMessage: backend.limits.maxMessage)
         let isSuccess = isSuccess
         if !isSuccess || reader == nil { answerHead = head }
-        if isSuccess, let error = head.codingError { return cut(.failed(error)) }
-        expectMore()
-        signal()
+        if isSuccess, let error = head.codingError { return closeExchange(.failed(error)) }
+        extendTimeout()
+        signalReader()
     }
 
-    func received(body: Span<UInt8>) {
+    func receivedBody(_ body: Span<UInt8>) {
         if case .draining = state { return }
         switch answer?.content {
         case .document:
-            expectMore()
-            if answer?.keep(body) == false { tooLarge() }
+            extendTimeout()
+            if answer?.keepBody(body) == false { tooLarge() }
         case .events(let events):
-            decode(body, of: events)
+            decodeEvents(body, of: events)
         case .other:
-            expectMore()
+            extendTimeout()
             // No response comes behind so much, and it may have no end: the exchange ends with what has come.
-            if answer?.keep(body) == false { cut(.answered) }
+            if answer?.keepBody(body) == false { closeExchange(.answered) }
         // The head comes first.
         case nil: break
         }
     }
 
-    private func decode(_ body: Span<UInt8>, of events: BackendAnswer.Events) {
+    private func decodeEvents(_ body: Span<UInt8>, of events: BackendResponse.Events) {
         var offset = 0
         do throws(SSEDecodeError) {
-            while let event = try events.decoder.next(body, from: &offset) {
-                if let text = event.message(of: backend, route.passedOver) { keep(text) }
+            while let event = try events.decoder.nextEvent(body, from: &offset) {
+                if let text = event.jsonMessage(of: backend, route.passedOver) { keepMessage(text) }
             }
         } catch {
             return tooLarge()
         }
         // A comment says that the server lives, not that it works on the request.
-        if !messages.isEmpty || events.decoder.isInsideEvent { expectMore() }
-        if !messages.isEmpty { signal() }
+        if !messages.isEmpty || events.decoder.isInsideEvent { extendTimeout() }
+        if !messages.isEmpty { signalReader() }
     }
 
     /// Keeps a message for the reader. When it does not keep up, the server has to wait, and its silence is then no
     /// fault of its own.
-    private func keep(_ message: [UInt8]) {
-        add(message)
+    private func keepMessage(_ message: [UInt8]) {
+        addMessage(message)
         guard messages.heldBytes > backend.limits.streamBuffer, case .open(let connection) = state else { return }
         state = .held(connection)
         connection.pauseReading()
         if case .until(let end, _) = patience { connection.setTimeout(end) }
     }
 
-    private func add(_ message: [UInt8]) {
+    private func addMessage(_ message: [UInt8]) {
         hasDelivered = true
         messages.append(message)
     }
 
-    func finished() {
+    func responseEnded() {
         guard let connection else { return }
-        if let document = answer?.takeDocument() { add(document) }
+        if let document = answer?.takeDocument() { addMessage(document) }
         // The end came with what it was held for; the next request on it must be read.
         if case .held = state { connection.resumeReading() }
         route.putBack(connection)
-        end(.answered)
+        endExchange(.answered)
     }
 
-    func failed(_ error: HTTPClientError) {
-        route.lost()
+    func responseFailed(_ error: HTTPClientError) {
+        route.connectionLost()
         switch error {
         case .timedOut:
-            end(.failed(timeoutError))
+            endExchange(.failed(timeoutError))
         case .disconnected(answerBegan: false):
-            guard case .trying(_, let request) = state else { return end(.failed(BackendError(error))) }
+            guard case .trying(_, let request) = state else { return endExchange(.failed(BackendError(error))) }
             state = .connecting
-            backend.loop.spawn { await self.connect(request) }
+            backend.loop.spawn { await self.connectAndSend(request) }
         case .disconnected, .notConnected, .malformed:
-            end(.failed(BackendError(error)))
+            endExchange(.failed(BackendError(error)))
         }
     }
 
     private func tooLarge() {
         let limit = "limits.max_response (\(backend.limits.maxMessage) bytes)"
-        cut(.failed(BackendError(.outcomeUnknown, "the answer is larger than \(limit)")))
+        closeExchange(.failed(BackendError(.outcomeUnknown, "the answer is larger than \(limit)")))
     }
 }

@@ -25,14 +25,14 @@ enum EraQuestion {
     /// What an answer says.
     ///
     /// A status that a server, or whatever stands before it, gives for reasons of its own is no evidence.
-    static func evidence(_ status: Int, isModern: Bool) -> EraEvidence {
+    static func eraEvidence(_ status: Int, isModern: Bool) -> EraEvidence {
         switch status {
         case 200..<300, 400, 402, 404..<408, 409..<429, 430..<500: isModern ? .modern : .legacy
         default: .none
         }
     }
 
-    static func body(id: Int) -> [UInt8] {
+    static func requestBody(id: Int) -> [UInt8] {
         var text = Array(#"{"jsonrpc":"2.0","id":\#(id),"method":"server/discover","params":{"_meta":{"#.utf8)
         text += Array(#""io.modelcontextprotocol/protocolVersion":"\#(Revision.modern.rawValue)","#.utf8)
         text += Array(#""io.modelcontextprotocol/clientInfo":{"name":"remora","version":"#.utf8)
@@ -49,17 +49,17 @@ extension StreamableHTTP {
     /// - Returns: what the answer says, and how the server refused the credentials, if it did.
     func askEra(_ credentials: Credentials) async -> (EraEvidence, refusal: BackendError?) {
         do throws(BackendError) {
-            let (exchange, head, _) = try await follow(.post) { eraExchange(credentials, at: $0) }
-            defer { exchange.abandon() }
+            let (exchange, head, _) = try await sendFollowing(.post) { eraExchange(credentials, at: $0) }
+            defer { exchange.abandonResponse() }
             var isModern = false
             if (200..<300).contains(head.status) {
-                while !isModern, let message = try await exchange.next() {
+                while !isModern, let message = try await exchange.nextMessage() {
                     isModern = ModernEvidence.isGiven(by: message)
                 }
             } else {
-                isModern = ModernEvidence.isGiven(by: await exchange.body())
+                isModern = ModernEvidence.isGiven(by: await exchange.waitForBody())
             }
-            return (EraQuestion.evidence(head.status, isModern: isModern), .unauthorized(head))
+            return (EraQuestion.eraEvidence(head.status, isModern: isModern), .challenge(head))
         } catch {
             return (error.kind == .silent || error.kind == .overdue ? .silence : .none, nil)
         }

@@ -10,13 +10,13 @@ import Reactor
 final class PushStream {
     /// Between two attempts; doubled after each that brought nothing.
     private static let delays: ClosedRange<Duration> = .milliseconds(500) ... .seconds(30)
-    /// The longest pause while somebody waits for what comes, unless the server itself ends each stream at once.
+    /// The longest pause while a subscriber or a call waits for what comes, unless the server itself ends each stream at once.
     private static let watchedDelay: Duration = .milliseconds(500)
     /// A stream that was there for so long was one, though nothing came: what stands before servers ends streams that are
     /// idle, after 10 s at the least.
     private static let leastLife: Duration = .seconds(5)
-    /// A server without such a stream says so at once. Some that have one send nothing, not even the head of the answer,
-    /// before there is something to tell.
+    /// A server without a GET stream says so at once. Some that have one send nothing, not even the head of the answer, before
+    /// there is something to tell.
     private static let patience: Duration = .seconds(1)
 
     /// What is known of the stream from the attempts so far.
@@ -29,7 +29,7 @@ final class PushStream {
         case open(Instant)
     }
 
-    /// Both own the stream. Nil when it is stopped: it may be in the middle of something then, and has nobody to tell.
+    /// Both own the stream. `nil` when it is stopped: it may be in the middle of something then, and has no session to tell.
     private var owner: (session: LegacySession, transport: StreamableHTTP)?
     private let route: SessionRoute
     private let credentials: Credentials
@@ -38,7 +38,7 @@ final class PushStream {
     private var exchange: BackendExchange?
     private var resumption: StreamResumption?
     private var past = Past.none
-    /// Whether the server has such a stream; nil until that is known.
+    /// Whether the server has a GET stream; `nil` until that is known.
     private var verdict: Bool?
     private let decided = Wakeup()
 
@@ -52,18 +52,18 @@ final class PushStream {
 
     private var wasOpen: Bool { if case .open = past { true } else { false } }
 
-    func run() async { await run(nil) }
+    func keepStreamOpen() async { await keepStreamOpen(nil) }
 
     /// - Parameter open: the answer to a request for the stream that has begun; nil to ask for it.
-    private func run(_ open: BackendExchange?) async {
+    private func keepStreamOpen(_ open: BackendExchange?) async {
         var open = open
         while !isStopped {
-            let outcome = if let exchange = open.take() { await follow(exchange) } else { await listen() }
+            let outcome = if let exchange = open.take() { await readStream(exchange) } else { await openStream() }
             switch outcome {
             case .quiet: return
-            case .notOffered: return decide(false)
+            case .notOffered: return concludeOffer(false)
             case .gone:
-                owner?.session.lost()
+                owner?.session.sessionLost()
                 return
             case .heard: delay = PushStream.delays.lowerBound
             case .endedAtOnce: lengthenDelay()
@@ -75,27 +75,27 @@ final class PushStream {
                 }
             }
             let isUrgent = owner?.session.isHeardOut == true && outcome != .endedAtOnce
-            if !isStopped { await rest(isUrgent ? min(delay, PushStream.watchedDelay) : delay) }
+            if !isStopped { await waitToReopen(isUrgent ? min(delay, PushStream.watchedDelay) : delay) }
         }
     }
 
     private func lengthenDelay() { delay = min(delay * 2, PushStream.delays.upperBound) }
 
-    func stop() {
-        decide(false)
+    func stopStream() {
+        concludeOffer(false)
         owner = nil
-        exchange?.fail(with: PushStream.ended)
-        pause?.end()
+        exchange?.failExchange(with: PushStream.ended)
+        pause?.endPause()
     }
 
     /// Whether ``isOffered()`` would answer at once.
     var isDecided: Bool { verdict != nil }
 
-    /// Whether the server has such a stream. Waits for its answer, but not for long.
+    /// Whether the server has a GET stream. Waits for its response, but not for long.
     func isOffered() async -> Bool {
         if let verdict { return verdict }
         let deadline = Deadline(on: route.backend.loop)
-        deadline.onExpiry = { [unowned self] in decide(true) }
+        deadline.onExpiry = { [unowned self] in concludeOffer(true) }
         deadline.set(after: PushStream.patience)
         while verdict == nil { await decided.wait() }
         deadline.set(nil)
@@ -108,7 +108,7 @@ final class PushStream {
         return verdict != false && !isStopped
     }
 
-    private func decide(_ isOffered: Bool) {
+    private func concludeOffer(_ isOffered: Bool) {
         verdict = isOffered
         decided.signal()
         if !isOffered { owner?.session.cannotBeHeard() }
@@ -117,7 +117,7 @@ final class PushStream {
     private enum Outcome {
         /// The stream is there, and whatever comes on it is told.
         case quiet
-        /// The server has no such stream (405) or refuses it: it will not change its mind.
+        /// The server has no GET stream (405) or refuses it: it will not change its mind.
         case notOffered
         /// The server has lost the session.
         case gone
@@ -128,62 +128,62 @@ final class PushStream {
         case failed
     }
 
-    private func listen() async -> Outcome {
+    private func openStream() async -> Outcome {
         guard let transport = owner?.transport else { return .failed }
         let exchange: BackendExchange
         do throws(BackendError) {
             let head: HTTPResponseHead
-            (exchange, head, _) = try await transport.follow(.get) { ask(by: transport, at: $0) }
+            (exchange, head, _) = try await transport.sendFollowing(.get) { requestStream(by: transport, at: $0) }
             guard exchange.isStream else {
-                let outcome = await refusal(head, of: exchange)
-                leave(exchange)
+                let outcome = await refusalOutcome(head, of: exchange)
+                leaveExchange(exchange)
                 return outcome
             }
         } catch {
-            return self.exchange.map { left($0, after: error) } ?? .failed
+            return self.exchange.map { streamOutcome($0, after: error) } ?? .failed
         }
-        opened()
-        return await follow(exchange)
+        streamOpened()
+        return await readStream(exchange)
     }
 
-    private func ask(by transport: StreamableHTTP, at place: [UInt8]?) -> BackendExchange {
+    private func requestStream(by transport: StreamableHTTP, at place: [UInt8]?) -> BackendExchange {
         let exchange = BackendExchange(
             transport.pushRequest(credentials, after: resumption?.lastEventID, at: place), by: route,
             patience: .endless, isRepeatable: true)
         self.exchange = exchange
         // It may have been stopped while an answer led elsewhere.
-        if isStopped { exchange.fail(with: PushStream.ended) }
+        if isStopped { exchange.failExchange(with: PushStream.ended) }
         return exchange
     }
 
     private static let ended = BackendError(.cancelled, "the session has ended")
 
     /// Hears what comes on a stream until there is nothing to hear.
-    private func follow(_ exchange: BackendExchange) async -> Outcome {
+    private func readStream(_ exchange: BackendExchange) async -> Outcome {
         do throws(BackendError) {
             repeat {
-                if !isStopped, exchange.tell(self) { return .quiet }
-            } while hear(try await exchange.next())
-            return left(exchange, after: nil)
+                if !isStopped, exchange.notifyReader(self) { return .quiet }
+            } while receiveText(try await exchange.nextMessage())
+            return streamOutcome(exchange, after: nil)
         } catch {
-            return left(exchange, after: error)
+            return streamOutcome(exchange, after: error)
         }
     }
 
     /// Returns whether more may come.
-    private func hear(_ text: [UInt8]?) -> Bool {
+    private func receiveText(_ text: [UInt8]?) -> Bool {
         guard let text, !isStopped else { return false }
-        owner?.session.hear(text)
+        owner?.session.receiveText(text)
         return true
     }
 
-    private func leave(_ exchange: BackendExchange) {
-        exchange.abandon()
+    private func leaveExchange(_ exchange: BackendExchange) {
+        exchange.abandonResponse()
         self.exchange = nil
     }
 
-    private func left(_ exchange: BackendExchange, after error: BackendError?) -> Outcome {
-        leave(exchange)
+    private func streamOutcome(_ exchange: BackendExchange, after error: BackendError?) -> Outcome {
+        leaveExchange(exchange)
         let isEmpty = !exchange.hasDelivered
         if let error {
             // With the server its session is gone, if it is not there for a moment: a copy of it can serve another.
@@ -199,27 +199,27 @@ final class PushStream {
         return route.backend.loop.now < start + PushStream.leastLife
     }
 
-    private func opened() {
-        decide(true)
-        if wasOpen, resumption == nil { owner?.session.unheard() }
+    private func streamOpened() {
+        concludeOffer(true)
+        if wasOpen, resumption == nil { owner?.session.noteGap() }
         past = .open(route.backend.loop.now)
     }
 
-    private func refusal(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
+    private func refusalOutcome(_ head: HTTPResponseHead, of exchange: BackendExchange) async -> Outcome {
         // A page, a document, or nothing: whatever is there, it is no stream.
         if (200..<300).contains(head.status) || head.status == 405 || head.status == 501 { return .notOffered }
         // Later, perhaps.
         if [408, 425, 429].contains(head.status) { return .failed }
-        let body = await exchange.body()
+        let body = await exchange.waitForBody()
         guard let (session, transport) = owner, transport.isKept else {
             return head.status >= 500 ? .failed : .notOffered
         }
-        switch SessionLoss.verdict(head, body[...]) {
+        switch SessionLoss.responseVerdict(head, body[...]) {
         case .doubt(let doubt) where wasOpen:
             return await session.isLost(doubt, credentials) ? .gone : .failed
         case .proof:
             // Frameworks answer so where no route is, and some end the stream alone: the session may live all the same.
-            if await session.life(by: .ping, credentials) == .lost { return .gone }
+            if await session.askForLife(by: .ping, credentials) == .lost { return .gone }
             return wasOpen ? .failed : .notOffered
         case .none, .doubt: break
         }
@@ -229,10 +229,10 @@ final class PushStream {
     }
 
     /// - Parameter delay: at the least; the server may wish for more.
-    private func rest(_ delay: Duration) async {
+    private func waitToReopen(_ delay: Duration) async {
         let pause = Pause(on: route.backend.loop)
         self.pause = pause
-        await pause.wait(pauseLength(delay))
+        await pause.waitFor(pauseLength(delay))
         self.pause = nil
     }
 
@@ -244,10 +244,10 @@ final class PushStream {
 }
 
 extension PushStream: CallReader {
-    func news() {
+    func messagesArrived() {
         guard let exchange else { return }
-        while let text = exchange.ready() { if !hear(text) { break } }
-        if !isStopped, exchange.tell(self) { return }
-        route.backend.loop.spawn { await self.run(exchange) }
+        while let text = exchange.readyMessage() { if !receiveText(text) { break } }
+        if !isStopped, exchange.notifyReader(self) { return }
+        route.backend.loop.spawn { await self.keepStreamOpen(exchange) }
     }
 }

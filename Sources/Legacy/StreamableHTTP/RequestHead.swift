@@ -38,25 +38,25 @@ struct RequestHead {
         if let messageMethod { writer.field(Header.method, messageMethod.name) }
         if method == .post { writer.field("content-type", "application/json") }
         for field in route.backend.fields { _ = writer.field(named: field.name, field.value) }
-        writer.interrupt(into: &head)
+        writer.interruptHead(into: &head)
         common = head
     }
 
     /// The whole request.
     ///
     /// - Parameters:
-    ///   - trace: that of the client's request which it carries, if it carries one.
+    ///   - trace: of the client's request that it carries, if it carries one.
     ///   - lastEventID: where the stream that is asked for is to go on.
-    func message(
+    func httpMessage(
         _ credentials: Credentials, body: some HTTPBody = [UInt8](), trace: TraceContext? = nil,
         lastEventID: [UInt8]? = nil
     ) -> HTTPMessage {
         HTTPMessage(body, headSize: common.count + 256) {
-            write(credentials, trace, bodySize: body.count, lastEventID, to: &$0)
+            writeLines(credentials, trace, bodySize: body.count, lastEventID, to: &$0)
         }
     }
 
-    private func write(
+    private func writeLines(
         _ credentials: Credentials, _ trace: TraceContext?, bodySize: Int, _ lastEventID: [UInt8]?,
         to output: inout [UInt8]
     ) {
@@ -67,15 +67,15 @@ struct RequestHead {
         if route.cookies.field.isEmpty {
             for line in credentials.lines { writer.field(line.name, line.value) }
         } else {
-            write(credentials, route.cookies.field, with: &writer)
+            writeLines(credentials, route.cookies.field, with: &writer)
         }
         for line in credentials.origin { _ = writer.field(line.name, line.value) }
         if let trace { for entry in trace.fields { _ = writer.field(entry.name, entry.value) } }
-        writer.end(into: &output)
+        writer.endHead(into: &output)
     }
 
-    /// There is one such field only (RFC 6265 §5.4), also where the caller's own cookies tell callers apart.
-    private func write(_ credentials: Credentials, _ field: [UInt8], with writer: inout HTTPHeadWriter) {
+    /// There is one `Cookie` field only (RFC 6265 §5.4), also where the caller's own cookies tell callers apart.
+    private func writeLines(_ credentials: Credentials, _ field: [UInt8], with writer: inout HTTPHeadWriter) {
         var all: [UInt8] = []
         for line in credentials.lines {
             if line.name.equalsIgnoringCase("cookie") {

@@ -30,25 +30,27 @@ final class SessionRoute {
     }
 
     /// Takes note of an answer.
-    func take(_ head: HTTPResponseHead) {
+    func noteResponse(_ head: HTTPResponseHead) {
         guard head.fields.first("set-cookie") != nil else { return }
-        for line in head.fields.lines(named: SessionRoute.setCookie) { cookies.take(Array(line.value.bytes)) }
+        for line in head.fields.lines(named: SessionRoute.setCookie) { cookies.storeCookie(Array(line.value.bytes)) }
     }
 
     // MARK: Connections
 
-    /// A connection that is ready for a request, if there is one. To be given back by ``putBack(_:)`` or ``lost()``.
+    /// A connection that is ready for a request, if there is one. To be given back by ``putBack(_:)`` or ``connectionLost()``.
     func takeIdle() -> HTTPClientConnection? {
         guard let pin else { return backend.connections.takeIdle() }
         return pin.takeIdle()
     }
 
     /// A connection that is ready for a request.
-    func connect() async throws(BackendError) -> HTTPClientConnection {
+    func connectionForRequest() async throws(BackendError) -> HTTPClientConnection {
         let made: HTTPClientConnection?
         do throws(HTTPClientError) {
-            guard let pin else { return try await backend.connect() }
-            made = try await pin.take { [backend] () async throws(HTTPClientError) in try await backend.connect() }
+            guard let pin else { return try await backend.connectServer() }
+            made = try await pin.takeTurn { [backend] () async throws(HTTPClientError) in
+                try await backend.connectServer()
+            }
         } catch {
             throw BackendError(error)
         }
@@ -62,9 +64,9 @@ final class SessionRoute {
 
     /// The answer on it has ended.
     func putBack(_ connection: HTTPClientConnection) {
-        if let pin { pin.giveBack(connection) } else { backend.connections.putBack(connection) }
+        if let pin { pin.giveBackConnection(connection) } else { backend.connections.putBack(connection) }
     }
 
     /// A connection that was taken is of no use any more.
-    func lost() { pin?.lose() }
+    func connectionLost() { pin?.loseConnection() }
 }

@@ -45,13 +45,15 @@ final class StreamableCall: LegacyCall {
 
     /// Whether the server takes up a stream that another process had: it answers with one that does not end at once.
     func isTakenUp() async -> Bool {
-        guard (try? await exchange.begun()) != nil, exchange.isSuccess, exchange.isStream else { return false }
-        await Pause(on: terms.session.loop).wait(StreamableCall.proofTime)
+        guard (try? await exchange.waitForBeginning()) != nil, exchange.isSuccess, exchange.isStream else {
+            return false
+        }
+        await Pause(on: terms.session.loop).waitFor(StreamableCall.proofTime)
         return !exchange.isExhausted
     }
 
-    override func reply() async throws(BackendError) -> CallReply {
-        defer { leave() }
+    override func waitForReply() async throws(BackendError) -> CallReply {
+        defer { leaveExchange() }
         if let doubted = doubted.take() { return doubted }
         var fruitless = 0
         var hasResumed = false
@@ -64,34 +66,34 @@ final class StreamableCall: LegacyCall {
                 else {
                     if hasResumed { throw error.afterDispatch }
                     // Where an answer has begun the server was reached, whatever the answer says.
-                    throw exchange.status == nil ? transport.meaning(of: error) : error
+                    throw exchange.status == nil ? transport.errorMeaning(of: error) : error
                 }
                 hasResumed = true
                 // A server that waits for its client has nothing to say on a stream, however often it is taken up.
                 if !isSuspended { fruitless = exchange.hasDelivered ? 1 : fruitless + 1 }
-                if let reply = try await resume(resumption) { return reply }
+                if let reply = try await resumeStream(resumption) { return reply }
             }
         }
     }
 
     /// The reply; nil where the request was sent again.
     private func streamedReply() async throws(BackendError) -> CallReply? {
-        try await exchange.begun()
+        try await exchange.waitForBeginning()
         if !exchange.bringsMessages {
-            let body = await exchange.body()
+            let body = await exchange.waitForBody()
             // A part of a body says nothing of the server.
             if let cancellation { throw cancellation }
-            let head = try await exchange.head()
+            let head = try await exchange.waitForHead()
             let isTaken = head.status == 202 || (200..<300).contains(head.status) && body.isEmpty
-            if isTaken, let reply = try self.reply(inBody: body, head.status, isAlone: exchange.isAlone) {
+            if isTaken, let reply = try self.readReply(inBody: body, head.status, isAlone: exchange.isAlone) {
                 return reply
             }
-            guard isTaken, expectElsewhere() else { return try reply(instead: body, head) }
+            guard isTaken, expectElsewhere() else { return try replyInstead(body, head) }
         }
         while true {
-            if let listener = terms.listener, !listener.hasRoom { await listener.room() }
-            if let text = try await exchange.next() {
-                if let reply = try self.reply(in: text) { return reply }
+            if let observer = terms.observer, !observer.hasRoom { await observer.waitForRoom() }
+            if let text = try await exchange.nextMessage() {
+                if let reply = try self.readReply(in: text) { return reply }
             } else if exchange.hasDelivered && exchange.status != 202 || !expectElsewhere() {
                 let hint = flaw.map { "; something in it is \($0.words)" } ?? ""
                 throw BackendError(.noAnswer, "the server ended its answer without a response\(hint)")
@@ -99,55 +101,55 @@ final class StreamableCall: LegacyCall {
         }
     }
 
-    private func leave() {
-        if case .post = request, exchange.isSuccess { transport.moved(on: course) }
-        exchange.abandon()
-        terms.session.ended(self)
+    private func leaveExchange() {
+        if case .post = request, exchange.isSuccess { transport.endpointMoved(on: course) }
+        exchange.abandonResponse()
+        terms.session.callEnded(self)
     }
 
-    override func tell(_ reader: any CallReader) -> Bool { doubted == nil && exchange.tell(reader) }
+    override func notifyReader(_ reader: any CallReader) -> Bool { doubted == nil && exchange.notifyReader(reader) }
 
-    override func readyAnswer() throws(BackendError) -> LegacyAnswer? {
+    override func readyResponse() throws(BackendError) -> LegacyResponse? {
         guard doubted == nil, exchange.bringsMessages else { return nil }
         do throws(BackendError) {
-            while let text = exchange.ready() {
-                switch try reply(in: text) {
+            while let text = exchange.readyMessage() {
+                switch try readReply(in: text) {
                 case .answer(let answer):
-                    leave()
+                    leaveExchange()
                     return answer
                 case .doubted(let doubt, let otherwise):
                     doubted = .doubted(doubt, otherwise: otherwise)
                     return nil
                 case nil:
-                    if terms.listener?.hasRoom == false { return nil }
+                    if terms.observer?.hasRoom == false { return nil }
                 }
             }
             return nil
         } catch {
-            leave()
+            leaveExchange()
             throw error
         }
     }
 
     /// Takes up a stream that ended before the response, as a server may let it on purpose. Returns the response, if that came
     /// another way meanwhile.
-    private func resume(_ resumption: StreamResumption) async throws(BackendError) -> CallReply? {
+    private func resumeStream(_ resumption: StreamResumption) async throws(BackendError) -> CallReply? {
         let pause = Pause(on: terms.session.loop)
         self.pause = pause
-        await pause.wait(isSuspended ? max(resumption.delay, StreamableCall.suspendedDelay) : resumption.delay)
+        await pause.waitFor(isSuspended ? max(resumption.delay, StreamableCall.suspendedDelay) : resumption.delay)
         self.pause = nil
         if let cancellation { throw cancellation }
-        if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
+        if let text = exchange.readyMessage(), let reply = try self.readReply(in: text) { return reply }
         request = .resumption(resumption)
         course = Redirect.Course(from: transport.target)
-        send()
+        sendRequest()
         return nil
     }
 
     /// Sends the request to where it is to go.
-    private func send() {
-        exchange = transport.send(request, to: course.place, credentials: terms.credentials, until: end)
-        if isSuspended { exchange.suspend() } else { exchange.expect(until: end, silence: silence) }
+    private func sendRequest() {
+        exchange = transport.sendRequest(request, to: course.place, credentials: terms.credentials, until: end)
+        if isSuspended { exchange.suspendTimeout() } else { exchange.resumeTimeout(until: end, silence: silence) }
     }
 
     // MARK: Messages
@@ -155,64 +157,64 @@ final class StreamableCall: LegacyCall {
     /// The reply, if it is among what the server sent at once; the rest is served.
     ///
     /// - Throws: for an answer that cannot be read, and for a document that holds another's: that is all that comes.
-    private func reply(in text: [UInt8]) throws(BackendError) -> CallReply? {
-        var messages = terms.session.read(text)
+    private func readReply(in text: [UInt8]) throws(BackendError) -> CallReply? {
+        var messages = terms.session.readMessages(text)
         var reply: CallReply?
         var isAnothers = false
         while let message = messages.next() {
             let isOwn = message.answeredRequest == Int64(self.id)
             switch message.kind {
             case .request, .notification:
-                terms.session.hear(message, on: self, credentials: terms.credentials)
+                terms.session.receiveMessage(message, on: self, credentials: terms.credentials)
             case .unclear where isOwn:
-                throw LegacyAnswer.unclear
+                throw LegacyResponse.unclear
             // An error without an id can be about nothing else, unless the connection was another request's before.
             case .response(let id, let outcome) where isOwn || (id == nil && outcome.isError && exchange.isAlone):
                 if reply == nil {
-                    reply = try CallReply(LegacyAnswer(document: message.document, outcome: outcome), isOwn: isOwn)
+                    reply = try CallReply(LegacyResponse(document: message.document, outcome: outcome), isOwn: isOwn)
                 }
             case .response, .unclear:
-                if exchange.isStream { terms.session.hear(message, on: self) } else { isAnothers = true }
+                if exchange.isStream { terms.session.receiveMessage(message, on: self) } else { isAnothers = true }
             }
         }
         if reply == nil, let problem = messages.flaw { flaw = problem }
         if reply != nil || exchange.isStream { return reply }
-        if let flaw { return try self.reply(toBroken: text, flaw) }
+        if let flaw { return try self.replyToBroken(text, flaw) }
         if isAnothers { throw BackendError(.outcomeUnknown, "the server answered another request than it was asked") }
         return nil
     }
 
     /// What comes of a document that cannot be read.
-    private func reply(toBroken text: [UInt8], _ flaw: ServerMessages.Flaw) throws(BackendError) -> CallReply? {
+    private func replyToBroken(_ text: [UInt8], _ flaw: ServerMessages.Flaw) throws(BackendError) -> CallReply? {
         // "Accepted", in the words of whatever takes requests there.
         if exchange.status == 202 { return nil }
         let error = BackendError(.outcomeUnknown, "the server's answer is \(flaw.words)")
         guard transport.isKept, let status = exchange.status,
-            case .doubt(let doubt) = SessionLoss.verdict(status: status, hasChallenge: false, text[...])
+            case .doubt(let doubt) = SessionLoss.responseVerdict(status: status, hasChallenge: false, text[...])
         else { throw error }
         return .doubted(doubt, otherwise: .failure(error))
     }
 
     /// What comes of an answer whose body no messages come in; nil where the request was sent again, to where that leads.
-    private func reply(instead body: [UInt8], _ head: HTTPResponseHead) throws(BackendError) -> CallReply? {
-        if let text = exchange.ready(), let reply = try self.reply(in: text) { return reply }
+    private func replyInstead(_ body: [UInt8], _ head: HTTPResponseHead) throws(BackendError) -> CallReply? {
+        if let text = exchange.readyMessage(), let reply = try self.readReply(in: text) { return reply }
         if let refusal = BackendError.rateLimited(head) { throw refusal }
         // What has another place says nothing of the request itself, but for its response.
         let isAlone = exchange.isAlone && !Redirect.keepsRequest(head.status)
         if !BackendError.asksForCredentials(head),
-            let reply = try self.reply(inBody: body, head.status, isAlone: isAlone)
+            let reply = try self.readReply(inBody: body, head.status, isAlone: isAlone)
         {
             return reply
         }
         let error: BackendError
         do throws(BackendError) {
             if try isRedirected(by: head) { return nil }
-            error = BackendError.unauthorized(head) ?? StreamableCall.error(head.status)
+            error = BackendError.challenge(head) ?? StreamableCall.statusError(head.status)
         } catch let flaw {
             error = flaw
         }
         guard transport.isKept else { throw error }
-        switch SessionLoss.verdict(head, body[...]) {
+        switch SessionLoss.responseVerdict(head, body[...]) {
         case .none: throw error
         case .proof: throw .sessionGone
         case .doubt(let doubt): return .doubted(doubt, otherwise: .failure(error))
@@ -225,13 +227,15 @@ final class StreamableCall: LegacyCall {
         guard cancellation == nil, Redirect.isMeant(by: head.status) else { return false }
         // A call that has failed, or whose time is over, is not sent once more.
         if let flaw = exchange.flaw { throw flaw }
-        guard terms.session.loop.now < end, try transport.leads(head, of: method, on: &course) else { return false }
-        exchange.abandon()
-        send()
+        guard terms.session.loop.now < end, try transport.followsRedirect(head, of: method, on: &course) else {
+            return false
+        }
+        exchange.abandonResponse()
+        sendRequest()
         return true
     }
 
-    private static func error(_ status: Int) -> BackendError {
+    private static func statusError(_ status: Int) -> BackendError {
         let isRefusal = (400..<500).contains(status)
         if status == 200 {
             return BackendError(
@@ -243,7 +247,7 @@ final class StreamableCall: LegacyCall {
 
     // MARK: A response on the GET stream
 
-    override func answered(elsewhere message: [UInt8]) { exchange.answered(elsewhere: message) }
+    override func responseArrivedElsewhere(_ message: [UInt8]) { exchange.responseArrivedElsewhere(message) }
 
     override func cannotBeAnsweredElsewhere() { exchange.expectElsewhereNoLonger() }
 
@@ -260,36 +264,36 @@ final class StreamableCall: LegacyCall {
     /// A session that is broken says nothing to anything, for as long as it is asked. One that says 202 has taken the request,
     /// and may get to a `ping` after it only.
     private func endIfBroken(_ exchange: BackendExchange) async {
-        await Pause(on: terms.session.loop).wait(LegacySession.askTimeout)
+        await Pause(on: terms.session.loop).waitFor(LegacySession.askTimeout)
         guard exchange.isExpectedElsewhere else { return }
-        let life = await terms.session.life(by: .ping, terms.credentials)
+        let life = await terms.session.askForLife(by: .ping, terms.credentials)
         if life == .lost || life == .silent && exchange.status != 202 { exchange.expectElsewhereNoLonger() }
     }
 
     // MARK: Underway
 
-    override func hear(_ notification: Envelope, _ kind: ServerNotification) {
+    override func notificationArrived(_ notification: Envelope, _ kind: ServerNotification) {
         exchange.heardElsewhere()
-        super.hear(notification, kind)
+        super.notificationArrived(notification, kind)
     }
 
-    override func suspend() {
+    override func suspendTimeout() {
         isSuspended = true
-        exchange.suspend()
+        exchange.suspendTimeout()
     }
 
-    override func goOn(until end: Instant, silence: Duration?) {
+    override func resumeTimeout(until end: Instant, silence: Duration?) {
         isSuspended = false
         self.end = end
         self.silence = silence
-        exchange.expect(until: end, silence: silence)
+        exchange.resumeTimeout(until: end, silence: silence)
     }
 
     override var lastEventID: [UInt8]? { exchange.resumption?.lastEventID }
 
-    override func fail(with error: BackendError) {
+    override func failCall(with error: BackendError) {
         cancellation = error
-        pause?.end()
-        exchange.fail(with: error)
+        pause?.endPause()
+        exchange.failExchange(with: error)
     }
 }

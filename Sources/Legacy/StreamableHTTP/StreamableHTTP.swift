@@ -8,7 +8,7 @@ import Translation
 /// Streamable HTTP (2025-03-26 to 2025-11-25, basic/transports): each message is a POST, whose answer belongs to it, and
 /// what belongs to none comes by GET. The session is an id in each head.
 final class StreamableHTTP: SessionTransport {
-    /// How long a server may take to say that a session is deleted. Nobody waits for it but a process that stops.
+    /// How long a server may take to say that a session is deleted. Only a process that stops waits for it.
     private static let closeTimeout: Duration = .seconds(2)
 
     private let backend: Backend
@@ -54,56 +54,56 @@ final class StreamableHTTP: SessionTransport {
     }
 
     /// Goes on with a request that another process sent, behind the event with this id.
-    func takeUp(_ terms: LegacyCall.Terms, after eventID: [UInt8]) -> StreamableCall {
+    func resumeCall(_ terms: LegacyCall.Terms, after eventID: [UInt8]) -> StreamableCall {
         let resumption = StreamResumption(lastEventID: eventID, retry: nil)
         return StreamableCall(
-            terms, by: self, resume(resumption, credentials: terms.credentials, until: terms.end),
+            terms, by: self, resumeStream(resumption, credentials: terms.credentials, until: terms.end),
             of: .resumption(resumption))
     }
 
     // MARK: Opening
 
-    func open(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
+    func openSession(_ introduction: Introduction, credentials: Credentials) async throws(BackendError) -> Handshake {
         let reader = HandshakeReader<Envelope>()
-        let handshake = try await introduction.agree { () async throws(BackendError) in
-            try await introduce(introduction, credentials, reader)
+        let handshake = try await introduction.agreeOnRevision { () async throws(BackendError) in
+            try await introduceClient(introduction, credentials, reader)
         }
         early = reader.early
         return handshake
     }
 
-    private func introduce(
+    private func introduceClient(
         _ introduction: Introduction, _ credentials: Credentials, _ reader: HandshakeReader<Envelope>
     ) async throws(BackendError) -> Handshake {
-        // That of a revision that was refused.
-        if sessionID.take() != nil { postHead = head(.post) }
-        let (exchange, response) = try await initialize(introduction, credentials)
-        defer { exchange.abandon() }
+        // The id of a revision that was refused.
+        if sessionID.take() != nil { postHead = requestHead(.post) }
+        let (exchange, response) = try await sendInitialize(introduction, credentials)
+        defer { exchange.abandonResponse() }
         guard (200..<300).contains(response.status) else {
-            throw .refusedInitialize(by: response, await exchange.body())
+            throw .refusedInitialize(by: response, await exchange.waitForBody())
         }
         sessionID = try StreamableHTTP.sessionID(in: response)
-        postHead = head(.post)
-        let handshake = try await handshake(from: exchange, introduction, reader)
+        postHead = requestHead(.post)
+        let handshake = try await readHandshake(from: exchange, introduction, reader)
         revision = handshake.revision
-        postHead = head(.post)
+        postHead = requestHead(.post)
         return handshake
     }
 
     /// Sends `initialize` to where the server has it. All that follows goes there at once.
     ///
     /// - Returns: the exchange, to be abandoned by the caller, and the head of its answer.
-    private func initialize(
+    private func sendInitialize(
         _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead) {
         let request = introduction.request
-        let (exchange, response, place) = try await follow(.post) { place in
-            let exchange = post(
+        let (exchange, response, place) = try await sendFollowing(.post) { place in
+            let exchange = postMessage(
                 request, at: place, credentials: credentials, until: introduction.end, isRepeatable: true)
-            introduction.abandonment.onSet = { [weak exchange] in exchange?.fail(with: .clientLeft) }
+            introduction.abandonment.onSet = { [weak exchange] in exchange?.failExchange(with: .clientLeft) }
             return exchange
         }
-        if let place { moved(to: place) }
+        if let place { endpointMoved(to: place) }
         return (exchange, response)
     }
 
@@ -112,31 +112,31 @@ final class StreamableHTTP: SessionTransport {
     /// Sends a request, and sends it again where the answer says that it is to go elsewhere. A POST that is not followed is an
     /// error that says why; of another method the redirect is the answer.
     ///
-    /// - Parameter send: is given the place; nil for that of the session's requests.
+    /// - Parameter send: is given the place; `nil` for the place of the session's requests.
     /// - Returns: the exchange, to be abandoned by the caller, the head of its answer, and the place where it was found, if that
     ///   is another.
-    func follow(
+    func sendFollowing(
         _ method: HTTPMethod, _ send: (_ place: [UInt8]?) -> BackendExchange
     ) async throws(BackendError) -> (BackendExchange, HTTPResponseHead, place: [UInt8]?) {
         var course = Redirect.Course(from: route.target)
         while true {
             let exchange = send(course.place)
             do throws(BackendError) {
-                let head = try await exchange.head()
-                guard try leads(head, of: method, on: &course) else {
-                    if method == .post, (200..<300).contains(head.status) { moved(on: course) }
+                let head = try await exchange.waitForHead()
+                guard try followsRedirect(head, of: method, on: &course) else {
+                    if method == .post, (200..<300).contains(head.status) { endpointMoved(on: course) }
                     return (exchange, head, course.place)
                 }
             } catch {
-                exchange.abandon()
+                exchange.abandonResponse()
                 throw error
             }
-            exchange.abandon()
+            exchange.abandonResponse()
         }
     }
 
     /// Whether a request is to be sent again, to the new place of its course.
-    func leads(
+    func followsRedirect(
         _ head: HTTPResponseHead, of method: HTTPMethod, on course: inout Redirect.Course
     ) throws(BackendError) -> Bool {
         do throws(BackendError) {
@@ -149,49 +149,51 @@ final class StreamableHTTP: SessionTransport {
 
     /// A POST has found its place. What has moved a part of the session for good (a GET stream, say) may not have moved the rest,
     /// and what leads nowhere moves nothing.
-    func moved(on course: Redirect.Course) {
-        if let place = course.movedTo { moved(to: place) }
+    func endpointMoved(on course: Redirect.Course) {
+        if let place = course.movedTo { endpointMoved(to: place) }
     }
 
     /// All that is sent from now on goes there.
-    private func moved(to target: [UInt8]) {
+    private func endpointMoved(to target: [UInt8]) {
         route.target = target
-        postHead = head(.post)
+        postHead = requestHead(.post)
     }
 
     /// Path and query that the session's requests go to.
     var target: [UInt8] { route.target }
 
-    private func handshake(
+    private func readHandshake(
         from exchange: BackendExchange, _ introduction: Introduction, _ reader: HandshakeReader<Envelope>
     ) async throws(BackendError) -> Handshake {
         func read(_ text: [UInt8]) async throws(BackendError) -> (found: Handshake?, flaw: ServerMessages.Flaw?) {
             let messages = ServerMessages(text, revision: nil, maxDepth: backend.limits.maxDepth)
-            return (try await reader.handshake(among: messages, answering: introduction) { pong($0) }, messages.flaw)
+            return (
+                try await reader.findHandshake(among: messages, answering: introduction) { sendPong($0) }, messages.flaw
+            )
         }
         if !exchange.isSuccess {
             // Of another type, as the head of a call's answer may be.
-            if let handshake = try await read(await exchange.body()).found { return handshake }
+            if let handshake = try await read(await exchange.waitForBody()).found { return handshake }
             throw BackendError(.unavailable, "the answer to initialize is neither JSON nor an event stream")
         }
-        while let text = try await exchange.next() {
+        while let text = try await exchange.nextMessage() {
             let (handshake, flaw) = try await read(text)
             if let handshake { return handshake }
             guard let flaw else { continue }
             guard exchange.isStream else {
                 throw BackendError(.unavailable, "the answer to initialize is \(flaw.words)")
             }
-            route.passedOver.note(text.count, because: flaw.words)
+            route.passedOver.noteSkipped(text.count, because: flaw.words)
         }
         throw BackendError(.unavailable, "the server ended its answer to initialize without a result")
     }
 
     /// Sends the answer to a ping, for which the handshake does not wait.
-    private func pong(_ text: [UInt8]) {
+    private func sendPong(_ text: [UInt8]) {
         guard pongs < StreamableHTTP.maxPongs else { return }
         pongs += 1
         backend.loop.spawn { [credentials] in
-            try? await self.notify(text, credentials: credentials)
+            try? await self.sendNotification(text, credentials: credentials)
             self.pongs -= 1
         }
     }
@@ -215,30 +217,30 @@ final class StreamableHTTP: SessionTransport {
 
     // MARK: Messages
 
-    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
-        let exchange = post(
+    func beginCall(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+        let exchange = postMessage(
             text, credentials: terms.credentials, trace: trace, until: terms.end, isRepeatable: false)
         return StreamableCall(terms, by: self, exchange, of: .post(text, trace))
     }
 
     /// Sends the request of a call again, to where it is to go.
-    func send(
+    func sendRequest(
         _ request: StreamableCall.Request, to place: [UInt8]?, credentials: Credentials, until end: Instant
     ) -> BackendExchange {
         switch request {
         case .post(let text, let trace):
-            post(text, at: place, credentials: credentials, trace: trace, until: end, isRepeatable: false)
+            postMessage(text, at: place, credentials: credentials, trace: trace, until: end, isRepeatable: false)
         case .resumption(let resumption):
-            resume(resumption, at: place, credentials: credentials, until: end)
+            resumeStream(resumption, at: place, credentials: credentials, until: end)
         }
     }
 
-    func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
+    func sendNotification(_ text: [UInt8], credentials: Credentials) async throws(BackendError) {
         let end = Instant.now + backend.limits.handshake
-        let (exchange, head, _) = try await follow(.post) { place in
-            post(text, at: place, credentials: credentials, until: end, isRepeatable: true)
+        let (exchange, head, _) = try await sendFollowing(.post) { place in
+            postMessage(text, at: place, credentials: credentials, until: end, isRepeatable: true)
         }
-        defer { exchange.abandon() }
+        defer { exchange.abandonResponse() }
         guard (200..<300).contains(head.status) else {
             throw BackendError.rateLimited(head)
                 ?? BackendError(.unavailable, "the server answered a notification with HTTP \(head.status)")
@@ -246,25 +248,25 @@ final class StreamableHTTP: SessionTransport {
     }
 
     /// Goes on with the stream of a request that ended before the response.
-    func resume(
+    func resumeStream(
         _ resumption: StreamResumption, at place: [UInt8]? = nil, credentials: Credentials, until end: Instant
     ) -> BackendExchange {
         BackendExchange(
-            head(.get, at: place).message(credentials, lastEventID: resumption.lastEventID), by: route,
+            requestHead(.get, at: place).httpMessage(credentials, lastEventID: resumption.lastEventID), by: route,
             patience: .until(end), isRepeatable: true)
     }
 
-    private func post(
+    private func postMessage(
         _ body: some HTTPBody, at place: [UInt8]? = nil, credentials: Credentials, trace: TraceContext? = nil,
         until end: Instant, isRepeatable: Bool
     ) -> BackendExchange {
-        let head = place.map { self.head(.post, at: $0) } ?? postHead
+        let head = place.map { self.requestHead(.post, at: $0) } ?? postHead
         return BackendExchange(
-            head.message(credentials, body: body, trace: trace), by: route, patience: .until(end),
+            head.httpMessage(credentials, body: body, trace: trace), by: route, patience: .until(end),
             isRepeatable: isRepeatable)
     }
 
-    private func head(_ method: HTTPMethod, at place: [UInt8]? = nil) -> RequestHead {
+    private func requestHead(_ method: HTTPMethod, at place: [UInt8]? = nil) -> RequestHead {
         RequestHead(method: method, target: place, sessionID: sessionID, revision: revision, route: route)
     }
 
@@ -274,7 +276,7 @@ final class StreamableHTTP: SessionTransport {
             method: .post, target: place, sessionID: sessionID, revision: .modern, route: route,
             messageMethod: .discover)
         return BackendExchange(
-            head.message(credentials, body: EraQuestion.body(id: backend.requestIDs.take())), by: route,
+            head.httpMessage(credentials, body: EraQuestion.requestBody(id: backend.requestIDs.nextID())), by: route,
             patience: .until(.now + EraQuestion.timeout), isRepeatable: true)
     }
 
@@ -287,42 +289,42 @@ final class StreamableHTTP: SessionTransport {
 
     /// What an error means for a request of the session that was never sent: where the server cannot be reached and a copy
     /// of it can, the session is lost with it.
-    func meaning(of error: BackendError) -> BackendError {
+    func errorMeaning(of error: BackendError) -> BackendError {
         guard error.kind == .unavailable, backend.hasAlternative() else { return error }
         return BackendError(.sessionLost, error.detail)
     }
 
     // MARK: The GET stream
 
-    func listen(for session: LegacySession, credentials: Credentials) {
-        for message in early { session.hear(message, on: nil) }
+    func listenForMessages(for session: LegacySession, credentials: Credentials) {
+        for message in early { session.receiveMessage(message, on: nil) }
         early = []
-        if let pin = route.pin { return keep(pin, for: session, credentials) }
+        if let pin = route.pin { return keepAlive(pin, for: session, credentials) }
         let stream = PushStream(session: session, transport: self, route: route, credentials: credentials)
         pushStream = stream
-        backend.loop.spawn { await stream.run() }
+        backend.loop.spawn { await stream.keepStreamOpen() }
     }
 
     /// The request for the GET stream.
     ///
     /// - Parameters:
     ///   - lastEventID: where it is to go on.
-    ///   - place: nil for that of the session's requests.
+    ///   - place: `nil` for the place of the session's requests.
     func pushRequest(_ credentials: Credentials, after lastEventID: [UInt8]?, at place: [UInt8]?) -> HTTPMessage {
-        head(.get, at: place).message(credentials, lastEventID: lastEventID)
+        requestHead(.get, at: place).httpMessage(credentials, lastEventID: lastEventID)
     }
 
     /// On the one connection of a session no stream can stay open. So that the server does not close it, it is asked for a
     /// sign of life now and then.
-    private func keep(_ pin: PinnedConnection, for session: LegacySession, _ credentials: Credentials) {
-        if pin.isOver { return session.lost() }
-        pin.onEnd = { [weak session] in session?.lost() }
+    private func keepAlive(_ pin: PinnedConnection, for session: LegacySession, _ credentials: Credentials) {
+        if pin.isOver { return session.sessionLost() }
+        pin.onEnd = { [weak session] in session?.sessionLost() }
         pin.onRest = { [weak self, weak session, loop = backend.loop] in
             guard let self, let session else { return }
             loop.spawn {
-                let life = await session.ask(.ping, credentials)
+                let life = await session.askQuestion(.ping, credentials)
                 // A server that keeps no session has none to lose, whatever it thinks of `ping`.
-                if life != .alive, self.isKept { session.lost() }
+                if life != .alive, self.isKept { session.sessionLost() }
             }
         }
     }
@@ -346,25 +348,25 @@ final class StreamableHTTP: SessionTransport {
     // MARK: The end
 
     func stopListening() {
-        pushStream?.stop()
+        pushStream?.stopStream()
         route.pin?.onEnd = nil
         route.pin?.onRest = nil
     }
 
-    /// As far as the server lets us: 405 is a fine answer. The credentials are those of the handshake: nobody's call
-    /// causes it.
-    func end() async {
+    /// As far as the server lets us: 405 is a fine answer. The credentials are those of the handshake: no call causes it.
+    func endSession() async {
         defer { route.pin?.close() }
         guard sessionID != nil else { return }
         let end = Instant.now + StreamableHTTP.closeTimeout
-        let answer = try? await follow(.delete) { place in
+        let answer = try? await sendFollowing(.delete) { place in
             BackendExchange(
-                head(.delete, at: place).message(credentials), by: route, patience: .until(end), isRepeatable: true)
+                requestHead(.delete, at: place).httpMessage(credentials), by: route, patience: .until(end),
+                isRepeatable: true)
         }
-        answer?.0.abandon()
+        answer?.0.abandonResponse()
     }
 
-    func drop() {
+    func dropSession() {
         stopListening()
         route.pin?.close()
     }

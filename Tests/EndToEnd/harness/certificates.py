@@ -55,7 +55,7 @@ class Authority:
         return self._write(name, key, self._signed(subject, key.public_key(), since, until, names))
 
     def self_signed(self, name: str, *names: str) -> Pair:
-        """One that nobody has issued."""
+        """One that no authority has issued."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         return self._write(name, key, self._signed(subject, key.public_key(), NOW - DAY, NOW + DAY, names, own=key))

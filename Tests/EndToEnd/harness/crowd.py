@@ -3,7 +3,7 @@
     crowd.py ADDRESS COUNT FILTER
 
 FILTER is the `notifications` of `subscriptions/listen`, as JSON. Prints {"event":"open"} when all are acknowledged. Then,
-each time that something has come to every one of them, {"event":"cue","ms":...,"closed":...}: how long that took from the
+each time that something has come to every one of them, {"event":"notice","ms":...,"closed":...}: how long that took from the
 first to the last, and how many have lost their connection. Ends when it is killed.
 """
 
@@ -57,7 +57,7 @@ class Crowd:
                 found.add(number)
         return found
 
-    def cue(self) -> float:
+    def notice(self) -> float:
         """Waits until something has come to all. The time from the first to the last, in milliseconds."""
         waiting = set(self.sockets)
         waiting -= self.read(b"data:")
@@ -71,7 +71,7 @@ def main(address: str, count: int, filter: dict[str, object]) -> None:
     crowd = Crowd(address, count, filter)
     print(json.dumps({"event": "open"}), flush=True)
     while not crowd.closed:
-        print(json.dumps({"event": "cue", "ms": crowd.cue(), "closed": crowd.closed}), flush=True)
+        print(json.dumps({"event": "notice", "ms": crowd.notice(), "closed": crowd.closed}), flush=True)
 
 
 if __name__ == "__main__":

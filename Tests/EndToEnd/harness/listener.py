@@ -61,8 +61,8 @@ class Listener:
                     return found
                 self._text += await anext(self._chunks)
 
-    async def cue(self, timeout: float = http1.TIMEOUT) -> str:
-        """The next cue: the method's last words, and the URI if there is one."""
+    async def notice(self, timeout: float = http1.TIMEOUT) -> str:
+        """The next notice: the method's last words, and the URI if there is one."""
         found = await self.message(timeout)
         uri = found["params"].get("uri")
         name = found["method"].removeprefix("notifications/")

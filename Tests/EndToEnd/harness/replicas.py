@@ -20,7 +20,7 @@ NAMES = "abcdefgh"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has at this moment: replicas have to know each other's before they start."""
+    """Ports that are free at this moment: replicas have to know each other's before they start."""
     with contextlib.ExitStack() as sockets:
         found = []
         for _ in range(count):

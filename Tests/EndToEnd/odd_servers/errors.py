@@ -293,7 +293,7 @@ ASKED += [
         calls=beside_another,
         wanted=[["waited"], required("sampling")],
     ),
-    # Of two calls on one wire, nobody can tell which the question is about: the server's own words are left.
+    # Of two calls on one wire, it is not known which the question is about: the server's own words are left.
     OddServer("asks beside another call, on one wire", asks("sampling"), ("sse", "stdio"), calls=beside_another),
     OddServer("asks beside another call, by GET", asks("sampling", on_get=True), HTTP, calls=beside_another),
     OddServer(

@@ -28,7 +28,7 @@ TOOLS = {
 
 
 class Stream:
-    """The events of a call, for whoever takes them up."""
+    """The events of a call, for a client that takes them up."""
 
     def __init__(self, exchange: Exchange, name: str) -> None:
         self.name, self.to = name, exchange

@@ -186,7 +186,7 @@ class RawBackend:
             await self.changed.wait_for(lambda: condition(self))
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._closed:  # Accepted before the end, and only now told of: nobody is here any more.
+        if self._closed:  # Accepted before the end, and only now told of: the server is gone.
             writer.close()
             return
         task = asyncio.current_task()

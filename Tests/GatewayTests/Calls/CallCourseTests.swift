@@ -13,27 +13,27 @@ import Testing
         for step in steps {
             #expect(course.step == step)
             #expect(!course.isPrepared)
-            course.reached()
+            course.finishStep()
         }
         #expect(course.step == .dispatch, "a call was sent that nothing has sent")
-        course.held()
+        course.holdCall()
         #expect(course.isPrepared)
-        course.sent()
+        course.noteSending()
         #expect(course.step == .answer)
-        course.ended()
+        course.endCall()
         #expect(course.step == .over)
     }
 
     @Test func aClientThatCameBackWhileTheCallWasPreparedHasNotLeft() {
         var course = CallCourse(isExclusive: true)
-        course.reached()
-        course.deserted()
-        guard case .again(.released) = course.failed(.clientLeft, on: nil, isWanted: true, mayRepeat: false) else {
+        course.finishStep()
+        course.noteDesertion()
+        guard case .again(.released) = course.failStep(.clientLeft, on: nil, isWanted: true, mayRepeat: false) else {
             Issue.record("the call ended")
             return
         }
         // It is the wait that was broken off, and not this one.
-        guard case .over = course.failed(.clientLeft, on: nil, isWanted: true, mayRepeat: false) else {
+        guard case .over = course.failStep(.clientLeft, on: nil, isWanted: true, mayRepeat: false) else {
             Issue.record("the call goes on without end")
             return
         }
@@ -41,10 +41,10 @@ import Testing
 
     @Test func whatIsSentOnceMoreBeginsAnew() {
         var course = CallCourse(isExclusive: false)
-        while course.step != .dispatch { course.reached() }
-        course.sent()
+        while course.step != .dispatch { course.finishStep() }
+        course.noteSending()
         let lost = BackendError(.sessionLost, "")
-        guard case .again(.retired) = course.failed(lost, on: nil, isWanted: true, mayRepeat: false) else {
+        guard case .again(.retired) = course.failStep(lost, on: nil, isWanted: true, mayRepeat: false) else {
             Issue.record("no other attempt")
             return
         }
@@ -54,11 +54,11 @@ import Testing
     @Test func aCallThatIsToRunAgainMayLoseASessionAgain() {
         var course = CallCourse(isExclusive: true)
         for _ in 1...2 {
-            course.begin(isPrepared: true)
+            course.beginSending(isPrepared: true)
             #expect(course.step == .held)
-            course.sent()
+            course.noteSending()
             let lost = BackendError(.sessionLost, "")
-            guard case .again = course.failed(lost, on: nil, isWanted: true, mayRepeat: false) else {
+            guard case .again = course.failStep(lost, on: nil, isWanted: true, mayRepeat: false) else {
                 Issue.record("no other attempt")
                 return
             }
@@ -68,19 +68,20 @@ import Testing
     @Test(arguments: [true, false]) func somethingOfAnExclusiveCallMayStillRun(isExclusive: Bool) {
         for kind in [BackendError.Kind.silent, .overdue, .outcomeUnknown, .cancelled, .rejected(status: 400)] {
             var course = CallCourse(isExclusive: isExclusive)
-            while course.step != .dispatch { course.reached() }
+            while course.step != .dispatch { course.finishStep() }
             // Before it is sent nothing runs.
             var unsent = course
             let error = BackendError(kind, "")
             guard
-                case .over(_, .released, wasSent: false) = unsent.failed(
+                case .over(_, .released, wasSent: false) = unsent.failStep(
                     error, on: nil, isWanted: true, mayRepeat: true)
             else {
                 Issue.record("\(kind) before it was sent")
                 continue
             }
-            course.sent()
-            guard case .over(_, let end, wasSent: true) = course.failed(error, on: nil, isWanted: true, mayRepeat: true)
+            course.noteSending()
+            guard
+                case .over(_, let end, wasSent: true) = course.failStep(error, on: nil, isWanted: true, mayRepeat: true)
             else {
                 Issue.record("\(kind) is no reason for another attempt")
                 continue
@@ -126,20 +127,20 @@ import Testing
         for event in 1...200 {
             switch random.below(8) {
             case 0...2 where !model.isOver && model.step < 6:
-                course.reached()
+                course.finishStep()
                 model.step += 1
             case 3 where !model.isOver && model.step == 6:
-                if random.below(3) == 0 { course.held() }
-                course.sent()
+                if random.below(3) == 0 { course.holdCall() }
+                course.noteSending()
                 (model.wasSent, model.wasTold) = (true, false)
                 model.step = 8
             case 4 where model.wasSent && !model.isOver:
-                course.told()
+                course.noteClientWasTold()
                 model.wasTold = true
             case 5:
                 isWanted.toggle()
                 if !isWanted, !model.isOver, model.step < 7 {
-                    course.deserted()
+                    course.noteDesertion()
                     model.wasDeserted = true
                 }
             case 6 where !model.isOver:
@@ -148,7 +149,7 @@ import Testing
                 try fail(&course, &model, error, isWanted: isWanted, mayRepeat: mayRepeat, isExclusive)
             case 7 where model.isOver && isExclusive:
                 // Its user did what the server wanted done first.
-                course.begin(isPrepared: false)
+                course.beginSending(isPrepared: false)
                 model = Model()
             default: break
             }
@@ -173,7 +174,7 @@ import Testing
         let repeatsLoss = error.kind == .sessionLost && !model.hasRepeatedLoss
         let repeatsDoubt = error.kind == .noAnswer && !model.hasRepeatedDoubt && mayRepeat
         let repeats = isWanted && !model.wasTold && model.step > 1 && (repeatsLoss || repeatsDoubt)
-        switch course.failed(error, on: nil, isWanted: isWanted, mayRepeat: mayRepeat) {
+        switch course.failStep(error, on: nil, isWanted: isWanted, mayRepeat: mayRepeat) {
         case .again(let end):
             guard returns || repeats else { throw Violation(what: "another attempt after \(error.kind)") }
             let expected: CallCourse.SessionEnd = returns ? .released : repeatsLoss ? .retired : .doubted

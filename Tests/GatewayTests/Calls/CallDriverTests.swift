@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    /// Does this for each message with the method. Without it, such a message waits.
+    /// Does this for each message with the method. Without it, the message waits.
     private static func script(
         _ method: String, _ act: @escaping @Sendable (ScriptedLegacyServer.Message) -> Void = { _ in }
     ) -> @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool {
@@ -411,7 +411,7 @@ import Testing
             #expect(served.server.count("initialize") == 2)
             first.result(#"{"content":[{"type":"text","text":"late"}]}"#)
             #expect(try await client.answer().contains("late"))
-            // Its session is ended when nobody needs it.
+            // Its session is ended when no call needs it.
             client.call(capabilities: capabilities)
             #expect(try await client.answer().contains("done"))
             #expect(served.server.count("initialize") == 2)

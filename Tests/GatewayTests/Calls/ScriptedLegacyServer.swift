@@ -68,7 +68,7 @@ final class ScriptedLegacyServer {
         func event(_ text: String) {
             if !isStream { connection.beginStream(HTTPResponse(status: 200, contentType: "text/event-stream")) }
             isStream = true
-            connection.send(SSEEncoder.event(type: "message", data: [Array(text.utf8)[...]]))
+            connection.sendPart(SSEEncoder.event(type: "message", data: [Array(text.utf8)[...]]))
         }
 
         func status(_ status: Int) {
@@ -109,7 +109,7 @@ final class ScriptedLegacyServer {
         self.loop = loop
         self.script = script
         listener = try Listener(on: loop, address: any, maxConnections: 1000, shared: false)
-        listener.start { [unowned self] socket in
+        listener.startAccepting { [unowned self] socket in
             let connection = HTTPServerConnection(socket, on: loop, limits: ScriptedLegacyServer.limits)
             connections.append(connection)
             loop.spawn { await self.serve(connection) }
@@ -124,12 +124,12 @@ final class ScriptedLegacyServer {
     func count(_ method: String) -> Int { messages.count { $0.method == method } }
 
     func close() {
-        listener.close()
+        listener.closeListener()
         for connection in connections { connection.close() }
     }
 
     private func serve(_ connection: HTTPServerConnection) async {
-        while case .request(let request) = await connection.next() {
+        while case .request(let request) = await connection.nextArrival() {
             if request.head.method == .get, offersPushStream {
                 await push(on: connection)
                 continue
@@ -167,7 +167,7 @@ final class ScriptedLegacyServer {
 
     /// Sends a message on the latest GET stream.
     func push(_ text: String) {
-        pushStreams.last?.send(SSEEncoder.event(type: "message", data: [Array(text.utf8)[...]]))
+        pushStreams.last?.sendPart(SSEEncoder.event(type: "message", data: [Array(text.utf8)[...]]))
     }
 
     /// What a server does that behaves.

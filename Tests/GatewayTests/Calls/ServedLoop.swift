@@ -20,7 +20,7 @@ final class ServedLoop {
         var isInteractive = true
         var handshake: Duration = .seconds(10)
         var era: Era? = .legacy
-        /// Whether the server is that of the configuration before.
+        /// Whether the server is the one of the configuration before.
         var keepsServer = false
     }
 
@@ -54,21 +54,21 @@ final class ServedLoop {
         service = Service(
             on: loop, listener: listener,
             plan: ServedLoop.plan(for: server, changes, affinity, paths, key, seal, log), replicas: replicas)
-        service.start()
+        service.startListening()
     }
 
-    /// Takes over another configuration, with a server of its own unless it keeps that of the one before.
+    /// Takes over another configuration, with a server of its own unless it keeps the server of the one before.
     func reload(_ changes: Changes) {
-        service.take(ServedLoop.plan(for: server, changes, affinity, paths, key, seal, log))
+        service.applyPlan(ServedLoop.plan(for: server, changes, affinity, paths, key, seal, log))
     }
 
     /// Ends everything: sessions, connections and the server.
     func end() async {
         let now = Instant.now
         await service.stopAccepting(until: now)
-        await service.drain(in: DrainTime(from: now, timeout: .milliseconds(300)))
+        await service.drainConnections(in: DrainTime(from: now, timeout: .milliseconds(300)))
         server.close()
-        log.flush(within: .seconds(5))
+        log.flushLines(within: .seconds(5))
     }
 
     private static func plan(
@@ -100,7 +100,7 @@ final class ServedLoop {
                         notices: BackendNotices(), log: log)
                 let settings = GatewaySettings(
                     path: "/mcp", door: Door(allowedOrigins: [], allowedHosts: [], isLoopback: true),
-                    passesLegacyClients: true, callerFields: CallerFields(isolateBy: ["authorization"]),
+                    forwardsLegacyClients: true, callerFields: CallerFields(isolateBy: ["authorization"]),
                     era: changes.era, caching: CachePolicy(ttlMs: 30000, scope: .private),
                     requestTimeout: changes.requestTimeout, streamBuffer: 65536, trustsAnnotations: true, maxDepth: 32,
                     isInteractive: changes.isInteractive)

@@ -8,7 +8,7 @@ import Testing
 @testable import Gateway
 
 /// The watch over the era of scripted servers, and the sessions that are its evidence.
-private final class Stage {
+private final class Stage: EraObserver {
     let watch: EraWatch
     /// How often the server has become a modern one.
     private(set) var turns = 0
@@ -22,14 +22,16 @@ private final class Stage {
         let backends = Backends(servers.map { Backend.test($0.server, on: loop) })
         sessions = SessionPool.test(backends)
         let callers = CallerRules(CallerFields(isolateBy: ["authorization"]), key: HashKey())
-        caller = callers.caller(
+        caller = callers.identifyCaller(
             of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: A\r\n\r\n"), subject: nil)
         watch = EraWatch(
             fixed: nil, interval: interval, backends: backends, sessions: sessions, known: KnownEras(), log: .silent)
-        watch.onModern = { [unowned self] in
-            turns += 1
-            changed.signal()
-        }
+        watch.observer = self
+    }
+
+    func serverBecameModern() {
+        turns += 1
+        changed.signal()
     }
 
     func isModern() async -> Bool { await watch.isModern(for: caller) }
@@ -53,7 +55,7 @@ private final class Stage {
         try await withLoop { loop in
             let legacy = try Self.server(on: loop, { $0.fail(-32601) })
             let one = try Stage(on: loop, [legacy])
-            #expect(one.watch.knownEra == nil && one.watch.era() == nil)
+            #expect(one.watch.knownEra == nil && one.watch.eraForRequest() == nil)
             #expect(await !one.isModern())
             #expect(one.watch.knownEra == .legacy && !one.watch.servesWithoutSession && one.turns == 0)
             #expect(legacy.count(of: "server/discover") == 1)
@@ -91,7 +93,7 @@ private final class Stage {
             isModern = true
             for _ in 0..<500 where stage.turns == 0 {
                 // A request is served as before until the answer is there.
-                #expect(stage.watch.era() != nil)
+                #expect(stage.watch.eraForRequest() != nil)
                 await pause(.milliseconds(10), on: loop)
             }
             #expect(stage.turns == 1 && stage.watch.servesWithoutSession)
@@ -114,7 +116,7 @@ private final class Stage {
             let stage = try Stage(on: loop, [modern, legacy])
             // The modern one gives no session, so that the other one is asked too.
             #expect(await !stage.isModern())
-            #expect(stage.watch.era() == .legacy && stage.watch.servesWithoutSession && stage.turns <= 1)
+            #expect(stage.watch.eraForRequest() == .legacy && stage.watch.servesWithoutSession && stage.turns <= 1)
         }
     }
 }

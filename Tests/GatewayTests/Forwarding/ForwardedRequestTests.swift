@@ -36,7 +36,7 @@ private final class Stage {
         (client, responder) = try await front.connect()
         connection = responder.connection
         client.write(text)
-        guard case .request(let request) = await connection.next() else { throw NoHead() }
+        guard case .request(let request) = await connection.nextArrival() else { throw NoHead() }
         self.request = request
         forwarded = ForwardedRequest(
             request, to: self.target, answering: connection, address: address,
@@ -47,7 +47,7 @@ private final class Stage {
         let message = ForwardedRequest.backendMessage(
             request, target: Array("/up".utf8), host: Array("backend".utf8))
         loop.spawn { [self] in
-            completion = await forwarded.run(message)
+            completion = await forwarded.relayResponse(message)
             completed.signal()
         }
     }
@@ -259,11 +259,11 @@ private final class Stage {
             for isLate in [false, true] {
                 let stage = try await Stage(on: loop, request)
                 let server = try await stage.reach()
-                if isLate { stage.forwarded.drain() }
+                if isLate { stage.forwarded.drainStream() }
                 server.write(Stage.eventStream + "9\r\ndata: a\n\n\r\n")
                 if !isLate {
                     try await stage.client.until("the event") { $0.text.contains("data: a") }
-                    stage.forwarded.drain()
+                    stage.forwarded.drainStream()
                 }
                 #expect(try await stage.ending() == "answered")
                 try await stage.client.until("the end") { $0.text.hasSuffix("0\r\n\r\n") }
@@ -278,7 +278,7 @@ private final class Stage {
             let server = try await stage.reach()
             server.write(Stage.eventStream + "9\r\ndata: a\n\n\r\n")
             try await stage.client.until("the event") { $0.text.contains("data: a") }
-            stage.forwarded.drain()
+            stage.forwarded.drainStream()
             server.write("9\r\ndata: b\n\n\r\n0\r\n\r\n")
             #expect(try await stage.ending() == "answered")
             try await stage.client.until("the end") { $0.text.hasSuffix("data: b\n\n\r\n0\r\n\r\n") }

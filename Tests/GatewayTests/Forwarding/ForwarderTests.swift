@@ -53,22 +53,22 @@ private final class Stage {
         client.write(text)
         guard let (source, clientRequest) = await front.nextRequest(on: responder) else { throw NoHead() }
         forwarder.allowOrigin(of: source.head, on: responder.connection)
-        if let refusal = settings.door.refusal(of: source.head) {
-            clientRequest.finish(.refused(refusal))
+        if let refusal = settings.door.originRefusal(of: source.head) {
+            clientRequest.finishRequest(.refused(refusal))
             return client
         }
         if let response = forwarder.preflightResponse(to: source.head) {
-            clientRequest.finish(.empty(response))
+            clientRequest.finishRequest(.empty(response))
             return client
         }
-        guard let requestClass = forwarder.classify(source.head) else {
-            clientRequest.finish(.empty(HTTPResponse(status: 299)))
+        guard let requestClass = forwarder.classifyRequest(source.head) else {
+            clientRequest.finishRequest(.empty(HTTPResponse(status: 299)))
             return client
         }
-        let caller = callers.caller(of: source.head, subject: nil)
+        let caller = callers.identifyCaller(of: source.head, subject: nil)
         loop.spawn { [self] in
             if await !forwarder.serveRequest(requestClass, source, from: caller, clientRequest) {
-                clientRequest.finish(.empty(HTTPResponse(status: 298)))
+                clientRequest.finishRequest(.empty(HTTPResponse(status: 298)))
             }
         }
         return client
@@ -185,7 +185,7 @@ extension Peer {
             let wasRefused = await stage.forwarder.forwardRequest(
                 request.source, request.clientRequest, unless: { $0 == 405 })
             #expect(wasRefused && client.bytes.isEmpty && !request.clientRequest.isFinished)
-            request.clientRequest.finish(.empty(HTTPResponse(status: 202)))
+            request.clientRequest.finishRequest(.empty(HTTPResponse(status: 202)))
             try await client.until("another response") { $0.text.hasPrefix("HTTP/1.1 202 ") }
         }
     }
@@ -253,10 +253,10 @@ extension Peer {
             let stage = try Stage(on: loop, server)
             let client = try await stage.send(Stage.get("/mcp"))
             try await client.until("an event") { $0.text.contains("data: a") }
-            stage.forwarder.drain(except: stage.backends)
+            stage.forwarder.drainStreams(except: stage.backends)
             await pause(.milliseconds(20), on: loop)
             #expect(!client.text.hasSuffix("0\r\n\r\n"))
-            stage.forwarder.drain()
+            stage.forwarder.drainStreams()
             try await client.until("the end") { $0.text.hasSuffix("0\r\n\r\n") }
             // Those to come end as soon as they have begun.
             let late = try await stage.send(Stage.get("/mcp"))

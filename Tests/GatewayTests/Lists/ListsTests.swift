@@ -19,7 +19,7 @@ import Translation
         let caller = try stage.caller(token)
         let waiter = waiter ?? ListWaiter(until: .now + .seconds(20), on: stage.loop)
         return words(
-            await stage.lists.answer(request, of: caller, key: stage.key(request, of: caller), waiter))
+            await stage.lists.respondWithList(request, of: caller, key: stage.key(request, of: caller), waiter))
     }
 
     private static func tool(_ name: String, _ description: String = "") -> String {
@@ -150,7 +150,7 @@ import Translation
             }
             #expect(try await Self.list(stage).contains(#""tools":[]"#))
             #expect(server.count(of: "tools/list") == 2)
-            stage.lists.heard(.toolsListChanged, by: try stage.caller().principal)
+            stage.lists.applyChangeNotice(.toolsListChanged, by: try stage.caller().principal)
             cuts = 10
             #expect(try await Self.list(stage).hasPrefix("failed, "))
             #expect(server.count(of: "tools/list") == 4)
@@ -163,9 +163,9 @@ import Translation
             let stage = try SessionStage(on: loop, server)
             _ = try await Self.list(stage)
             // Of another principal, or of another list.
-            stage.lists.heard(.toolsListChanged, by: try stage.caller("B").principal)
-            stage.lists.heard(.promptsListChanged, by: try stage.caller().principal)
-            stage.lists.heard(.resourceUpdated([]), by: try stage.caller().principal)
+            stage.lists.applyChangeNotice(.toolsListChanged, by: try stage.caller("B").principal)
+            stage.lists.applyChangeNotice(.promptsListChanged, by: try stage.caller().principal)
+            stage.lists.applyChangeNotice(.resourceUpdated([]), by: try stage.caller().principal)
             #expect(stage.lists.keptCount == 1)
             try await server.untilStream()
             server.push("notifications/tools/list_changed")
@@ -173,11 +173,11 @@ import Translation
             _ = try await Self.list(stage)
             #expect(server.count(of: "tools/list") == 2)
             // Of another replica.
-            stage.lists.heard(.toolsListChanged, by: try stage.caller().principal)
+            stage.lists.applyChangeNotice(.toolsListChanged, by: try stage.caller().principal)
             _ = try await Self.list(stage)
             #expect(server.count(of: "tools/list") == 3)
             // Another time to live begins with nothing.
-            stage.lists.use(.test(era: .legacy, ttlMs: 0))
+            stage.lists.applySettings(.test(era: .legacy, ttlMs: 0))
             for _ in 0..<2 { _ = try await Self.list(stage) }
             #expect(server.count(of: "tools/list") == 5)
         }
@@ -189,7 +189,7 @@ import Translation
             let stage = try SessionStage(on: loop, server)
             let caller = try stage.caller()
             let key = stage.key(try stage.request("tools/list"), of: caller)
-            let lease = try await stage.sessions.lease(key, credentials: caller.credentials)
+            let lease = try await stage.sessions.leaseSession(key, credentials: caller.credentials)
             #expect(lease.session.readyHeaderParameters == nil)
             func parameters() async throws {
                 _ = try await stage.lists.headerParameters(
@@ -198,10 +198,10 @@ import Translation
             }
             try await parameters()
             #expect(lease.session.readyHeaderParameters != nil && server.count(of: "tools/list") == 1)
-            stage.lists.heard(.toolsListChanged, by: caller.principal)
+            stage.lists.applyChangeNotice(.toolsListChanged, by: caller.principal)
             server.respond = { $0.fail(-32601) }
             try await parameters()
-            stage.lists.heard(.toolsListChanged, by: caller.principal)
+            stage.lists.applyChangeNotice(.toolsListChanged, by: caller.principal)
             server.respond = { $0.request.peer.socket.close() }
             do {
                 try await parameters()
@@ -209,7 +209,7 @@ import Translation
             } catch let error as BackendError {
                 #expect(error.isBeforeDispatch)
             }
-            stage.sessions.release(lease)
+            stage.sessions.releaseLease(lease)
         }
     }
 
@@ -220,16 +220,16 @@ import Translation
             let waiter = ListWaiter(until: .now + .seconds(20), on: loop)
             loop.spawn {
                 _ = try? await server.requests(of: "tools/list")
-                waiter.cancel()
+                waiter.cancelWait()
             }
             #expect(try await Self.list(stage, by: waiter) == "failed, cancelled")
             let hasty = ListWaiter(until: .now + .milliseconds(20), on: loop)
             #expect(try await Self.list(stage, by: hasty) == "failed, unavailable")
-            // The reading goes on for others, and one that nobody shares ends with its client.
+            // The reading goes on for others, and one that is not shared ends with its client.
             let other = ListWaiter(until: .now + .seconds(20), on: loop)
             loop.spawn {
                 await pause(.milliseconds(20), on: loop)
-                stage.lists.close()
+                stage.lists.cancelReadings()
             }
             #expect(try await Self.list(stage, by: other) == "failed, unavailable")
         }

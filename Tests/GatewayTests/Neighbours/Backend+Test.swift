@@ -40,7 +40,7 @@ extension GatewaySettings {
     ) -> GatewaySettings {
         GatewaySettings(
             path: "/mcp", door: Door(allowedOrigins: ["http://page"], allowedHosts: [], isLoopback: false),
-            passesLegacyClients: true, callerFields: CallerFields(isolateBy: ["authorization"]), publicURL: publicURL,
+            forwardsLegacyClients: true, callerFields: CallerFields(isolateBy: ["authorization"]), publicURL: publicURL,
             era: era, caching: CachePolicy(ttlMs: ttlMs, scope: .private), requestTimeout: requestTimeout,
             streamBuffer: 65536, trustsAnnotations: true, maxDepth: 32)
     }

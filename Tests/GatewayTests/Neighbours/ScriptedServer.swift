@@ -19,7 +19,7 @@ final class ScriptedServer {
 
     /// Ends all connections, and takes no others.
     func close() {
-        host.listener.close()
+        host.listener.closeListener()
         for peer in host.peers { peer.socket.close() }
     }
 }

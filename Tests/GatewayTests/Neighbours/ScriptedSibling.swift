@@ -21,8 +21,8 @@ final class ScriptedSibling: Sibling, @unchecked Sendable {
         inbox = RequestInbox(on: loop, respond: respond)
     }
 
-    func adopt(_ end: SocketEnd) async {
-        guard !isGone, let socket = end.take(on: loop) else { return }
+    func adoptConnection(_ end: SocketEnd) async {
+        guard !isGone, let socket = end.takeSocket(on: loop) else { return }
         let peer = Peer(socket, on: loop)
         peers.append(peer)
         inbox.watch(peer)

@@ -27,16 +27,16 @@ final class ScriptedTarget: ForwardTarget {
         return nil
     }
 
-    func connect() async throws(HTTPClientError) -> HTTPClientConnection {
+    func connectServer() async throws(HTTPClientError) -> HTTPClientConnection {
         if let failure { throw failure }
         while isSlow { await admitted.wait() }
         let ends: (SocketEnd, SocketEnd)
         do throws(SystemError) {
-            ends = try SocketEnd.pair()
+            ends = try SocketEnd.makePair()
         } catch {
             throw .notConnected(error)
         }
-        guard let connection = HTTPClientConnection(ends.0, on: loop), let far = ends.1.take(on: loop) else {
+        guard let connection = HTTPClientConnection(ends.0, on: loop), let far = ends.1.takeSocket(on: loop) else {
             throw .disconnected(answerBegan: false)
         }
         peers.append(Peer(far, on: loop))

@@ -40,21 +40,11 @@ final class SessionStage {
         let subscriptions = Subscriptions(sessions: sessions, settings: settings)
         (self.lists, self.subscriptions) = (lists, subscriptions)
         front = try Front(on: loop, in: RequestBook(tally: RequestTally(), log: .silent))
-        sessions.onEvent = { [weak self] event in
-            lists.heard(event)
-            subscriptions.heard(event)
-            switch event {
-            case .opened: self?.events.append("opened")
-            case .changed: self?.events.append("changed")
-            case .unheard: self?.events.append("unheard")
-            case .ended: self?.events.append("ended")
-            }
-            self?.changed.signal()
-        }
+        sessions.observer = self
     }
 
     func caller(_ token: String = "A") throws -> Caller {
-        callers.caller(
+        callers.identifyCaller(
             of: try parseHead("POST / HTTP/1.1\r\nHost: h\r\nAuthorization: \(token)\r\n\r\n"), subject: nil)
     }
 
@@ -69,7 +59,7 @@ final class SessionStage {
     }
 
     func key(_ request: ModernRequest, of caller: Caller) -> SessionKey {
-        settings.clients.key(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
+        settings.clients.sessionKey(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
     }
 
     /// Waits until something has happened to a session.
@@ -89,5 +79,19 @@ func words(_ outcome: RequestOutcome) -> String {
         return String(decoding: text, as: UTF8.self)
     case .refused(let refusal): return "refused \(refusal.status) \(refusal.code)"
     case .failed(let error): return "failed, \(error.kind)"
+    }
+}
+
+extension SessionStage: SessionPoolObserver {
+    func sessionChanged(_ event: SessionEvent) {
+        lists.applySessionEvent(event)
+        subscriptions.applySessionEvent(event)
+        switch event {
+        case .opened: events.append("opened")
+        case .changed: events.append("changed")
+        case .unheard: events.append("unheard")
+        case .ended: events.append("ended")
+        }
+        changed.signal()
     }
 }

@@ -31,7 +31,7 @@ private final class Stage {
         affinity = SessionAffinity(key: key)
         siblings = (0..<loops).map { _ in ScriptedSibling(on: loop, respond: { $0.respond(#"{"there":1}"#) }) }
         let replicas = Replicas(.test(""), index: 0, on: loop, seal: PeerServiceStage.seal, log: .silent)
-        replicas.connect(siblings)
+        replicas.connectLoops(siblings)
         callers = CallerRules(settings.callerFields, key: key)
         let forwarder = Forwarder(
             settings: settings, admission: AdmissionRules(settings: settings), backends: backends,
@@ -48,14 +48,14 @@ private final class Stage {
         let (client, responder) = try await front.connect()
         client.write(text)
         guard let (source, clientRequest) = await front.nextRequest(on: responder) else { throw NoHead() }
-        let caller = callers.caller(
+        let caller = callers.identifyCaller(
             of: source.head, subject: nil,
-            client: isHandedOver ? PeerAddress.read(source.head) : clientRequest.connection.clientAddress)
+            client: isHandedOver ? PeerAddress.readAddress(source.head) : clientRequest.connection.clientAddress)
         loop.spawn { [older] in
             if isHandedOver {
                 await older.serveHandedOver(source, from: caller, clientRequest)
             } else {
-                await older.serve(source, from: caller, clientRequest)
+                await older.serveOlderClient(source, from: caller, clientRequest)
             }
         }
         return client
@@ -176,7 +176,7 @@ private final class Stage {
             let server = try Self.server(on: loop)
             let stage = try Stage(on: loop, .test(server.server, transport: .sse, on: loop))
             let session = try await stage.open()
-            #expect(session.utf8.count >= 32 && stage.affinity.loop(of: Array(session.utf8)) == 0)
+            #expect(session.utf8.count >= 32 && stage.affinity.loopIndex(of: Array(session.utf8)) == 0)
             #expect(try await stage.response(to: Stage.post(Self.request(5), session: session)).contains(#""id":5"#))
             let notification = #"{"jsonrpc":"2.0","method":"notifications/initialized"}"#
             #expect(try await stage.status(of: Stage.post(notification, session: session)) == 202)
@@ -191,9 +191,9 @@ private final class Stage {
             #expect(other != session && server.streams.count == 2)
             #expect(try await stage.status(of: Stage.bodiless("DELETE", session: session)) == 200)
             #expect(try await stage.status(of: Stage.post(Self.request(7), session: session)) == 404)
-            #expect(stage.affinity.loop(of: Array(session.utf8)) == nil)
+            #expect(stage.affinity.loopIndex(of: Array(session.utf8)) == nil)
             try await server.streams[0].until("the end of the stream") { $0.hasEnded }
-            await stage.known.settle(until: loop.now + .seconds(5), on: loop)
+            await stage.known.waitForEnds(until: loop.now + .seconds(5), on: loop)
         }
     }
 
@@ -232,7 +232,7 @@ private final class Stage {
                 try await stage.status(of: Stage.post(#"{"jsonrpc":"2.0","id":9,"result":{}}"#, session: session))
                     == 202)
             _ = try await server.server.inbox.requests("answer") { $0.body.contains(#""id":9,"result""#) }
-            stage.older.drain()
+            stage.older.drainStreams()
             try await listener.until("the end") { $0.text.hasSuffix("0\r\n\r\n") }
             // The session goes on, and streams end as soon as they are there.
             let late = try await stage.send(Stage.bodiless("GET", session: session))
@@ -332,7 +332,7 @@ private final class Stage {
             let other = try Stage(on: loop, .test(try Self.server(on: loop).server, transport: .sse, on: loop))
             let listener = try await stage.send(Stage.bodiless("GET", session: session))
             try await listener.until("the stream") { $0.text.contains("\r\n\r\n") }
-            stage.older.relieve(by: other.older)
+            stage.older.handOver(by: other.older)
             try await listener.until("the end") { $0.text.hasSuffix("0\r\n\r\n") }
             #expect(try await stage.status(of: Stage.post(Self.request(2), session: session)) == 404)
         }

@@ -148,17 +148,17 @@ struct ParkedCallDrive {
     /// Until the call is forgotten.
     mutating func run() throws(Violation) -> Int {
         for _ in 0..<(10 + random.below(60)) where !isForgotten { try event() }
-        // It comes to its end whatever was before: the server answers, and nobody comes any more.
+        // It comes to its end whatever was before: the server answers, and no retry comes any more.
         while !isForgotten {
             let wasEvents = events
-            if random.below(2) == 0 { try note { $0.call.finished(0, isFailure: false, at: $0.now) } }
+            if random.below(2) == 0 { try note { $0.call.deliverResponse(0, isFailure: false, at: $0.now) } }
             if let leg = waiting.first, !isForgotten {
                 waiting.removeFirst()
-                try note { $0.call.left(leg, at: $0.now) }
+                try note { $0.call.removeLeg(leg, at: $0.now) }
             }
             if let deadline = call.deadline {
                 now = max(now, deadline)
-                try note { $0.call.tick(at: $0.now) }
+                try note { $0.call.performDue(at: $0.now) }
             } else if call.legs.isEmpty, !isForgotten {
                 throw Violation(what: "it waits for nobody, without a deadline")
             }
@@ -181,7 +181,7 @@ struct ParkedCallDrive {
             let has = hasPlace
             var taken = 0
             try note {
-                $0.call.asked(question, at: $0.now) {
+                $0.call.addQuestion(question, at: $0.now) {
                     taken += 1
                     return has
                 }
@@ -189,27 +189,27 @@ struct ParkedCallDrive {
             try took(taken, has)
         case 6, 7:
             let id = material.ids[random.below(material.ids.count)]
-            try note { $0.call.withdrawn(id, at: $0.now) }
+            try note { $0.call.withdrawQuestion(id, at: $0.now) }
         case 8, 9:
             let page = Array(["e", "f", "g", "h"][random.below(isAboutPages ? 3 : 4)].utf8)
-            try note { $0.call.completed(page, at: $0.now) }
+            try note { $0.call.completeElicitation(page, at: $0.now) }
         case 10:
             let heard = material.notifications[random.below(material.notifications.count)]
-            try note { $0.call.heard(heard) }
+            try note { $0.call.forwardNotification(heard) }
         case 11...15:
             lastLeg += 1
             let isAble = random.below(8) > 0
             let leg = Call.Leg(id: lastLeg, capabilities: isAble ? material.everything : [.form])
             let responses = material.responses[random.below(isAboutPages ? 2 : material.responses.count)]
             waiting.append(lastLeg)
-            try note { $0.call.retried(leg, responses, at: $0.now) }
+            try note { $0.call.addRetry(leg, responses, at: $0.now) }
         case 16...18:
             let leg = 1 + random.below(lastLeg + 1)
             waiting.removeAll { $0 == leg }
-            try note { $0.call.left(leg, at: $0.now) }
+            try note { $0.call.removeLeg(leg, at: $0.now) }
         case 19, 20:
             now = now + .milliseconds(random.below(60))
-            try note { $0.call.tick(at: $0.now) }
+            try note { $0.call.performDue(at: $0.now) }
         case 21:
             // Just to the moment, or far beyond.
             if random.below(isAboutPages ? 40 : 4) == 0 {
@@ -217,29 +217,29 @@ struct ParkedCallDrive {
             } else if let deadline = call.deadline {
                 now = max(now, deadline)
             }
-            try note { $0.call.tick(at: $0.now) }
+            try note { $0.call.performDue(at: $0.now) }
         case 22:
             if random.below(4) == 0 {
                 let isFailure = random.below(2) == 0
-                try note { $0.call.finished(1, isFailure: isFailure, at: $0.now) }
+                try note { $0.call.deliverResponse(1, isFailure: isFailure, at: $0.now) }
             }
         case 23:
             let pages = material.pages[random.below(material.pages.count)]
             let has = hasPlace
             var taken = 0
             try note {
-                $0.call.requires(pages, at: $0.now) {
+                $0.call.requirePages(pages, at: $0.now) {
                     taken += 1
                     return has
                 }
             }
             try took(taken, has)
         case 24:
-            if random.below(4) == 0 { try note { $0.call.makeRoom() } }
+            if random.below(4) == 0 { try note { $0.call.yieldSession() } }
         default:
             switch random.below(4) {
-            case 0: call.sent()
-            // Only what nobody waits for is not sent after all, or what has its questions first.
+            case 0: call.noteSending()
+            // Only a call without a waiting request is not sent after all, or one that has its questions first.
             case 1 where call.legs.isEmpty: call.notSent()
             case 2: hasPlace.toggle()
             default: break
@@ -283,7 +283,7 @@ struct ParkedCallDrive {
             }
             guard round == rounds, call.round == rounds else { throw Violation(what: "round \(round) is \(rounds)") }
             for leg in legs { try end(leg.id) }
-        case .finish(let legs, _):
+        case .finishLegs(let legs, _):
             guard !legs.isEmpty else { throw Violation(what: "nobody is answered") }
             for leg in legs { try end(leg.id) }
         case .reject(let leg, _):

@@ -12,8 +12,8 @@ import Testing
 
     @Test func eachIsAnsweredOnceAndTheCallComesToAnEnd() { RandomSteps.drive("parked calls", Self.run) }
 
-    /// A call that is sent for nobody, and a page that is done as it is to be asked for again: each of these finds one of them where it
-    /// is not seen to.
+    /// A call that is sent for no client, and a page that is done as it is to be asked for again: each of these finds one of them
+    /// where it is not seen to.
     @Test(arguments: [3075, 3597] as [UInt64]) func seedsThatFailed(seed: UInt64) {
         #expect(throws: Never.self) { try Self.run(seed) }
     }

@@ -65,7 +65,7 @@ struct ParkedCallStage {
         let message = try Envelope(JSONDocument(Array(text.utf8)))
         let hasPlace = hasPlace
         var taken = 0
-        let actions = call.asked(message, at: now) {
+        let actions = call.addQuestion(message, at: now) {
             taken += 1
             return hasPlace
         }
@@ -83,30 +83,30 @@ struct ParkedCallStage {
             throw Unexpected()
         }
         let hasPlace = hasPlace
-        return words(call.requires(questions, at: now) { hasPlace })
+        return words(call.requirePages(questions, at: now) { hasPlace })
     }
 
-    mutating func isSent() { call.sent() }
+    mutating func isSent() { call.noteSending() }
 
     mutating func isNotSent() { call.notSent() }
 
-    mutating func makesRoom() -> [String] { words(call.makeRoom()) }
+    mutating func makesRoom() -> [String] { words(call.yieldSession()) }
 
     var isSpare: Bool { call.isSpare }
 
-    mutating func withdraws(_ id: String) -> [String] { words(call.withdrawn(Array(id.utf8), at: now)) }
+    mutating func withdraws(_ id: String) -> [String] { words(call.withdrawQuestion(Array(id.utf8), at: now)) }
 
     mutating func completes(_ elicitation: String) -> [String] {
-        words(call.completed(Array(elicitation.utf8), at: now))
+        words(call.completeElicitation(Array(elicitation.utf8), at: now))
     }
 
     mutating func says(_ text: String) throws -> [String] {
         let message = try Envelope(JSONDocument(Array(text.utf8)))
-        return words(call.heard(Heard(message: message, kind: ServerNotification(message))))
+        return words(call.forwardNotification(Heard(message: message, kind: ServerNotification(message))))
     }
 
     mutating func answers(_ response: String = "done", isFailure: Bool = false) -> [String] {
-        words(call.finished(response, isFailure: isFailure, at: now))
+        words(call.deliverResponse(response, isFailure: isFailure, at: now))
     }
 
     /// The next leg: 2 is the first retry.
@@ -114,14 +114,14 @@ struct ParkedCallStage {
         lastLeg += 1
         let request = try Self.request(#""name":"t","inputResponses":\#(responses)"#, capabilities)
         let leg = ParkedCall<String>.Leg(id: lastLeg, capabilities: try Self.capabilities(capabilities))
-        return words(call.retried(leg, try InputResponses(of: request), at: now))
+        return words(call.addRetry(leg, try InputResponses(of: request), at: now))
     }
 
-    mutating func leaves(_ leg: Int) -> [String] { words(call.left(leg, at: now)) }
+    mutating func leaves(_ leg: Int) -> [String] { words(call.removeLeg(leg, at: now)) }
 
     mutating func waits(ms: Int = 0, seconds: Int = 0) -> [String] {
         now = now + .milliseconds(ms) + .seconds(seconds)
-        return words(call.tick(at: now))
+        return words(call.performDue(at: now))
     }
 
     /// What is wrong with an answer, with a key that needs escaping.
@@ -132,7 +132,7 @@ struct ParkedCallStage {
                 #"{"jsonrpc":"2.0","id":0,"method":"roots/list","params":{"_meta":{"dev.remora/inputKey":"a\"\\"}}}"#
             let question = try InputRequest(Envelope(JSONDocument(Array(text.utf8))), declared: .roots)
             var keys = InputKeys()
-            _ = try InputResponses(of: request).answer(keys.key(for: question), to: question, in: .v2025_11_25)
+            _ = try InputResponses(of: request).inputAnswer(keys.freeKey(for: question), to: question, in: .v2025_11_25)
             preconditionFailure("the answer is not wrong")
         } catch let flaw as InputFlaw {
             return flaw
@@ -173,9 +173,9 @@ struct ParkedCallStage {
             "ask \(words(legs)): \(questions.map(\.key).joined(separator: " ")) (\(round))"
         case .forward(let legs, let heard):
             "forward \(words(legs)): \(String(decoding: heard.message.document.bytes, as: UTF8.self))"
-        case .finish(let legs, .answered(let response)): "finish \(words(legs)): \(response)"
-        case .finish(let legs, .declined): "finish \(words(legs)): declined"
-        case .finish(let legs, .missingCapabilities(let missing)):
+        case .finishLegs(let legs, .answered(let response)): "finish \(words(legs)): \(response)"
+        case .finishLegs(let legs, .declined): "finish \(words(legs)): declined"
+        case .finishLegs(let legs, .missingCapabilities(let missing)):
             "finish \(words(legs)): missing \(String(decoding: missing.requiredCapabilities, as: UTF8.self))"
         case .reject(let leg, .wrongAnswer(let flaw)): "reject \(leg.id): wrong \(flaw.key ?? "all")"
         case .reject(let leg, .missingCapabilities(let missing)):

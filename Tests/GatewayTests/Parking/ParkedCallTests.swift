@@ -94,7 +94,7 @@ private typealias Stage = ParkedCallStage
         #expect(stage.answers() == ["release", "finish 10: done"])
     }
 
-    // MARK: Nobody is left
+    // MARK: No client is left
 
     /// It is a retry that brings the call.
     @Test func aCallThatWasNotSentWaitsForSomebodyWhoBringsIt() throws {

@@ -42,18 +42,18 @@ import Translation
     @Test func whatIsEncodedIsDecoded() throws {
         for resumption in [nil, Self.resumption] {
             let state = try Self.state(resumption)
-            #expect(RequestState(state.encoded()) == state)
+            #expect(RequestState(state.encodedState()) == state)
         }
     }
 
     @Test func itIsSmallWithoutAResumption() throws {
-        #expect(try Self.state().encoded().count == 95)
+        #expect(try Self.state().encodedState().count == 95)
     }
 
     /// A state has one encoding: whatever decodes is what encoding gives.
     @Test func everyOtherTextIsRefusedOrAnotherState() throws {
         for resumption in [nil, Self.resumption] {
-            let encoded = try Self.state(resumption).encoded()
+            let encoded = try Self.state(resumption).encodedState()
             for count in 0..<encoded.count { #expect(RequestState(Array(encoded.prefix(count))) == nil) }
             #expect(RequestState(encoded + [0]) == nil)
             for index in encoded.indices {
@@ -61,7 +61,7 @@ import Translation
                     var changed = encoded
                     changed[index] ^= change
                     guard let state = RequestState(changed) else { continue }
-                    #expect(state.encoded() == changed, "byte \(index)")
+                    #expect(state.encodedState() == changed, "byte \(index)")
                 }
             }
         }
@@ -74,20 +74,20 @@ import Translation
             var text = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
             if !text.isEmpty { text[0] = 2 }
             guard let state = RequestState(text) else { continue }
-            #expect(state.encoded() == text)
+            #expect(state.encodedState() == text)
         }
         #expect(RequestState([]) == nil)
         #expect(RequestState([UInt8](repeating: 1, count: 1_000_000)) == nil)
     }
 
     @Test(arguments: [0, 1, 255] as [UInt8]) func anotherVersionIsRefused(version: UInt8) throws {
-        var encoded = try Self.state().encoded()
+        var encoded = try Self.state().encodedState()
         encoded[0] = version
         #expect(RequestState(encoded) == nil)
     }
 
     @Test func theModernRevisionHasNoSessionToResume() throws {
-        let encoded = try Self.state(Self.resumption).encoded()
+        let encoded = try Self.state(Self.resumption).encodedState()
         let place = try #require(encoded.firstRange(of: Array("2025-06-18".utf8)))
         for revision in ["2026-07-28", "2025-06-17"] {
             var changed = encoded
@@ -109,7 +109,7 @@ import Translation
             var resumption = Self.resumption
             change(&resumption)
             let state = try Self.state(resumption)
-            #expect(RequestState(state.encoded()) == (try Self.state()))
+            #expect(RequestState(state.encodedState()) == (try Self.state()))
         }
     }
 
@@ -127,7 +127,7 @@ import Translation
         state = RequestState(
             issued: state.issued, expires: state.expires, principal: long(32), request: state.request,
             call: state.call, phase: state.phase, round: .max, owner: long(64), resumption: resumption)
-        let encoded = state.encoded()
+        let encoded = state.encodedState()
         #expect(encoded.count <= RequestState.maxSize)
         #expect(RequestState.maxSize <= Seal.maxPayload)
         #expect(RequestState(encoded) == state)
@@ -141,7 +141,7 @@ import Translation
             #""name":"t","arguments":{"a":1,"b":"x"}"#,
             #""arguments" : { "b":"\u0078" , "a":1 } ,"inputResponses":{"k":{}},"requestState":"s","name":"\u0074""#,
         ] {
-            try state.check(Self.request(params), from: Self.principal, at: Self.now + .seconds(599))
+            try state.checkRetry(Self.request(params), from: Self.principal, at: Self.now + .seconds(599))
         }
     }
 
@@ -156,7 +156,7 @@ import Translation
     func anotherRequestMayNot(params: String, method: String) throws {
         let state = try Self.state()
         #expect(throws: RequestState.Invalid()) {
-            try state.check(Self.request(params, method: method), from: Self.principal, at: Self.now)
+            try state.checkRetry(Self.request(params, method: method), from: Self.principal, at: Self.now)
         }
     }
 
@@ -164,7 +164,7 @@ import Translation
         let state = try Self.state()
         for (principal, delay) in [(Array("another".utf8), 0), ([], 0), (Self.principal, 600)] {
             #expect(throws: RequestState.Invalid()) {
-                try state.check(Self.request(), from: principal, at: Self.now + .seconds(delay))
+                try state.checkRetry(Self.request(), from: principal, at: Self.now + .seconds(delay))
             }
         }
     }

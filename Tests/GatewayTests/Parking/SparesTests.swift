@@ -35,7 +35,8 @@ import Testing
                 list.removeAll { $0.element == element }
             }
             let counts = (0..<4).map { owner in list.count { $0.owner == owner } }
-            for owner in 0..<4 where spares.longest(of: owner) != list.first(where: { $0.owner == owner })?.element {
+            for owner in 0..<4 where spares.longestSpare(of: owner) != list.first(where: { $0.owner == owner })?.element
+            {
                 Issue.record("step \(step): the longest of \(owner)")
             }
             let largest = spares.longestOfTheLargest
@@ -43,7 +44,7 @@ import Testing
                 Issue.record("step \(step): \(spares.count) of \(list.count)")
                 return
             }
-            if let largest, counts[largest % 4] != counts.max() || spares.longest(of: largest % 4) != largest {
+            if let largest, counts[largest % 4] != counts.max() || spares.longestSpare(of: largest % 4) != largest {
                 Issue.record("step \(step): \(largest) of \(counts)")
             }
         }

@@ -61,7 +61,7 @@ import Translation
         var call = Call(
             successor: [1, 2].map { Call.Leg(id: $0, capabilities: everything) }, round: 2, given,
             revision: .v2025_11_25, times: ParkingTimes(), at: now)
-        call.sent()
+        call.noteSending()
         return call
     }
 
@@ -75,7 +75,7 @@ import Translation
         var call = Self.successor(try Self.given())
         var asked = 0
         for (id, text) in [("10", "first"), ("\"x\"", "second")] {
-            let actions = call.asked(try Self.message(Self.form(id, text)), at: Self.now) {
+            let actions = call.addQuestion(try Self.message(Self.form(id, text)), at: Self.now) {
                 asked += 1
                 return true
             }
@@ -83,15 +83,15 @@ import Translation
         }
         #expect(call.open.isEmpty && asked == 0)
         // It has its place; a third question in words that were used is another one.
-        let third = call.asked(try Self.message(Self.form("11", "first")), at: Self.now) { false }
+        let third = call.addQuestion(try Self.message(Self.form("11", "first")), at: Self.now) { false }
         #expect(third.isEmpty && call.open.map(\.key) == ["elicitation-3"])
     }
 
     @Test func otherWordsAreAskedUnderAKeyThatNoneHad() throws {
         var call = Self.successor(try Self.given())
-        _ = call.asked(try Self.message(Self.form("10", "other")), at: Self.now) { true }
+        _ = call.addQuestion(try Self.message(Self.form("10", "other")), at: Self.now) { true }
         #expect(call.open.map(\.key) == ["elicitation-3"])
-        let actions = call.tick(at: Self.now + .milliseconds(30))
+        let actions = call.performDue(at: Self.now + .milliseconds(30))
         guard case .ask(let legs, _, round: 3) = actions.first else {
             Issue.record("\(actions)")
             return
@@ -102,7 +102,7 @@ import Translation
     @Test(arguments: [#"{"elicitation-2":{"action":"what"}}"#, #"{"elicitation-2":1}"#, "{}"])
     func anAnswerThatIsNoneIsAskedForAgain(_ responses: String) throws {
         var call = Self.successor(try Self.given(responses))
-        let actions = call.asked(try Self.message(Self.form("10", "second")), at: Self.now) { true }
+        let actions = call.addQuestion(try Self.message(Self.form("10", "second")), at: Self.now) { true }
         #expect(actions.isEmpty && call.open.count == 1 && call.open[0].key != "elicitation-2")
     }
 
@@ -114,22 +114,22 @@ import Translation
     @Test func aCallIsTakenUpWhereItWas() throws {
         let resumption = try #require(try Self.state().resumption)
         let responses = try InputResponses(of: Self.retry(#"{"elicitation-2":\#(Self.answer)}"#))
-        let open = try #require(resumption.open(answeredBy: responses))
+        let open = try #require(resumption.openQuestions(answeredBy: responses))
         var call = Call(
             takenUp: open.map { Call.Question(key: $0.key, request: $0.request, isAsked: true) }, round: 2,
             keys: try Self.given().keys, revision: .v2025_11_25, times: ParkingTimes(), at: Self.now)
-        let actions = call.retried(Call.Leg(id: 1, capabilities: Self.everything), responses, at: Self.now)
+        let actions = call.addRetry(Call.Leg(id: 1, capabilities: Self.everything), responses, at: Self.now)
         #expect(Self.replies(actions) == [#"{"jsonrpc":"2.0","id":1,"result":\#(Self.answer)}"#])
         // The stream may bring the question once more.
-        let again = call.asked(try Self.message(Self.form("1", "second")), at: Self.now) { true }
+        let again = call.addQuestion(try Self.message(Self.form("1", "second")), at: Self.now) { true }
         #expect(again.isEmpty && call.open.isEmpty)
-        _ = call.asked(try Self.message(Self.form("2", "third")), at: Self.now) { true }
+        _ = call.addQuestion(try Self.message(Self.form("2", "third")), at: Self.now) { true }
         #expect(call.open.map(\.key) == ["elicitation-3"])
     }
 
     @Test(arguments: ["{}", #"{"elicitation-1":{"action":"decline"}}"#, #"{"elicitation-2":{"action":"what"}}"#])
     func onlyWithAllAnswers(_ responses: String) throws {
         let resumption = try #require(try Self.state().resumption)
-        #expect(resumption.open(answeredBy: try InputResponses(of: Self.retry(responses))) == nil)
+        #expect(resumption.openQuestions(answeredBy: try InputResponses(of: Self.retry(responses))) == nil)
     }
 }

@@ -17,20 +17,20 @@ import Testing
         ("", nil), ("Remora-Client-Address: a host\r\n", nil), ("Remora-Client-Address: 1.2.3.4, x\r\n", nil),
     ])
     func anAddressIsDigits(_ field: String, _ address: String?) throws {
-        #expect(PeerAddress.read(try Self.head(field)) == address)
+        #expect(PeerAddress.readAddress(try Self.head(field)) == address)
     }
 
     @Test func aSubjectIsReadAsItWasWritten() throws {
         let subject: [UInt8] = [0, 255, 13, 10, 65]
-        let line = try #require(PeerSubject.line(subject).first)
+        let line = try #require(PeerSubject.fieldLine(subject).first)
         let text = "\(String(decoding: line.name, as: UTF8.self)): \(String(decoding: line.value, as: UTF8.self))\r\n"
-        #expect(PeerSubject.read(try Self.head(text)) == subject)
-        #expect(PeerSubject.read(try Self.head("")) == nil)
-        #expect(PeerSubject.read(try Self.head("Remora-Client-Subject: ?\r\n")) == nil)
+        #expect(PeerSubject.readSubject(try Self.head(text)) == subject)
+        #expect(PeerSubject.readSubject(try Self.head("")) == nil)
+        #expect(PeerSubject.readSubject(try Self.head("Remora-Client-Subject: ?\r\n")) == nil)
     }
 
     @Test func theErrorOfARetrySaysWhetherItWasDelivered() throws {
-        let refused = try #require(Refusal(handedOver: PeerResponse.refused(401)))
+        let refused = try #require(Refusal(handedOver: PeerResponse.refusalError(401)))
         #expect(refused.status == 503 && refused.side == .remora)
         #expect(refused.data.map { String(decoding: $0, as: UTF8.self) }?.contains("replica_refused") == true)
         let unknown = try #require(Refusal(handedOver: BackendError(.silent, "")))

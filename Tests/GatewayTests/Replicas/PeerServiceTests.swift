@@ -37,9 +37,9 @@ final class PeerServiceStage {
         self.loop = loop
         siblings = (0..<loops).map { _ in ScriptedSibling(on: loop, respond: respond) }
         service = try PeerService(
-            on: loop, address: any, maxConnections: 100, maxBody: 1 << 20, settings: .test("b"), shards: siblings,
+            on: loop, address: any, maxConnections: 100, maxBody: 1 << 20, settings: .test("b"), workers: siblings,
             seal: Seal(ring: ring, deployment: "d"), log: .silent)
-        service.start()
+        service.startListening()
     }
 
     var endpoint: Endpoint { .host("127.0.0.1", port: service.address.port) }
@@ -63,11 +63,11 @@ final class PeerServiceStage {
             let parts = line.split(separator: ":", maxSplits: 1)
             return (Array(parts[0].utf8), Array(parts[1].dropFirst().utf8))
         }
-        let digest = PeerToken.digest(
+        let digest = PeerToken.requestDigest(
             method: method, target: Array(target.utf8), fields: lines.map { (name: $0.0, value: $0.1) },
             bodySize: body.utf8.count)
         let token = PeerToken(Seal(ring: ring, deployment: "d"))
-            .issue(for: receiver, digest, body: Array(body.utf8), at: now)
+            .issueToken(for: receiver, digest, body: Array(body.utf8), at: now)
         return
             "\(method.name) \(target) HTTP/1.1\r\n\(fields)remora-peer: \(String(decoding: token, as: UTF8.self))\r\n"
             + "content-length: \(body.utf8.count)\r\n\r\n\(body)"
@@ -92,7 +92,7 @@ final class PeerServiceStage {
                 #expect(request.field("x") == "1" && request.field("remora-peer") == nil)
             }
             #expect(stage.siblings.map(\.inbox.requests.count) == [2, 1])
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 
@@ -106,27 +106,27 @@ final class PeerServiceStage {
                 let sibling = stage.siblings[Replicas.takeOverLoop(of: call, among: 2)]
                 #expect(sibling.inbox.requests.last?.startLine == "POST \(target) HTTP/1.1")
             }
-            stage.service.drain()
+            stage.service.drainRetries()
             let target = String(decoding: PeerTask.takeOver(Self.call(1)).target, as: UTF8.self)
             let gone = try await stage.response(to: Stage.request(target))
             #expect(gone.hasPrefix("HTTP/1.1 410 ") && gone.lowercased().contains("remora-peer: gone\r\n"))
             let response = try await stage.response(to: Stage.request("/answer/0"))
             #expect(response.hasPrefix("HTTP/1.1 200 "))
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 
     @Test func noticesGoToAllLoops() async throws {
         try await withLoop { loop in
             let stage = try Stage(on: loop)
-            let notice = PeerChangeNotice(caller: Stage.seal.name(of: [1]), notice: .toolsListChanged)
-            let text = String(decoding: ChangeNoticeBatch.text([notice]), as: UTF8.self)
+            let notice = PeerChangeNotice(caller: Stage.seal.callerName(of: [1]), notice: .toolsListChanged)
+            let text = String(decoding: ChangeNoticeBatch.batchText([notice]), as: UTF8.self)
             #expect(try await stage.response(to: Stage.request("/hear", body: text)).hasPrefix("HTTP/1.1 204 "))
             #expect(stage.siblings.map(\.batches) == [[[notice]], [[notice]]])
             let response = try await stage.response(to: Stage.request("/hear", body: "[1]"))
             #expect(response.hasPrefix("HTTP/1.1 400 "))
             #expect(stage.siblings.allSatisfy { $0.batches.count == 1 })
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 
@@ -171,7 +171,7 @@ final class PeerServiceStage {
             #expect(peer.text.lowercased().contains("content-length: 0\r\n"), "\(what): \(peer.text)")
             #expect(stage.siblings.allSatisfy { $0.inbox.requests.isEmpty && $0.batches.isEmpty })
             try await eventually("the count", on: loop, stage.siblings[0].changed) { stage.siblings[0].refusals == 1 }
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 
@@ -187,7 +187,7 @@ final class PeerServiceStage {
             peer.write(request)
             try await peer.until("a refusal") { $0.text.contains("HTTP/1.1 401 ") }
             #expect(stage.siblings[0].inbox.requests.count == 2)
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 
@@ -199,7 +199,7 @@ final class PeerServiceStage {
             let body = String(repeating: "x", count: ChangeNoticeBatch.maxSize + 1)
             peer.write(String(Stage.request("/hear", body: body).prefix(2000)))
             try await peer.until("the refusal") { $0.text.hasPrefix("HTTP/1.1 400 ") }
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 
@@ -209,7 +209,7 @@ final class PeerServiceStage {
             stage.siblings[0].isGone = true
             let response = try await stage.response(to: Stage.request("/answer/0"))
             #expect(response.hasPrefix("HTTP/1.1 503 "), "\(response)")
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 
@@ -221,7 +221,7 @@ final class PeerServiceStage {
             let request = try await stage.siblings[0].inbox.request(0)
             peer.socket.close()
             try await request.peer.until("the end") { $0.hasEnded }
-            stage.service.close()
+            stage.service.closeListener()
         }
     }
 }

@@ -22,7 +22,7 @@ import Testing
                 "POST /mcp HTTP/1.1\r\nHost: front:1\r\nAuthorization: Bearer A\r\nOrigin: http://x\r\nX: 1\r\n"
                     + "Remora-Peer: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: \(body.count)\r\n\r\n"),
             body: body)
-        let message = PeerMessage.retry(retry, as: .serveRetry(loop: 0), from: nil, to: ("b", token()))
+        let message = PeerMessage.retryMessage(retry, as: .serveRetry(loop: 0), from: nil, to: ("b", token()))
         return String(decoding: message.joined, as: UTF8.self)
     }
 
@@ -34,8 +34,8 @@ import Testing
         let end = try #require(text.firstRange(of: "\r\n\r\n")).upperBound
         let head = try parseHead(String(text[..<end]))
         let field = try #require(head.fields.first(PeerToken.field))
-        guard let digest = PeerToken.digest(of: head) else { return false }
-        let body = token(ring).verify(
+        guard let digest = PeerToken.requestDigest(of: head) else { return false }
+        let body = token(ring).verifyToken(
             Array(field.bytes), of: digest, to: receiver, at: UnixTime.now + delay, &memory)
         return body == SHA256.digest(Array(text[end...].utf8))
     }
@@ -110,12 +110,12 @@ import Testing
         let digest = [UInt8](repeating: 0, count: SHA256.size)
         let payload = [UInt8](repeating: 0, count: 24) + digest + digest
         for purpose in Seal.Purpose.allCases where purpose != .peer {
-            let text = seal.seal(payload, for: purpose, caller: Array("b".utf8), until: Self.now + .seconds(10))
-            let body = Self.token().verify(text, of: digest, to: "b", at: Self.now, &memory)
+            let text = seal.sealPayload(payload, for: purpose, caller: Array("b".utf8), until: Self.now + .seconds(10))
+            let body = Self.token().verifyToken(text, of: digest, to: "b", at: Self.now, &memory)
             #expect(body == nil)
         }
-        let short = seal.seal([0], for: .peer, caller: Array("b".utf8), until: Self.now + .seconds(10))
-        let body = Self.token().verify(short, of: digest, to: "b", at: Self.now, &memory)
+        let short = seal.sealPayload([0], for: .peer, caller: Array("b".utf8), until: Self.now + .seconds(10))
+        let body = Self.token().verifyToken(short, of: digest, to: "b", at: Self.now, &memory)
         #expect(body == nil)
     }
 
@@ -146,7 +146,7 @@ extension String {
     }
 
     private static func use(_ number: Int, _ memory: inout NonceMemory, after delay: Duration) -> Bool {
-        memory.use(nonce(number), at: start + delay)
+        memory.useNonce(nonce(number), at: start + delay)
     }
 
     @Test func eachIsRememberedForTheSpan() {

@@ -11,18 +11,18 @@ import Testing
 
     @Test func everybodyFindsTheSame() {
         for number in 0..<200 {
-            let order = Rendezvous.order(Self.names, for: Self.call(number))
+            let order = Rendezvous.orderedNames(Self.names, for: Self.call(number))
             #expect(order.sorted() == Self.names)
-            #expect(Rendezvous.order(Self.names.shuffled(), for: Self.call(number)) == order)
+            #expect(Rendezvous.orderedNames(Self.names.shuffled(), for: Self.call(number)) == order)
         }
     }
 
     /// Who is left keeps its place: what one that leaves had is all that moves.
     @Test func whoLeavesChangesNothingElse() {
         for number in 0..<200 {
-            let order = Rendezvous.order(Self.names, for: Self.call(number))
+            let order = Rendezvous.orderedNames(Self.names, for: Self.call(number))
             for gone in Self.names {
-                let rest = Rendezvous.order(Self.names.filter { $0 != gone }, for: Self.call(number))
+                let rest = Rendezvous.orderedNames(Self.names.filter { $0 != gone }, for: Self.call(number))
                 #expect(rest == order.filter { $0 != gone })
             }
         }
@@ -30,7 +30,9 @@ import Testing
 
     @Test func eachHasItsShare() {
         var first: [String: Int] = [:]
-        for number in 0..<5000 { first[Rendezvous.order(Self.names, for: Self.call(number))[0], default: 0] += 1 }
+        for number in 0..<5000 {
+            first[Rendezvous.orderedNames(Self.names, for: Self.call(number))[0], default: 0] += 1
+        }
         #expect(Self.names.allSatisfy { (800...1200).contains(first[$0] ?? 0) }, "\(first)")
     }
 

@@ -29,13 +29,13 @@ private final class Stage {
         replicas = Replicas(
             .test("a", peers: peers, silence: .seconds(5)), index: 0, on: loop, seal: Seal(ring: ring, deployment: "d"),
             log: .silent)
-        replicas.connect(siblings)
+        replicas.connectLoops(siblings)
         front = try Front(on: loop, in: RequestBook(tally: RequestTally(), log: .silent))
         (client, responder) = try await front.connect()
         client.write(
             "POST /mcp HTTP/1.1\r\nHost: front:1\r\nAuthorization: Bearer A\r\n\(fields)"
                 + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
-        guard case .request(let retry) = await responder.connection.next() else { throw NoHead() }
+        guard case .request(let retry) = await responder.connection.nextArrival() else { throw NoHead() }
         self.retry = retry
     }
 
@@ -67,7 +67,8 @@ private final class Stage {
     static func call(forLoop loop: Int = 0, of loops: Int = 1, preferring names: [String] = ["a"]) throws -> CallID {
         for number in 0..<10_000 {
             let call = call(number)
-            if Replicas.takeOverLoop(of: call, among: loops) == loop, Rendezvous.order(names, for: call) == names {
+            if Replicas.takeOverLoop(of: call, among: loops) == loop, Rendezvous.orderedNames(names, for: call) == names
+            {
                 return call
             }
         }
@@ -165,7 +166,7 @@ private final class Stage {
             #expect(request.startLine == "POST /answer/1 HTTP/1.1" && request.field("authorization") == "Bearer A")
             #expect(request.field("remora-client-address") == "127.0.0.1" && request.field("host") == "front:1")
             #expect(stage.replicas.numbers.refusedThere == 0)
-            there.service.close()
+            there.service.closeListener()
         }
     }
 
@@ -200,7 +201,7 @@ private final class Stage {
             #expect(await stage.forward(to: "b/0") == "refused, rejected(status: 401)")
             #expect(there.siblings.allSatisfy { $0.inbox.requests.isEmpty } && stage.client.bytes.isEmpty)
             #expect(stage.replicas.numbers.refusedThere == 1)
-            there.service.close()
+            there.service.closeListener()
         }
     }
 
@@ -269,13 +270,13 @@ private final class Stage {
             let target = String(decoding: PeerTask.takeOver(other).target, as: UTF8.self)
             #expect(there.siblings[0].inbox.requests.map(\.startLine) == ["POST \(target) HTTP/1.1"])
             // One that is about to stop takes nothing over.
-            there.service.drain()
+            there.service.drainRetries()
             let next = try await Stage(on: loop, peers: peers)
             #expect(await next.forward(other, to: "c/0") == "take over")
             let own = try Stage.call(preferring: ["a", "b"])
             #expect(await next.forward(own, to: "c/0") == "take over")
             #expect(there.siblings[0].inbox.requests.count == 1)
-            there.service.close()
+            there.service.closeListener()
         }
     }
 
@@ -290,7 +291,7 @@ private final class Stage {
             #expect(await stage.forward(to: "b/0") == "answered 499, 0")
             let request = try await there.siblings[0].inbox.request(0)
             try await request.peer.until("the end") { $0.hasEnded }
-            there.service.close()
+            there.service.closeListener()
         }
     }
 
@@ -313,7 +314,7 @@ private final class Stage {
                 let there = try PeerServiceStage(on: loop, loops: 1 + random.below(3), respond: respond)
                 let other = try ScriptedServer(on: loop, respond: respond)
                 if random.below(4) == 0 { other.close() }
-                if random.below(4) == 0 { there.service.drain() }
+                if random.below(4) == 0 { there.service.drainRetries() }
                 let stage = try await Stage(
                     on: loop, loops: 1 + random.below(3),
                     peers: [Self.member("b", there.endpoint), Self.member("c", other.endpoint)], respond: respond)
@@ -330,7 +331,7 @@ private final class Stage {
                 default:
                     #expect(result == "take over" && delivered == 0 && stage.client.bytes.isEmpty, "\(what)")
                 }
-                there.service.close()
+                there.service.closeListener()
             }
         }
     }
@@ -354,10 +355,10 @@ private final class Stage {
                 try await eventually("both batches", on: loop, sibling.changed) { sibling.batches.count == 2 }
                 #expect(sibling.batches[0].map(\.notice) == [.toolsListChanged])
                 #expect(sibling.batches[1].map(\.notice) == [.toolsListChanged, .resourceUpdated(Array("a:/".utf8))])
-                #expect(sibling.batches[0].allSatisfy { $0.caller == PeerServiceStage.seal.name(of: identity) })
+                #expect(sibling.batches[0].allSatisfy { $0.caller == PeerServiceStage.seal.callerName(of: identity) })
             }
             #expect(stage.siblings[0].batches.isEmpty)
-            there.service.close()
+            there.service.closeListener()
         }
     }
 }

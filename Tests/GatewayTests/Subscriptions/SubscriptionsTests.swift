@@ -33,20 +33,21 @@ private final class Listener {
             "subscriptions/listen", params: #""notifications":\#(notifications),"#, id: id)
         let caller = try stage.caller(token)
         subscription = Subscription(id: Array(request.rawID), to: responder)
-        responder.begin(for: subscription)
+        responder.beginResponse(for: subscription)
         stage.loop.spawn { [self] in
-            switch await stage.subscriptions.begin(request, from: caller, subscription) {
+            switch await stage.subscriptions.beginSubscription(request, from: caller, subscription) {
             case .refused(let refusal): end("refused \(refusal.code)")
             case .failed(let error): end("failed, \(error.kind)")
             case .begun(let place):
                 outcome = "begun"
                 begun.signal()
-                await subscription.run()
-                place.leave()
+                await subscription.runSubscription()
+                place.leaveChannel()
                 if let result = subscription.result {
-                    clientRequest.finish(.answered(Answer(status: 200, text: SplicedText(result), code: nil)))
+                    clientRequest.finishRequest(
+                        .answered(ModernResponse(status: 200, text: SplicedText(result), code: nil)))
                 } else {
-                    clientRequest.finish(.abandoned)
+                    clientRequest.finishRequest(.abandoned)
                 }
             }
         }
@@ -55,7 +56,7 @@ private final class Listener {
 
     private func end(_ outcome: String) {
         self.outcome = outcome
-        clientRequest.finish(.empty(HTTPResponse(status: 299)))
+        clientRequest.finishRequest(.empty(HTTPResponse(status: 299)))
         begun.signal()
     }
 
@@ -90,8 +91,9 @@ private final class Listener {
             server.push("notifications/prompts/list_changed")
             server.push("notifications/resources/updated", #"{"uri":"a:/other"}"#)
             // One of the same principal at another replica.
-            stage.subscriptions.heard(.resourceUpdated(Array("a:/x/below".utf8)), by: try stage.caller().principal)
-            stage.subscriptions.heard(.toolsListChanged, by: try stage.caller("B").principal)
+            stage.subscriptions.applyChangeNotice(
+                .resourceUpdated(Array("a:/x/below".utf8)), by: try stage.caller().principal)
+            stage.subscriptions.applyChangeNotice(.toolsListChanged, by: try stage.caller("B").principal)
             try await listener.hears("a:/x/below")
             await pause(.milliseconds(150), on: loop)
             #expect(listener.count(of: "prompts/list_changed") == 0 && listener.count(of: "a:/other") == 0)
@@ -239,7 +241,7 @@ private final class Listener {
             let stage = try SessionStage(on: loop, server)
             let listener = try await Listener(stage, #"{"toolsListChanged":true}"#)
             try await listener.hears(Self.acknowledged)
-            stage.subscriptions.drain()
+            stage.subscriptions.drainSubscriptions()
             try await listener.hears(#""resultType":"complete""#, #""sub""#)
             try await listener.client.until("the end") { $0.text.hasSuffix("0\r\n\r\n") }
             #expect(stage.subscriptions.count == 0)
@@ -260,7 +262,7 @@ private final class Listener {
             let uri = "a:/x/" + String(repeating: "y", count: 6000)
             // As much as the connection takes, and more.
             for number in 0..<6000 {
-                stage.subscriptions.heard(
+                stage.subscriptions.applyChangeNotice(
                     .resourceUpdated(Array("\(uri)\(number)".utf8)), by: try stage.caller().principal)
             }
             let sent = listener.subscription.notices

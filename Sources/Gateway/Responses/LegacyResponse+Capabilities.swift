@@ -4,7 +4,7 @@ import MCP
 import Translation
 
 /// Answers that say that the client would have had to declare more (2026-07-28, basic/index, "Per-request protocol fields").
-extension LegacyAnswer {
+extension LegacyResponse {
     /// Whether the server said that the call failed, by an error or by `isError`.
     var isFailure: Bool {
         guard case .result(let result) = outcome else { return true }

@@ -6,7 +6,7 @@ extension Handshake {
     /// The handshake, if this is the answer to `initialize`; nil for any other message, and for the answer to another's.
     ///
     /// - Throws: for an answer that says no, or that cannot be worked with.
-    static func from(
+    static func fromResponse(
         _ message: Envelope, answering introduction: Introduction
     ) throws(BackendError) -> Handshake? {
         let number = message.answeredRequest
@@ -23,7 +23,7 @@ extension Handshake {
         do throws(Handshake.Flaw) {
             return try Handshake(result, in: message.document, requesting: introduction.revision)
         } catch .unsupportedRevision(let spelled) {
-            let shown = ServerWords.shown(Array(spelled.utf8)) ?? ""
+            let shown = ServerWords.readableText(Array(spelled.utf8)) ?? ""
             throw BackendError(.unavailable, "the server speaks revision \"\(shown)\", which Remora does not")
         } catch {
             throw BackendError(.unavailable, "the result of initialize is no object, or says something twice")

@@ -2,7 +2,7 @@ import JSONText
 import Legacy
 
 /// What a request is answered with.
-struct Answer {
+struct ModernResponse {
     let status: Int
     /// The JSON-RPC response.
     let text: SplicedText
@@ -12,7 +12,7 @@ struct Answer {
 
 /// What came of a request that was admitted.
 enum RequestOutcome {
-    case answered(Answer)
+    case answered(ModernResponse)
     case refused(Refusal)
     case failed(BackendError)
 

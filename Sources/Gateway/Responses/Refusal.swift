@@ -22,7 +22,7 @@ struct Refusal: Error, Sendable {
     typealias Side = ErrorSide
 
     /// The error as the answer to a request; without an id when it could not be read.
-    func text(id: ArraySlice<UInt8>?) -> [UInt8] {
+    func errorText(id: ArraySlice<UInt8>?) -> [UInt8] {
         var text = ResponseText.errorHead(id: id)
         text.append(#"{"code":"#)
         text.appendJSON(code)
@@ -40,7 +40,7 @@ struct Refusal: Error, Sendable {
 // MARK: Before the message is looked at
 
 extension Refusal {
-    static func flawed(_ flaw: HTTPRequestFlaw) -> Refusal {
+    static func malformedHTTP(_ flaw: HTTPRequestFlaw) -> Refusal {
         switch flaw {
         case .malformed(let error):
             Refusal(
@@ -72,12 +72,12 @@ extension Refusal {
             message: "There is no MCP endpoint at this path. POST to \(path).")
     }
 
-    /// - Parameter passesLegacyClients: whether clients of older revisions may use the methods that those have.
-    static func wrongMethod(_ passesLegacyClients: Bool) -> Refusal {
+    /// - Parameter forwardsLegacyClients: whether clients of older revisions may use the methods that those have.
+    static func wrongMethod(_ forwardsLegacyClients: Bool) -> Refusal {
         Refusal(
             status: 405, code: ErrorCode.invalidRequest,
             message: "MCP 2026-07-28 has no streams or sessions to GET or DELETE. POST one JSON-RPC request.",
-            fields: [("allow", Array((passesLegacyClients ? "GET, POST, DELETE" : "POST").utf8))])
+            fields: [("allow", Array((forwardsLegacyClients ? "GET, POST, DELETE" : "POST").utf8))])
     }
 
     static let noMetadata = Refusal(
@@ -160,7 +160,7 @@ extension Refusal {
     }
 
     /// A method of a capability that the server does not declare.
-    static func undeclared(_ capability: ServerCapability, for method: Method) -> Refusal {
+    static func undeclaredCapability(_ capability: ServerCapability, for method: Method) -> Refusal {
         var refusal = methodNotFound("\(method.name)", "This server has no \(capability.rawValue).")
         refusal.undeclared = capability
         return refusal
@@ -170,9 +170,9 @@ extension Refusal {
 // MARK: The backend
 
 extension Refusal {
-    /// Nil where nobody is left to answer.
+    /// `nil`: the client has left.
     ///
-    /// - Parameter dropped: names of fields that look like credentials and were not passed on.
+    /// - Parameter dropped: names of fields that look like credentials and were not forwarded.
     init?(_ error: BackendError, dropped: @autoclosure () -> [String] = []) {
         let detail = error.detail
         switch error.kind {
@@ -201,7 +201,7 @@ extension Refusal {
             self.init(
                 status: status, reason: "unauthorized", dispatched: false,
                 message: "The MCP server refused the credentials (HTTP \(status)). Nothing was run. "
-                    + Refusal.advice(onDropped: dropped()))
+                    + Refusal.dropAdvice(onDropped: dropped()))
             fields = challenges.map { ("www-authenticate", $0) }
         case .rejected:
             self.init(
@@ -232,14 +232,14 @@ extension Refusal {
         }
     }
 
-    private static func advice(onDropped names: [String]) -> String {
+    private static func dropAdvice(onDropped names: [String]) -> String {
         if names.isEmpty { return "Authorize anew and try again." }
         let them = names.count == 1 ? "it" : "them"
         return "The request had \(names.joined(separator: ", ")), which did not go to the server: name \(them) in "
             + "backends[].headers.forward if the server wants \(them). Else authorize anew and try again."
     }
 
-    /// The error of a request that was passed through.
+    /// The error of a request that was forwarded.
     ///
     /// - Parameter hasID: whether it is a JSON-RPC request, which 200 and an error can answer. Anything else, such as the GET
     ///   of a stream, gets a status that says the same (RFC 9110 §15.6.3, §15.6.5).

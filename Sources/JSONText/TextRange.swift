@@ -1,6 +1,6 @@
 /// A stretch of a document, in half the size of a range: values are handed around a lot, and one that fits in registers
 /// costs less.
-struct Place: Equatable, Sendable {
+struct TextRange: Equatable, Sendable {
     /// A text has to be this short, or its places could not be told.
     static let maxOffset = Int(UInt32.max)
 

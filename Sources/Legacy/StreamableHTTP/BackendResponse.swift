@@ -2,7 +2,7 @@ import HTTPTransport
 import HTTPWire
 
 /// What of an answer is kept: what its head says of the body, and the body of one that is no stream.
-struct BackendAnswer {
+struct BackendResponse {
     enum Content {
         /// The body is a message.
         case document
@@ -28,14 +28,14 @@ struct BackendAnswer {
 
     init(_ head: HTTPResponseHead, maxMessage: Int) {
         status = head.status
-        content = BackendAnswer.content(of: head, maxMessage)
+        content = BackendResponse.contentKind(of: head, maxMessage)
         self.maxMessage = maxMessage
         if case .document = content, case .bytes(let count) = head.bodyLength, count <= maxMessage {
             text.reserveCapacity(count)
         }
     }
 
-    private static func content(of head: HTTPResponseHead, _ maxMessage: Int) -> Content {
+    private static func contentKind(of head: HTTPResponseHead, _ maxMessage: Int) -> Content {
         guard (200..<300).contains(head.status), let type = head.fields.first("content-type") else { return .other }
         if type.isMediaType("application/json") { return .document }
         return type.isMediaType("text/event-stream") ? .events(Events(maxMessage: maxMessage)) : .other
@@ -45,7 +45,7 @@ struct BackendAnswer {
     /// be the response all the same, and else the start, in which words are looked for.
     ///
     /// - Returns: false where the body is larger than a message may be.
-    mutating func keep(_ part: Span<UInt8>) -> Bool {
+    mutating func keepBody(_ part: Span<UInt8>) -> Bool {
         // No part is larger than what is read at once.
         count += part.count
         guard case .other = content else {

@@ -1,15 +1,15 @@
 import MCP
 import Translation
 
-extension Answer {
+extension ModernResponse {
     /// An error of the server, which is an answer like any other.
     init(_ error: TranslatedError) {
-        self.init(status: Answer.status(of: error.code), text: error.text, code: error.code)
+        self.init(status: ModernResponse.httpStatus(of: error.code), text: error.text, code: error.code)
     }
 
     /// The codes for which the transport has a status (basic/transports/streamable-http; basic/index, "Per-request protocol
     /// fields").
-    private static func status(of code: Int) -> Int {
+    private static func httpStatus(of code: Int) -> Int {
         switch code {
         case ErrorCode.methodNotFound: 404
         case ErrorCode.missingRequiredClientCapability: 400

@@ -1,7 +1,7 @@
 package import Legacy
 
 /// Everything that one loop counts, copied for the loop that shows it.
-package struct ShardCounts: Sendable {
+package struct WorkerCounts: Sendable {
     package var requests = RequestCounts()
     package var sessions = SessionCounts()
     package var parking = ParkingCounts()
@@ -9,7 +9,7 @@ package struct ShardCounts: Sendable {
     /// Of each copy of the server, in the order of the configuration.
     package var backends: [BackendCounts] = []
     /// Subscriptions that are served.
-    package var listeners = 0
+    package var subscriptions = 0
     /// Lists that are kept, and their bytes.
     package var lists = 0
     package var listBytes = 0
@@ -19,21 +19,21 @@ package struct ShardCounts: Sendable {
     package init() {}
 
     /// Adds those of another loop.
-    package mutating func add(_ other: ShardCounts) {
-        requests.add(other.requests)
-        sessions.add(other.sessions)
-        parking.add(other.parking)
-        peers.add(other.peers)
-        for counts in other.backends { add(counts) }
-        listeners += other.listeners
+    package mutating func addCounts(_ other: WorkerCounts) {
+        requests.addCounts(other.requests)
+        sessions.addCounts(other.sessions)
+        parking.addCounts(other.parking)
+        peers.addCounts(other.peers)
+        for counts in other.backends { addCounts(counts) }
+        subscriptions += other.subscriptions
         lists += other.lists
         listBytes += other.listBytes
         connections += other.connections
     }
 
-    package mutating func add(_ counts: BackendCounts) {
+    package mutating func addCounts(_ counts: BackendCounts) {
         if let index = backends.firstIndex(where: { $0.label == counts.label }) {
-            backends[index].add(counts)
+            backends[index].addCounts(counts)
         } else {
             backends.append(counts)
         }

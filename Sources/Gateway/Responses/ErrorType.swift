@@ -13,7 +13,7 @@ package enum ErrorType: Int, CaseIterable, Sendable {
 
     /// - Parameters:
     ///   - code: of the JSON-RPC error, if the answer is one.
-    ///   - status: of the answer; 499 where there was nobody to answer.
+    ///   - status: of the response; 499 if the client had left.
     @inline(__always)
     init(code: Int?, status: Int) {
         if let code { self.init(code: code) } else { self = status == 499 ? .cancelled : .none }
