@@ -69,6 +69,8 @@ package final class HTTPServerConnection: SocketHandler {
 
     /// Bytes of pipelined requests that are kept while one is served; beyond them the client has to wait.
     private static let maxUnread = 64 * 1024
+    /// Bytes of these that are decoded in a turn of the loop. A request of small chunks takes far longer than one of as many bytes.
+    private static let maxDecoded = 16 * 1024
     /// How long a refused client may go on sending before the connection is cut, and how long one that sends no more
     /// may wait for an answer.
     private static let lingerTimeout: Duration = .seconds(5)
@@ -246,14 +248,7 @@ package final class HTTPServerConnection: SocketHandler {
     private func proceedToNext() {
         phase = .idle
         deadline.set(loop.now + (isDraining ? drainTimeout : idleTimeout))
-        guard unread.isEmpty else {
-            if !isScheduled {
-                isScheduled = true
-                loop.nextTurn(self)
-            }
-            return
-        }
-        socket.resumeReading()
+        if unread.isEmpty { socket.resumeReading() } else { goOnInNextTurn() }
     }
 
     package func receivedBytes(_ bytes: Span<UInt8>) {
@@ -271,29 +266,44 @@ package final class HTTPServerConnection: SocketHandler {
         }
     }
 
-    /// Reads what is kept of the next request.
+    /// Reads what is kept of the next request, as much as one turn of the loop is for.
     private func readUnread() {
-        guard case .idle = phase, !unread.isEmpty else { return }
+        guard isReading, !unread.isEmpty else { return }
         // Taken out, so that it is not copied while it is read.
         var pending: [UInt8] = []
         swap(&pending, &unread)
         let start = unreadStart
         unreadStart = 0
-        let rest = decodeInput(pending.span, from: start)
+        let end = min(pending.count, start + HTTPServerConnection.maxDecoded)
+        let rest = decodeInput(pending.span.extracting(..<end), from: start)
+        // More than what is kept belongs to the request.
+        if rest == pending.count { return socket.resumeReading() }
+        keepUnread(pending, from: rest)
+        if isReading { goOnInNextTurn() }
+    }
+
+    /// Whether what comes is read, and not kept.
+    private var isReading: Bool {
         switch phase {
-        case .arrived where rest < pending.count, .serving where rest < pending.count:
-            // What has been read goes now and then, not with each request.
-            if rest > HTTPServerConnection.maxUnread / 2 {
-                pending.removeFirst(rest)
-                unread = pending
-            } else {
-                unread = pending
-                unreadStart = rest
-            }
-        default:
-            // More than what is kept belongs to the request.
-            socket.resumeReading()
+        case .idle, .head, .body: true
+        case .arrived, .serving, .closing, .closed: false
         }
+    }
+
+    private func keepUnread(_ pending: consuming [UInt8], from rest: Int) {
+        // What has been read goes now and then, not with each request.
+        if rest > HTTPServerConnection.maxUnread / 2 {
+            pending.removeFirst(rest)
+        } else {
+            unreadStart = rest
+        }
+        unread = pending
+    }
+
+    private func goOnInNextTurn() {
+        if isScheduled { return }
+        isScheduled = true
+        loop.nextTurn(self)
     }
 
     /// Offers what has arrived when the bytes that it came with are not borrowed any more.

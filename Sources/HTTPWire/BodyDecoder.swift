@@ -63,13 +63,17 @@ struct BodyDecoder: Sendable {
                 return .bytes(range)
             case .chunkData(let remaining):
                 guard let range = takeData(remaining, of: input, from: &offset) else { return .needMoreInput }
-                state = range.count == remaining ? .chunkDataEnd(hasCR: false) : .chunkData(remaining - range.count)
+                state = stateBehind(range.count, of: remaining, input, from: &offset)
                 return .bytes(range)
             case .trailer:
                 let isComplete = try takeTrailer(of: input, from: &offset, limits: limits, collector: &collector)
                 return isComplete ? .end : .needMoreInput
             case .chunkSize, .chunkSpace, .chunkExtension, .chunkSizeEnd, .chunkDataEnd:
                 guard offset < input.count else { return .needMoreInput }
+                if let size = sizeLine(in: input, from: &offset, limits: limits) {
+                    state = size == 0 ? .trailer : .chunkData(size)
+                    continue
+                }
                 state = try nextState(after: input[offset], limits: limits)
                 offset += 1
             }
@@ -82,6 +86,36 @@ struct BodyDecoder: Sendable {
         defer { offset += count }
         return offset..<offset + count
     }
+
+    /// What a part of a chunk leads to, and the end of its line with it where that has come: a peer may send each byte as a chunk.
+    @inline(__always)
+    private mutating func stateBehind(
+        _ count: Int, of remaining: Int, _ input: borrowing Span<UInt8>, from offset: inout Int
+    ) -> State {
+        if count < remaining { return .chunkData(remaining - count) }
+        guard input.hasLineEnd(at: offset) else { return .chunkDataEnd(hasCR: false) }
+        offset += 2
+        lineLength = 0
+        return .chunkSize(value: 0, hasDigits: false)
+    }
+
+    /// The size of the next chunk, where all of its line has come and has few digits and nothing else; nil where it goes byte by byte.
+    @inline(__always)
+    private func sizeLine(in input: borrowing Span<UInt8>, from offset: inout Int, limits: HTTPLimits) -> Int? {
+        guard case .chunkSize(0, hasDigits: false) = state else { return nil }
+        let most = min(BodyDecoder.fewDigits, limits.maxChunkLine)
+        var (size, end) = (0, offset)
+        while end < input.count, end &- offset < most, let digit = input[end].hexValue {
+            size = size &<< 4 | digit
+            end &+= 1
+        }
+        guard end > offset, input.hasLineEnd(at: end) else { return nil }
+        offset = end &+ 2
+        return size
+    }
+
+    /// No size of so many digits is too large.
+    private static let fewDigits = 8
 
     /// What one byte of the framing around chunk data leads to.
     private mutating func nextState(after byte: UInt8, limits: HTTPLimits) throws(HTTPDecodeError) -> State {

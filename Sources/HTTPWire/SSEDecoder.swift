@@ -14,8 +14,10 @@ package struct SSEDecoder: ~Copyable, Sendable {
 
     private let maxEvent: Int
 
-    /// The bytes of an incomplete line. Of a comment only its colon.
+    /// The bytes of an incomplete line that is no comment.
     private var held: [UInt8] = []
+    /// The end of a comment has not come yet.
+    private var isInComment = false
     /// How many bytes of a byte order mark have come at the start of the stream, or nil once that is decided.
     private var markLength: Int? = 0
     /// The input so far ended with CR: an LF that comes next belongs to it.
@@ -33,7 +35,7 @@ package struct SSEDecoder: ~Copyable, Sendable {
 
     /// Whether a part of an event has come, and not its end. A comment is no part of one.
     package var isInsideEvent: Bool {
-        data != nil || type != nil || id != nil || (!held.isEmpty && held.first != ASCII.colon)
+        data != nil || type != nil || id != nil || !held.isEmpty
     }
 
     /// - Parameter maxEvent: How many bytes an event may have: its type, data and id and the line that is being read.
@@ -60,6 +62,10 @@ package struct SSEDecoder: ~Copyable, Sendable {
                     continue
                 }
             }
+            if held.isEmpty, !isInComment {
+                offset = behindWhatSaysNothing(in: input, from: offset)
+                if offset == input.count { return nil }
+            }
             let lineEnd = input.firstLineBreak(from: offset, to: input.count)
             let rest = input.extracting(offset..<lineEnd)
             offset = lineEnd
@@ -73,11 +79,12 @@ package struct SSEDecoder: ~Copyable, Sendable {
                 skipsLineFeed = false
                 if input[offset] == ASCII.lf { offset += 1 }
             }
-            if !held.isEmpty {
+            if isInComment {
+                isInComment = false
+            } else if !held.isEmpty {
                 try holdPart(rest)
                 try takeHeld()
             } else if rest.isEmpty {
-                // A server may send comments and empty lines without end, and each of them is to cost little.
                 if hasFields, let event = endEvent() { return event }
             } else if rest[0] != ASCII.colon {
                 try takeLine(line: rest)
@@ -86,11 +93,26 @@ package struct SSEDecoder: ~Copyable, Sendable {
         return nil
     }
 
+    /// Where comments end that begin at a line's start `offset`, and empty lines that end no event: a server may send them without
+    /// end, and each of them is to cost little. Of lines that end in CR alone the first is no such.
+    @inline(__always)
+    private func behindWhatSaysNothing(in input: borrowing Span<UInt8>, from offset: Int) -> Int {
+        var cursor = offset
+        while cursor < input.count {
+            let isComment = input[cursor] == ASCII.colon
+            let lineEnd = isComment ? input.firstLineBreak(from: cursor &+ 1, to: input.count) : cursor
+            guard lineEnd < input.count, input[lineEnd] == ASCII.lf || input.hasLineEnd(at: lineEnd) else { break }
+            if !isComment, hasFields { break }
+            cursor = input[lineEnd] == ASCII.lf ? lineEnd &+ 1 : lineEnd &+ 2
+        }
+        return cursor
+    }
+
     /// Keeps the part of a line that came before its end.
     private mutating func holdPart(_ part: borrowing Span<UInt8>) throws(SSEDecodeError) {
-        if held.first == ASCII.colon || part.isEmpty { return }
+        if isInComment || part.isEmpty { return }
         if held.isEmpty, part[0] == ASCII.colon {
-            held = [ASCII.colon]
+            isInComment = true
             return
         }
         try checkSize(adding: held.count + part.count)
@@ -111,10 +133,9 @@ package struct SSEDecoder: ~Copyable, Sendable {
     /// From this length on a line is not copied.
     private static let largeLine = 64 * 1024
 
-    /// Interprets a line that is complete and not empty.
+    /// Interprets a line that is complete, not empty and no comment.
     private mutating func takeLine(line: borrowing Span<UInt8>) throws(SSEDecodeError) {
         let nameEnd = line.first(ASCII.colon, from: 0, to: line.count)
-        if nameEnd == 0 { return }
         try checkSize(adding: line.count)
         var valueStart = min(nameEnd + 1, line.count)
         if valueStart < line.count, line[valueStart] == ASCII.space { valueStart += 1 }

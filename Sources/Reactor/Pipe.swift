@@ -45,6 +45,7 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
     private let reading = Event()
     private let closed = Wakeup()
     private var isPaused = false
+    private var readSize = ReadSize()
 
     /// Bytes came. They are borrowed during the call: see ``SocketHandler/receivedBytes(_:)``. It may close the reader.
     package var onBytes: ((Span<UInt8>) -> Void)?
@@ -85,11 +86,15 @@ private func makeNonBlocking(_ fd: Int32) { _ = fcntl(fd, F_SETFL, O_NONBLOCK) }
         // It is told again: the event is not edge-triggered.
         guard fd >= 0, loop.mayReceive else { return }
         let buffer = unsafe loop.receiveBuffer
-        let count = unsafe read(fd, buffer.baseAddress, buffer.count)
+        let count = unsafe read(fd, buffer.baseAddress, readSize.bytes)
         if count > 0 {
             let bytes = unsafe UnsafeBufferPointer(
                 start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
-            withExtendedLifetime(self) { loop.lendBytes { onBytes?(unsafe bytes.span) } }
+            withExtendedLifetime(self) {
+                let start = Instant.now
+                loop.lendBytes { onBytes?(unsafe bytes.span) }
+                if count >= ReadSize.least { readSize.adapt(to: count, from: start, to: .now) }
+            }
         } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
             let onEnd = onEnd
             closePipe()

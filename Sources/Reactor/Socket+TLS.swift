@@ -95,7 +95,7 @@ extension Socket {
         let buffer = unsafe loop.plainBuffer
         while !isPaused {
             records += 1
-            if records > Socket.maxRecords {
+            if records > Socket.maxRecords || records > 1 && hasHadItsTime {
                 readLater()
                 return false
             }

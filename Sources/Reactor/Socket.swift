@@ -21,9 +21,9 @@ package protocol SocketHandler: AnyObject {
     /// Receives in a row. A peer that sends faster than its bytes are worked on must not keep the loop to itself: what is more
     /// waits until all others have had a turn.
     static let maxReceives = 4
-    /// From the start of the callback, how long a socket is received from once more. Bytes of small parts take far longer to work on
-    /// than the same number of bytes in one.
-    private static let maxReceiveTime: Duration = .milliseconds(1)
+    /// From the start of the callback, how long a socket is received from once more, and a further record of TLS is decrypted. Bytes
+    /// of small parts take far longer to work on than the same number of bytes in one.
+    private static let maxReceiveTime = Interval(.microseconds(250))
 
     private enum Sending {
         case possible
@@ -60,6 +60,8 @@ package protocol SocketHandler: AnyObject {
     private var receiving = Receiving.on
     var mayHaveInput = false
     private(set) var hasEnded = false
+    /// How much is received at once without TLS.
+    private var readSize = ReadSize()
     /// What encrypts and decrypts; nil where the connection is plain. See `Socket+TLS.swift`.
     var tls: TLSSession?
     /// Told that something has come during a handshake, which is before there is a handler.
@@ -182,12 +184,15 @@ package protocol SocketHandler: AnyObject {
             if isPaused { return lookForEnd() }
             receives += 1
             if hasHadItsTurn(receives) || !loop.mayReceive { return readLater() }
-            let count = unsafe recv(fd, buffer.baseAddress, buffer.count, 0)
+            let size = readSize.bytes
+            let count = unsafe recv(fd, buffer.baseAddress, size, 0)
             if count > 0 {
                 let bytes = unsafe UnsafeBufferPointer(
                     start: buffer.baseAddress!.assumingMemoryBound(to: UInt8.self), count: count)
+                let start = count < ReadSize.least ? loop.now : .now
                 loop.lendBytes { handler.receivedBytes(unsafe bytes.span) }
-                if count < buffer.count, !untilEnd {
+                if count >= ReadSize.least { readSize.adapt(to: count, from: start, to: .now) }
+                if count < size, !untilEnd {
                     checkEndSoon()
                     break
                 }
@@ -206,9 +211,11 @@ package protocol SocketHandler: AnyObject {
     ///
     /// - Parameter receives: the one that is about to be made, counted from 1.
     func hasHadItsTurn(_ receives: Int) -> Bool {
-        receives > Socket.maxReceives
-            || receives > 1 && !isBeingChecked && Instant.now - loop.now > Socket.maxReceiveTime
+        receives > Socket.maxReceives || receives > 1 && hasHadItsTime
     }
+
+    /// Whether the callback has taken so long that others are to have their turn.
+    var hasHadItsTime: Bool { !isBeingChecked && loop.now + Socket.maxReceiveTime < .now }
 
     func end(_ error: SystemError?) {
         hasEnded = true

@@ -205,6 +205,47 @@ extension HTTPServerConnection.Limits {
         }
     }
 
+    /// What was kept of a request is decoded in several turns: small chunks take long.
+    @Test func aPipelinedRequestOfManyChunksLeavesOthersTheirTurn() async throws {
+        try await withLoop { loop in
+            let server = try EchoServer(on: loop)
+            let release = Wakeup()
+            var turns = 0
+            var isCounting = false
+            var bodies: [[UInt8]] = []
+            server.onRequest = { request, connection in
+                if request.head.targetString == "/first" {
+                    await release.wait()
+                    isCounting = true
+                } else {
+                    isCounting = false
+                }
+                bodies.append(request.body)
+                connection.respond(HTTPResponse(status: 204))
+            }
+            let client = try await server.client()
+            client.write(Self.post("/first", ""))
+            try await server.until("the first") { server.arrivals.count == 1 }
+            let body = (0..<9000).map { UInt8(truncatingIfNeeded: 0x30 + $0 % 64) }
+            let head = "POST /second HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+            var request = Array(head.utf8)
+            for byte in body { request += Array("1\r\n".utf8) + [byte, 0x0D, 0x0A] }
+            client.socket.write(request + Array("0\r\n\r\n".utf8) + Array(Self.post("/third", "x").utf8))
+            await pause(.milliseconds(50), on: loop)
+            #expect(client.socket.unsentBytes == 0)
+            loop.spawn {
+                while bodies.count < 3 {
+                    if isCounting { turns += 1 }
+                    await loop.nextTurn()
+                }
+            }
+            release.signal()
+            try await server.until("the third") { bodies.count == 3 }
+            #expect(bodies == [[], body, [0x78]])
+            #expect(turns >= 3, "54,000 bytes were decoded in \(turns) turns")
+        }
+    }
+
     @Test(arguments: [1, 3, 7])
     func requestsInPiecesAreWhole(size: Int) async throws {
         try await withLoop { loop in

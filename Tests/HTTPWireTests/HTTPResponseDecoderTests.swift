@@ -16,6 +16,8 @@ import Testing
 
         """
 
+    static let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
     static let json = "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}"
 
     @Test(arguments: [
@@ -23,6 +25,12 @@ import Testing
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" + json,
         "HTTP/1.0 200 OK\r\n\r\nall of this until the end", "HTTP/1.1 204 No Content\r\n\r\n" + json,
         json + "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n12", json + "HTTP/1.1 2", json + "\r\n" + json,
+        // Sizes that are read at once, and such as are not.
+        chunked + "1\r\na\r\n0000000A\r\n\r\n3456789\n\r\n000000001\r\nb\r\n2 ;x\r\ncd\r\n00\r\nt: u\r\n\r\n" + json,
+        chunked + "1\r\na\r\n1\n", chunked + "1\r\na\r\r", chunked + "1\r\na\n", chunked + "1\r\na1\r\n",
+        chunked + "\r\n", chunked + "1\r\na\r\ng", chunked + "1\r\na\r\n\r\n", chunked + "1\ra",
+        chunked + "7FFFFFFFFFFFFFFF\r\na",
+        chunked + "80000000000000000\r\n", chunked + "FFFFFFFF\r\na", chunked + "1\r\na\r\n0\r\n\r\n",
     ])
     func howTheInputIsCutChangesNothing(text: String) {
         let bytes = Array(text)

@@ -48,6 +48,11 @@ func decodeEvents(_ pieces: [[UInt8]], maxEvent: Int = 1000) -> SSETranscript {
         ("retry: +1\nretry: 2x\nretry:\nretry: 99999999999999999999\ndata: a\n\n", [event("a")]),
         ("DATA: a\ndatab: a\n data: a\ndata : a\n\n", []), ("data: a\0\u{1}\u{E9}\n\n", [event("a\0\u{1}\u{E9}")]),
         ("data: :x\n\n", [event(":x")]), ("data: \t a\n\n", [event("\t a")]),
+        // Lines that say nothing, with each end, before an event, in it and behind it.
+        (":\n: a\r\n\n\r\n:\r\r:b\rdata: a\n:\n:\r\n:\rdata: b\n\n\n\r\n:c\n\n", [event("a\nb")]),
+        ("event: x\n:a\n\n:b\r\n\r\ndata: a\r\n:c\r\n\r\n", [event("a")]),
+        ("retry: 5\n:a\n\nid: 1\n:\n\n", [event("", id: "1")]),
+        (":a\r\n:b\r:c", []), (":\r\ndata: a\n\n:", [event("a")]),
     ])
     func aStreamIsTakenApart(text: String, events: [SSEEvent]) {
         let whole = decodeEvents([Array(text)])

@@ -73,6 +73,29 @@ import Testing
         senders.joinThread()
     }
 
+    /// A reader that takes long over what it gets is lent less at once, and all of it in the end.
+    @Test func whoTakesLongIsLentLess() async throws {
+        try await withLoop { loop in
+            let host = try Host(on: loop)
+            let (here, there) = try await host.pair()
+            var counts: [Int] = []
+            there.onReceive = { _, bytes in
+                counts.append(bytes.count)
+                if bytes.count >= ReadSize.least { usleep(300) }
+            }
+            there.socket.pauseReading()
+            let payload = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+            here.socket.write(payload)
+            await pause(.milliseconds(20), on: loop)
+            there.socket.resumeReading()
+            try await there.until("everything") { $0.bytes.count == payload.count }
+            let isEqual = there.bytes == payload
+            #expect(isEqual)
+            #expect(counts.first == Loop.receiveBufferSize)
+            #expect((counts.dropFirst(20).max() ?? .max) <= ReadSize.least)
+        }
+    }
+
     @Test func aResetIsAnError() async throws {
         try await withLoop { loop in
             let host = try Host(on: loop)
