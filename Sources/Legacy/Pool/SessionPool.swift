@@ -59,6 +59,12 @@ package final class SessionPool {
         case none
     }
 
+    /// The pool, for those that may outlive it. A weak reference would make each count of the pool's references slow.
+    private final class Reference {
+        /// Nil when the pool is gone.
+        unowned var pool: SessionPool?
+    }
+
     /// A call that waits until there is room.
     private final class Waiting {
         let caller: SessionWaiter
@@ -99,6 +105,7 @@ package final class SessionPool {
     private let log: Log
     private let journal: SessionJournal
     private let notices: BackendNotices
+    private let reference = Reference()
     /// As the server called itself last.
     package var serverInfo: ServerInfo? { starter.serverInfo }
 
@@ -140,8 +147,11 @@ package final class SessionPool {
         sweep = Deadline(on: loop)
         // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
+        reference.pool = self
         listen(to: backends)
     }
+
+    deinit { reference.pool = nil }
 
     /// How long a session may be without a call.
     package var idleTimeout: Duration { limits.idleTimeout }
@@ -173,7 +183,7 @@ package final class SessionPool {
     package func look() { backends.look() }
 
     private func listen(to backends: Backends) {
-        backends.onFinding = { [weak self] index, trouble in self?.tell(index, trouble) }
+        backends.onFinding = { [reference] index, trouble in reference.pool?.tell(index, trouble) }
     }
 
     private func tell(_ index: BackendChoice.Index, _ trouble: String?) {
@@ -599,11 +609,11 @@ package final class SessionPool {
                 throw .clientLeft
             }
             // A pool may end before its last session has.
-            session.onLoss = { [weak self] in self?.retire(id) }
-            session.onGivenUp = { [weak self] in self?.giveUp(id, .cancellation) }
-            if !sharesNothing { session.onUnansweredQuestion = { [weak self] in self?.table.share(id) } }
-            session.onChangeNotice = { [weak self] in self?.onEvent?(.changed(key, $0)) }
-            session.onGap = { [weak self] in self?.onEvent?(.unheard(key)) }
+            session.onLoss = { [reference] in reference.pool?.retire(id) }
+            session.onGivenUp = { [reference] in reference.pool?.giveUp(id, .cancellation) }
+            if !sharesNothing { session.onUnansweredQuestion = { [reference] in reference.pool?.table.share(id) } }
+            session.onChangeNotice = { [reference] in reference.pool?.onEvent?(.changed(key, $0)) }
+            session.onGap = { [reference] in reference.pool?.onEvent?(.unheard(key)) }
             fill(id, .session(session), at: session.server)
             alive[key, default: 0] += 1
             onEvent?(.opened(key, session.handshake.serverInfo))
@@ -669,7 +679,7 @@ package final class SessionPool {
     /// A call on the session was answered so: a server of 2026-07-28, which may be there now, refuses what it takes for its own
     /// requests by codes that no other has.
     package func heard(_ answer: LegacyAnswer, on session: LegacySession) {
-        guard !session.isKept, case .error(let error) = answer.outcome,
+        guard case .error(let error) = answer.outcome, !session.isKept,
             let code = answer.document.value("code", of: error).flatMap({ answer.document.integer($0) }),
             [ErrorCode.headerMismatch, ErrorCode.unsupportedProtocolVersion].contains(Int(code))
         else { return }
