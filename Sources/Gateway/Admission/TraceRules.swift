@@ -6,11 +6,13 @@ import Translation
 enum TraceRules {
     /// Nil when the request belongs to none.
     static func context(of meta: RequestMeta, in document: JSONDocument, _ fields: HTTPFields) -> TraceContext? {
-        TraceContext(
+        let (parent, state) = (single("traceparent", in: fields), list("tracestate", in: fields))
+        let baggage = list("baggage", in: fields)
+        // As most requests are.
+        if parent == nil, state == nil, baggage == nil, !meta.hasTrace { return nil }
+        return TraceContext(
             of: meta, in: document,
-            headers: TraceContext.Headers(
-                traceparent: single("traceparent", in: fields), tracestate: list("tracestate", in: fields),
-                baggage: list("baggage", in: fields)))
+            headers: TraceContext.Headers(traceparent: parent, tracestate: state, baggage: baggage))
     }
 
     private static func single(_ name: StaticString, in fields: HTTPFields) -> ArraySlice<UInt8>? {
