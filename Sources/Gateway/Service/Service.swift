@@ -78,8 +78,8 @@ package final class Service {
             connections[ObjectIdentifier(connection)] = connection
             if isDraining { connection.drain() }
             let client = Client(connection, gateway.responder(on: connection))
-            // Set before the task runs: over TLS, a request may have come with the end of the handshake.
-            connection.onRequest = { [unowned self, unowned client] in receive($0, from: client) }
+            // Set before the task runs: over TLS, a request may have come with the end of the handshake. The task takes it away.
+            connection.onRequest = { [self] in receive($0, from: client) }
             loop.spawn {
                 await self.serve(client)
                 self.connections[ObjectIdentifier(connection)] = nil

@@ -18,7 +18,7 @@ protocol SessionTransport: AnyObject {
     /// - Parameters:
     ///   - text: with the id of `terms`.
     ///   - trace: that of the client's request which it carries, if it carries one.
-    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall
+    func call(_ text: consuming SplicedText, _ terms: consuming LegacyCall.Terms, trace: TraceContext?) -> LegacyCall
 
     /// Sends a notification or a response, to which the server has nothing to say.
     func notify(_ text: [UInt8], credentials: Credentials) async throws(BackendError)

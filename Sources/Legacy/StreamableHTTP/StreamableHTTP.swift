@@ -215,7 +215,7 @@ final class StreamableHTTP: SessionTransport {
 
     // MARK: Messages
 
-    func call(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+    func call(_ text: consuming SplicedText, _ terms: consuming LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
         let exchange = post(
             text, credentials: terms.credentials, trace: trace, until: terms.end, isRepeatable: false)
         return StreamableCall(terms, by: self, exchange, of: .post(text, trace))
