@@ -419,11 +419,11 @@ package final class HTTPServerConnection: SocketHandler {
     package var isConnected: Bool { if case .closed = phase { false } else { true } }
 
     /// Answers the request that `next` gave last.
-    package func respond(_ response: HTTPResponse, body: some HTTPBody) {
+    package func respond(_ response: consuming HTTPResponse, body: some HTTPBody) {
         guard isServing, canBegin() else { return }
         responseEnded()
         if response.closes || isDraining { keepAlive = false }
-        let response = completeResponse(response)
+        if !answerFields.isEmpty { response.fields += answerFields }
         if isHead {
             var head: [UInt8] = []
             response.appendHead(bodySize: body.count, keepAlive: keepAlive, to: &head)
@@ -444,7 +444,7 @@ package final class HTTPServerConnection: SocketHandler {
     ///
     /// - Parameter length: `none` and `bytes` where they are known; the parts must then be just as long. Anything else goes
     ///   in chunks, or to a client of HTTP/1.0 until the connection ends.
-    package func beginStream(_ response: HTTPResponse, length: HTTPBodyLength = .chunked) {
+    package func beginStream(_ response: consuming HTTPResponse, length: HTTPBodyLength = .chunked) {
         guard isServing, canBegin() else { return }
         if response.closes || isDraining { keepAlive = false }
         let length: HTTPBodyLength =
@@ -460,7 +460,8 @@ package final class HTTPServerConnection: SocketHandler {
             case .none, .untilClose: .none
             }
         answer = .streaming(framing)
-        completeResponse(response).appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
+        response.fields += answerFields
+        response.appendStreamHead(length, keepAlive: keepAlive, to: &streamHead)
         if case .bytes(1...) = length { return }
         flushStreamHead()
     }
@@ -528,13 +529,6 @@ package final class HTTPServerConnection: SocketHandler {
     private func flushStreamHead() {
         guard !streamHead.isEmpty else { return }
         socket.write([takeStreamHead()])
-    }
-
-    private func completeResponse(_ response: HTTPResponse) -> HTTPResponse {
-        if answerFields.isEmpty { return response }
-        var response = response
-        response.fields += answerFields
-        return response
     }
 
     /// The response is written: its maker need not hear of the client any more.

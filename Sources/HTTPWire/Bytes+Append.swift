@@ -75,9 +75,14 @@ extension OutputSpan<UInt8> {
 
     /// No field of HTTP has a sign.
     private mutating func append(decimal number: UInt) {
-        if number >= 10 { append(decimal: number / 10) }
-        append(UInt8(truncatingIfNeeded: number % 10) + 0x30)
+        if number >= 1000 { append(decimal: number / 1000) }
+        if number >= 100 { append(digit: number / 100 % 10) }
+        if number >= 10 { append(digit: number / 10 % 10) }
+        append(digit: number % 10)
     }
+
+    @inline(__always)
+    private mutating func append(digit: UInt) { append(UInt8(truncatingIfNeeded: digit) + 0x30) }
 
     fileprivate mutating func append(hexadecimal number: Int) {
         append(hexadecimal: number.magnitude)

@@ -9,6 +9,9 @@ package enum HTTPMethod: UInt8, Sendable, CaseIterable {
     @inline(__always)
     package static func == (left: HTTPMethod, right: HTTPMethod) -> Bool { left.rawValue == right.rawValue }
 
+    @inline(__always)
+    package static func != (left: HTTPMethod, right: HTTPMethod) -> Bool { left.rawValue != right.rawValue }
+
     /// The method as it stands in a request line; empty for ``other``.
     package var name: StaticString {
         switch self {

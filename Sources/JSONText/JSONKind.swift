@@ -6,6 +6,9 @@ package enum JSONKind: UInt8, Sendable {
     @inline(__always)
     package static func == (left: JSONKind, right: JSONKind) -> Bool { left.rawValue == right.rawValue }
 
+    @inline(__always)
+    package static func != (left: JSONKind, right: JSONKind) -> Bool { left.rawValue != right.rawValue }
+
     /// The kind of the value that starts with this byte, or nil when no value does.
     @inline(__always)
     init?(firstByte: UInt8) {

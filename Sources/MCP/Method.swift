@@ -20,6 +20,9 @@ package enum Method: Int, Sendable, CaseIterable {
     @inline(__always)
     package static func == (left: Method, right: Method) -> Bool { left.rawValue == right.rawValue }
 
+    @inline(__always)
+    package static func != (left: Method, right: Method) -> Bool { left.rawValue != right.rawValue }
+
     /// Finds the method that the string `name` is.
     package init?(_ name: JSONValue, in document: JSONDocument) {
         // The calls come first: they are what most requests are.

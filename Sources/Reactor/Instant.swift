@@ -12,7 +12,20 @@ package struct Instant: Comparable, Hashable, Sendable {
         return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
+    // Written out, as far as each message needs them: other modules look up the generic ones by the protocol, at each comparison.
+
+    @inline(__always)
     package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+
+    @inline(__always)
+    package static func > (left: Instant, right: Instant) -> Bool { left.nanoseconds > right.nanoseconds }
+
+    @inline(__always)
+    package static func != (left: Instant, right: Instant) -> Bool { left.nanoseconds != right.nanoseconds }
+
+    /// The earlier of the two.
+    @inline(__always)
+    package static func min(_ one: Instant, _ other: Instant) -> Instant { one < other ? one : other }
 
     package static func + (left: Instant, right: Duration) -> Instant {
         Instant(nanoseconds: left.nanoseconds + right.nanoseconds)

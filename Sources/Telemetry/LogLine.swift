@@ -61,11 +61,16 @@ package struct LogLine {
 
     /// Milliseconds with three decimals.
     package mutating func field(_ name: StaticString, milliseconds value: Duration) {
-        let micros = Int(clamping: value.attoseconds / 1_000_000_000_000)
+        field(name, millisecondsOf: Int(clamping: value.attoseconds / 1_000_000_000))
+    }
+
+    /// Milliseconds with three decimals.
+    package mutating func field(_ name: StaticString, millisecondsOf nanoseconds: Int) {
+        let micros = nanoseconds / 1000
         appendField(name, valueSize: LogLine.maxDigits + 4) { output in
             output.append(decimal: micros / 1000)
             output.append(UInt8(ascii: "."))
-            output.append(milliseconds: (micros % 1000).magnitude)
+            output.append(threeDigitsOf: (micros % 1000).magnitude)
         }
     }
 

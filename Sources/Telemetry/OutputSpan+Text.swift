@@ -22,17 +22,21 @@ extension OutputSpan<UInt8> {
     }
 
     private mutating func append(decimal value: UInt) {
-        if value >= 10 { append(decimal: value / 10) }
+        if value >= 1000 { append(decimal: value / 1000) }
+        if value >= 100 { append(digit: value / 100 % 10) }
+        if value >= 10 { append(digit: value / 10 % 10) }
         append(digit: value % 10)
     }
 
     /// Three digits of a number below 1000.
-    mutating func append(milliseconds value: UInt) {
+    @inline(__always)
+    mutating func append(threeDigitsOf value: UInt) {
         append(digit: value / 100)
         append(digit: value / 10 % 10)
         append(digit: value % 10)
     }
 
+    @inline(__always)
     private mutating func append(digit: UInt) { append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)) }
 
     /// The first `count` bytes of a UTF-8 text, as they stand between quotes. A line of the log stays one line, and does

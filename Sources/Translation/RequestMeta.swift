@@ -13,6 +13,8 @@ package struct RequestMeta: Sendable {
     private(set) var traceparent: JSONValue?
     private(set) var tracestate: JSONValue?
     private(set) var baggage: JSONValue?
+    /// Whether there is a member about the trace of the request.
+    package var hasTrace: Bool { traceparent != nil || tracestate != nil || baggage != nil }
     /// Whether there is a member whose key the protocol does not keep for itself.
     private(set) var hasOthers = false
 

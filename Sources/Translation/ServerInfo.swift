@@ -1,7 +1,9 @@
 import JSONText
 
 /// The name and version of a server, ready for the results that carry them.
-package struct ServerInfo: Sendable, Equatable {
+///
+/// A class: it never changes, and each answer takes it.
+package final class ServerInfo: Sendable, Equatable {
     /// As the server spelled it.
     package let text: [UInt8]
     /// The member `_meta` of a result that has no other: most have none, so it is made once.
@@ -12,7 +14,7 @@ package struct ServerInfo: Sendable, Equatable {
 
     /// What a server says of itself, byte for byte, where `name` and `version` are the strings that clients demand
     /// (2026-07-28, schema `Implementation`); else as much of it as there is.
-    init(_ value: JSONValue?, in document: JSONDocument) {
+    convenience init(_ value: JSONValue?, in document: JSONDocument) {
         guard let value, value.kind == .object else {
             self.init(Array(#"{"name":"unknown","version":"unknown"}"#.utf8))
             return
@@ -45,6 +47,8 @@ package struct ServerInfo: Sendable, Equatable {
         meta.append("}")
         self.meta = meta
     }
+
+    package static func == (left: ServerInfo, right: ServerInfo) -> Bool { left.text == right.text }
 
     /// What a person calls it; empty where the server says nothing.
     package var nameAndVersion: (name: String, version: String) {

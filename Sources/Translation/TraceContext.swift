@@ -22,8 +22,6 @@ package struct TraceContext: Sendable {
             self.tracestate = tracestate
             self.baggage = baggage
         }
-
-        var isEmpty: Bool { traceparent == nil && tracestate == nil && baggage == nil }
     }
 
     /// A key of `_meta` that is a field name too, and its value.
@@ -39,7 +37,6 @@ package struct TraceContext: Sendable {
     /// - Returns: nil when there is nothing to tell the server that it would not be told anyway.
     package init?(of meta: RequestMeta, in document: JSONDocument, headers: Headers) {
         let (traceparent, tracestate, baggage) = (meta.traceparent, meta.tracestate, meta.baggage)
-        if headers.isEmpty, traceparent == nil, tracestate == nil, baggage == nil { return nil }
         // A state without its own parent would be taken for the state of another trace: both come from one place.
         if traceparent != nil || tracestate != nil {
             addTrace(

@@ -6,11 +6,13 @@ import Translation
 enum TraceRules {
     /// Nil when the request belongs to none.
     static func traceContext(of meta: RequestMeta, in document: JSONDocument, _ fields: HTTPFields) -> TraceContext? {
-        TraceContext(
+        let (parent, state) = (singleField("traceparent", in: fields), joinedField("tracestate", in: fields))
+        let baggage = joinedField("baggage", in: fields)
+        // As most requests are.
+        if parent == nil, state == nil, baggage == nil, !meta.hasTrace { return nil }
+        return TraceContext(
             of: meta, in: document,
-            headers: TraceContext.Headers(
-                traceparent: singleField("traceparent", in: fields), tracestate: joinedField("tracestate", in: fields),
-                baggage: joinedField("baggage", in: fields)))
+            headers: TraceContext.Headers(traceparent: parent, tracestate: state, baggage: baggage))
     }
 
     private static func singleField(_ name: StaticString, in fields: HTTPFields) -> ArraySlice<UInt8>? {

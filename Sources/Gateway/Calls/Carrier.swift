@@ -7,10 +7,14 @@ import Translation
 /// What the requests of one gateway are carried with, and how they end by what came of them.
 final class Carrier {
     let settings: GatewaySettings
+    /// The longest that a request may take.
+    let requestTimeout: Interval
     let sessions: SessionPool
     let lists: Lists
     private let forwarder: Forwarder
     private let callers: CallerRules
+    /// Of the last request.
+    private var latestKey: SessionKey?
     /// Requests that are being answered.
     private(set) var inFlight = 0
     /// Signalled when there are none.
@@ -20,6 +24,7 @@ final class Carrier {
         settings: GatewaySettings, sessions: SessionPool, lists: Lists, forwarder: Forwarder, callers: CallerRules
     ) {
         self.settings = settings
+        requestTimeout = Interval(settings.requestTimeout)
         self.sessions = sessions
         self.lists = lists
         self.forwarder = forwarder
@@ -28,7 +33,10 @@ final class Carrier {
 
     /// The key of the sessions that a request may use which shares them.
     func sessionKey(for request: ModernRequest, from caller: Caller) -> SessionKey {
-        settings.clients.sessionKey(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
+        let key = settings.clients.sessionKey(
+            for: request, of: caller.principal, canBeAsked: settings.isInteractive, known: latestKey)
+        if key !== latestKey { latestKey = key }
+        return key
     }
 
     // MARK: What is in flight

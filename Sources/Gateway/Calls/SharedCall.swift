@@ -36,7 +36,7 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
         self.request = request
         self.caller = caller
         key = carrier.sessionKey(for: request, from: caller)
-        end = .now + carrier.settings.requestTimeout
+        end = carrier.sessions.loop.now + carrier.requestTimeout
         super.init(isExclusive: false)
     }
 

@@ -28,7 +28,7 @@ final class Forwarder {
     private let admission: AdmissionRules
     private let eras: EraWatch
     private let cors: CORSRules
-    private let path: ArraySlice<UInt8>
+    private let path: [UInt8]
     /// Path of the first backend's URL. All backends are replicas of one server.
     private let backendPath: String
     private var inFlight: [ObjectIdentifier: (request: ForwardedRequest, backend: Backend)] = [:]
@@ -53,7 +53,7 @@ final class Forwarder {
         self.admission = admission
         cors = CORSRules(
             forwardsLegacyClients: settings.forwardsLegacyClients, passed: settings.callerFields.passed)
-        path = Array(settings.path.utf8)[...]
+        path = Array(settings.path.utf8)
         backendPath = backends.overHTTP.first.map { Forwarder.endpointPath(of: $0) } ?? ""
     }
 
@@ -66,14 +66,14 @@ final class Forwarder {
     /// The response to a browser's preflight; `nil` if the request is none.
     func preflightResponse(to head: HTTPRequestHead) -> HTTPResponse? {
         guard CORSRules.isPreflight(head), head.fields.first("origin") != nil else { return nil }
-        let isEndpoint = head.path == path
+        let isEndpoint = head.hasPath(path)
         guard isEndpoint || authorizationRoute(of: head) != nil else { return nil }
         return cors.preflightResponse(head, isEndpoint: isEndpoint)
     }
 
     /// The kind of a request; `nil` if it has to be read.
     func classifyRequest(_ head: HTTPRequestHead) -> RequestClass? {
-        if head.path == path { return classifyByEra(eras.knownEra) }
+        if head.hasPath(path) { return classifyByEra(eras.knownEra) }
         if let route = authorizationRoute(of: head) { return .authorization(route) }
         return paths.mayReadMetadata(of: backends.name, at: backends.loop.now) ? .unknown : nil
     }

@@ -3,7 +3,9 @@ import HTTPWire
 import Legacy
 
 /// Who sends a request, as far as the headers and the client's certificate tell.
-struct Caller {
+///
+/// A class: it never changes and is handed around a lot.
+final class Caller: Sendable {
     /// Equal for requests of one caller, different for those of two.
     let principal: KeyedHash
     /// The same for all of a caller's requests, and at every replica. It is a secret, as what it is made of.
@@ -12,6 +14,13 @@ struct Caller {
     let credentials: Credentials
     /// The credentials, and the header fields that belong to this call alone.
     let callFields: Credentials
+
+    init(principal: KeyedHash, identity: [UInt8], credentials: Credentials, callFields: Credentials) {
+        self.principal = principal
+        self.identity = identity
+        self.credentials = credentials
+        self.callFields = callFields
+    }
 }
 
 /// What of a request says who its caller is, and what of that goes to the server.
@@ -59,6 +68,8 @@ final class CallerRules {
     private let byCertificate: Bool
     private let key: HashKey
     private var known: [[UInt8]: KeyedHash] = [:]
+    /// Of a request that says nothing of its caller.
+    private let nobody = Caller(principal: .none, identity: [], credentials: .none, callFields: .none)
     /// The other way round.
     private var identities: [KeyedHash: [UInt8]] = [.none: []]
     /// How often what is known has changed.
@@ -110,12 +121,13 @@ final class CallerRules {
             secret.append(contentsOf: "certificate:\(subject.count):".utf8)
             secret.append(contentsOf: subject)
         }
-        let principal = secret.isEmpty ? KeyedHash.none : hashedPrincipal(secret)
-        let origin = origin.isEmpty ? [] : origin.fieldLines(of: head, from: client())
-        let credentials = lines.isEmpty && origin.isEmpty ? Credentials.none : Credentials(lines: lines, origin: origin)
         // Intermediaries forward parameter headers that they do not know (basic/transports/streamable-http, "Server Behavior for
         // Custom Headers"), but no legacy server is known to use them.
         let parameters = head.fields.lines(startingWith: CallerRules.parameterPrefix)
+        if secret.isEmpty, parameters.isEmpty, origin.isEmpty { return nobody }
+        let principal = secret.isEmpty ? KeyedHash.none : hashedPrincipal(secret)
+        let origin = origin.isEmpty ? [] : origin.fieldLines(of: head, from: client())
+        let credentials = lines.isEmpty && origin.isEmpty ? Credentials.none : Credentials(lines: lines, origin: origin)
         return Caller(
             principal: principal, identity: secret, credentials: credentials,
             callFields: parameters.isEmpty ? credentials : Credentials(lines: lines + parameters, origin: origin))

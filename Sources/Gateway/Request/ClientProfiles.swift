@@ -32,11 +32,19 @@ package final class ClientProfiles: Sendable {
     }
 
     /// What a session for a request declares, and what the client can be asked on it.
-    struct Declaration {
+    ///
+    /// A class: it never changes and is handed around a lot.
+    final class Declaration: Sendable {
         let ofClient: InputCapabilities
         let ofSession: [UInt8]
         /// As of ``SessionKey/roots``.
         let roots: [UInt8]
+
+        init(ofClient: InputCapabilities, ofSession: [UInt8], roots: [UInt8]) {
+            self.ofClient = ofClient
+            self.ofSession = ofSession
+            self.roots = roots
+        }
 
         /// Of a client that declares nothing.
         static let none = Declaration(ofClient: .none, ofSession: Array("{}".utf8), roots: [])
@@ -57,14 +65,17 @@ package final class ClientProfiles: Sendable {
     }
 
     /// The key of the sessions that a request may use.
-    func sessionKey(for request: ModernRequest, of principal: KeyedHash, canBeAsked: Bool) -> SessionKey {
+    ///
+    /// - Parameter known: that of another request, which is nearly always the same.
+    func sessionKey(
+        for request: ModernRequest, of principal: KeyedHash, canBeAsked: Bool, known: SessionKey? = nil
+    ) -> SessionKey {
         if changesNothing {
-            return SessionKey(
-                principal: principal,
-                capabilities: ClientCapabilities.legacyCapabilities(
-                    request.clientCapabilities, in: request.document, canBeAsked: canBeAsked))
+            let capabilities = ClientCapabilities.legacyCapabilities(
+                request.clientCapabilities, in: request.document, canBeAsked: canBeAsked)
+            return .of(principal, capabilities: capabilities, roots: [], known: known)
         }
         let declaration = readDeclaration(of: request, canBeAsked: canBeAsked)
-        return SessionKey(principal: principal, capabilities: declaration.ofSession, roots: declaration.roots)
+        return .of(principal, capabilities: declaration.ofSession, roots: declaration.roots, known: known)
     }
 }

@@ -186,13 +186,11 @@ final class ClientRequest {
 
     /// Counts the request and writes its line.
     private func recordRequest() {
-        let end = Instant.now
+        let nanoseconds = Int(Instant.now.nanoseconds - start.nanoseconds)
         book.tally.counts.requestEnded(
             RequestCounts.Ended(
-                method: method == .vendor ? nil : method, nanoseconds: Int(end.nanoseconds - start.nanoseconds),
-                status: status, code: code,
-                side: side,
-                failure: failure, requestBytes: requestBytes, responseBytes: responseBytes,
+                method: vendorMethod == nil ? method : nil, nanoseconds: nanoseconds, status: status, code: code,
+                side: side, failure: failure, requestBytes: requestBytes, responseBytes: responseBytes,
                 notifications: notifications))
         book.log.write(side == nil || side == .client ? .info : .warning, "request") { line in
             if let route { line.field("route", route) }
@@ -221,7 +219,7 @@ final class ClientRequest {
                 line.field("parked_ms", milliseconds: parked)
             }
             if isForwarded { line.field("forwarded", 1) }
-            line.field("ms", milliseconds: end - start)
+            line.field("ms", millisecondsOf: nanoseconds)
         }
     }
 }

@@ -26,7 +26,7 @@ final class Responder {
     /// Answers that were due so far.
     private var answers = 0
     /// Made once: each request needs it.
-    private lazy var onDisconnect: () -> Void = { [unowned self] in disconnected() }
+    private var onDisconnect: () -> Void = {}
     /// Whether an answer was begun as a stream and has not ended.
     private(set) var isStreaming = false
     private var isAbandoned = false
@@ -37,6 +37,7 @@ final class Responder {
     init(on connection: HTTPServerConnection, maxUnsent: Int) {
         self.connection = connection
         self.maxUnsent = maxUnsent
+        onDisconnect = { [unowned self] in disconnected() }
         connection.onSilence = { [unowned self] in keepAlive() }
     }
 
@@ -73,7 +74,7 @@ final class Responder {
     }
 
     /// Sends the answer. In a stream it is the last event, and status and fields have been decided already.
-    func finishResponse(_ response: HTTPResponse, body: some HTTPBody) {
+    func finishResponse(_ response: consuming HTTPResponse, body: some HTTPBody) {
         leaveResponse()
         guard isStreaming else {
             bytes = body.count

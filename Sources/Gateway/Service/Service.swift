@@ -78,8 +78,8 @@ package final class Service {
             connections[ObjectIdentifier(connection)] = connection
             if isDraining { connection.drainConnection() }
             let client = Client(connection, gateway.makeResponder(on: connection))
-            // Set before the task runs: over TLS, a request may have come with the end of the handshake.
-            connection.onRequest = { [unowned self, unowned client] in receiveRequest($0, from: client) }
+            // Set before the task runs: over TLS, a request may have come with the end of the handshake. The task takes it away.
+            connection.onRequest = { [self] in receiveRequest($0, from: client) }
             loop.spawn {
                 await self.serveClient(client)
                 self.connections[ObjectIdentifier(connection)] = nil

@@ -59,6 +59,14 @@ package final class SessionPool {
         case none
     }
 
+    /// The pool, for those that may outlive it. A weak reference would make each count of the pool's references slow.
+    private final class Reference: BackendObserver {
+        /// Nil when the pool is gone.
+        unowned var pool: SessionPool?
+
+        func backendFound(_ index: BackendChoice.Index, _ trouble: String?) { pool?.noteFinding(index, trouble) }
+    }
+
     /// A call that waits until there is room.
     private final class Waiting {
         let caller: SessionWaiter
@@ -99,6 +107,7 @@ package final class SessionPool {
     private let log: Log
     private let journal: SessionJournal
     private let notices: BackendNotices
+    private let reference = Reference()
     /// As the server called itself last.
     package var serverInfo: ServerInfo? { starter.serverInfo }
 
@@ -132,8 +141,11 @@ package final class SessionPool {
         sweep = Deadline(on: loop)
         // The pool has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in closeExpired() }
-        backends.observer = self
+        reference.pool = self
+        backends.observer = reference
     }
+
+    deinit { reference.pool = nil }
 
     /// How long a session may be without a call.
     package var idleTimeout: Duration { limits.idleTimeout }
@@ -164,7 +176,7 @@ package final class SessionPool {
     /// Finds out at the start whether the server can be reached, so that the log says it before the first call does.
     package func probeServers() { backends.probeCopies() }
 
-    func backendFound(_ index: BackendChoice.Index, _ trouble: String?) {
+    private func noteFinding(_ index: BackendChoice.Index, _ trouble: String?) {
         let server = backends.all[index]
         guard let news = notices.noteFinding(server.label, isDown: trouble != nil, at: loop.now) else { return }
         switch news {
@@ -586,7 +598,7 @@ package final class SessionPool {
                 await endUnwanted(unwanted: session)
                 throw .clientLeft
             }
-            session.delegate = SlotDelegate(of: self, id, key)
+            session.delegate = SlotDelegate(of: reference, id, key)
             fillSlot(id, .session(session), at: session.server)
             alive[key, default: 0] += 1
             observer?.sessionChanged(.opened(key, session.handshake.serverInfo))
@@ -652,7 +664,7 @@ package final class SessionPool {
     /// A call on the session was answered so: a server of 2026-07-28, which may be there now, refuses what it takes for its own
     /// requests by codes that no other has.
     package func noteResponse(_ answer: LegacyResponse, on session: LegacySession) {
-        guard !session.isKept, case .error(let error) = answer.outcome,
+        guard case .error(let error) = answer.outcome, !session.isKept,
             let code = answer.document.value("code", of: error).flatMap({ answer.document.integer($0) }),
             [ErrorCode.headerMismatch, ErrorCode.unsupportedProtocolVersion].contains(Int(code))
         else { return }
@@ -756,32 +768,31 @@ package final class SessionPool {
     }
 }
 
-extension SessionPool: BackendObserver {}
 
 extension SessionPool {
     /// The pool as one session's delegate.
     private final class SlotDelegate: LegacySessionDelegate {
         /// A pool may end before its last session has.
-        private weak var pool: SessionPool?
+        private let reference: Reference
         private let id: Table.ID
         private let key: SessionKey
 
-        init(of pool: SessionPool, _ id: Table.ID, _ key: SessionKey) {
-            self.pool = pool
+        init(of reference: Reference, _ id: Table.ID, _ key: SessionKey) {
+            self.reference = reference
             self.id = id
             self.key = key
         }
 
-        func sessionWasLost() { pool?.retireSession(id) }
+        func sessionWasLost() { reference.pool?.retireSession(id) }
 
-        func sessionWasGivenUp() { pool?.giveUpSession(id, .cancellation) }
+        func sessionWasGivenUp() { reference.pool?.giveUpSession(id, .cancellation) }
 
-        func changeNoticeArrived(_ notice: ChangeNotice) { pool?.observer?.sessionChanged(.changed(key, notice)) }
+        func changeNoticeArrived(_ notice: ChangeNotice) { reference.pool?.observer?.sessionChanged(.changed(key, notice)) }
 
-        func serverIsHeardAgain() { pool?.observer?.sessionChanged(.unheard(key)) }
+        func serverIsHeardAgain() { reference.pool?.observer?.sessionChanged(.unheard(key)) }
 
         func questionHadNoClient() {
-            guard let pool, !pool.sharesNothing else { return }
+            guard let pool = reference.pool, !pool.sharesNothing else { return }
             pool.table.shareSession(id)
         }
     }

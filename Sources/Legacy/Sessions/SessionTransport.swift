@@ -18,7 +18,9 @@ protocol SessionTransport: AnyObject {
     /// - Parameters:
     ///   - text: with the id of `terms`.
     ///   - trace: of the client's request that it carries, if it carries one.
-    func beginCall(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall
+    func beginCall(
+        _ text: consuming SplicedText, _ terms: consuming LegacyCall.Terms, trace: TraceContext?
+    ) -> LegacyCall
 
     /// Sends a notification or a response, to which the server has nothing to say.
     func sendNotification(_ text: [UInt8], credentials: Credentials) async throws(BackendError)

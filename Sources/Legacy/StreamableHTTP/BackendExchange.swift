@@ -46,6 +46,13 @@ final class BackendExchange: HTTPResponseHandler {
         case over
     }
 
+    /// The head of the answer, for a task: a reader that waits for messages makes nothing of it. In a place of its own, because few
+    /// exchanges have one.
+    private indirect enum KeptHead {
+        case none
+        case head(HTTPResponseHead)
+    }
+
     private let route: SessionRoute
     private var state = State.connecting
     private var patience: Patience
@@ -56,8 +63,7 @@ final class BackendExchange: HTTPResponseHandler {
     private(set) var isAlone = true
     /// Nil before it begins.
     private var answer: BackendResponse?
-    /// Of the answer, for a task: a reader that waits for messages makes nothing of it.
-    private var answerHead: HTTPResponseHead?
+    private var answerHead = KeptHead.none
     private var messages = MessageQueue()
     private var budget = WorkBudget()
     /// Whether a message came in the answer.
@@ -133,8 +139,10 @@ final class BackendExchange: HTTPResponseHandler {
     func waitForHead() async throws(BackendError) -> HTTPResponseHead {
         try await waitForBeginning()
         // It is there until a reader takes over, which asks for no head.
-        guard let answerHead else { throw BackendError(.outcomeUnknown, "the head of the answer is gone") }
-        return answerHead
+        guard case .head(let head) = answerHead else {
+            throw BackendError(.outcomeUnknown, "the head of the answer is gone")
+        }
+        return head
     }
 
     /// Waits until the head of the answer is there, or the response has come another way.
@@ -196,7 +204,7 @@ final class BackendExchange: HTTPResponseHandler {
     /// See ``LegacyCall/notifyReader(_:)``.
     func notifyReader(_ reader: any CallReader) -> Bool {
         guard isWaiting else { return false }
-        if answerHead != nil { answerHead = nil }
+        answerHead = .none
         self.reader = reader
         return true
     }
@@ -302,7 +310,7 @@ final class BackendExchange: HTTPResponseHandler {
         switch patience {
         case .until(let end, let silence):
             if case .held = state { return setTimeout(end) }
-            setTimeout(min(end, backend.loop.now + (silence ?? backend.silence)))
+            setTimeout(.min(end, backend.loop.now + (silence ?? backend.silence)))
         case .endless: setTimeout(isSuccess ? nil : backend.loop.now + backend.silence)
         case .suspended: break
         }
@@ -380,7 +388,7 @@ final class BackendExchange: HTTPResponseHandler {
         if case .draining = state { return }
         answer = BackendResponse(head, maxMessage: backend.limits.maxMessage)
         let isSuccess = isSuccess
-        if !isSuccess || reader == nil { answerHead = head }
+        if !isSuccess || reader == nil { answerHead = .head(head) }
         if isSuccess, let error = head.codingError { return closeExchange(.failed(error)) }
         extendTimeout()
         signalReader()

@@ -4,7 +4,9 @@ import MCP
 import Translation
 
 /// The HTTP head of requests to a legacy server.
-struct RequestHead {
+///
+/// A class: it never changes, and each call of a session takes the same.
+final class RequestHead {
     private let method: HTTPMethod
     /// What all of them have in common, written once.
     private let common: [UInt8]

@@ -217,7 +217,9 @@ final class StreamableHTTP: SessionTransport {
 
     // MARK: Messages
 
-    func beginCall(_ text: SplicedText, _ terms: LegacyCall.Terms, trace: TraceContext?) -> LegacyCall {
+    func beginCall(
+        _ text: consuming SplicedText, _ terms: consuming LegacyCall.Terms, trace: TraceContext?
+    ) -> LegacyCall {
         let exchange = postMessage(
             text, credentials: terms.credentials, trace: trace, until: terms.end, isRepeatable: false)
         return StreamableCall(terms, by: self, exchange, of: .post(text, trace))
