@@ -332,7 +332,7 @@ private final class Stage {
             let other = try Stage(on: loop, .test(try Self.server(on: loop).server, transport: .sse, on: loop))
             let listener = try await stage.send(Stage.bodiless("GET", session: session))
             try await listener.until("the stream") { $0.text.contains("\r\n\r\n") }
-            stage.older.handOver(by: other.older)
+            stage.older.handOver(to: other.older)
             try await listener.until("the end") { $0.text.hasSuffix("0\r\n\r\n") }
             #expect(try await stage.status(of: Stage.post(Self.request(2), session: session)) == 404)
         }
