@@ -204,7 +204,7 @@ package final class SessionPool {
         let before = self.backends
         self.backends = backends
         starter.backends = backends
-        backends.observer = self
+        backends.observer = reference
         sending.setLimit(limits.maxSending)
         // All of them know the copies of now before one is given up, in the place of which others may go.
         var given: [Table.ID] = []
