@@ -768,7 +768,6 @@ package final class SessionPool {
     }
 }
 
-
 extension SessionPool {
     /// The pool as one session's delegate.
     private final class SlotDelegate: LegacySessionDelegate {
@@ -787,7 +786,9 @@ extension SessionPool {
 
         func sessionWasGivenUp() { reference.pool?.giveUpSession(id, .cancellation) }
 
-        func changeNoticeArrived(_ notice: ChangeNotice) { reference.pool?.observer?.sessionChanged(.changed(key, notice)) }
+        func changeNoticeArrived(_ notice: ChangeNotice) {
+            reference.pool?.observer?.sessionChanged(.changed(key, notice))
+        }
 
         func serverIsHeardAgain() { reference.pool?.observer?.sessionChanged(.unheard(key)) }
 
