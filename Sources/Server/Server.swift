@@ -1,18 +1,18 @@
 import Admin
 import Configuration
-import Gateway
+package import Gateway
 import MCP
-import Reactor
-import Telemetry
+package import Reactor
+package import Telemetry
 
 /// The running of Remora: makes everything, runs it, takes over another configuration when asked to, and drains it when
 /// asked to end. It lives on the first loop.
-final class Server {
+package final class Server {
     let source: ConfigurationSource
-    let log: Log
+    package let log: Log
     let secrets: Secrets
-    let loops: [Loop]
-    let shards: [Shard]
+    package let loops: [Loop]
+    package let shards: [Shard]
     let admin: AdminService
     private let peers: PeerDoor?
     /// What is in force.
@@ -32,21 +32,14 @@ final class Server {
     var main: Loop { loops[0] }
 
     /// Runs until SIGTERM or SIGINT, and then until what was in flight is done.
-    static func run(_ source: ConfigurationSource) {
+    package static func run(_ source: ConfigurationSource) {
         let server = Server(source)
         let watches = [
             SignalWatch(SignalWatch.terminate, on: server.main) { server.end() },
             SignalWatch(SignalWatch.interrupt, on: server.main) { server.end() },
             SignalWatch(SignalWatch.hangup, on: server.main) { server.reload() },
         ]
-        let shards = server.shards
-        for shard in shards {
-            shard.loop.post {
-                await shard.connect(shards)
-                await shard.start()
-            }
-        }
-        if let peers = server.peers { server.main.post { await peers.start() } }
+        server.start()
         for loop in server.loops.dropFirst() { loop.runOnNewThread() }
         server.main.run()
         for loop in server.loops.dropFirst() { loop.join() }
@@ -55,7 +48,20 @@ final class Server {
         server.log.flush(within: max(Server.lastWords, server.endOfShutdown - .now))
     }
 
-    private init(_ source: ConfigurationSource) {
+    /// Has every loop begin to serve when it runs.
+    package func start() {
+        let shards = shards
+        for shard in shards {
+            shard.loop.post {
+                await shard.connect(shards)
+                await shard.start()
+            }
+        }
+        if let peers { main.post { await peers.start() } }
+    }
+
+    /// Makes everything, and listens. Ends the process where the configuration is wrong, or an address cannot be had.
+    package init(_ source: ConfigurationSource) {
         let configuration = source.load()
         self.source = source
         log = Log(level: configuration.log.logLevel, format: configuration.log.lineFormat)
@@ -95,7 +101,7 @@ final class Server {
     // MARK: The end
 
     /// The first signal asks to end well, the second ends at once.
-    private func end() {
+    package func end() {
         if isDraining { Exit.failure() }
         isDraining = true
         let timeout = wiring.configuration.limits.shutdownTimeout

@@ -1,0 +1,471 @@
+import SimulatedKernel
+
+/// A legacy server over Streamable HTTP (2025-11-25), with sessions.
+final class PlayedServer {
+    let world: World
+    let model: Model
+    let profile: Profile
+    let host: Int
+    let port: UInt16
+    /// Counts its starts: what ran before belongs to another process.
+    private(set) var life = 0
+    private(set) var sessions: [String: ServerSession] = [:]
+    private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    private var named = 0
+
+    init(_ world: World, _ model: Model, _ profile: Profile, host: Int, port: UInt16) {
+        (self.world, self.model, self.profile, self.host, self.port) = (world, model, profile, host, port)
+        start()
+    }
+
+    private func start() {
+        life += 1
+        world.listen(host, port) { [unowned self] end in
+            let connection = ServerConnection(end, of: self)
+            connections[ObjectIdentifier(connection)] = connection
+        }
+    }
+
+    /// Ends it in the middle of everything, and starts it anew, without the sessions.
+    func restart(after pause: Int64) {
+        model.note("server restarts")
+        stop()
+        world.after(pause) { [unowned self] in start() }
+    }
+
+    private func stop() {
+        life += 1
+        world.unlisten(port)
+        for connection in connections.values.sorted(by: { $0.number < $1.number }) {
+            if Dice.happens(500) { connection.reset() } else { connection.close() }
+            connection.isGone = true
+        }
+        connections = [:]
+        sessions = [:]
+    }
+
+    func forget(_ connection: ServerConnection) { connections[ObjectIdentifier(connection)] = nil }
+
+    func open(for credential: String?, isAskable: Bool) -> ServerSession {
+        named += 1
+        let session = ServerSession("s\(life)-\(named)", owner: credential, isAskable: isAskable)
+        sessions[session.id] = session
+        return session
+    }
+
+    func end(_ session: ServerSession) {
+        sessions[session.id] = nil
+        session.stream?.endStream()
+        session.stream = nil
+    }
+}
+
+/// A session of a server.
+final class ServerSession {
+    let id: String
+    let owner: String?
+    /// Whether it was declared that its client can be asked.
+    let isAskable: Bool
+    /// The GET stream.
+    var stream: ServerConnection?
+    /// What waits for the answer to a question, by its id.
+    var questions: [Int: (JSON) -> Void] = [:]
+    var nextQuestion = 1
+    /// The ids of requests that were cancelled.
+    var cancelled: Set<Int> = []
+    /// Calls that may be asked and run now.
+    var asking = 0
+
+    init(_ id: String, owner: String?, isAskable: Bool) {
+        (self.id, self.owner, self.isAskable) = (id, owner, isAskable)
+    }
+}
+
+/// One connection of a server: a request, its answer, the next request.
+final class ServerConnection: Wire {
+    let server: PlayedServer
+    let number: Int
+    var isGone = false
+    private var reader = HTTPReader(ofRequests: true)
+    private var head: HTTPReader.Head?
+    private var body: [UInt8] = []
+    private var isAnswering = false
+    private var isStreaming = false
+    private var hasHeard = false
+    nonisolated(unsafe) private static var made = 0
+
+    init(_ end: Int32, of server: PlayedServer) {
+        self.server = server
+        ServerConnection.made += 1
+        number = ServerConnection.made
+        super.init(end, in: server.world, isConnected: true)
+    }
+
+    override func received(_ bytes: [UInt8]) {
+        reader.append(bytes)
+        proceed()
+    }
+
+    override func finished() { gone() }
+    override func ended() { gone() }
+
+    private func gone() {
+        isGone = true
+        close()
+        server.forget(self)
+    }
+
+    private func proceed() {
+        do throws(HTTPReader.Malformed) {
+            while isOpen, !isAnswering, let part = try reader.next() {
+                switch part {
+                case .head(let head):
+                    self.head = head
+                    body = []
+                case .body(let bytes): body += bytes
+                case .end: serve()
+                }
+            }
+        } catch {
+            server.model.violate("the server received what is not HTTP: \(error.what)")
+        }
+    }
+
+    /// The answer is complete.
+    private func done(closes: Bool = false) {
+        guard isOpen else { return }
+        if closes {
+            isGone = true
+            close()
+            return server.forget(self)
+        }
+        isAnswering = false
+        isStreaming = false
+        // Not within the handling of what was received before.
+        proceed()
+    }
+
+    private func after(_ delay: Int64, _ body: @escaping () -> Void) {
+        let life = server.life
+        world.after(delay) { [self] in if server.life == life, !isGone || runsOn { body() } }
+    }
+
+    /// Handlers go on when the client has gone.
+    private var runsOn: Bool { true }
+
+    // MARK: Requests
+
+    private var credential: String? { head?["authorization"] }
+
+    private func serve() {
+        guard let head else { return }
+        isAnswering = true
+        server.model.check(served: body, with: credential)
+        let session = head["mcp-session-id"].flatMap { server.sessions[$0] }
+        if let session, session.owner != credential {
+            server.model.violate("a request of \(credential ?? "nobody") in a session of \(session.owner ?? "nobody")")
+        }
+        switch head.method {
+        case "GET": serveGet(session)
+        case "DELETE":
+            if let session { server.end(session) }
+            plain(session == nil ? "404 Not Found" : "200 OK")
+        case "POST":
+            guard let message = JSON(body) else { return server.model.violate("the server received what is not JSON") }
+            serve(message, session)
+        default: plain("405 Method Not Allowed")
+        }
+    }
+
+    private func serveGet(_ session: ServerSession?) {
+        guard let session else { return plain("404 Not Found") }
+        guard server.profile.pushes else { return plain("405 Method Not Allowed") }
+        session.stream?.endStream()
+        session.stream = self
+        beginStream()
+    }
+
+    private func serve(_ message: JSON, _ session: ServerSession?) {
+        guard let method = message["method"]?.text else {
+            // An answer to a question.
+            if let session, let id = message["id"]?.number, let body = session.questions.removeValue(forKey: id) { body(message) }
+            return plain(session == nil ? "404 Not Found" : "202 Accepted")
+        }
+        if method == "initialize" { return initialize(message) }
+        guard let session else { return plain("404 Not Found") }
+        guard let id = message["id"]?.number else {
+            if method == "notifications/cancelled", let id = message["params"]?["requestId"]?.number {
+                session.cancelled.insert(id)
+            }
+            return plain("202 Accepted")
+        }
+        switch method {
+        case "tools/list": document(id, ServerConnection.tools)
+        case "prompts/list": document(id, #"{"prompts":[{"name":"prompt"}]}"#)
+        case "resources/list": document(id, #"{"resources":[{"uri":"test:resource","name":"r"}]}"#)
+        case "tools/call", "prompts/get", "resources/read": call(message, id, session)
+        default: document(id, "{}")
+        }
+    }
+
+    private static let tools: String = {
+        let all = [Tool.work, .look, .again].map { tool in
+            let hints =
+                switch tool {
+                case .look: #","annotations":{"readOnlyHint":true}"#
+                case .again: #","annotations":{"idempotentHint":true}"#
+                default: ""
+                }
+            return #"{"name":"\#(tool.rawValue)","inputSchema":{"type":"object"}\#(hints)}"#
+        }
+        return #"{"tools":[\#(all.joined(separator: ","))]}"#
+    }()
+
+    private func initialize(_ message: JSON) {
+        guard let id = message["id"]?.number else { return server.model.violate("initialize without id") }
+        let isAskable = message["params"]?["capabilities"]?["elicitation"] != nil
+        let session = server.open(for: credential, isAskable: isAskable)
+        let result =
+            #"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"played","version":"1"}}"#
+        after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
+            document(id, result, fields: "Mcp-Session-Id: \(session.id)\r\n")
+        }
+    }
+
+    // MARK: Answers
+
+    private func plain(_ status: String, _ fields: String = "") {
+        send("HTTP/1.1 \(status)\r\n\(fields)Content-Length: 0\r\n\r\n")
+        done()
+    }
+
+    private func document(_ id: Int, _ result: String, fields: String = "", closes: Bool = false) {
+        text(#"{"jsonrpc":"2.0","id":\#(id),"result":\#(result)}"#, fields: fields, closes: closes)
+    }
+
+    private func text(_ text: String, status: String = "200 OK", fields: String = "", closes: Bool = false) {
+        let close = closes ? "Connection: close\r\n" : ""
+        send(
+            "HTTP/1.1 \(status)\r\nContent-Type: application/json\r\n\(close)\(fields)Content-Length: \(text.utf8.count)\r\n\r\n\(text)")
+        done(closes: closes)
+    }
+
+    private func beginStream() {
+        guard !isStreaming else { return }
+        isStreaming = true
+        send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    }
+
+    func event(_ data: String) {
+        beginStream()
+        chunk("data: \(data)\n\n")
+    }
+
+    private func chunk(_ text: String) { send("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n") }
+
+    func endStream() {
+        guard isStreaming else { return }
+        send("0\r\n\r\n")
+        done()
+    }
+
+    // MARK: Calls
+
+    private func call(_ message: JSON, _ id: Int, _ session: ServerSession) {
+        var found: Call?
+        server.model.marks(in: body) { found = $0 }
+        guard let call = found else { return server.model.violate("a call without a mark") }
+        if call.isAskable != session.isAskable {
+            server.model.violate("call \(call.number) in a session whose client was declared otherwise")
+        }
+        let way = Dice.one(by: server.profile.ways)
+        server.model.note("ways: \(way)")
+        let run = ServerRun(call, id, session, way, token: message["params"]?["_meta"]?["progressToken"])
+        let delay = Dice.time(upTo: server.profile.serverThinking)
+        switch way {
+        case .rateLimited:
+            return after(delay) { [self] in plain("429 Too Many Requests", "Retry-After: 1\r\n") }
+        case .unauthorized:
+            return after(delay) { [self] in plain("401 Unauthorized", "WWW-Authenticate: Bearer\r\n") }
+        case .lost:
+            server.end(session)
+            return plain("404 Not Found")
+        default: break
+        }
+        begin(run)
+        after(delay) { [self] in answer(run) }
+    }
+
+    private func begin(_ run: ServerRun) {
+        server.model.ran(run.call)
+        guard run.call.isAskable else { return }
+        run.session.asking += 1
+        if run.session.asking > 1 { server.model.violate("two calls that may be asked, in one session") }
+    }
+
+    /// Its handler has ended.
+    private func end(_ run: ServerRun, responds: Bool = true) {
+        if run.call.isAskable { run.session.asking -= 1 }
+        if responds { run.call.responses += 1 }
+    }
+
+    private func answer(_ run: ServerRun) {
+        // A server stops what was cancelled, and says nothing.
+        if run.isCancelled {
+            end(run, responds: false)
+            return done(closes: true)
+        }
+        let response = run.response(credential: credential)
+        switch run.way {
+        case .json, .toolError, .error, .early:
+            end(run)
+            text(response)
+        case .chunked:
+            end(run)
+            send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+            var rest = Substring(response)
+            while !rest.isEmpty {
+                let part = rest.prefix(Dice.number(1...max(1, response.utf8.count / 2)))
+                chunk(String(part))
+                rest = rest.dropFirst(part.count)
+            }
+            send("0\r\n\r\n")
+            done()
+        case .events: finish(run, response)
+        case .logs:
+            for _ in 0..<Dice.number(1...5) {
+                event(#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"\#(run.call.mark)"}}"#)
+            }
+            finish(run, response)
+        case .progress: progress(run, Dice.number(1...4), of: 0, response)
+        case .pinging:
+            event(#"{"jsonrpc":"2.0","id":"ping-\#(run.call.number)","method":"ping"}"#)
+            after(Dice.time(upTo: server.profile.serverThinking)) { [self] in finish(run, response) }
+        case .late:
+            end(run)
+            event(response)
+            chunk(": behind\n\n")
+            after(Dice.time(upTo: 100 * millisecond)) { [self] in
+                if !isGone {
+                    chunk(": more behind\n\n")
+                    endStream()
+                }
+            }
+        case .closing:
+            end(run)
+            text(response, closes: true)
+        case .untilClose:
+            end(run)
+            send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: \(response)\n\n")
+            done(closes: true)
+        case .asks, .asksAside:
+            if run.session.isAskable { ask(run, rounds: Dice.number(1...3)) } else { finish(run, response) }
+        case .slow:
+            after(Int64(Dice.number(0...server.profile.requestTimeout * 3 / 2)) * second) { [self] in
+                if run.isCancelled {
+                    end(run, responds: false)
+                    return done(closes: true)
+                }
+                finish(run, response)
+            }
+        case .cut:
+            end(run, responds: false)
+            let whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(response.utf8.count)\r\n\r\n\(response)"
+            send(Array(whole.utf8.prefix(Dice.number(0...whole.utf8.count - 1))))
+            done(closes: true)
+        case .reset:
+            end(run, responds: false)
+            isGone = true
+            reset()
+            server.forget(self)
+        case .internalError:
+            end(run, responds: false)
+            plain("500 Internal Server Error")
+        case .garbage:
+            end(run, responds: false)
+            send("HTTP/1.1 200 WHAT\r\n: no\r\n\r\n\(run.call.mark)")
+            done(closes: true)
+        case .never: end(run, responds: false)
+        case .rateLimited, .unauthorized, .lost: break
+        }
+    }
+
+    private func finish(_ run: ServerRun, _ response: String) {
+        end(run)
+        event(response)
+        endStream()
+    }
+
+    private func progress(_ run: ServerRun, _ count: Int, of done: Int, _ response: String) {
+        if let token = run.token {
+            event(
+                #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(token.source),"progress":\#(done + 1),"message":"\#(run.call.mark)"}}"#)
+        }
+        after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
+            if done + 1 < count { progress(run, count, of: done + 1, response) } else { finish(run, response) }
+        }
+    }
+
+    /// Asks, and answers when the client has.
+    private func ask(_ run: ServerRun, rounds: Int) {
+        let session = run.session
+        let question = session.nextQuestion
+        session.nextQuestion += 1
+        run.call.questions += 1
+        session.questions[question] = { [self] reply in
+            let value = reply["result"]?["content"]?["value"]?.text
+            if let value, value != run.call.mark {
+                server.model.violate("an answer to call \(run.call.number) that is not its own: \(value)")
+            }
+            run.isAnswered = value != nil
+            after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
+                if rounds > 1, value != nil {
+                    ask(run, rounds: rounds - 1)
+                } else if run.isCancelled {
+                    end(run, responds: false)
+                    endStream()
+                } else {
+                    finish(run, run.response(credential: credential))
+                }
+            }
+        }
+        let text =
+            #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"\#(run.call.mark)","requestedSchema":{"type":"object","properties":{"value":{"type":"string"}}}}}"#
+        if run.way == .asksAside, let stream = session.stream, !stream.isGone {
+            stream.event(text)
+        } else {
+            event(text)
+        }
+    }
+}
+
+/// A call that a server runs.
+final class ServerRun {
+    let call: Call
+    let id: Int
+    let session: ServerSession
+    let way: Way
+    let token: JSON?
+    var isAnswered = false
+
+    init(_ call: Call, _ id: Int, _ session: ServerSession, _ way: Way, token: JSON?) {
+        (self.call, self.id, self.session, self.way, self.token) = (call, id, session, way, token)
+    }
+
+    var isCancelled: Bool { session.cancelled.contains(id) }
+
+    func response(credential: String?) -> String {
+        if way == .error {
+            return #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"\#(call.mark)"}}"#
+        }
+        let text = Call.text(call.mark, for: credential, in: session.owner, padding: call.padding)
+        let result =
+            switch call.tool {
+            case .prompt: #"{"messages":[{"role":"user","content":{"type":"text","text":"\#(text)"}}]}"#
+            case .resource: #"{"contents":[{"uri":"test:resource","text":"\#(text)"}]}"#
+            default:
+                #"{"content":[{"type":"text","text":"\#(text)"}]\#(way == .toolError ? #","isError":true"# : "")}"#
+            }
+        return #"{"jsonrpc":"2.0","id":\#(id),"result":\#(result)}"#
+    }
+}

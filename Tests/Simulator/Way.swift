@@ -1,0 +1,26 @@
+/// How a server answers a call.
+enum Way: String, CaseIterable {
+    // What has to be answered.
+    case json, chunked, events, progress, pinging, late, logs
+    case closing, untilClose
+    /// Asks the client, if it can be asked.
+    case asks
+    /// Asks on the session's GET stream, where there is one.
+    case asksAside
+    /// An error of the tool's, and one of JSON-RPC.
+    case toolError, error
+
+    // What fails, or takes long.
+    case slow
+    case rateLimited, unauthorized
+    case cut, reset, internalError, garbage, never, lost
+    case early
+
+    /// Each is answered, whatever the caller.
+    static let kind: [(Way, Int)] = [
+        (.json, 30), (.chunked, 10), (.events, 20), (.progress, 10), (.pinging, 5), (.late, 10), (.closing, 5),
+        (.untilClose, 3), (.logs, 5), (.asks, 20), (.asksAside, 5), (.toolError, 2), (.error, 2), (.early, 2),
+    ]
+    static let mixed: [(Way, Int)] = [(.slow, 3), (.rateLimited, 2), (.unauthorized, 1), (.lost, 3)]
+    static let broken: [(Way, Int)] = [(.cut, 5), (.reset, 5), (.internalError, 4), (.garbage, 3), (.never, 3), (.lost, 5)]
+}
