@@ -88,6 +88,12 @@ final class Model {
         return call
     }
 
+    private(set) var trace = Trace()
+
+    func trace(_ what: StaticString, _ first: Int = 0, _ second: Int = 0, _ third: Int = 0) {
+        trace.add(world.now, what, first, second, third)
+    }
+
     func note(_ what: String) { counts[what, default: 0] += 1 }
 
     func violate(_ what: String) {
@@ -137,6 +143,7 @@ final class Model {
     /// A handler begins to run a call.
     func ran(_ call: Call) {
         call.runs += 1
+        trace("call % runs for the % time", call.number, call.runs)
         if call.runs > call.tool.runs { violate("call \(call.number) (\(call.tool)) ran \(call.runs) times") }
         if call.isSaidNotToHaveRun { violate("call \(call.number) ran, after its client was told that it did not") }
     }
@@ -149,9 +156,12 @@ final class Model {
     }
 
     /// The client was told of an error that is Remora's.
-    func failed(_ call: Call, reason: String, dispatched: Bool?) {
+    ///
+    /// - Parameter isRetry: whether what failed was not its first request. Of a call that may be repeated, the error is about the
+    ///   retry alone then.
+    func failed(_ call: Call, reason: String, dispatched: Bool?, isRetry: Bool) {
         end(call, reason)
-        if dispatched == false {
+        if dispatched == false, !isRetry || call.tool.runs == 1 {
             call.isSaidNotToHaveRun = true
             if call.runs > 0 { violate("call \(call.number) ran, and its client was told \(reason), which says that it did not") }
         }
@@ -162,6 +172,7 @@ final class Model {
 
     private func end(_ call: Call, _ how: String) {
         call.ends += 1
+        trace("call % has ended", call.number)
         note("calls: \(how)")
         if call.ends > 1 { violate("call \(call.number) ended twice, the second time: \(how)") }
     }

@@ -1,7 +1,7 @@
 /// What the command line asks for.
 struct Options {
     static let usage = """
-        usage: simulator --seed N [--mood calm|breezy|rough|hell] [--calls N] [--clients N] [--long]
+        usage: simulator --seed N [--mood calm|breezy|rough|hell] [--calls N] [--clients N] [--long] [--trace]
         """
 
     private(set) var seed: UInt64?
@@ -10,13 +10,20 @@ struct Options {
     private(set) var clients: Int?
     /// Whether everything that was counted is printed.
     private(set) var isLong = false
+    /// Whether everything is told as it happens.
+    private(set) var isTracing = false
 
     init?(_ arguments: ArraySlice<String>) {
         var rest = arguments
         while let name = rest.popFirst() {
-            if name == "--long" {
+            switch name {
+            case "--long":
                 isLong = true
                 continue
+            case "--trace":
+                isTracing = true
+                continue
+            default: break
             }
             guard let value = rest.popFirst() else { return nil }
             switch name {

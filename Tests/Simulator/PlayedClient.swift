@@ -12,6 +12,8 @@ final class PlayedClient {
     /// Whether it does something at some time.
     private(set) var isActive = true
     private var lastUse: Int64 = 0
+    /// How much longer it is to wait, because it was refused.
+    private var waits: Int64 = 0
     /// How long it may wait for any answer.
     private let patience: Int64
 
@@ -29,7 +31,10 @@ final class PlayedClient {
     private var world: World { run.world }
     private var model: Model { run.model }
 
-    private func think() { world.after(Dice.time(upTo: run.profile.thinking)) { [self] in act() } }
+    private func think() {
+        world.after(waits + Dice.time(upTo: run.profile.thinking)) { [self] in act() }
+        waits = 0
+    }
 
     private func act() {
         guard !world.isOver else { return }
@@ -51,6 +56,7 @@ final class PlayedClient {
             self.link = link
             // Others may send before it is connected; this one waits.
             link.whenConnected = { [unowned self, unowned link] in ask(on: link) }
+            world.after(20 * second) { [weak link] in if let link, !link.isConnected { link.leaves() } }
         }
     }
 
@@ -85,7 +91,7 @@ final class PlayedClient {
     private func nextExchange() -> Exchange? {
         if !parked.isEmpty, run.isEnding || Dice.happens(700) {
             let (call, state, answers) = parked.removeFirst()
-            return Exchange(.call(call), Request.call(call, retry: (state, answers)), caller)
+            return Exchange(.call(call), Request.call(call, retry: (state, answers)), caller, isRetry: true)
         }
         if run.isEnding { return nil }
         if Dice.happens(run.profile.bad) { return Exchange(.bad, Request.bad(), caller) }
@@ -102,6 +108,7 @@ final class PlayedClient {
     /// An exchange has ended by a response.
     func answered(_ exchange: Exchange, _ response: JSON, status: Int) {
         lastUse = world.now
+        if status == 503 { waits = Dice.time(upTo: 4 * second) }
         switch exchange.kind {
         case .call(let call): judge(call, exchange, response, status)
         case .other(let method):
@@ -141,7 +148,7 @@ final class PlayedClient {
         if let failure = failure(of: response) {
             if response["error"]?["message"]?.text == call.mark { return model.answered(call) }
             if run.profile.isCalm { model.violate("call \(call.number) failed: \(failure.reason), \(response.source)") }
-            return model.failed(call, reason: failure.reason, dispatched: failure.dispatched)
+            return model.failed(call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry)
         }
         guard let result = response["result"] else {
             return model.violate("call \(call.number) was answered by \(response.source)")
@@ -159,6 +166,7 @@ final class PlayedClient {
                 return model.violate("call \(call.number) was asked nothing: \(response.source)")
             }
             model.note("rounds")
+            model.trace("call % is asked", call.number)
             if Dice.happens(run.profile.leaves) { return model.left(call, "not come back") }
             return parked.append((call, state, answers.joined(separator: ",")))
         }
@@ -173,7 +181,7 @@ final class PlayedClient {
             if call.runs == 0 { model.violate("call \(call.number) was answered, and never ran") }
             return model.answered(call)
         }
-        if result["isError"]?.flag == true, !run.profile.isCalm { return model.failed(call, reason: "isError", dispatched: nil) }
+        if result["isError"]?.flag == true, !run.profile.isCalm { return model.failed(call, reason: "isError", dispatched: nil, isRetry: exchange.isRetry) }
         model.violate("call \(call.number) was answered by \(String(response.source.prefix(500)))")
     }
 }
@@ -189,8 +197,10 @@ final class Exchange {
     let kind: Kind
     let request: Request
     let caller: Caller
+    let isRetry: Bool
 
-    init(_ kind: Kind, _ request: Request, _ caller: Caller) {
+    init(_ kind: Kind, _ request: Request, _ caller: Caller, isRetry: Bool = false) {
+        self.isRetry = isRetry
         self.kind = kind
         self.request = request
         self.caller = caller
@@ -280,12 +290,17 @@ final class ClientLink: Wire {
     func begin(_ exchange: Exchange) {
         exchanges.append(exchange)
         sent += 1
+        switch exchange.kind {
+        case .call(let call): client.run.model.trace("client % sends call %", client.number, call.number)
+        default: client.run.model.trace("client % sends something else", client.number)
+        }
         send(exchange.request.bytes(of: exchange.caller))
     }
 
     /// Goes away in the middle.
     func leaves() {
         guard isOpen else { return }
+        client.run.model.trace("client % leaves", client.number)
         if Dice.happens(300) { reset() } else { close() }
         lose(isOwn: true)
     }

@@ -48,7 +48,7 @@ final class PlayedServer {
 
     func open(for credential: String?, isAskable: Bool) -> ServerSession {
         named += 1
-        let session = ServerSession("s\(life)-\(named)", owner: credential, isAskable: isAskable)
+        let session = ServerSession(named, "s\(life)-\(named)", owner: credential, isAskable: isAskable)
         sessions[session.id] = session
         return session
     }
@@ -76,7 +76,10 @@ final class ServerSession {
     /// Calls that may be asked and run now.
     var asking = 0
 
-    init(_ id: String, owner: String?, isAskable: Bool) {
+    let number: Int
+
+    init(_ number: Int, _ id: String, owner: String?, isAskable: Bool) {
+        self.number = number
         (self.id, self.owner, self.isAskable) = (id, owner, isAskable)
     }
 }
@@ -110,6 +113,7 @@ final class ServerConnection: Wire {
     override func ended() { gone() }
 
     private func gone() {
+        if isAnswering { server.model.trace("connection % of the server is gone while it answers", number) }
         isGone = true
         close()
         server.forget(self)
@@ -136,7 +140,7 @@ final class ServerConnection: Wire {
         guard isOpen else { return }
         if closes {
             isGone = true
-            close()
+            closeWhenFlushed()
             return server.forget(self)
         }
         isAnswering = false
@@ -191,6 +195,7 @@ final class ServerConnection: Wire {
             if let session, let id = message["id"]?.number, let body = session.questions.removeValue(forKey: id) { body(message) }
             return plain(session == nil ? "404 Not Found" : "202 Accepted")
         }
+        server.model.trace("the server got a request in session % on connection %", session?.number ?? 0, number)
         if method == "initialize" { return initialize(message) }
         guard let session else { return plain("404 Not Found") }
         guard let id = message["id"]?.number else {
@@ -280,6 +285,8 @@ final class ServerConnection: Wire {
         }
         let way = Dice.one(by: server.profile.ways)
         server.model.note("ways: \(way)")
+        server.model.trace("call % is % on connection % of the server", call.number, id, number)
+        server.model.trace(way.name, session.number)
         let run = ServerRun(call, id, session, way, token: message["params"]?["_meta"]?["progressToken"])
         let delay = Dice.time(upTo: server.profile.serverThinking)
         switch way {

@@ -7,6 +7,7 @@ enum Program {
         sim_start(seed)
         let run = Run(options.profile())
         let wrong = run.go()
+        if options.isTracing { run.model.trace.lines.forEach(say) }
         say(
             "seed \(seed) \(run.profile.mood): \(run.model.answers) answers of \(run.model.calls.count) calls, \(String(seconds: sim_now())) s, digest \(String(sim_digest(), radix: 16))"
         )

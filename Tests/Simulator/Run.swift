@@ -58,7 +58,7 @@ final class Run {
         servers = [PlayedServer(world, model, profile, host: 2, port: 9000)]
         replicas = [Replica(host: 10, configuration: profile.configuration)]
         // What it has before the first client comes.
-        world.run(until: world.now + second)
+        world.run(until: world.now + 10 * second)
         baseline = (replicas[0].descriptorCount, replicas[0].eventCount)
         active = profile.clients
         clients = (0..<profile.clients).map { number in
@@ -102,7 +102,7 @@ final class Run {
         world.run(until: world.now + second)
         if model.violation != nil { return }
         let now = (descriptors: replicas[0].descriptorCount, events: replicas[0].eventCount)
-        if now.descriptors != baseline.descriptors { model.violate("descriptors are left: \(replicas[0].descriptors)") }
+        if now.descriptors != baseline.descriptors { model.violate("descriptors are left, of which there were \(baseline.descriptors): \(replicas[0].descriptors)") }
         if now.events > baseline.events { model.violate("\(now.events) events are waited for, \(baseline.events) at the start") }
         if model.counts["counted"] != 1 { return model.violate("the loop does not answer") }
         replicas[0].drain()

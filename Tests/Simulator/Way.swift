@@ -23,4 +23,33 @@ enum Way: String, CaseIterable {
     ]
     static let mixed: [(Way, Int)] = [(.slow, 3), (.rateLimited, 2), (.unauthorized, 1), (.lost, 3)]
     static let broken: [(Way, Int)] = [(.cut, 5), (.reset, 5), (.internalError, 4), (.garbage, 3), (.never, 3), (.lost, 5)]
+
+    /// For the trace, with the session.
+    var name: StaticString {
+        switch self {
+        case .json: "  json in session %"
+        case .chunked: "  chunked in session %"
+        case .events: "  events in session %"
+        case .progress: "  progress in session %"
+        case .pinging: "  pinging in session %"
+        case .late: "  late in session %"
+        case .logs: "  logs in session %"
+        case .closing: "  closing in session %"
+        case .untilClose: "  untilClose in session %"
+        case .asks: "  asks in session %"
+        case .asksAside: "  asksAside in session %"
+        case .toolError: "  toolError in session %"
+        case .error: "  error in session %"
+        case .slow: "  slow in session %"
+        case .rateLimited: "  rateLimited in session %"
+        case .unauthorized: "  unauthorized in session %"
+        case .cut: "  cut in session %"
+        case .reset: "  reset in session %"
+        case .internalError: "  internalError in session %"
+        case .garbage: "  garbage in session %"
+        case .never: "  never in session %"
+        case .lost: "  lost in session %"
+        case .early: "  early in session %"
+        }
+    }
 }

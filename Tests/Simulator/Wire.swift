@@ -9,6 +9,7 @@ class Wire {
     private var output: [UInt8] = []
     private var written = 0
     private var finishesWhenFlushed = false
+    private var closesWhenFlushed = false
     private(set) var isConnected: Bool
 
     init(_ end: Int32, in world: World, isConnected: Bool) {
@@ -49,6 +50,11 @@ class Wire {
 
     final func close() { letGo(sim_close) }
 
+    /// Closes when the other side has room for everything.
+    final func closeWhenFlushed() {
+        if isOpen, unsent > 0 { closesWhenFlushed = true } else { close() }
+    }
+
     final func reset() { letGo(sim_reset) }
 
     private func letGo(_ way: (Int32) -> Void) {
@@ -70,6 +76,7 @@ class Wire {
         output = []
         written = 0
         if finishesWhenFlushed, isOpen { sim_finish(end) }
+        if closesWhenFlushed { close() }
     }
 
     // MARK: What the world tells
