@@ -23,7 +23,7 @@ enum Tool: String, CaseIterable {
     case prompt
     case resource
 
-    var runs: Int { self == .work ? 1 : 2 }
+    var isRepeatable: Bool { self != .work }
 
     var method: String {
         switch self {
@@ -45,6 +45,8 @@ final class Call {
     var runs = 0
     /// Whether a server sent a response of its own to it, to the last byte.
     var responses = 0
+    /// Requests with answers that its client sent.
+    var retries = 0
     /// Questions that were asked, and the answers that came to the server.
     var questions = 0
     /// Whether a client was told that it did not run.
@@ -60,6 +62,9 @@ final class Call {
         self.isAskable = isAskable
         self.padding = padding
     }
+
+    /// How often it may run: of what may be repeated, each of its requests leads to two runs at the most.
+    var mostRuns: Int { tool.isRepeatable ? 2 * (1 + retries) : 1 }
 
     /// Its own, in all that is sent and received.
     var mark: String { "mk\(number)z" }
@@ -144,7 +149,7 @@ final class Model {
     func ran(_ call: Call) {
         call.runs += 1
         trace("call % runs for the % time", call.number, call.runs)
-        if call.runs > call.tool.runs { violate("call \(call.number) (\(call.tool)) ran \(call.runs) times") }
+        if call.runs > call.mostRuns { violate("call \(call.number) (\(call.tool)) ran \(call.runs) times") }
         if call.isSaidNotToHaveRun { violate("call \(call.number) ran, after its client was told that it did not") }
     }
 
@@ -157,13 +162,12 @@ final class Model {
 
     /// The client was told of an error that is Remora's.
     ///
-    /// - Parameter isRetry: whether what failed was not its first request. Of a call that may be repeated, the error is about the
-    ///   retry alone then.
+    /// - Parameter isRetry: whether what failed was not its first request.
     func failed(_ call: Call, reason: String, dispatched: Bool?, isRetry: Bool) {
         end(call, reason)
-        if dispatched == false, !isRetry || call.tool.runs == 1 {
+        if dispatched == false {
             call.isSaidNotToHaveRun = true
-            if call.runs > 0 { violate("call \(call.number) ran, and its client was told \(reason), which says that it did not") }
+            if call.runs > 0 { violate("call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not") }
         }
     }
 

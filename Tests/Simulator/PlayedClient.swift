@@ -31,8 +31,15 @@ final class PlayedClient {
     private var world: World { run.world }
     private var model: Model { run.model }
 
+    private var isThinking = false
+
     private func think() {
-        world.after(waits + Dice.time(upTo: run.profile.thinking)) { [self] in act() }
+        if isThinking { return }
+        isThinking = true
+        world.after(waits + Dice.time(upTo: run.profile.thinking)) { [self] in
+            isThinking = false
+            if link?.isIdle ?? true { act() }
+        }
         waits = 0
     }
 
@@ -81,9 +88,15 @@ final class PlayedClient {
             link.isReading = false
             world.after(Dice.time(upTo: 20 * second)) { [weak link] in link?.isReading = true }
         }
-        let sent = link.sent
+        watch(link)
+    }
+
+    /// Looks whether the first of what it waits for comes in time: the others have theirs behind it.
+    private func watch(_ link: ClientLink) {
+        let answered = link.answered
         world.after(patience) { [weak link, weak self] in
-            guard let link, let self, link.isOpen, link.answered < sent else { return }
+            guard let link, let self, link.isOpen, !link.isIdle else { return }
+            if link.answered > answered { return watch(link) }
             model.violate("client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting)")
         }
     }
@@ -91,6 +104,7 @@ final class PlayedClient {
     private func nextExchange() -> Exchange? {
         if !parked.isEmpty, run.isEnding || Dice.happens(700) {
             let (call, state, answers) = parked.removeFirst()
+            call.retries += 1
             return Exchange(.call(call), Request.call(call, retry: (state, answers)), caller, isRetry: true)
         }
         if run.isEnding { return nil }
@@ -278,7 +292,8 @@ final class ClientLink: Wire {
         super.init(sim_connect(Run.hostOfClients, port), in: client.run.world, isConnected: false)
     }
 
-    var isIdle: Bool { exchanges.isEmpty }
+    /// Whether it is connected, and waits for nothing.
+    var isIdle: Bool { exchanges.isEmpty && whenConnected == nil }
 
     /// What it waits for.
     var waiting: String {

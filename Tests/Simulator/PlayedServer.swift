@@ -73,8 +73,10 @@ final class ServerSession {
     var nextQuestion = 1
     /// The ids of requests that were cancelled.
     var cancelled: Set<Int> = []
-    /// Calls that may be asked and run now.
+    /// Calls that may be asked, run now, and are wanted.
     var asking = 0
+    /// By the ids of their requests.
+    var runs: [Int: ServerRun] = [:]
 
     let number: Int
 
@@ -94,7 +96,8 @@ final class ServerConnection: Wire {
     private var body: [UInt8] = []
     private var isAnswering = false
     private var isStreaming = false
-    private var hasHeard = false
+    /// The call that it answers.
+    private var running: ServerRun?
     nonisolated(unsafe) private static var made = 0
 
     init(_ end: Int32, of server: PlayedServer) {
@@ -114,6 +117,7 @@ final class ServerConnection: Wire {
 
     private func gone() {
         if isAnswering { server.model.trace("connection % of the server is gone while it answers", number) }
+        running?.release()
         isGone = true
         close()
         server.forget(self)
@@ -201,6 +205,7 @@ final class ServerConnection: Wire {
         guard let id = message["id"]?.number else {
             if method == "notifications/cancelled", let id = message["params"]?["requestId"]?.number {
                 session.cancelled.insert(id)
+                session.runs[id]?.release()
             }
             return plain("202 Accepted")
         }
@@ -299,20 +304,24 @@ final class ServerConnection: Wire {
             return plain("404 Not Found")
         default: break
         }
+        session.runs[id] = run
         begin(run)
         after(delay) { [self] in answer(run) }
     }
 
     private func begin(_ run: ServerRun) {
         server.model.ran(run.call)
+        running = run
         guard run.call.isAskable else { return }
         run.session.asking += 1
+        run.isHolding = true
         if run.session.asking > 1 { server.model.violate("two calls that may be asked, in one session") }
     }
 
     /// Its handler has ended.
     private func end(_ run: ServerRun, responds: Bool = true) {
-        if run.call.isAskable { run.session.asking -= 1 }
+        run.release()
+        running = nil
         if responds { run.call.responses += 1 }
     }
 
@@ -454,6 +463,15 @@ final class ServerRun {
     let way: Way
     let token: JSON?
     var isAnswered = false
+    /// Whether it counts as the one call of its session that may be asked.
+    var isHolding = false
+
+    /// It has ended, or nobody wants it any more.
+    func release() {
+        session.runs[id] = nil
+        if isHolding { session.asking -= 1 }
+        isHolding = false
+    }
 
     init(_ call: Call, _ id: Int, _ session: ServerSession, _ way: Way, token: JSON?) {
         (self.call, self.id, self.session, self.way, self.token) = (call, id, session, way, token)
