@@ -97,7 +97,7 @@ final class PlayedClient {
         world.after(patience) { [weak link, weak self] in
             guard let link, let self, link.isOpen, !link.isIdle else { return }
             if link.answered > answered { return watch(link) }
-            model.violate("client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting)")
+            model.violate("client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting); \(link.state)")
         }
     }
 
@@ -333,7 +333,7 @@ final class ClientLink: Wire {
     }
 
     override func finished() {
-        if !reader.finish(), client.run.mayCut == false { client.run.model.violate("a response that ends in its middle") }
+        if !reader.finish(), client.run.mayCut == false { client.run.model.violate("a response that ends in its middle: \(state)") }
         proceed()
         if isOpen { lose(isOwn: false) }
     }

@@ -24,6 +24,15 @@ class Wire {
     /// Bytes that the other side has no room for.
     var unsent: Int { output.count - written }
 
+    /// What state it is in, for people.
+    var state: String {
+        if end < 0 { return "closed" }
+        var text = [CChar](repeating: 0, count: 400)
+        sim_describe_end(end, &text, text.count)
+        let described = String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return "\(isReading ? "reading" : "not reading"), \(unsent) unsent, \(described)"
+    }
+
     // MARK: What happens
 
     func connected() {}

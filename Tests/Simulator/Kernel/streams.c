@@ -403,3 +403,11 @@ size_t sim_read(int end, void *bytes, size_t count) { return end_read(end, bytes
 void sim_finish(int end) { end_finish(end); }
 void sim_close(int end) { end_close(end); }
 void sim_reset(int end) { end_reset(end); }
+
+void sim_describe_end(int place, char *text, size_t size) {
+    struct end *end = end_at(place);
+    struct end *other = end->other == no_end ? NULL : end_at(end->other);
+    snprintf(
+        text, size, "end %d: %zu bytes on their way, %zu here, window %zu; its other: fd %d, %s", place, end->count - end->ready, end->ready,
+        end->window, other ? other->fd : -1, other && other->wants_room ? "waits for room" : "has room");
+}

@@ -119,3 +119,5 @@ void sim_let_threads_run(void);
 void sim_fix_addresses(char *const *arguments);
 /// A file without a name, that only its owner may read; -1 where there can be none.
 int sim_memory_file(void);
+/// What state an end is in, for people.
+void sim_describe_end(int end, char *text, size_t size);
