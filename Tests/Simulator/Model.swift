@@ -54,6 +54,8 @@ final class Call {
     var ends = 0
     /// What its answer has behind its mark.
     let padding: Int
+    /// Whether it is an older client's, which is passed on as it is and never sent twice.
+    var isPassed = false
 
     init(number: Int, caller: Caller, tool: Tool, isAskable: Bool, padding: Int) {
         self.number = number
@@ -64,7 +66,7 @@ final class Call {
     }
 
     /// How often it may run: of what may be repeated, each of its requests leads to two runs at the most.
-    var mostRuns: Int { tool.isRepeatable ? 2 * (1 + retries) : 1 }
+    var mostRuns: Int { tool.isRepeatable && !isPassed ? 2 * (1 + retries) : 1 }
 
     /// Its own, in all that is sent and received.
     var mark: String { "mk\(number)z" }
@@ -152,6 +154,18 @@ final class Model {
         if call.runs > call.mostRuns { violate("call \(call.number) (\(call.tool)) ran \(call.runs) times") }
         if call.isSaidNotToHaveRun { violate("call \(call.number) ran, after its client was told that it did not") }
     }
+
+    // MARK: Changes
+
+    /// When servers have told of changes last, of each resource.
+    private(set) var changes: [String: Int64] = [:]
+
+    func changed(_ uri: String) {
+        changes[uri] = world.now
+        note("changes")
+    }
+
+    static func uri(of caller: Caller) -> String { "test:of-caller-\(caller.number)" }
 
     // MARK: Ends
 

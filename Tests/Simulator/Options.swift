@@ -1,17 +1,29 @@
 /// What the command line asks for.
 struct Options {
     static let usage = """
-        usage: simulator --seed N [--mood calm|breezy|rough|hell] [--calls N] [--clients N] [--long] [--trace]
+        usage: simulator --seed N [--mood calm|breezy|rough|hell] [--calls N] [--clients N] [--without PART,PART...]
+                         [--long] [--trace]             play one run
+               simulator --seed N --shrink [...]        find the smallest run that still goes wrong
+               simulator --time SECONDS [--jobs N] [--first N]
+                                                        play one run after the other, and shrink what goes wrong
+               simulator --kept FILE                    play the runs of a file, each a line: options, and a name behind #
         """
 
-    private(set) var seed: UInt64?
-    private(set) var mood: Profile.Mood?
-    private(set) var calls: Int?
-    private(set) var clients: Int?
+    var seed: UInt64?
+    var mood: Profile.Mood?
+    var calls: Int?
+    var clients: Int?
+    /// Parts of the profile that are left out.
+    var without: [String] = []
     /// Whether everything that was counted is printed.
     private(set) var isLong = false
-    /// Whether everything is told as it happens.
+    /// Whether everything is told as it happened.
     private(set) var isTracing = false
+    private(set) var shrinks = false
+    private(set) var seconds: Int?
+    private(set) var jobs = 2
+    private(set) var first: UInt64?
+    private(set) var kept: String?
 
     init?(_ arguments: ArraySlice<String>) {
         var rest = arguments
@@ -23,6 +35,9 @@ struct Options {
             case "--trace":
                 isTracing = true
                 continue
+            case "--shrink":
+                shrinks = true
+                continue
             default: break
             }
             guard let value = rest.popFirst() else { return nil }
@@ -31,9 +46,27 @@ struct Options {
             case "--mood": mood = Profile.Mood(rawValue: value)
             case "--calls": calls = Int(value)
             case "--clients": clients = Int(value)
+            case "--without": without = value.split(separator: ",").map(String.init)
+            case "--time": seconds = Int(value)
+            case "--jobs": jobs = Int(value) ?? 1
+            case "--first": first = UInt64(value)
+            case "--kept": kept = value
             default: return nil
             }
         }
+        var profile = Profile.nothing
+        guard without.allSatisfy({ profile.leaveOut($0) }) else { return nil }
+    }
+
+    /// The command line of one run.
+    var arguments: [String] {
+        var all: [String] = []
+        if let seed { all += ["--seed", "\(seed)"] }
+        if let mood { all += ["--mood", mood.rawValue] }
+        if let calls { all += ["--calls", "\(calls)"] }
+        if let clients { all += ["--clients", "\(clients)"] }
+        if !without.isEmpty { all += ["--without", without.joined(separator: ",")] }
+        return all
     }
 
     /// What the seed decides, with what was asked for in its place.
@@ -44,6 +77,7 @@ struct Options {
             profile.clients = clients
             profile.callers = min(profile.callers, clients)
         }
+        for part in without { _ = profile.leaveOut(part) }
         return profile
     }
 }

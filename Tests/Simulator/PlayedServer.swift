@@ -33,6 +33,16 @@ final class PlayedServer {
         world.after(pause) { [unowned self] in start() }
     }
 
+    /// Tells of a change of something that somebody is subscribed to.
+    func change() {
+        let told = sessions.values.filter { !$0.subscribed.isEmpty && $0.stream?.isOpen == true }.sorted { $0.number < $1.number }
+        guard !told.isEmpty else { return }
+        let session = Dice.one(of: told)
+        let uri = Dice.one(of: session.subscribed)
+        session.stream?.event(#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"\#(uri)"}}"#)
+        model.changed(uri)
+    }
+
     private func stop() {
         life += 1
         world.unlisten(port)
@@ -68,6 +78,8 @@ final class ServerSession {
     let isAskable: Bool
     /// The GET stream.
     var stream: ServerConnection?
+    /// Resources whose changes are to be told.
+    var subscribed: [String] = []
     /// What waits for the answer to a question, by its id.
     var questions: [Int: (JSON) -> Void] = [:]
     var nextQuestion = 1
@@ -196,6 +208,7 @@ final class ServerConnection: Wire {
     private func serve(_ message: JSON, _ session: ServerSession?) {
         guard let method = message["method"]?.text else {
             // An answer to a question.
+            server.model.trace("the server got an answer to question % in session %", message["id"]?.number ?? 0, session?.number ?? 0)
             if let session, let id = message["id"]?.number, let body = session.questions.removeValue(forKey: id) { body(message) }
             return plain(session == nil ? "404 Not Found" : "202 Accepted")
         }
@@ -205,6 +218,7 @@ final class ServerConnection: Wire {
         guard let id = message["id"]?.number else {
             if method == "notifications/cancelled", let id = message["params"]?["requestId"]?.number {
                 session.cancelled.insert(id)
+                server.model.trace("request % is cancelled in session %", id, session.number)
                 session.runs[id]?.release()
             }
             return plain("202 Accepted")
@@ -214,6 +228,12 @@ final class ServerConnection: Wire {
         case "prompts/list": document(id, #"{"prompts":[{"name":"prompt"}]}"#)
         case "resources/list": document(id, #"{"resources":[{"uri":"test:resource","name":"r"}]}"#)
         case "tools/call", "prompts/get", "resources/read": call(message, id, session)
+        case "resources/subscribe":
+            if let uri = message["params"]?["uri"]?.text, !session.subscribed.contains(uri) { session.subscribed.append(uri) }
+            document(id, "{}")
+        case "resources/unsubscribe":
+            session.subscribed.removeAll { $0 == message["params"]?["uri"]?.text }
+            document(id, "{}")
         default: document(id, "{}")
         }
     }
@@ -428,6 +448,7 @@ final class ServerConnection: Wire {
         let question = session.nextQuestion
         session.nextQuestion += 1
         run.call.questions += 1
+        server.model.trace("question % in session %, for call %", question, session.number, run.call.number)
         session.questions[question] = { [self] reply in
             let value = reply["result"]?["content"]?["value"]?.text
             if let value, value != run.call.mark {

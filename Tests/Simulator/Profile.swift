@@ -13,6 +13,7 @@ struct Profile {
     var calls = 400
     /// Thousandths.
     var askable = 0
+    var older = 0
     var anonymous = 0
     var leaves = 0
     var slow = 0
@@ -26,11 +27,15 @@ struct Profile {
     var ways: [(Way, Int)] = Way.kind
     var serverThinking: Int64 = 50 * millisecond
     var pushes = true
+    /// Clients that listen.
+    var listeners = 0
+    /// Remoras that are replicas of each other.
+    var replicas = 1
+    var kills = 0
     /// Each about so often, of all the run; 0: never.
     var restarts = 0
     var partitions = 0
     var reloads = 0
-    var drains = false
     // Of the configuration.
     var maxSessions = 64
     var requestTimeout = 60
@@ -43,12 +48,20 @@ struct Profile {
     /// Whether nothing may fail.
     var isCalm: Bool { mood == .calm }
 
+    /// Nothing by chance.
+    static let nothing = Profile()
+
+    private init() { mood = .calm }
+
     init(mood wanted: Mood?) {
         mood = wanted ?? Dice.one(by: [(.calm, 3), (.breezy, 3), (.rough, 3), (.hell, 1)])
         clients = Dice.one(by: [(1, 1), (Dice.number(2...6), 3), (Dice.number(6...30), 3)])
         callers = Dice.number(1...max(1, min(8, clients)))
         thinking = Dice.one(of: [2 * millisecond, 50 * millisecond, second, 20 * second])
         askable = Dice.one(of: [0, 300, 1000])
+        older = Dice.one(of: [0, 0, 200])
+        listeners = Dice.one(of: [0, 0, Dice.number(1...4)])
+        replicas = Dice.one(of: [1, 1, 1, 2, 3])
         anonymous = Dice.one(of: [0, 0, 300])
         pipelines = Dice.one(of: [0, 100, 600])
         serverThinking = Dice.one(of: [millisecond, 50 * millisecond, second])
@@ -107,14 +120,64 @@ struct Profile {
         }
         if mood != .calm {
             reloads = Dice.one(of: [0, 0, 4])
-            drains = Dice.happens(200)
+            if mood != .breezy { kills = Dice.one(of: [0, 2]) }
         }
     }
 
-    var configuration: String {
-        """
+    /// Leaves out what a word names. Returns whether it names something.
+    mutating func leaveOut(_ what: String) -> Bool {
+        switch what {
+        case "leaving": leaves = 0
+        case "slow": slow = 0
+        case "bad": bad = 0
+        case "older": older = 0
+        case "listeners": listeners = 0
+        case "replicas": replicas = 1
+        case "kills": kills = 0
+        case "restarts": restarts = 0
+        case "partitions": partitions = 0
+        case "reloads": reloads = 0
+        case "pipelining": pipelines = 0
+        case "padding": padded = 0
+        case "lists": lists = 0
+        case "asking": askable = 0
+        case "late": weather.late = 0
+        case "resets": weather.reset = 0
+        case "refusals": (weather.refused, weather.unanswered) = (0, 0)
+        case "stalls": weather.stall = 0
+        case "cuts": (weather.cut, weather.partial, weather.small_window) = (0, 0, 0)
+        case "broken": ways = Way.kind
+        default: return false
+        }
+        return true
+    }
+
+    /// What can be left out.
+    static let parts = [
+        "kills", "restarts", "partitions", "reloads", "replicas", "listeners", "older", "bad", "slow", "leaving", "padding",
+        "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking",
+    ]
+
+    static func port(of replica: Int) -> UInt16 { UInt16(8808 + replica) }
+
+    private func ring(_ number: Int, key: String) -> String {
+        if replicas == 1 { return "" }
+        let others = (0..<replicas).map { "    r\($0): http://127.0.0.1:\(8900 + $0)" }.joined(separator: "\n")
+        return """
+            replicas:
+              id: r\(number)
+              address: 127.0.0.1:\(8900 + number)
+              keys: [\(key)]
+              peers:
+            \(others)
+
+            """
+    }
+
+    func configuration(of number: Int, key: String) -> String {
+        ring(number, key: key) + """
         listen:
-          address: 127.0.0.1:8808
+          address: 127.0.0.1:\(Profile.port(of: number))
         backends:
           - url: http://127.0.0.1:9000/mcp
         sessions:

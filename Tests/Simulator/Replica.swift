@@ -23,9 +23,15 @@ final class Replica {
         self.server = server
         loop = server.loops[0]
         base = sim_last_base()
+        descriptorsAtStart = Int(sim_descriptors(Int32(host)))
+        eventsAtStart = Int(sim_events(base)) + 1
         server.start()
         nudge {}
     }
+
+    /// Those that it has while nobody is there.
+    let descriptorsAtStart: Int
+    let eventsAtStart: Int
 
     /// Whether it has ended, as it does after ``drain()``.
     var isStopped: Bool { isKilled || sim_is_stopped(base) != 0 }

@@ -13,7 +13,9 @@ final class Run {
     private var clients: [PlayedClient] = []
     private var callers: [Caller] = []
     private var left: Int
-    private var baseline: (descriptors: Int, events: Int) = (0, 0)
+    private var listeners: [PlayedListener] = []
+    /// What replicas seal with.
+    private let key = ConfigurationFile(String(repeating: "5e", count: 32))
     private var active = 0
     /// Whether a Remora may cut its clients' connections now.
     private(set) var mayCut = false
@@ -31,15 +33,29 @@ final class Run {
         world.onBase = { [unowned self] base in turn(base) }
     }
 
-    func port(for client: PlayedClient) -> UInt16 { 8808 }
+    /// Of one of the Remoras: a client has a favourite, and comes to others too.
+    func port(of client: Int) -> UInt16 {
+        let number = Dice.happens(600) ? client % profile.replicas : Dice.number(0...profile.replicas - 1)
+        return Profile.port(of: number)
+    }
+
+    private var endings: [() -> Void] = []
+
+    /// Has something happen when no call is to come any more.
+    func atEnd(_ body: @escaping () -> Void) { endings.append(body) }
 
     func nextCall(of client: PlayedClient) -> Call? {
         guard left > 0 else { return nil }
         left -= 1
-        if left == 0 { isEnding = true }
+        if left == 0 {
+            isEnding = true
+            for body in endings { world.after(0, body) }
+        }
         let tool = Dice.one(by: [(Tool.work, 6), (.look, 2), (.again, 1), (.prompt, 1), (.resource, 1)])
         let padding = Dice.happens(profile.padded) ? Dice.number(0...profile.mostPadding) : 0
-        return model.call(of: client.caller, tool, isAskable: client.isAskable, padding: padding)
+        let call = model.call(of: client.caller, tool, isAskable: client.isAskable, padding: padding)
+        call.isPassed = client.isOlder
+        return call
     }
 
     func clientEnded() {
@@ -56,13 +72,15 @@ final class Run {
     /// Everything. Returns what is wrong; nil where nothing is.
     func go() -> String? {
         servers = [PlayedServer(world, model, profile, host: 2, port: 9000)]
-        replicas = [Replica(host: 10, configuration: profile.configuration)]
-        // What it has before the first client comes.
+        replicas = (0..<profile.replicas).map(start)
+        // What they have before the first client comes.
         world.run(until: world.now + 10 * second)
-        baseline = (replicas[0].descriptorCount, replicas[0].eventCount)
-        active = profile.clients
+        active = profile.clients + profile.listeners
         clients = (0..<profile.clients).map { number in
             PlayedClient(self, caller: callers[number % callers.count], number: number)
+        }
+        listeners = (0..<profile.listeners).map { number in
+            PlayedListener(self, caller: callers[number % callers.count], number: number)
         }
         planFaults()
         world.run(until: .max)
@@ -73,15 +91,58 @@ final class Run {
         return model.violation
     }
 
+    private func start(_ number: Int) -> Replica {
+        Replica(host: 10 + number, configuration: profile.configuration(of: number, key: key.path))
+    }
+
+    // MARK: Faults
+
     private func planFaults() {
-        guard profile.restarts > 0 else { return }
-        let pause = Int64(Dice.number(1...100)) * profile.thinking / Int64(profile.restarts)
-        world.after(pause) { [self] in
-            guard !isEnding else { return }
-            servers[0].restart(after: Dice.time(upTo: 5 * second))
-            planFaults()
+        plan(profile.restarts) { [self] in servers[0].restart(after: Dice.time(upTo: 5 * second)) }
+        plan(profile.reloads) { [self] in reload() }
+        plan(profile.partitions) { [self] in part() }
+        plan(profile.kills) { [self] in kill() }
+        plan(profile.listeners > 0 ? 20 : 0) { [self] in servers[0].change() }
+    }
+
+    /// Something that happens about so often in a run.
+    private func plan(_ times: Int, _ body: @escaping () -> Void) {
+        guard times > 0 else { return }
+        let whole = Int64(max(1, profile.calls / max(1, profile.clients))) * profile.thinking / 4 + 2 * second
+        world.after(second + Int64(Dice.number(1...200)) * whole / Int64(100 * times)) { [self] in
+            guard !isEnding, !world.isOver else { return }
+            body()
+            plan(times, body)
         }
     }
+
+    private func reload() {
+        model.note("reloads")
+        var other = profile
+        other.idleTimeout = Dice.one(of: [profile.idleTimeout, profile.idleTimeout + 1])
+        let number = Dice.number(0...replicas.count - 1)
+        replicas[number].reload(other.configuration(of: number, key: key.path))
+    }
+
+    private func part() {
+        model.note("partitions")
+        let (one, other) = Dice.one(of: [(1, 10), (2, 10), (10, 11), (11, 12), (2, 11)])
+        sim_part(Int32(one), Int32(other), 1)
+        world.after(Dice.time(upTo: 20 * second)) { sim_part(Int32(one), Int32(other), 0) }
+    }
+
+    private func kill() {
+        let number = Dice.number(0...replicas.count - 1)
+        guard !replicas[number].isStopped else { return }
+        model.note("kills")
+        mayCut = true
+        replicas[number].kill()
+        world.after(Dice.time(upTo: 5 * second)) { [self] in
+            if !world.isOver { replicas[number] = start(number) }
+        }
+    }
+
+    // MARK: The end
 
     /// Everybody has gone: what is left goes in its time.
     private func settle() {
@@ -92,24 +153,36 @@ final class Run {
         sim_set_weather(calm)
         let waits = profile.idleTimeout + profile.requestTimeout * 2 + profile.parkTimeout * 2 + 120
         world.run(until: world.now + Int64(waits) * second)
-        replicas[0].count { [self] counts in
-            if counts.connections != 0 { model.violate("\(counts.connections) connections are left") }
-            if counts.sessions.open != 0 { model.violate("\(counts.sessions.open) sessions are left") }
-            if counts.sessions.opening != 0 { model.violate("\(counts.sessions.opening) handshakes are left") }
-            if counts.parking.parked != 0 { model.violate("\(counts.parking.parked) parked calls are left") }
-            model.note("counted")
+        for replica in replicas where !replica.isStopped {
+            var isCounted = false
+            replica.count { [self] counts in
+                if counts.connections != 0 { model.violate("\(counts.connections) connections are left") }
+                if counts.sessions.open != 0 { model.violate("\(counts.sessions.open) sessions are left") }
+                if counts.sessions.opening != 0 { model.violate("\(counts.sessions.opening) handshakes are left") }
+                if counts.sessions.ending != 0 { model.violate("\(counts.sessions.ending) sessions are being ended") }
+                if counts.parking.parked != 0 { model.violate("\(counts.parking.parked) parked calls are left") }
+                if counts.listeners != 0 { model.violate("\(counts.listeners) listeners are left") }
+                isCounted = true
+            }
+            world.run(until: world.now + second)
+            if model.violation != nil { return }
+            if !isCounted { return model.violate("a loop does not answer") }
+            if replica.descriptorCount != replica.descriptorsAtStart {
+                model.violate("descriptors are left, of which there were \(replica.descriptorsAtStart): \(replica.descriptors)")
+            }
+            if replica.eventCount > replica.eventsAtStart + 1 {
+                model.violate("\(replica.eventCount) events are waited for, \(replica.eventsAtStart) at the start")
+            }
         }
-        world.run(until: world.now + second)
-        if model.violation != nil { return }
-        let now = (descriptors: replicas[0].descriptorCount, events: replicas[0].eventCount)
-        if now.descriptors != baseline.descriptors { model.violate("descriptors are left, of which there were \(baseline.descriptors): \(replicas[0].descriptors)") }
-        if now.events > baseline.events { model.violate("\(now.events) events are waited for, \(baseline.events) at the start") }
-        if model.counts["counted"] != 1 { return model.violate("the loop does not answer") }
-        replicas[0].drain()
+        for replica in replicas { replica.drain() }
         world.run(until: world.now + 40 * second)
         if model.violation != nil { return }
-        guard replicas[0].isStopped else { return model.violate("it does not end") }
-        // Those of the loop itself end with the process.
-        if replicas[0].descriptorCount > Replica.ofLoop { model.violate("descriptors are left at the end: \(replicas[0].descriptors)") }
+        for replica in replicas {
+            guard replica.isStopped else { return model.violate("a Remora does not end") }
+            // Those of the loop itself end with the process.
+            if !replica.isKilled, replica.descriptorCount > Replica.ofLoop {
+                model.violate("descriptors are left at the end: \(replica.descriptors)")
+            }
+        }
     }
 }

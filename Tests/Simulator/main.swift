@@ -5,5 +5,12 @@ guard let options = Options(CommandLine.arguments.dropFirst()) else {
     print(Options.usage)
     exit(64)
 }
+if let seconds = options.seconds { exit(Series.play(seconds: seconds, options)) }
+if let file = options.kept { exit(Series.play(kept: file, options)) }
+guard let seed = options.seed else {
+    print(Options.usage)
+    exit(64)
+}
+if options.shrinks { exit(Series.shrink(options)) }
 sim_fix_addresses(CommandLine.unsafeArgv)
-exit(options.seed.map { Program.play($0, options) } ?? 64)
+exit(Program.play(seed, options))

@@ -302,6 +302,6 @@ int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout) {
 void sim_kill(int host) {
     for (int i = 0; i < most_watchers; i++) if (watchers[i].is_used && watchers[i].host == host) watchers[i].is_stopped = 1;
     for (int i = 0; i < highest; i++) {
-        if (descriptors[i].kind != fd_free && descriptors[i].kind != fd_epoll && descriptors[i].host == host) fd_close(first_fd + i);
+        if (descriptors[i].kind != fd_free && descriptors[i].host == host) fd_close(first_fd + i);
     }
 }

@@ -408,6 +408,8 @@ void sim_describe_end(int place, char *text, size_t size) {
     struct end *end = end_at(place);
     struct end *other = end->other == no_end ? NULL : end_at(end->other);
     snprintf(
-        text, size, "end %d: %zu bytes on their way, %zu here, window %zu; its other: fd %d, %s", place, end->count - end->ready, end->ready,
-        end->window, other ? other->fd : -1, other && other->wants_room ? "waits for room" : "has room");
+        text, size, "end %d: %zu bytes on their way, %zu here, window %zu%s; the other: fd %d, %zu bytes on their way, %zu there, %s%s",
+        place, end->count - end->ready, end->ready, end->window, end->wants_room ? ", waits for room" : "", other ? other->fd : -1,
+        other ? other->count - other->ready : 0, other ? other->ready : 0, other && other->wants_room ? "waits for room" : "has room",
+        other && other->fd >= 0 && fd_at(other->fd)->is_listed ? ", is to be told" : "");
 }
