@@ -59,7 +59,9 @@ final class ClientLink: Wire {
     }
 
     override func finished() {
-        if !reader.finish(), !client.mayBreakOff { client.run.model.violate("a response that ends in its middle: \(state)") }
+        if !reader.finish(), !client.mayBreakOff {
+            client.run.model.violate("a response that ends in its middle: \(state)")
+        }
         proceed()
         if isOpen { lose(isOwn: false) }
     }
@@ -77,7 +79,9 @@ final class ClientLink: Wire {
             while isOpen, let part = try reader.next() {
                 switch part {
                 case .head(let head):
-                    guard !exchanges.isEmpty else { return client.run.model.violate("a response to no request: \(head.start)") }
+                    guard !exchanges.isEmpty else {
+                        return client.run.model.violate("a response to no request: \(head.start)")
+                    }
                     self.head = head
                     body = []
                     events = EventReader()
@@ -97,7 +101,8 @@ final class ClientLink: Wire {
         guard isStream else { return body += bytes }
         events.append(bytes) { data in
             guard let message = JSON(data) else {
-                return client.run.model.violate("an event that is not JSON: \(String(decoding: data.prefix(200), as: UTF8.self))")
+                return client.run.model.violate(
+                    "an event that is not JSON: \(String(decoding: data.prefix(200), as: UTF8.self))")
             }
             if message["method"] != nil {
                 if response != nil { client.run.model.violate("a notification behind the response") }
@@ -117,7 +122,8 @@ final class ClientLink: Wire {
         if let response {
             let id = response["id"]?.source ?? "null"
             if let own = exchange.request.id, id != own {
-                client.run.model.violate("an answer with id \(id) to a request with \(own): \(String(response.source.prefix(300)))")
+                client.run.model.violate(
+                    "an answer with id \(id) to a request with \(own): \(String(response.source.prefix(300)))")
             }
             client.answered(exchange, response, head)
         } else if exchange.request.id == nil || client.isOlder && head.status != 200 {

@@ -102,7 +102,9 @@ struct HTTPReader {
                 return .body(part)
             case .chunkEnd:
                 guard input.count - start >= 2 else { return nil }
-                guard input[start] == 13, input[start + 1] == 10 else { throw Malformed(what: "a chunk that is longer") }
+                guard input[start] == 13, input[start + 1] == 10 else {
+                    throw Malformed(what: "a chunk that is longer")
+                }
                 start += 2
                 state = .size
             case .trailer:
@@ -136,7 +138,9 @@ struct HTTPReader {
         _ = from
         var head = Head(start: lines[0])
         for line in lines.dropFirst() {
-            guard let colon = line.utf8.firstIndex(of: 0x3A) else { throw Malformed(what: "a field without colon: \(line)") }
+            guard let colon = line.utf8.firstIndex(of: 0x3A) else {
+                throw Malformed(what: "a field without colon: \(line)")
+            }
             let value = line[line.utf8.index(after: colon)...].drop { $0 == " " }
             head.fields.append((line[..<colon].lowercased(), String(value)))
         }

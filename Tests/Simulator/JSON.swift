@@ -86,7 +86,9 @@ private struct JSONReader {
 
     private mutating func number() -> JSON? {
         let start = place
-        while place < bytes.count, UInt8(ascii: "0")...UInt8(ascii: "9") ~= bytes[place] || [43, 45, 46, 69, 101].contains(bytes[place]) {
+        while place < bytes.count,
+            UInt8(ascii: "0")...UInt8(ascii: "9") ~= bytes[place] || [43, 45, 46, 69, 101].contains(bytes[place])
+        {
             place += 1
         }
         return place > start ? .number(String(decoding: bytes[start..<place], as: UTF8.self)) : nil
@@ -144,7 +146,8 @@ private struct JSONReader {
         if take(UInt8(ascii: "}")) { return .object([]) }
         while true {
             skip()
-            guard place < bytes.count, bytes[place] == 34, let name = string(), take(UInt8(ascii: ":")), let value = value()
+            guard place < bytes.count, bytes[place] == 34, let name = string(), take(UInt8(ascii: ":")),
+                let value = value()
             else { return nil }
             members.append((name, value))
             if take(UInt8(ascii: "}")) { return .object(members) }

@@ -131,7 +131,9 @@ final class Model {
     func check(received bytes: [UInt8], by caller: Caller) {
         marks(in: bytes) { call in
             if call.caller !== caller {
-                violate("caller \(caller.number) received what belongs to call \(call.number) of caller \(call.caller.number)")
+                violate(
+                    "caller \(caller.number) received what belongs to call \(call.number) of caller \(call.caller.number)"
+                )
             }
         }
     }
@@ -181,7 +183,11 @@ final class Model {
         end(call, reason)
         if dispatched == false {
             call.isSaidNotToHaveRun = true
-            if call.runs > 0 { violate("call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not") }
+            if call.runs > 0 {
+                violate(
+                    "call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not"
+                )
+            }
         }
     }
 
@@ -196,7 +202,9 @@ final class Model {
     }
 
     func finish() {
-        for call in calls where call.ends != 1 { violate("call \(call.number) (\(call.tool)) ended \(call.ends) times") }
+        for call in calls where call.ends != 1 {
+            violate("call \(call.number) (\(call.tool)) ended \(call.ends) times")
+        }
     }
 }
 

@@ -4,9 +4,9 @@ struct Options {
         usage: simulator --seed N [--mood calm|breezy|rough|hell] [--calls N] [--clients N] [--without PART,PART...]
                          [--long] [--trace]             play one run
                simulator --seed N --shrink [...]        find the smallest run that still goes wrong
-               simulator --time SECONDS [--jobs N] [--first N]
-                                                        play one run after the other, and shrink what goes wrong
-               simulator --kept FILE                    play the runs of a file, each a line: options, and a name behind #
+               simulator [--kept FILE] [--time SECONDS] [--first N] [--jobs N] [--mood ...]
+                                                        play the runs of a file, each a line of options with a name
+                                                        behind #, and then new ones; shrink what goes wrong
         """
 
     var seed: UInt64?

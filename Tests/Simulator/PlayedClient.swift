@@ -104,7 +104,9 @@ final class PlayedClient {
         world.after(patience) { [weak link, weak self] in
             guard let link, let self, link.isOpen, !link.isIdle else { return }
             if link.answered > answered { return watch(link) }
-            model.violate("client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting); \(link.state)")
+            model.violate(
+                "client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting); \(link.state)"
+            )
         }
     }
 
@@ -237,7 +239,9 @@ final class PlayedClient {
             if call.runs == 0 { model.violate("call \(call.number) was answered, and never ran") }
             return model.answered(call)
         }
-        if result["isError"]?.flag == true, !run.profile.isCalm { return model.failed(call, reason: "isError", dispatched: nil, isRetry: exchange.isRetry) }
+        if result["isError"]?.flag == true, !run.profile.isCalm {
+            return model.failed(call, reason: "isError", dispatched: nil, isRetry: exchange.isRetry)
+        }
         model.violate("call \(call.number) was answered by \(String(response.source.prefix(500)))")
     }
 }

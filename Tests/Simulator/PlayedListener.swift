@@ -103,7 +103,9 @@ final class ListenerLink: Wire {
             if isHonoured { watch() }
         case "notifications/resources/updated":
             let uri = message["params"]?["uri"]?.text ?? "nothing"
-            if uri != Model.uri(of: listener.caller) { model.violate("a listener of caller \(listener.caller.number) was told of \(uri)") }
+            if uri != Model.uri(of: listener.caller) {
+                model.violate("a listener of caller \(listener.caller.number) was told of \(uri)")
+            }
             if since == nil { model.violate("listener \(id) was told before it was acknowledged") }
             heard = world.now
             model.note("changes heard")
@@ -116,7 +118,8 @@ final class ListenerLink: Wire {
         guard listener.run.profile.isCalm else { return }
         world.after(10 * second) { [weak self] in
             guard let self, isOpen, let since else { return }
-            if let change = model.changes[Model.uri(of: listener.caller)], change > since, change < world.now - 5 * second,
+            if let change = model.changes[Model.uri(of: listener.caller)], change > since,
+                change < world.now - 5 * second,
                 heard < change
             {
                 return model.violate("listener \(id) has not heard of a change for \((world.now - change) / second) s")

@@ -35,11 +35,14 @@ final class PlayedServer {
 
     /// Tells of a change of something that somebody is subscribed to.
     func change() {
-        let told = sessions.values.filter { !$0.subscribed.isEmpty && $0.stream?.isOpen == true }.sorted { $0.number < $1.number }
+        let told = sessions.values.filter { !$0.subscribed.isEmpty && $0.stream?.isOpen == true }.sorted {
+            $0.number < $1.number
+        }
         guard !told.isEmpty else { return }
         let session = Dice.one(of: told)
         let uri = Dice.one(of: session.subscribed)
-        session.stream?.event(#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"\#(uri)"}}"#)
+        session.stream?.event(
+            #"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"\#(uri)"}}"#)
         model.changed(uri)
     }
 
@@ -208,8 +211,11 @@ final class ServerConnection: Wire {
     private func serve(_ message: JSON, _ session: ServerSession?) {
         guard let method = message["method"]?.text else {
             // An answer to a question.
-            server.model.trace("the server got an answer to question % in session %", message["id"]?.number ?? 0, session?.number ?? 0)
-            if let session, let id = message["id"]?.number, let body = session.questions.removeValue(forKey: id) { body(message) }
+            server.model.trace(
+                "the server got an answer to question % in session %", message["id"]?.number ?? 0, session?.number ?? 0)
+            if let session, let id = message["id"]?.number, let body = session.questions.removeValue(forKey: id) {
+                body(message)
+            }
             return plain(session == nil ? "404 Not Found" : "202 Accepted")
         }
         server.model.trace("the server got a request in session % on connection %", session?.number ?? 0, number)
@@ -229,7 +235,9 @@ final class ServerConnection: Wire {
         case "resources/list": document(id, #"{"resources":[{"uri":"test:resource","name":"r"}]}"#)
         case "tools/call", "prompts/get", "resources/read": call(message, id, session)
         case "resources/subscribe":
-            if let uri = message["params"]?["uri"]?.text, !session.subscribed.contains(uri) { session.subscribed.append(uri) }
+            if let uri = message["params"]?["uri"]?.text, !session.subscribed.contains(uri) {
+                session.subscribed.append(uri)
+            }
             document(id, "{}")
         case "resources/unsubscribe":
             session.subscribed.removeAll { $0 == message["params"]?["uri"]?.text }
@@ -276,7 +284,8 @@ final class ServerConnection: Wire {
     private func text(_ text: String, status: String = "200 OK", fields: String = "", closes: Bool = false) {
         let close = closes ? "Connection: close\r\n" : ""
         send(
-            "HTTP/1.1 \(status)\r\nContent-Type: application/json\r\n\(close)\(fields)Content-Length: \(text.utf8.count)\r\n\r\n\(text)")
+            "HTTP/1.1 \(status)\r\nContent-Type: application/json\r\n\(close)\(fields)Content-Length: \(text.utf8.count)\r\n\r\n\(text)"
+        )
         done(closes: closes)
     }
 
@@ -370,7 +379,9 @@ final class ServerConnection: Wire {
         case .events: finish(run, response)
         case .logs:
             for _ in 0..<Dice.number(1...5) {
-                event(#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"\#(run.call.mark)"}}"#)
+                event(
+                    #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"\#(run.call.mark)"}}"#
+                )
             }
             finish(run, response)
         case .progress: progress(run, Dice.number(1...4), of: 0, response)
@@ -406,7 +417,8 @@ final class ServerConnection: Wire {
             }
         case .cut:
             end(run, responds: false)
-            let whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(response.utf8.count)\r\n\r\n\(response)"
+            let whole =
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(response.utf8.count)\r\n\r\n\(response)"
             send(Array(whole.utf8.prefix(Dice.number(0...whole.utf8.count - 1))))
             done(closes: true)
         case .reset:
@@ -435,7 +447,8 @@ final class ServerConnection: Wire {
     private func progress(_ run: ServerRun, _ count: Int, of done: Int, _ response: String) {
         if let token = run.token {
             event(
-                #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(token.source),"progress":\#(done + 1),"message":"\#(run.call.mark)"}}"#)
+                #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(token.source),"progress":\#(done + 1),"message":"\#(run.call.mark)"}}"#
+            )
         }
         after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
             if done + 1 < count { progress(run, count, of: done + 1, response) } else { finish(run, response) }

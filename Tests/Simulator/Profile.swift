@@ -154,7 +154,8 @@ struct Profile {
 
     /// What can be left out.
     static let parts = [
-        "kills", "restarts", "partitions", "reloads", "replicas", "listeners", "older", "bad", "slow", "leaving", "padding",
+        "kills", "restarts", "partitions", "reloads", "replicas", "listeners", "older", "bad", "slow", "leaving",
+        "padding",
         "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking",
     ]
 
@@ -176,24 +177,24 @@ struct Profile {
 
     func configuration(of number: Int, key: String) -> String {
         ring(number, key: key) + """
-        listen:
-          address: 127.0.0.1:\(Profile.port(of: number))
-        backends:
-          - url: http://127.0.0.1:9000/mcp
-        sessions:
-          max: \(maxSessions)
-          idle_timeout: \(idleTimeout)s
-        interaction:
-          park_timeout: \(parkTimeout)s
-          max_parked: \(maxParked)
-          max_parked_per_principal: \(max(1, maxParked / 2))
-        limits:
-          request_timeout: \(requestTimeout)s
-          stream_buffer: \(streamBuffer)KiB
-          max_connections: \(maxConnections)
-        log:
-          level: error
+            listen:
+              address: 127.0.0.1:\(Profile.port(of: number))
+            backends:
+              - url: http://127.0.0.1:9000/mcp
+            sessions:
+              max: \(maxSessions)
+              idle_timeout: \(idleTimeout)s
+            interaction:
+              park_timeout: \(parkTimeout)s
+              max_parked: \(maxParked)
+              max_parked_per_principal: \(max(1, maxParked / 2))
+            limits:
+              request_timeout: \(requestTimeout)s
+              stream_buffer: \(streamBuffer)KiB
+              max_connections: \(maxConnections)
+            log:
+              level: error
 
-        """
+            """
     }
 }

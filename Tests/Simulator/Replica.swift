@@ -109,6 +109,8 @@ struct ConfigurationFile {
     func write(_ text: String) {
         _ = ftruncate(descriptor, 0)
         let bytes = Array(text.utf8)
-        guard pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else { fatalError("no room for a file in memory") }
+        guard pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else {
+            fatalError("no room for a file in memory")
+        }
     }
 }

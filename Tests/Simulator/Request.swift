@@ -69,7 +69,8 @@ struct Request {
         let wrong = Dice.one(of: ["{", "[]", "{\"jsonrpc\":\"2.0\",\"method\":\"x\"}", "\u{1}", ""])
         let path = Dice.happens(500) ? "/mcp" : "/nowhere"
         return Request(
-            head: "POST \(path) HTTP/1.1\r\nHost: 127.0.0.1:8808\r\nContent-Type: application/json\r\nMCP-Protocol-Version: 2026-07-28\r\n",
+            head:
+                "POST \(path) HTTP/1.1\r\nHost: 127.0.0.1:8808\r\nContent-Type: application/json\r\nMCP-Protocol-Version: 2026-07-28\r\n",
             body: wrong, id: nil)
     }
 

@@ -168,7 +168,8 @@ final class Run {
             if model.violation != nil { return }
             if !isCounted { return model.violate("a loop does not answer") }
             if replica.descriptorCount != replica.descriptorsAtStart {
-                model.violate("descriptors are left, of which there were \(replica.descriptorsAtStart): \(replica.descriptors)")
+                model.violate(
+                    "descriptors are left, of which there were \(replica.descriptorsAtStart): \(replica.descriptors)")
             }
             if replica.eventCount > replica.eventsAtStart + 1 {
                 model.violate("\(replica.eventCount) events are waited for, \(replica.eventsAtStart) at the start")

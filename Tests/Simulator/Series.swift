@@ -21,14 +21,23 @@ enum Series {
 
     // MARK: What is asked for
 
-    /// Plays runs of seeds in a row for some time. Returns the status of the process.
-    static func play(seconds: Int, _ options: Options) -> Int32 {
+    /// Plays the runs of a file, and then new ones for some time. Returns the status of the process.
+    static func play(_ options: Options) -> Int32 {
+        var runs: [Options] = []
+        if let file = options.kept {
+            guard let found = kept(in: file) else { return 64 }
+            runs = found
+        }
         let first = options.first ?? UInt64.random(in: 0..<1 << 40)
-        say("seeds from \(first) on")
-        let end = now() + seconds
+        if options.seconds != nil { say("seeds from \(first) on") }
         var next = first
+        var end: Int?
         return play(options.jobs) {
-            guard now() < end else { return nil }
+            if !runs.isEmpty { return runs.removeFirst() }
+            guard let seconds = options.seconds else { return nil }
+            let last = end ?? now() + seconds
+            end = last
+            guard now() < last else { return nil }
             defer { next += 1 }
             var one = options
             one.seed = next
@@ -36,11 +45,10 @@ enum Series {
         }
     }
 
-    /// Plays the runs that went wrong once.
-    static func play(kept file: String, _ options: Options) -> Int32 {
+    private static func kept(in file: String) -> [Options]? {
         guard let text = read(file) else {
             say("cannot read \(file)")
-            return 64
+            return nil
         }
         var runs: [Options] = []
         for line in text.split(separator: "\n") {
@@ -48,11 +56,11 @@ enum Series {
             if words.isEmpty { continue }
             guard let run = Options(words[...]) else {
                 say("not a run: \(line)")
-                return 64
+                return nil
             }
             runs.append(run)
         }
-        return play(options.jobs) { runs.isEmpty ? nil : runs.removeFirst() }
+        return runs
     }
 
     private static func play(_ jobs: Int, _ next: () -> Options?) -> Int32 {
@@ -129,7 +137,9 @@ enum Series {
     // MARK: Processes
 
     private static func run(_ options: Options) -> Outcome {
-        guard let child = begin(options) else { return Outcome(options: options, wrong: "cannot start a process", answers: 0) }
+        guard let child = begin(options) else {
+            return Outcome(options: options, wrong: "cannot start a process", answers: 0)
+        }
         return end(child)
     }
 
@@ -179,7 +189,10 @@ enum Series {
         var wrong: String?
         if status != 0 {
             let said = lines.filter { $0.contains("VIOLATION") || $0.contains("atal error") || $0.contains("kernel:") }
-            let end = isLate ? "it takes longer than \(patience) s" : status & 0x7F == 0 ? "status \(status >> 8)" : "signal \(status & 0x7F)"
+            let end =
+                isLate
+                ? "it takes longer than \(patience) s"
+                : status & 0x7F == 0 ? "status \(status >> 8)" : "signal \(status & 0x7F)"
             wrong = ([end] + said.prefix(3).map { String($0.prefix(500)) }).joined(separator: "; ")
         }
         return Outcome(options: child.options, wrong: wrong, answers: answers)

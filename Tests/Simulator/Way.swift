@@ -22,7 +22,9 @@ enum Way: String, CaseIterable {
         (.untilClose, 3), (.logs, 5), (.asks, 20), (.asksAside, 5), (.toolError, 2), (.error, 2), (.early, 2),
     ]
     static let mixed: [(Way, Int)] = [(.slow, 3), (.rateLimited, 2), (.unauthorized, 1), (.lost, 3)]
-    static let broken: [(Way, Int)] = [(.cut, 5), (.reset, 5), (.internalError, 4), (.garbage, 3), (.never, 3), (.lost, 5)]
+    static let broken: [(Way, Int)] = [
+        (.cut, 5), (.reset, 5), (.internalError, 4), (.garbage, 3), (.never, 3), (.lost, 5),
+    ]
 
     /// For the trace, with the session.
     var name: StaticString {

@@ -5,8 +5,7 @@ guard let options = Options(CommandLine.arguments.dropFirst()) else {
     print(Options.usage)
     exit(64)
 }
-if let seconds = options.seconds { exit(Series.play(seconds: seconds, options)) }
-if let file = options.kept { exit(Series.play(kept: file, options)) }
+if options.seconds != nil || options.kept != nil { exit(Series.play(options)) }
 guard let seed = options.seed else {
     print(Options.usage)
     exit(64)

@@ -235,7 +235,8 @@ extension Refusal {
     /// Of a request that reached no handler.
     private static func whatWasRun(_ error: BackendError) -> String {
         error.isOfBegunCall
-            ? "The answers of this request were not delivered. The call may have partly run before it asked." : "Nothing was run."
+            ? "The answers of this request were not delivered. The call may have partly run before it asked."
+            : "Nothing was run."
     }
 
     private static func advice(onDropped names: [String]) -> String {
