@@ -2,7 +2,8 @@
 struct Options {
     static let usage = """
         usage: simulator --seed N [--mood calm|breezy|rough|hell] [--calls N] [--clients N] [--without PART,PART...]
-                         [--long] [--trace]             play one run
+                         [--long] [--trace] [--system-calls]
+                                                        play one run
                simulator --seed N --shrink [...]        find the smallest run that still goes wrong
                simulator [--kept FILE] [--time SECONDS] [--first N] [--jobs N] [--mood ...]
                                                         play the runs of a file, each a line of options with a name
@@ -19,6 +20,7 @@ struct Options {
     private(set) var isLong = false
     /// Whether everything is told as it happened.
     private(set) var isTracing = false
+    private(set) var showsCalls = false
     private(set) var shrinks = false
     private(set) var seconds: Int?
     private(set) var jobs = 2
@@ -34,6 +36,9 @@ struct Options {
                 continue
             case "--trace":
                 isTracing = true
+                continue
+            case "--system-calls":
+                showsCalls = true
                 continue
             case "--shrink":
                 shrinks = true

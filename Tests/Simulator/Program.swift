@@ -8,6 +8,7 @@ enum Program {
         let run = Run(options.profile())
         let wrong = run.go()
         if options.isTracing { run.model.trace.lines.forEach(say) }
+        if options.showsCalls { sim_print_calls() }
         say(
             "seed \(seed) \(run.profile.mood): \(run.model.answers) answers of \(run.model.calls.count) calls, \(String(seconds: sim_now())) s, digest \(String(sim_digest(), radix: 16))"
         )

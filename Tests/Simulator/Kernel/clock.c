@@ -44,6 +44,38 @@ void sim_call(uint32_t number) {
     if (sim_happens(sim_weather.stall)) sim_clock += sim_between(0, sim_weather.stall_most);
 }
 
+// MARK: What was called
+
+static struct {
+    int64_t time;
+    const char *name;
+    int fd, end;
+    long value;
+} records[1 << 15];
+static unsigned recorded;
+
+void sim_record(const char *name, int fd, long value) {
+    int end = no_end;
+    if (fd >= first_fd && fd < first_fd + most_fds && fd_at(fd)->kind == fd_stream) end = fd_at(fd)->end;
+    unsigned place = recorded++ % (1 << 15);
+    records[place].time = sim_clock;
+    records[place].name = name;
+    records[place].fd = fd;
+    records[place].end = end;
+    records[place].value = value;
+}
+
+void sim_print_calls(void) {
+    for (unsigned i = recorded > 1 << 15 ? recorded - (1 << 15) : 0; i < recorded; i++) {
+        unsigned place = i % (1 << 15);
+        int64_t micros = (records[place].time - 1000000000000) / 1000;
+        printf(
+            "%ld.%06ld %s fd %d end %d: %ld\n", (long)(micros / 1000000), (long)(micros % 1000000), records[place].name,
+            records[place].fd, records[place].end, records[place].value);
+    }
+    fflush(stdout);
+}
+
 // MARK: What is to come
 
 static struct entry *heap;

@@ -139,6 +139,7 @@ static void list_add(struct watcher *watcher, int fd) {
 
 void fd_touch(int fd) {
     struct descriptor *at = fd_at(fd);
+    sim_record("happens", fd, (long)fd_readiness(fd));
     if (at->epoll < 0 || !(fd_readiness(fd) & (at->events | EPOLLERR | EPOLLHUP))) return;
     list_add(&watchers[at->epoll], fd);
 }
@@ -192,6 +193,7 @@ int epoll_look(int epoll, struct epoll_event *events, int most, int timeout) {
         int stays = mask && !(at->events & EPOLLET);
         if (mask) {
             events[given].events = mask;
+            sim_record("told", fd, (long)mask);
             events[given++].data.u64 = at->data;
         }
         if (stays) watcher->list[kept++] = fd;

@@ -191,6 +191,7 @@ int close(int fd) {
         return real(fd);
     }
     sim_call(2);
+    sim_record("close", fd, 0);
     return fd_close(fd);
 }
 
@@ -315,6 +316,7 @@ int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
         return real(epoll, operation, fd, event);
     }
     sim_call(6);
+    sim_record(operation == EPOLL_CTL_ADD ? "watch" : operation == EPOLL_CTL_MOD ? "watch otherwise" : "forget", fd, event ? (long)event->events : 0);
     return epoll_change(epoll, operation, fd, event);
 }
 
@@ -423,6 +425,7 @@ int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags) {
     memmove(listener->waiting, listener->waiting + 1, (size_t)--listener->count * sizeof *listener->waiting);
     fd_at(accepted)->end = end;
     end_at(end)->fd = accepted;
+    sim_record("accept", accepted, end);
     return accepted;
 }
 
@@ -436,6 +439,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t size) {
     at->kind = fd_stream;
     at->end = end_make(sim_host, fd);
     end_connect(at->end, port_of(address));
+    sim_record("connect", fd, port_of(address));
     return errno = EINPROGRESS, -1;
 }
 
@@ -516,6 +520,7 @@ static ssize_t take_in(int fd, void *bytes, size_t count, int flags) {
     struct end *end = end_at(at->end);
     if (end->is_connecting) return errno = EAGAIN, -1;
     size_t taken = end_read(at->end, bytes, count, (flags & MSG_PEEK) != 0);
+    sim_record("read", fd, (long)taken);
     if (taken > 0) {
         sim_digest_add(taken);
         return (ssize_t)taken;
@@ -548,6 +553,7 @@ static ssize_t put_out(int fd, const struct iovec *parts, int count) {
         if (taken < parts[i].iov_len) break;
     }
     sim_digest_add(all);
+    sim_record("write", fd, (long)all);
     for (int i = 0; i < count; i++) if (parts[i].iov_len) goto some;
     return 0;
 some:

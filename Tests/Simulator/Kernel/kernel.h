@@ -22,6 +22,8 @@ int64_t sim_between(int64_t least, int64_t most);
 // What a system call takes.
 void sim_call(uint32_t number);
 int64_t sim_wall(void);
+// Keeps what a system call came to.
+void sim_record(const char *name, int fd, long value);
 
 enum entry_kind { entry_data, entry_finish, entry_reset, entry_room, entry_arrival, entry_made, entry_refused, entry_token };
 struct entry {

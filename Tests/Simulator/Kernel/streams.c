@@ -125,7 +125,11 @@ static void arrive(int place, struct entry entry) {
         break_end(place, ECONNRESET);
         return;
     case entry_room:
-        end->wants_room = 0;
+        // What was written meanwhile may have filled it again: the next read tells of room then.
+        if (!end->is_closed && !(end_readiness(place) & EPOLLOUT)) {
+            end->wants_room = 1;
+            return;
+        }
         note(place, sim_writable);
         return;
     case entry_made:

@@ -121,3 +121,5 @@ void sim_fix_addresses(char *const *arguments);
 int sim_memory_file(void);
 /// What state an end is in, for people.
 void sim_describe_end(int end, char *text, size_t size);
+/// Prints the last system calls and what came to the program.
+void sim_print_calls(void);
