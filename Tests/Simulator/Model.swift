@@ -54,6 +54,8 @@ final class Call {
     var ends = 0
     /// What its answer has behind its mark.
     let padding: Int
+    /// Bytes of an argument that only makes it long.
+    var fill = 0
     /// Whether it is an older client's, which is passed on as it is and never sent twice.
     var isPassed = false
 
@@ -69,7 +71,9 @@ final class Call {
     var mostRuns: Int { tool.isRepeatable && !isPassed ? 2 * (1 + retries) : 1 }
 
     /// Its own, in all that is sent and received.
-    var mark: String { "mk\(number)z" }
+    ///
+    /// What is sealed is spelled without parentheses, so that it never looks like a mark.
+    var mark: String { "mk(\(number))" }
 
     /// What a server says that ran it for a credential, in a session of an owner.
     static func text(_ mark: String, for credential: String?, in owner: String?, padding: Int) -> String {
@@ -113,14 +117,14 @@ final class Model {
     /// The calls whose marks are in bytes.
     func marks(in bytes: [UInt8], _ body: (Call) -> Void) {
         var place = 0
-        while let found = bytes.find("mk", from: place) {
-            var end = found + 2
+        while let found = bytes.find("mk(", from: place) {
+            var end = found + 3
             var number = 0
-            while end < bytes.count, bytes[end] >= 48, bytes[end] <= 57, end < found + 14 {
+            while end < bytes.count, bytes[end] >= 48, bytes[end] <= 57, end < found + 15 {
                 number = number * 10 + Int(bytes[end] - 48)
                 end += 1
             }
-            if end > found + 2, end < bytes.count, bytes[end] == UInt8(ascii: "z") {
+            if end > found + 3, end < bytes.count, bytes[end] == UInt8(ascii: ")") {
                 if calls.indices.contains(number) { body(calls[number]) } else { violate("a mark that was never made") }
             }
             place = end

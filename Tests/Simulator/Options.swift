@@ -7,7 +7,7 @@ struct Options {
                simulator --seed N --shrink [...]        find the smallest run that still goes wrong
                simulator [--kept FILE] [--time SECONDS] [--first N] [--jobs N] [--mood ...]
                                                         play the runs of a file, each a line of options with a name
-                                                        behind #, and then new ones; shrink what goes wrong
+                                                        behind #, and then new ones; shrink what goes wrong. --first-wrong ends there
         """
 
     var seed: UInt64?
@@ -22,6 +22,8 @@ struct Options {
     private(set) var isTracing = false
     private(set) var showsCalls = false
     private(set) var shrinks = false
+    /// Whether a series ends with the first run that goes wrong, which is not shrunk.
+    private(set) var stopsAtFirst = false
     private(set) var seconds: Int?
     private(set) var jobs = 2
     private(set) var first: UInt64?
@@ -39,6 +41,9 @@ struct Options {
                 continue
             case "--system-calls":
                 showsCalls = true
+                continue
+            case "--first-wrong":
+                stopsAtFirst = true
                 continue
             case "--shrink":
                 shrinks = true

@@ -215,10 +215,15 @@ final class PlayedClient {
             guard call.isAskable else { return model.violate("call \(call.number) was asked, and cannot be") }
             var answers: [String] = []
             for (key, request) in result["inputRequests"]?.members ?? [] {
-                if request["params"]?["message"]?.text != call.mark {
+                let message = request["params"]?["message"]?.text
+                if message != call.mark, message != "early" {
                     model.violate("call \(call.number) was asked what another was: \(request.source)")
                 }
-                answers.append(#""\#(key)":{"action":"accept","content":{"value":"\#(call.mark)"}}"#)
+                let isPage = request["params"]?["mode"]?.text == "url"
+                answers.append(
+                    isPage
+                        ? #""\#(key)":{"action":"accept"}"#
+                        : #""\#(key)":{"action":"accept","content":{"value":"\#(call.mark)"}}"#)
             }
             guard let state = result["requestState"]?.text, !answers.isEmpty else {
                 return model.violate("call \(call.number) was asked nothing: \(response.source)")

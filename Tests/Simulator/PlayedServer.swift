@@ -81,6 +81,8 @@ final class ServerSession {
     let isAskable: Bool
     /// The GET stream.
     var stream: ServerConnection?
+    /// Runs whose streams can be taken up, by the ids of their last events.
+    var resumable: [String: ServerRun] = [:]
     /// Resources whose changes are to be told.
     var subscribed: [String] = []
     /// What waits for the answer to a question, by its id.
@@ -111,6 +113,9 @@ final class ServerConnection: Wire {
     private var body: [UInt8] = []
     private var isAnswering = false
     private var isStreaming = false
+    /// Whether the request was answered before it was read.
+    private var isEarly = false
+    private var hasLookedEarly = false
     /// The call that it answers.
     private var running: ServerRun?
     nonisolated(unsafe) private static var made = 0
@@ -145,8 +150,14 @@ final class ServerConnection: Wire {
                 case .head(let head):
                     self.head = head
                     body = []
-                case .body(let bytes): body += bytes
-                case .end: serve()
+                    hasLookedEarly = false
+                case .body(let bytes):
+                    body += bytes
+                    if !isEarly, body.count > 2000, let length = head?["content-length"].flatMap({ Int($0) }), length > 20_000 {
+                        answerEarly()
+                    }
+                case .end:
+                    if isEarly { isEarly = false } else { serve() }
                 }
             }
         } catch {
@@ -178,6 +189,30 @@ final class ServerConnection: Wire {
 
     // MARK: Requests
 
+    /// Answers a long call before it has come whole, and reads on later, or never.
+    private func answerEarly() {
+        if hasLookedEarly { return }
+        hasLookedEarly = true
+        guard Dice.happens(server.profile.early), let session = head?["mcp-session-id"].flatMap({ server.sessions[$0] }),
+            body.contains("tools/call"), let place = body.find("\"id\":"),
+            let id = Int(String(decoding: body[(place + 5)...].prefix { 48...57 ~= $0 }, as: UTF8.self))
+        else { return }
+        var found: Call?
+        server.model.marks(in: body) { found = $0 }
+        guard let call = found else { return }
+        server.model.note("ways: early")
+        isEarly = true
+        isReading = false
+        let run = ServerRun(call, id, session, .json, token: nil, credential: credential)
+        session.runs[id] = run
+        begin(run)
+        end(run)
+        let text = run.response()
+        send(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)")
+        if Dice.happens(500) { world.after(Dice.time(upTo: 30 * second)) { [weak self] in self?.isReading = true } }
+    }
+
     private var credential: String? { head?["authorization"] }
 
     private func serve() {
@@ -202,6 +237,15 @@ final class ServerConnection: Wire {
 
     private func serveGet(_ session: ServerSession?) {
         guard let session else { return plain("404 Not Found") }
+        if let last = head?["last-event-id"], let run = session.resumable[last] {
+            // It is taken up where it was.
+            if !server.profile.isCalm, Dice.happens(100) { return plain("405 Method Not Allowed") }
+            run.stream = self
+            beginStream()
+            chunk(": taken up\n\n")
+            if let response = run.due { deliver(run, response) }
+            return
+        }
         guard server.profile.pushes else { return plain("405 Method Not Allowed") }
         session.stream?.endStream()
         session.stream = self
@@ -222,6 +266,7 @@ final class ServerConnection: Wire {
         if method == "initialize" { return initialize(message) }
         guard let session else { return plain("404 Not Found") }
         guard let id = message["id"]?.number else {
+            if method == "notifications/initialized" { askEarly(session) }
             if method == "notifications/cancelled", let id = message["params"]?["requestId"]?.number {
                 session.cancelled.insert(id)
                 server.model.trace("request % is cancelled in session %", id, session.number)
@@ -243,6 +288,25 @@ final class ServerConnection: Wire {
             session.subscribed.removeAll { $0 == message["params"]?["uri"]?.text }
             document(id, "{}")
         default: document(id, "{}")
+        }
+    }
+
+    /// Asks on the GET stream before there is a call, and may take a question back.
+    private func askEarly(_ session: ServerSession) {
+        guard session.isAskable, let stream = session.stream, Dice.happens(server.profile.earlyQuestions) else { return }
+        for _ in 0..<Dice.number(1...2) {
+            let question = session.nextQuestion
+            session.nextQuestion += 1
+            session.questions[question] = { _ in }
+            stream.event(
+                #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"early","requestedSchema":{"type":"object","properties":{}}}}"#)
+            guard Dice.happens(500) else { continue }
+            after(Dice.time(upTo: Dice.one(of: [30 * millisecond, 2 * second]))) { [weak stream] in
+                if session.questions.removeValue(forKey: question) != nil, let stream, stream.isOpen {
+                    stream.event(
+                        #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(question)}}"#)
+                }
+            }
         }
     }
 
@@ -321,7 +385,8 @@ final class ServerConnection: Wire {
         server.model.note("ways: \(way)")
         server.model.trace("call % is % on connection % of the server", call.number, id, number)
         server.model.trace(way.name, session.number)
-        let run = ServerRun(call, id, session, way, token: message["params"]?["_meta"]?["progressToken"])
+        let run = ServerRun(call, id, session, way, token: message["params"]?["_meta"]?["progressToken"],
+            credential: credential)
         let delay = Dice.time(upTo: server.profile.serverThinking)
         switch way {
         case .rateLimited:
@@ -360,9 +425,9 @@ final class ServerConnection: Wire {
             end(run, responds: false)
             return done(closes: true)
         }
-        let response = run.response(credential: credential)
+        let response = run.response()
         switch run.way {
-        case .json, .toolError, .error, .early:
+        case .json, .toolError, .error:
             end(run)
             text(response)
         case .chunked:
@@ -407,6 +472,9 @@ final class ServerConnection: Wire {
             done(closes: true)
         case .asks, .asksAside:
             if run.session.isAskable { ask(run, rounds: Dice.number(1...3)) } else { finish(run, response) }
+        case .withdraws, .page:
+            if run.session.isAskable { ask(run, rounds: 1) } else { finish(run, response) }
+        case .resumes, .resumesAsking: breakOff(run, response)
         case .slow:
             after(Int64(Dice.number(0...server.profile.requestTimeout * 3 / 2)) * second) { [self] in
                 if run.isCancelled {
@@ -444,6 +512,38 @@ final class ServerConnection: Wire {
         endStream()
     }
 
+    /// Ends the stream without a response, which comes on the stream that takes it up.
+    private func breakOff(_ run: ServerRun, _ response: String) {
+        let id = "event-\(run.call.number)-\(run.call.runs)"
+        run.session.resumable[id] = run
+        run.isResumable = true
+        beginStream()
+        if run.way == .resumesAsking, run.session.isAskable {
+            run.lastEvent = id
+            ask(run, rounds: 1)
+        } else {
+            chunk("retry: 50\nid: \(id)\ndata:\n\n")
+            after(Dice.time(upTo: server.profile.serverThinking)) { [self] in conclude(run, response) }
+        }
+        endStream()
+    }
+
+    /// The response of a run whose stream may have ended.
+    private func conclude(_ run: ServerRun, _ response: String) {
+        guard run.isResumable else { return finish(run, response) }
+        run.due = response
+        if let stream = run.stream, stream.isOpen { stream.deliver(run, response) }
+    }
+
+    fileprivate func deliver(_ run: ServerRun, _ response: String) {
+        run.due = nil
+        run.session.resumable = run.session.resumable.filter { $0.value !== run }
+        run.release()
+        run.call.responses += 1
+        event(response)
+        endStream()
+    }
+
     private func progress(_ run: ServerRun, _ count: Int, of done: Int, _ response: String) {
         if let token = run.token {
             event(
@@ -469,18 +569,56 @@ final class ServerConnection: Wire {
             }
             run.isAnswered = value != nil
             after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
+                if run.way == .page, let page = run.page {
+                    run.page = nil
+                    let wait = Dice.time(upTo: 40 * second)
+                    return after(wait) { [self] in
+                        if Dice.happens(700), !isGone {
+                            event(
+                                #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"\#(page)"}}"#)
+                        }
+                        if run.isCancelled {
+                            end(run, responds: false)
+                            endStream()
+                        } else {
+                            finish(run, run.response())
+                        }
+                    }
+                }
                 if rounds > 1, value != nil {
                     ask(run, rounds: rounds - 1)
                 } else if run.isCancelled {
                     end(run, responds: false)
                     endStream()
                 } else {
-                    finish(run, run.response(credential: credential))
+                    conclude(run, run.response())
                 }
             }
         }
+        var what = #""requestedSchema":{"type":"object","properties":{"value":{"type":"string"}}}"#
+        if run.way == .page {
+            run.page = "page-\(run.call.number)-\(question)"
+            what = #""mode":"url","url":"https://example.com/","elicitationId":"\#(run.page ?? "")""#
+        }
         let text =
-            #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"\#(run.call.mark)","requestedSchema":{"type":"object","properties":{"value":{"type":"string"}}}}}"#
+            #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"\#(run.call.mark)",\#(what)}}"#
+        if run.way == .withdraws {
+            after(Dice.time(upTo: Dice.one(of: [60 * millisecond, 5 * second]))) { [self] in
+                guard session.questions.removeValue(forKey: question) != nil else { return }
+                if !isGone {
+                    event(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(question)}}"#)
+                }
+                if run.isCancelled {
+                    end(run, responds: false)
+                    return endStream()
+                }
+                finish(run, run.response())
+            }
+        }
+        if let id = run.lastEvent {
+            chunk("id: \(id)\nretry: 50\ndata: \(text)\n\n")
+            return
+        }
         if run.way == .asksAside, let stream = session.stream, !stream.isGone {
             stream.event(text)
         } else {
@@ -497,6 +635,13 @@ final class ServerRun {
     let way: Way
     let token: JSON?
     var isAnswered = false
+    /// Whether its stream can be taken up, by which id, where it goes on, and what is to be said there.
+    var isResumable = false
+    var lastEvent: String?
+    var stream: ServerConnection?
+    var due: String?
+    /// The page that is to be visited.
+    var page: String?
     /// Whether it counts as the one call of its session that may be asked.
     var isHolding = false
 
@@ -507,13 +652,17 @@ final class ServerRun {
         isHolding = false
     }
 
-    init(_ call: Call, _ id: Int, _ session: ServerSession, _ way: Way, token: JSON?) {
+    /// With which its request came.
+    let credential: String?
+
+    init(_ call: Call, _ id: Int, _ session: ServerSession, _ way: Way, token: JSON?, credential: String?) {
+        self.credential = credential
         (self.call, self.id, self.session, self.way, self.token) = (call, id, session, way, token)
     }
 
     var isCancelled: Bool { session.cancelled.contains(id) }
 
-    func response(credential: String?) -> String {
+    func response() -> String {
         if way == .error {
             return #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"\#(call.mark)"}}"#
         }

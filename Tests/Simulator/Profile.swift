@@ -22,6 +22,13 @@ struct Profile {
     var lists = 100
     var padded = 50
     var mostPadding = 2000
+    /// Requests that are long, and the most of what makes them so.
+    var large = 20
+    var mostFill = 300_000
+    /// Of long requests, those that are answered before they are read; of those, the ones that are then not read to their end.
+    var early = 500
+    /// Sessions whose server asks before the first call.
+    var earlyQuestions = 200
     var thinking: Int64 = 200 * millisecond
     /// How servers answer calls, by weights.
     var ways: [(Way, Int)] = Way.kind
@@ -141,6 +148,8 @@ struct Profile {
         case "padding": padded = 0
         case "lists": lists = 0
         case "asking": askable = 0
+        case "early": (early, earlyQuestions) = (0, 0)
+        case "large": large = 0
         case "late": weather.late = 0
         case "resets": weather.reset = 0
         case "refusals": (weather.refused, weather.unanswered) = (0, 0)
@@ -156,7 +165,7 @@ struct Profile {
     static let parts = [
         "kills", "restarts", "partitions", "reloads", "replicas", "listeners", "older", "bad", "slow", "leaving",
         "padding",
-        "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking",
+        "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking", "early", "large",
     ]
 
     static func port(of replica: Int) -> UInt16 { UInt16(8808 + replica) }

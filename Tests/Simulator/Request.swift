@@ -30,7 +30,7 @@ struct Request {
     private static let prefix = "io.modelcontextprotocol/"
 
     private static func meta(isAskable: Bool, _ more: String = "") -> String {
-        #""_meta":{"\#(prefix)protocolVersion":"2026-07-28","\#(prefix)clientInfo":{"name":"played","version":"1"},"\#(prefix)clientCapabilities":{\#(isAskable ? #""elicitation":{}"# : "")}\#(more)}"#
+        #""_meta":{"\#(prefix)protocolVersion":"2026-07-28","\#(prefix)clientInfo":{"name":"played","version":"1"},"\#(prefix)clientCapabilities":{\#(isAskable ? #""elicitation":{"form":{},"url":{}}"# : "")}\#(more)}"#
     }
 
     private static func lines(_ method: String, name: String?) -> String {
@@ -40,11 +40,12 @@ struct Request {
 
     static func call(_ call: Call, retry: (state: String, answers: String)?) -> Request {
         let id = "\"\(call.mark)-\(retry == nil ? 0 : 1)\""
+        let fill = call.fill > 0 ? #","fill":"\#(String(repeating: "f", count: call.fill))""# : ""
         let (name, own) =
             switch call.tool {
             case .prompt: ("prompt", #""name":"prompt","arguments":{"mark":"\#(call.mark)"}"#)
             case .resource: ("test:\(call.mark)", #""uri":"test:\#(call.mark)""#)
-            default: (call.tool.rawValue, #""name":"\#(call.tool.rawValue)","arguments":{"mark":"\#(call.mark)"}"#)
+            default: (call.tool.rawValue, #""name":"\#(call.tool.rawValue)","arguments":{"mark":"\#(call.mark)"\#(fill)}"#)
             }
         let retried = retry.map { #","requestState":"\#($0.state)","inputResponses":{\#($0.answers)}"# } ?? ""
         let more = call.number % 3 == 0 ? #","progressToken":"\#(call.mark)""# : ""

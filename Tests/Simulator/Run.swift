@@ -55,6 +55,9 @@ final class Run {
         let padding = Dice.happens(profile.padded) ? Dice.number(0...profile.mostPadding) : 0
         let call = model.call(of: client.caller, tool, isAskable: client.isAskable, padding: padding)
         call.isPassed = client.isOlder
+        if !call.isPassed, call.tool.method == "tools/call", Dice.happens(profile.large) {
+            call.fill = Dice.number(1...profile.mostFill)
+        }
         return call
     }
 

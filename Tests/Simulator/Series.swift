@@ -32,7 +32,7 @@ enum Series {
         if options.seconds != nil { say("seeds from \(first) on") }
         var next = first
         var end: Int?
-        return play(options.jobs) {
+        return play(options) {
             if !runs.isEmpty { return runs.removeFirst() }
             guard let seconds = options.seconds else { return nil }
             let last = end ?? now() + seconds
@@ -63,18 +63,18 @@ enum Series {
         return runs
     }
 
-    private static func play(_ jobs: Int, _ next: () -> Options?) -> Int32 {
+    private static func play(_ options: Options, _ next: () -> Options?) -> Int32 {
         var (passed, failed, answers) = (0, 0, 0)
         var children: [Child] = []
         var isOver = false
         let start = now()
         while true {
-            while !isOver, children.count < jobs {
-                guard let options = next() else {
+            while !isOver, children.count < options.jobs {
+                guard let one = next() else {
                     isOver = true
                     break
                 }
-                if let child = begin(options) { children.append(child) }
+                if let child = begin(one) { children.append(child) }
             }
             if children.isEmpty { break }
             let outcome = end(children.removeFirst())
@@ -82,6 +82,7 @@ enum Series {
             if let wrong = outcome.wrong {
                 failed += 1
                 say("WRONG after \(now() - start) s: \(outcome.options.arguments.joined(separator: " "))\n  \(wrong)")
+                if options.stopsAtFirst { return 1 }
                 say("  the smallest that goes wrong too: \(shrunk(outcome.options).arguments.joined(separator: " "))")
             } else {
                 passed += 1

@@ -7,6 +7,12 @@ enum Way: String, CaseIterable {
     case asks
     /// Asks on the session's GET stream, where there is one.
     case asksAside
+    /// Takes its question back after a moment.
+    case withdraws
+    /// Wants a page visited.
+    case page
+    /// Ends the stream before the response, which comes on the stream that takes it up; the second asks before.
+    case resumes, resumesAsking
     /// An error of the tool's, and one of JSON-RPC.
     case toolError, error
 
@@ -14,12 +20,12 @@ enum Way: String, CaseIterable {
     case slow
     case rateLimited, unauthorized
     case cut, reset, internalError, garbage, never, lost
-    case early
 
     /// Each is answered, whatever the caller.
     static let kind: [(Way, Int)] = [
         (.json, 30), (.chunked, 10), (.events, 20), (.progress, 10), (.pinging, 5), (.late, 10), (.closing, 5),
-        (.untilClose, 3), (.logs, 5), (.asks, 20), (.asksAside, 5), (.toolError, 2), (.error, 2), (.early, 2),
+        (.untilClose, 3), (.logs, 5), (.asks, 20), (.asksAside, 5), (.toolError, 2), (.error, 2), (.withdraws, 4), (.page, 4),
+        (.resumes, 4), (.resumesAsking, 4),
     ]
     static let mixed: [(Way, Int)] = [(.slow, 3), (.rateLimited, 2), (.unauthorized, 1), (.lost, 3)]
     static let broken: [(Way, Int)] = [
@@ -51,7 +57,10 @@ enum Way: String, CaseIterable {
         case .garbage: "  garbage in session %"
         case .never: "  never in session %"
         case .lost: "  lost in session %"
-        case .early: "  early in session %"
+        case .withdraws: "  withdraws in session %"
+        case .page: "  page in session %"
+        case .resumes: "  resumes in session %"
+        case .resumesAsking: "  resumesAsking in session %"
         }
     }
 }

@@ -38,6 +38,16 @@ int64_t sim_wall(void) { return sim_clock + 1790000000000000000 + skews[sim_host
 uint64_t sim_digest(void) { return digest; }
 void sim_digest_add(uint64_t value) { digest = (digest ^ value) * 0x100000001B3u + (digest >> 29); }
 
+void sim_digest_bytes(const void *bytes, size_t count) {
+    const uint8_t *at = bytes;
+    uint64_t number;
+    for (; count >= 8; at += 8, count -= 8) {
+        memcpy(&number, at, 8);
+        sim_digest_add(number);
+    }
+    for (; count > 0; at++, count--) sim_digest_add(*at);
+}
+
 void sim_call(uint32_t number) {
     sim_digest_add(number + ((uint64_t)sim_clock << 8));
     if (sim_weather.call_most) sim_clock += sim_between(100, sim_weather.call_most);

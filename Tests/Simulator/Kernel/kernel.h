@@ -22,6 +22,8 @@ int64_t sim_between(int64_t least, int64_t most);
 // What a system call takes.
 void sim_call(uint32_t number);
 int64_t sim_wall(void);
+// Everything that the program says is a part of what two runs agree in.
+void sim_digest_bytes(const void *bytes, size_t count);
 // Keeps what a system call came to.
 void sim_record(const char *name, int fd, long value);
 
