@@ -185,7 +185,8 @@ final class Model {
     /// - Parameter isRetry: whether what failed was not its first request.
     func failed(_ call: Call, reason: String, dispatched: Bool?, isRetry: Bool) {
         end(call, reason)
-        if dispatched == false {
+        // Of a retry of what may be repeated, it is about the retry: an attempt before it that broke off is not told of.
+        if dispatched == false, !(isRetry && call.tool.isRepeatable) {
             call.isSaidNotToHaveRun = true
             if call.runs > 0 {
                 violate(

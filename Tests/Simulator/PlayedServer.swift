@@ -210,7 +210,12 @@ final class ServerConnection: Wire {
         let text = run.response()
         send(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)")
-        if Dice.happens(500) { world.after(Dice.time(upTo: 30 * second)) { [weak self] in self?.isReading = true } }
+// Whoever answers so reads on in the end. Nobody can tell of one that does not, whose kernel takes what is sent.
+        let isPatient = server.profile.isCalm || Dice.happens(700)
+        if isPatient {
+            let most = server.profile.isCalm ? 2 * second : 30 * second
+            world.after(Dice.time(upTo: most)) { [weak self] in self?.isReading = true }
+        }
     }
 
     private var credential: String? { head?["authorization"] }

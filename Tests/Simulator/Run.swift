@@ -86,6 +86,7 @@ final class Run {
             PlayedListener(self, caller: callers[number % callers.count], number: number)
         }
         planFaults()
+        watchLimits()
         world.run(until: .max)
         if let violation = model.violation { return violation }
         if active > 0 { return "nothing happens any more, and \(active) clients are left" }
@@ -96,6 +97,27 @@ final class Run {
 
     private func start(_ number: Int) -> Replica {
         Replica(host: 10 + number, configuration: profile.configuration(of: number, key: key.path))
+    }
+
+    // MARK: Limits
+
+    /// Looks now and then at what each Remora has.
+    private func watchLimits() {
+        world.after(Dice.time(upTo: 10 * second)) { [self] in
+            if isEnding { return }
+            for replica in replicas {
+                replica.count { [self] counts in
+                    check(counts.sessions.open + counts.sessions.opening, profile.maxSessions, "sessions")
+                    check(counts.parking.parked, profile.maxParked, "parked calls")
+                    check(counts.connections, profile.maxConnections, "connections")
+                }
+            }
+            watchLimits()
+        }
+    }
+
+    private func check(_ count: Int, _ most: Int, _ what: String) {
+        if count > most { model.violate("\(count) \(what), and \(most) are allowed") }
     }
 
     // MARK: Faults
