@@ -79,6 +79,8 @@ final class ServerSession {
     let owner: String?
     /// Whether it was declared that its client can be asked.
     let isAskable: Bool
+    /// Whether its client speaks to it through Remora as it is.
+    var isOfOlderClient = false
     /// The GET stream.
     var stream: ServerConnection?
     /// Runs whose streams can be taken up, by the ids of their last events.
@@ -332,6 +334,7 @@ final class ServerConnection: Wire {
         guard let id = message["id"]?.number else { return server.model.violate("initialize without id") }
         let isAskable = message["params"]?["capabilities"]?["elicitation"] != nil
         let session = server.open(for: credential, isAskable: isAskable)
+        session.isOfOlderClient = message["params"]?["clientInfo"]?["name"]?.text == "older"
         let result =
             #"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"played","version":"1"}}"#
         after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
@@ -386,7 +389,9 @@ final class ServerConnection: Wire {
         if call.isAskable != session.isAskable {
             server.model.violate("call \(call.number) in a session whose client was declared otherwise")
         }
-        let way = Dice.one(by: server.profile.ways)
+        var way = Dice.one(by: server.profile.ways)
+        // These take no stream up again.
+        if session.isOfOlderClient, way == .resumes || way == .resumesAsking { way = .events }
         server.model.note("ways: \(way)")
         server.model.trace("call % is % on connection % of the server", call.number, id, number)
         server.model.trace(way.name, session.number)
