@@ -183,14 +183,14 @@ final class Model {
     /// The client was told of an error that is Remora's.
     ///
     /// - Parameter isRetry: whether what failed was not its first request.
-    func failed(_ call: Call, reason: String, dispatched: Bool?, isRetry: Bool) {
+    func failed(_ call: Call, reason: String, dispatched: Bool?, isRetry: Bool, message: String = "") {
         end(call, reason)
         // Of a retry of what may be repeated, it is about the retry: an attempt before it that broke off is not told of.
         if dispatched == false, !(isRetry && call.tool.isRepeatable) {
             call.isSaidNotToHaveRun = true
             if call.runs > 0 {
                 violate(
-                    "call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not"
+                    "call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not: \(message)"
                 )
             }
         }

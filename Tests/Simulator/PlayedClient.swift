@@ -206,7 +206,9 @@ final class PlayedClient {
         if let failure = failure(of: response) {
             if response["error"]?["message"]?.text == call.mark { return model.answered(call) }
             if run.profile.isCalm { model.violate("call \(call.number) failed: \(failure.reason), \(response.source)") }
-            return model.failed(call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry)
+            return model.failed(
+                call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry,
+                message: response["error"]?["message"]?.text ?? "")
         }
         guard let result = response["result"] else {
             return model.violate("call \(call.number) was answered by \(response.source)")

@@ -155,7 +155,9 @@ final class ServerConnection: Wire {
                     hasLookedEarly = false
                 case .body(let bytes):
                     body += bytes
-                    if !isEarly, body.count > 2000, let length = head?["content-length"].flatMap({ Int($0) }), length > 20_000 {
+                    if !isEarly, body.count > 2000, let length = head?["content-length"].flatMap({ Int($0) }),
+                        length > 20_000
+                    {
                         answerEarly()
                     }
                 case .end:
@@ -195,7 +197,8 @@ final class ServerConnection: Wire {
     private func answerEarly() {
         if hasLookedEarly { return }
         hasLookedEarly = true
-        guard Dice.happens(server.profile.early), let session = head?["mcp-session-id"].flatMap({ server.sessions[$0] }),
+        guard Dice.happens(server.profile.early),
+            let session = head?["mcp-session-id"].flatMap({ server.sessions[$0] }),
             body.contains("tools/call"), let place = body.find("\"id\":"),
             let id = Int(String(decoding: body[(place + 5)...].prefix { 48...57 ~= $0 }, as: UTF8.self))
         else { return }
@@ -212,7 +215,7 @@ final class ServerConnection: Wire {
         let text = run.response()
         send(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: \(text.utf8.count)\r\n\r\n\(text)")
-// Whoever answers so reads on in the end. Nobody can tell of one that does not, whose kernel takes what is sent.
+        // Whoever answers so reads on in the end. Nobody can tell of one that does not, whose kernel takes what is sent.
         let isPatient = server.profile.isCalm || Dice.happens(700)
         if isPatient {
             let most = server.profile.isCalm ? 2 * second : 30 * second
@@ -300,13 +303,16 @@ final class ServerConnection: Wire {
 
     /// Asks on the GET stream before there is a call, and may take a question back.
     private func askEarly(_ session: ServerSession) {
-        guard session.isAskable, let stream = session.stream, Dice.happens(server.profile.earlyQuestions) else { return }
+        guard session.isAskable, let stream = session.stream, Dice.happens(server.profile.earlyQuestions) else {
+            return
+        }
         for _ in 0..<Dice.number(1...2) {
             let question = session.nextQuestion
             session.nextQuestion += 1
             session.questions[question] = { _ in }
             stream.event(
-                #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"early","requestedSchema":{"type":"object","properties":{}}}}"#)
+                #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"early","requestedSchema":{"type":"object","properties":{}}}}"#
+            )
             guard Dice.happens(500) else { continue }
             after(Dice.time(upTo: Dice.one(of: [30 * millisecond, 2 * second]))) { [weak stream] in
                 if session.questions.removeValue(forKey: question) != nil, let stream, stream.isOpen {
@@ -395,7 +401,8 @@ final class ServerConnection: Wire {
         server.model.note("ways: \(way)")
         server.model.trace("call % is % on connection % of the server", call.number, id, number)
         server.model.trace(way.name, session.number)
-        let run = ServerRun(call, id, session, way, token: message["params"]?["_meta"]?["progressToken"],
+        let run = ServerRun(
+            call, id, session, way, token: message["params"]?["_meta"]?["progressToken"],
             credential: credential)
         let delay = Dice.time(upTo: server.profile.serverThinking)
         switch way {
@@ -585,7 +592,8 @@ final class ServerConnection: Wire {
                     return after(wait) { [self] in
                         if Dice.happens(700), !isGone {
                             event(
-                                #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"\#(page)"}}"#)
+                                #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"\#(page)"}}"#
+                            )
                         }
                         if run.isCancelled {
                             end(run, responds: false)

@@ -45,7 +45,8 @@ struct Request {
             switch call.tool {
             case .prompt: ("prompt", #""name":"prompt","arguments":{"mark":"\#(call.mark)"}"#)
             case .resource: ("test:\(call.mark)", #""uri":"test:\#(call.mark)""#)
-            default: (call.tool.rawValue, #""name":"\#(call.tool.rawValue)","arguments":{"mark":"\#(call.mark)"\#(fill)}"#)
+            default:
+                (call.tool.rawValue, #""name":"\#(call.tool.rawValue)","arguments":{"mark":"\#(call.mark)"\#(fill)}"#)
             }
         let retried = retry.map { #","requestState":"\#($0.state)","inputResponses":{\#($0.answers)}"# } ?? ""
         let more = call.number % 3 == 0 ? #","progressToken":"\#(call.mark)""# : ""

@@ -134,7 +134,9 @@ final class Run {
     private func plan(_ times: Int, _ body: @escaping () -> Void) {
         guard times > 0 else { return }
         let whole = Int64(max(1, profile.calls / max(1, profile.clients))) * profile.thinking / 4 + 2 * second
-        world.after(second + Int64(Dice.number(1...200)) * whole / Int64(100 * times)) { [self] in
+        world.after(
+            3 * second + Dice.time(upTo: 30 * second) + Int64(Dice.number(1...200)) * whole / Int64(100 * times)
+        ) { [self] in
             guard !isEnding, !world.isOver else { return }
             body()
             plan(times, body)

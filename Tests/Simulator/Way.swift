@@ -24,7 +24,8 @@ enum Way: String, CaseIterable {
     /// Each is answered, whatever the caller.
     static let kind: [(Way, Int)] = [
         (.json, 30), (.chunked, 10), (.events, 20), (.progress, 10), (.pinging, 5), (.late, 10), (.closing, 5),
-        (.untilClose, 3), (.logs, 5), (.asks, 20), (.asksAside, 5), (.toolError, 2), (.error, 2), (.withdraws, 4), (.page, 4),
+        (.untilClose, 3), (.logs, 5), (.asks, 20), (.asksAside, 5), (.toolError, 2), (.error, 2), (.withdraws, 4),
+        (.page, 4),
         (.resumes, 4), (.resumesAsking, 4),
     ]
     static let mixed: [(Way, Int)] = [(.slow, 3), (.rateLimited, 2), (.unauthorized, 1), (.lost, 3)]

@@ -151,7 +151,9 @@ final class Interactions {
             return leg.finish(.refused(.wrongAnswer(error)))
         }
         let call = InteractiveCall(leg, from: caller, in: self, after: (state, given))
-        guard calls.take(call, for: caller.principal) else { return leg.finish(.refused(.tooManyParked)) }
+        guard calls.take(call, for: caller.principal) else {
+            return leg.finish(.refused(.tooManyParked(hasRun: state.phase == .dispatched)))
+        }
         call.begin(leg)
     }
 }
