@@ -6,13 +6,13 @@
 SWIFT ?= swift
 # One file that runs without the toolchain: Swift's own libraries inside, no symbols.
 RELEASE := -c release --static-swift-stdlib --experimental-lto-mode=full -Xlinker -s
-# Seconds for each fuzz target of `make fuzz`.
+# Seconds for each fuzz target of `make fuzz`, and for `make simulate`.
 TIME ?= 60
 
 export SWIFT RELEASE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz asan tsan soak published debian bench profile clean
+.PHONY: help demo build release test lint format fuzz simulate asan tsan soak published debian bench profile clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +38,9 @@ format: ## let `swift format` mend it
 
 fuzz: packages ## fuzz every parser for TIME seconds (60)
 	@Tests/Fuzz/run $(TIME)
+
+simulate: packages ## play Remora on simulated clocks and networks for TIME seconds (60)
+	@Tests/Simulator/run $(TIME)
 
 asan: packages ## unit and end-to-end tests with the address sanitizer and exclusivity checks (an hour)
 	@Tests/sanitize address

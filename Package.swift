@@ -87,11 +87,17 @@ let package = Package(
             on: ["Gateway", "Legacy", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Telemetry"]),
         layer("DemoServer", on: ["MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
 
+        layer(
+            "Server",
+            on: [
+                "Admin", "Configuration", "Gateway", "Legacy", "Translation", "MCP", "HTTPTransport", "HTTPWire",
+                "Reactor", "Crypto", "Telemetry",
+            ]),
         .executableTarget(
             name: "remora",
             dependencies: [
-                "Admin", "Configuration", "Gateway", "Legacy", "Translation", "Telemetry", "HTTPTransport", "HTTPWire",
-                "MCP", "Reactor", "Crypto", "DemoServer",
+                "Server", "Configuration", "Gateway", "Telemetry", "HTTPTransport", "HTTPWire", "MCP", "Reactor",
+                "Crypto", "DemoServer",
             ],
             swiftSettings: strict,
             linkerSettings: [
@@ -104,6 +110,15 @@ let package = Package(
 
         .systemLibrary(name: "CEpoll", path: "Tests/CEpoll"),
         .executableTarget(name: "crossing", dependencies: ["CEpoll"], path: "Tests/Crossing", swiftSettings: strict),
+        // docs/decisions/0049
+        .target(
+            name: "SimulatedKernel", path: "Tests/Simulator/Kernel", cSettings: [.define("_GNU_SOURCE")]),
+        .executableTarget(
+            name: "simulator",
+            dependencies: ["SimulatedKernel", "Server", "Gateway", "Legacy", "Reactor", "Telemetry"],
+            path: "Tests/Simulator", exclude: ["Kernel", "README.md", "faults", "run", "seeds"], swiftSettings: strict,
+            // What libevent and OpenSSL call is looked for in the program first.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
         .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport", swiftSettings: strict),
         tests(of: "JSONText"),
         tests(of: "HTTPWire", with: ["TestSupport"]),

@@ -1,5 +1,4 @@
-import Configuration
-import Telemetry
+import Server
 
 /// What the command line asks for.
 enum Command {
@@ -27,13 +26,10 @@ enum Command {
         Remora lets clients of MCP 2026-07-28 use a server of an older revision.
         """
 
-    /// The command line of `warden`, with the program's name.
-    static let wardenArguments = ["remora", "--warden"]
-
     init(_ arguments: ArraySlice<String>) {
         var options = Options(arguments)
         switch arguments.first {
-        case "--warden" where arguments.count == 1: self = .warden
+        case WardenStart.argument where arguments.count == 1: self = .warden
         case "version", "--version": self = .version
         case "help", "--help", "-h": self = .help
         case "demo":
@@ -96,26 +92,5 @@ private struct Options {
     var mistake: String? {
         if let missingValue { return "\(missingValue) needs a value" }
         return rest.first.map { "unknown argument \($0)" }
-    }
-}
-
-/// Where the configuration comes from.
-enum ConfigurationSource {
-    case file(String)
-    case backend(url: String, listen: String?)
-
-    /// The configuration; ends the process with every mistake in it, if there is one.
-    func loadConfiguration() -> Configuration {
-        let result =
-            switch self {
-            case .file(let path): Configuration.loadConfiguration(path: path)
-            case .backend(let url, let listen): Configuration.forBackend(url: url, listen: listen)
-            }
-        switch result {
-        case .success(let configuration): return configuration
-        case .failure(let errors):
-            Console.complain("\(errors)")
-            Exit.usage()
-        }
     }
 }

@@ -4,6 +4,7 @@ import Gateway
 import HTTPTransport
 import HTTPWire
 import Reactor
+import Server
 import Telemetry
 
 /// `remora demo`: a legacy server, Remora before it, and one real request.

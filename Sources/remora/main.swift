@@ -1,6 +1,7 @@
 import Crypto
 import MCP
 import Reactor
+import Server
 import Telemetry
 
 SignalWatch.ignoreBrokenPipes()

@@ -136,6 +136,23 @@ async def test_a_call_that_comes_to_wait_for_its_client_makes_room_for_those_tha
             assert lost(await send(remora, retry(ask("late"), await late, {"elicitation-1": YES})))
 
 
+async def test_a_call_that_made_room_is_never_said_not_to_have_run() -> None:
+    """Its retry finds no session either: it can be sent again, but what ran before the question has run."""
+    async with Asker("http").run() as server:
+        async with Remora(configuration(server.backend, sessions={"max": 1})) as remora:
+            asked = await park(remora, 1)
+            late = asyncio.create_task(send(remora, ask("late")))
+            while server.late == 0:
+                await asyncio.sleep(0.01)
+            answer = await send(remora, retry(ask("ask"), asked, {"elicitation-1": YES}))
+            assert answer.status == 503 and answer.http.header("retry-after") == "2", answer
+            assert answer.error["data"] == {"reason": "busy", "dispatched": True}
+            assert "may have partly run" in answer.error["message"]
+            server.gate.set()
+            await late
+            assert lost(await send(remora, retry(ask("ask"), asked, {"elicitation-1": YES})))
+
+
 async def test_what_was_given_up_and_still_runs_makes_room_too() -> None:
     """A client that leaves before it is asked anything: the server is told, and does not let go."""
 

@@ -23,8 +23,8 @@ final class Front {
                 HTTPServerConnection(
                     socket, on: loop,
                     limits: HTTPServerConnection.Limits(
-                        maxBody: 1 << 20, headerTimeout: .seconds(10), bodyTimeout: .seconds(10),
-                        idleTimeout: .seconds(10))))
+                        maxBody: 1 << 20, headerTimeout: .seconds(60), bodyTimeout: .seconds(60),
+                        idleTimeout: .seconds(60))))
             changed.signal()
         }
     }

@@ -34,7 +34,7 @@ import Translation
     private static let ofQuestions: [Refusal] = [
         .missingCapabilities([.form, .url, .samplingTools, .roots], hasRun: false),
         .missingCapabilities(.form, hasRun: true), .invalidRequestState, .interactionLost,
-        .tooManyParked, .wrongAnswer(ParkedCallStage.flaw),
+        .tooManyParked(hasRun: true), .wrongAnswer(ParkedCallStage.flaw),
     ]
 
     /// Each refusal that there is, with hostile text where it repeats any.

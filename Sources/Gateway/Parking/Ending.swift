@@ -31,7 +31,11 @@ enum Ending: Sendable {
                 return .failed(error)
             }
         case .failed(let error, let afterQuestions):
-            return afterQuestions && error.losesInteraction ? .callLost(request, serverInfo) : .failed(error)
+            if !afterQuestions { return .failed(error) }
+            if error.losesInteraction { return .callLost(request, serverInfo) }
+            var error = error
+            error.isOfBegunCall = true
+            return .failed(error)
         case .refused(let refusal):
             return .refused(refusal)
         }

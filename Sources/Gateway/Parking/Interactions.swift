@@ -151,7 +151,9 @@ final class Interactions {
             return leg.finishLeg(.refused(.wrongAnswer(error)))
         }
         let call = InteractiveCall(leg, from: caller, in: self, after: (state, given))
-        guard calls.takePlace(call, for: caller.principal) else { return leg.finishLeg(.refused(.tooManyParked)) }
+        guard calls.takePlace(call, for: caller.principal) else {
+            return leg.finishLeg(.refused(.tooManyParked(hasRun: state.phase == .dispatched)))
+        }
         call.beginCall(leg)
     }
 }

@@ -361,7 +361,7 @@ final class InteractiveCall: CallProgress {
         case .lost:
             context.calls.numbers.lost += 1
             return .callLost(leg.request, sessions.serverInfo)
-        case .full: return .refused(.tooManyParked)
+        case .full: return .refused(.tooManyParked(hasRun: false))
         }
     }
 

@@ -34,10 +34,16 @@ extension Refusal {
         data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
         fields: [("retry-after", Array("2".utf8))], side: .remora)
 
-    static let tooManyParked = Refusal(
-        status: 503, code: ErrorCode.internalError,
-        message: "Too many calls wait for answers of their clients. Nothing was run. Try again later, "
-            + "or answer the questions that are open.",
-        data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
-        fields: [("retry-after", Array("2".utf8))], side: .remora)
+    /// - Parameter hasRun: whether the call ran until it asked, and is not here any more.
+    static func tooManyParked(hasRun: Bool) -> Refusal {
+        Refusal(
+            status: 503, code: ErrorCode.internalError,
+            message: "Too many calls wait for answers of their clients. "
+                + (hasRun
+                    ? "The answers of this request were not delivered. The call may have partly run before it asked."
+                    : "Nothing was run.")
+                + " Try again later, or answer the questions that are open.",
+            data: Array(#"{"reason":"busy","dispatched":\#(hasRun)}"#.utf8),
+            fields: [("retry-after", Array("2".utf8))], side: .remora)
+    }
 }

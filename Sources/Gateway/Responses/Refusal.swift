@@ -187,8 +187,8 @@ extension Refusal {
             fields = [("retry-after", Array("1".utf8))]
         case .busy:
             self.init(
-                status: 503, reason: "busy", dispatched: false,
-                message: "No session is free: \(detail). Nothing was run. "
+                status: 503, reason: "busy", dispatched: error.isOfBegunCall,
+                message: "No session is free: \(detail). \(Refusal.whatWasRun(error)) "
                     + "Try again shortly; if it stays so, raise that limit.")
             fields = [("retry-after", Array("2".utf8))]
             side = .remora
@@ -199,8 +199,8 @@ extension Refusal {
                     + "If it has several replicas, it needs session affinity.")
         case .unauthorized(let status, let challenges):
             self.init(
-                status: status, reason: "unauthorized", dispatched: false,
-                message: "The MCP server refused the credentials (HTTP \(status)). Nothing was run. "
+                status: status, reason: "unauthorized", dispatched: error.isOfBegunCall,
+                message: "The MCP server refused the credentials (HTTP \(status)). \(Refusal.whatWasRun(error)) "
                     + Refusal.dropAdvice(onDropped: dropped()))
             fields = challenges.map { ("www-authenticate", $0) }
         case .rejected:
@@ -210,8 +210,8 @@ extension Refusal {
                     + "the server's log says why.")
         case .rateLimited(let retryAfter):
             self.init(
-                status: 503, reason: "rate_limited", dispatched: false,
-                message: "The MCP server is rate limited: \(detail). Nothing was run. "
+                status: 503, reason: "rate_limited", dispatched: error.isOfBegunCall,
+                message: "The MCP server is rate limited: \(detail). \(Refusal.whatWasRun(error)) "
                     + "Try again when it lets you, as Retry-After says.")
             fields = [("retry-after", retryAfter ?? Array("1".utf8))]
         case .silent:
@@ -230,6 +230,13 @@ extension Refusal {
                 message: "The MCP server gave no usable answer: \(detail). The call may or may not have run: "
                     + "check before you call again.")
         }
+    }
+
+    /// Of a request that reached no handler.
+    private static func whatWasRun(_ error: BackendError) -> String {
+        error.isOfBegunCall
+            ? "The answers of this request were not delivered. The call may have partly run before it asked."
+            : "Nothing was run."
     }
 
     private static func dropAdvice(onDropped names: [String]) -> String {

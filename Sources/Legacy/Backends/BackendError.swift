@@ -41,6 +41,8 @@ package struct BackendError: Error, Sendable {
     package let eraHint: EraHint
     /// What the server said when it refused `initialize`; empty elsewhere.
     let words: [UInt8]
+    /// Whether the call of the request was begun by one before it, and may have run in part.
+    package var isOfBegunCall = false
 
     package enum EraHint: Sendable {
         case none

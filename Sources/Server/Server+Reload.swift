@@ -8,7 +8,7 @@ import Telemetry
 extension Server {
     /// Reads the configuration file, and takes over what it says. However often it is asked meanwhile, it then reads once
     /// more.
-    func reloadConfiguration() {
+    package func reloadConfiguration() {
         guard !isDraining else { return }
         isReloadDue = true
         guard !isReloading else { return }

@@ -3,7 +3,10 @@ import Synchronization
 import Telemetry
 
 /// The warden of the process, which is started when a configuration first has a command.
-final class WardenStart: Sendable {
+package final class WardenStart: Sendable {
+    /// Of the command line by which this program becomes the warden.
+    package static let argument = "--warden"
+
     private let started = Mutex<Warden?>(nil)
 
     /// The warden; nil where it cannot be started. The children themselves die with this process all the same.
@@ -11,7 +14,7 @@ final class WardenStart: Sendable {
         started.withLock { warden in
             if let warden { return warden }
             do throws(SystemError) {
-                warden = try Warden.startWarden(Command.wardenArguments)
+                warden = try Warden.startWarden(["remora", WardenStart.argument])
             } catch {
                 log.write(.warning, "no_warden") { $0.field("reason", "\(error)") }
             }

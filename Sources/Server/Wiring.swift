@@ -1,17 +1,17 @@
 import Admin
-import Configuration
+package import Configuration
 import Crypto
-import Gateway
+package import Gateway
 import HTTPTransport
 import HTTPWire
 import Legacy
 import MCP
-import Reactor
-import Telemetry
+package import Reactor
+package import Telemetry
 import Translation
 
 /// What is made once and kept by every configuration.
-struct Secrets: Sendable {
+package struct Secrets: Sendable {
     /// Of the callers' hashes: a caller has one hash in the log for as long as Remora runs.
     let callers = HashKey()
     /// Where the sessions of older clients are.
@@ -29,7 +29,7 @@ struct Secrets: Sendable {
     /// A key of this process, where none is configured: what it sealed ends with it.
     private let ring = KeyRing([SecureRandom.bytes(KeyRing.keySize)])
 
-    init(_ configuration: Configuration) {
+    package init(_ configuration: Configuration) {
         affinity = SessionAffinity(key: callers)
         seal = Seal(ring: KeyRing(configuration.replicas) ?? ring, deployment: Secrets.deploymentName(configuration))
         name =
@@ -52,7 +52,7 @@ struct Secrets: Sendable {
 ///
 /// A reload makes a new one: whatever the configuration names (keys, certificates) is read when a wiring is made, and
 /// nothing is changed before that has gone well.
-struct Wiring: Sendable {
+package struct Wiring: Sendable {
     let configuration: Configuration
     private let log: Log
     private let secrets: Secrets
@@ -60,7 +60,7 @@ struct Wiring: Sendable {
     private let warden: Warden?
     private let descriptors: DescriptorPlan
 
-    init(_ configuration: Configuration, secrets: Secrets, log: Log) {
+    package init(_ configuration: Configuration, secrets: Secrets, log: Log) {
         self.configuration = configuration
         self.secrets = secrets
         self.log = log
@@ -113,13 +113,13 @@ struct Wiring: Sendable {
     // MARK: Services
 
     /// What serves on one loop.
-    struct Parts {
-        let service: Service
-        let address: SocketAddress
+    package struct Parts {
+        package let service: Service
+        package let address: SocketAddress
     }
 
     /// The service of a process that has one loop only.
-    func makeParts(on loop: Loop) throws(SystemError) -> Parts {
+    package func makeParts(on loop: Loop) throws(SystemError) -> Parts {
         let plan = servicePlan(workers: 1)
         let listener = try Listener(
             on: loop, try listenPlace(loops: 1, first: loop), maxConnections: plan.maxConnections)

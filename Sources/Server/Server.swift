@@ -1,18 +1,18 @@
 import Admin
 import Configuration
-import Gateway
+package import Gateway
 import MCP
-import Reactor
-import Telemetry
+package import Reactor
+package import Telemetry
 
 /// The running of Remora: makes everything, runs it, takes over another configuration when asked to, and drains it when
 /// asked to end. It lives on the first loop.
-final class Server {
+package final class Server {
     let source: ConfigurationSource
-    let log: Log
+    package let log: Log
     let secrets: Secrets
-    let loops: [Loop]
-    let workers: [Worker]
+    package let loops: [Loop]
+    package let workers: [Worker]
     let admin: AdminService
     private let peers: PeerDoor?
     /// What is in force.
@@ -32,21 +32,14 @@ final class Server {
     var main: Loop { loops[0] }
 
     /// Runs until SIGTERM or SIGINT, and then until what was in flight is done.
-    static func runServer(_ source: ConfigurationSource) {
+    package static func runServer(_ source: ConfigurationSource) {
         let server = Server(source)
         let watches = [
             SignalWatch(SignalWatch.terminate, on: server.main) { server.handleSignal() },
             SignalWatch(SignalWatch.interrupt, on: server.main) { server.handleSignal() },
             SignalWatch(SignalWatch.hangup, on: server.main) { server.reloadConfiguration() },
         ]
-        let workers = server.workers
-        for worker in workers {
-            worker.loop.post {
-                await worker.connectLoops(workers)
-                await worker.startListening()
-            }
-        }
-        if let peers = server.peers { server.main.post { await peers.startListening() } }
+        server.startServing()
         for loop in server.loops.dropFirst() { loop.runOnNewThread() }
         server.main.runLoop()
         for loop in server.loops.dropFirst() { loop.joinThread() }
@@ -55,7 +48,20 @@ final class Server {
         server.log.flushLines(within: max(Server.lastWords, server.endOfShutdown - .now))
     }
 
-    private init(_ source: ConfigurationSource) {
+    /// Has every loop begin to serve when it runs.
+    package func startServing() {
+        let workers = workers
+        for worker in workers {
+            worker.loop.post {
+                await worker.connectLoops(workers)
+                await worker.startListening()
+            }
+        }
+        if let peers { main.post { await peers.startListening() } }
+    }
+
+    /// Makes everything, and listens. Ends the process where the configuration is wrong, or an address cannot be had.
+    package init(_ source: ConfigurationSource) {
         let configuration = source.loadConfiguration()
         self.source = source
         log = Log(level: configuration.log.logLevel, format: configuration.log.lineFormat)
@@ -95,7 +101,7 @@ final class Server {
     // MARK: The end
 
     /// The first signal asks to end well, the second ends at once.
-    private func handleSignal() {
+    package func handleSignal() {
         if isDraining { Exit.failure() }
         isDraining = true
         let timeout = wiring.configuration.limits.shutdownTimeout

@@ -1,0 +1,139 @@
+import SimulatedKernel
+
+/// A connection of a client.
+final class ClientLink: Wire {
+    private let client: PlayedClient
+    var whenConnected: (() -> Void)?
+    private var reader = HTTPReader(ofRequests: false)
+    private var exchanges: [Exchange] = []
+    private(set) var sent = 0
+    private(set) var answered = 0
+    private var head: HTTPReader.Head?
+    private var body: [UInt8] = []
+    private var events = EventReader()
+    private var response: JSON?
+
+    init(of client: PlayedClient, to port: UInt16) {
+        self.client = client
+        super.init(sim_connect(Run.hostOfClients, port), in: client.run.world, isConnected: false)
+    }
+
+    /// Whether it is connected, and waits for nothing.
+    var isIdle: Bool { exchanges.isEmpty && whenConnected == nil }
+
+    /// What it waits for.
+    var waiting: String {
+        exchanges.first.map { exchange in
+            if case .call(let call) = exchange.kind { "call \(call.number)" } else { "\(exchange.kind)" }
+        } ?? "nothing"
+    }
+
+    func begin(_ exchange: Exchange) {
+        exchanges.append(exchange)
+        sent += 1
+        switch exchange.kind {
+        case .call(let call): client.run.model.trace("client % sends call %", client.number, call.number)
+        default: client.run.model.trace("client % sends something else", client.number)
+        }
+        send(exchange.request.bytes(of: exchange.caller))
+    }
+
+    /// Goes away in the middle.
+    func leaves() {
+        guard isOpen else { return }
+        client.run.model.trace("client % leaves", client.number)
+        if Dice.happens(300) { reset() } else { close() }
+        lose(isOwn: true)
+    }
+
+    private func lose(isOwn: Bool) {
+        let left = exchanges
+        exchanges = []
+        close()
+        client.lost(left, isOwn: isOwn)
+    }
+
+    override func connected() {
+        whenConnected?()
+        whenConnected = nil
+    }
+
+    override func finished() {
+        if !reader.finish(), !client.mayBreakOff {
+            client.run.model.violate("a response that ends in its middle: \(state)")
+        }
+        proceed()
+        if isOpen { lose(isOwn: false) }
+    }
+
+    override func ended() { lose(isOwn: false) }
+
+    override func received(_ bytes: [UInt8]) {
+        client.run.model.check(received: bytes, by: client.caller)
+        reader.append(bytes)
+        proceed()
+    }
+
+    private func proceed() {
+        do throws(HTTPReader.Malformed) {
+            while isOpen, let part = try reader.next() {
+                switch part {
+                case .head(let head):
+                    guard !exchanges.isEmpty else {
+                        return client.run.model.violate("a response to no request: \(head.start)")
+                    }
+                    self.head = head
+                    body = []
+                    events = EventReader()
+                    response = nil
+                case .body(let bytes): take(bytes)
+                case .end: end()
+                }
+            }
+        } catch {
+            client.run.model.violate("the client received what is not HTTP: \(error.what)")
+        }
+    }
+
+    private var isStream: Bool { head?["content-type"]?.hasPrefix("text/event-stream") ?? false }
+
+    private func take(_ bytes: [UInt8]) {
+        guard isStream else { return body += bytes }
+        events.append(bytes) { data in
+            guard let message = JSON(data) else {
+                return client.run.model.violate(
+                    "an event that is not JSON: \(String(decoding: data.prefix(200), as: UTF8.self))")
+            }
+            if message["method"] != nil {
+                if response != nil { client.run.model.violate("a notification behind the response") }
+                return client.run.model.note("notifications")
+            }
+            if response != nil { client.run.model.violate("two responses to one request") }
+            response = message
+        }
+    }
+
+    private func end() {
+        guard let head else { return }
+        let exchange = exchanges.removeFirst()
+        answered += 1
+        if !isStream, !body.isEmpty { response = JSON(body) }
+        let closes = head["connection"]?.lowercased() == "close"
+        if let response {
+            let id = response["id"]?.source ?? "null"
+            if let own = exchange.request.id, id != own {
+                client.run.model.violate(
+                    "an answer with id \(id) to a request with \(own): \(String(response.source.prefix(300)))")
+            }
+            client.answered(exchange, response, head)
+        } else if exchange.request.id == nil || client.isOlder && head.status != 200 {
+            client.answered(exchange, .null, head)
+        } else if client.isOlder, client.mayBreakOff {
+            client.lost([exchange], isOwn: false)
+        } else {
+            client.run.model.violate("status \(head.status) without a response to \(waiting)")
+        }
+        if closes, isOpen { return lose(isOwn: true) }
+        if exchanges.isEmpty, isOpen { client.isIdle() }
+    }
+}

@@ -1,0 +1,221 @@
+import SimulatedKernel
+
+/// A caller: what tells it apart is its credential.
+final class Caller {
+    let number: Int
+    /// In `Authorization`; nil: none.
+    let credential: String?
+
+    init(number: Int, credential: String?) {
+        self.number = number
+        self.credential = credential
+    }
+}
+
+/// What a call asks for.
+enum Tool: String, CaseIterable {
+    /// A tool that may not run twice.
+    case work
+    /// One that only reads, so that it may run once more when its answer is lost.
+    case look
+    /// One that may be repeated.
+    case again
+    case prompt
+    case resource
+
+    var isRepeatable: Bool { self != .work }
+
+    var method: String {
+        switch self {
+        case .work, .look, .again: "tools/call"
+        case .prompt: "prompts/get"
+        case .resource: "resources/read"
+        }
+    }
+}
+
+/// A call, as the one who made it and the one who ran it know it.
+final class Call {
+    let number: Int
+    let caller: Caller
+    let tool: Tool
+    /// Whether the client can be asked.
+    let isAskable: Bool
+    /// How often a handler of a server began to run it.
+    var runs = 0
+    /// Whether a server sent a response of its own to it, to the last byte.
+    var responses = 0
+    /// Requests with answers that its client sent.
+    var retries = 0
+    /// Questions that were asked, and the answers that came to the server.
+    var questions = 0
+    /// Whether a client was told that it did not run.
+    var isSaidNotToHaveRun = false
+    var ends = 0
+    /// What its answer has behind its mark.
+    let padding: Int
+    /// Bytes of an argument that only makes it long.
+    var fill = 0
+    /// Whether it is an older client's, which is passed on as it is and never sent twice.
+    var isPassed = false
+
+    init(number: Int, caller: Caller, tool: Tool, isAskable: Bool, padding: Int) {
+        self.number = number
+        self.caller = caller
+        self.tool = tool
+        self.isAskable = isAskable
+        self.padding = padding
+    }
+
+    /// How often it may run: of what may be repeated, each of its requests leads to two runs at the most.
+    var mostRuns: Int { tool.isRepeatable && !isPassed ? 2 * (1 + retries) : 1 }
+
+    /// Its own, in all that is sent and received.
+    ///
+    /// What is sealed is spelled without parentheses, so that it never looks like a mark.
+    var mark: String { "mk(\(number))" }
+
+    /// What a server says that ran it for a credential, in a session of an owner.
+    static func text(_ mark: String, for credential: String?, in owner: String?, padding: Int) -> String {
+        "\(mark) for \(credential ?? "nobody") in \(owner ?? "nobody") \(String(repeating: "p", count: padding))."
+    }
+}
+
+/// What may be seen. Everything that is seen is told to it.
+final class Model {
+    private(set) var calls: [Call] = []
+    private(set) var violation: String?
+    private unowned let world: World
+    /// What has ended how, and what happened besides.
+    private(set) var counts: [String: Int] = [:]
+    /// Answers that were the caller's own.
+    private(set) var answers = 0
+
+    init(_ world: World) { self.world = world }
+
+    func call(of caller: Caller, _ tool: Tool, isAskable: Bool, padding: Int) -> Call {
+        let call = Call(number: calls.count, caller: caller, tool: tool, isAskable: isAskable, padding: padding)
+        calls.append(call)
+        return call
+    }
+
+    private(set) var trace = Trace()
+
+    func trace(_ what: StaticString, _ first: Int = 0, _ second: Int = 0, _ third: Int = 0) {
+        trace.add(world.now, what, first, second, third)
+    }
+
+    func note(_ what: String) { counts[what, default: 0] += 1 }
+
+    func violate(_ what: String) {
+        if violation == nil { violation = "\(what) (at \(String(seconds: world.now)) s)" }
+        world.isOver = true
+    }
+
+    // MARK: Marks
+
+    /// The calls whose marks are in bytes.
+    func marks(in bytes: [UInt8], _ body: (Call) -> Void) {
+        var place = 0
+        while let found = bytes.find("mk(", from: place) {
+            var end = found + 3
+            var number = 0
+            while end < bytes.count, bytes[end] >= 48, bytes[end] <= 57, end < found + 15 {
+                number = number * 10 + Int(bytes[end] - 48)
+                end += 1
+            }
+            if end > found + 3, end < bytes.count, bytes[end] == UInt8(ascii: ")") {
+                if calls.indices.contains(number) { body(calls[number]) } else { violate("a mark that was never made") }
+            }
+            place = end
+        }
+    }
+
+    /// What a client of the caller has received.
+    func check(received bytes: [UInt8], by caller: Caller) {
+        marks(in: bytes) { call in
+            if call.caller !== caller {
+                violate(
+                    "caller \(caller.number) received what belongs to call \(call.number) of caller \(call.caller.number)"
+                )
+            }
+        }
+    }
+
+    /// What a server has received with a credential.
+    func check(served bytes: [UInt8], with credential: String?) {
+        marks(in: bytes) { call in
+            if call.caller.credential != credential {
+                violate("call \(call.number) came with the credential of another: \(credential ?? "none")")
+            }
+        }
+    }
+
+    // MARK: Runs
+
+    /// A handler begins to run a call.
+    func ran(_ call: Call) {
+        call.runs += 1
+        trace("call % runs for the % time", call.number, call.runs)
+        if call.runs > call.mostRuns { violate("call \(call.number) (\(call.tool)) ran \(call.runs) times") }
+        if call.isSaidNotToHaveRun { violate("call \(call.number) ran, after its client was told that it did not") }
+    }
+
+    // MARK: Changes
+
+    /// When servers have told of changes last, of each resource.
+    private(set) var changes: [String: Int64] = [:]
+
+    func changed(_ uri: String) {
+        changes[uri] = world.now
+        note("changes")
+    }
+
+    static func uri(of caller: Caller) -> String { "test:of-caller-\(caller.number)" }
+
+    // MARK: Ends
+
+    func answered(_ call: Call) {
+        end(call, "answered")
+        answers += 1
+    }
+
+    /// The client was told of an error that is Remora's.
+    ///
+    /// - Parameter isRetry: whether what failed was not its first request.
+    func failed(_ call: Call, reason: String, dispatched: Bool?, isRetry: Bool, message: String = "") {
+        end(call, reason)
+        // Of a retry of what may be repeated, it is about the retry: an attempt before it that broke off is not told of.
+        if dispatched == false, !(isRetry && call.tool.isRepeatable) {
+            call.isSaidNotToHaveRun = true
+            if call.runs > 0 {
+                violate(
+                    "call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not: \(message)"
+                )
+            }
+        }
+    }
+
+    /// The client left, or its connection was lost.
+    func left(_ call: Call, _ why: String) { end(call, why) }
+
+    private func end(_ call: Call, _ how: String) {
+        call.ends += 1
+        trace("call % has ended", call.number)
+        note("calls: \(how)")
+        if call.ends > 1 { violate("call \(call.number) ended twice, the second time: \(how)") }
+    }
+
+    func finish() {
+        for call in calls where call.ends != 1 {
+            violate("call \(call.number) (\(call.tool)) ended \(call.ends) times")
+        }
+    }
+}
+
+extension String {
+    init(seconds nanoseconds: Int64) {
+        let thousandths = (nanoseconds - 1_000_000_000_000) / millisecond
+        self = "\(thousandths / 1000).\("000\(thousandths % 1000)".suffix(3))"
+    }
+}

@@ -1,0 +1,254 @@
+import SimulatedKernel
+
+/// A client, which calls now and then until the run has had enough calls.
+final class PlayedClient {
+    let run: Run
+    let caller: Caller
+    let number: Int
+    /// Whether it is one of 2025-11-25, which has a session of its own with the server.
+    let isOlder: Bool
+    let isAskable: Bool
+    /// Of an older client.
+    private var session: String?
+    private var isIntroduced = false
+    private var link: ClientLink?
+    /// Calls that were asked something, with what has to come back.
+    private var parked: [(call: Call, state: String, answers: String)] = []
+    /// Whether it does something at some time.
+    private(set) var isActive = true
+    private var lastUse: Int64 = 0
+    /// How much longer it is to wait, because it was refused.
+    private var waits: Int64 = 0
+    /// How long it may wait for any answer.
+    private let patience: Int64
+
+    init(_ run: Run, caller: Caller, number: Int) {
+        self.run = run
+        self.caller = caller
+        self.number = number
+        isOlder = Dice.happens(run.profile.older)
+        isAskable = !isOlder && Dice.happens(run.profile.askable)
+        let weather = run.profile.weather
+        patience =
+            Int64(run.profile.requestTimeout + 30) * second + 30 * weather.late_most + 30 * weather.stall_most
+        think()
+    }
+
+    private var world: World { run.world }
+    private var model: Model { run.model }
+
+    private var isThinking = false
+
+    private func think() {
+        if isThinking { return }
+        isThinking = true
+        world.after(waits + Dice.time(upTo: run.profile.thinking)) { [self] in
+            isThinking = false
+            if link?.isIdle ?? true { act() }
+        }
+        waits = 0
+    }
+
+    private func act() {
+        guard !world.isOver else { return }
+        if run.isEnding, parked.isEmpty {
+            isActive = false
+            if let link { leave(link) }
+            link = nil
+            return run.clientEnded()
+        }
+        // A server side that closes idle connections may do it in the moment in which a request is sent.
+        if let link, link.isOpen, world.now - lastUse > 60 * second {
+            link.close()
+            self.link = nil
+        }
+        if let link, link.isOpen {
+            ask(on: link)
+        } else {
+            let link = ClientLink(of: self, to: run.port(of: number))
+            self.link = link
+            // Others may send before it is connected; this one waits.
+            link.whenConnected = { [unowned self, unowned link] in ask(on: link) }
+            world.after(20 * second) { [weak link] in if let link, !link.isConnected { link.leaves() } }
+        }
+    }
+
+    private func leave(_ link: ClientLink) {
+        if Dice.happens(300) { link.reset() } else { link.close() }
+    }
+
+    /// Sends a request, or a few.
+    private func ask(on link: ClientLink) {
+        lastUse = world.now
+        let mayPipeline = !isOlder || session != nil && isIntroduced
+        let count = mayPipeline && Dice.happens(run.profile.pipelines) ? Dice.number(2...5) : 1
+        for _ in 0..<count {
+            guard let exchange = nextExchange() else { break }
+            link.begin(exchange)
+        }
+        if link.isIdle { return think() }
+        if Dice.happens(run.profile.leaves) {
+            let delay = Dice.time(upTo: Dice.one(of: [2 * millisecond, second, 30 * second]))
+            world.after(delay) { [weak link] in link?.leaves() }
+        }
+        if Dice.happens(run.profile.slow) {
+            link.isReading = false
+            world.after(Dice.time(upTo: 20 * second)) { [weak link] in link?.isReading = true }
+        }
+        watch(link)
+    }
+
+    /// Looks whether the first of what it waits for comes in time: the others have theirs behind it.
+    private func watch(_ link: ClientLink) {
+        let answered = link.answered
+        world.after(patience) { [weak link, weak self] in
+            guard let link, let self, link.isOpen, !link.isIdle else { return }
+            if link.answered > answered { return watch(link) }
+            model.violate(
+                "client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting); \(link.state)"
+            )
+        }
+    }
+
+    private func nextExchange() -> Exchange? {
+        if !parked.isEmpty, run.isEnding || Dice.happens(700) {
+            let (call, state, answers) = parked.removeFirst()
+            call.retries += 1
+            return Exchange(.call(call), Request.call(call, retry: (state, answers)), caller, isRetry: true)
+        }
+        if run.isEnding { return nil }
+        if isOlder, let exchange = introduction() { return exchange }
+        if !isOlder, Dice.happens(run.profile.bad) { return Exchange(.bad, Request.bad(), caller) }
+        if Dice.happens(run.profile.lists) {
+            if isOlder { return Exchange(.other("tools/list"), Request.older("tools/list", session), caller) }
+            let method = Dice.one(of: ["tools/list", "prompts/list", "server/discover"])
+            return Exchange(.other(method), Request.other(method, isAskable: isAskable), caller)
+        }
+        guard let call = run.nextCall(of: self) else { return nil }
+        return Exchange(.call(call), isOlder ? Request.older(call, session) : Request.call(call, retry: nil), caller)
+    }
+
+    /// What an older client has to say before anything else.
+    private func introduction() -> Exchange? {
+        guard session != nil else { return Exchange(.initialize, Request.initialize(), caller) }
+        guard !isIntroduced else { return nil }
+        isIntroduced = true
+        return Exchange(.bad, Request.initialized(session), caller)
+    }
+
+    // MARK: What the link tells
+
+    /// An exchange has ended by a response.
+    func answered(_ exchange: Exchange, _ response: JSON, _ head: HTTPReader.Head) {
+        let status = head.status
+        lastUse = world.now
+        if isOlder, status == 404 || status == 401 {
+            // The server has lost the session: a new one is needed.
+            session = nil
+            isIntroduced = false
+            if run.profile.isCalm { model.violate("an older client's session is gone") }
+        }
+        if status == 503 || status == 404 { waits = Dice.time(upTo: 4 * second) }
+        switch exchange.kind {
+        case .call(let call): judge(call, exchange, response, status)
+        case .initialize:
+            if response["result"] != nil {
+                session = head["mcp-session-id"]
+                if session == nil { model.violate("initialize was answered without a session") }
+            } else if run.profile.isCalm {
+                model.violate("initialize failed: \(response.source)")
+            }
+        case .other(let method):
+            if isOlder, response["result"] != nil || status != 200 {
+                model.note("older lists")
+            } else if let failure = failure(of: response) {
+                if run.profile.isCalm { model.violate("\(method) failed: \(failure.reason)") }
+                model.note("lists: \(failure.reason)")
+            } else if response["result"]?["resultType"]?.text != "complete" {
+                model.violate("\(method) answered by \(response.source)")
+            } else {
+                model.note("lists: answered")
+            }
+        case .bad: model.note("bad requests")
+        }
+    }
+
+    func isIdle() { think() }
+
+    /// The connection has ended, or was ended, with exchanges under way.
+    func lost(_ exchanges: [Exchange], isOwn: Bool) {
+        // What an older client is told breaks off where its server does.
+        if !isOwn, !mayBreakOff, !exchanges.isEmpty {
+            model.violate("client \(number) lost its connection with \(exchanges.count) requests under way")
+        }
+        for exchange in exchanges {
+            if case .call(let call) = exchange.kind { model.left(call, isOwn ? "left" : "cut") }
+        }
+        link = nil
+        think()
+    }
+
+    /// Whether a response may end in its middle.
+    var mayBreakOff: Bool { run.mayCut || isOlder && !run.profile.isCalm }
+
+    private func failure(of response: JSON) -> (reason: String, dispatched: Bool?)? {
+        guard let error = response["error"] else { return nil }
+        let data = error["data"]
+        return (data?["reason"]?.text ?? "code \(error["code"]?.number ?? 0)", data?["dispatched"]?.flag)
+    }
+
+    private func judge(_ call: Call, _ exchange: Exchange, _ response: JSON, _ status: Int) {
+        if isOlder, status != 200, response["error"]?["data"]?["reason"] == nil {
+            // The server's own.
+            if run.profile.isCalm { model.violate("call \(call.number) got status \(status)") }
+            return model.failed(call, reason: "status \(status)", dispatched: nil, isRetry: false)
+        }
+        if let failure = failure(of: response) {
+            if response["error"]?["message"]?.text == call.mark { return model.answered(call) }
+            if run.profile.isCalm { model.violate("call \(call.number) failed: \(failure.reason), \(response.source)") }
+            return model.failed(
+                call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry,
+                message: response["error"]?["message"]?.text ?? "")
+        }
+        guard let result = response["result"] else {
+            return model.violate("call \(call.number) was answered by \(response.source)")
+        }
+        if result["resultType"]?.text == "input_required" {
+            guard call.isAskable else { return model.violate("call \(call.number) was asked, and cannot be") }
+            var answers: [String] = []
+            for (key, request) in result["inputRequests"]?.members ?? [] {
+                let message = request["params"]?["message"]?.text
+                if message != call.mark, message != "early" {
+                    model.violate("call \(call.number) was asked what another was: \(request.source)")
+                }
+                let isPage = request["params"]?["mode"]?.text == "url"
+                answers.append(
+                    isPage
+                        ? #""\#(key)":{"action":"accept"}"#
+                        : #""\#(key)":{"action":"accept","content":{"value":"\#(call.mark)"}}"#)
+            }
+            guard let state = result["requestState"]?.text, !answers.isEmpty else {
+                return model.violate("call \(call.number) was asked nothing: \(response.source)")
+            }
+            model.note("rounds")
+            model.trace("call % is asked", call.number)
+            if Dice.happens(run.profile.leaves) { return model.left(call, "not come back") }
+            return parked.append((call, state, answers.joined(separator: ",")))
+        }
+        let text =
+            switch call.tool {
+            case .prompt: result["messages"]?[0]?["content"]?["text"]?.text
+            case .resource: result["contents"]?[0]?["text"]?.text
+            default: result["content"]?[0]?["text"]?.text
+            }
+        let credential = caller.credential
+        if text == Call.text(call.mark, for: credential, in: credential, padding: call.padding) {
+            if call.runs == 0 { model.violate("call \(call.number) was answered, and never ran") }
+            return model.answered(call)
+        }
+        if result["isError"]?.flag == true, !run.profile.isCalm {
+            return model.failed(call, reason: "isError", dispatched: nil, isRetry: exchange.isRetry)
+        }
+        model.violate("call \(call.number) was answered by \(String(response.source.prefix(500)))")
+    }
+}

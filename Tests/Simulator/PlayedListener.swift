@@ -1,0 +1,130 @@
+import SimulatedKernel
+
+/// A client that listens to changes of a resource of its caller's, for a while, and again.
+final class PlayedListener {
+    let run: Run
+    let caller: Caller
+    private let number: Int
+    private var listens = 0
+    private var link: ListenerLink?
+
+    init(_ run: Run, caller: Caller, number: Int) {
+        self.run = run
+        self.caller = caller
+        self.number = number
+        run.world.after(Dice.time(upTo: 5 * second)) { [self] in listen() }
+    }
+
+    private func listen() {
+        guard !run.world.isOver else { return }
+        if run.isEnding { return run.clientEnded() }
+        listens += 1
+        let link = ListenerLink(of: self, id: "listen-\(number)-\(listens)", to: run.port(of: number))
+        self.link = link
+        run.world.after(Dice.time(upTo: 300 * second)) { [weak link] in link?.leave() }
+        // The end of the run waits for nobody who only listens.
+        run.atEnd { [weak link] in link?.leave() }
+    }
+
+    func ended() {
+        link = nil
+        run.world.after(Dice.time(upTo: 3 * second)) { [self] in listen() }
+    }
+}
+
+/// The connection of a listener.
+final class ListenerLink: Wire {
+    private let listener: PlayedListener
+    private let id: String
+    private var reader = HTTPReader(ofRequests: false)
+    private var events = EventReader()
+    private var isStream = false
+    /// When it was told that it is listened for; nil: not yet.
+    private var since: Int64?
+    private var isHonoured = false
+    private var heard: Int64 = 0
+    private var isOver = false
+
+    init(of listener: PlayedListener, id: String, to port: UInt16) {
+        self.listener = listener
+        self.id = id
+        super.init(sim_connect(Run.hostOfClients, port), in: listener.run.world, isConnected: false)
+        send(Request.listen(id, to: Model.uri(of: listener.caller)).bytes(of: listener.caller))
+        // Whoever is not heard tries again.
+        world.after(20 * second) { [weak self] in if let self, !isConnected { leave() } }
+    }
+
+    private var model: Model { listener.run.model }
+
+    func leave() {
+        guard !isOver else { return }
+        isOver = true
+        if Dice.happens(300) { reset() } else { close() }
+        listener.ended()
+    }
+
+    private func lose() {
+        if isOver { return }
+        isOver = true
+        close()
+        listener.ended()
+    }
+
+    override func finished() { lose() }
+    override func ended() { lose() }
+
+    override func received(_ bytes: [UInt8]) {
+        model.check(received: bytes, by: listener.caller)
+        reader.append(bytes)
+        do throws(HTTPReader.Malformed) {
+            while isOpen, let part = try reader.next() {
+                switch part {
+                case .head(let head): isStream = head["content-type"]?.hasPrefix("text/event-stream") ?? false
+                case .body(let bytes): if isStream { events.append(bytes) { hear($0) } }
+                case .end: lose()
+                }
+            }
+        } catch {
+            model.violate("a listener received what is not HTTP: \(error.what)")
+        }
+    }
+
+    private func hear(_ data: [UInt8]) {
+        guard let message = JSON(data) else { return model.violate("a listener received what is not JSON") }
+        guard let method = message["method"]?.text else { return }
+        let of = message["params"]?["_meta"]?["io.modelcontextprotocol/subscriptionId"]?.text
+        if of != id { return model.violate("listener \(id) was told what belongs to \(of ?? "nobody")") }
+        switch method {
+        case "notifications/subscriptions/acknowledged":
+            if since != nil { model.violate("listener \(id) was acknowledged twice") }
+            since = world.now
+            isHonoured = message["params"]?["notifications"]?["resourceSubscriptions"]?[0] != nil
+            model.note(isHonoured ? "listeners" : "listeners that cannot be told")
+            if isHonoured { watch() }
+        case "notifications/resources/updated":
+            let uri = message["params"]?["uri"]?.text ?? "nothing"
+            if uri != Model.uri(of: listener.caller) {
+                model.violate("a listener of caller \(listener.caller.number) was told of \(uri)")
+            }
+            if since == nil { model.violate("listener \(id) was told before it was acknowledged") }
+            heard = world.now
+            model.note("changes heard")
+        default: model.violate("listener \(id) was told \(method)")
+        }
+    }
+
+    /// Where nothing can fail, each change is heard.
+    private func watch() {
+        guard listener.run.profile.isCalm else { return }
+        world.after(10 * second) { [weak self] in
+            guard let self, isOpen, let since else { return }
+            if let change = model.changes[Model.uri(of: listener.caller)], change > since,
+                change < world.now - 5 * second,
+                heard < change
+            {
+                return model.violate("listener \(id) has not heard of a change for \((world.now - change) / second) s")
+            }
+            watch()
+        }
+    }
+}

@@ -1,0 +1,209 @@
+import SimulatedKernel
+
+/// What a run is like: everything that its seed decides before it begins.
+struct Profile {
+    enum Mood: String, CaseIterable { case calm, breezy, rough, hell }
+
+    var mood: Mood
+    var weather = sim_weather()
+    /// Clients, and how they share callers.
+    var clients = 8
+    var callers = 4
+    /// Of all clients together.
+    var calls = 400
+    /// Thousandths.
+    var askable = 0
+    var older = 0
+    var anonymous = 0
+    var leaves = 0
+    var slow = 0
+    var pipelines = 100
+    var bad = 0
+    var lists = 100
+    var padded = 50
+    var mostPadding = 2000
+    /// Requests that are long, and the most of what makes them so.
+    var large = 20
+    var mostFill = 300_000
+    /// Of long requests, those that are answered before they are read; of those, the ones that are then not read to their end.
+    var early = 500
+    /// Sessions whose server asks before the first call.
+    var earlyQuestions = 200
+    var thinking: Int64 = 200 * millisecond
+    /// How servers answer calls, by weights.
+    var ways: [(Way, Int)] = Way.kind
+    var serverThinking: Int64 = 50 * millisecond
+    var pushes = true
+    /// Clients that listen.
+    var listeners = 0
+    /// Remoras that are replicas of each other.
+    var replicas = 1
+    var kills = 0
+    /// Each about so often, of all the run; 0: never.
+    var restarts = 0
+    var partitions = 0
+    var reloads = 0
+    // Of the configuration.
+    var maxSessions = 64
+    var requestTimeout = 60
+    var idleTimeout = 300
+    var parkTimeout = 120
+    var maxParked = 1024
+    var streamBuffer = 256
+    var maxConnections = 10000
+
+    /// Whether nothing may fail.
+    var isCalm: Bool { mood == .calm }
+
+    /// Nothing by chance.
+    static let nothing = Profile()
+
+    private init() { mood = .calm }
+
+    init(mood wanted: Mood?) {
+        mood = wanted ?? Dice.one(by: [(.calm, 3), (.breezy, 3), (.rough, 3), (.hell, 1)])
+        clients = Dice.one(by: [(1, 1), (Dice.number(2...6), 3), (Dice.number(6...30), 3)])
+        callers = Dice.number(1...max(1, min(8, clients)))
+        thinking = Dice.one(of: [2 * millisecond, 50 * millisecond, second, 20 * second])
+        askable = Dice.one(of: [0, 300, 1000])
+        older = Dice.one(of: [0, 0, 200])
+        listeners = Dice.one(of: [0, 0, Dice.number(1...4)])
+        replicas = Dice.one(of: [1, 1, 1, 2, 3])
+        anonymous = Dice.one(of: [0, 0, 300])
+        pipelines = Dice.one(of: [0, 100, 600])
+        serverThinking = Dice.one(of: [millisecond, 50 * millisecond, second])
+        mostPadding = Dice.one(of: [100, 5000, 100_000])
+        pushes = Dice.happens(700)
+        idleTimeout = Dice.one(of: [5, 60, 300])
+        requestTimeout = Dice.one(of: [20, 60, 300])
+        streamBuffer = Dice.one(of: [4, 256])
+        weather.latency_least = 20 * microsecond
+        weather.latency_most = Dice.one(of: [100 * microsecond, millisecond, 30 * millisecond])
+        weather.cut = Dice.one(of: [0, 3000, 40000])
+        weather.partial = Dice.one(of: [0, 1000, 30000])
+        weather.small_window = Dice.one(of: [0, 10000, 60000])
+        weather.wake_most = Dice.one(of: [0, 50 * microsecond, 3 * millisecond])
+        weather.call_most = 3 * microsecond
+        weather.shuffled = 30000
+        switch mood {
+        case .calm: break
+        case .breezy:
+            leaves = 20
+            slow = 30
+            bad = 20
+            weather.late = 600
+            weather.late_most = 300 * millisecond
+            ways = Way.kind + Way.mixed
+        case .rough:
+            leaves = 100
+            slow = 60
+            bad = 50
+            restarts = 3
+            weather.late = 600
+            weather.late_most = 2 * second
+            weather.reset = 60
+            weather.refused = 600
+            weather.stall = 20
+            weather.stall_most = 20 * millisecond
+            ways = Way.kind + Way.mixed + Way.broken
+            maxSessions = Dice.number(2...40)
+        case .hell:
+            leaves = 250
+            slow = 150
+            bad = 200
+            restarts = 10
+            partitions = 4
+            weather.late = 3000
+            weather.late_most = 4 * second
+            weather.reset = 600
+            weather.refused = 3000
+            weather.unanswered = 600
+            weather.stall = 60
+            weather.stall_most = 300 * millisecond
+            ways = Way.kind + Way.mixed + Way.broken + Way.broken
+            maxSessions = Dice.number(1...12)
+            maxParked = Dice.number(1...20)
+            maxConnections = Dice.one(of: [20, 10000])
+        }
+        if mood != .calm {
+            reloads = Dice.one(of: [0, 0, 4])
+            if mood != .breezy { kills = Dice.one(of: [0, 2]) }
+        }
+    }
+
+    /// Leaves out what a word names. Returns whether it names something.
+    mutating func leaveOut(_ what: String) -> Bool {
+        switch what {
+        case "leaving": leaves = 0
+        case "slow": slow = 0
+        case "bad": bad = 0
+        case "older": older = 0
+        case "listeners": listeners = 0
+        case "replicas": replicas = 1
+        case "kills": kills = 0
+        case "restarts": restarts = 0
+        case "partitions": partitions = 0
+        case "reloads": reloads = 0
+        case "pipelining": pipelines = 0
+        case "padding": padded = 0
+        case "lists": lists = 0
+        case "asking": askable = 0
+        case "early": (early, earlyQuestions) = (0, 0)
+        case "large": large = 0
+        case "late": weather.late = 0
+        case "resets": weather.reset = 0
+        case "refusals": (weather.refused, weather.unanswered) = (0, 0)
+        case "stalls": weather.stall = 0
+        case "cuts": (weather.cut, weather.partial, weather.small_window) = (0, 0, 0)
+        case "broken": ways = Way.kind
+        default: return false
+        }
+        return true
+    }
+
+    /// What can be left out.
+    static let parts = [
+        "kills", "restarts", "partitions", "reloads", "replicas", "listeners", "older", "bad", "slow", "leaving",
+        "padding",
+        "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking", "early", "large",
+    ]
+
+    static func port(of replica: Int) -> UInt16 { UInt16(8808 + replica) }
+
+    private func ring(_ number: Int, key: String) -> String {
+        if replicas == 1 { return "" }
+        let others = (0..<replicas).map { "    r\($0): http://127.0.0.1:\(8900 + $0)" }.joined(separator: "\n")
+        return """
+            replicas:
+              id: r\(number)
+              address: 127.0.0.1:\(8900 + number)
+              keys: [\(key)]
+              peers:
+            \(others)
+
+            """
+    }
+
+    func configuration(of number: Int, key: String) -> String {
+        ring(number, key: key) + """
+            listen:
+              address: 127.0.0.1:\(Profile.port(of: number))
+            backends:
+              - url: http://127.0.0.1:9000/mcp
+            sessions:
+              max: \(maxSessions)
+              idle_timeout: \(idleTimeout)s
+            interaction:
+              park_timeout: \(parkTimeout)s
+              max_parked: \(maxParked)
+              max_parked_per_principal: \(max(1, maxParked / 2))
+            limits:
+              request_timeout: \(requestTimeout)s
+              stream_buffer: \(streamBuffer)KiB
+              max_connections: \(maxConnections)
+            log:
+              level: error
+
+            """
+    }
+}
