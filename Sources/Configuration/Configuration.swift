@@ -15,6 +15,7 @@ package struct Configuration: Sendable, Equatable {
     package var clients: [Client]
     package var sessions: Sessions
     package var interaction: Interaction
+    package var tasks: Tasks
     package var cache: Cache
     package var limits: Limits
     package var admin: Admin
@@ -50,6 +51,7 @@ extension Configuration {
         let isWithCommand = if case .command = others.first?.place { true } else { false }
         sessions = section.readNested("sessions") { Sessions(&$0, listen: listening, isWithCommand: isWithCommand) }
         interaction = section.readNested("interaction") { Interaction(&$0) }
+        tasks = section.readNested("tasks") { Tasks(&$0) }
         cache = section.readNested("cache") { Cache(&$0) }
         limits = section.readNested("limits") { Limits(&$0) }
         admin = section.readNested("admin") { Admin(&$0) }

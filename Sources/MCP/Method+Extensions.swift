@@ -17,6 +17,6 @@ extension Method {
         "sampling/createMessage", "elicitation/create",
     ]
 
-    /// `rpc.` belongs to JSON-RPC 2.0 (§8), `tasks/` to an extension that is not shown to clients.
+    /// `rpc.` belongs to JSON-RPC 2.0 (§8), `tasks/` to an extension whose methods are all known.
     private static let reservedPrefixes = ["notifications/", "tasks/", "rpc."]
 }

@@ -1,7 +1,7 @@
 package import JSONText
 
-/// The request methods that a client may send: those of 2026-07-28, those of the extension for skills (ext-skills,
-/// specification/stable/skills), and one case for the methods of other extensions. ``traits`` says what each means on the way.
+/// The request methods that a client may send: those of 2026-07-28, those of the extensions for tasks (ext-tasks,
+/// specification/draft/tasks) and for skills (ext-skills, specification/stable/skills), and one case for the methods of other extensions. ``traits`` says what each means on the way.
 ///
 /// Methods that the revision removed (`initialize`, `ping`, `logging/setLevel`, …) have no case: they are answered with 404
 /// and `-32601`.
@@ -12,6 +12,7 @@ package enum Method: Int, Sendable, CaseIterable {
     case complete
     case discover
     case listen
+    case getTask, updateTask, cancelTask
     case listSkills, getSkill, readDirectory
     /// A method of an extension that Remora knows nothing about: the request has its name.
     case vendor
@@ -83,6 +84,9 @@ package enum Method: Int, Sendable, CaseIterable {
         case .complete: Traits("completion/complete", .completions, .completion)
         case .discover: Traits("server/discover", isCacheable: true)
         case .listen: Traits("subscriptions/listen")
+        case .getTask: Traits("tasks/get", nil, .task)
+        case .updateTask: Traits("tasks/update", nil, .task, isSafeToRepeat: false)
+        case .cancelTask: Traits("tasks/cancel", nil, .task)
         case .listSkills: Traits("skills/list", nil, .cursor, isCacheable: true, isOfExtension: true)
         case .getSkill: Traits("skills/get", nil, .uri, isCacheable: true, isOfExtension: true)
         case .readDirectory: Traits("resources/directory/read", nil, .uri, isOfExtension: true)
@@ -104,8 +108,11 @@ package enum Method: Int, Sendable, CaseIterable {
     package var noun: StaticString? { traits.noun }
 
     /// The member of `params` that the header `Mcp-Name` mirrors; nil where the method has none
-    /// (2026-07-28, basic/transports/streamable-http, "Standard Request Headers").
-    package var nameParameter: StaticString? { traits.noun == nil ? nil : traits.parameters == .uri ? "uri" : "name" }
+    /// (2026-07-28, basic/transports/streamable-http, "Standard Request Headers"; ext-tasks, "Routing Headers").
+    package var nameParameter: StaticString? {
+        if traits.noun == nil { return traits.parameters == .task ? "taskId" : nil }
+        return traits.parameters == .uri ? "uri" : "name"
+    }
 
     /// The member of the result that holds the items of a list that is read whole; `nil` for any other method (2026-07-28,
     /// server/utilities/pagination, "Operations Supporting Pagination"). The pages of a list of an extension are forwarded.
@@ -126,6 +133,12 @@ package enum Method: Int, Sendable, CaseIterable {
     /// method does is unknown.
     package var isSafeToRepeat: Bool { traits.isSafeToRepeat }
 
+    /// Whether it is ``listen`` or one of those behind it.
+    package var isBehindCalls: Bool { rawValue >= Method.listen.rawValue }
+
+    /// Whether the request is about a task that Remora has.
+    package var isAboutTask: Bool { traits.parameters == .task }
+
     /// Whether it is a method of an extension, which the server has to declare.
     package var isOfExtension: Bool { traits.isOfExtension }
 }
@@ -142,6 +155,8 @@ extension Method {
         case cursor
         /// `ref` and `argument`, objects.
         case completion
+        /// `taskId`, a string.
+        case task
         /// Only the server knows.
         case unknown
     }

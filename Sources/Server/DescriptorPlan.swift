@@ -32,7 +32,8 @@ struct DescriptorPlan: Equatable {
         self.init(
             Needs(
                 clients: configuration.limits.maxConnections, sessions: configuration.sessions.max,
-                parked: configuration.interaction.maxParked, loops: configuration.threads, startsProcesses: isCommand,
+                parked: configuration.interaction.maxParked + configuration.tasks.max, loops: configuration.threads,
+                startsProcesses: isCommand,
                 hasOlderClients: configuration.listen.legacyClients == .pass,
                 hasPeers: configuration.replicas.group != nil), limit: limit)
     }
@@ -49,7 +50,8 @@ struct DescriptorPlan: Equatable {
 
     init(_ needs: Needs, limit: Int?) {
         let rest = DescriptorPlan.own + DescriptorPlan.admin + needs.loops * DescriptorPlan.ofLoop
-        // A parked call keeps its connection to the server while its client has none here, and each session has a GET stream.
+        // A parked call, and a task that waits for answers, keep their connections to the server while their clients have none here, and
+        // each session has a GET stream.
         let ofSessions =
             needs.startsProcesses ? needs.sessions * DescriptorPlan.child : needs.sessions + needs.parked
         // A call of a client is one connection to the server too; one that another replica brings, or an older client's that

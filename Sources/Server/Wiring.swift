@@ -181,7 +181,8 @@ package struct Wiring: Sendable {
                 backends: backends, limits: poolLimits(workers: workers), notices: secrets.notices, log: log)
         }
         return Gateway(
-            settings: gatewaySettings(isLoopback: isLoopback), backends: backends, sessions: sessions, memory: memory,
+            settings: gatewaySettings(isLoopback: isLoopback, workers: workers), backends: backends, sessions: sessions,
+            memory: memory,
             affinity: secrets.affinity, paths: secrets.paths, key: secrets.callers, seal: secrets.seal, log: log,
             after: before)
     }
@@ -263,7 +264,16 @@ package struct Wiring: Sendable {
         return head
     }
 
-    private func gatewaySettings(isLoopback: Bool) -> GatewaySettings {
+    private func taskSettings(workers: Int) -> TaskSettings {
+        let tasks = configuration.tasks
+        return TaskSettings(
+            // A session on one connection serves one request at a time, and a task keeps its session.
+            isOn: !configuration.backends[0].pinConnection, makesOptional: tasks.optional == .task,
+            max: max(1, tasks.max / workers), maxPerPrincipal: max(1, tasks.maxPerPrincipal / workers),
+            maxTTL: tasks.maxTTL)
+    }
+
+    private func gatewaySettings(isLoopback: Bool, workers: Int) -> GatewaySettings {
         let listen = configuration.listen
         let cache = configuration.cache
         let publicURL = listen.publicURL.map { PublicURL(origin: $0.origin, path: $0.path ?? listen.path) }
@@ -288,7 +298,8 @@ package struct Wiring: Sendable {
             toleratesOlderVersionHeader: listen.tolerate.contains(.versionHeader),
             clients: ClientProfiles(
                 DeclarationRules(configuration.backend.client),
-                named: configuration.clients.map { ($0.name, DeclarationRules($0.rules)) }))
+                named: configuration.clients.map { ($0.name, DeclarationRules($0.rules)) }),
+            tasks: taskSettings(workers: workers))
     }
 
     private func callerFields() -> CallerFields {

@@ -15,7 +15,8 @@ package enum ChangeNotice: Sendable, Hashable {
         case .promptsListChanged: self = .promptsListChanged
         case .resourcesListChanged: self = .resourcesListChanged
         case .resourceUpdated(let uri): self = .resourceUpdated(uri)
-        case .progress, .logMessage, .questionWithdrawn, .elicitationCompleted, .notForClients, .other, .malformed:
+        case .progress, .logMessage, .questionWithdrawn, .elicitationCompleted, .taskStatus, .notForClients, .other,
+            .malformed:
             return nil
         }
     }

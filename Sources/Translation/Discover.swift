@@ -5,16 +5,18 @@ import MCP
 package enum Discover {
     /// A whole response to `request`.
     ///
-    /// - Parameter hasPushChannel: whether the session has a stream on which the server can announce changes; without
-    ///   one, `listChanged` and `subscribe` would promise what cannot come.
+    /// - Parameters:
+    ///   - hasPushChannel: whether the session has a stream on which the server can announce changes; without one,
+    ///     `listChanged` and `subscribe` would promise what cannot come.
+    ///   - hasTasks: whether calls of tools can be made tasks, so that the extension for tasks is declared.
     package static func discoverResponse(
-        to request: ModernRequest, from handshake: Handshake, hasPushChannel: Bool, caching: CachePolicy
+        to request: ModernRequest, from handshake: Handshake, hasPushChannel: Bool, hasTasks: Bool, caching: CachePolicy
     ) -> SplicedText {
         var text = ResponseText.resultHead(id: request.rawID)
         text.append(#"{"resultType":"complete","supportedVersions":[""#)
         text.append(contentsOf: Revision.modern.rawValue.utf8)
         text.append(#""],"capabilities":"#)
-        offeredCapabilities(of: handshake, hasPushChannel: hasPushChannel).append(to: &text)
+        offeredCapabilities(of: handshake, hasPushChannel: hasPushChannel, hasTasks: hasTasks).append(to: &text)
         let document = handshake.document
         if let instructions = document.value("instructions", of: handshake.result, .string) {
             text.append(#","instructions":"#)
@@ -37,7 +39,9 @@ package enum Discover {
         "tools", "prompts", "resources", "logging", "completions", "experimental", "extensions",
     ]
 
-    private static func offeredCapabilities(of handshake: Handshake, hasPushChannel: Bool) -> SplicedText {
+    private static func offeredCapabilities(
+        of handshake: Handshake, hasPushChannel: Bool, hasTasks: Bool
+    ) -> SplicedText {
         let document = handshake.document
         guard let capabilities = document.value("capabilities", of: handshake.result, .object) else {
             return SplicedText(undeclaredCapabilities(but: handshake))
@@ -59,13 +63,21 @@ package enum Discover {
             }
         }
         showExtensions(of: capabilities, in: document, &splice)
+        if hasTasks {
+            if let extensions = document.value("extensions", of: capabilities, .object) {
+                splice.setMember(MetaKey.tasksExtension, to: "{}", in: extensions, at: .end)
+            } else {
+                splice.setMember(
+                    "extensions", to: #"{"io.modelcontextprotocol/tasks":{}}"#, in: capabilities, at: .end)
+            }
+        }
         for capability in offered where document.value(capability.name, of: capabilities, .object) == nil {
             splice.setMember(capability.name, to: "{}", in: capabilities, at: .end)
         }
         return splice.renderedText(capabilities)
     }
 
-    /// What is shown can be used: not tasks. Their values are objects (schema `ServerCapabilities`), and a client may refuse all
+    /// What is shown can be used: not the server's own word of tasks. Their values are objects (schema `ServerCapabilities`), and a client may refuse all
     /// of the discovery for one that is not.
     private static func showExtensions(
         of capabilities: JSONValue, in document: JSONDocument, _ splice: inout JSONSplice

@@ -62,6 +62,33 @@ package enum ErrorTranslation {
         return TranslatedError(code: meaning.code, text: text)
     }
 
+    /// The error of a call that ran as a task, as an object for the task: what ``modern(_:in:answering:)`` makes of an error of
+    /// `tools/call`, without its words about sessions and resources, which a task has none of.
+    static func taskError(_ error: JSONValue, in document: JSONDocument) throws(TranslationError) -> [UInt8] {
+        guard error.kind == .object else { throw .notAnObject }
+        var splice = JSONSplice(document)
+        let legacy = document.value("code", of: error).flatMap { document.integer($0) }
+        let code: Int
+        switch legacy.flatMap({ Int(exactly: $0) }) {
+        case nil, ErrorCode.legacyResourceNotFound?: code = ErrorCode.internalError
+        case let spelled? where ErrorCode.reservedForSpecification.contains(spelled): code = ErrorCode.internalError
+        case ErrorCode.methodNotFound?: code = ErrorCode.invalidParams
+        case let spelled?: code = spelled
+        }
+        if legacy != Int64(code) || document.hasDuplicateNames(error) {
+            splice.setMember("code", to: Array(String(code).utf8), in: error, at: .start)
+        }
+        if let legacy, code == ErrorCode.internalError, legacy != Int64(code) {
+            splice.setMember("data", to: misplacedData(legacy, of: error, in: document), in: error, at: .end)
+        }
+        if document.value("message", of: error, .string) == nil {
+            splice.setMember("message", to: "\"The server gave no message.\"", in: error, at: .end)
+        }
+        var text: [UInt8] = []
+        splice.renderedText(error).append(to: &text)
+        return text
+    }
+
     private static func errorMeaning(
         of error: JSONValue, in document: JSONDocument, code: Int64?, answering request: ModernRequest
     ) -> Meaning {
@@ -103,7 +130,7 @@ package enum ErrorTranslation {
         case .completion:
             return document.value("ref", of: request.params, .object)
                 .flatMap { document.value("uri", of: $0, .string) }
-        case .name, .cursor, .none:
+        case .name, .cursor, .task, .none:
             return nil
         }
     }

@@ -1,7 +1,8 @@
 package import JSONText
 
-/// The parameters of a server's tools that clients repeat in headers `Mcp-Param-…`, so that balancers can route by them
-/// (2026-07-28, basic/transports/streamable-http, "Custom Headers from Tool Parameters").
+/// What has to be known of a server's tools before each call: the parameters that clients repeat in headers `Mcp-Param-…`, so that
+/// balancers can route by them (2026-07-28, basic/transports/streamable-http, "Custom Headers from Tool Parameters"), and which tools
+/// run as tasks. Most servers have neither, which ``isEmpty`` says.
 package struct HeaderParameters: Sendable {
     /// Those of one tool.
     package struct Tool: Sendable {
@@ -9,6 +10,12 @@ package struct HeaderParameters: Sendable {
         package private(set) var headers: [[UInt8]] = []
         /// What leads from the arguments to each parameter, in the order of the headers.
         package private(set) var paths = JSONPaths()
+        /// Nil where the tool runs as no task.
+        package private(set) var taskSupport: TaskSupport?
+
+        fileprivate mutating func add(_ support: TaskSupport) {
+            if taskSupport != .required { taskSupport = support }
+        }
 
         fileprivate mutating func addParameters(_ parameters: [HeaderParameter]) {
             for parameter in parameters where headers.count < HeaderParameters.maxCount {
@@ -23,12 +30,12 @@ package struct HeaderParameters: Sendable {
 
     private var tools: [[UInt8]: Tool] = [:]
 
-    /// Nothing is known of any tool, or no tool has one.
+    /// Nothing is known of any tool, or there is nothing to be known.
     package init() {}
 
     package var isEmpty: Bool { tools.isEmpty }
 
-    /// Those of the tool with this name; nil where it has none.
+    /// What is known of the tool with this name; nil where that is nothing.
     package subscript(tool: [UInt8]) -> Tool? { tools[tool] }
 
     /// Adds the tools of one page of `tools/list`. Tools whose annotations break the rules have none: Remora hides the
@@ -36,9 +43,11 @@ package struct HeaderParameters: Sendable {
     package mutating func addTools(_ result: JSONValue, in document: JSONDocument) {
         guard let list = document.value("tools", of: result) else { return }
         for tool in document.elements(of: list) {
-            guard let schema = document.value("inputSchema", of: tool), tools.count < ToolFacts.maxTools,
+            guard tools.count < ToolFacts.maxTools,
                 let name = document.value("name", of: tool).flatMap({ document.stringBytes($0) })
             else { continue }
+            if let support = TaskSupport(of: tool, in: document) { tools[name, default: Tool()].add(support) }
+            guard let schema = document.value("inputSchema", of: tool) else { continue }
             let annotations = HeaderAnnotations(of: schema, in: document)
             if annotations.areValid, !annotations.parameters.isEmpty {
                 tools[name, default: Tool()].addParameters(annotations.parameters)

@@ -44,6 +44,15 @@ package final class ModernRequest: Sendable {
     /// What the client can do for this request (`_meta`, basic/index "Per-request protocol fields").
     package var clientCapabilities: JSONValue? { metadata.clientCapabilities }
 
+    /// Whether the client declares the extension for tasks, as it has to with each request (ext-tasks, "Capability Negotiation").
+    package var declaresTasks: Bool {
+        guard let capabilities = clientCapabilities,
+            let extensions = document.value("extensions", of: capabilities, .object),
+            let tasks = document.value(MetaKey.tasksExtension, of: extensions)
+        else { return false }
+        return Handshake.isDeclared(tasks, in: document)
+    }
+
     /// Whether the client wants to hear of progress (basic/utilities/progress).
     package var wantsProgress: Bool { metadata.progressToken != nil }
 

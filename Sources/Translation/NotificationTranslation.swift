@@ -36,7 +36,7 @@ package struct NotificationTranslation {
         case .other:
             return notificationText(of: message)
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated, .questionWithdrawn,
-            .elicitationCompleted, .notForClients, .malformed:
+            .elicitationCompleted, .taskStatus, .notForClients, .malformed:
             return nil
         }
     }

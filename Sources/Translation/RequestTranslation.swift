@@ -55,6 +55,27 @@ package enum RequestTranslation {
         return text
     }
 
+    /// The same for a call that is made a task (2025-11-25, basic/utilities/tasks, "Creating Tasks").
+    ///
+    /// - Parameter ttl: for how long the server is asked to keep the task, in milliseconds.
+    package static func legacyTaskRequest(_ request: ModernRequest, in context: RequestContext, ttl: Int) -> SplicedText
+    {
+        var text = SplicedText(capacity: request.params.count + 128)
+        text.append(#"{"jsonrpc":"2.0","id":"#)
+        text.appendJSON(context.id)
+        text.append(#","method":""#)
+        text.append(request.method.name)
+        text.append(#"","params":"#)
+        var task = Array(#"{"ttl":"#.utf8)
+        task.appendJSON(ttl)
+        task.append("}")
+        var splice = requestSplice(request, in: context)
+        splice.setMember("task", to: task, in: request.params, at: .end)
+        splice.renderValue(request.params, to: &text)
+        text.append("}")
+        return text
+    }
+
     /// Whether the request, as nearly every one, loses members of `params` and else stays as it is.
     private static func isTranslatedByRemoval(_ request: ModernRequest, in context: RequestContext) -> Bool {
         !keepsMeta(of: request) && !isOldCompletion(request, in: context)

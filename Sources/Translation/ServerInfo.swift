@@ -9,14 +9,17 @@ package final class ServerInfo: Sendable, Equatable {
     /// The member `_meta` of a result that has no other: most have none, so it is made once.
     let meta: [UInt8]
 
+    /// Of a server that has said nothing yet.
+    package static let unknown = ServerInfo(Array(#"{"name":"unknown","version":"unknown"}"#.utf8))
+
     /// In the place of what the server does not say.
-    private static let unknown = Array(#""unknown""#.utf8)
+    private static let unknownText = Array(#""unknown""#.utf8)
 
     /// What a server says of itself, byte for byte, where `name` and `version` are the strings that clients demand
     /// (2026-07-28, schema `Implementation`); else as much of it as there is.
     convenience init(_ value: JSONValue?, in document: JSONDocument) {
         guard let value, value.kind == .object else {
-            self.init(Array(#"{"name":"unknown","version":"unknown"}"#.utf8))
+            self.init(ServerInfo.unknown.text)
             return
         }
         var splice = JSONSplice(document)
@@ -26,7 +29,7 @@ package final class ServerInfo: Sendable, Equatable {
             if member?.kind == .string { continue }
             let isNumber = member?.kind == .number
             let text = isNumber ? member.map { [0x22] + document.raw($0) + [0x22] } : nil
-            splice.setMember(name, to: text ?? ServerInfo.unknown, in: value, at: .end)
+            splice.setMember(name, to: text ?? ServerInfo.unknownText, in: value, at: .end)
             isChanged = true
         }
         guard isChanged else {

@@ -14,7 +14,9 @@ package enum ServerNotification: Sendable, Equatable {
     case questionWithdrawn([UInt8])
     /// The user has done what a page asked for; its elicitation's id in UTF-8 (2025-11-25, client/elicitation).
     case elicitationCompleted([UInt8])
-    /// About tasks that no client knows of.
+    /// A task is as this says (2025-11-25, basic/utilities/tasks, "Task Status Notification").
+    indirect case taskStatus(LegacyTask)
+    /// Says something to nobody.
     case notForClients
     /// The server's own invention. It is about the request on whose stream it comes.
     case other
@@ -36,13 +38,19 @@ package enum ServerNotification: Sendable, Equatable {
         case "notifications/resources/updated": self = .resourceUpdated(message)
         case "notifications/cancelled": self = .questionWithdrawn(message)
         case "notifications/elicitation/complete": self = .elicitationCompleted(message)
-        case "notifications/initialized", "notifications/tasks/status", "notifications/roots/list_changed":
-            self = .notForClients
+        case "notifications/tasks/status": self = .taskStatus(message)
+        case "notifications/initialized", "notifications/roots/list_changed": self = .notForClients
         default:
             // A name of another shape could be taken for a request or for something of 2026-07-28.
-            let isOwn = name.hasPrefix("notifications/") && !name.hasPrefix("notifications/subscriptions/")
+            let isOwn =
+                name.hasPrefix("notifications/") && !name.hasPrefix("notifications/subscriptions/")
+                && name != "notifications/tasks"
             self = isOwn ? .other : .malformed
         }
+    }
+
+    private static func taskStatus(_ message: Envelope) -> ServerNotification {
+        message.params.flatMap { LegacyTask($0, in: message.document) }.map { .taskStatus($0) } ?? .notForClients
     }
 
     private static func progressNotification(_ message: Envelope) -> ServerNotification {

@@ -12,6 +12,8 @@ package struct SubscriptionFilter: Sendable, Equatable {
     package var resourcesListChanged = false
     /// URIs of resources in UTF-8, each once, in the client's order.
     package var resources: [[UInt8]] = []
+    /// Ids of tasks in UTF-8, each once, in the client's order (ext-tasks, "Task Status Notifications").
+    package var tasks: [[UInt8]] = []
 
     /// Nothing.
     package init() {}
@@ -29,12 +31,18 @@ package struct SubscriptionFilter: Sendable, Equatable {
         toolsListChanged = try SubscriptionFilter.readFlag("toolsListChanged", of: filter, in: document)
         promptsListChanged = try SubscriptionFilter.readFlag("promptsListChanged", of: filter, in: document)
         resourcesListChanged = try SubscriptionFilter.readFlag("resourcesListChanged", of: filter, in: document)
-        resources = try SubscriptionFilter.readResources(of: filter, in: document, max: maxResources)
+        resources = try SubscriptionFilter.readStrings(
+            "resourceSubscriptions", of: "URIs", in: filter, document, max: maxResources)
+        tasks = try SubscriptionFilter.readStrings(
+            "taskIds", of: "ids", in: filter, document, max: SubscriptionFilter.maxTasks)
     }
 
-    /// Bytes of a URI. What a server says of a longer one is dropped, too.
+    /// Each is asked for at the server, for as long as the client listens.
+    private static let maxTasks = 256
+
+    /// Bytes of a URI, and of the id of a task. What a server says of a longer one is dropped, too.
     static let maxURI = 8192
-    /// Bytes of all URIs of one filter: they are kept for as long as its client listens.
+    /// Bytes of all URIs, and of all ids, of one filter: they are kept for as long as its client listens.
     private static let maxSize = 256 << 10
 
     private static func readFlag(
@@ -45,40 +53,41 @@ package struct SubscriptionFilter: Sendable, Equatable {
         return flag
     }
 
-    private static func readResources(
-        of filter: JSONValue, in document: JSONDocument, max: Int
+    /// The strings of a list, each once.
+    ///
+    /// - Parameter things: what they are, for a person.
+    private static func readStrings(
+        _ name: StaticString, of things: String, in filter: JSONValue, _ document: JSONDocument, max: Int
     ) throws(Flaw) -> [[UInt8]] {
-        guard let value = document.value("resourceSubscriptions", of: filter) else { return [] }
-        guard value.kind == .array else {
-            throw Flaw(advice: "\"resourceSubscriptions\" must be an array of URIs.")
-        }
-        var resources: [[UInt8]] = []
+        guard let value = document.value(name, of: filter) else { return [] }
+        guard value.kind == .array else { throw Flaw(advice: "\"\(name)\" must be an array of \(things).") }
+        var found: [[UInt8]] = []
         var seen: Set<[UInt8]> = []
         var size = 0
         for element in document.elements(of: value) {
-            guard let uri = document.stringBytes(element), !uri.isEmpty else {
-                throw Flaw(advice: "\"resourceSubscriptions\" must hold URIs as strings.")
+            guard let text = document.stringBytes(element), !text.isEmpty else {
+                throw Flaw(advice: "\"\(name)\" must hold \(things) as strings.")
             }
-            guard uri.count <= maxURI else {
-                throw Flaw(advice: "\"resourceSubscriptions\" has a URI of more than \(maxURI) bytes.")
+            guard text.count <= maxURI else {
+                throw Flaw(advice: "\"\(name)\" has one of more than \(maxURI) bytes.")
             }
-            guard seen.insert(uri).inserted else { continue }
-            guard resources.count < max else {
-                throw Flaw(advice: "\"resourceSubscriptions\" has more than \(max) URIs. Listen to fewer at once.")
+            guard seen.insert(text).inserted else { continue }
+            guard found.count < max else {
+                throw Flaw(advice: "\"\(name)\" has more than \(max) \(things). Listen to fewer at once.")
             }
-            size += uri.count
+            size += text.count
             guard size <= maxSize else {
-                throw Flaw(
-                    advice: "\"resourceSubscriptions\" has more than \(maxSize) bytes of URIs. Listen to fewer at once."
-                )
+                throw Flaw(advice: "\"\(name)\" has more than \(maxSize) bytes of \(things). Listen to fewer at once.")
             }
-            resources.append(uri)
+            found.append(text)
         }
-        return resources
+        return found
     }
 
     /// Whether nothing is listened to.
-    package var isEmpty: Bool { !toolsListChanged && !promptsListChanged && !resourcesListChanged && resources.isEmpty }
+    package var isEmpty: Bool {
+        !toolsListChanged && !promptsListChanged && !resourcesListChanged && resources.isEmpty && tasks.isEmpty
+    }
 
     /// The filter as JSON, with what is listened to and no more.
     var json: [UInt8] {
@@ -86,11 +95,11 @@ package struct SubscriptionFilter: Sendable, Equatable {
         if toolsListChanged { members.append(Array(#""toolsListChanged":true"#.utf8)) }
         if promptsListChanged { members.append(Array(#""promptsListChanged":true"#.utf8)) }
         if resourcesListChanged { members.append(Array(#""resourcesListChanged":true"#.utf8)) }
-        if !resources.isEmpty {
-            var list: [UInt8] = Array(#""resourceSubscriptions":["#.utf8)
-            for (index, uri) in resources.enumerated() {
+        for (name, strings) in [("resourceSubscriptions", resources), ("taskIds", tasks)] where !strings.isEmpty {
+            var list: [UInt8] = Array("\"\(name)\":[".utf8)
+            for (index, text) in strings.enumerated() {
                 if index > 0 { list.append(UInt8(ascii: ",")) }
-                list.appendJSON(String(decoding: uri, as: UTF8.self))
+                list.appendJSON(String(decoding: text, as: UTF8.self))
             }
             list.append(UInt8(ascii: "]"))
             members.append(list)

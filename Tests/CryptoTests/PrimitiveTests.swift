@@ -78,3 +78,23 @@ import Testing
         #expect(Base64URL.decodeText(Array(text.utf8)) == nil)
     }
 }
+
+@Suite struct UnixTimeTests {
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00Z"), (-1, "1969-12-31T23:59:59Z"), (951_782_400, "2000-02-29T00:00:00Z"),
+        (951_868_800, "2000-03-01T00:00:00Z"), (4_107_542_399, "2100-02-28T23:59:59Z"),
+        (4_107_542_400, "2100-03-01T00:00:00Z"), (1_764_066_600, "2025-11-25T10:30:00Z"),
+        (253_402_300_799, "9999-12-31T23:59:59Z"), (-62_135_596_800, "0001-01-01T00:00:00Z"),
+    ])
+    func isWritten(seconds: Int64, text: String) { #expect(UnixTime(seconds: seconds).iso8601 == text) }
+
+    /// Each day follows the one before, over leap years and ends of centuries.
+    @Test func daysFollowEachOther() {
+        var before = UnixTime(seconds: -2_208_988_800).iso8601
+        for day in 1...80_000 {
+            let text = UnixTime(seconds: -2_208_988_800 + Int64(day) * 86_400).iso8601
+            #expect(text.count == 20 && before < text)
+            before = text
+        }
+    }
+}

@@ -59,6 +59,11 @@ def test_legacy_request(name: str) -> None:
     assert schema.client_message_errors(revision, json.loads(GOLDEN[name]["legacy request"])) == []
 
 
+@pytest.mark.parametrize("name", having("legacy task request"))
+def test_legacy_task_request(name: str) -> None:
+    assert schema.client_message_errors("2025-11-25", json.loads(GOLDEN[name]["legacy task request"])) == []
+
+
 @pytest.mark.parametrize("name", having("initialize request"))
 def test_initialize_request(name: str) -> None:
     assert schema.client_message_errors("2025-11-25", json.loads(GOLDEN[name]["initialize request"])) == []

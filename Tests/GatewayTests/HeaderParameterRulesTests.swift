@@ -30,9 +30,8 @@ import Translation
             $0.moreFields = fields
         }
         guard case .request(let request) = try knock.admitted() else { throw NoHead() }
-        guard let refusal = SessionRules.headerRefusal(of: request, try knock.head.fields, by: parameters) else {
-            return false
-        }
+        let obstacle = SessionRules.obstacle(to: request, try knock.head.fields, by: parameters, on: nil, .off)
+        guard case .refused(let refusal) = obstacle else { return false }
         #expect(refusal.status == 400 && refusal.code == -32020)
         return true
     }

@@ -21,7 +21,7 @@ import Testing
     @Test(
         arguments: [
             "initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/result",
-            "tasks/list", "tasks/get", "tasks/update", "tasks/cancel", "roots/list", "sampling/createMessage",
+            "tasks/list", "tasks/status", "tasks/", "roots/list", "sampling/createMessage",
             "elicitation/create", "notifications/initialized", "", "tools/Call", "tools/call ", " tools/call",
             "tools/call/", "tools", "tools/calls", "toolscall",
         ])
@@ -65,7 +65,8 @@ import Testing
             (.listResourceTemplates, nil, .resources, true, true), (.readResource, "uri", .resources, true, true),
             (.complete, nil, .completions, false, true), (.listSkills, nil, nil, true, true),
             (.getSkill, nil, nil, true, true), (.readDirectory, nil, nil, false, true),
-            (.vendor, nil, nil, false, false),
+            (.vendor, nil, nil, false, false), (.getTask, "taskId", nil, false, true),
+            (.updateTask, "taskId", nil, false, false), (.cancelTask, "taskId", nil, false, true),
         ] as [(Method, String?, ServerCapability?, Bool, Bool)])
     func whatAMethodMeans(
         method: Method, parameter: String?, capability: ServerCapability?, isCacheable: Bool, isSafeToRepeat: Bool
@@ -74,7 +75,7 @@ import Testing
         #expect(method.requiredCapability == capability)
         #expect(method.isCacheable == isCacheable)
         #expect(method.isSafeToRepeat == isSafeToRepeat)
-        #expect((method.noun != nil) == (parameter != nil))
+        #expect((method.noun != nil) == (parameter != nil && !method.isAboutTask))
     }
 
     @Test func revisionsAreInOrderOfTime() {

@@ -29,10 +29,14 @@ import Testing
 /// | `legacy answers` | responses to the server's questions for it, one a line |
 /// | `wrong answer` | why none of the answers goes to the server |
 /// | `leftovers` | responses to the server's questions when the client stays away, one a line |
+/// | `legacy task request` | what goes to the server for it where it is made a task, for an hour |
+/// | `legacy task` | what the server says of the task then; `legacy response` is the answer to `tasks/result` |
 /// | `refused` | why there is nothing that can go to the client |
 struct GoldenFile: Sendable, CustomTestStringConvertible {
     enum Section: String, CaseIterable, Sendable {
         case revision, cache, refused, lane, leftovers
+        case legacyTaskRequest = "legacy task request"
+        case legacyTask = "legacy task"
         case legacyQuestions = "legacy questions"
         case legacyRefusals = "legacy refusals"
         case requiredCapabilities = "required capabilities"

@@ -12,6 +12,8 @@ import Testing
         if file[.legacyHeaders] != nil { try expect(.legacyHeaders, in: file, legacyHeaders(file)) }
         if file[.initializeRequest] != nil { try expect(.initializeRequest, in: file, initializeRequest(file)) }
         if file[.legacyNotifications] != nil { try expect(.modernNotifications, in: file, notifications(file)) }
+        if file[.legacyTaskRequest] != nil { try expect(.legacyTaskRequest, in: file, legacyTaskRequest(file)) }
+        if file[.legacyTask] != nil { return try expectTask(file) }
         if file[.legacyQuestions] != nil { return try expectQuestions(file) }
         if let required = try urlElicitationRequired(file) { return try expectQuestions(required, in: file) }
         guard file[.modernResponse] != nil || file[.refused] != nil else {
@@ -34,7 +36,7 @@ import Testing
     /// Whatever the texts are: what goes out is a message in which nothing stands twice.
     @Test(arguments: GoldenFile.all)
     func whatGoesOutIsAMessage(file: GoldenFile) throws {
-        for section in [GoldenFile.Section.legacyRequest, .initializeRequest, .modernResponse] {
+        for section in [GoldenFile.Section.legacyRequest, .legacyTaskRequest, .initializeRequest, .modernResponse] {
             guard let text = file[section] else { continue }
             let message = try Envelope(JSONDocument(Array(text.utf8)))
             guard case .response(_, let outcome) = message.kind else { continue }
@@ -104,6 +106,11 @@ import Testing
         return string(RequestTranslation.legacyRequest(try request(file), in: context))
     }
 
+    private func legacyTaskRequest(_ file: GoldenFile) throws -> String {
+        let context = RequestContext(id: 7, revision: try revision(file))
+        return string(RequestTranslation.legacyTaskRequest(try request(file), in: context, ttl: 3_600_000))
+    }
+
     private func revision(_ file: GoldenFile) throws -> Revision {
         try #require(Revision(rawValue: file[.revision] ?? Revision.newestLegacy.rawValue))
     }
@@ -144,7 +151,7 @@ import Testing
         return string(
             Discover.discoverResponse(
                 to: try request(file), from: handshake, hasPushChannel: file[.pushChannel] == "yes",
-                caching: try caching(file)))
+                hasTasks: handshake.offersTasks, caching: try caching(file)))
     }
 
     private func answered(_ file: GoldenFile) throws -> String {
@@ -183,6 +190,68 @@ import Testing
         var bytes: [UInt8] = []
         text.append(to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    // MARK: Tasks
+
+    /// What the client gets, and what its answers are to the server.
+    private func expectTask(_ file: GoldenFile) throws {
+        let request = try request(file)
+        let document = try JSONDocument(Array(try #require(file[.legacyTask]).utf8))
+        guard let task = LegacyTask(document.root, in: document) else {
+            return try expect(.refused, in: file, "no task")
+        }
+        var keys = InputKeys()
+        let declared = InputCapabilities(request.clientCapabilities, in: request.document)
+        let questions: [Question] = try (file[.legacyQuestions]?.split(separator: "\n") ?? []).map { line in
+            let message = try Envelope(JSONDocument(Array(line.utf8)))
+            #expect(TaskRequest.task(of: message) == task.id)
+            let question = try InputRequest(message, declared: declared)
+            return (keys.freeKey(for: question), question)
+        }
+        let serverInfo = ServerInfo(Self.serverInfo)
+        let description = TaskDescription(
+            task, id: Array("v1.sealed".utf8), now: Array(#""1970-01-01T00:00:01Z""#.utf8), maxTTL: 3_600_000)
+        let state = try state(of: task, questions, file)
+        switch request.method {
+        case .callTool:
+            let text = TaskText.created(description, state, from: serverInfo, answering: request)
+            try expect(.modernResponse, in: file, string(text))
+        case .getTask:
+            let text = TaskText.detailed(description, state, from: serverInfo, answering: request)
+            try expect(.modernResponse, in: file, string(text))
+            try expectNotification(of: description, state, like: string(text))
+        default:
+            try expect(
+                .modernResponse, in: file, string(TaskText.acknowledgment(from: serverInfo, answering: request)))
+        }
+        guard file[.modernRetry] != nil else { return }
+        let responses = try InputResponses(of: self.request(file, .modernRetry))
+        let answers = try questions.compactMap { try responses.inputAnswer($0.key, to: $0.request, in: .newestLegacy) }
+        let replies = answers.compactMap(\.reply).map { TaskRequest.related($0, to: task.id) }
+        try expect(.legacyAnswers, in: file, lines(replies))
+    }
+
+    private func state(of task: LegacyTask, _ questions: [Question], _ file: GoldenFile) throws -> TaskState {
+        guard task.status.isTerminal else { return TaskState(questions) }
+        if task.status == .cancelled { return .ended(.cancelled) }
+        let answer = try Envelope(JSONDocument(Array(try #require(file[.legacyResponse]).utf8)))
+        guard case .response(_, let outcome) = answer.kind else {
+            throw GoldenFile.Malformed(what: "the legacy response is none")
+        }
+        let context = ResultContext(serverInfo: ServerInfo(Self.serverInfo), caching: try caching(file))
+        return .ended(try TaskOutcome(outcome, in: answer.document, saying: task.statusMessage, with: context))
+    }
+
+    /// A notification says the same of the task as the answer to `tasks/get`.
+    private func expectNotification(of task: TaskDescription, _ state: TaskState, like answer: String) throws {
+        let text = string(TaskText.notification(task, state, subscription: Array("9".utf8)))
+        let head =
+            #"{"jsonrpc":"2.0","method":"notifications/tasks","params":{"#
+            + #""_meta":{"io.modelcontextprotocol/subscriptionId":9},"#
+        let details = answer.replacing(#"{"jsonrpc":"2.0","id":"c-1","result":{"resultType":"complete","#, with: "")
+        let tail = "," + String(decoding: ServerInfo(Self.serverInfo).meta, as: UTF8.self) + "}}"
+        #expect(text == head + details.dropLast(tail.count) + "}}")
     }
 
     // MARK: Questions

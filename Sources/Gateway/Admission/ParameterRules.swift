@@ -32,6 +32,8 @@ enum ParameterRules {
         case .completion:
             try requireMember("ref", .object, in: request)
             try requireMember("argument", .object, in: request)
+        case .task:
+            try requireMember("taskId", .string, in: request)
         case .none, .unknown:
             break
         }

@@ -11,6 +11,8 @@ final class Carrier {
     let requestTimeout: Interval
     let sessions: SessionPool
     let lists: Lists
+    /// What carries calls of tools that run as tasks. It ends with the gateway, as this does.
+    weak var tasks: (any TaskCarrier)?
     private let forwarder: Forwarder
     private let callers: CallerRules
     /// Of the last request.

@@ -21,21 +21,25 @@ enum SessionRules {
         }
     }
 
+    /// Why a call is not sent as it is, by what is known of the server's tools; nil where nothing is in its way.
+    ///
     /// - Parameters:
     ///   - fields: the header of the request.
-    ///   - parameters: what the server's tools want in it.
-    static func headerRefusal(
-        of request: ModernRequest, _ fields: HTTPFields, by parameters: HeaderParameters
-    ) -> Refusal? {
-        guard !parameters.isEmpty, let name = request.document.value("name", of: request.params),
+    ///   - session: in which it is to be sent; nil where there is none any more.
+    static func obstacle(
+        to request: ModernRequest, _ fields: HTTPFields, by parameters: HeaderParameters, on session: LegacySession?,
+        _ settings: TaskSettings
+    ) -> Obstacle? {
+        guard let name = request.document.value("name", of: request.params),
             let tool = request.document.stringBytes(name).flatMap({ parameters[$0] })
         else { return nil }
         do throws(Refusal) {
             try HeaderParameterRules.checkParameterHeaders(request, fields, tool)
-            return nil
         } catch {
-            return error
+            return .refused(error)
         }
+        guard settings.isOn, let support = tool.taskSupport, session?.handshake.offersTasks == true else { return nil }
+        return support == .required || settings.makesOptional && request.declaresTasks ? .task : nil
     }
 
     /// Whether a call that the server may have got can be sent once more without harm.

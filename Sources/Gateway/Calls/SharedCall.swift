@@ -67,8 +67,19 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
         sessions.loop.spawn { self.finishCall(await self.discoverServer(session), .released) }
     }
 
-    func headerRefusal(by parameters: HeaderParameters) -> Refusal? {
-        SessionRules.headerRefusal(of: request, source.head.fields, by: parameters)
+    func obstacle(by parameters: HeaderParameters) -> Obstacle? {
+        // Of nearly all servers: nothing is made ready for what is not looked at.
+        if parameters.isEmpty { return nil }
+        return SessionRules.obstacle(
+            to: request, source.head.fields, by: parameters, on: session, carrier.settings.tasks)
+    }
+
+    func becomesTask() -> Bool {
+        guard let tasks = carrier.tasks else { return false }
+        releaseLease(.released)
+        releaseTurn()
+        tasks.carryTask(request, of: source, from: caller, answering: clientRequest, key: key)
+        return true
     }
 
     func mayRepeat(on session: LegacySession) -> Bool { SessionRules.mayRepeat(request, on: session, carrier.settings) }
@@ -78,7 +89,8 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     private func discoverServer(_ session: LegacySession) async -> RequestOutcome {
         let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
         let text = Discover.discoverResponse(
-            to: request, from: session.handshake, hasPushChannel: hasPushChannel, caching: carrier.settings.caching)
+            to: request, from: session.handshake, hasPushChannel: hasPushChannel,
+            hasTasks: carrier.settings.tasks.isOn && session.handshake.offersTasks, caching: carrier.settings.caching)
         return .answered(ModernResponse(status: 200, text: text, code: nil))
     }
 

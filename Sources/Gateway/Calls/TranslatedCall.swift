@@ -53,8 +53,10 @@ protocol TranslatedCall: CallProgress, CallObserver, CallReader {
     func continueCall()
     /// Everything is there: calls ``sendCall(_:on:)``, unless there is something to do before that.
     func dispatchCall(on session: LegacySession)
-    /// Why the request is not sent, with this in its header; nil where it may be.
-    func headerRefusal(by parameters: HeaderParameters) -> Refusal?
+    /// Why the request is not sent as it is; nil where it may be.
+    func obstacle(by parameters: HeaderParameters) -> Obstacle?
+    /// The tool runs as a task. Returns whether another carries the request from now on.
+    func becomesTask() -> Bool
     /// Whether the request may run twice.
     func mayRepeat(on session: LegacySession) -> Bool
     /// Gives back what it holds before another attempt.
@@ -108,7 +110,7 @@ extension TranslatedCall {
                     guard let parameters = session.readyHeaderParameters else {
                         return waitForHeaderParameters(of: session)
                     }
-                    if let refusal = headerRefusal(by: parameters) { return refuseCall(refusal) }
+                    if let obstacle = obstacle(by: parameters), stops(by: obstacle) { return }
                 }
             case .logLevel:
                 if request.method != .discover, let level = request.logLevel {
@@ -128,14 +130,14 @@ extension TranslatedCall {
 
     /// Does what a step needs in a task, and goes on.
     ///
-    /// - Parameter work: returns why the request is refused; nil where it is not.
-    private func runStep(for work: @escaping (Self) async throws(BackendError) -> Refusal?) {
+    /// - Parameter work: returns what is in the way of the request; nil where nothing is.
+    private func runStep(for work: @escaping (Self) async throws(BackendError) -> Obstacle?) {
         waitNumber += 1
         let number = waitNumber
         sessions.loop.spawn {
-            let refusal: Refusal?
+            let obstacle: Obstacle?
             do throws(BackendError) {
-                refusal = try await work(self)
+                obstacle = try await work(self)
             } catch {
                 guard number == self.waitNumber else { return }
                 self.wait = nil
@@ -144,7 +146,8 @@ extension TranslatedCall {
             guard number == self.waitNumber else { return }
             self.wait = nil
             self.course.finishStep()
-            if let refusal { self.refuseCall(refusal) } else { self.continueCall() }
+            if let obstacle, self.isWanted, self.stops(by: obstacle) { return }
+            self.continueCall()
         }
     }
 
@@ -186,7 +189,7 @@ extension TranslatedCall {
         runStep { call throws(BackendError) in
             let parameters = try await call.lists.headerParameters(
                 for: session, key: call.key, call.caller.credentials, waiter)
-            return call.headerRefusal(by: parameters)
+            return call.obstacle(by: parameters)
         }
     }
 
@@ -260,6 +263,18 @@ extension TranslatedCall {
     }
 
     // MARK: The end
+
+    /// Ends the call by what is in its way. Returns false where it goes on.
+    private func stops(by obstacle: Obstacle) -> Bool {
+        switch obstacle {
+        case .refused(let refusal):
+            refuseCall(refusal)
+        case .task:
+            guard becomesTask() else { return false }
+            course.endCall()
+        }
+        return true
+    }
 
     private func refuseCall(_ refusal: Refusal) {
         course.endCall()

@@ -52,7 +52,7 @@ enum ListCursor: Equatable {
         case .listResources: 3
         case .listResourceTemplates: 4
         case .callTool, .readResource, .getPrompt, .complete, .discover, .listen: nil
-        case .listSkills, .getSkill, .readDirectory, .vendor: nil
+        case .getTask, .updateTask, .cancelTask, .listSkills, .getSkill, .readDirectory, .vendor: nil
         }
     }
 }

@@ -77,6 +77,15 @@ final class CallLeg: ResponseProducer {
         carrier.endCarriedRequest(clientRequest, outcome, of: source, begins: begins)
     }
 
+    /// What carries calls of tools that run as tasks.
+    var taskCarrier: (any TaskCarrier)? { carrier.tasks }
+
+    /// Another answers its request.
+    func giveAwayRequest() {
+        phase = .answered
+        call = nil
+    }
+
     /// The client went away.
     func clientLeft() {
         guard phase == .waiting else { return }

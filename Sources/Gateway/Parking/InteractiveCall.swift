@@ -63,6 +63,8 @@ final class InteractiveCall: CallProgress {
     private var sessionEnd = CallCourse.SessionEnd.released
     /// What the server gets. Nil from the first question on: a retry brings it again, and it may be long.
     private var request: ModernRequest?
+    /// Whether the tool runs as a task, which is driven to its end for the client.
+    private var isTask = false
     /// What the server asked before the call was prepared.
     private var early: [Envelope] = []
     /// Bytes of the server's answer.
@@ -414,9 +416,25 @@ extension InteractiveCall: TranslatedCall {
         advanceCall(request)
     }
 
-    func headerRefusal(by parameters: HeaderParameters) -> Refusal? {
-        guard let leg = legs.first, let request else { return nil }
-        return SessionRules.headerRefusal(of: request, leg.source.head.fields, by: parameters)
+    func obstacle(by parameters: HeaderParameters) -> Obstacle? {
+        guard !parameters.isEmpty, let leg = legs.first, let request else { return nil }
+        return SessionRules.obstacle(
+            to: request, leg.source.head.fields, by: parameters, on: session, context.settings.tasks)
+    }
+
+    /// A client that knows tasks gets one, unless it has been asked something as the client of a call.
+    func becomesTask() -> Bool {
+        guard let request, request.declaresTasks, machine == nil, predecessor == nil, early.isEmpty, legs.count == 1,
+            let leg = legs.first, let tasks = leg.taskCarrier
+        else {
+            isTask = true
+            return false
+        }
+        legs = []
+        releaseAll(.released)
+        leg.giveAwayRequest()
+        tasks.carryTask(request, of: leg.source, from: caller, answering: leg.clientRequest, key: key)
+        return true
     }
 
     func mayRepeat(on session: LegacySession) -> Bool {
@@ -459,7 +477,11 @@ extension InteractiveCall: TranslatedCall {
     private func sendRequest() {
         guard let request, let session else { return failAttempt(withoutRequest()) }
         isSuspended = false
-        sendCall(request, on: session)
+        guard isTask else { return sendCall(request, on: session) }
+        followCall(
+            session.driveTask(
+                request, ttl: context.settings.tasks.maxTTLMs, credentials: caller.callFields, until: end,
+                observer: self))
     }
 
     /// The client has the request, or no client is left that does.
@@ -563,6 +585,8 @@ extension InteractiveCall: TranslatedCall {
             self.machine?.notSent()
             return
         }
+        // With a task it could have waited for longer.
+        if isTask, error.kind == .overdue { return completeCall(.refused(.needsTasks(hasRun: true)), end) }
         let wasAsked = machine.map { $0.round > 0 } ?? (predecessor?.state.phase == .dispatched)
         completeCall(.failed(error, afterQuestions: wasAsked), end)
     }

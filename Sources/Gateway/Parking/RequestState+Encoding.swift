@@ -4,8 +4,6 @@ import Translation
 
 /// The bytes of a request state. Each state has one encoding, and what is no encoding of one is refused: a text that was
 /// sealed by another version, or with a key that leaked, decodes to nil and to nothing else.
-///
-/// Integers have their most significant byte first; what has a variable length says it in two bytes.
 extension RequestState {
     private static let version: UInt8 = 2
 
@@ -38,7 +36,7 @@ extension RequestState {
         precondition(principal.count <= Limit.principal && owner.count <= Limit.owner)
         // A digest, without which no client is asked.
         precondition(request.count == SHA256.size)
-        var out = Writer()
+        var out = FieldWriter()
         out.integer(RequestState.version)
         out.integer(UInt64(bitPattern: issued.seconds))
         out.integer(UInt64(bitPattern: expires.seconds))
@@ -60,7 +58,7 @@ extension RequestState {
     /// Nil unless the bytes are what ``encodedState()`` makes.
     init?(_ bytes: [UInt8]) {
         guard bytes.count <= RequestState.maxSize else { return nil }
-        var reader = Reader(bytes)
+        var reader = FieldReader(bytes)
         guard reader.integer(UInt8.self) == RequestState.version,
             let issued = reader.integer(UInt64.self), let expires = reader.integer(UInt64.self),
             let principal = reader.bytes(atMost: Limit.principal),
@@ -97,7 +95,7 @@ extension RequestState.Resumption {
             && RequestState.canHold(answers)
     }
 
-    fileprivate func writeResumption(to out: inout Writer) {
+    fileprivate func writeResumption(to out: inout FieldWriter) {
         out.bytes(sessionID)
         out.bytes(cookies)
         out.bytes(Array(revision.rawValue.utf8))
@@ -113,7 +111,7 @@ extension RequestState.Resumption {
         }
     }
 
-    fileprivate init?(_ reader: inout Reader) {
+    fileprivate init?(_ reader: inout FieldReader) {
         guard let sessionID = reader.bytes(atMost: Limit.sessionID),
             let cookies = reader.bytes(atMost: Limit.cookies),
             let spelled = reader.bytes(atMost: Limit.name),
@@ -154,7 +152,7 @@ extension RequestState.Pending {
         return id
     }
 
-    fileprivate func writePending(to out: inout Writer) {
+    fileprivate func writePending(to out: inout FieldWriter) {
         out.bytes(key)
         out.bytes(legacyID)
         out.fixed(question)
@@ -169,7 +167,7 @@ extension RequestState.Pending {
         }
     }
 
-    fileprivate init?(_ reader: inout Reader) {
+    fileprivate init?(_ reader: inout FieldReader) {
         guard let key = reader.bytes(atMost: RequestState.Limit.name),
             let legacyID = reader.bytes(atMost: RequestState.Limit.name),
             let question = reader.fixed(RequestState.questionSize)
@@ -187,45 +185,5 @@ extension RequestState.Pending {
         case 4: kind = .roots
         default: return nil
         }
-    }
-}
-
-private struct Writer {
-    var text: [UInt8] = []
-
-    mutating func integer(_ value: some FixedWidthInteger & UnsignedInteger) {
-        for shift in stride(from: value.bitWidth - 8, through: 0, by: -8) {
-            text.append(UInt8(truncatingIfNeeded: value >> shift))
-        }
-    }
-
-    mutating func fixed(_ bytes: [UInt8]) { text += bytes }
-
-    mutating func bytes(_ bytes: [UInt8]) {
-        integer(UInt16(bytes.count))
-        text += bytes
-    }
-}
-
-private struct Reader {
-    private var rest: ArraySlice<UInt8>
-
-    init(_ text: [UInt8]) { rest = text[...] }
-
-    var isAtEnd: Bool { rest.isEmpty }
-
-    mutating func fixed(_ count: Int) -> [UInt8]? {
-        guard rest.count >= count else { return nil }
-        defer { rest = rest.dropFirst(count) }
-        return Array(rest.prefix(count))
-    }
-
-    mutating func integer<Integer: FixedWidthInteger & UnsignedInteger>(_: Integer.Type) -> Integer? {
-        fixed(Integer.bitWidth / 8).map { $0.reduce(0) { $0 << 8 | Integer($1) } }
-    }
-
-    mutating func bytes(atMost most: Int) -> [UInt8]? {
-        guard let count = integer(UInt16.self), count <= most else { return nil }
-        return fixed(Int(count))
     }
 }

@@ -36,6 +36,8 @@ package final class GatewaySettings: Sendable {
     package let isInteractive: Bool
     /// Tools whose calls may run again after their replica was lost, whatever the tools say of themselves.
     package let replayedTools: Set<String>
+    /// What becomes of calls that servers run as tasks.
+    package let tasks: TaskSettings
 
     package init(
         path: String, door: Door, forwardsLegacyClients: Bool, callerFields: CallerFields,
@@ -44,8 +46,9 @@ package final class GatewaySettings: Sendable {
         era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
         streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int, isInteractive: Bool = true,
         replayedTools: Set<String> = [], toleratesOlderVersionHeader: Bool = false,
-        clients: ClientProfiles = ClientProfiles(DeclarationRules())
+        clients: ClientProfiles = ClientProfiles(DeclarationRules()), tasks: TaskSettings = .off
     ) {
+        self.tasks = tasks
         self.toleratesOlderVersionHeader = toleratesOlderVersionHeader
         self.clients = clients
         self.path = path

@@ -290,4 +290,18 @@ extension Refusal {
                     ? " The call ran until it asked, and failed then: check what it did before you call again." : ""),
             data: Array(#"{"requiredCapabilities":"#.utf8) + required + Array("}".utf8))
     }
+
+    /// The extension for tasks is needed, and the client did not declare it (ext-tasks, "Capability Negotiation").
+    ///
+    /// - Parameter hasRun: whether a call ran for as long as any may, and was cancelled.
+    static func needsTasks(hasRun: Bool) -> Refusal {
+        Refusal(
+            status: 400, code: ErrorCode.missingRequiredClientCapability,
+            message: (hasRun
+                ? "The tool runs as a task, and took longer than limits.request_timeout. It was cancelled, and may have "
+                    + "partly run: check before you call again. "
+                : "")
+                + #"Declare "io.modelcontextprotocol/tasks" in extensions of clientCapabilities, or use a client that can."#,
+            data: Array(#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#.utf8))
+    }
 }

@@ -24,6 +24,18 @@ extension Gateway {
             break
         case .older:
             giveAway(clientRequest)
+        case .request(let admitted) where admitted.method == .listen:
+            let isSuccessor = if case .takeOver = task { true } else { false }
+            guard isSuccessor || tasks.hasTask(of: admitted, from: caller) else { return giveAway(clientRequest) }
+            let listening = await beginListening(
+                admitted, of: source, from: caller, clientRequest, as: isSuccessor ? .successor : .here)
+            if let listening { await serveSubscription(listening) }
+        case .request(let admitted) where admitted.method.isAboutTask:
+            let isSuccessor = if case .takeOver = task { true } else { false }
+            if await !tasks.serveHandedOver(admitted, of: source, from: caller, clientRequest, isSuccessor: isSuccessor)
+            {
+                giveAway(clientRequest)
+            }
         case .request(let admitted):
             guard let capabilities = interactions.interactiveCapabilities(of: admitted) else {
                 return giveAway(clientRequest)

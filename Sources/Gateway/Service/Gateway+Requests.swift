@@ -14,6 +14,8 @@ extension Gateway {
         /// A session of a client of an older revision.
         case older(Caller)
         case listening(ModernRequest, Caller)
+        /// A request about a task.
+        case task(ModernRequest, Caller)
         case list(ModernRequest, Caller)
         /// A call on a session that is shared.
         case shared(ModernRequest, Caller)
@@ -111,7 +113,11 @@ extension Gateway {
     private func translatedRoute(
         of admitted: ModernRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) -> Route {
-        if admitted.method == .listen { return .listening(admitted, caller) }
+        if admitted.method.isBehindCalls {
+            // One look for all that few requests are.
+            if admitted.method == .listen { return .listening(admitted, caller) }
+            if admitted.method.isAboutTask { return .task(admitted, caller) }
+        }
         if admitted.method.isList { return .list(admitted, caller) }
         guard let capabilities = interactions.interactiveCapabilities(of: admitted) else {
             return .shared(admitted, caller)
@@ -201,7 +207,9 @@ extension Gateway {
         case .older(let caller):
             await olderClients.serveOlderClient(source, from: caller, clientRequest)
         case .listening(let admitted, let caller):
-            return await beginListening(admitted, of: source.head, from: caller, clientRequest)
+            return await beginListening(admitted, of: source, from: caller, clientRequest)
+        case .task(let admitted, let caller):
+            await tasks.serveRequest(admitted, of: source, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):
             await forwardRetry(admitted, of: source, clientRequest, capabilities, from: caller, state)
         case .shared(let admitted, let caller):

@@ -14,14 +14,26 @@ extension Gateway {
         let clientRequest: ClientRequest
     }
 
+    /// - Parameter place: where another loop or replica brings it, whether whoever had the tasks is gone that it is about; nil else.
     func beginListening(
-        _ request: ModernRequest, of head: HTTPRequestHead, from caller: Caller, _ clientRequest: ClientRequest
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest,
+        as place: Tasks.Listening? = nil
     ) async -> Listening? {
+        let head = source.head
+        let served: Tasks.Listening =
+            if let place { place } else {
+                await tasks.forwardListening(request, of: source, from: caller, clientRequest)
+            }
+        if case .elsewhere = served { return nil }
+        let areLost = if case .successor = served { true } else { false }
         let subscription = Subscription(id: Array(request.rawID), to: clientRequest.responder)
         // It may stay for days, and needs nothing else of the message.
         clientRequest.rawID = subscription.id[...]
         clientRequest.responder.beginResponse(for: subscription)
-        switch await subscriptions.beginSubscription(request, from: caller, subscription) {
+        let watching: ([[UInt8]]) -> [[UInt8]] = { [tasks] in
+            tasks.watchTasks($0, of: request, from: caller, for: subscription, areLost: areLost)
+        }
+        switch await subscriptions.beginSubscription(request, from: caller, subscription, watching: watching) {
         case .begun(let place):
             return Listening(subscription: subscription, place: place, clientRequest: clientRequest)
         case .refused(let refusal):

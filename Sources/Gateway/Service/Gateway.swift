@@ -20,6 +20,7 @@ package final class Gateway {
     let interactions: Interactions
     let carrier: Carrier
     private let replicas: Replicas
+    let tasks: Tasks
     private let spares: SpareCalls
     let calls: ParkedCalls
     private let book: RequestBook
@@ -66,6 +67,9 @@ package final class Gateway {
         carrier = Carrier(
             settings: settings, sessions: sessions, lists: lists, forwarder: forwarder, callers: callers)
         replicas = memory.replicas
+        tasks = Tasks(
+            carrier: carrier, interactions: interactions, held: memory.tasks, seal: seal, replicas: memory.replicas)
+        carrier.tasks = tasks
         knownCallers = KnownCallers(callers, seal: seal)
         isFirst = before == nil && memory.index == 0
         if let heritage {

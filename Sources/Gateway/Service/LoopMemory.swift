@@ -16,9 +16,12 @@ package final class LoopMemory {
     let olderSessions = OlderSessions()
     /// Calls that wait for their clients, of all gateways.
     let calls: ParkedCalls
+    /// Tasks of servers, whichever gateway made them.
+    let tasks: HeldTasks
 
-    init(replicas: Replicas, parking: ParkingSettings) {
+    init(on loop: Loop, replicas: Replicas, parking: ParkingSettings) {
         self.replicas = replicas
+        tasks = HeldTasks(on: loop)
         calls = ParkedCalls(owner: replicas.owner, settings: parking)
     }
 }

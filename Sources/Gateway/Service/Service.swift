@@ -59,7 +59,7 @@ package final class Service {
     /// - Parameter replicas: of this loop alone.
     package init(on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas) {
         self.loop = loop
-        memory = LoopMemory(replicas: replicas, parking: plan.parking)
+        memory = LoopMemory(on: loop, replicas: replicas, parking: plan.parking)
         self.listener = listener
         self.plan = plan
         listener.tls = plan.tls
@@ -301,6 +301,7 @@ package final class Service {
         for connection in connections.values { connection.close() }
         for connection in handedOver.values { connection.close() }
         memory.calls.stopCalls()
+        memory.tasks.stopTasks()
         memory.olderSessions.endAllSessions(.closed)
         for each in [gateway] + relieved.values { await each.closeSessions(until: time.end) }
         await memory.olderSessions.waitForEnds(until: time.end, on: loop)

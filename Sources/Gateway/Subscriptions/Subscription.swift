@@ -1,3 +1,4 @@
+import JSONText
 import Translation
 
 /// One `subscriptions/listen` request: an event stream that stays open (2026-07-28, basic/patterns/subscriptions).
@@ -20,6 +21,8 @@ final class Subscription: ResponseProducer {
     private(set) var isEnded = false
     /// How many notices were sent.
     private(set) var notices = 0
+    /// Called when it may be that more can be sent.
+    var onRoom: (() -> Void)?
 
     init(id: [UInt8], to responder: Responder) {
         self.id = id
@@ -52,6 +55,15 @@ final class Subscription: ResponseProducer {
         isPending = Set(pending)
     }
 
+    /// Sends a message that is not for others. Returns false, and does nothing, before the acknowledgment and while the client has not
+    /// taken what was sent before: see ``onRoom``.
+    func sendMessage(_ message: SplicedText) -> Bool {
+        guard honoured != nil, !isEnded, !responder.hasUnsent else { return false }
+        notices += 1
+        responder.sendMessage(message)
+        return true
+    }
+
     private func sendPending() {
         while let notice = pending.first, !responder.hasUnsent {
             pending.removeFirst()
@@ -66,6 +78,7 @@ final class Subscription: ResponseProducer {
         while !isEnded {
             await responder.waitForChange()
             if honoured != nil { sendPending() }
+            onRoom?()
         }
     }
 

@@ -45,8 +45,11 @@ final class Subscriptions {
     }
 
     /// Begins to serve `subscriptions/listen`.
+    ///
+    /// - Parameter watch: begins to tell the subscription of tasks, and returns which of these are there to tell of.
     func beginSubscription(
-        _ request: ModernRequest, from caller: Caller, _ subscription: Subscription
+        _ request: ModernRequest, from caller: Caller, _ subscription: Subscription,
+        watching watch: (_ tasks: [[UInt8]]) -> [[UInt8]] = { _ in [] }
     ) async -> Beginning {
         if subscription.isEnded { return .failed(.clientLeft) }
         guard request.rawID.count <= Subscriptions.maxID else {
@@ -60,11 +63,16 @@ final class Subscriptions {
         } catch {
             return .refused(.invalidParams(error.advice))
         }
+        if !filter.tasks.isEmpty, !request.declaresTasks { return .refused(.needsTasks(hasRun: false)) }
         let key = settings.clients.sessionKey(for: request, of: caller.principal, canBeAsked: settings.isInteractive)
         let channel = subscriptionChannel(for: key, caller.credentials)
         do throws(BackendError) {
             let membership = try await channel.joinChannel(subscription, wanting: filter)
-            if !subscription.isEnded { subscription.acknowledgeFilter(membership.filter) }
+            if !subscription.isEnded {
+                var honoured = membership.filter
+                honoured.tasks = filter.tasks.isEmpty ? [] : watch(filter.tasks)
+                subscription.acknowledgeFilter(honoured)
+            }
             if isDraining || channel.isClosed { channel.endSubscriptions() }
             return .begun(Attachment(channel: channel, membership: membership))
         } catch {

@@ -157,7 +157,7 @@ package class LegacyCall {
     // MARK: The end
 
     /// Cancels the request on the server, and goes on waiting for what it makes of that.
-    package final func askToStop(_ error: BackendError) {
+    package func askToStop(_ error: BackendError) {
         // A session of 2025-03-26 can only be told when its calls have ended, and does not live on.
         if terms.session.endsByCancellation { return cancelCall(error) }
         terms.session.cancelRequest(id, reason: error.detail, credentials: terms.credentials)

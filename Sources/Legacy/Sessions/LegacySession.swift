@@ -61,6 +61,8 @@ package final class LegacySession {
     /// Resources of which the server is being asked not to tell any more.
     var unsubscribing: [[UInt8]: Wakeup] = [:]
     private var tools = ToolDirectory()
+    /// Who has its tasks.
+    private var tasks = TaskObservers()
     private var standing = Standing.open
     /// What the server is being asked, to know whether it has lost it.
     var probes: [SessionProbe.Question: SessionProbe] = [:]
@@ -240,10 +242,23 @@ package final class LegacySession {
 
     /// Begins a request on the session's own account.
     func beginCall(_ text: (_ id: Int) -> [UInt8], credentials: Credentials, until end: Instant) -> LegacyCall {
+        beginCall(credentials: credentials, until: end, observer: nil, trace: nil) { SplicedText(text($0)) }
+    }
+
+    /// Begins a request that is not a client's as it came.
+    ///
+    /// - Parameters:
+    ///   - observer: hears what the server says of it before it answers. It must outlive the call.
+    ///   - trace: that of the client's request behind it.
+    func beginCall(
+        credentials: Credentials, until end: Instant, observer: (any CallObserver)?, trace: TraceContext?,
+        _ text: (_ id: Int) -> SplicedText
+    ) -> LegacyCall {
         let id = nextRequestID()
         let call = transport.beginCall(
-            SplicedText(text(id)),
-            LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, observer: nil), trace: nil)
+            text(id),
+            LegacyCall.Terms(id: id, session: self, credentials: credentials, end: end, observer: observer),
+            trace: trace)
         calls.insertCall(call)
         return call
     }
@@ -374,15 +389,22 @@ package final class LegacySession {
     func receiveMessage(_ message: Envelope, on call: LegacyCall?, credentials: Credentials? = nil) {
         switch message.kind {
         case .request:
-            answerQuestion(
-                message, for: call.map(\.terms.observer) ?? interaction ?? onlyObserver,
-                credentials: credentials ?? self.credentials, on: call)
+            let credentials = credentials ?? self.credentials
+            if tasks.keepQuestion(message, isUnnamed: call == nil, credentials) { return }
+            answerQuestion(message, for: questionObserver(of: message, on: call), credentials: credentials, on: call)
         case .notification: hearNotification(message, on: call)
         case .response, .unclear:
             // A server may answer on any open stream of the session. The id tells which request.
             guard let number = message.answeredRequest, let waiting = calls[Int(number)] else { return }
             if waiting !== call { waiting.responseArrivedElsewhere(message.document.bytes) }
         }
+    }
+
+    /// Whom a question is for. A task is named by it, or by what came before; else it is about the call on whose account it comes.
+    private func questionObserver(of question: Envelope, on call: LegacyCall?) -> (any CallObserver)? {
+        if let observer = tasks.observer(of: question) { return observer }
+        if let call { return call.terms.observer }
+        return tasks.announcedObserver(of: question) ?? interaction ?? onlyObserver
     }
 
     /// Whose call a question is about that comes on no call's account: of the only one that the server can be at work on.
@@ -412,17 +434,42 @@ package final class LegacySession {
         case .questionWithdrawn(let id):
             early?.removeAll { $0.question.isRequest(withID: id) }
             interaction?.questionWithdrawn(id)
+            tasks.questionWithdrawn(id)
         case .elicitationCompleted(let id):
             interaction?.elicitationCompleted(id)
+            tasks.elicitationCompleted(id)
         case .toolsListChanged, .promptsListChanged, .resourcesListChanged, .resourceUpdated:
             if kind == .toolsListChanged { tools.forgetTools() }
             if let notice = ChangeNotice(kind) { delegate?.changeNoticeArrived(notice) }
+        case .taskStatus(let task): tasks.taskArrived(task)
         case .notForClients: break
         case .malformed:
             transport.passedOver.noteSkipped(
                 notification.document.bytes.count, because: "a notification without what its method demands")
         }
     }
+
+    /// A task of the session is this observer's from now on: questions that name it are asked there. The session holds on to it until
+    /// ``forgetTask(_:)``.
+    ///
+    /// - Parameter id: the server's, in UTF-8.
+    package func claimTask(_ id: [UInt8], for observer: any TaskObserver) {
+        for early in tasks.insertObserver(observer, for: id) {
+            answerQuestion(early.question, for: observer, credentials: early.credentials)
+        }
+    }
+
+    /// A task is about to be made in the session, whose questions may come before its answer.
+    package func expectTask() { tasks.expectTask() }
+
+    /// The task is there, or will never be.
+    package func expectTaskNoLonger() {
+        for early in tasks.expectTaskNoLonger() {
+            answerQuestion(early.question, for: interaction ?? onlyObserver, credentials: early.credentials)
+        }
+    }
+
+    package func forgetTask(_ id: [UInt8]) { tasks.removeTask(id) }
 
     /// Sets the call that receives questions sent outside any request, including those kept so far. `nil`: none.
     package func setInteraction(for owner: (any QuestionObserver)?) {

@@ -268,6 +268,7 @@ def _front_result(audit: Audit, where: str, result: Any) -> None:
 @dataclass
 class _Session:
     revision: str
+    has_tasks: bool = False
     ids: set[Any] = field(default_factory=set)
 
 
@@ -303,7 +304,15 @@ def _learn(sessions: dict[str | None, _Session], exchange: Exchange) -> None:
     except (ValueError, TypeError, KeyError, http1.Malformed):
         return
     if results and results[0].get("protocolVersion") in schema.LEGACY:
-        sessions[session] = _Session(results[0]["protocolVersion"])
+        sessions[session] = _Session(results[0]["protocolVersion"], _has_tasks(results[0]))
+
+
+def _has_tasks(handshake: dict[str, Any]) -> bool:
+    """Whether a call of a tool can be made a task."""
+    at: Any = handshake.get("capabilities")
+    for name in ("tasks", "requests", "tools", "call"):
+        at = at.get(name) if isinstance(at, dict) else None
+    return at is not None
 
 
 def _back_request(
@@ -368,7 +377,7 @@ def _back_message(audit: Audit, where: str, text: str | bytes, session: _Session
     audit.add(where, *duplicates(message))
     audit.add(where, *schema.client_message_errors(session.revision if session else schema.LEGACY[0], message))
     if "method" in message:
-        _back_params(audit, where, message)
+        _back_params(audit, where, message, session)
     if "method" in message and "id" in message and session is not None:
         if type(message["id"]) is not int or message["id"] < 1:
             audit.add(where, f"request id {message['id']!r} is not a positive integer")
@@ -386,7 +395,7 @@ def pipe(lines: list[dict[str, Any]]) -> Audit:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 result = json.loads(entry["text"])["result"]
                 if result.get("protocolVersion") in schema.LEGACY and "serverInfo" in result:
-                    sessions[entry["session"]] = _Session(result["protocolVersion"])
+                    sessions[entry["session"]] = _Session(result["protocolVersion"], _has_tasks(result))
     for entry in lines:
         if entry["side"] == "client":
             _pipe_line(audit, entry["text"], f"to process {entry['session']}", sessions.get(entry["session"]))
@@ -399,10 +408,15 @@ def _pipe_line(audit: Audit, text: str, where: str, session: _Session | None) ->
     _back_message(audit, where, text, session)
 
 
-def _back_params(audit: Audit, where: str, message: Any) -> None:
+def _back_params(audit: Audit, where: str, message: Any, session: _Session | None) -> None:
     params = message.get("params", {})
+    has_tasks = session is not None and session.has_tasks
+    # Remora's own, in calls that it makes tasks.
+    may_be_task = has_tasks and message["method"] == "tools/call" and list(params.get("task", {})) == ["ttl"]
+    if message["method"].startswith("tasks/") and not has_tasks:
+        audit.add(where, "a server without tasks is asked for one")
     for name in ("inputResponses", "requestState", "task"):
-        if name in params:
+        if name in params and not (name == "task" and may_be_task):
             audit.add(where, f"params.{name} reaches the backend")
     for name in params.get("_meta", {}):
         if name.startswith(PREFIX):

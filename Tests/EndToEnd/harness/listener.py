@@ -18,7 +18,11 @@ _numbers = itertools.count(1)
 class Listener:
     """One `subscriptions/listen`. Entering it waits for the acknowledgment."""
 
-    def __init__(self, address: str, *, id: Any = None, headers: dict[str, Any] | None = None, **filter: Any) -> None:
+    def __init__(
+        self, address: str, *, id: Any = None, headers: dict[str, Any] | None = None, capabilities: Any = None,
+        **filter: Any,
+    ) -> None:
+        self.capabilities = capabilities or {}
         self.address = address
         self.id = f"listen-{next(_numbers)}" if id is None else id
         self.filter = filter
@@ -29,7 +33,7 @@ class Listener:
 
     async def __aenter__(self) -> Listener:
         self.connection = await Connection.open(self.address)
-        message = request("subscriptions/listen", {"notifications": self.filter}, id=self.id)
+        message = request("subscriptions/listen", {"notifications": self.filter}, id=self.id, clientCapabilities=self.capabilities)
         await self.connection.send(encode(message, host=self.address, **self.headers))
         async with asyncio.timeout(http1.TIMEOUT):
             self.head = await http1.read_head(self.connection.reader)

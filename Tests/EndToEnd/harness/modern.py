@@ -11,7 +11,10 @@ from .audit import PREFIX, loads
 from .http1 import Connection, Message
 
 VERSION = "2026-07-28"
-NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+NAMED = {
+    "tools/call": "name", "prompts/get": "name", "resources/read": "uri", "tasks/get": "taskId", "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
 """The methods that carry an Mcp-Name header, and the member of `params` that it repeats."""
 
 OMIT = object()

@@ -46,6 +46,9 @@ _RESULTS = {
     "completion/complete": "CompleteResult",
     "subscriptions/listen": "SubscriptionsListenResult",
 }
+TASKS = "extensions/tasks"
+"""Where the schema of the extension for tasks is, beside the revisions."""
+_TASK_RESULTS = {"tasks/get": "GetTaskResult", "tasks/update": "UpdateTaskResult", "tasks/cancel": "CancelTaskResult"}
 _ASKING = {"tools/call", "prompts/get", "resources/read"}
 """The methods whose result may be a question to the client."""
 
@@ -129,6 +132,8 @@ def response_errors(method: str | None, message: Any) -> list[str]:
         if method is None:
             return ["a result to a request that has no method"]
         found = modern.errors("JSONRPCResultResponse", message)
+        if method in _TASK_RESULTS or message["result"].get("resultType") == "task":
+            return found or task_errors(_TASK_RESULTS.get(method, "CreateTaskResult"), message["result"])
         return found or modern.errors(_result_definition(modern, method, message["result"]), message["result"])
     found = modern.errors("JSONRPCErrorResponse", message)
     if found:
@@ -143,6 +148,20 @@ def response_errors(method: str | None, message: Any) -> list[str]:
     return found
 
 
+def task_errors(definition: str, message: Any) -> list[str]:
+    """What is wrong with a message of the extension for tasks, or with what it inlines; nothing where there is no schema."""
+    directory = specification()
+    if directory is None or not (directory / TASKS / "schema.json").is_file():
+        return []
+    found = revision(TASKS).errors(definition, message)
+    # A server tells an outcome by `tasks/get` alone, and what is inlined is a whole result.
+    if definition == "CreateTaskResult":
+        found += [f"a new task with {name}" for name in ("task", "result", "error", "inputRequests") if name in message]
+    elif "result" in message:
+        found += revision(MODERN).errors("CallToolResult", message["result"])
+    return found
+
+
 def _result_definition(modern: Revision, method: str, result: Any) -> str:
     """The one definition that fits. The schema's own `CallToolResultResponse` and its like say "either this or an
     InputRequiredResult", and the latter takes nearly anything: a broken result would pass as one."""
@@ -154,6 +173,8 @@ def _result_definition(modern: Revision, method: str, result: Any) -> str:
 
 def server_notification_errors(message: Any) -> list[str]:
     """What is wrong with a notification to a modern client."""
+    if message.get("method") == "notifications/tasks":
+        return task_errors("TaskStatusNotification", message)
     return _by_method(revision(MODERN), "ServerNotification", message)
 
 

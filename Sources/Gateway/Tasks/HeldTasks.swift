@@ -1,0 +1,110 @@
+import Crypto
+package import Reactor
+
+/// The tasks that one loop holds, by the ids that their clients' tokens have. It outlives the gateways of the loop: a client finds its
+/// task under whatever configuration it comes.
+package final class HeldTasks {
+    /// Bytes of all results that are kept. One may have as many as `limits.max_response` allows.
+    private static let maxKeptBytes = 32 << 20
+    /// The least between two looks at what has outlived its time: each looks at all that there is.
+    private static let sweepInterval: Duration = .seconds(1)
+
+    private let loop: Loop
+    private var tasks: [CallID: HeldTask] = [:]
+    /// Tasks and those that are being made, of each principal.
+    private var held: [KeyedHash: Int] = [:]
+    private var count = 0
+    /// Tasks whose end was told to their clients: they come first where room is needed.
+    private var told = Spares<KeyedHash, CallID>()
+    /// All whose outcome is kept, in the order in which they ended.
+    private var kept = Line<CallID>()
+    private var keptBytes = 0
+    private let sweep: Deadline
+
+    package init(on loop: Loop) {
+        self.loop = loop
+        sweep = Deadline(on: loop)
+        // The table has the deadline, which ends with it.
+        sweep.onExpiry = { [unowned self] in expireTasks() }
+    }
+
+    func heldTask(_ id: CallID) -> HeldTask? { tasks[id] }
+
+    /// A place for a task that is about to be made; false where there is none. To be given back by ``leavePlace(_:)``, or filled by
+    /// ``insertTask(_:)``.
+    func reservePlace(for principal: KeyedHash, _ settings: TaskSettings) -> Bool {
+        if held[principal, default: 0] >= settings.maxPerPrincipal {
+            guard evictTask(told.longestSpare(of: principal)) else { return false }
+        } else if count >= settings.max {
+            guard evictTask(told.longestOfTheLargest) else { return false }
+        }
+        held[principal, default: 0] += 1
+        count += 1
+        return true
+    }
+
+    private func evictTask(_ id: CallID?) -> Bool {
+        guard let id, let task = tasks[id] else { return false }
+        forgetTask(task)
+        return true
+    }
+
+    /// A place that was reserved is not needed.
+    func leavePlace(_ principal: KeyedHash) {
+        count -= 1
+        guard let number = held[principal] else { return }
+        held[principal] = number > 1 ? number - 1 : nil
+    }
+
+    /// Fills a place that was reserved.
+    func insertTask(_ task: HeldTask) {
+        tasks[task.id] = task
+        setSweep(by: task.expires)
+    }
+
+    private func setSweep(by instant: Instant) {
+        let due = max(instant, loop.now + HeldTasks.sweepInterval)
+        if let next, next <= due, sweep.isSet { return }
+        next = due
+        sweep.set(due)
+    }
+
+    private var next: Instant?
+
+    private func expireTasks() {
+        let now = loop.now
+        for task in Array(tasks.values) where task.expires <= now { forgetTask(task) }
+        next = nil
+        if let first = tasks.values.lazy.map(\.expires).min() { setSweep(by: first) }
+    }
+
+    /// The outcome of the task is there, of so many bytes. The oldest go for it; it is kept itself, however large.
+    func keepOutcome(of task: HeldTask, size: Int) {
+        guard tasks[task.id] === task, !kept.contains(task.id) else { return }
+        keptBytes += size
+        while keptBytes > HeldTasks.maxKeptBytes, let oldest = kept.first, let task = tasks[oldest] { forgetTask(task) }
+        kept.append(task.id)
+    }
+
+    /// Its client knows the end of the task.
+    func noteTold(_ task: HeldTask) { if kept.contains(task.id) { told.insert(task.id, of: task.principal) } }
+
+    /// Nothing will come of the task any more.
+    private func forgetTask(_ task: HeldTask) {
+        guard tasks.removeValue(forKey: task.id) != nil else { return }
+        told.remove(task.id)
+        if kept.contains(task.id) {
+            kept.remove(task.id)
+            keptBytes -= task.keptSize
+        }
+        leavePlace(task.principal)
+        task.endHolding()
+    }
+
+    /// Ends every task: the process is about to stop.
+    func stopTasks() {
+        for task in tasks.values { task.stopTask() }
+        tasks = [:]
+        sweep.set(nil)
+    }
+}

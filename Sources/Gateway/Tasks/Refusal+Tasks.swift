@@ -1,0 +1,33 @@
+import Legacy
+import MCP
+import Translation
+
+/// Errors about tasks (ext-tasks, "Error Handling").
+extension Refusal {
+    /// Always the same, whatever is wrong: forged, another caller's, or too old.
+    static let invalidTask = invalidParams("there is no such task, or not any more.")
+
+    static func wrongTaskAnswer(_ flaw: InputFlaw) -> Refusal {
+        let place = flaw.key.map { #"inputResponses["\#($0)"]"# } ?? "inputResponses"
+        return invalidParams("\(place): \(flaw.what). Nothing was passed on; send tasks/update again.")
+    }
+
+    static let tooManyTasks = Refusal(
+        status: 503, code: ErrorCode.internalError,
+        message:
+            "Too many tasks are held (tasks.max, tasks.max_per_principal). Nothing was run. Try again later, or ask for "
+            + "the results of tasks that have ended.",
+        data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
+        fields: [("retry-after", Array("2".utf8))], side: .remora)
+
+    /// Whoever has the task did not answer, or takes nothing from here.
+    static func unreachableTask(_ error: BackendError) -> Refusal {
+        Refusal(
+            status: 503, code: ErrorCode.internalError,
+            message:
+                "The replica that has the task did not answer: \(error.detail). Ask again; answers that you gave may "
+                + "have reached it.",
+            data: Array(#"{"reason":"replica_unreachable","dispatched":true}"#.utf8),
+            fields: [("retry-after", Array("1".utf8))], side: .remora)
+    }
+}

@@ -1,0 +1,149 @@
+import Crypto
+import HTTPTransport
+import Legacy
+import MCP
+import Reactor
+import Translation
+
+/// A call that is made a task, until there is the task.
+final class TaskCreation {
+    private let tasks: Tasks
+    private let request: ModernRequest
+    /// As it came.
+    private let source: HTTPServerRequest
+    private let caller: Caller
+    private let key: SessionKey
+    private let clientRequest: ClientRequest
+    private let waiter: SessionWaiter
+    private let end: Instant
+    private var hasClientLeft = false
+
+    init(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
+        answering clientRequest: ClientRequest, key: SessionKey, by tasks: Tasks
+    ) {
+        self.tasks = tasks
+        self.request = request
+        self.source = source
+        self.caller = caller
+        self.key = key
+        self.clientRequest = clientRequest
+        end = tasks.sessions.loop.now + tasks.settings.requestTimeout
+        waiter = SessionWaiter(until: end)
+    }
+
+    func beginCreation() {
+        clientRequest.responder.beginResponse(for: self)
+        tasks.sessions.loop.spawn { [self] in
+            let outcome: RequestOutcome
+            if tasks.held.reservePlace(for: caller.principal, tasks.settings.tasks) {
+                outcome = await make()
+            } else {
+                outcome = .refused(.tooManyTasks)
+            }
+            tasks.carrier.endCarriedRequest(clientRequest, outcome, of: source)
+        }
+    }
+
+    /// Sends the call, once more where its session turns out to be lost: then nothing of it ran.
+    private func make() async -> RequestOutcome {
+        var lost: LegacySession?
+        while true {
+            let lease: Lease
+            do throws(BackendError) {
+                lease = try await tasks.sessions.leaseSession(
+                    key, after: lost, credentials: caller.credentials, by: waiter)
+            } catch {
+                tasks.held.leavePlace(caller.principal)
+                return .failed(error)
+            }
+            lease.session.expectTask()
+            defer { lease.session.expectTaskNoLonger() }
+            let call = lease.session.createTask(
+                request, ttl: tasks.settings.tasks.maxTTLMs, credentials: caller.callFields, until: end, observer: self)
+            do throws(BackendError) {
+                let answer = try await call.waitForResponse()
+                tasks.sessions.noteResponse(answer, on: lease.session)
+                return made(answer, on: lease)
+            } catch {
+                if error.kind == .sessionLost { tasks.sessions.retireSession(lease) }
+                if error.kind == .silent || error.kind == .overdue { call.cancelCall(error) }
+                tasks.sessions.releaseLease(lease)
+                if error.kind == .sessionLost, lost == nil, !hasClientLeft {
+                    lost = lease.session
+                    continue
+                }
+                tasks.held.leavePlace(caller.principal)
+                return .failed(error)
+            }
+        }
+    }
+
+    private func made(_ answer: LegacyResponse, on lease: Lease) -> RequestOutcome {
+        let session = lease.session
+        guard case .result(let result) = answer.outcome, let task = LegacyTask(createdBy: result, in: answer.document)
+        else {
+            // An error, or a result: servers may run the call at once.
+            tasks.held.leavePlace(caller.principal)
+            tasks.sessions.releaseLease(lease)
+            do throws(BackendError) {
+                return try .ofResponse(
+                    answer, from: session.handshake.serverInfo, answering: request, tasks.settings.caching)
+            } catch {
+                return .failed(error)
+            }
+        }
+        guard !hasClientLeft else {
+            // Nobody has its name.
+            tasks.held.leavePlace(caller.principal)
+            session.cancelTask(task.id, credentials: caller.credentials)
+            tasks.sessions.releaseLease(lease)
+            return .failed(.clientLeft)
+        }
+        let held = hold(task, on: lease)
+        let text = TaskText.created(
+            held.description, task.createdState, from: session.handshake.serverInfo, answering: request)
+        return .answered(ModernResponse(status: 200, text: text, code: nil))
+    }
+
+    private func hold(_ task: LegacyTask, on lease: Lease) -> HeldTask {
+        let id = CallID(random: SecureRandom.bytes)
+        let maxTTL = tasks.settings.tasks.maxTTLMs
+        let ttl = min(task.ttl ?? maxTTL, maxTTL)
+        let now = UnixTime.now
+        // Seconds are whole in a token: the task is there for all of its time.
+        let lifetime = Duration.milliseconds(ttl) + .seconds(1)
+        let token = tasks.sealToken(
+            TaskToken(
+                created: now, expires: now + lifetime, principal: TaskToken.principal(of: caller), task: id,
+                owner: tasks.owner,
+                place: lease.session.sessionID.map {
+                    TaskToken.Place(sessionID: $0, cookies: lease.session.cookieField, legacyID: task.id)
+                }), for: caller)
+        let held = HeldTask(
+            task, as: id, described: TaskDescription(task, id: token, now: HeldTask.now, maxTTL: maxTTL), of: caller,
+            until: tasks.sessions.loop.now + lifetime,
+            declaring: tasks.askable(request), on: lease, of: tasks.sessions, in: tasks.held,
+            caching: tasks.settings.caching, log: tasks.log)
+        tasks.held.insertTask(held)
+        return held
+    }
+}
+
+extension TaskCreation: ResponseProducer {
+    func clientLeft() {
+        hasClientLeft = true
+        waiter.stopWaiting()
+    }
+}
+
+/// Until there is a task, the server has nobody to ask: its questions have their place in the task.
+extension TaskCreation: CallObserver {
+    func notificationArrived(_: Envelope, _: ServerNotification) {}
+
+    var hasRoom: Bool { true }
+
+    func waitForRoom() async {}
+
+    func questionArrived(_: Envelope) -> Bool { false }
+}

@@ -1,0 +1,85 @@
+import JSONText
+import MCP
+import Translation
+
+/// The questions of one task: the part without I/O. A key means one question for ever, and each question is answered once.
+struct TaskQuestions {
+    typealias Question = (key: String, request: InputRequest)
+
+    /// As for a parked call.
+    private static let maxOpen = 32
+    private static let maxQuestions = 1000
+    private static let maxBytes = 4 << 20
+
+    /// What the client that has the task can be asked.
+    private let declared: InputCapabilities
+    private(set) var open: [Question] = []
+    private var keys = InputKeys()
+    /// Ids of those that are answered, refused or withdrawn, as the server spelled them: a stream that is taken up again may bring one
+    /// twice.
+    private var settled: Set<[UInt8]> = []
+
+    init(declared: InputCapabilities) { self.declared = declared }
+
+    /// The server asks. Returns what it gets at once, where its client is not asked.
+    mutating func addQuestion(_ message: Envelope) -> [UInt8]? {
+        guard case .request(let id, _) = message.kind else { return nil }
+        let legacyID = Array(message.document.raw(id))
+        if settled.contains(legacyID) || open.contains(where: { $0.request.legacyID == legacyID }) { return nil }
+        do throws(RefusedInput) {
+            let question = try InputRequest(message, declared: declared)
+            let bytes = open.reduce(question.text.count) { $0 + $1.request.text.count }
+            guard open.count < TaskQuestions.maxOpen, settled.count + open.count < TaskQuestions.maxQuestions,
+                bytes <= TaskQuestions.maxBytes
+            else { throw .tooMany(question) }
+            open.append((keys.freeKey(for: question), question))
+            return nil
+        } catch {
+            settle(legacyID)
+            return error.reply
+        }
+    }
+
+    private mutating func settle(_ legacyID: [UInt8]) {
+        // A server that asks without end is refused without end, and need not be remembered.
+        if settled.count < TaskQuestions.maxQuestions, legacyID.count <= InputRequest.maxID { settled.insert(legacyID) }
+    }
+
+    /// The server takes a question back. Returns whether it was one of these.
+    mutating func withdrawQuestion(_ legacyID: [UInt8]) -> Bool {
+        guard let index = open.firstIndex(where: { $0.request.legacyID == legacyID }) else { return false }
+        open.remove(at: index)
+        settle(legacyID)
+        return true
+    }
+
+    /// Takes the answers to questions that are open. Keys that mean nothing any more are ignored.
+    ///
+    /// - Returns: what the server gets.
+    /// - Throws: for one of the wrong shape. Nothing has changed then.
+    mutating func takeAnswers(by responses: InputResponses, in revision: Revision) throws(InputFlaw) -> [[UInt8]] {
+        var replies: [[UInt8]] = []
+        var answered: [String] = []
+        for question in open {
+            guard let answer = try responses.inputAnswer(question.key, to: question.request, in: revision) else { continue }
+            answered.append(question.key)
+            if let reply = answer.reply { replies.append(reply) }
+        }
+        for key in answered {
+            guard let index = open.firstIndex(where: { $0.key == key }) else { continue }
+            if let id = open.remove(at: index).request.legacyID { settle(id) }
+        }
+        return replies
+    }
+
+    /// Nobody answers what is open any more. Returns what the server gets.
+    mutating func closeQuestions() -> [[UInt8]] {
+        let leftovers = open.compactMap(\.request.leftover)
+        for question in open { if let id = question.request.legacyID { settle(id) } }
+        open = []
+        return leftovers
+    }
+
+    /// What a client has to declare to be shown them.
+    var needs: InputCapabilities { open.reduce(into: .none) { $0.formUnion($1.request.needs) } }
+}

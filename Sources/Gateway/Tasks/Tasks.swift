@@ -1,0 +1,342 @@
+import Crypto
+import HTTPTransport
+import HTTPWire
+import JSONText
+import Legacy
+import MCP
+import Reactor
+import Telemetry
+import Translation
+
+/// Tasks of servers, as one gateway makes and finds them (docs/translation.md §11).
+final class Tasks {
+    let carrier: Carrier
+    let held: HeldTasks
+    private let interactions: Interactions
+    private let sealer: Seal
+    private let replicas: Replicas
+
+    init(carrier: Carrier, interactions: Interactions, held: HeldTasks, seal: Seal, replicas: Replicas) {
+        self.carrier = carrier
+        self.interactions = interactions
+        self.held = held
+        sealer = seal
+        self.replicas = replicas
+    }
+
+    var settings: GatewaySettings { carrier.settings }
+    var sessions: SessionPool { carrier.sessions }
+    /// Names this loop in tokens.
+    var owner: [UInt8] { replicas.owner }
+
+    var log: Log { interactions.log }
+
+    // MARK: Tokens
+
+    func sealToken(_ token: TaskToken, for caller: Caller) -> [UInt8] {
+        sealer.sealPayload(token.encoded(), for: .task, caller: caller.identity, until: token.expires)
+    }
+
+    /// The token in a request; nil for one that is not this caller's, or not any more.
+    private func token(of request: ModernRequest, from caller: Caller) -> TaskToken? {
+        request.document.value("taskId", of: request.params, .string).flatMap { request.document.stringBytes($0) }
+            .flatMap { token($0, from: caller) }
+    }
+
+    private func token(_ text: [UInt8], from caller: Caller) -> TaskToken? {
+        guard let bytes = try? sealer.openText(text, for: .task, caller: caller.identity, at: .now),
+            let token = TaskToken(bytes), token.principal == TaskToken.principal(of: caller),
+            UnixTime.now < token.expires
+        else { return nil }
+        return token
+    }
+
+    /// What the server may ask the client of a request.
+    func askable(_ request: ModernRequest) -> InputCapabilities {
+        settings.isInteractive ? settings.clients.readDeclaration(of: request, canBeAsked: true).ofClient : .none
+    }
+
+    // MARK: Requests
+
+    /// Where the task of a request is.
+    private enum Location {
+        case here(HeldTask)
+        case elsewhere(TaskToken)
+        case nowhere(RequestOutcome)
+    }
+
+    private func location(of request: ModernRequest, from caller: Caller) async -> Location {
+        let flaw = Tasks.flaw(of: request)
+        guard flaw == nil, request.declaresTasks, let token = token(of: request, from: caller) else {
+            return .nowhere(await refusal(of: request, from: caller, flaw))
+        }
+        return held.heldTask(token.task).map { .here($0) } ?? .elsewhere(token)
+    }
+
+    private static func flaw(of request: ModernRequest) -> Refusal? {
+        do throws(Refusal) {
+            try ParameterRules.checkParameters(request)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// What there is to say to a request without a task depends on whether the server has any.
+    private func refusal(of request: ModernRequest, from caller: Caller, _ flaw: Refusal?) async -> RequestOutcome {
+        do throws(BackendError) {
+            let lease = try await sessions.leaseSession(
+                carrier.sessionKey(for: request, from: caller), credentials: caller.credentials,
+                by: SessionWaiter(until: sessions.loop.now + settings.requestTimeout))
+            defer { sessions.releaseLease(lease) }
+            guard settings.tasks.isOn, lease.session.handshake.offersTasks else {
+                return .refused(.methodNotFound(request.methodName, "This server has no tasks."))
+            }
+            return .refused(flaw ?? (request.declaresTasks ? .invalidTask : .needsTasks(hasRun: false)))
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    /// Answers a request about a task, here or by whoever has the task.
+    func serveRequest(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) async {
+        let waiter = TaskWaiter()
+        clientRequest.responder.beginResponse(for: waiter)
+        let outcome: RequestOutcome
+        switch await location(of: request, from: caller) {
+        case .here(let task): outcome = await answer(request, about: task, from: caller)
+        case .nowhere(let refused): outcome = refused
+        case .elsewhere(let token):
+            clientRequest.responder.leaveResponse()
+            switch await replicas.forwardRetry(
+                source, of: token.task, to: token.owner, answering: clientRequest.connection)
+            {
+            case .takeOverHere:
+                clientRequest.responder.beginResponse(for: waiter)
+                outcome = answer(request, aboutLost: token)
+            case .answered(let status, let bytes):
+                clientRequest.noteForwarding()
+                return clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
+            case .unknown(let error), .refused(let error):
+                clientRequest.noteFailure(error)
+                return clientRequest.finishRequest(.refused(.unreachableTask(error)))
+            }
+        }
+        carrier.finishRequest(clientRequest, waiter.hasLeft ? .failed(.clientLeft) : outcome, of: source.head)
+    }
+
+    /// The same for a request that another loop or replica brings. Returns false where the task is not here.
+    ///
+    /// - Parameter isSuccessor: whether whoever had the task is gone.
+    func serveHandedOver(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest,
+        isSuccessor: Bool
+    ) async -> Bool {
+        let waiter = TaskWaiter()
+        clientRequest.responder.beginResponse(for: waiter)
+        let outcome: RequestOutcome
+        switch await location(of: request, from: caller) {
+        case .here(let task): outcome = await answer(request, about: task, from: caller)
+        case .nowhere(let refused): outcome = refused
+        case .elsewhere(let token):
+            guard isSuccessor else { return false }
+            outcome = answer(request, aboutLost: token)
+        }
+        carrier.finishRequest(clientRequest, waiter.hasLeft ? .failed(.clientLeft) : outcome, of: source.head)
+        return true
+    }
+
+    private func answer(
+        _ request: ModernRequest, about task: HeldTask, from caller: Caller
+    ) async -> RequestOutcome {
+        let end = sessions.loop.now + settings.requestTimeout
+        switch request.method {
+        case .updateTask: return await update(task, by: request, from: caller)
+        case .cancelTask:
+            if let error = await task.cancelTask(caller.credentials, until: end) { return .failed(error) }
+            return acknowledged(request, by: task.serverInfo)
+        default: return await get(task, for: request, from: caller, until: end)
+        }
+    }
+
+    private func get(
+        _ task: HeldTask, for request: ModernRequest, from caller: Caller, until end: Instant
+    ) async -> RequestOutcome {
+        switch await task.pollServer(caller.credentials, until: end) {
+        case .failed(let error):
+            return .failed(error)
+        case .refused(let answer):
+            do throws(BackendError) {
+                return try .ofResponse(answer, from: task.serverInfo, answering: request, settings.caching)
+            } catch {
+                return .failed(error)
+            }
+        case .done:
+            let missing = task.needs.subtracting(
+                InputCapabilities(request.clientCapabilities, in: request.document))
+            guard missing.isEmpty else { return .refused(.missingCapabilities(missing, hasRun: false)) }
+            if task.hasEnded { held.noteTold(task) }
+            return .answered(
+                ModernResponse(
+                    status: 200,
+                    text: TaskText.detailed(task.description, task.state, from: task.serverInfo, answering: request),
+                    code: nil))
+        }
+    }
+
+    private func update(_ task: HeldTask, by request: ModernRequest, from caller: Caller) async -> RequestOutcome {
+        guard request.document.value("inputResponses", of: request.params) != nil else {
+            return .refused(.invalidParams("tasks/update needs \"inputResponses\" as an object."))
+        }
+        do throws(InputFlaw) {
+            try await task.deliverAnswers(InputResponses(of: request), caller.credentials)
+        } catch {
+            return .refused(.wrongTaskAnswer(error))
+        }
+        return acknowledged(request, by: task.serverInfo)
+    }
+
+    private func acknowledged(_ request: ModernRequest, by serverInfo: ServerInfo) -> RequestOutcome {
+        .answered(
+            ModernResponse(status: 200, text: TaskText.acknowledgment(from: serverInfo, answering: request), code: nil))
+    }
+
+    /// The task was there, and whoever had it is gone, or needed the room. It has failed; there is nothing that could be answered or
+    /// cancelled.
+    private func answer(_ request: ModernRequest, aboutLost token: TaskToken) -> RequestOutcome {
+        let serverInfo = sessions.serverInfo ?? .unknown
+        guard request.method == .getTask, let id = request.document.value("taskId", of: request.params),
+            let text = request.document.stringBytes(id)
+        else { return acknowledged(request, by: serverInfo) }
+        let (description, state) = lost(token, text)
+        return .answered(
+            ModernResponse(
+                status: 200, text: TaskText.detailed(description, state, from: serverInfo, answering: request),
+                code: nil))
+    }
+
+    /// What there is to say of a task that is not there any more.
+    private func lost(_ token: TaskToken, _ text: [UInt8]) -> (TaskDescription, TaskState) {
+        let message =
+            "The task is not there any more: whoever had it has stopped, or needed the room for others. What it did is not "
+            + "known: check before you call again."
+        var description = TaskDescription(
+            id: text, createdAt: Array("\"\(token.created.iso8601)\"".utf8),
+            ttlMs: Int(token.expires.seconds - token.created.seconds) * 1000)
+        var words: [UInt8] = []
+        words.appendJSON(message)
+        description.statusMessage = words
+        return (description, .ended(TaskOutcome(failure: message, reason: "task_lost")))
+    }
+
+    // MARK: Listeners
+
+    /// Begins to tell a subscription of tasks. Returns those of which it is told: this caller's, if they are here, or nowhere any more.
+    ///
+    /// - Parameter areLost: whether nobody else has those that are not here.
+    func watchTasks(
+        _ texts: [[UInt8]], of request: ModernRequest, from caller: Caller, for subscription: Subscription,
+        areLost: Bool
+    ) -> [[UInt8]] {
+        let watch = TaskWatch(
+            for: subscription, declaring: InputCapabilities(request.clientCapabilities, in: request.document),
+            caller.credentials, on: sessions.loop)
+        var honoured: [[UInt8]] = []
+        for text in texts {
+            guard let token = token(text, from: caller) else { continue }
+            if let task = held.heldTask(token.task) {
+                watch.addTask(task)
+            } else if areLost || token.owner == owner || !replicas.hasPeers {
+                let (description, state) = lost(token, text)
+                watch.addLost(description, state)
+            } else {
+                continue
+            }
+            honoured.append(text)
+        }
+        watch.beginWatching()
+        return honoured
+    }
+
+    /// Whether a task is here that a request listens to.
+    func hasTask(of request: ModernRequest, from caller: Caller) -> Bool {
+        guard let filter = try? SubscriptionFilter(request.params, in: request.document, maxResources: 0) else {
+            return false
+        }
+        return filter.tasks.contains { text in token(text, from: caller).map { held.heldTask($0.task) != nil } ?? false }
+    }
+
+    /// Who serves a request that listens to tasks.
+    enum Listening {
+        /// This loop.
+        case here
+        /// This loop, since whoever had the tasks is gone.
+        case successor
+        /// Whoever has the tasks: the request is finished.
+        case elsewhere
+    }
+
+    /// Has whoever has the tasks serve a request that listens to nothing else, where all of them are at one other loop or replica.
+    func forwardListening(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) async -> Listening {
+        guard replicas.hasPeers, request.declaresTasks,
+            let filter = try? SubscriptionFilter(request.params, in: request.document, maxResources: 0),
+            let first = filter.tasks.first.flatMap({ token($0, from: caller) }), first.owner != owner
+        else { return .here }
+        var rest = filter
+        rest.tasks = []
+        let areTogether = filter.tasks.allSatisfy { text in
+            guard let token = token(text, from: caller) else { return false }
+            return token.owner == first.owner && held.heldTask(token.task) == nil
+        }
+        guard rest.isEmpty, areTogether else { return .here }
+        switch await replicas.forwardRetry(
+            source, of: first.task, to: first.owner, answering: clientRequest.connection)
+        {
+        case .takeOverHere:
+            return .successor
+        case .answered(let status, let bytes):
+            clientRequest.noteForwarding()
+            clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
+        case .unknown(let error), .refused(let error):
+            clientRequest.noteFailure(error)
+            clientRequest.finishRequest(.refused(.unreachableTask(error)))
+        }
+        return .elsewhere
+    }
+}
+
+extension Tasks: TaskCarrier {
+    func carryTask(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
+        answering clientRequest: ClientRequest, key: SessionKey
+    ) {
+        if request.declaresTasks {
+            return TaskCreation(request, of: source, from: caller, answering: clientRequest, key: key, by: self).beginCreation()
+        }
+        // A client that cannot be asked has its task driven like one that can.
+        let leg = CallLeg(
+            interactions.calls.nextLeg(), request, of: source, answering: clientRequest,
+            capabilities: ClientProfiles.Declaration(ofClient: .none, ofSession: key.capabilities, roots: key.roots),
+            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: true)
+        clientRequest.responder.beginResponse(for: leg)
+        interactions.carryLeg(leg, from: caller, at: .new)
+    }
+}
+
+/// Knows whether the client of a request about a task is still there.
+private final class TaskWaiter: ResponseProducer {
+    private(set) var hasLeft = false
+
+    func clientLeft() { hasLeft = true }
+}
+
+extension LegacyTask {
+    /// What the answer says that makes it: an outcome is told by `tasks/get` alone, and so is a question.
+    var createdState: TaskState {
+        status == .cancelled ? .ended(.cancelled) : .working
+    }
+}

@@ -1,0 +1,187 @@
+"""Tasks at several replicas and threads: made at one, asked for at the others, and what becomes of them when replicas are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from harness.http1 import Malformed
+from harness.listener import Listener
+from harness.modern import Answer, Client, request
+from harness.remora import Remora, configuration
+from harness.replicas import Replicas
+from harness.soak import FULL, tell
+from servers.task_ways import Task, TaskServer
+from test_tasks import ANSWERS, ENDED, KNOWS, text, tool
+
+BROKEN = (OSError, EOFError, Malformed, TimeoutError, asyncio.IncompleteReadError)
+"""What a client sees of a replica that is killed."""
+
+
+async def send(address: str, method: str, capabilities: Any = KNOWS, token: str = "ada", **params: Any) -> Answer:
+    async with Client(address) as client:
+        return await client.send(
+            request(method, params, clientCapabilities=capabilities), Authorization=f"Bearer {token}")
+
+
+async def start(address: str, **arguments: Any) -> str:
+    created = await send(address, "tools/call", ANSWERS, name="dig", arguments=arguments)
+    assert created.result["resultType"] == "task", created
+    return created.result["taskId"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_any_replica_answers_at_once(threads: int) -> None:
+    async with TaskServer(tool) as server, Replicas(server.address, threads=threads) as replicas:
+        fronts = list(replicas.fronts.values())
+        for number in range(6):
+            id = await start(fronts[0], questions=1, key=str(number))
+            others = itertools.cycle(fronts[1:] + fronts[:1])
+            # Durable before it is told.
+            found = await send(next(others), "tasks/get", ANSWERS, taskId=id)
+            assert found.result["status"] in ("working", "input_required")
+            async with asyncio.timeout(20):
+                while (found := await send(next(others), "tasks/get", ANSWERS, taskId=id)).result["status"] == "working":
+                    await asyncio.sleep(0.05)
+            key, = found.result["inputRequests"]
+            for address in fronts:
+                foreign = await send(address, "tasks/get", ANSWERS, "bob", taskId=id)
+                assert foreign.code == -32602
+            answers = {key: {"action": "accept", "content": {"name": "Ada"}}}
+            assert (await send(next(others), "tasks/update", ANSWERS, taskId=id, inputResponses=answers)).status == 200
+            async with asyncio.timeout(20):
+                while (found := await send(next(others), "tasks/get", ANSWERS, taskId=id)).result["status"] not in ENDED:
+                    await asyncio.sleep(0.05)
+            assert found.result["status"] == "completed" and "Ada" in text(found.result["result"])
+            cancelled = await start(fronts[1], seconds=60, key=f"c{number}")
+            assert (await send(fronts[2], "tasks/cancel", taskId=cancelled)).status == 200
+            assert (await send(fronts[0], "tasks/get", taskId=cancelled)).result["status"] == "cancelled"
+        assert max(Counter(server.runs).values()) == 1
+
+
+async def test_listeners_at_other_replicas() -> None:
+    """They are served by whoever has the task."""
+    async with TaskServer(tool) as server, Replicas(server.address) as replicas:
+        first, second, _ = replicas.fronts.values()
+        headers = {"Authorization": "Bearer ada"}
+        id = await start(first, seconds=0.5)
+        async with Listener(second, capabilities=KNOWS, headers=headers, taskIds=[id]) as listener:
+            assert listener.honoured == {"taskIds": [id]}
+            done = await listener.message()
+            assert (done["method"], done["params"]["status"]) == ("notifications/tasks", "completed")
+        lost = await start(first, seconds=60)
+        await replicas.kill(replicas.names[0])
+        async with Listener(second, capabilities=KNOWS, headers=headers, taskIds=[lost]) as listener:
+            gone = (await listener.message())["params"]
+            assert gone["status"] == "failed" and gone["error"]["data"]["reason"] == "task_lost"
+        await replicas.start(replicas.names[0])
+
+
+async def test_a_replica_that_is_gone() -> None:
+    async with TaskServer(tool) as server, Replicas(server.address) as replicas:
+        first, *others = replicas.fronts.values()
+        id = await start(first, seconds=60)
+        await replicas.kill(replicas.names[0])
+        for address in others * 2:
+            found = (await send(address, "tasks/get", taskId=id)).result
+            assert found["status"] == "failed" and found["error"]["data"]["reason"] == "task_lost"
+            assert found["statusMessage"] == found["error"]["message"]
+            assert (await send(address, "tasks/update", taskId=id, inputResponses={})).status == 200
+            assert (await send(address, "tasks/cancel", taskId=id)).status == 200
+            assert (await send(address, "tasks/get", ANSWERS, "bob", taskId=id)).code == -32602
+        await replicas.start(replicas.names[0])
+        assert (await send(first, "tasks/get", taskId=id)).result["status"] == "failed"
+
+
+async def test_threads_of_one_remora() -> None:
+    """A connection comes to any of them."""
+    async with TaskServer(tool) as server:
+        text_of = configuration(f"http://{server.address}/mcp", threads=3)
+        async with Remora(text_of) as remora:
+            ids = [await start(remora.address, seconds=0.2, key=str(number)) for number in range(12)]
+            for id in ids * 3:
+                assert (await send(remora.address, "tasks/get", taskId=id)).status == 200
+            await asyncio.sleep(0.5)
+            for id in ids:
+                assert (await send(remora.address, "tasks/get", taskId=id)).result["status"] == "completed"
+        assert sorted(server.runs) == sorted(map(str, range(12)))
+
+
+@pytest.mark.timeout(600)
+async def test_many_tasks_while_replicas_are_killed() -> None:
+    """Each ends in its result or in an error that says what happened, and no tool runs twice."""
+    count, interval, at_once = (2000, 5.0, 100) if FULL else (120, 1.5, 20)
+
+    async def slow(task: Task) -> dict[str, Any]:
+        await asyncio.sleep(1)
+        return {"content": [{"type": "text", "text": str(task.arguments["key"])}]}
+
+    async with TaskServer(slow) as server, Replicas(
+        server.address, tasks={"max": 4000, "max_per_principal": 4000}) as replicas:
+        robin = itertools.cycle(replicas.fronts.values())
+        outcomes: Counter[str] = Counter()
+        gate = asyncio.Semaphore(at_once)
+
+        async def one(number: int) -> None:
+            async with gate:
+                while True:
+                    try:
+                        created = await send(next(robin), "tools/call", name="dig", arguments={"key": str(number)})
+                        break
+                    except ConnectionRefusedError:
+                        await asyncio.sleep(0.05)  # Nothing was sent.
+                    except BROKEN:
+                        outcomes["connection broken while it was made"] += 1
+                        return
+                if "error" in created.json:
+                    outcomes[f"not made: {created.error['data']['reason']}"] += 1
+                    return
+                id = created.result["taskId"]
+                while True:
+                    await asyncio.sleep(0.2)
+                    try:
+                        found = await send(next(robin), "tasks/get", taskId=id)
+                    except BROKEN:
+                        continue
+                    if "error" in found.json:
+                        # It may be asked again.
+                        assert found.status == 503 or found.error["data"]["reason"] == "outcome_unknown", found
+                        continue
+                    if found.result["status"] == "completed":
+                        assert text(found.result["result"]) == str(number)
+                        outcomes["completed"] += 1
+                        return
+                    if found.result["status"] == "failed":
+                        assert found.result["error"]["data"]["reason"] in ("task_lost", "session_lost"), found
+                        outcomes["failed: " + found.result["error"]["data"]["reason"]] += 1
+                        return
+                    assert found.result["status"] == "working", found
+
+        over = asyncio.Event()
+
+        async def kill() -> None:
+            for name in itertools.cycle(replicas.names):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), interval)
+                if over.is_set():
+                    return
+                await replicas.kill(name)
+                await asyncio.sleep(0.3)
+                await replicas.start(name)
+
+        started = time.monotonic()
+        killing = asyncio.create_task(kill())
+        try:
+            await asyncio.gather(*(one(number) for number in range(count)))
+        finally:
+            over.set()
+            await killing
+        tell(f"{count} tasks in {time.monotonic() - started:.0f} s: {dict(outcomes)}")
+        assert sum(outcomes.values()) == count
+        assert max(Counter(server.runs).values()) == 1, "a tool ran twice"
+        assert outcomes["completed"] > count / 2
