@@ -246,7 +246,8 @@ final class HeldTask {
 
     /// What is no result of a call is the end of the task, or a refusal to answer before that.
     private func judge(_ answer: LegacyResponse) async {
-        let status = try? await session.task(legacyID, credentials: credentials, until: loop.now + .seconds(5)).waitForResponse()
+        let status = try? await session.task(legacyID, credentials: credentials, until: loop.now + .seconds(5))
+            .waitForResponse()
         guard outcome == nil, let status, case .result(let result) = status.outcome,
             let task = LegacyTask(result, in: status.document), task.id == legacyID, task.status.isTerminal
         else { return }
@@ -396,7 +397,8 @@ extension HeldTask: TaskObserver {
     func questionArrived(_ question: Envelope) -> Bool {
         guard outcome == nil else { return false }
         if let reply = questions.addQuestion(question) {
-            loop.spawn { [session, credentials] in try? await session.sendNotification(reply, credentials: credentials) }
+            loop.spawn { [session, credentials] in try? await session.sendNotification(reply, credentials: credentials)
+            }
         }
         changed.signal()
         return true

@@ -61,7 +61,9 @@ struct TaskQuestions {
         var replies: [[UInt8]] = []
         var answered: [String] = []
         for question in open {
-            guard let answer = try responses.inputAnswer(question.key, to: question.request, in: revision) else { continue }
+            guard let answer = try responses.inputAnswer(question.key, to: question.request, in: revision) else {
+                continue
+            }
             answered.append(question.key)
             if let reply = answer.reply { replies.append(reply) }
         }

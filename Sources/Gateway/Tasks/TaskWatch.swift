@@ -67,7 +67,8 @@ final class TaskWatch {
             return
         }
         while let (description, state) = lost.last {
-            guard subscription.sendMessage(TaskText.notification(description, state, subscription: subscription.id)) else {
+            guard subscription.sendMessage(TaskText.notification(description, state, subscription: subscription.id))
+            else {
                 return
             }
             lost.removeLast()

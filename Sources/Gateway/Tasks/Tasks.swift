@@ -265,7 +265,8 @@ final class Tasks {
         guard let filter = try? SubscriptionFilter(request.params, in: request.document, maxResources: 0) else {
             return false
         }
-        return filter.tasks.contains { text in token(text, from: caller).map { held.heldTask($0.task) != nil } ?? false }
+        return filter.tasks.contains { text in token(text, from: caller).map { held.heldTask($0.task) != nil } ?? false
+        }
     }
 
     /// Who serves a request that listens to tasks.
@@ -315,7 +316,8 @@ extension Tasks: TaskCarrier {
         answering clientRequest: ClientRequest, key: SessionKey
     ) {
         if request.declaresTasks {
-            return TaskCreation(request, of: source, from: caller, answering: clientRequest, key: key, by: self).beginCreation()
+            return TaskCreation(request, of: source, from: caller, answering: clientRequest, key: key, by: self)
+                .beginCreation()
         }
         // A client that cannot be asked has its task driven like one that can.
         let leg = CallLeg(

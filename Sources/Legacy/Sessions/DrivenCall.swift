@@ -215,7 +215,9 @@ extension DrivenCall: CallObserver {
 
     func waitForRoom() async { if outcome == nil { await terms.observer?.waitForRoom() } }
 
-    func questionArrived(_ question: Envelope) -> Bool { outcome == nil && terms.observer?.questionArrived(question) == true }
+    func questionArrived(_ question: Envelope) -> Bool {
+        outcome == nil && terms.observer?.questionArrived(question) == true
+    }
 }
 
 extension BackendError {
