@@ -6,10 +6,12 @@
 SWIFT ?= swift
 # One file that runs without the toolchain: Swift's own libraries inside, no symbols.
 RELEASE := -c release --static-swift-stdlib --experimental-lto-mode=full -Xlinker -s
+# The programs of a release: the simulator is for debug builds only, and would take as long to link as all of them.
+PRODUCTS := remora legacy-demo crossing
 # Seconds for each fuzz target of `make fuzz`, and for `make simulate`.
 TIME ?= 60
 
-export SWIFT RELEASE
+export SWIFT RELEASE PRODUCTS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build release test lint format fuzz simulate asan tsan soak published debian bench profile clean
@@ -28,7 +30,7 @@ build: packages ## debug build of everything, tests included
 	$(SWIFT) build --build-tests
 
 release: packages ## .build/release/remora
-	$(SWIFT) build $(RELEASE)
+	@set -e; for product in $(PRODUCTS); do $(SWIFT) build $(RELEASE) --product $$product; done
 
 lint: ## what `swift format` objects to
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift
