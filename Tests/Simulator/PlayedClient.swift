@@ -232,7 +232,7 @@ final class PlayedClient {
             }
             model.note("rounds")
             model.trace("call % is asked", call.number)
-            if Dice.happens(run.profile.leaves) { return model.left(call, "not come back") }
+            if Dice.happens(run.profile.abandons) { return model.left(call, "not come back") }
             return parked.append((call, state, answers.joined(separator: ",")))
         }
         let text =

@@ -315,7 +315,9 @@ final class ServerConnection: Wire {
             )
             guard Dice.happens(500) else { continue }
             after(Dice.time(upTo: Dice.one(of: [30 * millisecond, 2 * second]))) { [weak stream] in
-                if session.questions.removeValue(forKey: question) != nil, let stream, stream.isOpen {
+                // It may cross with the answer.
+                let isOpen = session.questions.removeValue(forKey: question) != nil
+                if isOpen || Dice.happens(500), let stream, stream.isOpen {
                     stream.event(
                         #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(question)}}"#)
                 }

@@ -16,6 +16,8 @@ struct Profile {
     var older = 0
     var anonymous = 0
     var leaves = 0
+    /// Of calls that were asked something, those to which nobody comes back.
+    var abandons = 0
     var slow = 0
     var pipelines = 100
     var bad = 0
@@ -86,7 +88,10 @@ struct Profile {
         weather.call_most = 3 * microsecond
         weather.shuffled = 30000
         switch mood {
-        case .calm: break
+        case .calm:
+            abandons = Dice.one(of: [0, 300])
+            // Enough for all that runs at once, and not for all that is waited for: that makes room.
+            maxSessions = 4 * clients + 4 * callers + 4 * listeners + 8
         case .breezy:
             leaves = 20
             slow = 30
@@ -126,6 +131,7 @@ struct Profile {
             maxConnections = Dice.one(of: [20, 10000])
         }
         if mood != .calm {
+            abandons = leaves
             reloads = Dice.one(of: [0, 0, 4])
             if mood != .breezy { kills = Dice.one(of: [0, 2]) }
         }
@@ -134,7 +140,7 @@ struct Profile {
     /// Leaves out what a word names. Returns whether it names something.
     mutating func leaveOut(_ what: String) -> Bool {
         switch what {
-        case "leaving": leaves = 0
+        case "leaving": (leaves, abandons) = (0, 0)
         case "slow": slow = 0
         case "bad": bad = 0
         case "older": older = 0
