@@ -16,7 +16,7 @@ package enum ServerNotification: Sendable, Equatable {
     case elicitationCompleted([UInt8])
     /// A task is as this says (2025-11-25, basic/utilities/tasks, "Task Status Notification").
     indirect case taskStatus(LegacyTask)
-    /// Says something to nobody.
+    /// Is not for clients.
     case notForClients
     /// The server's own invention. It is about the request on whose stream it comes.
     case other

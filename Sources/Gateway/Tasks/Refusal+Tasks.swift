@@ -20,7 +20,7 @@ extension Refusal {
         data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
         fields: [("retry-after", Array("2".utf8))], side: .remora)
 
-    /// Whoever has the task did not answer, or takes nothing from here.
+    /// The replica that has the task did not answer, or takes nothing from this one.
     static func unreachableTask(_ error: BackendError) -> Refusal {
         Refusal(
             status: 503, code: ErrorCode.internalError,

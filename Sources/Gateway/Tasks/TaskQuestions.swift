@@ -74,7 +74,7 @@ struct TaskQuestions {
         return replies
     }
 
-    /// Nobody answers what is open any more. Returns what the server gets.
+    /// Ends the questions that are open: no client answers them any more. Returns what the server gets.
     mutating func closeQuestions() -> [[UInt8]] {
         let leftovers = open.compactMap(\.request.leftover)
         for question in open { if let id = question.request.legacyID { settle(id) } }

@@ -98,7 +98,7 @@ final class Tasks {
         }
     }
 
-    /// Answers a request about a task, here or by whoever has the task.
+    /// Answers a request about a task, here or at the loop or replica that has the task.
     func serveRequest(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) async {
@@ -129,7 +129,7 @@ final class Tasks {
 
     /// The same for a request that another loop or replica brings. Returns false where the task is not here.
     ///
-    /// - Parameter isSuccessor: whether whoever had the task is gone.
+    /// - Parameter isSuccessor: whether the replica that had the task is gone.
     func serveHandedOver(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest,
         isSuccessor: Bool
@@ -203,7 +203,7 @@ final class Tasks {
             ModernResponse(status: 200, text: TaskText.acknowledgment(from: serverInfo, answering: request), code: nil))
     }
 
-    /// The task was there, and whoever had it is gone, or needed the room. It has failed; there is nothing that could be answered or
+    /// The task was there, and its replica is gone, or needed the room. It has failed; there is nothing that could be answered or
     /// cancelled.
     private func answer(_ request: ModernRequest, aboutLost token: TaskToken) -> RequestOutcome {
         let serverInfo = sessions.serverInfo ?? .unknown
@@ -220,7 +220,7 @@ final class Tasks {
     /// What there is to say of a task that is not there any more.
     private func lost(_ token: TaskToken, _ text: [UInt8]) -> (TaskDescription, TaskState) {
         let message =
-            "The task is not there any more: whoever had it has stopped, or needed the room for others. What it did is not "
+            "The task is gone: the replica that had it has stopped, or needed the room for other tasks. What it did is not "
             + "known: check before you call again."
         var description = TaskDescription(
             id: text, createdAt: Array("\"\(token.created.iso8601)\"".utf8),
@@ -235,7 +235,7 @@ final class Tasks {
 
     /// Begins to tell a subscription of tasks. Returns those of which it is told: this caller's, if they are here, or nowhere any more.
     ///
-    /// - Parameter areLost: whether nobody else has those that are not here.
+    /// - Parameter areLost: whether no other loop or replica has those that are not here.
     func watchTasks(
         _ texts: [[UInt8]], of request: ModernRequest, from caller: Caller, for subscription: Subscription,
         areLost: Bool
@@ -273,13 +273,13 @@ final class Tasks {
     enum Listening {
         /// This loop.
         case here
-        /// This loop, since whoever had the tasks is gone.
+        /// This loop: the replica that had the tasks is gone.
         case successor
-        /// Whoever has the tasks: the request is finished.
+        /// The loop or replica that has the tasks: the request is finished.
         case elsewhere
     }
 
-    /// Has whoever has the tasks serve a request that listens to nothing else, where all of them are at one other loop or replica.
+    /// Forwards a request that listens to nothing else to the loop or replica that has all of its tasks.
     func forwardListening(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) async -> Listening {

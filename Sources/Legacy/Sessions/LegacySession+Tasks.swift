@@ -53,7 +53,7 @@ extension LegacySession {
         beginCall({ TaskRequest.cancel(id, id: $0) }, credentials: credentials, until: end)
     }
 
-    /// The same, where nobody waits for the answer.
+    /// Cancels a task without waiting for the answer.
     package func cancelTask(_ id: [UInt8], credentials: Credentials) {
         guard handshake.cancelsTasks, !isClosed else { return }
         let call = cancelTask(id, credentials: credentials, until: .now + LegacySession.askTimeout)

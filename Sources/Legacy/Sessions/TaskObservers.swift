@@ -11,7 +11,7 @@ struct TaskObservers {
 
     /// How many tasks are being made.
     private var expected = 0
-    /// Questions of tasks that nobody has yet: one may overtake the answer that says whose its task is.
+    /// Questions of tasks that have no observer yet: a question may overtake the answer that names its task.
     private var early: [Early] = []
 
     struct Early {
@@ -66,8 +66,8 @@ struct TaskObservers {
         return TaskRequest.task(of: message).flatMap { observers[$0] }
     }
 
-    /// Whose task asks, of a question that names none and is on no request's account: the one that was announced with its words, or else
-    /// the one that was announced first; nil where none was, or nobody has it.
+    /// The observer of the task that asks, for a question that names no task and belongs to no request. That is the task that announced
+    /// the question's words, or else the task that announced a question first. `nil`: no task announced one, or it has no observer.
     mutating func announcedObserver(of question: Envelope) -> (any TaskObserver)? {
         announcement(of: question).flatMap { observers[announced.remove(at: $0).task] }
     }
