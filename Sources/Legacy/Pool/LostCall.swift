@@ -57,7 +57,8 @@ extension SessionPool {
     /// Cancels a call of a lost process on the server, which would go on waiting for the call's client.
     package func cancelLostCall(_ lost: LegacySession.Lost, credentials: Credentials) {
         let text = ServerRequest.cancelNotification(
-            requestID: lost.requestID, reason: "the replica that had the call is gone, and with it the way of its answers")
+            requestID: lost.requestID,
+            reason: "the replica that had the call is gone")
         loop.spawn { [backends] in
             // The copy that has the session is not known here; the others say that they do not know it.
             for backend in backends.overHTTP {
