@@ -338,6 +338,31 @@ async def test_a_call_that_was_heard_of_does_not_run_again(code: int) -> None:
         assert raw.methods["tools/call"] in (2, 3)
 
 
+@pytest.mark.parametrize("dialect", [*DOUBTED, *LOST])
+async def test_a_call_whose_stream_cannot_be_taken_up_does_not_run_again(dialect: Dialect) -> None:
+    """Its stream ended to be taken up later, and by then the session is lost. The server refuses the GET; it has the call all the same."""
+    begun: list[Exchange] = []
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.method == "tools/call" and exchange.message["params"]["name"] == "bad":
+            await exchange.stream_head()
+            await exchange.chunk(b"id: e0\r\nretry: 20\r\ndata: \r\n\r\n")
+            await exchange.chunk(b"")
+            begun.append(exchange)
+            raw.sessions.clear()
+        elif exchange.request.header("last-event-id"):
+            await exchange.reply(*dialect(begun[0]))
+        else:
+            return False
+        return True
+
+    async with RawBackend(script) as raw, stack(raw.address) as running:
+        answer = await running.client.call("bad")
+        assert raw.methods["tools/call"] == 1, answer
+        assert answer.error["data"]["dispatched"] is True, answer
+        assert (await running.client.call("x")).text == "raw"
+
+
 async def test_a_call_is_not_sent_again() -> None:
     async def script(exchange: Exchange) -> bool:
         if exchange.method == "tools/call":

@@ -7,6 +7,12 @@ enum CallReply {
     /// The other is what came of it, unless the session turns out to be lost.
     case doubted(SessionDoubt, otherwise: Result<LegacyResponse, BackendError>)
 
+    /// The reply to a call that was sent before: it may have run, also where the session turns out to be lost.
+    var afterDispatch: CallReply {
+        guard case .doubted(let doubt, let otherwise) = self else { return self }
+        return .doubted(doubt.afterDispatch, otherwise: otherwise.mapError(\.afterDispatch))
+    }
+
     /// An answer that came by JSON-RPC.
     ///
     /// - Parameters:

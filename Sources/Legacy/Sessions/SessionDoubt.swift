@@ -32,10 +32,15 @@ struct SessionDoubt: Equatable {
     /// Whether it is still a legacy server. The request was refused for what it is, so that nothing ran.
     static let ofAnotherEra = SessionDoubt(question: .ping, nothingRan: true)
 
-    private init(question: SessionProbe.Question, nothingRan: Bool) {
+    /// The same about a request that takes up the stream of a call: the call may have run.
+    var afterDispatch: SessionDoubt {
+        SessionDoubt(question: question, nothingRan: false, silenceIsLoss: silenceIsLoss)
+    }
+
+    private init(question: SessionProbe.Question, nothingRan: Bool, silenceIsLoss: Bool = false) {
         self.question = question
         self.nothingRan = nothingRan
-        silenceIsLoss = false
+        self.silenceIsLoss = silenceIsLoss
     }
 
     /// Whether a text, or one of the strings in it where it is JSON, is one of ``plainWords`` and nothing else.

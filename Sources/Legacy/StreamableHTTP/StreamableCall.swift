@@ -54,27 +54,28 @@ final class StreamableCall: LegacyCall {
 
     override func waitForReply() async throws(BackendError) -> CallReply {
         defer { leaveExchange() }
-        if let doubted = doubted.take() { return doubted }
+        if let doubted = doubted.take() { return isSentBefore ? doubted.afterDispatch : doubted }
         var fruitless = 0
-        var hasResumed = false
         while true {
             do throws(BackendError) {
-                if let reply = try await streamedReply() { return reply }
+                if let reply = try await streamedReply() { return isSentBefore ? reply.afterDispatch : reply }
             } catch {
                 guard error.kind == .noAnswer, fruitless < StreamResumption.maxFruitless,
                     let resumption = exchange.resumption
                 else {
-                    if hasResumed { throw error.afterDispatch }
+                    if isSentBefore { throw error.afterDispatch }
                     // Where an answer has begun the server was reached, whatever the answer says.
                     throw exchange.status == nil ? transport.errorMeaning(of: error) : error
                 }
-                hasResumed = true
                 // A server that waits for its client has nothing to say on a stream, however often it is taken up.
                 if !isSuspended { fruitless = exchange.hasDelivered ? 1 : fruitless + 1 }
                 if let reply = try await resumeStream(resumption) { return reply }
             }
         }
     }
+
+    /// Whether the request takes up the stream of a call that was sent before it. What is said of the request is not said of the call.
+    private var isSentBefore: Bool { if case .resumption = request { true } else { false } }
 
     /// The reply; nil where the request was sent again.
     private func streamedReply() async throws(BackendError) -> CallReply? {
