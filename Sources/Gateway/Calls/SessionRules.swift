@@ -13,6 +13,11 @@ enum SessionRules {
         if request.method.isOfExtension, !session.handshake.offersExtension(with: request.method) {
             return .methodNotFound(request.methodName, "This server declares no extension that has it.")
         }
+        return parameterRefusal(of: request)
+    }
+
+    /// Why a request is not sent on any session, by its parameters alone.
+    static func parameterRefusal(of request: ModernRequest) -> Refusal? {
         do throws(Refusal) {
             try ParameterRules.checkParameters(request)
             return nil

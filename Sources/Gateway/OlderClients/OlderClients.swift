@@ -104,8 +104,7 @@ final class OlderClients {
         describeRequest(source, clientRequest)
         switch await replicas.handOverRequest(source, to: other, answering: clientRequest.connection) {
         case .answered(let status, let bytes):
-            clientRequest.noteForwarding()
-            clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
+            clientRequest.finishForwarded(status: status, bytes: bytes)
         case .failed(let error):
             failRequest(error, source, clientRequest)
         }

@@ -121,6 +121,16 @@ final class ClientRequest {
     /// Another replica or loop answers it.
     func noteForwarding() { isForwarded = true }
 
+    /// Another replica or loop has answered it, and what it said is written.
+    ///
+    /// - Parameters:
+    ///   - status: of the HTTP response.
+    ///   - bytes: of its body.
+    func finishForwarded(status: Int, bytes: Int) {
+        noteForwarding()
+        finishRequest(.relayed(status: status, bytes: bytes))
+    }
+
     /// What another part has to know of an answer that it has sent.
     var outcome: (status: Int, side: ErrorSide?) { (status, side) }
 

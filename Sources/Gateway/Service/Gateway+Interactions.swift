@@ -17,6 +17,7 @@ extension Gateway {
         guard let task = PeerTask(source.head.target), task != .notify else {
             return responder.connection.respond(HTTPResponse(status: 404, closes: true))
         }
+        let isSuccessor = if case .takeOver = task { true } else { false }
         let clientRequest = beginRequest(source, by: responder)
         let caller = identifyCaller(source, isHandedOver: true, clientRequest)
         switch readRequest(source, isHandedOver: true, clientRequest) {
@@ -25,13 +26,11 @@ extension Gateway {
         case .older:
             giveAway(clientRequest)
         case .request(let admitted) where admitted.method == .listen:
-            let isSuccessor = if case .takeOver = task { true } else { false }
             guard isSuccessor || tasks.hasTask(of: admitted, from: caller) else { return giveAway(clientRequest) }
             let listening = await beginListening(
                 admitted, of: source, from: caller, clientRequest, as: isSuccessor ? .successor : .here)
             if let listening { await serveSubscription(listening) }
         case .request(let admitted) where admitted.method.isAboutTask:
-            let isSuccessor = if case .takeOver = task { true } else { false }
             if await !tasks.serveHandedOver(admitted, of: source, from: caller, clientRequest, isSuccessor: isSuccessor)
             {
                 giveAway(clientRequest)
@@ -79,8 +78,7 @@ extension Gateway {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))
             }
         case .answered(let status, let bytes):
-            clientRequest.noteForwarding()
-            clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
+            clientRequest.finishForwarded(status: status, bytes: bytes)
         case .unknown(let error), .refused(let error):
             // The owner of the call was reached, and did not answer.
             clientRequest.noteFailure(error)

@@ -14,7 +14,10 @@ extension Gateway {
         let clientRequest: ClientRequest
     }
 
-    /// - Parameter place: where another loop or replica brings it, whether whoever had the tasks is gone that it is about; nil else.
+    /// Begins a subscription. Returns nil where the request is finished.
+    ///
+    /// - Parameter place: says for a request that another loop or replica brings whether the replica that had its tasks is gone. Nil: a client
+    ///   sent the request.
     func beginListening(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest,
         as place: Tasks.Listening? = nil

@@ -139,24 +139,19 @@ final class HeldTask {
             return failed(error)
         }
         guard outcome == nil else { return .done }
-        switch answer.outcome {
-        case .result(let result):
-            guard let task = LegacyTask(result, in: answer.document), task.id == legacyID else {
-                return .failed(BackendError(.outcomeUnknown, "its answer to tasks/get is about no task, or another"))
-            }
+        if let task = answer.task(named: legacyID) {
             freshUntil = loop.now + HeldTask.freshness
             noteStatus(task)
             return await follow(task.status, until: end)
-        case .error(let error):
-            guard
-                answer.document.value("code", of: error).flatMap({ answer.document.integer($0) })
-                    == Int64(ErrorCode.invalidParams)
-            else { return .refused(answer) }
-            self.end(
-                failure: "The MCP server does not know the task any more. What it did is not known: check before you "
-                    + "call again.", reason: "task_lost")
-            return .done
         }
+        guard case .error = answer.outcome else {
+            return .failed(BackendError(.outcomeUnknown, "its answer to tasks/get is about no task, or another"))
+        }
+        guard answer.isOfUnknownTask else { return .refused(answer) }
+        self.end(
+            failure: "The MCP server does not know the task any more. What it did is not known: check before you "
+                + "call again.", reason: "task_lost")
+        return .done
     }
 
     private func follow(_ status: LegacyTask.Status, until end: Instant) async -> Poll {
@@ -248,9 +243,7 @@ final class HeldTask {
     private func judge(_ answer: LegacyResponse) async {
         let status = try? await session.task(legacyID, credentials: credentials, until: loop.now + .seconds(5))
             .waitForResponse()
-        guard outcome == nil, let status, case .result(let result) = status.outcome,
-            let task = LegacyTask(result, in: status.document), task.id == legacyID, task.status.isTerminal
-        else { return }
+        guard outcome == nil, let task = status?.task(named: legacyID), task.status.isTerminal else { return }
         noteStatus(task)
         if task.status == .cancelled { end(.cancelled) } else { end(by: answer) }
     }
@@ -300,9 +293,7 @@ final class HeldTask {
             if case .failed(let error) = failed(error) { return error }
             return nil
         }
-        guard outcome == nil, case .result(let result) = answer.outcome,
-            let task = LegacyTask(result, in: answer.document), task.id == legacyID, task.status == .cancelled
-        else { return nil }
+        guard outcome == nil, let task = answer.task(named: legacyID), task.status == .cancelled else { return nil }
         noteStatus(task)
         self.end(.cancelled)
         return nil
@@ -367,7 +358,7 @@ final class HeldTask {
 
     private static let over = BackendError(.cancelled, "the task is over")
 
-    /// It is held no longer. The server is told where the task goes on, since nobody could ever get its result.
+    /// It is held no longer. A task that goes on is cancelled at the server: no client could get its result.
     func endHolding() {
         guard outcome == nil else { return }
         session.cancelTask(legacyID, credentials: credentials)

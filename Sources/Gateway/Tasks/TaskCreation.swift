@@ -94,7 +94,7 @@ final class TaskCreation {
             }
         }
         guard !hasClientLeft else {
-            // Nobody has its name.
+            // No client has its name.
             tasks.held.leavePlace(caller.principal)
             session.cancelTask(task.id, credentials: caller.credentials)
             tasks.sessions.releaseLease(lease)
@@ -137,7 +137,7 @@ extension TaskCreation: ResponseProducer {
     }
 }
 
-/// Until there is a task, the server has nobody to ask: its questions have their place in the task.
+/// Until there is a task, no client can be asked: the questions of the server have their place in the task.
 extension TaskCreation: CallObserver {
     func notificationArrived(_: Envelope, _: ServerNotification) {}
 

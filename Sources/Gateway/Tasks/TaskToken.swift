@@ -13,7 +13,7 @@ struct TaskToken: Equatable {
     let task: CallID
     /// `Replicas.owner` of the loop that made it.
     let owner: [UInt8]
-    /// Where the server has it; nil where nobody else could find it.
+    /// Where the server has it; nil where no other replica could find it.
     var place: Place?
 
     /// The task in a session over HTTP. Session ids and cookies are secrets: the token is encrypted.

@@ -66,20 +66,11 @@ final class Tasks {
     }
 
     private func location(of request: ModernRequest, from caller: Caller) async -> Location {
-        let flaw = Tasks.flaw(of: request)
+        let flaw = SessionRules.parameterRefusal(of: request)
         guard flaw == nil, request.declaresTasks, let token = token(of: request, from: caller) else {
             return .nowhere(await refusal(of: request, from: caller, flaw))
         }
         return held.heldTask(token.task).map { .here($0) } ?? .elsewhere(token)
-    }
-
-    private static func flaw(of request: ModernRequest) -> Refusal? {
-        do throws(Refusal) {
-            try ParameterRules.checkParameters(request)
-            return nil
-        } catch {
-            return error
-        }
     }
 
     /// What there is to say to a request without a task depends on whether the server has any.
@@ -110,24 +101,33 @@ final class Tasks {
         case .nowhere(let refused): outcome = refused
         case .elsewhere(let token):
             clientRequest.responder.leaveResponse()
-            switch await replicas.forwardRetry(
-                source, of: token.task, to: token.owner, answering: clientRequest.connection)
-            {
-            case .takeOverHere:
-                clientRequest.responder.beginResponse(for: waiter)
-                outcome = answer(request, aboutLost: token)
-            case .answered(let status, let bytes):
-                clientRequest.noteForwarding()
-                return clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
-            case .unknown(let error), .refused(let error):
-                clientRequest.noteFailure(error)
-                return clientRequest.finishRequest(.refused(.unreachableTask(error)))
-            }
+            if await isForwarded(source, to: token, clientRequest) { return }
+            clientRequest.responder.beginResponse(for: waiter)
+            outcome = answer(request, aboutLost: token)
         }
         carrier.finishRequest(clientRequest, waiter.hasLeft ? .failed(.clientLeft) : outcome, of: source.head)
     }
 
-    /// The same for a request that another loop or replica brings. Returns false where the task is not here.
+    /// Forwards a request to the loop or replica that has the task. Returns whether the request is finished: false where the owner of the task
+    /// is gone, and this loop has to say so.
+    private func isForwarded(
+        _ source: HTTPServerRequest, to token: TaskToken, _ clientRequest: ClientRequest
+    ) async -> Bool {
+        switch await replicas.forwardRetry(
+            source, of: token.task, to: token.owner, answering: clientRequest.connection)
+        {
+        case .takeOverHere:
+            return false
+        case .answered(let status, let bytes):
+            clientRequest.finishForwarded(status: status, bytes: bytes)
+        case .unknown(let error), .refused(let error):
+            clientRequest.noteFailure(error)
+            clientRequest.finishRequest(.refused(.unreachableTask(error)))
+        }
+        return true
+    }
+
+    /// Answers a request about a task that another loop or replica brings. Returns false where the task is not here.
     ///
     /// - Parameter isSuccessor: whether the replica that had the task is gone.
     func serveHandedOver(
@@ -294,19 +294,7 @@ final class Tasks {
             return token.owner == first.owner && held.heldTask(token.task) == nil
         }
         guard rest.isEmpty, areTogether else { return .here }
-        switch await replicas.forwardRetry(
-            source, of: first.task, to: first.owner, answering: clientRequest.connection)
-        {
-        case .takeOverHere:
-            return .successor
-        case .answered(let status, let bytes):
-            clientRequest.noteForwarding()
-            clientRequest.finishRequest(.relayed(status: status, bytes: bytes))
-        case .unknown(let error), .refused(let error):
-            clientRequest.noteFailure(error)
-            clientRequest.finishRequest(.refused(.unreachableTask(error)))
-        }
-        return .elsewhere
+        return await isForwarded(source, to: first, clientRequest) ? .elsewhere : .successor
     }
 }
 

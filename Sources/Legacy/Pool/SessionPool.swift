@@ -664,9 +664,8 @@ package final class SessionPool {
     /// A call on the session was answered so: a server of 2026-07-28, which may be there now, refuses what it takes for its own
     /// requests by codes that no other has.
     package func noteResponse(_ answer: LegacyResponse, on session: LegacySession) {
-        guard case .error(let error) = answer.outcome, !session.isKept,
-            let code = answer.document.value("code", of: error).flatMap({ answer.document.integer($0) }),
-            [ErrorCode.headerMismatch, ErrorCode.unsupportedProtocolVersion].contains(Int(code))
+        guard case .error = answer.outcome, !session.isKept, let code = answer.errorCode,
+            code == ErrorCode.headerMismatch || code == ErrorCode.unsupportedProtocolVersion
         else { return }
         renewUnkept()
     }

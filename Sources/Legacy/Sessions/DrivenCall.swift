@@ -51,11 +51,11 @@ final class DrivenCall: LegacyCall {
                 let task = LegacyTask(createdBy: result, in: created.document)
             else { return conclude(.success(created)) }
             self.task = task
-            // Nobody waits any more, and the task was not known until now.
+            // No client waits any more, and the task was not known until now.
             if outcome != nil { return session.cancelTask(task.id, credentials: terms.credentials) }
             conclude(.success(try await self.result(of: task)))
         } catch {
-            // Nobody will ask for its result.
+            // No client will ask for its result.
             if let task, outcome == nil { session.cancelTask(task.id, credentials: terms.credentials) }
             conclude(.failure(task == nil ? error : DrivenCall.afterStart(error)))
         }
@@ -115,18 +115,12 @@ final class DrivenCall: LegacyCall {
     private func status(of task: LegacyTask) async throws(BackendError) -> LegacyTask {
         let end = max(end, loop.now + LegacySession.askTimeout)
         let answer = try await answer(of: terms.session.task(task.id, credentials: terms.credentials, until: end))
-        switch answer.outcome {
-        case .result(let result):
-            guard let newest = LegacyTask(result, in: answer.document), newest.id == task.id else {
-                throw BackendError(.noAnswer, "the server's answer to tasks/get is about no task, or another")
-            }
-            return newest
-        case .error(let error):
-            let isUnknown =
-                answer.document.value("code", of: error).flatMap { answer.document.integer($0) }
-                == Int64(ErrorCode.invalidParams)
-            throw BackendError(isUnknown ? .outcomeUnknown : .noAnswer, "the server answered tasks/get by an error")
+        if let newest = answer.task(named: task.id) { return newest }
+        guard case .error = answer.outcome else {
+            throw BackendError(.noAnswer, "the server's answer to tasks/get is about no task, or another")
         }
+        throw BackendError(
+            answer.isOfUnknownTask ? .outcomeUnknown : .noAnswer, "the server answered tasks/get by an error")
     }
 
     private func rest(_ task: LegacyTask) async throws(BackendError) {

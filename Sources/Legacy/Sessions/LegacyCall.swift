@@ -9,6 +9,12 @@ package struct LegacyResponse: Sendable {
     package let document: JSONDocument
     package let outcome: Envelope.Outcome
 
+    /// The code of an error; nil for a result, and for an error whose code is no integer.
+    var errorCode: Int? {
+        guard case .error(let error) = outcome else { return nil }
+        return document.value("code", of: error).flatMap { document.integer($0) }.map { Int($0) }
+    }
+
     /// The error of a call whose response is ``Envelope/Kind/unclear(id:)``.
     static let unclear = BackendError(
         .outcomeUnknown,

@@ -9,6 +9,17 @@ extension LegacyResponse {
         guard case .result(let result) = outcome else { return false }
         return TaskOutcome.isOfCall(result, in: document)
     }
+
+    /// The task in an answer to `tasks/get` or `tasks/cancel`. Nil: the answer is an error, or is about no task or another one.
+    package func task(named id: [UInt8]) -> LegacyTask? {
+        guard case .result(let result) = outcome, let task = LegacyTask(result, in: document), task.id == id else {
+            return nil
+        }
+        return task
+    }
+
+    /// Whether the server does not know the task that it was asked about ("Error Handling").
+    package var isOfUnknownTask: Bool { errorCode == ErrorCode.invalidParams }
 }
 
 /// Tasks of the session (2025-11-25, basic/utilities/tasks). Ids of tasks are the server's, in UTF-8.

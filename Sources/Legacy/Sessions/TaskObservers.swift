@@ -101,7 +101,7 @@ struct TaskObservers {
     }
 }
 
-/// Whoever has a task, and hears what the server says of it on whichever way.
+/// The holder of a task. It hears what the server says of the task, on the stream of a call or aside.
 package protocol TaskObserver: QuestionObserver {
     /// The task is as this says.
     func taskArrived(_ task: LegacyTask)
