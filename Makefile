@@ -23,7 +23,7 @@ demo: packages ## build, and show a request on its way (ONCE=1: and end)
 	@$(SWIFT) build $(RELEASE) --product remora
 	@.build/release/remora demo $(if $(ONCE),--once)
 
-test: ## the whole gate: lint, traps, builds, unit and end-to-end tests, fuzzing, linkage
+test: ## the whole gate: lint, traps, builds, unit and end-to-end tests, simulated runs, fuzzing, linkage
 	@Tests/gate
 
 build: packages ## debug build of everything, tests included
