@@ -10,6 +10,8 @@ table shows the median of all rounds.
 
 With --tls both end TLS from the client, with the same certificate, before the same plain backend.
 
+With --before a second Remora, of an older state, takes its turns with the others: what a change costs is the ratio of the two.
+
 Each of 8,000 connections takes up to two descriptors of a proxy: the limit of open files is raised as far as that needs, and
 where the hard limit (`ulimit -Hn`) does not allow it, the program says so and ends.
 
@@ -314,12 +316,14 @@ def nginx(backend: str, directory: Path, certificate: Certificate | None) -> Ite
 
 
 @contextlib.contextmanager
-def remora(backend: str, directory: Path, certificate: Certificate | None) -> Iterator[tuple[str, int]]:
-    configuration = directory / "remora.yaml"
+def remora(
+    backend: str, directory: Path, certificate: Certificate | None, path: str, name: str
+) -> Iterator[tuple[str, int]]:
+    configuration = directory / f"{name}.yaml"
     tls = "" if certificate is None else f"  tls: {{certificate: {certificate.file}, key: {certificate.key}}}\n"
     configuration.write_text(REMORA.format(backend=backend, tls=tls))
-    output = directory / "remora.log"
-    with running(binary("remora"), "-c", str(configuration), output=output) as process:
+    output = directory / f"{name}.log"
+    with running(path, "-c", str(configuration), output=output) as process:
         yield listening(process, output), process.pid
 
 
@@ -400,9 +404,12 @@ def table(results: dict[int, dict[str, Measurement]]) -> str:
         for name, each in by_name.items():
             times = [f"{each.p50:.2f}", f"{each.p99:.2f}", f"{each.cpu:.1f}"]
             rows.append([str(connections), name, f"{each.rate:.0f}", *times, f"{each.memory:.1f}", str(each.errors)])
-        ours, theirs = by_name["Remora"], by_name["nginx"]
-        ratios = [getattr(ours, name) / (getattr(theirs, name) or 1) for name in FIGURES]
-        rows.append([str(connections), "**Remora ÷ nginx**", *(f"**{ratio:.2f}**" for ratio in ratios), ""])
+        for other in by_name:
+            if other == "Remora":
+                continue
+            ours, theirs = by_name["Remora"], by_name[other]
+            ratios = [getattr(ours, name) / (getattr(theirs, name) or 1) for name in FIGURES]
+            rows.append([str(connections), f"**Remora ÷ {other}**", *(f"**{ratio:.2f}**" for ratio in ratios), ""])
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
 
     def line(cells: list[str]) -> str:
@@ -422,6 +429,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sse", action="store_true", help="the backend answers with event streams")
     parser.add_argument("--tls", action="store_true", help="clients speak TLS to both proxies")
     parser.add_argument("--size", type=int, default=32, help="bytes of text in the answer (32)")
+    parser.add_argument("--before", metavar="PROGRAM", help="an older remora, to compare with in the same run")
     default = ROOT / ".build" / "benchmark.md"
     parser.add_argument("--output", type=Path, default=default, help="where the table goes, too (.build/benchmark.md)")
     return parser.parse_args()
@@ -443,8 +451,10 @@ def main() -> None:
         address, pid = parts.enter_context(nginx(backend, directory, certificate))
         request = legacy_request(backend, text)
         targets = [Target("nginx", address, pid, *request, directory / "nginx.lua", certificate)]
-        address, pid = parts.enter_context(remora(backend, directory, certificate))
-        targets.append(Target("Remora", address, pid, *modern_request(text), directory / "remora.lua", certificate))
+        programs = {"Remora": binary("remora")} | ({"before": options.before} if options.before else {})
+        for name, path in programs.items():
+            address, pid = parts.enter_context(remora(backend, directory, certificate, path, name))
+            targets.append(Target(name, address, pid, *modern_request(text), directory / f"{name}.lua", certificate))
         for target in targets:
             target.write_script()
             target.verify(text)
