@@ -113,31 +113,32 @@ package final class Service {
         }
     }
 
+    /// Nearly all of its time a connection waits here: what is kept of a request meanwhile would be kept by each that is idle.
     private func serveClient(_ client: Client) async {
-        defer {
-            client.connection.onRequest = nil
-            client.responder.leaveResponse()
-            // The connection ended in the same moment.
-            if let (gateway, errand) = client.waiting.take() {
-                errand.abandonRequest()
-                gateway.carrier.requestEnded()
-            }
-        }
         while true {
             switch await client.connection.nextArrival() {
-            case .closed:
-                return
-            case .flawed(let flaw):
-                gateway.refuseRequest(flaw, by: client.responder)
-            case .request:
-                // `onRequest` has left it here.
-                guard let (gateway, errand) = client.waiting.take() else { return client.connection.close() }
-                if let listening = await gateway.serveErrand(consume errand) {
-                    await gateway.serveSubscription(listening)
-                }
-                gateway.carrier.requestEnded()
+            case .closed: return leaveClient(client)
+            case .flawed(let flaw): gateway.refuseRequest(flaw, by: client.responder)
+            case .request: await serveWaiting(client)
             }
         }
+    }
+
+    /// Serves the request that `receiveRequest` has left.
+    @inline(never)
+    private func serveWaiting(_ client: Client) async {
+        guard let (gateway, errand) = client.waiting.take() else { return client.connection.close() }
+        if let listening = await gateway.serveErrand(consume errand) { await gateway.serveSubscription(listening) }
+        gateway.carrier.requestEnded()
+    }
+
+    private func leaveClient(_ client: Client) {
+        client.connection.onRequest = nil
+        client.responder.leaveResponse()
+        // The connection ended in the same moment.
+        guard let (gateway, errand) = client.waiting.take() else { return }
+        errand.abandonRequest()
+        gateway.carrier.requestEnded()
     }
 
     // MARK: Other loops
