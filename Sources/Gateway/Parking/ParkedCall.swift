@@ -134,6 +134,12 @@ struct ParkedCall<Response: Sendable>: Sendable {
         return false
     }
 
+    /// Whether the server works, and nothing is asked.
+    var isRunning: Bool {
+        if case .running(.response) = state { return true }
+        return false
+    }
+
     /// Whether anybody may still want the response.
     var isWanted: Bool {
         switch state {
