@@ -229,7 +229,7 @@ async def test_the_answer_may_have_begun_as_a_stream() -> None:
         message["params"]["_meta"]["progressToken"] = "mine"
         async with Client(running.front.address) as client:
             created = await client.send(message)
-        assert created.head.media_type == "text/event-stream"
+        assert created.http.media_type == "text/event-stream"
         assert created.result["resultType"] == "task"
         await server.answer(server.calls[0].response(b'{"content":[]}'))
         assert (await ended(running, created.result["taskId"]))["status"] == "completed"
@@ -361,16 +361,16 @@ async def test_what_is_open_at_the_end_is_answered() -> None:
     """A tool that does not wait, and one whose task is cancelled."""
     async def tool(run: Running) -> None:
         await asyncio.sleep(0.6)
-        await run.ask(1)
+        await run.ask(run.arguments["question"])
         if run.arguments.get("waits"):
-            await run.answer(1)
+            await run.answer(run.arguments["question"])
         await run.finish("done")
 
     async with Asking(tool) as server, stack(server.address, tasks=AFTER) as running:
-        id = (await start(running, "x", ELICITS)).result["taskId"]
+        id = (await start(running, "x", ELICITS, question=1)).result["taskId"]
         assert (await ended(running, id, ELICITS))["status"] == "completed"
         await server.until(lambda it: len(server.replies) == 1, timeout=10)
-        id = (await start(running, "x", ELICITS, waits=True)).result["taskId"]
+        id = (await start(running, "x", ELICITS, question=2, waits=True)).result["taskId"]
         await until(running, id, lambda task: task["status"] == "input_required", ELICITS)
         await send(running, "tasks/cancel", ELICITS, taskId=id)
         assert (await get(running, id, ELICITS))["status"] == "cancelled"

@@ -87,7 +87,7 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     }
 
     func promoteCall() -> Bool {
-        if let (task, serverInfo) = carrier.tasks?.promoteCall(self, declaring: .none) {
+        if let (task, serverInfo) = carrier.tasks?.promoteCall(self, asking: TaskQuestions(declared: .none)) {
             finishCall(.task(task, from: serverInfo, answering: request), .released)
         }
         return true

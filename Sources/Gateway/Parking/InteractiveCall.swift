@@ -495,7 +495,8 @@ extension InteractiveCall: TranslatedCall {
         guard let leg = legs.first, machine?.isRunning ?? true else { return false }
         // Another replica's session is nobody's to keep.
         guard adopted == nil, legs.allSatisfy({ $0.request.declaresTasks }), let tasks = leg.taskCarrier,
-            let (task, serverInfo) = tasks.promoteCall(self, declaring: machine?.capabilities ?? leg.capabilities.ofClient)
+            let (task, serverInfo) = tasks.promoteCall(
+                self, asking: machine?.taskQuestions ?? TaskQuestions(declared: leg.capabilities.ofClient))
         else { return true }
         deadline?.set(nil)
         completeCall(.task(task, from: serverInfo))

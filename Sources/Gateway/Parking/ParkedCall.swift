@@ -140,6 +140,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
         return false
     }
 
+    /// For a task that the call becomes: what it has asked is not asked again.
+    var taskQuestions: TaskQuestions { TaskQuestions(declared: capabilities, keys: keys, settled: settled) }
+
     /// Whether anybody may still want the response.
     var isWanted: Bool {
         switch state {

@@ -65,7 +65,7 @@ final class HeldTask {
     ///   - makeSource: makes what it is of.
     init(
         as id: CallID, described description: TaskDescription, of caller: Caller, until expires: Instant,
-        declaring capabilities: InputCapabilities, on session: LegacySession, in table: HeldTasks,
+        asking questions: TaskQuestions, on session: LegacySession, in table: HeldTasks,
         caching: CachePolicy, loop: Loop, log: Log, from makeSource: (HeldTask) -> any TaskSource
     ) {
         self.loop = loop
@@ -78,7 +78,7 @@ final class HeldTask {
         self.caching = caching
         credentials = caller.credentials
         self.description = description
-        questions = TaskQuestions(declared: capabilities)
+        self.questions = questions
         freshUntil = loop.now
         source = makeSource(self)
     }

@@ -108,7 +108,8 @@ final class TaskCreation {
         let maxTTL = tasks.settings.tasks.maxTTLMs
         let session = lease.session
         return tasks.holdTask(
-            of: caller, for: min(task.ttl ?? maxTTL, maxTTL), declaring: tasks.askable(request), on: session,
+            of: caller, for: min(task.ttl ?? maxTTL, maxTTL), asking: TaskQuestions(declared: tasks.askable(request)),
+            on: session,
             at: session.sessionID.map {
                 TaskToken.Place(sessionID: $0, cookies: session.cookieField, legacyID: task.id)
             },

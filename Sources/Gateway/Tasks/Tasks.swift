@@ -37,11 +37,12 @@ final class Tasks {
     ///
     /// - Parameters:
     ///   - ttl: how long it is held, in milliseconds.
+    ///   - questions: none is open.
     ///   - session: in which it runs.
     ///   - place: where its server has it.
     ///   - description: what is known of it, by its id.
     func holdTask(
-        of caller: Caller, for ttl: Int, declaring capabilities: InputCapabilities, on session: LegacySession,
+        of caller: Caller, for ttl: Int, asking questions: TaskQuestions, on session: LegacySession,
         at place: TaskToken.Place?, described description: (_ id: [UInt8]) -> TaskDescription,
         from makeSource: (HeldTask) -> any TaskSource
     ) -> HeldTask {
@@ -56,7 +57,7 @@ final class Tasks {
             token.encoded(), for: .task, caller: caller.identity, until: token.expires)
         let task = HeldTask(
             as: id, described: description(sealed), of: caller, until: sessions.loop.now + lifetime,
-            declaring: capabilities, on: session, in: held, caching: settings.caching, loop: sessions.loop, log: log,
+            asking: questions, on: session, in: held, caching: settings.caching, loop: sessions.loop, log: log,
             from: makeSource)
         held.insertTask(task)
         return task
@@ -327,13 +328,13 @@ final class Tasks {
 
 extension Tasks: TaskCarrier {
     func promoteCall(
-        _ call: some TranslatedCall, declaring capabilities: InputCapabilities
+        _ call: some TranslatedCall, asking questions: TaskQuestions
     ) -> (TaskDescription, ServerInfo)? {
         let caller = call.caller
         guard let session = call.session, held.reservePlace(for: caller.principal, settings.tasks) else { return nil }
         let ttl = settings.tasks.maxTTLMs
         let task = holdTask(
-            of: caller, for: ttl, declaring: capabilities, on: session, at: nil,
+            of: caller, for: ttl, asking: questions, on: session, at: nil,
             described: {
                 var description = TaskDescription(id: $0, createdAt: HeldTask.now, ttlMs: ttl)
                 description.pollIntervalMs = PromotedCall.pollInterval
