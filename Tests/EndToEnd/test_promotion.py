@@ -415,6 +415,28 @@ async def test_calls_at_once_are_counted_on() -> None:
         assert (await get(running, id))["status"] == "completed"
 
 
+async def test_numbers() -> None:
+    async with Slow() as server, stack(
+        server.address, tasks=AFTER | {"max": 3, "max_per_principal": 3}, admin={"address": "127.0.0.1:0"}) as running:
+        ids = [(await start(running, "x", each)).result["taskId"] for each in (KNOWS, ELICITS, KNOWS)]
+        waiting = asyncio.create_task(start(running, "x"))
+        await server.until(lambda it: it.methods["tools/call"] == 4)
+        await asyncio.sleep(0.6)
+        await server.answer(server.calls[3].response(b'{"content":[]}'), 3)
+        await waiting
+        await server.answer(server.calls[0].response(b'{"content":[]}'), 0)
+        await server.answer(server.calls[1].error(-32000, "fell in"), 1)
+        await ended(running, ids[0], ELICITS)
+        await ended(running, ids[1], ELICITS)
+        page = await metrics(running)
+        assert [page[f'remora_tasks{{state="{each}"}}'] for each in ("running", "kept")] == [1, 2]
+        await send(running, "tasks/cancel", taskId=ids[2])
+        page = await metrics(running)
+        assert [page[f'remora_tasks_ended_total{{status="{each}"}}'] for each in ("completed", "failed", "cancelled")] == [1, 1, 1]
+        assert [page[f'remora_tasks_created_total{{from="{each}"}}'] for each in ("server", "call")] == [0, 3]
+        assert page["remora_tasks_refused_total"] == 1
+
+
 async def test_ids_are_the_callers_alone() -> None:
     async with Slow() as server, stack(server.address, tasks=AFTER) as running:
         id = (await start(running, "x", token="ada")).result["taskId"]

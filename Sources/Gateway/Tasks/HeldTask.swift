@@ -255,7 +255,7 @@ final class HeldTask {
         self.outcome = outcome
         keptSize = outcome.size
         letGo(end)
-        table.keepOutcome(of: self, size: keptSize)
+        table.keepOutcome(outcome, of: self)
         changed.signal()
     }
 

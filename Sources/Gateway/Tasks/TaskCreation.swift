@@ -107,6 +107,7 @@ final class TaskCreation {
     private func hold(_ task: LegacyTask, on lease: Lease) -> HeldTask {
         let maxTTL = tasks.settings.tasks.maxTTLMs
         let session = lease.session
+        tasks.held.numbers.made += 1
         return tasks.holdTask(
             of: caller, for: min(task.ttl ?? maxTTL, maxTTL), asking: TaskQuestions(declared: tasks.askable(request)),
             on: session,

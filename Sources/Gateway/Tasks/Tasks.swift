@@ -340,6 +340,7 @@ extension Tasks: TaskCarrier {
                 description.pollIntervalMs = PromotedCall.pollInterval
                 return description
             }, from: { PromotedCall(call, as: $0) })
+        held.numbers.promoted += 1
         return (task.description, task.serverInfo)
     }
 
