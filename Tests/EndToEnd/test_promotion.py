@@ -17,6 +17,7 @@ from harness.replicas import Replicas
 from harness.stack import Stack, stack
 from servers.asking import Asking, Running
 from servers.raw import Exchange, RawBackend
+from test_admin import metrics, observed
 from test_tasks import ANSWERS, ENDED, KNOWS, MISSING, TASKS, ended, get, send, start, text, told, until
 
 AFTER = {"promote": "300ms"}
@@ -416,8 +417,7 @@ async def test_calls_at_once_are_counted_on() -> None:
 
 
 async def test_numbers() -> None:
-    async with Slow() as server, stack(
-        server.address, tasks=AFTER | {"max": 3, "max_per_principal": 3}, admin={"address": "127.0.0.1:0"}) as running:
+    async with Slow() as server, observed(server.address, tasks=AFTER | {"max": 3, "max_per_principal": 3}) as (running, admin):
         ids = [(await start(running, "x", each)).result["taskId"] for each in (KNOWS, ELICITS, KNOWS)]
         waiting = asyncio.create_task(start(running, "x"))
         await server.until(lambda it: it.methods["tools/call"] == 4)
@@ -426,15 +426,19 @@ async def test_numbers() -> None:
         await waiting
         await server.answer(server.calls[0].response(b'{"content":[]}'), 0)
         await server.answer(server.calls[1].error(-32000, "fell in"), 1)
-        await ended(running, ids[0], ELICITS)
-        await ended(running, ids[1], ELICITS)
-        page = await metrics(running)
-        assert [page[f'remora_tasks{{state="{each}"}}'] for each in ("running", "kept")] == [1, 2]
+        for id in ids[:2]:
+            await ended(running, id, ELICITS)
+
+        async def values(name: str, label: str, *of: str) -> list[float]:
+            page = await metrics(admin)
+            return [page.value(name, **{label: each}) for each in of]
+
+        assert await values("remora_tasks", "state", "running", "kept") == [1, 2]
         await send(running, "tasks/cancel", taskId=ids[2])
-        page = await metrics(running)
-        assert [page[f'remora_tasks_ended_total{{status="{each}"}}'] for each in ("completed", "failed", "cancelled")] == [1, 1, 1]
-        assert [page[f'remora_tasks_created_total{{from="{each}"}}'] for each in ("server", "call")] == [0, 3]
-        assert page["remora_tasks_refused_total"] == 1
+        assert await values("remora_tasks", "state", "running", "kept") == [0, 3]
+        assert await values("remora_tasks_ended_total", "status", "completed", "failed", "cancelled") == [1, 1, 1]
+        assert await values("remora_tasks_created_total", "from", "server", "call") == [0, 3]
+        assert (await metrics(admin)).total("remora_tasks_refused_total") == 1
 
 
 async def test_ids_are_the_callers_alone() -> None:
