@@ -175,8 +175,8 @@ extension Metric {
         sessionsExpired,
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
-        refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, peerRefusals, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
-        certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,
+        refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, peerRefusals, listeners, keptLists,
+        keptListBytes, reloads, lastReload, lastReloadSucceeded, certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,
     ]
 }

@@ -53,7 +53,9 @@ package final class HeldTasks {
     }
 
     private func makesRoom(for principal: KeyedHash, _ settings: TaskSettings) -> Bool {
-        if held[principal, default: 0] >= settings.maxPerPrincipal { return evictTask(told.longestSpare(of: principal)) }
+        if held[principal, default: 0] >= settings.maxPerPrincipal {
+            return evictTask(told.longestSpare(of: principal))
+        }
         return count < settings.max || evictTask(told.longestOfTheLargest)
     }
 

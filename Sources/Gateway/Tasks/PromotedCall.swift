@@ -86,8 +86,8 @@ extension PromotedCall: TranslatedCall {
         held.noteChange()
         if error.kind == .sessionLost { return held.endByLoss() }
         held.end(
-            failure: "The MCP server gave no answer to the call: \(error.detail). What the call did is not known: check before "
-                + "you call again.", reason: "outcome_unknown")
+            failure: "The MCP server gave no answer to the call: \(error.detail). What the call did is not known: check "
+                + "before you call again.", reason: "outcome_unknown")
     }
 }
 
