@@ -176,7 +176,8 @@ extension Metric {
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
         refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, peerRefusals, listeners, keptLists,
-        keptListBytes, reloads, lastReload, lastReloadSucceeded, certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,
+        keptListBytes, reloads, lastReload, lastReloadSucceeded, certificateExpiry, logLinesDropped, internalErrors,
+        buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,
     ]
 }

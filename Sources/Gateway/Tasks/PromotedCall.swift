@@ -86,7 +86,7 @@ extension PromotedCall: TranslatedCall {
         held.noteChange()
         if error.kind == .sessionLost { return held.endByLoss() }
         held.end(
-            failure: "The MCP server gave no answer to the call: \(error.detail). What the call did is not known: check "
+            failure: "The MCP server gave no answer to the call: \(error.detail). What it did is not known: check "
                 + "before you call again.", reason: "outcome_unknown")
     }
 }
