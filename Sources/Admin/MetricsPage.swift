@@ -11,6 +11,7 @@ enum MetricsPage {
         addSessions(overview.counts.sessions, &text)
         addConnections(overview, &text)
         addParking(overview.counts.parking, &text)
+        addTasks(overview.counts.tasks, &text)
         let peers = overview.counts.peers
         text.addMetric(
             .peerRefusals, [([("side", "here")], peers.refusedHere), ([("side", "there")], peers.refusedThere)])
@@ -123,6 +124,18 @@ enum MetricsPage {
             ])
         text.addMetric(.refusedRequestStates, parking.refusedStates)
         text.addMetric(.refusedQuestions, parking.full)
+    }
+
+    private static func addTasks(_ tasks: TaskCounts, _ text: inout MetricsText) {
+        text.addMetric(.tasks, [([("state", "running")], tasks.running), ([("state", "kept")], tasks.kept)])
+        text.addMetric(.tasksCreated, [([("from", "server")], tasks.made), ([("from", "call")], tasks.promoted)])
+        text.addMetric(
+            .tasksEnded,
+            [
+                ([("status", "completed")], tasks.completed), ([("status", "failed")], tasks.failed),
+                ([("status", "cancelled")], tasks.cancelled),
+            ])
+        text.addMetric(.tasksRefused, tasks.full)
     }
 
     private static func addProcess(_ overview: Overview, _ text: inout MetricsText) {

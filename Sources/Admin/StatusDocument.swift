@@ -49,6 +49,17 @@ enum StatusDocument {
                 json.addMember("refused_states", parking.refusedStates)
                 json.addMember("refused_questions", parking.full)
             }
+            json.addObject("tasks") { json in
+                let tasks = overview.counts.tasks
+                json.addMember("running", tasks.running)
+                json.addMember("kept", tasks.kept)
+                json.addMember("made", tasks.made)
+                json.addMember("promoted", tasks.promoted)
+                json.addMember("completed", tasks.completed)
+                json.addMember("failed", tasks.failed)
+                json.addMember("cancelled", tasks.cancelled)
+                json.addMember("refused", tasks.full)
+            }
             json.addObject("process") { process in
                 process.addMember("resident_memory_bytes", overview.process.residentMemory)
                 process.addMember("open_fds", overview.process.openDescriptors)

@@ -120,6 +120,7 @@ enum StatusPage {
                 ),
                 cardCell("responses kept", groupedDigits(parking.kept)),
                 cardCell("parked calls lost", groupedDigits(parking.lost), look: parking.lost > 0 ? "bad" : ""),
+                cardCell("tasks", groupedDigits(counts.tasks.running)),
                 cardCell("lists", "\(groupedDigits(counts.lists)) <small>\(sizeWords(counts.listBytes))</small>"),
             ]))
     }

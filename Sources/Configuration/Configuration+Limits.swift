@@ -76,5 +76,5 @@ extension Configuration.Limits {
 
 extension Duration {
     /// The lower bound of timeouts: below it a healthy peer on a busy machine would be cut off.
-    fileprivate static let shortest = Duration.milliseconds(100)
+    static let shortest = Duration.milliseconds(100)
 }

@@ -80,6 +80,21 @@ extension Format where Value == Duration {
     }
 }
 
+extension Format where Value == Duration? {
+    /// A time, or a word for none.
+    static func duration(_ range: ClosedRange<Duration>, none word: String) -> Format {
+        let duration = Format<Duration>.duration(range)
+        return Format { text throws(FormatError) in
+            if text == word { return nil }
+            do throws(FormatError) {
+                return try duration.parse(text)
+            } catch {
+                throw FormatError("\(error.requirement), or \(word)")
+            }
+        }
+    }
+}
+
 extension Format where Value == Bool {
     /// `true` or `false`; YAML's other spellings are not worth a misunderstanding.
     static var boolean: Format {

@@ -269,6 +269,7 @@ package struct Wiring: Sendable {
         return TaskSettings(
             // A session on one connection serves one request at a time, and a task keeps its session.
             isOn: !configuration.backends[0].pinConnection, makesOptional: tasks.optional == .task,
+            promotion: tasks.promote,
             max: max(1, tasks.max / workers), maxPerPrincipal: max(1, tasks.maxPerPrincipal / workers),
             maxTTL: tasks.maxTTL)
     }

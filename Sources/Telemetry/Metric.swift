@@ -138,6 +138,17 @@ extension Metric {
         "First questions for which there was no place (interaction.max_parked).")
 }
 
+// MARK: Tasks
+
+extension Metric {
+    package static let tasks = Metric("remora_tasks", .gauge, "Tasks that go on, or whose outcome is kept.")
+    package static let tasksCreated = Metric(
+        "remora_tasks_created_total", .counter, "Tasks that servers made, and calls that became one.")
+    package static let tasksEnded = Metric("remora_tasks_ended_total", .counter, "Tasks by how they ended.")
+    package static let tasksRefused = Metric(
+        "remora_tasks_refused_total", .counter, "Calls that became no task for want of a place (tasks.max).")
+}
+
 // MARK: The process
 
 extension Metric {
@@ -164,8 +175,9 @@ extension Metric {
         sessionsExpired,
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
-        refusedQuestions, peerRefusals, listeners, keptLists, keptListBytes, reloads, lastReload, lastReloadSucceeded,
-        certificateExpiry, logLinesDropped, internalErrors, buildInfo, threads, processStart, processCPU,
+        refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, peerRefusals, listeners, keptLists,
+        keptListBytes, reloads, lastReload, lastReloadSucceeded, certificateExpiry, logLinesDropped, internalErrors,
+        buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,
     ]
 }

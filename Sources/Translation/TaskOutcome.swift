@@ -17,9 +17,18 @@ package enum TaskOutcome: Sendable {
     package init(
         _ outcome: Envelope.Outcome, in document: JSONDocument, saying message: [UInt8]?, with context: ResultContext
     ) throws(TranslationError) {
-        switch outcome {
-        case .result(let result) where result.kind == .object && !TaskOutcome.isOfCall(result, in: document):
+        if case .result(let result) = outcome, result.kind == .object, !TaskOutcome.isOfCall(result, in: document) {
             self = .failed(TaskOutcome.withoutResult(message))
+        } else {
+            try self.init(ofCall: outcome, in: document, with: context)
+        }
+    }
+
+    /// What the answer to a `tools/call` says, where the call was no task to its server.
+    package init(
+        ofCall outcome: Envelope.Outcome, in document: JSONDocument, with context: ResultContext
+    ) throws(TranslationError) {
+        switch outcome {
         case .result(let result):
             var text = SplicedText(capacity: result.count + context.serverInfo.meta.count + 64)
             try ResultTranslation.appendResult(result, in: document, of: .callTool, with: context, to: &text)

@@ -69,6 +69,14 @@ func withBackend(_ text: String) -> String {
         #expect(configuration.backends.map(\.callsAtOnce) == [3, 3])
     }
 
+    @Test func callsBecomeTasksAfterATimeOrNever() throws {
+        #expect(try parse(withBackend("")).get().tasks.promote == nil)
+        #expect(try parse(withBackend("tasks: {promote: off}")).get().tasks.promote == nil)
+        #expect(try parse(withBackend("tasks: {promote: 20s}")).get().tasks.promote == .seconds(20))
+        #expect(printed(withBackend("tasks: {promote: 99ms}")).contains("must be between 100ms and 24h, or off"))
+        #expect(printed(withBackend("tasks: {promote: on}")).contains("or off"))
+    }
+
     @Test func patienceFollowsTheRequestsOwnLimit() throws {
         let short = try parse(withBackend("limits: {request_timeout: 10s}")).get().limits
         #expect(short.backendIdleTimeout == .seconds(10) && short.handshakeTimeout == .seconds(10))

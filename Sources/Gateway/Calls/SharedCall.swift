@@ -82,6 +82,17 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
         return true
     }
 
+    func promotionDelay(of request: ModernRequest) -> Duration? {
+        carrier.settings.tasks.promotionDelay(of: request)
+    }
+
+    func promoteCall() -> Bool {
+        if let (task, serverInfo) = carrier.tasks?.promoteCall(self, asking: TaskQuestions(declared: .none)) {
+            finishCall(.task(task, from: serverInfo, answering: request), .released)
+        }
+        return true
+    }
+
     func mayRepeat(on session: LegacySession) -> Bool { SessionRules.mayRepeat(request, on: session, carrier.settings) }
 
     func releaseAttempt(_ end: CallCourse.SessionEnd) { releaseLease(end) }
@@ -90,7 +101,7 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
         let hasPushChannel = session.handshake.announcesSomething ? await session.hasPushChannel() : false
         let text = Discover.discoverResponse(
             to: request, from: session.handshake, hasPushChannel: hasPushChannel,
-            hasTasks: carrier.settings.tasks.isOn && session.handshake.offersTasks, caching: carrier.settings.caching)
+            hasTasks: carrier.settings.tasks.haveTasks(with: session.handshake), caching: carrier.settings.caching)
         return .answered(ModernResponse(status: 200, text: text, code: nil))
     }
 

@@ -11,6 +11,25 @@ protocol TaskCarrier: AnyObject {
     func carryTask(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
         answering clientRequest: ClientRequest, key: SessionKey)
+
+    /// Makes a call that was sent a task, which has the call from then on. The former one ends with the task as its answer.
+    ///
+    /// - Parameter questions: what the server may ask the client, and has asked.
+    /// - Returns: what its clients are told; nil where there is no room for a task, and nothing has changed.
+    func promoteCall(
+        _ call: some TranslatedCall, asking questions: TaskQuestions
+    ) -> (TaskDescription, ServerInfo)?
+}
+
+extension RequestOutcome {
+    /// The call has become a task.
+    static func task(
+        _ task: TaskDescription, _ state: TaskState = .working, from serverInfo: ServerInfo,
+        answering request: ModernRequest
+    ) -> RequestOutcome {
+        let text = TaskText.created(task, state, from: serverInfo, answering: request)
+        return .answered(ModernResponse(status: 200, text: text, code: nil))
+    }
 }
 
 /// Why a call is not sent as it is, by what is known of the tool.

@@ -8,6 +8,10 @@ class CallProgress {
     fileprivate enum Wait {
         case session(SessionWaiter)
         case list(ListWaiter)
+        /// For the answer, or until this: then the call becomes a task.
+        case promotion(Deadline)
+        /// For nothing: this call has what was sent, and gets what still comes here of it.
+        case over(by: any TranslatedCall)
     }
 
     fileprivate(set) final var course: CallCourse
@@ -59,6 +63,10 @@ protocol TranslatedCall: CallProgress, CallObserver, CallReader {
     func becomesTask() -> Bool
     /// Whether the request may run twice.
     func mayRepeat(on session: LegacySession) -> Bool
+    /// How long the call runs before it becomes a task; nil where it never does.
+    func promotionDelay(of request: ModernRequest) -> Duration?
+    /// The call has run for so long: it becomes a task, if it can. Returns false where it may be able to later.
+    func promoteCall() -> Bool
     /// Gives back what it holds before another attempt.
     func releaseAttempt(_ end: CallCourse.SessionEnd)
     /// Remora refuses to send the request.
@@ -199,7 +207,7 @@ extension TranslatedCall {
         switch wait {
         case .session(let waiter): waiter.stopWaiting()
         case .list(let waiter): waiter.cancelWait()
-        case nil:
+        case .promotion, .over, nil:
             turn?.clientLeft()
             guard course.step == .pushChannel || course.step == .logLevel else { return }
             // What is waited for is the session's, and goes on without the call.
@@ -216,11 +224,44 @@ extension TranslatedCall {
     // MARK: Underway
 
     func sendCall(_ request: ModernRequest, on session: LegacySession) {
+        let delay = promotionDelay(of: request)
         let sent = session.beginCall(
-            request, credentials: caller.callFields, until: end, wantsProgress: course.isExclusive,
+            request, credentials: caller.callFields, until: end, wantsProgress: course.isExclusive || delay != nil,
             observer: self)
         followCall(sent)
+        if let delay { awaitPromotion(after: delay) }
     }
+
+    /// Has a call that was sent become a task, unless it ends before.
+    func awaitPromotion(after delay: Duration) {
+        let deadline = Deadline(on: sessions.loop)
+        // It is this call's own, and fires no more when that is gone.
+        deadline.onExpiry = { [unowned self] in
+            guard course.step == .answer, call != nil, !promoteCall(), case .promotion(let deadline) = wait else {
+                return
+            }
+            deadline.set(after: delay)
+        }
+        deadline.set(after: delay)
+        wait = .promotion(deadline)
+    }
+
+    /// A client has begun to wait: it does so for as long as the first before the call becomes a task.
+    func deferPromotion(by delay: Duration) { if case .promotion(let deadline) = wait { deadline.set(after: delay) } }
+
+    /// Gives what was sent, its session and its turn to another call, and what comes of it from now on.
+    func handOver(to heir: some TranslatedCall) {
+        heir.course = course
+        course.endCall()
+        heir.lease = lease.take()
+        heir.turn = turn.take()
+        heir.call = call.take()
+        wait = .over(by: heir)
+        heir.call?.handOver(to: heir)
+        if let observer = heir.questionObserver { heir.session?.setInteraction(for: observer) }
+    }
+
+    private var heir: (any TranslatedCall)? { if case .over(let heir) = wait { heir } else { nil } }
 
     /// Goes on with a call that was sent.
     func followCall(_ call: LegacyCall) {
@@ -244,7 +285,10 @@ extension TranslatedCall {
 
     /// Something has come of the call.
     func messagesArrived() {
-        guard let call else { return }
+        guard let call else {
+            heir?.messagesArrived()
+            return
+        }
         do throws(BackendError) {
             // Else it is a question, or what else the server says on the way.
             if let answer = try call.readyResponse() { takeResponse(answer) } else { expectResponse(call) }
@@ -256,8 +300,11 @@ extension TranslatedCall {
     private func takeResponse(_ answer: LegacyResponse) {
         call = nil
         course.endCall()
-        // It was given back already, which is done only when no client waits.
-        guard let session else { return }
+        guard let session else {
+            // It was given back already, which is done only when no client waits; or the call is another's.
+            heir?.takeResponse(answer)
+            return
+        }
         sessions.noteResponse(answer, on: session)
         finishWithResponse(answer, from: session)
     }
@@ -283,7 +330,10 @@ extension TranslatedCall {
 
     /// A step has failed, or the call that was sent: makes another attempt, where that can do no harm.
     func failAttempt(_ error: BackendError) {
-        if course.step == .over { return }
+        if course.step == .over {
+            heir?.failAttempt(error)
+            return
+        }
         let call = call.take()
         if error.kind == .silent || error.kind == .overdue { call?.cancelCall(error) }
         let session = lease?.session

@@ -10,6 +10,8 @@ enum Ending: Sendable {
     case failed(BackendError, afterQuestions: Bool)
     /// It was not sent again.
     case refused(Refusal)
+    /// It goes on as a task.
+    case task(TaskDescription, from: ServerInfo)
 
     /// Whether the server said that the call failed.
     var isFailure: Bool {
@@ -38,6 +40,9 @@ enum Ending: Sendable {
             return .failed(error)
         case .refused(let refusal):
             return .refused(refusal)
+        case .task(let task, let serverInfo):
+            guard request.declaresTasks else { return .refused(.needsTasks(hasRun: true)) }
+            return .task(task, from: serverInfo, answering: request)
         }
     }
 }

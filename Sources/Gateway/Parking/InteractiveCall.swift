@@ -25,7 +25,7 @@ final class InteractiveCall: CallProgress {
     private static let maxEarlyBytes = 4 << 20
     /// How long a server that keeps no sessions may be silent after an answer. Most of them lose it, and would be silent for
     /// ever; those that do not go on at once.
-    private static let sessionlessSilence: Duration = .seconds(10)
+    static let sessionlessSilence: Duration = .seconds(10)
 
     private(set) lazy var id = CallID(random: SecureRandom.bytes)
     let key: SessionKey
@@ -122,6 +122,7 @@ final class InteractiveCall: CallProgress {
             sessions.loop.spawn { await session.setLogLevel(from: level, credentials: caller.credentials) }
         }
         stepMachine { $0.addRetry(leg.machineLeg, responses, at: sessions.loop.now) }
+        if let delay = promotionDelay(of: leg.request) { deferPromotion(by: delay) }
         // It left before it came here: the same as a moment later. Its answers are delivered, and who sends it again joins.
         if leg.hasLeft { detachLeg(leg) }
     }
@@ -482,6 +483,24 @@ extension InteractiveCall: TranslatedCall {
             session.driveTask(
                 request, ttl: context.settings.tasks.maxTTLMs, credentials: caller.callFields, until: end,
                 observer: self))
+        if let delay = promotionDelay(of: request) { awaitPromotion(after: delay) }
+    }
+
+    func promotionDelay(of request: ModernRequest) -> Duration? {
+        context.settings.tasks.promotionDelay(of: request)
+    }
+
+    func promoteCall() -> Bool {
+        // A question ends the requests that wait.
+        guard let leg = legs.first, machine?.isRunning ?? true else { return false }
+        // Another replica's session is nobody's to keep.
+        guard adopted == nil, legs.allSatisfy({ $0.request.declaresTasks }), let tasks = leg.taskCarrier,
+            let (task, serverInfo) = tasks.promoteCall(
+                self, asking: machine?.taskQuestions ?? TaskQuestions(declared: leg.capabilities.ofClient))
+        else { return true }
+        deadline?.set(nil)
+        completeCall(.task(task, from: serverInfo))
+        return true
     }
 
     /// The client has the request, or no client is left that does.

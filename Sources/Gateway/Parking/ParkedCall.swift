@@ -134,6 +134,15 @@ struct ParkedCall<Response: Sendable>: Sendable {
         return false
     }
 
+    /// Whether the server works, and nothing is asked.
+    var isRunning: Bool {
+        if case .running(.response) = state { return true }
+        return false
+    }
+
+    /// For a task that the call becomes: what it has asked is not asked again.
+    var taskQuestions: TaskQuestions { TaskQuestions(declared: capabilities, keys: keys, settled: settled) }
+
     /// Whether anybody may still want the response.
     var isWanted: Bool {
         switch state {

@@ -5,6 +5,7 @@ package struct WorkerCounts: Sendable {
     package var requests = RequestCounts()
     package var sessions = SessionCounts()
     package var parking = ParkingCounts()
+    package var tasks = TaskCounts()
     package var peers = PeerCounts()
     /// Of each copy of the server, in the order of the configuration.
     package var backends: [BackendCounts] = []
@@ -23,6 +24,7 @@ package struct WorkerCounts: Sendable {
         requests.addCounts(other.requests)
         sessions.addCounts(other.sessions)
         parking.addCounts(other.parking)
+        tasks.addCounts(other.tasks)
         peers.addCounts(other.peers)
         for counts in other.backends { addCounts(counts) }
         subscriptions += other.subscriptions

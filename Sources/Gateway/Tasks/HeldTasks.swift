@@ -1,5 +1,6 @@
 import Crypto
 package import Reactor
+import Translation
 
 /// The tasks that one loop holds, by the ids that their clients' tokens have. It outlives the gateways of the loop: a client finds its
 /// task under whatever configuration it comes.
@@ -20,6 +21,7 @@ package final class HeldTasks {
     private var kept = Line<CallID>()
     private var keptBytes = 0
     private let sweep: Deadline
+    var numbers = TaskCounts()
 
     package init(on loop: Loop) {
         self.loop = loop
@@ -28,19 +30,33 @@ package final class HeldTasks {
         sweep.onExpiry = { [unowned self] in expireTasks() }
     }
 
+    /// What was counted so far.
+    var counts: TaskCounts {
+        var counts = numbers
+        counts.kept = kept.count
+        counts.running = tasks.count - kept.count
+        return counts
+    }
+
     func heldTask(_ id: CallID) -> HeldTask? { tasks[id] }
 
     /// A place for a task that is about to be made; false where there is none. To be given back by ``leavePlace(_:)``, or filled by
     /// ``insertTask(_:)``.
     func reservePlace(for principal: KeyedHash, _ settings: TaskSettings) -> Bool {
-        if held[principal, default: 0] >= settings.maxPerPrincipal {
-            guard evictTask(told.longestSpare(of: principal)) else { return false }
-        } else if count >= settings.max {
-            guard evictTask(told.longestOfTheLargest) else { return false }
+        guard makesRoom(for: principal, settings) else {
+            numbers.full += 1
+            return false
         }
         held[principal, default: 0] += 1
         count += 1
         return true
+    }
+
+    private func makesRoom(for principal: KeyedHash, _ settings: TaskSettings) -> Bool {
+        if held[principal, default: 0] >= settings.maxPerPrincipal {
+            return evictTask(told.longestSpare(of: principal))
+        }
+        return count < settings.max || evictTask(told.longestOfTheLargest)
     }
 
     private func evictTask(_ id: CallID?) -> Bool {
@@ -78,10 +94,11 @@ package final class HeldTasks {
         if let first = tasks.values.lazy.map(\.expires).min() { setSweep(by: first) }
     }
 
-    /// The outcome of the task is there, of so many bytes. The oldest go for it; it is kept itself, however large.
-    func keepOutcome(of task: HeldTask, size: Int) {
+    /// The outcome of the task is there. The oldest go for it; it is kept itself, however large.
+    func keepOutcome(_ outcome: TaskOutcome, of task: HeldTask) {
+        numbers.noteEnd(outcome)
         guard tasks[task.id] === task, !kept.contains(task.id) else { return }
-        keptBytes += size
+        keptBytes += task.keptSize
         while keptBytes > HeldTasks.maxKeptBytes, let oldest = kept.first, let task = tasks[oldest] { forgetTask(task) }
         kept.append(task.id)
     }

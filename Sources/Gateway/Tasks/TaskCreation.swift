@@ -101,32 +101,21 @@ final class TaskCreation {
             return .failed(.clientLeft)
         }
         let held = hold(task, on: lease)
-        let text = TaskText.created(
-            held.description, task.createdState, from: session.handshake.serverInfo, answering: request)
-        return .answered(ModernResponse(status: 200, text: text, code: nil))
+        return .task(held.description, task.createdState, from: held.serverInfo, answering: request)
     }
 
     private func hold(_ task: LegacyTask, on lease: Lease) -> HeldTask {
-        let id = CallID(random: SecureRandom.bytes)
         let maxTTL = tasks.settings.tasks.maxTTLMs
-        let ttl = min(task.ttl ?? maxTTL, maxTTL)
-        let now = UnixTime.now
-        // Seconds are whole in a token: the task is there for all of its time.
-        let lifetime = Duration.milliseconds(ttl) + .seconds(1)
-        let token = tasks.sealToken(
-            TaskToken(
-                created: now, expires: now + lifetime, principal: TaskToken.principal(of: caller), task: id,
-                owner: tasks.owner,
-                place: lease.session.sessionID.map {
-                    TaskToken.Place(sessionID: $0, cookies: lease.session.cookieField, legacyID: task.id)
-                }), for: caller)
-        let held = HeldTask(
-            task, as: id, described: TaskDescription(task, id: token, now: HeldTask.now, maxTTL: maxTTL), of: caller,
-            until: tasks.sessions.loop.now + lifetime,
-            declaring: tasks.askable(request), on: lease, of: tasks.sessions, in: tasks.held,
-            caching: tasks.settings.caching, log: tasks.log)
-        tasks.held.insertTask(held)
-        return held
+        let session = lease.session
+        tasks.held.numbers.made += 1
+        return tasks.holdTask(
+            of: caller, for: min(task.ttl ?? maxTTL, maxTTL), asking: TaskQuestions(declared: tasks.askable(request)),
+            on: session,
+            at: session.sessionID.map {
+                TaskToken.Place(sessionID: $0, cookies: session.cookieField, legacyID: task.id)
+            },
+            described: { TaskDescription(task, id: $0, now: HeldTask.now, maxTTL: maxTTL) },
+            from: { ServerTask(task, heldAs: $0, on: lease, of: self.tasks.sessions) })
     }
 }
 

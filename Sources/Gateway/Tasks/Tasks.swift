@@ -31,11 +31,39 @@ final class Tasks {
 
     var log: Log { interactions.log }
 
-    // MARK: Tokens
+    // MARK: Holding
 
-    func sealToken(_ token: TaskToken, for caller: Caller) -> [UInt8] {
-        sealer.sealPayload(token.encoded(), for: .task, caller: caller.identity, until: token.expires)
+    /// Holds a task of a client from now on, in a place of ``held`` that was reserved.
+    ///
+    /// - Parameters:
+    ///   - ttl: how long it is held, in milliseconds.
+    ///   - questions: none is open.
+    ///   - session: in which it runs.
+    ///   - place: where its server has it.
+    ///   - description: what is known of it, by its id.
+    func holdTask(
+        of caller: Caller, for ttl: Int, asking questions: TaskQuestions, on session: LegacySession,
+        at place: TaskToken.Place?, described description: (_ id: [UInt8]) -> TaskDescription,
+        from makeSource: (HeldTask) -> any TaskSource
+    ) -> HeldTask {
+        let id = CallID(random: SecureRandom.bytes)
+        let now = UnixTime.now
+        // Seconds are whole in a token: the task is there for all of its time.
+        let lifetime = Duration.milliseconds(ttl) + .seconds(1)
+        let token = TaskToken(
+            created: now, expires: now + lifetime, principal: TaskToken.principal(of: caller), task: id, owner: owner,
+            place: place)
+        let sealed = sealer.sealPayload(
+            token.encoded(), for: .task, caller: caller.identity, until: token.expires)
+        let task = HeldTask(
+            as: id, described: description(sealed), of: caller, until: sessions.loop.now + lifetime,
+            asking: questions, on: session, in: held, caching: settings.caching, loop: sessions.loop, log: log,
+            from: makeSource)
+        held.insertTask(task)
+        return task
     }
+
+    // MARK: Tokens
 
     /// The token in a request; nil for one that is not this caller's, or not any more.
     private func token(of request: ModernRequest, from caller: Caller) -> TaskToken? {
@@ -80,7 +108,7 @@ final class Tasks {
                 carrier.sessionKey(for: request, from: caller), credentials: caller.credentials,
                 by: SessionWaiter(until: sessions.loop.now + settings.requestTimeout))
             defer { sessions.releaseLease(lease) }
-            guard settings.tasks.isOn, lease.session.handshake.offersTasks else {
+            guard settings.tasks.haveTasks(with: lease.session.handshake) else {
                 return .refused(.methodNotFound(request.methodName, "This server has no tasks."))
             }
             return .refused(flaw ?? (request.declaresTasks ? .invalidTask : .needsTasks(hasRun: false)))
@@ -299,6 +327,23 @@ final class Tasks {
 }
 
 extension Tasks: TaskCarrier {
+    func promoteCall(
+        _ call: some TranslatedCall, asking questions: TaskQuestions
+    ) -> (TaskDescription, ServerInfo)? {
+        let caller = call.caller
+        guard let session = call.session, held.reservePlace(for: caller.principal, settings.tasks) else { return nil }
+        let ttl = settings.tasks.maxTTLMs
+        let task = holdTask(
+            of: caller, for: ttl, asking: questions, on: session, at: nil,
+            described: {
+                var description = TaskDescription(id: $0, createdAt: HeldTask.now, ttlMs: ttl)
+                description.pollIntervalMs = PromotedCall.pollInterval
+                return description
+            }, from: { PromotedCall(call, as: $0) })
+        held.numbers.promoted += 1
+        return (task.description, task.serverInfo)
+    }
+
     func carryTask(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
         answering clientRequest: ClientRequest, key: SessionKey

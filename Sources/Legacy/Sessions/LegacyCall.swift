@@ -41,17 +41,20 @@ package class LegacyCall {
         let credentials: Credentials
         /// When it fails if it has no answer.
         let end: Instant
-        /// Hears the notifications. It makes the call, and ends it before it goes away.
-        unowned let observer: (any CallObserver)?
+        /// Hears the notifications. It has the call, and ends it before it goes away.
+        unowned fileprivate(set) var observer: (any CallObserver)?
     }
 
-    let terms: Terms
+    final private(set) var terms: Terms
     /// Whether the server said anything of it before the answer.
     final var wasHeardOf = false
     /// In the session's ``OpenCalls``, which alone set it; nil where it is not among them.
     final var place: Int?
 
     init(_ terms: Terms) { self.terms = terms }
+
+    /// Another has the call from now on, and hears of it.
+    package final func handOver(to observer: any CallObserver) { terms.observer = observer }
 
     /// The id of the request toward the server.
     package final var id: Int { terms.id }

@@ -130,8 +130,10 @@ TOOLS = [
     tool("meta", "Gives back the _meta that arrived, and the request's headers."),
     tool(
         "ask",
-        "Asks the client `questions` in turn (elicitation, sampling or roots; a list asks at once), and tells the answers.",
+        "Asks the client `questions` in turn (elicitation, sampling or roots; a list asks at once), each after `seconds`, and "
+        "tells the answers.",
         questions={"type": "array"},
+        seconds={"type": "number"},
         get={"type": "boolean"},
         who={"type": "string"},
         logs={"type": "boolean"},
@@ -276,6 +278,7 @@ async def ask_in_turn(arguments: dict[str, Any]) -> list[Any]:
     for number, kinds in enumerate(arguments.get("questions", ["elicitation"]), 1):
         several = kinds if isinstance(kinds, list) else [kinds]
         answers: dict[int, Any] = {}
+        await anyio.sleep(arguments.get("seconds", 0))
 
         async def one(place: int, kind: str) -> None:
             message = f"{name} {number}.{place}"

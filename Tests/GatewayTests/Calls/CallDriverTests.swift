@@ -38,6 +38,90 @@ import Testing
 
     private static let asking = #"{"elicitation":{}}"#
 
+    // MARK: Becoming a task
+
+    private static let tasking = #""extensions":{"io.modelcontextprotocol/tasks":{}}"#
+    private static let promoting = ServedLoop.Changes(
+        tasks: TaskSettings(
+            isOn: true, makesOptional: false, promotion: .milliseconds(50), max: 2, maxPerPrincipal: 2,
+            maxTTL: .seconds(60)))
+
+    private func taskID(in answer: String) throws -> String {
+        let start = try #require(answer.range(of: #""taskId":""#)).upperBound
+        return String(answer[start...].prefix { $0 != "\"" })
+    }
+
+    @Test(arguments: ["{\(tasking)}", "{\(tasking),\"elicitation\":{}}"]) func aCallThatLastsBecomesATask(
+        _ capabilities: String
+    ) async throws {
+        try await onLoop(Self.promoting, Self.script("tools/call")) { served in
+            let client = try await served.connect()
+            for ending in ["result", "error", "cut", "cancelled"] {
+                client.call(capabilities: capabilities)
+                let created = try await client.answer()
+                #expect(created.contains(#""resultType":"task""#) && created.contains(#""status":"working""#))
+                let id = try self.taskID(in: created)
+                func get() async throws -> String {
+                    client.send("tasks/get", name: id, #""taskId":"\#(id)","#, capabilities: capabilities)
+                    return try await client.answer()
+                }
+                #expect(try await get().contains(#""status":"working""#))
+                let call = try #require(served.server.messages.last { $0.method == "tools/call" })
+                switch ending {
+                case "result": call.result(#"{"content":[],"isError":true}"#)
+                case "error": call.error(-32000, "fell in")
+                case "cut": call.cut()
+                default:
+                    client.send("tasks/cancel", name: id, #""taskId":"\#(id)","#, capabilities: capabilities)
+                    #expect(try await client.answer().contains(#""resultType":"complete""#))
+                    #expect(try await get().contains(#""status":"cancelled""#))
+                    try await served.until("the cancellation") {
+                        served.server.count("notifications/cancelled") == 1
+                    }
+                    call.result("{}")
+                    continue
+                }
+                var found = try await get()
+                while found.contains(#""status":"working""#) {
+                    await Pause(on: served.loop).waitFor(.milliseconds(10))
+                    found = try await get()
+                }
+                switch ending {
+                case "result": #expect(found.contains(#""status":"completed""#) && found.contains(#""isError":true"#))
+                case "error": #expect(found.contains(#""status":"failed""#) && found.contains("fell in"))
+                default: #expect(found.contains(#""reason":"outcome_unknown""#))
+                }
+            }
+            #expect(served.server.count("tools/call") == 4)
+        }
+    }
+
+    @Test func withoutRoomACallStaysWhatItIs() async throws {
+        try await onLoop(Self.promoting, Self.script("tools/call")) { served in
+            let clients = [try await served.connect(), try await served.connect(), try await served.connect()]
+            for client in clients.prefix(2) {
+                client.call(capabilities: "{\(Self.tasking)}")
+                #expect(try await client.answer().contains(#""resultType":"task""#))
+            }
+            clients[2].call(capabilities: "{\(Self.tasking)}")
+            try await served.until("the third call") { served.server.count("tools/call") == 3 }
+            await Pause(on: served.loop).waitFor(.milliseconds(200))
+            served.server.messages.last?.result(#"{"content":[{"type":"text","text":"plain"}]}"#)
+            #expect(try await clients[2].answer().contains("plain"))
+        }
+    }
+
+    @Test(arguments: ["{}", asking]) func whoDeclaresNoTasksWaits(_ capabilities: String) async throws {
+        try await onLoop(Self.promoting, Self.script("tools/call")) { served in
+            let client = try await served.connect()
+            client.call(capabilities: capabilities)
+            try await served.until("the call") { served.server.count("tools/call") == 1 }
+            await Pause(on: served.loop).waitFor(.milliseconds(200))
+            served.server.messages.last?.result(#"{"content":[{"type":"text","text":"plain"}]}"#)
+            #expect(try await client.answer().contains("plain"))
+        }
+    }
+
     // MARK: Both kinds
 
     @Test(arguments: ["{}", asking]) func aColdCallGetsASessionAndTheToolsFirst(_ capabilities: String) async throws {

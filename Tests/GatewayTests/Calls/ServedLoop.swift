@@ -22,6 +22,7 @@ final class ServedLoop {
         var era: Era? = .legacy
         /// Whether the server is the one of the configuration before.
         var keepsServer = false
+        var tasks = TaskSettings.off
     }
 
     let server: ScriptedLegacyServer
@@ -103,7 +104,7 @@ final class ServedLoop {
                     forwardsLegacyClients: true, callerFields: CallerFields(isolateBy: ["authorization"]),
                     era: changes.era, caching: CachePolicy(ttlMs: 30000, scope: .private),
                     requestTimeout: changes.requestTimeout, streamBuffer: 65536, trustsAnnotations: true, maxDepth: 32,
-                    isInteractive: changes.isInteractive)
+                    isInteractive: changes.isInteractive, tasks: changes.tasks)
                 return Gateway(
                     settings: settings, backends: backends, sessions: sessions, memory: memory, affinity: affinity,
                     paths: paths, key: key, seal: seal, log: log, after: before)

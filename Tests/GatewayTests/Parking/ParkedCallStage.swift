@@ -56,6 +56,8 @@ struct ParkedCallStage {
 
     var deadline: Duration? { call.deadline.map { $0 - now } }
     var isDone: Bool { call.isDone }
+    var isRunning: Bool { call.isRunning }
+    var taskQuestions: TaskQuestions { call.taskQuestions }
     var phase: CallPhase { call.phase }
     var round: Int { call.round }
 

@@ -1,3 +1,4 @@
+import JSONText
 import MCP
 import Testing
 
@@ -21,6 +22,40 @@ private typealias Stage = ParkedCallStage
         #expect(stage.placesTaken == 0)
         #expect(stage.deadline == nil)
         #expect(try stage.retries("{}") == ["reject 2: lost"])
+    }
+
+    // MARK: Becoming a task
+
+    /// Only while the server works and nothing is asked.
+    @Test func whenACallMayBecomeATask() throws {
+        var stage = try Stage()
+        #expect(stage.isRunning)
+        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(!stage.isRunning)
+        #expect(stage.waits(ms: 30) == ["ask 1: elicitation-1 (1)"])
+        #expect(!stage.isRunning)
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(stage.isRunning)
+        // What was asked keeps its key and its id.
+        var questions = stage.taskQuestions
+        let again = try Envelope(JSONDocument(Array(Stage.form("0").utf8)))
+        #expect(questions.addQuestion(again) == nil && questions.open.isEmpty)
+        let next = try Envelope(JSONDocument(Array(Stage.form("1").utf8)))
+        #expect(questions.addQuestion(next) == nil && questions.open.map(\.key) == ["elicitation-2"])
+        // It ends with the task as its answer, which is kept for a retry.
+        #expect(stage.answers() == ["release", "finish 2: done"])
+        #expect(!stage.isRunning && stage.isDone)
+        #expect(try stage.retries(Self.accepted) == ["finish 3: done"])
+        #expect(stage.waits(ms: 600_000) == ["forget"])
+        #expect(!stage.isRunning)
+    }
+
+    @Test func aPageThatIsOpenKeepsACallFromBecomingATask() throws {
+        var stage = try Stage()
+        #expect(try stage.asks(Stage.page("0")) == [])
+        #expect(stage.waits(ms: 30) == ["ask 1: elicitation-1 (1)"])
+        _ = try stage.retries(#"{"elicitation-1":{"action":"accept"}}"#)
+        #expect(!stage.isRunning)
     }
 
     @Test func aClientThatLeavesBeforeAnyQuestionCancels() throws {

@@ -14,12 +14,19 @@ struct TaskQuestions {
     /// What the client that has the task can be asked.
     private let declared: InputCapabilities
     private(set) var open: [Question] = []
-    private var keys = InputKeys()
+    private var keys: InputKeys
     /// Ids of those that are answered, refused or withdrawn, as the server spelled them: a stream that is taken up again may bring one
     /// twice.
-    private var settled: Set<[UInt8]> = []
+    private var settled: Set<[UInt8]>
 
-    init(declared: InputCapabilities) { self.declared = declared }
+    /// - Parameters:
+    ///   - keys: of questions of the call that became the task.
+    ///   - settled: their ids, as the server spelled them.
+    init(declared: InputCapabilities, keys: InputKeys = InputKeys(), settled: Set<[UInt8]> = []) {
+        self.declared = declared
+        self.keys = keys
+        self.settled = settled
+    }
 
     /// The server asks. Returns what it gets at once, where its client is not asked.
     mutating func addQuestion(_ message: Envelope) -> [UInt8]? {

@@ -42,6 +42,16 @@ import Translation
         #expect(questions.open.map(\.key) == ["elicitation-1", "elicitation-3"])
     }
 
+    @Test func whatTheCallHasAskedIsNotAskedAgain() throws {
+        var keys = InputKeys()
+        keys.takeKey("elicitation-1")
+        var questions = TaskQuestions(declared: .form, keys: keys, settled: [Array("0".utf8)])
+        #expect(try questions.addQuestion(question("0")) == nil)
+        #expect(questions.open.isEmpty)
+        #expect(try questions.addQuestion(question("1")) == nil)
+        #expect(questions.open.map(\.key) == ["elicitation-2"])
+    }
+
     @Test func aWrongAnswerChangesNothing() throws {
         var questions = TaskQuestions(declared: .form)
         _ = try questions.addQuestion(question("0"))
