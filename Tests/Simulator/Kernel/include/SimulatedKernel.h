@@ -82,6 +82,8 @@ int sim_connect(int host, uint16_t port);
 size_t sim_write(int end, const void *bytes, size_t count);
 /// How much there was.
 size_t sim_read(int end, void *bytes, size_t count);
+/// How much is here or on its way, and was not read.
+size_t sim_arriving(int end);
 void sim_finish(int end);
 void sim_close(int end);
 void sim_reset(int end);
