@@ -144,6 +144,7 @@ final class PlayedClient {
         if !parked.isEmpty, run.isEnding || Dice.happens(700) {
             let next = parked.removeFirst()
             next.call.retries += 1
+            next.call.returned = world.now
             return Exchange(
                 .call(next.call), Request.call(next.call, retry: (next.state, next.answers)), caller,
                 retry: (next.state, next.answers))
@@ -236,12 +237,16 @@ final class PlayedClient {
         }
     }
 
-    /// Where nothing is lost on its way, a server hears that nobody waits.
-    private func expectEnd(of call: Call, after time: Int64 = 0) {
+    /// Where nothing is lost on its way, a server hears that nobody waits. It does so at once, but for a call that waits for its
+    /// client: of one who has left with its answers unread nothing is known.
+    private func expectEnd(of call: Call) {
         guard run.profile.mood == .breezy, !isOlder else { return }
-        let visits = call.handlers.contains { $0.way == .page }
-        let most = time + (visits ? Int64(run.profile.parkTimeout) * second : 0)
-        model.expectEnd(of: call, within: most + 20 * second)
+        world.after(20 * second) { [self] in
+            if call.questions == 0 || call.heard > call.returned, call.returned > 0 || !call.isParked {
+                model.expectEnd(of: call, within: 0)
+            }
+        }
+        model.expectEnd(of: call, within: Int64(run.profile.parkTimeout + 20) * second)
     }
 
     /// Whether a response may end in its middle.
@@ -300,9 +305,10 @@ final class PlayedClient {
             }
             model.note("rounds")
             model.trace("call % is asked", call.number)
+            call.isParked = true
             if Dice.happens(run.profile.abandons) {
                 model.left(call, "not come back")
-                return expectEnd(of: call, after: Int64(run.profile.parkTimeout) * second)
+                return expectEnd(of: call)
             }
             return parked.append(Parked(call: call, state: state, answers: answers.joined(separator: ",")))
         }

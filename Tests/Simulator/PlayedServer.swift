@@ -62,7 +62,7 @@ final class PlayedServer {
 
     func open(for credential: String?) -> ServerSession {
         named += 1
-        let session = ServerSession(named, "s\(life)-\(named)", owner: credential)
+        let session = ServerSession(named, "s\(port)-\(life)-\(named)", owner: credential)
         sessions[session.id] = session
         return session
     }
@@ -285,7 +285,7 @@ final class ServerConnection: Wire {
     /// Serves a request of 2026-07-28.
     private func serveModern() {
         guard head?.method == "POST" else { return plain("405 Method Not Allowed") }
-        guard let message = JSON(body) else { return server.model.violate("the server received what is not JSON") }
+        guard let message = JSON(body) else { return plain("400 Bad Request") }
         guard let method = message["method"]?.text, let id = message["id"]?.source else { return plain("202 Accepted") }
         switch method {
         case "server/discover":
@@ -351,6 +351,7 @@ final class ServerConnection: Wire {
             return plain(session == nil ? "404 Not Found" : "202 Accepted")
         }
         server.model.trace("the server got a request in session % on connection %", session?.number ?? 0, number)
+        server.model.note("requests: \(method)")
         if method == "initialize" { return initialize(message) }
         guard let session else { return plain("404 Not Found") }
         guard let id = message["id"]?.source else {
@@ -764,6 +765,7 @@ final class ServerConnection: Wire {
             server.model.violate("an answer to call \(run.call.number) that is not its own: \(value)")
         }
         run.isAnswered = value != nil
+        run.call.heard = server.world.now
         run.unanswered -= 1
         // It was taken back when the answer was on its way.
         if isStreaming || carried != nil, Dice.happens(50) { withdraw(question) }

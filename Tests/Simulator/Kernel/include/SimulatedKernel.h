@@ -119,6 +119,8 @@ void sim_let_threads_run(void);
 
 /// Starts the program anew, once, with memory at the same addresses and tables in the same order each time.
 void sim_fix_addresses(char *const *arguments);
+/// Runs something on a stack that is at the same addresses in each run, and returns when it has.
+void sim_on_own_stack(void (*body)(void *), void *context);
 /// A file without a name, that only its owner may read; -1 where there can be none.
 int sim_memory_file(void);
 /// What state an end is in, for people.
