@@ -102,7 +102,8 @@ final class ListenerLink: Wire {
         case "notifications/subscriptions/acknowledged":
             if since != nil { model.violate("listener \(id) was acknowledged twice") }
             since = world.now
-            honoured = (message["params"]?["notifications"]?["resourceSubscriptions"]?.elements ?? []).compactMap(\.text)
+            honoured = (message["params"]?["notifications"]?["resourceSubscriptions"]?.elements ?? []).compactMap(
+                \.text)
             if !honoured.allSatisfy(wanted.contains) { model.violate("listener \(id) is told of \(honoured)") }
             model.note(honoured.isEmpty ? "listeners that cannot be told" : "listeners")
             if !honoured.isEmpty { watch() }

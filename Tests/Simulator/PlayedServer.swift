@@ -502,7 +502,9 @@ final class ServerConnection: Wire {
         }
         var way = Dice.one(by: server.profile.ways)
         // These get what the server says as it is, and take no stream up again.
-        if session.isOfOlderClient, [.resumes, .resumesAsking, .elsewhere, .twice, .another].contains(way) { way = .events }
+        if session.isOfOlderClient, [.resumes, .resumesAsking, .elsewhere, .twice, .another].contains(way) {
+            way = .events
+        }
         if carried != nil { way = way.onOneStream }
         if server.profile.isModern { way = way.withoutSessions }
         server.model.note("ways: \(way)")
@@ -583,7 +585,9 @@ final class ServerConnection: Wire {
             let fill = String(repeating: "f", count: Dice.one(of: isSlow ? [500, 5000] : [500, 5000, 70_000]))
             for place in 1...Dice.number(2...(isSlow ? 5 : 30)) { tellProgress(run, place, fill) }
             if Dice.happens(500), run.session.isAskable, !server.profile.isModern { return ask(run, rounds: 1) }
-            if Dice.happens(500) { return after(Dice.time(upTo: server.profile.longest)) { [self] in finish(run, response) } }
+            if Dice.happens(500) {
+                return after(Dice.time(upTo: server.profile.longest)) { [self] in finish(run, response) }
+            }
             finish(run, response)
         case .twice:
             end(run)
@@ -847,7 +851,8 @@ final class ServerRun {
     func response() -> String {
         if way == .error {
             // It repeats what it was asked for.
-            return #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"\#(call.complaint)","data":"\#(call.complaint)"}}"#
+            return
+                #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"\#(call.complaint)","data":"\#(call.complaint)"}}"#
         }
         let text = Call.text(call.mark, for: credential, in: session.owner, padding: call.padding)
         let type = isModern ? #""resultType":"complete","# : ""

@@ -221,7 +221,8 @@ struct Profile {
 
     /// What can be left out.
     static let parts = [
-        "kills", "drains", "copies", "looks", "restarts", "partitions", "reloads", "replicas", "listeners", "older", "bad", "slow", "leaving",
+        "kills", "drains", "copies", "looks", "restarts", "partitions", "reloads", "replicas", "listeners", "older",
+        "bad", "slow", "leaving",
         "padding",
         "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking", "early", "large",
         "introductions", "subscriptions", "long", "behind", "ticks", "returning", "declining", "sse", "modern",
@@ -236,7 +237,8 @@ struct Profile {
         (0..<servers).map { number in
             "  - url: http://127.0.0.1:\(9000 + number)/\(isEventStream ? "sse" : "mcp")"
                 + (number == 0
-                    ? "\n    transport: \(isEventStream ? "sse" : "http")\n    era: \(isModern ? "modern" : "auto")" : "")
+                    ? "\n    transport: \(isEventStream ? "sse" : "http")\n    era: \(isModern ? "modern" : "auto")"
+                    : "")
         }.joined(separator: "\n")
     }
 

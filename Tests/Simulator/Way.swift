@@ -45,7 +45,8 @@ enum Way: String, CaseIterable {
     /// The same of a server that keeps no sessions.
     var withoutSessions: Way {
         switch self {
-        case .pinging, .asks, .asksAside, .withdraws, .page, .resumes, .resumesAsking, .elsewhere, .twice, .another: .events
+        case .pinging, .asks, .asksAside, .withdraws, .page, .resumes, .resumesAsking, .elsewhere, .twice, .another:
+            .events
         case .lost, .dropped: .reset
         default: self
         }
