@@ -104,18 +104,15 @@ private final class Listener {
 
     @Test func whatTheServerRefusesIsNotToldAfterwards() async throws {
         try await withLoop { loop in
-            var change = {}
-            let server = try ScriptedMCPServer(on: loop) { call in
-                change()
-                call.uri == "a:/refused" ? call.fail(-32002) : call.answer("{}")
-            }
+            let server = try ScriptedMCPServer(on: loop)
             let stage = try SessionStage(on: loop, server)
             let principal = try stage.caller().principal
-            // While the server is asked, both change.
-            change = {
+            server.respond = { call in
+                // While the server is asked, both change.
                 for uri in ["a:/x", "a:/refused"] {
                     stage.subscriptions.applyChangeNotice(.resourceUpdated(Array(uri.utf8)), by: principal)
                 }
+                if call.uri == "a:/refused" { call.fail(-32002) } else { call.answer("{}") }
             }
             let listener = try await Listener(stage, #"{"resourceSubscriptions":["a:/x","a:/refused"]}"#)
             try await listener.hears(Self.acknowledged, #"{"resourceSubscriptions":["a:/x"]}"#)
