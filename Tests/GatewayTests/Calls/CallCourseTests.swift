@@ -211,7 +211,8 @@ import Testing
             guard !returns, !repeats else { throw Violation(what: "no other attempt after \(error.kind)") }
             guard wasSent == model.wasSent else { throw Violation(what: "wasSent: \(wasSent)") }
             // That the request may have run is not unsaid by a later error.
-            let expected = (model.hasRepeatedDoubt || model.mayHaveRun) && error.isBeforeDispatch ? .noAnswer : error.kind
+            let expected =
+                (model.hasRepeatedDoubt || model.mayHaveRun) && error.isBeforeDispatch ? .noAnswer : error.kind
             guard told.kind == expected else { throw Violation(what: "\(told.kind) instead of \(expected)") }
             let mayRun = isExclusive && model.wasSent && !error.isBeforeDispatch
             let expectedEnd: CallCourse.SessionEnd =
