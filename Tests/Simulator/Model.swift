@@ -213,14 +213,14 @@ final class Model {
     /// The client left, or its connection was lost.
     func left(_ call: Call, _ why: String) { end(call, why) }
 
-    /// Nobody waits for the call any more: what runs of it is to hear of that in time.
+    /// No client waits for the call any more: what runs of it is to hear of that in time.
     func expectEnd(of call: Call, within time: Int64) {
         world.after(time) { [unowned self] in
             // Who is busy on a page has as much time as one who was asked.
             for run in call.handlers
             where !run.isOver && !run.isCancelled && !run.session.isGone && (run.way != .page || time > 0) {
                 violate(
-                    "call \(call.number) runs in session \(run.session.number), \(run.way), though nobody waits for it any more"
+                    "call \(call.number) runs in session \(run.session.number), \(run.way), though no client waits for it any more"
                 )
             }
         }

@@ -237,7 +237,7 @@ final class PlayedClient {
         }
     }
 
-    /// Where nothing is lost on its way, a server hears that nobody waits. It does so at once, but for a call that waits for its
+    /// Where nothing is lost on its way, a server hears that no client waits. It does so at once, but for a call that waits for its
     /// client: of one who has left with its answers unread nothing is known.
     private func expectEnd(of call: Call) {
         guard run.profile.mood == .breezy, !isOlder else { return }
