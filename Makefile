@@ -6,15 +6,15 @@
 SWIFT ?= swift
 # One file that runs without the toolchain: Swift's own libraries inside, no symbols.
 RELEASE := -c release --static-swift-stdlib --experimental-lto-mode=full -Xlinker -s
-# The programs of a release: the simulator is for debug builds only, and would take as long to link as all of them.
+# The programs of a release: the simulator has builds of its own, and would take as long to link as all of them.
 PRODUCTS := remora legacy-demo crossing
-# Seconds for each fuzz target of `make fuzz`, and for `make simulate`.
+# Seconds for each fuzz target of `make fuzz`, for `make simulate`, and for `make reach`.
 TIME ?= 60
 
 export SWIFT RELEASE PRODUCTS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz simulate asan tsan soak published debian bench profile clean
+.PHONY: help demo build release test lint format fuzz simulate asan tsan reach soak published debian bench profile clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,9 @@ fuzz: packages ## fuzz every parser for TIME seconds (60)
 
 simulate: packages ## play Remora on simulated clocks and networks for TIME seconds (60)
 	@Tests/Simulator/run $(TIME)
+
+reach: packages ## lines of Remora that simulated runs of TIME seconds reach (60)
+	@Tests/Simulator/reach $(TIME)
 
 asan: packages ## unit and end-to-end tests with the address sanitizer and exclusivity checks (an hour)
 	@Tests/sanitize address

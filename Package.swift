@@ -116,7 +116,8 @@ let package = Package(
         .executableTarget(
             name: "simulator",
             dependencies: ["SimulatedKernel", "Server", "Gateway", "Legacy", "Reactor", "Telemetry"],
-            path: "Tests/Simulator", exclude: ["Kernel", "README.md", "faults", "run", "seeds"], swiftSettings: strict,
+            path: "Tests/Simulator", exclude: ["Kernel", "README.md", "build", "faults", "reach", "run", "seeds"],
+            swiftSettings: strict,
             // What libevent and OpenSSL call is looked for in the program first.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
         .target(name: "TestSupport", dependencies: ["Reactor"], path: "Tests/TestSupport", swiftSettings: strict),

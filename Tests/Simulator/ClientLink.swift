@@ -12,6 +12,8 @@ final class ClientLink: Wire {
     private var body: [UInt8] = []
     private var events = EventReader()
     private var response: JSON?
+    /// Whether it has ended its side.
+    private var hasLeft = false
 
     init(of client: PlayedClient, to port: UInt16) {
         self.client = client
@@ -20,6 +22,15 @@ final class ClientLink: Wire {
 
     /// Whether it is connected, and waits for nothing.
     var isIdle: Bool { exchanges.isEmpty && whenConnected == nil }
+
+    /// Whether it will wait for what ends when it leaves, and whether it does so now.
+    var hasListener: Bool {
+        if case .listen = exchanges.last?.kind { true } else { false }
+    }
+
+    var isListening: Bool {
+        if case .listen = exchanges.first?.kind { true } else { false }
+    }
 
     /// What it waits for.
     var waiting: String {
@@ -38,6 +49,12 @@ final class ClientLink: Wire {
         send(exchange.request.bytes(of: exchange.caller))
     }
 
+    /// Ends its side, and reads on. Who cannot tell that from one that leaves may end the connection.
+    func sendsNoMore() {
+        hasLeft = true
+        finish()
+    }
+
     /// Goes away in the middle.
     func leaves() {
         guard isOpen else { return }
@@ -50,7 +67,7 @@ final class ClientLink: Wire {
         let left = exchanges
         exchanges = []
         close()
-        client.lost(left, isOwn: isOwn)
+        client.lost(left, isOwn: isOwn || hasLeft)
     }
 
     override func connected() {
@@ -59,7 +76,7 @@ final class ClientLink: Wire {
     }
 
     override func finished() {
-        if !reader.finish(), !client.mayBreakOff {
+        if !reader.finish(), !client.mayBreakOff, !hasLeft {
             client.run.model.violate("a response that ends in its middle: \(state)")
         }
         proceed()
@@ -106,6 +123,10 @@ final class ClientLink: Wire {
             }
             if message["method"] != nil {
                 if response != nil { client.run.model.violate("a notification behind the response") }
+                let isOfListener = message["params"]?["_meta"]?["io.modelcontextprotocol/subscriptionId"] != nil
+                if isOfListener != isListening {
+                    client.run.model.violate("\(waiting) was told \(String(message.source.prefix(300)))")
+                }
                 return client.run.model.note("notifications")
             }
             if response != nil { client.run.model.violate("two responses to one request") }
@@ -128,9 +149,9 @@ final class ClientLink: Wire {
                     "an answer with id \(id) to a request with \(own): \(String(response.source.prefix(300)))")
             }
             client.answered(exchange, response, head)
-        } else if exchange.request.id == nil || client.isOlder && head.status != 200 {
+        } else if exchange.request.id == nil || client.isPassed && head.status != 200 {
             client.answered(exchange, .null, head)
-        } else if client.isOlder, client.mayBreakOff {
+        } else if client.isPassed, client.mayBreakOff {
             client.lost([exchange], isOwn: false)
         } else {
             client.run.model.violate("status \(head.status) without a response to \(waiting)")

@@ -16,6 +16,14 @@ struct HTTPReader {
 
         /// Of a request.
         var method: String { String(start.prefix { $0 != " " }) }
+
+        /// Of a request: what its target has behind a name.
+        func query(_ name: String) -> String? {
+            let parts = start.split(separator: " ")
+            guard parts.count > 1, let query = parts[1].split(separator: "?").dropFirst().first else { return nil }
+            let found = query.split(separator: "&").first { $0.hasPrefix("\(name)=") }
+            return found.map { String($0.dropFirst(name.count + 1)) }
+        }
     }
 
     enum Part {

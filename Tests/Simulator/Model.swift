@@ -56,6 +56,15 @@ final class Call {
     let padding: Int
     /// Bytes of an argument that only makes it long.
     var fill = 0
+    /// Bytes that make its id, and the name of its resource, longer than need be.
+    var idFill = 0
+    /// Whether its client was asked.
+    var isParked = false
+    /// When its client last came back with answers, and when a server last got one.
+    var returned: Int64 = 0
+    var heard: Int64 = 0
+    /// The handlers of servers that ran it.
+    var handlers: [ServerRun] = []
     /// Whether it is an older client's, which is passed on as it is and never sent twice.
     var isPassed = false
 
@@ -74,6 +83,9 @@ final class Call {
     ///
     /// What is sealed is spelled without parentheses, so that it never looks like a mark.
     var mark: String { "mk(\(number))" }
+
+    /// What a server says that finds something wrong with it.
+    var complaint: String { "\(mark) \(String(repeating: "e", count: idFill + padding))" }
 
     /// What a server says that ran it for a credential, in a session of an owner.
     static func text(_ mark: String, for credential: String?, in owner: String?, padding: Int) -> String {
@@ -171,7 +183,9 @@ final class Model {
         note("changes")
     }
 
-    static func uri(of caller: Caller) -> String { "test:of-caller-\(caller.number)" }
+    static func uris(of caller: Caller) -> [String] {
+        ["", "/a", "/a/b", "/c"].map { "test:of-caller-\(caller.number)\($0)" }
+    }
 
     // MARK: Ends
 
@@ -198,6 +212,19 @@ final class Model {
 
     /// The client left, or its connection was lost.
     func left(_ call: Call, _ why: String) { end(call, why) }
+
+    /// No client waits for the call any more: what runs of it is to hear of that in time.
+    func expectEnd(of call: Call, within time: Int64) {
+        world.after(time) { [unowned self] in
+            // Who is busy on a page has as much time as one who was asked.
+            for run in call.handlers
+            where !run.isOver && !run.isCancelled && !run.session.isGone && (run.way != .page || time > 0) {
+                violate(
+                    "call \(call.number) runs in session \(run.session.number), \(run.way), though no client waits for it any more"
+                )
+            }
+        }
+    }
 
     private func end(_ call: Call, _ how: String) {
         call.ends += 1

@@ -7,7 +7,8 @@ struct Options {
                simulator --seed N --shrink [...]        find the smallest run that still goes wrong
                simulator [--kept FILE] [--time SECONDS] [--first N] [--jobs N] [--mood ...]
                                                         play the runs of a file, each a line of options with a name
-                                                        behind #, and then new ones; shrink what goes wrong. --first-wrong ends there
+                                                        behind #, and then new ones; shrink what goes wrong. --first-wrong ends there,
+                                                        --unshrunk goes on at once
         """
 
     var seed: UInt64?
@@ -24,6 +25,8 @@ struct Options {
     private(set) var shrinks = false
     /// Whether a series ends with the first run that goes wrong, which is not shrunk.
     private(set) var stopsAtFirst = false
+    /// Whether what goes wrong in a series is not shrunk.
+    private(set) var isUnshrunk = false
     private(set) var seconds: Int?
     private(set) var jobs = 2
     private(set) var first: UInt64?
@@ -44,6 +47,9 @@ struct Options {
                 continue
             case "--first-wrong":
                 stopsAtFirst = true
+                continue
+            case "--unshrunk":
+                isUnshrunk = true
                 continue
             case "--shrink":
                 shrinks = true

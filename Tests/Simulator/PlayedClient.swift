@@ -13,7 +13,16 @@ final class PlayedClient {
     private var isIntroduced = false
     private var link: ClientLink?
     /// Calls that were asked something, with what has to come back.
-    private var parked: [(call: Call, state: String, answers: String)] = []
+    private var parked: [Parked] = []
+    /// How many are to come back to what broke off.
+    private var returning = 0
+    private var listens = 0
+
+    private struct Parked {
+        let call: Call
+        let state: String
+        let answers: String
+    }
     /// Whether it does something at some time.
     private(set) var isActive = true
     private var lastUse: Int64 = 0
@@ -34,6 +43,9 @@ final class PlayedClient {
         think()
     }
 
+    /// Whether it gets what the server says as it is.
+    var isPassed: Bool { isOlder || run.profile.isModern }
+
     private var world: World { run.world }
     private var model: Model { run.model }
 
@@ -52,6 +64,7 @@ final class PlayedClient {
     private func act() {
         guard !world.isOver else { return }
         if run.isEnding, parked.isEmpty {
+            if returning > 0 { return }
             isActive = false
             if let link { leave(link) }
             link = nil
@@ -86,10 +99,20 @@ final class PlayedClient {
             guard let exchange = nextExchange() else { break }
             link.begin(exchange)
         }
+        if !isOlder, !run.isEnding, Dice.happens(run.profile.listensBehind) {
+            listens += 1
+            let id = "behind-\(number)-\(listens)"
+            let uris = [Dice.one(of: Model.uris(of: caller))]
+            link.begin(Exchange(.listen(id), Request.listen(id, to: uris), caller))
+            world.after(Dice.time(upTo: 100 * second)) { [weak self, weak link] in self?.endListening(on: link) }
+            run.atEnd { [weak self, weak link] in self?.endListening(on: link) }
+        }
         if link.isIdle { return think() }
         if Dice.happens(run.profile.leaves) {
-            let delay = Dice.time(upTo: Dice.one(of: [2 * millisecond, second, 30 * second]))
-            world.after(delay) { [weak link] in link?.leaves() }
+            let delay = Dice.time(upTo: Dice.one(of: [0, 2 * millisecond, second, 30 * second]))
+            let halves = Dice.happens(200)
+            world.after(delay) { [weak link] in if halves { link?.sendsNoMore() } else { link?.leaves() } }
+            if halves { world.after(delay + Dice.time(upTo: 20 * second)) { [weak link] in link?.leaves() } }
         }
         if Dice.happens(run.profile.slow) {
             link.isReading = false
@@ -98,11 +121,18 @@ final class PlayedClient {
         watch(link)
     }
 
+    /// Leaves when nothing is left but what it listens to.
+    private func endListening(on link: ClientLink?) {
+        guard let link, link.isOpen, link.hasListener else { return }
+        if link.isListening { return link.leaves() }
+        world.after(5 * second) { [weak self, weak link] in self?.endListening(on: link) }
+    }
+
     /// Looks whether the first of what it waits for comes in time: the others have theirs behind it.
     private func watch(_ link: ClientLink) {
         let answered = link.answered
         world.after(patience) { [weak link, weak self] in
-            guard let link, let self, link.isOpen, !link.isIdle else { return }
+            guard let link, let self, link.isOpen, !link.isIdle, !link.isListening else { return }
             if link.answered > answered { return watch(link) }
             model.violate(
                 "client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting); \(link.state)"
@@ -112,9 +142,12 @@ final class PlayedClient {
 
     private func nextExchange() -> Exchange? {
         if !parked.isEmpty, run.isEnding || Dice.happens(700) {
-            let (call, state, answers) = parked.removeFirst()
-            call.retries += 1
-            return Exchange(.call(call), Request.call(call, retry: (state, answers)), caller, isRetry: true)
+            let next = parked.removeFirst()
+            next.call.retries += 1
+            next.call.returned = world.now
+            return Exchange(
+                .call(next.call), Request.call(next.call, retry: (next.state, next.answers)), caller,
+                retry: (next.state, next.answers))
         }
         if run.isEnding { return nil }
         if isOlder, let exchange = introduction() { return exchange }
@@ -159,7 +192,7 @@ final class PlayedClient {
                 model.violate("initialize failed: \(response.source)")
             }
         case .other(let method):
-            if isOlder, response["result"] != nil || status != 200 {
+            if isPassed, response["result"] != nil || status != 200 {
                 model.note("older lists")
             } else if let failure = failure(of: response) {
                 if run.profile.isCalm { model.violate("\(method) failed: \(failure.reason)") }
@@ -170,6 +203,7 @@ final class PlayedClient {
                 model.note("lists: answered")
             }
         case .bad: model.note("bad requests")
+        case .listen: model.note("listeners that were ended")
         }
     }
 
@@ -182,14 +216,41 @@ final class PlayedClient {
             model.violate("client \(number) lost its connection with \(exchanges.count) requests under way")
         }
         for exchange in exchanges {
-            if case .call(let call) = exchange.kind { model.left(call, isOwn ? "left" : "cut") }
+            if case .call(let call) = exchange.kind { broke(call, exchange, isOwn ? "left" : "cut") }
         }
         link = nil
         think()
     }
 
+    /// A request has broken off. Its client gives up, or comes back with the same answers.
+    private func broke(_ call: Call, _ exchange: Exchange, _ why: String) {
+        guard let retry = exchange.retry, Dice.happens(run.profile.returns) else {
+            model.left(call, why)
+            return expectEnd(of: call)
+        }
+        model.note("retries sent again")
+        returning += 1
+        world.after(Dice.time(upTo: Dice.one(of: [50 * millisecond, 4 * second, 40 * second]))) { [self] in
+            returning -= 1
+            parked.append(Parked(call: call, state: retry.state, answers: retry.answers))
+            think()
+        }
+    }
+
+    /// Where nothing is lost on its way, a server hears that no client waits. It does so at once, but for a call that waits for its
+    /// client: of one who has left with its answers unread nothing is known.
+    private func expectEnd(of call: Call) {
+        guard run.profile.mood == .breezy, !isOlder else { return }
+        world.after(20 * second) { [self] in
+            if call.questions == 0 || call.heard > call.returned, call.returned > 0 || !call.isParked {
+                model.expectEnd(of: call, within: 0)
+            }
+        }
+        model.expectEnd(of: call, within: Int64(run.profile.parkTimeout + 20) * second)
+    }
+
     /// Whether a response may end in its middle.
-    var mayBreakOff: Bool { run.mayCut || isOlder && !run.profile.isCalm }
+    var mayBreakOff: Bool { run.mayCut || isPassed && !run.profile.isCalm }
 
     private func failure(of response: JSON) -> (reason: String, dispatched: Bool?)? {
         guard let error = response["error"] else { return nil }
@@ -198,13 +259,18 @@ final class PlayedClient {
     }
 
     private func judge(_ call: Call, _ exchange: Exchange, _ response: JSON, _ status: Int) {
-        if isOlder, status != 200, response["error"]?["data"]?["reason"] == nil {
+        if isPassed, status != 200, response["error"]?["data"]?["reason"] == nil {
             // The server's own.
             if run.profile.isCalm { model.violate("call \(call.number) got status \(status)") }
             return model.failed(call, reason: "status \(status)", dispatched: nil, isRetry: false)
         }
         if let failure = failure(of: response) {
-            if response["error"]?["message"]?.text == call.mark { return model.answered(call) }
+            if response["error"]?["message"]?.text == call.complaint {
+                guard response["error"]?["data"]?.text == call.complaint else {
+                    return model.violate("call \(call.number) was answered by \(response.source.prefix(500))")
+                }
+                return model.answered(call)
+            }
             if run.profile.isCalm { model.violate("call \(call.number) failed: \(failure.reason), \(response.source)") }
             return model.failed(
                 call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry,
@@ -222,18 +288,29 @@ final class PlayedClient {
                     model.violate("call \(call.number) was asked what another was: \(request.source)")
                 }
                 let isPage = request["params"]?["mode"]?.text == "url"
+                let isDeclined = Dice.happens(run.profile.declines)
                 answers.append(
-                    isPage
-                        ? #""\#(key)":{"action":"accept"}"#
-                        : #""\#(key)":{"action":"accept","content":{"value":"\#(call.mark)"}}"#)
+                    isDeclined
+                        ? #""\#(key)":{"action":"\#(Dice.one(of: ["decline", "cancel"]))"}"#
+                        : isPage
+                            ? #""\#(key)":{"action":"accept"}"#
+                            : #""\#(key)":{"action":"accept","content":{"value":"\#(call.mark)"}}"#)
             }
             guard let state = result["requestState"]?.text, !answers.isEmpty else {
                 return model.violate("call \(call.number) was asked nothing: \(response.source)")
             }
+            // Not all at once.
+            if answers.count > 1, Dice.happens(run.profile.partly) {
+                answers.remove(at: Dice.number(0...answers.count - 1))
+            }
             model.note("rounds")
             model.trace("call % is asked", call.number)
-            if Dice.happens(run.profile.abandons) { return model.left(call, "not come back") }
-            return parked.append((call, state, answers.joined(separator: ",")))
+            call.isParked = true
+            if Dice.happens(run.profile.abandons) {
+                model.left(call, "not come back")
+                return expectEnd(of: call)
+            }
+            return parked.append(Parked(call: call, state: state, answers: answers.joined(separator: ",")))
         }
         let text =
             switch call.tool {
@@ -246,7 +323,8 @@ final class PlayedClient {
             if call.runs == 0 { model.violate("call \(call.number) was answered, and never ran") }
             return model.answered(call)
         }
-        if result["isError"]?.flag == true, !run.profile.isCalm {
+        // A call that waits for its client makes room, also where others are waited for no more.
+        if result["isError"]?.flag == true, !run.profile.isCalm || run.profile.abandons > 0 && exchange.isRetry {
             return model.failed(call, reason: "isError", dispatched: nil, isRetry: exchange.isRetry)
         }
         model.violate("call \(call.number) was answered by \(String(response.source.prefix(500)))")

@@ -21,7 +21,8 @@ final class PlayedListener {
         listens += 1
         let link = ListenerLink(of: self, id: "listen-\(number)-\(listens)", to: run.port(of: number))
         self.link = link
-        run.world.after(Dice.time(upTo: 300 * second)) { [weak link] in link?.leave() }
+        let most = Dice.one(of: [5 * second, 300 * second])
+        run.world.after(Dice.time(upTo: most)) { [weak link] in link?.leave() }
         // The end of the run waits for nobody who only listens.
         run.atEnd { [weak link] in link?.leave() }
     }
@@ -41,15 +42,18 @@ final class ListenerLink: Wire {
     private var isStream = false
     /// When it was told that it is listened for; nil: not yet.
     private var since: Int64?
-    private var isHonoured = false
-    private var heard: Int64 = 0
+    private let wanted: [String]
+    private var honoured: [String] = []
+    private var heard: [String: Int64] = [:]
     private var isOver = false
 
     init(of listener: PlayedListener, id: String, to port: UInt16) {
         self.listener = listener
         self.id = id
+        let all = Model.uris(of: listener.caller)
+        wanted = (0..<Dice.number(1...3)).map { _ in Dice.one(of: all) }
         super.init(sim_connect(Run.hostOfClients, port), in: listener.run.world, isConnected: false)
-        send(Request.listen(id, to: Model.uri(of: listener.caller)).bytes(of: listener.caller))
+        send(Request.listen(id, to: wanted).bytes(of: listener.caller))
         // Whoever is not heard tries again.
         world.after(20 * second) { [weak self] in if let self, !isConnected { leave() } }
     }
@@ -98,16 +102,18 @@ final class ListenerLink: Wire {
         case "notifications/subscriptions/acknowledged":
             if since != nil { model.violate("listener \(id) was acknowledged twice") }
             since = world.now
-            isHonoured = message["params"]?["notifications"]?["resourceSubscriptions"]?[0] != nil
-            model.note(isHonoured ? "listeners" : "listeners that cannot be told")
-            if isHonoured { watch() }
+            honoured = (message["params"]?["notifications"]?["resourceSubscriptions"]?.elements ?? []).compactMap(
+                \.text)
+            if !honoured.allSatisfy(wanted.contains) { model.violate("listener \(id) is told of \(honoured)") }
+            model.note(honoured.isEmpty ? "listeners that cannot be told" : "listeners")
+            if !honoured.isEmpty { watch() }
         case "notifications/resources/updated":
             let uri = message["params"]?["uri"]?.text ?? "nothing"
-            if uri != Model.uri(of: listener.caller) {
-                model.violate("a listener of caller \(listener.caller.number) was told of \(uri)")
+            if !honoured.contains(where: { uri == $0 || uri.hasPrefix("\($0)/") }) {
+                model.violate("listener \(id) of \(honoured) was told of \(uri)")
             }
             if since == nil { model.violate("listener \(id) was told before it was acknowledged") }
-            heard = world.now
+            heard[uri] = world.now
             model.note("changes heard")
         default: model.violate("listener \(id) was told \(method)")
         }
@@ -118,11 +124,10 @@ final class ListenerLink: Wire {
         guard listener.run.profile.isCalm else { return }
         world.after(10 * second) { [weak self] in
             guard let self, isOpen, let since else { return }
-            if let change = model.changes[Model.uri(of: listener.caller)], change > since,
-                change < world.now - 5 * second,
-                heard < change
-            {
-                return model.violate("listener \(id) has not heard of a change for \((world.now - change) / second) s")
+            for uri in honoured {
+                guard let change = model.changes[uri], change > since, change < world.now - 5 * second else { continue }
+                if heard[uri, default: 0] >= change { continue }
+                return model.violate("listener \(id) has not heard of \(uri) for \((world.now - change) / second) s")
             }
             watch()
         }

@@ -1,6 +1,6 @@
 import SimulatedKernel
 
-/// A legacy server over Streamable HTTP (2025-11-25), with sessions.
+/// A legacy server with sessions, over Streamable HTTP (2025-11-25) or HTTP with server-sent events (2024-11-05).
 final class PlayedServer {
     let world: World
     let model: Model
@@ -54,20 +54,28 @@ final class PlayedServer {
             connection.isGone = true
         }
         connections = [:]
+        for session in sessions.values { session.isGone = true }
         sessions = [:]
     }
 
     func forget(_ connection: ServerConnection) { connections[ObjectIdentifier(connection)] = nil }
 
-    func open(for credential: String?, isAskable: Bool) -> ServerSession {
+    func open(for credential: String?) -> ServerSession {
         named += 1
-        let session = ServerSession(named, "s\(life)-\(named)", owner: credential, isAskable: isAskable)
+        let session = ServerSession(named, "s\(port)-\(life)-\(named)", owner: credential)
         sessions[session.id] = session
         return session
     }
 
+    /// What a server without sessions knows of a caller.
+    func modernSession(for credential: String?) -> ServerSession {
+        if let known = sessions.values.first(where: { $0.owner == credential }) { return known }
+        return open(for: credential)
+    }
+
     func end(_ session: ServerSession) {
         sessions[session.id] = nil
+        session.isGone = true
         session.stream?.endStream()
         session.stream = nil
     }
@@ -78,7 +86,9 @@ final class ServerSession {
     let id: String
     let owner: String?
     /// Whether it was declared that its client can be asked.
-    let isAskable: Bool
+    var isAskable = false
+    /// Whether the server knows it no more.
+    var isGone = false
     /// Whether its client speaks to it through Remora as it is.
     var isOfOlderClient = false
     /// The GET stream.
@@ -91,17 +101,18 @@ final class ServerSession {
     var questions: [Int: (JSON) -> Void] = [:]
     var nextQuestion = 1
     /// The ids of requests that were cancelled.
-    var cancelled: Set<Int> = []
+    var cancelled: Set<String> = []
+    var wasAskedEarly = false
     /// Calls that may be asked, run now, and are wanted.
     var asking = 0
     /// By the ids of their requests.
-    var runs: [Int: ServerRun] = [:]
+    var runs: [String: ServerRun] = [:]
 
     let number: Int
 
-    init(_ number: Int, _ id: String, owner: String?, isAskable: Bool) {
+    init(_ number: Int, _ id: String, owner: String?) {
         self.number = number
-        (self.id, self.owner, self.isAskable) = (id, owner, isAskable)
+        (self.id, self.owner) = (id, owner)
     }
 }
 
@@ -114,16 +125,23 @@ final class ServerConnection: Wire {
     private var head: HTTPReader.Head?
     private var body: [UInt8] = []
     private var isAnswering = false
-    private var isStreaming = false
+    private(set) var isStreaming = false
     /// Whether the request was answered before it was read.
     private var isEarly = false
     private var hasLookedEarly = false
+    private var answeredEarly: Int64 = 0
+    /// Whether the rest of a request that was answered early can no more have left when the answer came.
+    private var isToEnd = false
+    /// The session whose event stream this is, or that this answers on, where the server is one of 2024-11-05.
+    private var carried: ServerSession?
     /// The call that it answers.
     private var running: ServerRun?
     nonisolated(unsafe) private static var made = 0
 
-    init(_ end: Int32, of server: PlayedServer) {
+    /// - Parameter end: -1 for what answers on the event stream of a session.
+    init(_ end: Int32, of server: PlayedServer, on carried: ServerSession? = nil) {
         self.server = server
+        self.carried = carried
         ServerConnection.made += 1
         number = ServerConnection.made
         super.init(end, in: server.world, isConnected: true)
@@ -140,7 +158,10 @@ final class ServerConnection: Wire {
     private func gone() {
         if isAnswering { server.model.trace("connection % of the server is gone while it answers", number) }
         running?.release()
+        // That is how a client of 2026-07-28 cancels.
+        if server.profile.isModern { running?.isOver = true }
         isGone = true
+        if let carried { server.end(carried) }
         close()
         server.forget(self)
     }
@@ -150,6 +171,7 @@ final class ServerConnection: Wire {
             while isOpen, !isAnswering, let part = try reader.next() {
                 switch part {
                 case .head(let head):
+                    if isToEnd { server.model.violate("a request behind one that has not left") }
                     self.head = head
                     body = []
                     hasLookedEarly = false
@@ -200,13 +222,14 @@ final class ServerConnection: Wire {
         guard Dice.happens(server.profile.early),
             let session = head?["mcp-session-id"].flatMap({ server.sessions[$0] }),
             body.contains("tools/call"), let place = body.find("\"id\":"),
-            let id = Int(String(decoding: body[(place + 5)...].prefix { 48...57 ~= $0 }, as: UTF8.self))
+            case let id = String(decoding: body[(place + 5)...].prefix { 48...57 ~= $0 }, as: UTF8.self), !id.isEmpty
         else { return }
         var found: Call?
         server.model.marks(in: body) { found = $0 }
         guard let call = found else { return }
         server.model.note("ways: early")
         isEarly = true
+        answeredEarly = server.world.now
         isReading = false
         let run = ServerRun(call, id, session, .json, token: nil, credential: credential)
         session.runs[id] = run
@@ -219,8 +242,17 @@ final class ServerConnection: Wire {
         let isPatient = server.profile.isCalm || Dice.happens(700)
         if isPatient {
             let most = server.profile.isCalm ? 2 * second : 30 * second
-            world.after(Dice.time(upTo: most)) { [weak self] in self?.isReading = true }
+            world.after(Dice.time(upTo: most)) { [weak self] in self?.readRest() }
         }
+    }
+
+    /// Reads on behind what was answered early. What has not left by now was not to be waited for: the answer has long come.
+    private func readRest() {
+        let length = head?["content-length"].flatMap { Int($0) } ?? 0
+        let weather = server.profile.weather
+        let isLong = server.world.now - answeredEarly > 2 * second + 4 * (weather.late_most + weather.stall_most)
+        if isOpen, isLong, isEarly, body.count + arriving < length { isToEnd = true }
+        isReading = true
     }
 
     private var credential: String? { head?["authorization"] }
@@ -229,10 +261,12 @@ final class ServerConnection: Wire {
         guard let head else { return }
         isAnswering = true
         server.model.check(served: body, with: credential)
-        let session = head["mcp-session-id"].flatMap { server.sessions[$0] }
+        let name = server.profile.isEventStream ? head.query("session") : head["mcp-session-id"]
+        let session = name.flatMap { server.sessions[$0] }
         if let session, session.owner != credential {
             server.model.violate("a request of \(credential ?? "nobody") in a session of \(session.owner ?? "nobody")")
         }
+        if server.profile.isModern { return serveModern() }
         switch head.method {
         case "GET": serveGet(session)
         case "DELETE":
@@ -240,26 +274,70 @@ final class ServerConnection: Wire {
             plain(session == nil ? "404 Not Found" : "200 OK")
         case "POST":
             guard let message = JSON(body) else { return server.model.violate("the server received what is not JSON") }
-            serve(message, session)
+            guard server.profile.isEventStream else { return serve(message, session) }
+            let body = body
+            plain(session == nil ? "404 Not Found" : "202 Accepted")
+            if let session { ServerConnection(-1, of: server, on: session).take(message, body, head) }
         default: plain("405 Method Not Allowed")
         }
     }
 
+    /// Serves a request of 2026-07-28.
+    private func serveModern() {
+        guard head?.method == "POST" else { return plain("405 Method Not Allowed") }
+        guard let message = JSON(body) else { return plain("400 Bad Request") }
+        guard let method = message["method"]?.text, let id = message["id"]?.source else { return plain("202 Accepted") }
+        switch method {
+        case "server/discover":
+            document(
+                id,
+                #"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"prompts":{},"resources":{}},"serverInfo":{"name":"played","version":"1"}}"#
+            )
+        case "tools/list": document(id, #"{"resultType":"complete",\#(ServerConnection.tools.dropFirst())"#)
+        case "prompts/list": document(id, #"{"resultType":"complete","prompts":[{"name":"prompt"}]}"#)
+        case "tools/call", "prompts/get", "resources/read": call(message, id, server.modernSession(for: credential))
+        default: text(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32601,"message":"no"}}"#)
+        }
+    }
+
+    /// Serves what was posted, on the event stream of its session.
+    private func take(_ message: JSON, _ body: [UInt8], _ head: HTTPReader.Head) {
+        self.head = head
+        self.body = body
+        serve(message, carried)
+    }
+
     private func serveGet(_ session: ServerSession?) {
+        if server.profile.isEventStream {
+            let session = server.open(for: credential)
+            session.stream = self
+            carried = session
+            beginStream()
+            chunk("event: endpoint\ndata: /messages?session=\(session.id)\n\n")
+            return
+        }
         guard let session else { return plain("404 Not Found") }
         if let last = head?["last-event-id"], let run = session.resumable[last] {
             // It is taken up where it was.
-            if !server.profile.isCalm, Dice.happens(100) { return plain("405 Method Not Allowed") }
-            run.stream = self
-            beginStream()
-            chunk(": taken up\n\n")
-            if let response = run.due { deliver(run, response) }
-            return
+            return after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
+                if !server.profile.isCalm, Dice.happens(200) { return plain("405 Method Not Allowed") }
+                run.stream = self
+                beginStream()
+                chunk(": taken up\n\n")
+                if let response = run.due { deliver(run, response) }
+            }
         }
         guard server.profile.pushes else { return plain("405 Method Not Allowed") }
         session.stream?.endStream()
         session.stream = self
         beginStream()
+        if !session.wasAskedEarly, Dice.happens(server.profile.earlyQuestions) { askEarly(session, on: self) }
+        guard Dice.happens(server.profile.pushEnds) else { return }
+        after(Dice.time(upTo: 100 * second)) { [self] in
+            guard session.stream === self else { return }
+            session.stream = nil
+            endStream()
+        }
     }
 
     private func serve(_ message: JSON, _ session: ServerSession?) {
@@ -273,13 +351,14 @@ final class ServerConnection: Wire {
             return plain(session == nil ? "404 Not Found" : "202 Accepted")
         }
         server.model.trace("the server got a request in session % on connection %", session?.number ?? 0, number)
+        server.model.note("requests: \(method)")
         if method == "initialize" { return initialize(message) }
         guard let session else { return plain("404 Not Found") }
-        guard let id = message["id"]?.number else {
-            if method == "notifications/initialized" { askEarly(session) }
-            if method == "notifications/cancelled", let id = message["params"]?["requestId"]?.number {
+        guard let id = message["id"]?.source else {
+            if method == "notifications/initialized", let stream = session.stream { askEarly(session, on: stream) }
+            if method == "notifications/cancelled", let id = message["params"]?["requestId"]?.source {
                 session.cancelled.insert(id)
-                server.model.trace("request % is cancelled in session %", id, session.number)
+                server.model.trace("request % is cancelled in session %", Int(id) ?? 0, session.number)
                 session.runs[id]?.release()
             }
             return plain("202 Accepted")
@@ -290,10 +369,12 @@ final class ServerConnection: Wire {
         case "resources/list": document(id, #"{"resources":[{"uri":"test:resource","name":"r"}]}"#)
         case "tools/call", "prompts/get", "resources/read": call(message, id, session)
         case "resources/subscribe":
-            if let uri = message["params"]?["uri"]?.text, !session.subscribed.contains(uri) {
-                session.subscribed.append(uri)
+            after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
+                guard let uri = message["params"]?["uri"]?.text, !Dice.happens(server.profile.refusesSubscriptions)
+                else { return text(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32602,"message":"no"}}"#) }
+                if !session.subscribed.contains(uri) { session.subscribed.append(uri) }
+                document(id, "{}")
             }
-            document(id, "{}")
         case "resources/unsubscribe":
             session.subscribed.removeAll { $0 == message["params"]?["uri"]?.text }
             document(id, "{}")
@@ -301,12 +382,12 @@ final class ServerConnection: Wire {
         }
     }
 
-    /// Asks on the GET stream before there is a call, and may take a question back.
-    private func askEarly(_ session: ServerSession) {
-        guard session.isAskable, let stream = session.stream, Dice.happens(server.profile.earlyQuestions) else {
-            return
-        }
-        for _ in 0..<Dice.number(1...2) {
+    /// Asks before there is a call, and may take a question back.
+    private func askEarly(_ session: ServerSession, on stream: ServerConnection) {
+        guard session.isAskable, !session.wasAskedEarly, Dice.happens(server.profile.earlyQuestions) else { return }
+        session.wasAskedEarly = true
+        server.model.note("asked early")
+        for _ in 0..<Dice.number(1...3) {
             let question = session.nextQuestion
             session.nextQuestion += 1
             session.questions[question] = { _ in }
@@ -314,10 +395,11 @@ final class ServerConnection: Wire {
                 #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"early","requestedSchema":{"type":"object","properties":{}}}}"#
             )
             guard Dice.happens(500) else { continue }
-            after(Dice.time(upTo: Dice.one(of: [30 * millisecond, 2 * second]))) { [weak stream] in
+            after(Dice.time(upTo: Dice.one(of: [30 * millisecond, 2 * second, 20 * second]))) { [weak stream] in
                 // It may cross with the answer.
                 let isOpen = session.questions.removeValue(forKey: question) != nil
-                if isOpen || Dice.happens(500), let stream, stream.isOpen {
+                let stream = session.stream ?? stream
+                if isOpen || Dice.happens(500), let stream, stream.isStreaming {
                     stream.event(
                         #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(question)}}"#)
                 }
@@ -339,14 +421,30 @@ final class ServerConnection: Wire {
     }()
 
     private func initialize(_ message: JSON) {
-        guard let id = message["id"]?.number else { return server.model.violate("initialize without id") }
+        guard let id = message["id"]?.source else { return server.model.violate("initialize without id") }
         let isAskable = message["params"]?["capabilities"]?["elicitation"] != nil
-        let session = server.open(for: credential, isAskable: isAskable)
+        let session = carried ?? server.open(for: credential)
+        session.isAskable = isAskable
         session.isOfOlderClient = message["params"]?["clientInfo"]?["name"]?.text == "older"
         let result =
             #"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"played","version":"1"}}"#
         after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
-            document(id, result, fields: "Mcp-Session-Id: \(session.id)\r\n")
+            guard carried == nil, !session.isOfOlderClient, Dice.happens(server.profile.streamsFirst) else {
+                return document(id, result, fields: "Mcp-Session-Id: \(session.id)\r\n")
+            }
+            isStreaming = true
+            send(
+                "HTTP/1.1 200 OK\r\nMcp-Session-Id: \(session.id)\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            if Dice.happens(500) { askEarly(session, on: self) }
+            if Dice.happens(200) { event(#"{"jsonrpc":"2.0","id":"early","method":"ping"}"#) }
+            event(#"{"jsonrpc":"2.0","id":\#(id),"result":\#(result)}"#)
+            if Dice.happens(300) { askEarly(session, on: self) }
+            if Dice.happens(300) {
+                after(Dice.time(upTo: 2 * second)) { [self] in endStream() }
+            } else {
+                endStream()
+            }
         }
     }
 
@@ -357,11 +455,12 @@ final class ServerConnection: Wire {
         done()
     }
 
-    private func document(_ id: Int, _ result: String, fields: String = "", closes: Bool = false) {
+    private func document(_ id: String, _ result: String, fields: String = "", closes: Bool = false) {
         text(#"{"jsonrpc":"2.0","id":\#(id),"result":\#(result)}"#, fields: fields, closes: closes)
     }
 
     private func text(_ text: String, status: String = "200 OK", fields: String = "", closes: Bool = false) {
+        if carried != nil { return event(text) }
         let close = closes ? "Connection: close\r\n" : ""
         send(
             "HTTP/1.1 \(status)\r\nContent-Type: application/json\r\n\(close)\(fields)Content-Length: \(text.utf8.count)\r\n\r\n\(text)"
@@ -370,12 +469,16 @@ final class ServerConnection: Wire {
     }
 
     private func beginStream() {
-        guard !isStreaming else { return }
+        guard !isStreaming, isOpen else { return }
         isStreaming = true
         send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
     }
 
     func event(_ data: String) {
+        if let carried, carried.stream !== self {
+            carried.stream?.event(data)
+            return
+        }
         beginStream()
         chunk("data: \(data)\n\n")
     }
@@ -390,22 +493,27 @@ final class ServerConnection: Wire {
 
     // MARK: Calls
 
-    private func call(_ message: JSON, _ id: Int, _ session: ServerSession) {
+    private func call(_ message: JSON, _ id: String, _ session: ServerSession) {
         var found: Call?
         server.model.marks(in: body) { found = $0 }
         guard let call = found else { return server.model.violate("a call without a mark") }
-        if call.isAskable != session.isAskable {
+        if call.isAskable != session.isAskable, !server.profile.isModern {
             server.model.violate("call \(call.number) in a session whose client was declared otherwise")
         }
         var way = Dice.one(by: server.profile.ways)
-        // These take no stream up again.
-        if session.isOfOlderClient, way == .resumes || way == .resumesAsking { way = .events }
+        // These get what the server says as it is, and take no stream up again.
+        if session.isOfOlderClient, [.resumes, .resumesAsking, .elsewhere, .twice, .another].contains(way) {
+            way = .events
+        }
+        if carried != nil { way = way.onOneStream }
+        if server.profile.isModern { way = way.withoutSessions }
         server.model.note("ways: \(way)")
-        server.model.trace("call % is % on connection % of the server", call.number, id, number)
+        server.model.trace("call % is % on connection % of the server", call.number, Int(id) ?? 0, number)
         server.model.trace(way.name, session.number)
         let run = ServerRun(
             call, id, session, way, token: message["params"]?["_meta"]?["progressToken"],
             credential: credential)
+        run.isModern = server.profile.isModern
         let delay = Dice.time(upTo: server.profile.serverThinking)
         switch way {
         case .rateLimited:
@@ -424,8 +532,9 @@ final class ServerConnection: Wire {
 
     private func begin(_ run: ServerRun) {
         server.model.ran(run.call)
+        run.call.handlers.append(run)
         running = run
-        guard run.call.isAskable else { return }
+        guard run.call.isAskable, !server.profile.isModern else { return }
         run.session.asking += 1
         run.isHolding = true
         if run.session.asking > 1 { server.model.violate("two calls that may be asked, in one session") }
@@ -434,6 +543,7 @@ final class ServerConnection: Wire {
     /// Its handler has ended.
     private func end(_ run: ServerRun, responds: Bool = true) {
         run.release()
+        run.isOver = true
         running = nil
         if responds { run.call.responses += 1 }
     }
@@ -469,6 +579,33 @@ final class ServerConnection: Wire {
             }
             finish(run, response)
         case .progress: progress(run, Dice.number(1...4), of: 0, response)
+        case .flood:
+            // A small window takes its time.
+            let isSlow = server.profile.weather.small_window > 0
+            let fill = String(repeating: "f", count: Dice.one(of: isSlow ? [500, 5000] : [500, 5000, 70_000]))
+            for place in 1...Dice.number(2...(isSlow ? 5 : 30)) { tellProgress(run, place, fill) }
+            if Dice.happens(500), run.session.isAskable, !server.profile.isModern { return ask(run, rounds: 1) }
+            if Dice.happens(500) {
+                return after(Dice.time(upTo: server.profile.longest)) { [self] in finish(run, response) }
+            }
+            finish(run, response)
+        case .twice:
+            end(run)
+            event(response)
+            event(response)
+            endStream()
+        case .another:
+            // What answers nothing that was asked here, and then the answer.
+            event(#"{"jsonrpc":"2.0","id":987654321,"result":{"content":[]}}"#)
+            finish(run, response)
+        case .elsewhere:
+            guard let stream = run.session.stream, stream.isStreaming else { return finish(run, response) }
+            plain("202 Accepted")
+            end(run)
+            stream.event(response)
+        case .dropped:
+            end(run, responds: false)
+            server.end(run.session)
         case .pinging:
             event(#"{"jsonrpc":"2.0","id":"ping-\#(run.call.number)","method":"ping"}"#)
             after(Dice.time(upTo: server.profile.serverThinking)) { [self] in finish(run, response) }
@@ -558,17 +695,21 @@ final class ServerConnection: Wire {
         run.due = nil
         run.session.resumable = run.session.resumable.filter { $0.value !== run }
         run.release()
+        run.isOver = true
         run.call.responses += 1
         event(response)
         endStream()
     }
 
+    private func tellProgress(_ run: ServerRun, _ number: Int, _ fill: String = "") {
+        guard let token = run.token else { return }
+        event(
+            #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(token.source),"progress":\#(number),"message":"\#(run.call.mark)\#(fill)"}}"#
+        )
+    }
+
     private func progress(_ run: ServerRun, _ count: Int, of done: Int, _ response: String) {
-        if let token = run.token {
-            event(
-                #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(token.source),"progress":\#(done + 1),"message":"\#(run.call.mark)"}}"#
-            )
-        }
+        tellProgress(run, done + 1)
         after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
             if done + 1 < count { progress(run, count, of: done + 1, response) } else { finish(run, response) }
         }
@@ -576,45 +717,17 @@ final class ServerConnection: Wire {
 
     /// Asks, and answers when the client has.
     private func ask(_ run: ServerRun, rounds: Int) {
+        run.unanswered = run.way == .asks && Dice.happens(300) ? Dice.number(2...3) : 1
+        for _ in 0..<run.unanswered { askOne(run, rounds: rounds) }
+    }
+
+    private func askOne(_ run: ServerRun, rounds: Int) {
         let session = run.session
         let question = session.nextQuestion
         session.nextQuestion += 1
         run.call.questions += 1
         server.model.trace("question % in session %, for call %", question, session.number, run.call.number)
-        session.questions[question] = { [self] reply in
-            let value = reply["result"]?["content"]?["value"]?.text
-            if let value, value != run.call.mark {
-                server.model.violate("an answer to call \(run.call.number) that is not its own: \(value)")
-            }
-            run.isAnswered = value != nil
-            after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
-                if run.way == .page, let page = run.page {
-                    run.page = nil
-                    let wait = Dice.time(upTo: 40 * second)
-                    return after(wait) { [self] in
-                        if Dice.happens(700), !isGone {
-                            event(
-                                #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"\#(page)"}}"#
-                            )
-                        }
-                        if run.isCancelled {
-                            end(run, responds: false)
-                            endStream()
-                        } else {
-                            finish(run, run.response())
-                        }
-                    }
-                }
-                if rounds > 1, value != nil {
-                    ask(run, rounds: rounds - 1)
-                } else if run.isCancelled {
-                    end(run, responds: false)
-                    endStream()
-                } else {
-                    conclude(run, run.response())
-                }
-            }
-        }
+        session.questions[question] = { [self] reply in heard(reply, to: question, of: run, rounds: rounds) }
         var what = #""requestedSchema":{"type":"object","properties":{"value":{"type":"string"}}}"#
         if run.way == .page {
             run.page = "page-\(run.call.number)-\(question)"
@@ -625,9 +738,7 @@ final class ServerConnection: Wire {
         if run.way == .withdraws {
             after(Dice.time(upTo: Dice.one(of: [60 * millisecond, 5 * second]))) { [self] in
                 guard session.questions.removeValue(forKey: question) != nil else { return }
-                if !isGone {
-                    event(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(question)}}"#)
-                }
+                withdraw(question)
                 if run.isCancelled {
                     end(run, responds: false)
                     return endStream()
@@ -645,16 +756,68 @@ final class ServerConnection: Wire {
             event(text)
         }
     }
+
+    private func withdraw(_ question: Int) {
+        if isGone { return }
+        event(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(question)}}"#)
+    }
+
+    /// The client has answered a question.
+    private func heard(_ reply: JSON, to question: Int, of run: ServerRun, rounds: Int) {
+        let value = reply["result"]?["content"]?["value"]?.text
+        if let value, value != run.call.mark {
+            server.model.violate("an answer to call \(run.call.number) that is not its own: \(value)")
+        }
+        run.isAnswered = value != nil
+        run.call.heard = server.world.now
+        run.unanswered -= 1
+        // It was taken back when the answer was on its way.
+        if isStreaming || carried != nil, Dice.happens(50) { withdraw(question) }
+        guard run.unanswered <= 0 else { return }
+        let most = Dice.happens(100) ? server.profile.longest : server.profile.serverThinking
+        after(Dice.time(upTo: most)) { [self] in
+            if run.way == .page, let page = run.page {
+                run.page = nil
+                let wait = Dice.time(upTo: server.profile.longest)
+                return after(wait) { [self] in
+                    if Dice.happens(700), !isGone {
+                        event(
+                            #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"\#(page)"}}"#
+                        )
+                    }
+                    if run.isCancelled {
+                        end(run, responds: false)
+                        endStream()
+                    } else {
+                        finish(run, run.response())
+                    }
+                }
+            }
+            if run.isCancelled {
+                end(run, responds: false)
+                endStream()
+            } else if rounds > 1, value != nil {
+                ask(run, rounds: rounds - 1)
+            } else {
+                conclude(run, run.response())
+            }
+        }
+    }
 }
 
 /// A call that a server runs.
 final class ServerRun {
     let call: Call
-    let id: Int
+    /// As it is spelled.
+    let id: String
     let session: ServerSession
     let way: Way
     let token: JSON?
     var isAnswered = false
+    /// Questions that wait for an answer.
+    var unanswered = 0
+    /// Whether its handler has ended.
+    var isOver = false
     /// Whether its stream can be taken up, by which id, where it goes on, and what is to be said there.
     var isResumable = false
     var lastEvent: String?
@@ -675,24 +838,30 @@ final class ServerRun {
     /// With which its request came.
     let credential: String?
 
-    init(_ call: Call, _ id: Int, _ session: ServerSession, _ way: Way, token: JSON?, credential: String?) {
+    init(_ call: Call, _ id: String, _ session: ServerSession, _ way: Way, token: JSON?, credential: String?) {
         self.credential = credential
         (self.call, self.id, self.session, self.way, self.token) = (call, id, session, way, token)
     }
 
     var isCancelled: Bool { session.cancelled.contains(id) }
 
+    /// What a result of 2026-07-28 begins with.
+    var isModern = false
+
     func response() -> String {
         if way == .error {
-            return #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"\#(call.mark)"}}"#
+            // It repeats what it was asked for.
+            return
+                #"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"\#(call.complaint)","data":"\#(call.complaint)"}}"#
         }
         let text = Call.text(call.mark, for: credential, in: session.owner, padding: call.padding)
+        let type = isModern ? #""resultType":"complete","# : ""
         let result =
             switch call.tool {
-            case .prompt: #"{"messages":[{"role":"user","content":{"type":"text","text":"\#(text)"}}]}"#
-            case .resource: #"{"contents":[{"uri":"test:resource","text":"\#(text)"}]}"#
+            case .prompt: #"{\#(type)"messages":[{"role":"user","content":{"type":"text","text":"\#(text)"}}]}"#
+            case .resource: #"{\#(type)"contents":[{"uri":"test:resource","text":"\#(text)"}]}"#
             default:
-                #"{"content":[{"type":"text","text":"\#(text)"}]\#(way == .toolError ? #","isError":true"# : "")}"#
+                #"{\#(type)"content":[{"type":"text","text":"\#(text)"}]\#(way == .toolError ? #","isError":true"# : "")}"#
             }
         return #"{"jsonrpc":"2.0","id":\#(id),"result":\#(result)}"#
     }

@@ -18,6 +18,15 @@ struct Profile {
     var leaves = 0
     /// Of calls that were asked something, those to which nobody comes back.
     var abandons = 0
+    /// Of retries that broke off, those that are sent again.
+    var returns = 600
+    /// Of questions, those to which a client says no, and of some at once, how often one is left out.
+    var declines = 50
+    var partly = 200
+    /// Of requests, how often one that listens is sent behind them.
+    var listensBehind = 0
+    /// Requests with a long id.
+    var longIDs = 20
     var slow = 0
     var pipelines = 100
     var bad = 0
@@ -31,6 +40,16 @@ struct Profile {
     var early = 500
     /// Sessions whose server asks before the first call.
     var earlyQuestions = 200
+    /// Handshakes that are answered by an event stream, GET streams that end by themselves, and subscriptions that are refused.
+    var streamsFirst = 300
+    var pushEnds = 200
+    var refusesSubscriptions = 200
+    /// Whether the server is one of 2024-11-05: a session is an event stream.
+    var isEventStream = false
+    /// Whether it is one of 2026-07-28, to which requests are forwarded.
+    var isModern = false
+    /// Peers do what they do at multiples of this; 0: at any time. What is done at the same moment arrives in one wake.
+    var tick: Int64 = 0
     var thinking: Int64 = 200 * millisecond
     /// How servers answer calls, by weights.
     var ways: [(Way, Int)] = Way.kind
@@ -40,7 +59,12 @@ struct Profile {
     var listeners = 0
     /// Remoras that are replicas of each other.
     var replicas = 1
+    /// Copies of one server.
+    var servers = 1
+    /// Whether somebody asks on the admin listener.
+    var looksAround = false
     var kills = 0
+    var drains = 0
     /// Each about so often, of all the run; 0: never.
     var restarts = 0
     var partitions = 0
@@ -53,6 +77,9 @@ struct Profile {
     var maxParked = 1024
     var streamBuffer = 256
     var maxConnections = 10000
+
+    /// How long a server takes its time that answers all the same.
+    var longest: Int64 { Int64(min(40, requestTimeout / 3)) * second }
 
     /// Whether nothing may fail.
     var isCalm: Bool { mood == .calm }
@@ -69,8 +96,17 @@ struct Profile {
         thinking = Dice.one(of: [2 * millisecond, 50 * millisecond, second, 20 * second])
         askable = Dice.one(of: [0, 300, 1000])
         older = Dice.one(of: [0, 0, 200])
-        listeners = Dice.one(of: [0, 0, Dice.number(1...4)])
+        listeners = Dice.one(of: [0, 0, Dice.number(1...10)])
+        listensBehind = Dice.one(of: [0, 30])
+        isEventStream = Dice.happens(150)
+        if !isEventStream, Dice.happens(80) {
+            isModern = true
+            (older, listeners, listensBehind) = (0, 0, 0)
+        }
+        tick = Dice.one(of: [0, 0, 0, millisecond, 20 * millisecond])
         replicas = Dice.one(of: [1, 1, 1, 2, 3])
+        servers = Dice.one(of: [1, 1, 1, 2])
+        looksAround = Dice.happens(300)
         anonymous = Dice.one(of: [0, 0, 300])
         pipelines = Dice.one(of: [0, 100, 600])
         serverThinking = Dice.one(of: [millisecond, 50 * millisecond, second])
@@ -80,7 +116,7 @@ struct Profile {
         requestTimeout = Dice.one(of: [20, 60, 300])
         streamBuffer = Dice.one(of: [4, 256])
         weather.latency_least = 20 * microsecond
-        weather.latency_most = Dice.one(of: [100 * microsecond, millisecond, 30 * millisecond])
+        weather.latency_most = Dice.one(of: [20 * microsecond, 100 * microsecond, millisecond, 30 * millisecond])
         weather.cut = Dice.one(of: [0, 3000, 40000])
         weather.partial = Dice.one(of: [0, 1000, 30000])
         weather.small_window = Dice.one(of: [0, 10000, 60000])
@@ -92,6 +128,7 @@ struct Profile {
             abandons = Dice.one(of: [0, 300])
             // Enough for all that runs at once, and not for all that is waited for: that makes room.
             maxSessions = 4 * clients + 4 * callers + 4 * listeners + 8
+            parkTimeout = Dice.one(of: [120, 600])
         case .breezy:
             leaves = 20
             slow = 30
@@ -133,7 +170,10 @@ struct Profile {
         if mood != .calm {
             abandons = leaves
             reloads = Dice.one(of: [0, 0, 4])
-            if mood != .breezy { kills = Dice.one(of: [0, 2]) }
+            if mood != .breezy {
+                kills = Dice.one(of: [0, 2])
+                drains = Dice.one(of: [0, 0, 2])
+            }
         }
     }
 
@@ -147,6 +187,9 @@ struct Profile {
         case "listeners": listeners = 0
         case "replicas": replicas = 1
         case "kills": kills = 0
+        case "drains": drains = 0
+        case "copies": servers = 1
+        case "looks": looksAround = false
         case "restarts": restarts = 0
         case "partitions": partitions = 0
         case "reloads": reloads = 0
@@ -155,6 +198,15 @@ struct Profile {
         case "lists": lists = 0
         case "asking": askable = 0
         case "early": (early, earlyQuestions) = (0, 0)
+        case "introductions": (streamsFirst, pushEnds) = (0, 0)
+        case "subscriptions": refusesSubscriptions = 0
+        case "long": longIDs = 0
+        case "behind": listensBehind = 0
+        case "ticks": tick = 0
+        case "returning": returns = 0
+        case "declining": (declines, partly) = (0, 0)
+        case "sse": isEventStream = false
+        case "modern": isModern = false
         case "large": large = 0
         case "late": weather.late = 0
         case "resets": weather.reset = 0
@@ -169,12 +221,26 @@ struct Profile {
 
     /// What can be left out.
     static let parts = [
-        "kills", "restarts", "partitions", "reloads", "replicas", "listeners", "older", "bad", "slow", "leaving",
+        "kills", "drains", "copies", "looks", "restarts", "partitions", "reloads", "replicas", "listeners", "older",
+        "bad", "slow", "leaving",
         "padding",
         "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking", "early", "large",
+        "introductions", "subscriptions", "long", "behind", "ticks", "returning", "declining", "sse", "modern",
     ]
 
     static func port(of replica: Int) -> UInt16 { UInt16(8808 + replica) }
+
+    static func adminPort(of replica: Int) -> UInt16 { UInt16(9200 + replica) }
+
+    /// The first has what concerns all of them.
+    private var backends: String {
+        (0..<servers).map { number in
+            "  - url: http://127.0.0.1:\(9000 + number)/\(isEventStream ? "sse" : "mcp")"
+                + (number == 0
+                    ? "\n    transport: \(isEventStream ? "sse" : "http")\n    era: \(isModern ? "modern" : "auto")"
+                    : "")
+        }.joined(separator: "\n")
+    }
 
     private func ring(_ number: Int, key: String) -> String {
         if replicas == 1 { return "" }
@@ -195,7 +261,9 @@ struct Profile {
             listen:
               address: 127.0.0.1:\(Profile.port(of: number))
             backends:
-              - url: http://127.0.0.1:9000/mcp
+            \(backends)
+            admin:
+              address: 127.0.0.1:\(Profile.adminPort(of: number))
             sessions:
               max: \(maxSessions)
               idle_timeout: \(idleTimeout)s
@@ -204,6 +272,7 @@ struct Profile {
               max_parked: \(maxParked)
               max_parked_per_principal: \(max(1, maxParked / 2))
             limits:
+              max_head: 64KiB
               request_timeout: \(requestTimeout)s
               stream_buffer: \(streamBuffer)KiB
               max_connections: \(maxConnections)

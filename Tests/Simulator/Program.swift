@@ -2,6 +2,26 @@ import Glibc
 import SimulatedKernel
 
 enum Program {
+    private final class Start {
+        let seed: UInt64
+        let options: Options
+        var status: Int32 = 1
+
+        init(_ seed: UInt64, _ options: Options) { (self.seed, self.options) = (seed, options) }
+    }
+
+    /// One run, on a stack of its own. Returns the status of the process.
+    static func playApart(_ seed: UInt64, _ options: Options) -> Int32 {
+        let start = Start(seed, options)
+        sim_on_own_stack(
+            { context in
+                guard let context else { return }
+                let start = Unmanaged<Start>.fromOpaque(context).takeUnretainedValue()
+                start.status = Program.play(start.seed, start.options)
+            }, Unmanaged.passUnretained(start).toOpaque())
+        return start.status
+    }
+
     /// One run. Returns the status of the process: 1 where something is wrong.
     static func play(_ seed: UInt64, _ options: Options) -> Int32 {
         sim_start(seed)

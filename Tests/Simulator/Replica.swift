@@ -53,8 +53,11 @@ final class Replica {
         func resumeWork() { body() }
     }
 
+    private(set) var isDraining = false
+
     func drain() {
         guard let server, !isStopped else { return }
+        isDraining = true
         nudge { server.handleSignal() }
     }
 

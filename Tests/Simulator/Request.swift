@@ -5,15 +5,19 @@ final class Exchange {
         case other(String)
         case bad
         case initialize
+        /// It ends when its client leaves.
+        case listen(String)
     }
 
     let kind: Kind
     let request: Request
     let caller: Caller
-    let isRetry: Bool
+    /// Of a request with answers: what it carries.
+    let retry: (state: String, answers: String)?
+    var isRetry: Bool { retry != nil }
 
-    init(_ kind: Kind, _ request: Request, _ caller: Caller, isRetry: Bool = false) {
-        self.isRetry = isRetry
+    init(_ kind: Kind, _ request: Request, _ caller: Caller, retry: (state: String, answers: String)? = nil) {
+        self.retry = retry
         self.kind = kind
         self.request = request
         self.caller = caller
@@ -39,12 +43,13 @@ struct Request {
     }
 
     static func call(_ call: Call, retry: (state: String, answers: String)?) -> Request {
-        let id = "\"\(call.mark)-\(retry == nil ? 0 : 1)\""
+        let long = String(repeating: "i", count: call.idFill)
+        let id = "\"\(call.mark)-\(retry == nil ? 0 : 1)\(long)\""
         let fill = call.fill > 0 ? #","fill":"\#(String(repeating: "f", count: call.fill))""# : ""
         let (name, own) =
             switch call.tool {
             case .prompt: ("prompt", #""name":"prompt","arguments":{"mark":"\#(call.mark)"}"#)
-            case .resource: ("test:\(call.mark)", #""uri":"test:\#(call.mark)""#)
+            case .resource: ("test:\(call.mark)\(long)", #""uri":"test:\#(call.mark)\#(long)""#)
             default:
                 (call.tool.rawValue, #""name":"\#(call.tool.rawValue)","arguments":{"mark":"\#(call.mark)"\#(fill)}"#)
             }
@@ -60,9 +65,10 @@ struct Request {
         return Request(head: lines(method, name: nil), body: body, id: "7")
     }
 
-    static func listen(_ id: String, to uri: String) -> Request {
+    static func listen(_ id: String, to uris: [String]) -> Request {
+        let wanted = uris.map { "\"\($0)\"" }.joined(separator: ",")
         let body =
-            #"{"jsonrpc":"2.0","id":"\#(id)","method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":["\#(uri)"]},\#(meta(isAskable: false))}}"#
+            #"{"jsonrpc":"2.0","id":"\#(id)","method":"subscriptions/listen","params":{"notifications":{"resourceSubscriptions":[\#(wanted)]},\#(meta(isAskable: false))}}"#
         return Request(head: lines("subscriptions/listen", name: nil), body: body, id: "\"\(id)\"")
     }
 

@@ -30,6 +30,7 @@ final class Run {
         callers = (0..<profile.callers).map { number in
             Caller(number: number, credential: number == 0 && profile.anonymous > 0 ? nil : "Bearer caller-\(number)")
         }
+        world.tick = profile.tick
         world.onBase = { [unowned self] base in turn(base) }
     }
 
@@ -54,10 +55,11 @@ final class Run {
         let tool = Dice.one(by: [(Tool.work, 6), (.look, 2), (.again, 1), (.prompt, 1), (.resource, 1)])
         let padding = Dice.happens(profile.padded) ? Dice.number(0...profile.mostPadding) : 0
         let call = model.call(of: client.caller, tool, isAskable: client.isAskable, padding: padding)
-        call.isPassed = client.isOlder
-        if !call.isPassed, call.tool.method == "tools/call", Dice.happens(profile.large) {
+        call.isPassed = client.isPassed
+        if !client.isOlder, call.tool.method == "tools/call", Dice.happens(profile.large) {
             call.fill = Dice.number(1...profile.mostFill)
         }
+        if !client.isOlder, Dice.happens(profile.longIDs) { call.idFill = Dice.one(of: [100, 4200, 30_000]) }
         return call
     }
 
@@ -74,7 +76,9 @@ final class Run {
 
     /// Everything. Returns what is wrong; nil where nothing is.
     func go() -> String? {
-        servers = [PlayedServer(world, model, profile, host: 2, port: 9000)]
+        servers = (0..<profile.servers).map { number in
+            PlayedServer(world, model, profile, host: 2 + number, port: UInt16(9000 + number))
+        }
         replicas = (0..<profile.replicas).map(start)
         // What they have before the first client comes.
         world.run(until: world.now + 10 * second)
@@ -85,6 +89,7 @@ final class Run {
         listeners = (0..<profile.listeners).map { number in
             PlayedListener(self, caller: callers[number % callers.count], number: number)
         }
+        if profile.looksAround { lookAround() }
         planFaults()
         watchLimits()
         world.run(until: .max)
@@ -123,11 +128,12 @@ final class Run {
     // MARK: Faults
 
     private func planFaults() {
-        plan(profile.restarts) { [self] in servers[0].restart(after: Dice.time(upTo: 5 * second)) }
+        plan(profile.restarts) { [self] in Dice.one(of: servers).restart(after: Dice.time(upTo: 5 * second)) }
         plan(profile.reloads) { [self] in reload() }
         plan(profile.partitions) { [self] in part() }
         plan(profile.kills) { [self] in kill() }
-        plan(profile.listeners > 0 ? 20 : 0) { [self] in servers[0].change() }
+        plan(profile.drains) { [self] in drain() }
+        plan(profile.listeners > 0 ? 20 : 0) { [self] in Dice.one(of: servers).change() }
     }
 
     /// Something that happens about so often in a run.
@@ -166,6 +172,46 @@ final class Run {
         replicas[number].kill()
         world.after(Dice.time(upTo: 5 * second)) { [self] in
             if !world.isOver { replicas[number] = start(number) }
+        }
+    }
+
+    /// Ends one as SIGTERM does, and starts it anew.
+    private func drain() {
+        let number = Dice.number(0...replicas.count - 1)
+        let replica = replicas[number]
+        guard !replica.isStopped, !replica.isDraining else { return }
+        model.note("drains")
+        // What takes longer than it may is cut.
+        mayCut = true
+        replica.drain()
+        waitForEnd(of: replica, at: number, since: world.now)
+    }
+
+    private func waitForEnd(of replica: Replica, at number: Int, since start: Int64) {
+        world.after(second) { [self] in
+            // It may have been killed meanwhile, and started.
+            guard !world.isOver, replicas[number] === replica else { return }
+            if replica.isKilled { return }
+            if replica.isStopped {
+                // What is left ends with the process.
+                sim_kill(Int32(replica.host))
+                replicas[number] = self.start(number)
+            } else if world.now - start > 60 * second {
+                model.violate("a Remora has not ended \((world.now - start) / second) s after SIGTERM")
+            } else {
+                waitForEnd(of: replica, at: number, since: start)
+            }
+        }
+    }
+
+    /// Asks now and then what an operator asks.
+    private func lookAround() {
+        world.after(Dice.time(upTo: 20 * second)) { [self] in
+            if isEnding { return }
+            let number = Dice.number(0...replicas.count - 1)
+            let look = PlayedLook(at: Profile.adminPort(of: number), of: model, in: world)
+            world.after(20 * second) { [weak look] in look?.close() }
+            lookAround()
         }
     }
 

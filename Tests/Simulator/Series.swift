@@ -83,7 +83,11 @@ enum Series {
                 failed += 1
                 say("WRONG after \(now() - start) s: \(outcome.options.arguments.joined(separator: " "))\n  \(wrong)")
                 if options.stopsAtFirst { return 1 }
-                say("  the smallest that goes wrong too: \(shrunk(outcome.options).arguments.joined(separator: " "))")
+                if !options.isUnshrunk {
+                    say(
+                        "  the smallest that goes wrong too: \(shrunk(outcome.options).arguments.joined(separator: " "))"
+                    )
+                }
             } else {
                 passed += 1
             }

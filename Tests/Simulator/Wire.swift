@@ -16,10 +16,13 @@ class Wire {
         self.end = end
         self.world = world
         self.isConnected = isConnected
-        world.wires[end] = self
+        if end >= 0 { world.wires[end] = self }
     }
 
     var isOpen: Bool { end >= 0 }
+
+    /// Bytes that are here or on their way, and were not read.
+    var arriving: Int { isOpen ? Int(sim_arriving(end)) : 0 }
 
     /// Bytes that the other side has no room for.
     var unsent: Int { output.count - written }

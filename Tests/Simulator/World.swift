@@ -11,12 +11,16 @@ final class World {
     /// When it is true, ``run(until:)`` returns.
     var isOver = false
 
+    /// Timers are due at multiples of this; 0: at any time.
+    var tick: Int64 = 0
+
     var now: Int64 { sim_now() }
 
     func after(_ delay: Int64, _ body: @escaping () -> Void) {
         nextToken += 1
         timers[nextToken] = body
-        sim_set_timer(sim_now() + max(0, delay), nextToken)
+        let due = sim_now() + max(0, delay)
+        sim_set_timer(tick > 0 ? (due + tick - 1) / tick * tick : due, nextToken)
     }
 
     func listen(_ host: Int, _ port: UInt16, _ onConnection: @escaping (Int32) -> Void) {

@@ -12,4 +12,4 @@ guard let seed = options.seed else {
 }
 if options.shrinks { exit(Series.shrink(options)) }
 sim_fix_addresses(CommandLine.unsafeArgv)
-exit(Program.play(seed, options))
+exit(Program.playApart(seed, options))

@@ -88,11 +88,12 @@ struct CallCourse {
     /// No client waits any more.
     mutating func noteDesertion() { wasDeserted = true }
 
-    /// The call is to be sent, which was not to be or has ended: as if nothing had been tried.
+    /// The call is to be sent, which was not to be or has ended: as if nothing had been tried, but for what the client is told
+    /// in the end.
     ///
     /// - Parameter isPrepared: whether everything is there for that.
     mutating func beginSending(isPrepared: Bool) {
-        attempts = Attempts()
+        attempts.beginAnew()
         restartSteps()
         if isPrepared { step = .held }
     }

@@ -8,6 +8,15 @@ struct Attempts {
     private var hasLostSession = false
     /// How the attempt ended after which the request may have run.
     private var doubt: BackendError?
+    /// The same of what was tried before ``beginAnew()``.
+    private var earlierDoubt: BackendError?
+
+    /// Each may be mended once more. That the request may have run stays true.
+    mutating func beginAnew() {
+        let before = doubt ?? earlierDoubt
+        self = Attempts()
+        earlierDoubt = before
+    }
 
     /// An attempt has failed. Returns when another is to be made.
     ///
@@ -24,5 +33,7 @@ struct Attempts {
     }
 
     /// What to tell the client at the end: that the request may have run is not unsaid by a later error.
-    func errorForClient(_ error: BackendError) -> BackendError { error.isBeforeDispatch ? doubt ?? error : error }
+    func errorForClient(_ error: BackendError) -> BackendError {
+        error.isBeforeDispatch ? doubt ?? earlierDoubt ?? error : error
+    }
 }

@@ -32,8 +32,18 @@ final class Subscription: ResponseProducer {
     /// Tells the client what it will hear of. Notices that came before are sent after it.
     func acknowledgeFilter(_ filter: SubscriptionFilter) {
         honoured = filter
+        dropUnhonoured(filter)
         responder.sendMessage(SubscriptionText.acknowledgment(of: filter, id: id))
         sendPending()
+    }
+
+    /// Forgets notices of what the client will not hear of. The server may have refused it after it was told to others that listen.
+    private func dropUnhonoured(_ filter: SubscriptionFilter) {
+        if pending.isEmpty { return }
+        var book = SubscriptionBook()
+        book.addListener(0, to: filter)
+        pending.removeAll { book.subscribers(to: $0).isEmpty }
+        isPending = Set(pending)
     }
 
     /// Sends a notice, or keeps it until the client has taken what was sent before.

@@ -65,6 +65,26 @@ import Testing
         }
     }
 
+    /// The first attempt broke off, the handshake of the next session asked something and took it back, and then there was no server.
+    @Test func whatMayHaveRunStaysSoWhenTheCallIsSentAnew() {
+        var course = CallCourse(isExclusive: true)
+        while course.step != .dispatch { course.finishStep() }
+        course.noteSending()
+        guard case .again = course.failStep(BackendError(.noAnswer, ""), on: nil, isWanted: true, mayRepeat: true)
+        else {
+            Issue.record("no other attempt")
+            return
+        }
+        course.beginSending(isPrepared: false)
+        course.finishStep()
+        let gone = BackendError(.unavailable, "")
+        guard case .over(let told, _, _) = course.failStep(gone, on: nil, isWanted: true, mayRepeat: true) else {
+            Issue.record("the call goes on without a server")
+            return
+        }
+        #expect(told.kind == .noAnswer, "it may have run, and its client was told \(told.kind)")
+    }
+
     @Test(arguments: [true, false]) func somethingOfAnExclusiveCallMayStillRun(isExclusive: Bool) {
         for kind in [BackendError.Kind.silent, .overdue, .outcomeUnknown, .cancelled, .rejected(status: 400)] {
             var course = CallCourse(isExclusive: isExclusive)
@@ -109,6 +129,8 @@ import Testing
         var wasDeserted = false
         var isOver = false
         var wasSent = false
+        /// Since before it was sent anew.
+        var mayHaveRun = false
 
         mutating func restart() {
             step = 0
@@ -150,7 +172,9 @@ import Testing
             case 7 where model.isOver && isExclusive:
                 // Its user did what the server wanted done first.
                 course.beginSending(isPrepared: false)
+                let mayHaveRun = model.mayHaveRun || model.hasRepeatedDoubt
                 model = Model()
+                model.mayHaveRun = mayHaveRun
             default: break
             }
             let expected = model.isOver ? Step.over.rawValue : model.step
@@ -187,7 +211,8 @@ import Testing
             guard !returns, !repeats else { throw Violation(what: "no other attempt after \(error.kind)") }
             guard wasSent == model.wasSent else { throw Violation(what: "wasSent: \(wasSent)") }
             // That the request may have run is not unsaid by a later error.
-            let expected = model.hasRepeatedDoubt && error.isBeforeDispatch ? .noAnswer : error.kind
+            let expected =
+                (model.hasRepeatedDoubt || model.mayHaveRun) && error.isBeforeDispatch ? .noAnswer : error.kind
             guard told.kind == expected else { throw Violation(what: "\(told.kind) instead of \(expected)") }
             let mayRun = isExclusive && model.wasSent && !error.isBeforeDispatch
             let expectedEnd: CallCourse.SessionEnd =

@@ -102,6 +102,26 @@ private final class Listener {
         }
     }
 
+    @Test func whatTheServerRefusesIsNotToldAfterwards() async throws {
+        try await withLoop { loop in
+            let server = try ScriptedMCPServer(on: loop)
+            let stage = try SessionStage(on: loop, server)
+            let principal = try stage.caller().principal
+            server.respond = { call in
+                // While the server is asked, both change.
+                for uri in ["a:/x", "a:/refused"] {
+                    stage.subscriptions.applyChangeNotice(.resourceUpdated(Array(uri.utf8)), by: principal)
+                }
+                if call.uri == "a:/refused" { call.fail(-32002) } else { call.answer("{}") }
+            }
+            let listener = try await Listener(stage, #"{"resourceSubscriptions":["a:/x","a:/refused"]}"#)
+            try await listener.hears(Self.acknowledged, #"{"resourceSubscriptions":["a:/x"]}"#)
+            try await listener.hears("notifications/resources/updated", #""a:/x""#)
+            await pause(.milliseconds(150), on: loop)
+            #expect(listener.count(of: "a:/refused") == 0)
+        }
+    }
+
     @Test func aBurstIsToldTwice() async throws {
         try await withLoop { loop in
             let server = try ScriptedMCPServer(on: loop)

@@ -1,4 +1,5 @@
 #include "kernel.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
@@ -191,12 +192,50 @@ struct sim_event sim_next(int64_t until) {
     }
 }
 
+struct stack_start {
+    void (*body)(void *);
+    void *context;
+};
+
+static void *start_on_stack(void *start) {
+    struct stack_start at = *(struct stack_start *)start;
+    at.body(at.context);
+    return NULL;
+}
+
 void sim_fix_addresses(char *const *arguments) {
     if (getenv("SWIFT_DETERMINISTIC_HASHING")) return;
     setenv("SWIFT_DETERMINISTIC_HASHING", "1", 1);
     if (personality(ADDR_NO_RANDOMIZE) == -1) fprintf(stderr, "addresses stay random: a seed may not play the same again\n");
-    execv("/proc/self/exe", arguments);
+    // What is read of the environment takes memory.
+    static const char *const wanted[] = {"SWIFT_", "REMORA_", "LLVM_", "ASAN_", "TSAN_"};
+    char *kept[64];
+    int count = 0;
+    for (char **each = environ; *each && count < 63; each++) {
+        for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+            if (!strncmp(*each, wanted[i], strlen(wanted[i]))) kept[count++] = *each;
+        }
+    }
+    kept[count] = NULL;
+    execve("/proc/self/exe", arguments, kept);
     sim_die("cannot start anew");
+}
+
+// What is in the arguments and in the environment moves the stack of the first thread.
+void sim_on_own_stack(void (*body)(void *), void *context) {
+    size_t size = 64 << 20;
+    void *stack = mmap(
+        (void *)0x300000000000, size, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (stack != (void *)0x300000000000) sim_die("no place for a stack");
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, stack, size);
+    pthread_t thread;
+    struct stack_start *start = malloc(sizeof *start);
+    *start = (struct stack_start){body, context};
+    if (pthread_create(&thread, &attributes, start_on_stack, start)) sim_die("no thread");
+    pthread_join(thread, NULL);
 }
 
 int sim_memory_file(void) {

@@ -404,6 +404,7 @@ size_t sim_write(int end, const void *bytes, size_t count) {
 }
 
 size_t sim_read(int end, void *bytes, size_t count) { return end_read(end, bytes, count, 0); }
+size_t sim_arriving(int end) { return end_at(end)->count; }
 void sim_finish(int end) { end_finish(end); }
 void sim_close(int end) { end_close(end); }
 void sim_reset(int end) { end_reset(end); }

@@ -82,6 +82,8 @@ int sim_connect(int host, uint16_t port);
 size_t sim_write(int end, const void *bytes, size_t count);
 /// How much there was.
 size_t sim_read(int end, void *bytes, size_t count);
+/// How much is here or on its way, and was not read.
+size_t sim_arriving(int end);
 void sim_finish(int end);
 void sim_close(int end);
 void sim_reset(int end);
@@ -117,6 +119,8 @@ void sim_let_threads_run(void);
 
 /// Starts the program anew, once, with memory at the same addresses and tables in the same order each time.
 void sim_fix_addresses(char *const *arguments);
+/// Runs something on a stack that is at the same addresses in each run, and returns when it has.
+void sim_on_own_stack(void (*body)(void *), void *context);
 /// A file without a name, that only its owner may read; -1 where there can be none.
 int sim_memory_file(void);
 /// What state an end is in, for people.
