@@ -216,9 +216,11 @@ final class Model {
     /// No client waits for the call any more: what runs of it is to hear of that in time.
     func expectEnd(of call: Call, within time: Int64) {
         world.after(time) { [unowned self] in
-            // Who is busy on a page has as much time as one who was asked.
+            // Who is busy on a page has as much time as one who was asked, and whose question is open.
             for run in call.handlers
-            where !run.isOver && !run.isCancelled && !run.session.isGone && (run.way != .page || time > 0) {
+            where !run.isOver && !run.isCancelled && !run.session.isGone
+                && (time > 0 || run.way != .page && run.unanswered <= 0)
+            {
                 violate(
                     "call \(call.number) runs in session \(run.session.number), \(run.way), though no client waits for it any more"
                 )
