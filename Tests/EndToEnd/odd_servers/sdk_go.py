@@ -1,20 +1,24 @@
-"""The Go SDK (0.2 to 1.6)."""
+"""The Go SDK (0.2 to 1.8). Where it says so: `mcp/streamable.go`, `mcp/sse.go`, `mcp/transport.go`, `internal/jsonrpc2`."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import mcp
 
 from harness import http1
-from harness.odd import ALL, HTTP, OddServer, Peer, Running, Script, outcome
-from harness.odd_ways import SLOW, USUAL, content
-from odd_servers.errors import fails
+from harness.odd import ALL, HTTP, OddServer, Peer, Running, Script, outcome, said
+from harness.odd_ways import SLOW, USUAL, Handler, Maker, content
+from harness.remora import Remora
+from odd_servers.errors import ASKABLE, fails
 from odd_servers.loss import one_call, one_session
 from odd_servers.sdk_http import http, plain, to_notifications
 from odd_servers.sdk_messages import attempt
+from servers.raw import CAPABILITIES, Exchange
 from servers.wires import Wires
 
 KNOWN = {
@@ -206,6 +210,188 @@ TOOLS = {"tools": [{"name": "x", "inputSchema": {"type": "object"}}]}
 NULLS = [TOOLS, HEALED, *["ValidationError"] * 3, {"resources": []}, HEALED]
 """The published client takes no null for a list, and Remora has words in place of content that is null."""
 
+
+OLDER = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
+
+
+def discovers(_: Running) -> Script:
+    """1.7 on, with sessions (`SupportsProtocolVersion`): `server/discover` has a result, which does not name 2026-07-28. What
+    else comes under that version is refused."""
+
+    async def script(peer: Peer) -> bool:
+        exchange = peer.exchange
+        if exchange is None or exchange.request.header("mcp-protocol-version") != "2026-07-28":
+            return False
+        if peer.method == "server/discover":
+            about = {"io.modelcontextprotocol/serverInfo": {"name": "raw", "version": "1"}}
+            more = {"ttlMs": 0, "cacheScope": "private", "resultType": "complete", "_meta": about}
+            await peer.result(supportedVersions=OLDER, capabilities=CAPABILITIES, **more)
+        else:
+            message = 'protocol version "2026-07-28" is not supported by this server'
+            refusal = exchange.error(-32022, message, supported=OLDER, requested="2026-07-28")
+            await exchange.reply(400, refusal)
+        return True
+
+    return script
+
+
+async def discovered(running: Running, remora: Remora) -> None:
+    await one_session(running, remora)
+    assert running.methods["server/discover"] == 1, running.methods
+
+
+def ends_while_called(answers: Handler) -> Maker:
+    """The session ends while a call runs (`ServerSession.Close`): it is waited for, and what it returns is dropped."""
+
+    def make(running: Running) -> Script:
+        async def script(peer: Peer) -> bool:
+            exchange, server = peer.exchange, running.http
+            if peer.tool is None or running.methods["tools/call"] > 1 or exchange is None or server is None:
+                return False
+            await asyncio.sleep(0.1)
+            server.sessions.discard(exchange.session or "")
+            await answers(peer)
+            return True
+
+        return script
+
+    return make
+
+
+def in_words(status: int, text: str) -> Handler:
+    async def answer(peer: Peer) -> None:
+        assert peer.exchange is not None
+        await peer.exchange.reply(status, error(text), PLAIN)
+
+    return answer
+
+
+async def in_silence(peer: Peer) -> None:
+    """1.2 on: the head says what the body would have been."""
+    assert peer.exchange is not None
+    if peer.form == "stream":
+        await peer.exchange.sse()
+    else:
+        await peer.exchange.reply(200, b"")
+
+
+async def fails_and_works(client: mcp.Client) -> Any:
+    """A call that fails, and one after it."""
+    return ["fails" if "error" in await one_call(client) else "works", await one_call(client)]
+
+
+async def ran_once(running: Running, remora: Remora) -> None:
+    assert (running.methods["tools/call"], running.methods["initialize"]) == (2, 2), running.methods
+
+
+def ids_in_flight(_: Running) -> Script:
+    """A request under an id that is in flight in its session is refused: by 400 over HTTP (1.8), else in an error without an id
+    (`acceptRequest`), so that nothing comes for it."""
+    in_flight: set[tuple[Any, Any]] = set()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def answer(peer: Peer, key: tuple[Any, Any]) -> None:
+        await asyncio.sleep(SLOW)
+        in_flight.discard(key)
+        await peer.text(peer.message["params"]["arguments"]["text"])
+
+    async def script(peer: Peer) -> bool:
+        if peer.tool is None:
+            return False
+        key = (peer.wire if peer.exchange is None else peer.exchange.session, peer.id)
+        if key in in_flight and peer.exchange is not None:
+            await peer.exchange.reply(400, peer.exchange.error(-32600, f"duplicate in-flight request ID {peer.id}"))
+        elif key in in_flight:
+            await peer.message_of(error={"code": -32600, "message": f"invalid request: request ID {peer.id} already in use"})
+        else:
+            in_flight.add(key)
+            task = asyncio.create_task(answer(peer, key))
+            tasks.add(task)
+            if peer.exchange is not None:  # A wire's next message is read when this one is done with.
+                await task
+        return True
+
+    return script
+
+
+async def six_at_once(client: mcp.Client) -> Any:
+    await outcome(client.list_tools())
+    return await asyncio.gather(*(outcome(client.call_tool("x", {"text": str(number)})) for number in range(6)))
+
+
+def too_large(refuse: Callable[[Exchange], bytes], type: str) -> Maker:
+    """A body over the limit (4 MiB there, 2 KiB here) is 413."""
+
+    def make(_: Running) -> Script:
+        async def script(peer: Peer) -> bool:
+            exchange = peer.exchange
+            if exchange is None or len(exchange.request.body) < 2048:
+                return False
+            await exchange.reply(413, refuse(exchange), type)
+            return True
+
+        return script
+
+    return make
+
+
+async def large_and_small(client: mcp.Client) -> Any:
+    large = await outcome(client.call_tool("x", {"text": "x" * 4096}))
+    return [large.get("error", ["none"])[:2], await one_call(client)]
+
+
+def asks_by_get(opening: bytes, ids: Callable[[], Any], fields: bytes = b"") -> Maker:
+    """What a call asks comes on the GET stream; the answer to its POST has the result alone.
+
+    - opening: what the GET stream begins with
+    - ids: of questions
+    - fields: of each event, before its data
+    """
+
+    def make(_: Running) -> Script:
+        streams: dict[str | None, Exchange] = {}
+        answers: dict[Any, asyncio.Future[str]] = {}
+
+        async def script(peer: Peer) -> bool:
+            exchange = peer.exchange
+            assert exchange is not None
+            if exchange.request.method == "GET":
+                await exchange.stream_head()
+                await exchange.chunk(opening)
+                streams[exchange.session] = exchange
+                while not exchange.writer.is_closing():
+                    await asyncio.sleep(0.02)
+                return True
+            if not peer.method and peer.id in answers:
+                answers[peer.id].set_result(json.dumps(peer.message.get("result", "refused"), sort_keys=True))
+                return False
+            if peer.tool is None:
+                return False
+            async with asyncio.timeout(10):
+                while exchange.session not in streams:
+                    await asyncio.sleep(0.01)
+                id = ids()
+                answers[id] = asyncio.get_running_loop().create_future()
+                params = {"message": "name?", "requestedSchema": {"type": "object", "properties": {}}}
+                question = json.dumps({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": params})
+                await streams[exchange.session].chunk(fields + b"data: " + question.encode() + b"\n\n")
+                await peer.text(await answers[id])
+            return True
+
+        return script
+
+    return make
+
+
+async def two_calls(client: mcp.Client) -> Any:
+    return [await one_call(client), await one_call(client)]
+
+
+def from_one() -> Callable[[], int]:
+    """As the ids of a client."""
+    return itertools.count(1).__next__
+
+
 OPENED = plain("202 Accepted", "text/event-stream", "", "Cache-Control: no-cache, no-transform", "Connection: keep-alive")
 
 ROWS = [
@@ -227,4 +413,23 @@ ROWS = [
             -32001: "unknown error",
         }.items()
     ),
+    OddServer("go_discovers", discovers, HTTP, check=discovered),
+    *(
+        OddServer(
+            f"go_ends_while_called_{name}", ends_while_called(answers), HTTP, fails_and_works, ["fails", said("raw")],
+            check=ran_once,
+        )
+        for name, answers in {
+            "410": in_words(410, "Gone"),
+            "500": in_words(500, "Internal Server Error"),
+            "nothing": in_silence,
+        }.items()
+    ),
+    OddServer("go_ids_in_flight", ids_in_flight, ALL, six_at_once),
+    OddServer("go_ids_in_flight_asked", ids_in_flight, ALL, six_at_once, client=ASKABLE),
+    OddServer(
+        "go_too_large", too_large(lambda _: error("request body exceeds 4194304 bytes"), PLAIN), HTTP, large_and_small,
+        check=one_session,
+    ),
+    OddServer("go_asks_by_get", asks_by_get(b": ok\n\n", from_one(), b"event: message\n"), HTTP, two_calls, client=ASKABLE),
 ]

@@ -1,4 +1,4 @@
-"""The Swift SDK (0.7 to 0.12)."""
+"""The Swift SDK (0.7 to 0.12). Where it says so: `Server.swift`, and `Base/Transports/HTTPServer`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ import mcp
 from harness.odd import ALL, HTTP, OddServer, Peer, Running, Script, outcome
 from harness.odd_ways import on_call, response
 from odd_servers.errors import ASKABLE
-from odd_servers.loss import HEALED, forgets, one_session, three_calls, two_sessions
+from odd_servers.loss import HEALED, forgets, one_call, one_session, three_calls, two_sessions
+from odd_servers.sdk_go import asks_by_get, two_calls
+from odd_servers.sdk_kotlin import knows_versions, none_open, silent_when_cancelled
 from odd_servers.sdk_messages import attempt
+from odd_servers.sdk_orders import list_roots, one_given_up
+from servers.raw import Exchange
 
 
 def strict(running: Running) -> Script:
@@ -172,6 +176,111 @@ def wants_its_host(_: Running) -> Script:
     return script
 
 
+def refused_version(version: str) -> bytes:
+    """`ProtocolVersionValidator`."""
+    message = f"Invalid Request: Bad Request: Unsupported protocol version: {version}. Supported: 2024-11-05, 2025-11-25"
+    return json.dumps({"error": {"code": -32600, "message": message}, "id": None, "jsonrpc": "2.0"}).encode()
+
+
+def priming(stream: str) -> bytes:
+    """`sendPrimingEvent`: ids count in the session, and begin with the stream."""
+    return b"id: %s_1\nretry: 20\ndata: \n\n" % stream.encode()
+
+
+def random_id() -> str:
+    return str(uuid.uuid4()).upper()
+
+
+def keeps_get(_: Running) -> Script:
+    """A GET stream that was cut off is not let go of (`standaloneSSEContinuation`): another is 409 for good, unless it says by
+    `Last-Event-ID` where it was. A question goes to the GET stream, or is kept until then."""
+    streams: dict[str | None, Exchange | None] = {}
+    kept: dict[str | None, list[bytes]] = {}
+    answers: dict[Any, asyncio.Future[str]] = {}
+
+    async def listen(exchange: Exchange) -> None:
+        session, resumed = exchange.session, exchange.request.header("last-event-id") is not None
+        if session in streams and not resumed:
+            message = "Invalid Request: Conflict: Only one SSE stream is allowed per session"
+            body = {"error": {"code": -32600, "message": message}, "id": None, "jsonrpc": "2.0"}
+            return await exchange.reply(409, json.dumps(body).encode(), Mcp_Session_Id=session or "")
+        first = session not in streams
+        streams[session] = None
+        await exchange.stream_head(Mcp_Session_Id=session or "")
+        for event in kept.pop(session, []):
+            await exchange.chunk(event)
+        await exchange.chunk(priming("_GET_stream"))
+        await asyncio.sleep(0.1)
+        if first:
+            return exchange.abort()
+        streams[session] = exchange
+        for event in kept.pop(session, []):
+            await exchange.chunk(event)
+        while not exchange.writer.is_closing():
+            await asyncio.sleep(0.02)
+
+    async def ask(peer: Peer, exchange: Exchange) -> None:
+        async with asyncio.timeout(10):
+            while exchange.session not in streams:
+                await asyncio.sleep(0.01)
+            id = random_id()
+            answers[id] = asyncio.get_running_loop().create_future()
+            params = {"message": "name?", "mode": "form", "requestedSchema": {"type": "object", "properties": {}}}
+            question = {"id": id, "jsonrpc": "2.0", "method": "elicitation/create", "params": params}
+            event = b"id: _GET_stream_%d\nevent: message\ndata: %s\n\n" % (len(answers) + 9, json.dumps(question).encode())
+            stream = streams[exchange.session]
+            if stream is not None:
+                await stream.chunk(event)
+            else:
+                kept.setdefault(exchange.session, []).append(event)
+            await peer.text(await answers[id])
+
+    async def script(peer: Peer) -> bool:
+        exchange = peer.exchange
+        assert exchange is not None
+        if exchange.request.method == "GET":
+            await listen(exchange)
+            return True
+        if not peer.method and peer.id in answers:
+            answers[peer.id].set_result(json.dumps(peer.message.get("result", "refused"), sort_keys=True))
+        if peer.tool is not None:
+            await ask(peer, exchange)
+        return peer.tool is not None
+
+    return script
+
+
+async def sample(*_: Any) -> Any:
+    return mcp.types.CreateMessageResult(role="assistant", content=mcp.types.TextContent(type="text", text="s"), model="m")
+
+
+EVERYTHING = {**ASKABLE, "list_roots_callback": list_roots, "sampling_callback": sample}
+
+
+def typed_capabilities(_: Running) -> Script:
+    """What a client says of itself is decoded into types (`Client.Capabilities`): `experimental` has words alone, a flag is a
+    flag. What does not fit is the error of `initialize`."""
+
+    def fits(parameters: Any) -> bool:
+        capabilities, information = parameters["capabilities"], parameters["clientInfo"]
+        return (
+            all(isinstance(each, str) for each in (information["name"], information["version"], parameters["protocolVersion"]))
+            and all(isinstance(capabilities.get(name) or {}, dict) for name in ("sampling", "elicitation", "roots", "experimental"))
+            and all(isinstance(each, str) for each in (capabilities.get("experimental") or {}).values())
+            and isinstance((capabilities.get("roots") or {}).get("listChanged") or False, bool)
+            and all(isinstance((capabilities.get("elicitation") or {}).get(name) or {}, dict) for name in ("form", "url"))
+        )
+
+    async def script(peer: Peer) -> bool:
+        if peer.method != "initialize" or fits(peer.message["params"]):
+            return False
+        detail = "The data couldn\u2019t be read because it isn\u2019t in the correct format."
+        await peer.error(-32603, f"Internal error: {detail}", detail=detail)
+        return True
+
+    return script
+
+
 ROWS = [
     OddServer("swift_strict", strict, ("json", "stream", "stdio")),
     OddServer(
@@ -190,4 +299,12 @@ ROWS = [
     OddServer("swift_flat_resource", on_call(flat_resource), ALL, one_attempt),
     OddServer("swift_pieces", on_call(pieces), ("stdio",)),
     OddServer("swift_host", wants_its_host, HTTP),
+    OddServer("swift_knows_versions", knows_versions(refused_version), HTTP, check=one_session),
+    OddServer(
+        "swift_asks_by_get", asks_by_get(priming("_GET_stream"), random_id, b"id: _GET_stream_7\nevent: message\n"), HTTP,
+        two_calls, client=ASKABLE,
+    ),
+    OddServer("swift_keeps_get", keeps_get, HTTP, one_call, client=ASKABLE, check=one_session),
+    OddServer("swift_silent_when_cancelled", silent_when_cancelled(priming("1")), HTTP, one_given_up, check=none_open),
+    OddServer("swift_typed_capabilities", typed_capabilities, ALL, client=EVERYTHING),
 ]
