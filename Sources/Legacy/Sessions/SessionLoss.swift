@@ -55,7 +55,7 @@ enum SessionLoss {
             if let code, codesOfLoss.contains(code), proofsOfErrors.contains(where: { message.hasPrefix($0) }) {
                 return .proof
             }
-            return .doubt(SessionDoubt(about: text, isRefusal: true))
+            return .doubt(SessionDoubt(about: text, isRefusal: status == 404))
         }
         return speaksOfSessions(text) ? .doubt(SessionDoubt(about: text)) : .none
     }
@@ -77,7 +77,8 @@ enum SessionLoss {
         case 404, 410:
             // What says nothing else is the specification's way.
             if text.allSatisfy(\.isWhitespace) || speaksOfSessions(text) { return .proof }
-            return .doubt(SessionDoubt(about: text, isRefusal: true, silenceIsLoss: true))
+            // The Go SDK until 0.3 says 410 of a call that ran when its session ended.
+            return .doubt(SessionDoubt(about: text, isRefusal: status == 404, silenceIsLoss: true))
         case 429: return .none
         case 400..<500:
             // It may mean the request or the session. A handler ran in neither case.

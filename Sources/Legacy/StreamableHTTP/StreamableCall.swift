@@ -237,7 +237,8 @@ final class StreamableCall: LegacyCall {
     }
 
     private static func statusError(_ status: Int) -> BackendError {
-        let isRefusal = (400..<500).contains(status)
+        // 410 may be said of a call that ran when its session ended.
+        let isRefusal = (400..<500).contains(status) && status != 410
         if status == 200 {
             return BackendError(
                 .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")

@@ -201,36 +201,6 @@ def accepts_when_cancelled(_: Running) -> Script:
     return script
 
 
-def polled_often(_: Running) -> Script:
-    """`closeSseStream` and `replayEvents`: the GET that takes up the stream of a call ends at once, and has no id, until there is
-    a response."""
-    waiting: dict[str, tuple[Any, float]] = {}
-
-    async def script(peer: Peer) -> bool:
-        exchange = peer.exchange
-        assert exchange is not None
-        now = asyncio.get_running_loop().time()
-        place = exchange.request.header("last-event-id") or ""
-        if peer.tool is not None:
-            place = f"{len(waiting)}-prime"
-            waiting[place] = (peer.id, now + SLOW)
-            await exchange.stream_head()
-            await exchange.chunk(b"data: \r\n\r\ndata: \r\nid: %s\r\nretry: 40\r\n\r\n" % place.encode())
-        elif exchange.request.method == "GET" and place in waiting:
-            id, ready = waiting[place]
-            await exchange.stream_head()
-            await exchange.chunk(b"data: \r\n\r\n")
-            if now >= ready:
-                text = json.dumps({"id": id, "jsonrpc": "2.0", "result": json.loads(content("fetched"))})
-                await exchange.chunk(b"data: %s\r\nevent: message\r\nid: %s-1\r\n\r\n" % (text.encode(), place.encode()))
-        else:
-            return False
-        await exchange.chunk(b"")
-        return True
-
-    return script
-
-
 def replaces_get(_: Running) -> Script:
     """0.10 on: another GET in a session ends the one before it (`handleGetRequest`), which is none of both clients' business."""
     streams: dict[str | None, asyncio.Event] = {}
@@ -296,13 +266,13 @@ ROWS = [
     OddServer("kotlin_stateless", stateless, ("json",)),
     OddServer(
         "kotlin_too_large",
-        too_large(lambda _: TOO_LARGE.encode(), "application/json"), HTTP, large_and_small, check=one_session,
+        too_large(lambda _: TOO_LARGE.encode(), "application/json"), HTTP, large_and_small,
+        [[-32600, json.loads(TOO_LARGE)["error"]["message"]], said("raw")], check=one_session,
     ),
     OddServer(
         "kotlin_silent_when_cancelled", silent_when_cancelled(b"data: \r\n\r\n"), HTTP, one_given_up, check=none_open
     ),
     OddServer("kotlin_accepts_when_cancelled", accepts_when_cancelled, ("json",), one_given_up, check=one_session),
-    OddServer("kotlin_polled_often", polled_often, ("stream",), check=one_session),
     OddServer(
         "kotlin_replaces_get", replaces_get, HTTP, calls_for_long, [said("raw")] * 2, capabilities=PROMISES, check=one_get
     ),
