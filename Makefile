@@ -53,7 +53,7 @@ asan: packages ## unit and end-to-end tests with the address sanitizer and exclu
 tsan: packages ## the same with the thread sanitizer
 	@Tests/sanitize thread
 
-soak: release ## hard cases at their full size, with what they measure (about a quarter of an hour)
+soak: release ## hard cases at their full size, with what they measure (about two hours)
 	@Tests/setup
 	REMORA_SOAK=full REMORA_BIN_DIR=$(CURDIR)/.build/release .build/venvs/client/bin/python -m pytest -q -s \
 		-p no:cacheprovider $$(grep -lE 'import .*soak|harness.soak' Tests/EndToEnd/test_*.py)

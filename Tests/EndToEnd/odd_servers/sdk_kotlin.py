@@ -12,7 +12,7 @@ import mcp
 
 from harness import http1
 from harness.odd import HTTP, OddServer, Peer, Running, Script, said
-from harness.odd_ways import PUSHING, SLOW, Maker, content, on_call
+from harness.odd_ways import PUSHING, SLOW, Maker, on_call
 from harness.remora import Remora
 from odd_servers.loss import HEALED, PROMISES, answer, forgets, one_call, one_session, three_calls, two_sessions
 from odd_servers.sdk_events import events, joined
