@@ -306,6 +306,7 @@ final class PlayedClient {
             model.note("rounds")
             model.trace("call % is asked", call.number)
             call.isParked = true
+            if call.runs == 0 { call.wasAskedEarly = true }
             if Dice.happens(run.profile.abandons) {
                 model.left(call, "not come back")
                 return expectEnd(of: call)

@@ -124,7 +124,7 @@ struct CallCourse {
             try attempts.noteFailure(error, mayRepeat: mayRepeat)
             attempts.session = session
             restartSteps()
-            return .again(sessionEnd(after: error, wasSent: false))
+            return .again(sessionEnd(after: error, wasSent: wasSent))
         } catch let last {
             step = .over
             // What the client is told may be about an attempt before this one, in another session.

@@ -11,7 +11,7 @@ struct Attempts {
     /// The same of what was tried before ``beginAnew()``.
     private var earlierDoubt: BackendError?
 
-    /// Each may be mended once more. That the request may have run stays true.
+    /// A lost session may be mended once more. That the request may have run stays true, and it is not repeated again.
     mutating func beginAnew() {
         let before = doubt ?? earlierDoubt
         self = Attempts()
@@ -25,7 +25,7 @@ struct Attempts {
     mutating func noteFailure(_ error: BackendError, mayRepeat: Bool) throws(BackendError) {
         if error.kind == .sessionLost, !hasLostSession {
             hasLostSession = true
-        } else if error.kind == .noAnswer, doubt == nil, mayRepeat {
+        } else if error.kind == .noAnswer, doubt == nil, earlierDoubt == nil, mayRepeat {
             doubt = error
         } else {
             throw errorForClient(error)

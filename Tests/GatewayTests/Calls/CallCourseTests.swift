@@ -85,6 +85,24 @@ import Testing
         #expect(told.kind == .noAnswer, "it may have run, and its client was told \(told.kind)")
     }
 
+    /// The attempt after the first asked something before it was sent.
+    @Test func whatMayHaveRunTwiceIsNotSentAgain() {
+        var course = CallCourse(isExclusive: true)
+        while course.step != .dispatch { course.finishStep() }
+        course.noteSending()
+        let broken = BackendError(.noAnswer, "")
+        guard case .again(.givenUp) = course.failStep(broken, on: nil, isWanted: true, mayRepeat: true) else {
+            Issue.record("no other attempt, or in a session in which the first may still run")
+            return
+        }
+        course.beginSending(isPrepared: true)
+        course.noteSending()
+        guard case .over = course.failStep(broken, on: nil, isWanted: true, mayRepeat: true) else {
+            Issue.record("a third run")
+            return
+        }
+    }
+
     @Test(arguments: [true, false]) func somethingOfAnExclusiveCallMayStillRun(isExclusive: Bool) {
         for kind in [BackendError.Kind.silent, .overdue, .outcomeUnknown, .cancelled, .rejected(status: 400)] {
             var course = CallCourse(isExclusive: isExclusive)
@@ -196,12 +214,14 @@ import Testing
     ) throws(Violation) {
         let returns = isWanted && model.wasDeserted && !model.wasSent && error.kind == .cancelled
         let repeatsLoss = error.kind == .sessionLost && !model.hasRepeatedLoss
-        let repeatsDoubt = error.kind == .noAnswer && !model.hasRepeatedDoubt && mayRepeat
+        let repeatsDoubt = error.kind == .noAnswer && !model.hasRepeatedDoubt && !model.mayHaveRun && mayRepeat
         let repeats = isWanted && !model.wasTold && model.step > 1 && (repeatsLoss || repeatsDoubt)
         switch course.failStep(error, on: nil, isWanted: isWanted, mayRepeat: mayRepeat) {
         case .again(let end):
             guard returns || repeats else { throw Violation(what: "another attempt after \(error.kind)") }
-            let expected: CallCourse.SessionEnd = returns ? .released : repeatsLoss ? .retired : .doubted
+            // What may still run in a session would ask there.
+            let expected: CallCourse.SessionEnd =
+                returns ? .released : repeatsLoss ? .retired : isExclusive && model.wasSent ? .givenUp : .doubted
             guard end == expected else { throw Violation(what: "\(end) before another attempt, after \(error.kind)") }
             if !returns {
                 if repeatsLoss { model.hasRepeatedLoss = true } else { model.hasRepeatedDoubt = true }
