@@ -113,7 +113,8 @@ import Testing
     @Test(
         arguments: [
             (400, "Bad Request", true), (403, "unknown session", true), (404, "<html></html>", true),
-            (410, "Gone", false), (503, "session limit reached", true), (500, "Invalid session ID", true),
+            (410, "Gone", false), (410, "session terminated", false), (503, "session limit reached", true),
+            (500, "Invalid session ID", true),
             (200, "Session not found", true),
             (500, "sqlalchemy: this session is in a bad state", false), (502, "session", false),
             (200, "<html>your session</html>", false),

@@ -87,6 +87,8 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     }
 
     func promoteCall() -> Bool {
+        // A client that has left would never hear of its task.
+        guard isWanted else { return true }
         if let (task, serverInfo) = carrier.tasks?.promoteCall(self, asking: TaskQuestions(declared: .none)) {
             finishCall(.task(task, from: serverInfo, answering: request), .released)
         }

@@ -145,7 +145,8 @@ final class HeldTask {
         let replies = try questions.takeAnswers(by: responses, in: session.handshake.revision)
         freshUntil = loop.now
         do throws(BackendError) {
-            for reply in replies { try await source.sendAnswer(reply) }
+            // It may end meanwhile: its session can be another call's then.
+            for reply in replies where outcome == nil { try await source.sendAnswer(reply) }
         } catch {
             if error.kind == .sessionLost { return endByLoss() }
             end(
@@ -158,7 +159,7 @@ final class HeldTask {
     ///
     /// - Returns: why the server was not asked.
     func cancelTask(_ credentials: Credentials, until end: Instant) async -> BackendError? {
-        guard let source, !session.isClosed else { return nil }
+        guard let source else { return nil }
         self.credentials = credentials
         freshUntil = loop.now
         return await source.cancelTask(until: end)

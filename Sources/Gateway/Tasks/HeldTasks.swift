@@ -122,6 +122,7 @@ package final class HeldTasks {
     func stopTasks() {
         for task in tasks.values { task.stopTask() }
         tasks = [:]
+        (kept, keptBytes) = (Line(), 0)
         sweep.set(nil)
     }
 }

@@ -167,7 +167,7 @@ extension ServerTask: TaskSource {
     }
 
     func cancelTask(until end: Instant) async -> BackendError? {
-        guard session.handshake.cancelsTasks else { return nil }
+        guard !session.isClosed, session.handshake.cancelsTasks else { return nil }
         let answer: LegacyResponse
         do throws(BackendError) {
             answer = try await session.cancelTask(legacyID, credentials: credentials, until: end).waitForResponse()

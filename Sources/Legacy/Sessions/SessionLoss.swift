@@ -52,10 +52,13 @@ enum SessionLoss {
         let text = lowercase(document.raw(error))
         if status == 404 || status == 410 {
             let message = document.value("message", of: error).flatMap { document.string($0) }?.lowercased() ?? ""
-            if let code, codesOfLoss.contains(code), proofsOfErrors.contains(where: { message.hasPrefix($0) }) {
+            if status == 404, let code, codesOfLoss.contains(code),
+                proofsOfErrors.contains(where: { message.hasPrefix($0) })
+            {
                 return .proof
             }
-            return .doubt(SessionDoubt(about: text, isRefusal: status == 404))
+            let doubt = SessionDoubt(about: text, isRefusal: true)
+            return .doubt(status == 404 ? doubt : doubt.afterDispatch)
         }
         return speaksOfSessions(text) ? .doubt(SessionDoubt(about: text)) : .none
     }
@@ -76,9 +79,11 @@ enum SessionLoss {
             return .doubt(SessionDoubt(about: text, isRefusal: true))
         case 404, 410:
             // What says nothing else is the specification's way.
-            if text.allSatisfy(\.isWhitespace) || speaksOfSessions(text) { return .proof }
-            // The Go SDK until 0.3 says 410 of a call that ran when its session ended.
-            return .doubt(SessionDoubt(about: text, isRefusal: status == 404, silenceIsLoss: true))
+            if text.allSatisfy(\.isWhitespace) { return .proof }
+            let doubt = SessionDoubt(about: text, isRefusal: true, silenceIsLoss: true)
+            // The Go SDK until 0.3 says 410, "session terminated" or "Gone", of a call that ran when its session ended.
+            if status == 410 { return .doubt(doubt.afterDispatch) }
+            return speaksOfSessions(text) ? .proof : .doubt(doubt)
         case 429: return .none
         case 400..<500:
             // It may mean the request or the session. A handler ran in neither case.

@@ -428,6 +428,7 @@ ROWS = [
         )
         for name, answers, sent in [
             ("410", in_words(410, "Gone"), 2),
+            ("410_in_words", in_words(410, "session terminated"), 2),
             ("500", in_words(500, "Internal Server Error"), 3),
             ("nothing", in_silence, 2),
         ]
