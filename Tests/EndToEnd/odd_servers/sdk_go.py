@@ -280,13 +280,13 @@ async def fails_and_works(client: mcp.Client) -> Any:
     return ["fails" if "error" in await one_call(client) else "works", await one_call(client)]
 
 
-def ran_once(sent: int) -> Callable[[Running, Remora], Awaitable[None]]:
+def ran_once(*sent: int) -> Callable[[Running, Remora], Awaitable[None]]:
     """
-    - sent: how often a call reached the server; one that it refuses because its session is gone does not run
+    - sent: how often a call may reach the server; one that it refuses because its session is gone does not run
     """
 
     async def check(running: Running, remora: Remora) -> None:
-        assert (running.methods["tools/call"], running.methods["initialize"]) == (sent, 2), running.methods
+        assert running.methods["tools/call"] in sent and running.methods["initialize"] == 2, running.methods
 
     return check
 
@@ -424,13 +424,14 @@ ROWS = [
     *(
         OddServer(
             f"go_ends_while_called_{name}", ends_while_called(answers), HTTP, fails_and_works, ["fails", said("raw")],
-            check=ran_once(sent),
+            check=ran_once(*sent),
         )
         for name, answers, sent in [
-            ("410", in_words(410, "Gone"), 2),
-            ("410_in_words", in_words(410, "session terminated"), 2),
-            ("500", in_words(500, "Internal Server Error"), 3),
-            ("nothing", in_silence, 2),
+            ("410", in_words(410, "Gone"), (2,)),
+            ("410_in_words", in_words(410, "session terminated"), (2,)),
+            ("500", in_words(500, "Internal Server Error"), (3,)),
+            # The second call may come before the answer to the ping that settles it.
+            ("nothing", in_silence, (2, 3)),
         ]
     ),
     OddServer("go_ids_in_flight", ids_in_flight, ALL, six_at_once),
