@@ -27,7 +27,7 @@ extension Configuration.Tasks {
         optional = section.value("optional", .choice, default: .plain)
         // A client that knows tasks need not expect one of a server that has none.
         promote = section.value("promote", .duration(.shortest ... .hours(24), none: "off"), default: nil)
-        // As many as calls may wait for their clients. A task takes less: it shares its session.
+        // As many as calls may wait for their clients. A task of the server takes less: it shares its session.
         max = section.value("max", .integer(1...100_000), default: 1024)
         // Half of all, as with sessions.
         maxPerPrincipal = section.value("max_per_principal", .integer(1...100_000), default: Swift.max(1, max / 2))

@@ -88,8 +88,8 @@ struct CallCourse {
     /// No client waits any more.
     mutating func noteDesertion() { wasDeserted = true }
 
-    /// The call is to be sent, which was not to be or has ended: as if nothing had been tried, but for what the client is told
-    /// in the end.
+    /// The call is to be sent, which was not to be or has ended: as if nothing had been tried, but that the request may
+    /// have run stays true.
     ///
     /// - Parameter isPrepared: whether everything is there for that.
     mutating func beginSending(isPrepared: Bool) {

@@ -493,7 +493,7 @@ extension InteractiveCall: TranslatedCall {
     func promoteCall() -> Bool {
         // A question ends the requests that wait.
         guard let leg = legs.first, machine?.isRunning ?? true else { return false }
-        // Another replica's session is nobody's to keep.
+        // A session of another replica has no lease here that a task could keep.
         guard adopted == nil, legs.allSatisfy({ $0.request.declaresTasks }), let tasks = leg.taskCarrier,
             let (task, serverInfo) = tasks.promoteCall(
                 self, asking: machine?.taskQuestions ?? TaskQuestions(declared: leg.capabilities.ofClient))

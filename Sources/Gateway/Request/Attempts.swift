@@ -8,14 +8,11 @@ struct Attempts {
     private var hasLostSession = false
     /// How the attempt ended after which the request may have run.
     private var doubt: BackendError?
-    /// The same of what was tried before ``beginAnew()``.
-    private var earlierDoubt: BackendError?
 
     /// A lost session may be mended once more. That the request may have run stays true, and it is not repeated again.
     mutating func beginAnew() {
-        let before = doubt ?? earlierDoubt
-        self = Attempts()
-        earlierDoubt = before
+        session = nil
+        hasLostSession = false
     }
 
     /// An attempt has failed. Returns when another is to be made.
@@ -25,7 +22,7 @@ struct Attempts {
     mutating func noteFailure(_ error: BackendError, mayRepeat: Bool) throws(BackendError) {
         if error.kind == .sessionLost, !hasLostSession {
             hasLostSession = true
-        } else if error.kind == .noAnswer, doubt == nil, earlierDoubt == nil, mayRepeat {
+        } else if error.kind == .noAnswer, doubt == nil, mayRepeat {
             doubt = error
         } else {
             throw errorForClient(error)
@@ -33,7 +30,5 @@ struct Attempts {
     }
 
     /// What to tell the client at the end: that the request may have run is not unsaid by a later error.
-    func errorForClient(_ error: BackendError) -> BackendError {
-        error.isBeforeDispatch ? doubt ?? earlierDoubt ?? error : error
-    }
+    func errorForClient(_ error: BackendError) -> BackendError { error.isBeforeDispatch ? doubt ?? error : error }
 }

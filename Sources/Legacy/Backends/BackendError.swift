@@ -113,6 +113,14 @@ package struct BackendError: Error, Sendable {
             .rateLimited(retryAfter: value.flatMap(RetryAfter.publishedValue)), "the server answered with HTTP 429")
     }
 
+    /// The error of a call that was answered with this status and no response. A status of 4xx refuses the call, but for 410, which
+    /// may be said of a call that ran when its session ended (``SessionLoss``).
+    static func ofStatus(_ status: Int) -> BackendError {
+        BackendError(
+            (400..<500).contains(status) && status != 410 ? .rejected(status: status) : .outcomeUnknown,
+            "the server answered with HTTP \(status)")
+    }
+
     /// The server no longer knows the session.
     static let sessionGone = BackendError(.sessionLost, "the server no longer knows the session")
 

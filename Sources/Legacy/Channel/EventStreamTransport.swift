@@ -187,7 +187,7 @@ final class EventStreamTransport: Channel, ChannelTransport {
             call.replyArrived(reply)
             return false
         }
-        let error = BackendError.challenge(head) ?? EventStreamTransport.statusError(head.status)
+        let error = BackendError.challenge(head) ?? BackendError.ofStatus(head.status)
         switch SessionLoss.responseVerdict(head, body[...]) {
         case .none: throw error
         case .proof: throw .sessionGone
@@ -196,12 +196,6 @@ final class EventStreamTransport: Channel, ChannelTransport {
             call.replyArrived(.doubted(doubt, otherwise: .failure(error)))
             return false
         }
-    }
-
-    private static func statusError(_ status: Int) -> BackendError {
-        BackendError(
-            (400..<500).contains(status) ? .rejected(status: status) : .outcomeUnknown,
-            "the server answered with HTTP \(status)")
     }
 
     // MARK: The channel

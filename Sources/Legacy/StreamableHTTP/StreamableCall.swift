@@ -237,14 +237,9 @@ final class StreamableCall: LegacyCall {
     }
 
     private static func statusError(_ status: Int) -> BackendError {
-        // 410 may be said of a call that ran when its session ended.
-        let isRefusal = (400..<500).contains(status) && status != 410
-        if status == 200 {
-            return BackendError(
-                .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
-        }
+        guard status == 200 else { return .ofStatus(status) }
         return BackendError(
-            isRefusal ? .rejected(status: status) : .outcomeUnknown, "the server answered with HTTP \(status)")
+            .outcomeUnknown, "the server's answer is neither JSON nor an event stream; is it an MCP server?")
     }
 
     // MARK: A response on the GET stream
