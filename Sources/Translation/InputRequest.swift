@@ -18,7 +18,7 @@ package struct InputRequest: Equatable, Sendable {
     package let legacyID: [UInt8]?
     /// What a client has to declare to be asked this.
     package let needs: InputCapabilities
-    /// The value in `inputRequests`, as JSON.
+    /// The value in `inputRequests`, as JSON. Empty where it is not known any more.
     package let text: [UInt8]
     /// Names by which the client could know the question, the best first; none of them has to be free.
     package let wishedKeys: [String]
@@ -61,6 +61,9 @@ package struct InputRequest: Equatable, Sendable {
         text = []
         wishedKeys = []
     }
+
+    /// Whether the client can be asked it.
+    package var isKnown: Bool { !text.isEmpty }
 
     init(
         _ kind: Kind, legacyID: [UInt8]?, needs: InputCapabilities, method: StaticString, params: SplicedText?,

@@ -128,6 +128,11 @@ package struct InputFlaw: Error, Equatable, Sendable {
         self.what = what
     }
 
+    /// No answer to a question that cannot be asked again.
+    package static func missingAnswer(_ key: String) -> InputFlaw {
+        InputFlaw("it is missing, and its question cannot be asked again", key: key)
+    }
+
     /// What is wrong and what to send instead.
     package var advice: String {
         let place = key.map { #"inputResponses["\#($0)"]"# } ?? "inputResponses"

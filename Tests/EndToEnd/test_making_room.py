@@ -97,7 +97,12 @@ async def test_abandoned_questions_refuse_nothing(form: str, threads: int) -> No
             assert server.cancelled >= len(asked) - limits["max_per_principal"]
             done = await send(remora, retry(ask("ask"), asked[-1], {"elicitation-1": YES}))
             assert done.text == "done"
-            assert lost(await send(remora, retry(ask("ask"), asked[0], {"elicitation-1": YES})))
+            # A thread has its share of the sessions, and the kernel gives it some of the connections: perhaps not even so many.
+            others = [await send(remora, retry(ask("ask"), each, {"elicitation-1": YES})) for each in asked[:-1]]
+            gone = [lost(answer) for answer in others]
+            assert gone.count(True) >= len(asked) - limits["max_per_principal"]
+            assert all(answer.text == "done" for answer, is_gone in zip(others, gone, strict=True) if not is_gone)
+            assert gone[0] or threads > 1
             # And again for as long as anybody likes.
             await park(remora, 100)
             await plain(remora)

@@ -386,6 +386,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         do throws(InputFlaw) {
             for question in open where question.isAsked {
                 guard let answer = try responses.inputAnswer(question.key, to: question.request, in: revision) else {
+                    guard question.request.isKnown else { throw InputFlaw.missingAnswer(question.key) }
                     continue
                 }
                 answers.append((question, answer))
@@ -508,7 +509,13 @@ struct ParkedCall<Response: Sendable>: Sendable {
     /// Asks for the same pages again ("another InputRequiredResult", client/elicitation): only so does a client that polls
     /// no streams learn that nothing has come of them yet.
     private mutating func remindOfPages(at now: Instant) -> [Action] {
-        open += browsers.map { Question(key: keys.freeKey(for: $0), request: $0, isReminder: true) }
+        let known = browsers.filter(\.isKnown)
+        guard !known.isEmpty else {
+            // The page was agreed to at another replica, which is lost.
+            state = .running(.browser(until: now + times.browser))
+            return []
+        }
+        open += known.map { Question(key: keys.freeKey(for: $0), request: $0, isReminder: true) }
         return askQuestions(at: now)
     }
 

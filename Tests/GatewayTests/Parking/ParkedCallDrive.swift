@@ -21,6 +21,7 @@ struct ParkedCallDrive {
         let notifications: [Heard]
         let responses: [InputResponses]
         let given: GivenAnswers
+        /// A form, and a page.
         let takenUp: [ParkedCall<Int>.Question]
 
         init() throws {
@@ -89,10 +90,10 @@ struct ParkedCallDrive {
                         .init(key: Array("elicitation-1".utf8), text: Array(yes.utf8), question: try digest("first"))
                     ]))
             given = try GivenAnswers(state, retry(#"{"elicitation-2":\#(yes)}"#))
-            takenUp = [
+            takenUp = [InputRequest.Kind.form, .url(elicitationID: Array("e".utf8))].map { kind in
                 ParkedCall<Int>.Question(
-                    key: "elicitation-2", request: InputRequest(asked: .form, legacyID: Array("1".utf8)), isAsked: true)
-            ]
+                    key: "elicitation-2", request: InputRequest(asked: kind, legacyID: Array("1".utf8)), isAsked: true)
+            }
         }
     }
 
@@ -135,7 +136,7 @@ struct ParkedCallDrive {
             call = Call(successor: some, round: 2, material.given, revision: revision, times: times, at: now)
         default:
             call = Call(
-                takenUp: material.takenUp, round: 2, keys: material.given.keys, revision: revision, times: times,
+                takenUp: [material.takenUp[random.below(2)]], round: 2, keys: material.given.keys, revision: revision, times: times,
                 isAwaited: kind == 4, at: now)
         }
         beganWithPlace = kind > 1
@@ -280,6 +281,9 @@ struct ParkedCallDrive {
             guard !questions.isEmpty, !legs.isEmpty else { throw Violation(what: "nobody is asked, or nothing") }
             guard Set(questions.map(\.key)).count == questions.count, questions.allSatisfy(\.isAsked) else {
                 throw Violation(what: "a key for two questions")
+            }
+            guard questions.allSatisfy({ !$0.request.text.isEmpty }) else {
+                throw Violation(what: "a question is asked that is not known")
             }
             guard round == rounds, call.round == rounds else { throw Violation(what: "round \(round) is \(rounds)") }
             for leg in legs { try end(leg.id) }

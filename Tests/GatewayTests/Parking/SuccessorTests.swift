@@ -127,6 +127,40 @@ import Translation
         #expect(call.open.map(\.key) == ["elicitation-3"])
     }
 
+    private static func takenUp(_ kind: InputRequest.Kind) -> Call {
+        let question = InputRequest(asked: kind, legacyID: Array("1".utf8))
+        return Call(
+            takenUp: [Call.Question(key: "elicitation-2", request: question, isAsked: true)], round: 2,
+            keys: ["elicitation-2"], revision: .v2025_11_25, times: ParkingTimes(), at: now)
+    }
+
+    /// What the question was is not known any more.
+    @Test func aRetryWithoutAnAnswerToAQuestionThatIsTakenUpIsTold() throws {
+        var call = Self.takenUp(.form)
+        let leg = Call.Leg(id: 1, capabilities: Self.everything)
+        let actions = call.addRetry(leg, try InputResponses(of: Self.retry("{}")), at: Self.now)
+        guard case .reject(leg, .wrongAnswer(let flaw)) = actions.first, actions.count == 1 else {
+            Issue.record("\(actions)")
+            return
+        }
+        #expect(flaw.advice.hasPrefix(#"inputResponses["elicitation-2"]: it is missing"#))
+        let again = try InputResponses(of: Self.retry(#"{"elicitation-2":\#(Self.answer)}"#))
+        #expect(Self.replies(call.addRetry(leg, again, at: Self.now)).count == 1)
+    }
+
+    /// Which page it was is not known any more: the request goes on waiting, and a later one too.
+    @Test func aPageThatIsTakenUpIsNotAskedForAgain() throws {
+        var call = Self.takenUp(.url(elicitationID: Array("e".utf8)))
+        let accepted = try InputResponses(of: Self.retry(#"{"elicitation-2":\#(Self.answer)}"#))
+        let leg = Call.Leg(id: 1, capabilities: Self.everything)
+        #expect(Self.replies(call.addRetry(leg, accepted, at: Self.now)).count == 1)
+        let end = try #require(call.deadline)
+        #expect(call.performDue(at: end).isEmpty && call.legs == [leg])
+        #expect(call.removeLeg(1, at: end).isEmpty && call.isSpare)
+        #expect(call.addRetry(Call.Leg(id: 2, capabilities: Self.everything), accepted, at: end).isEmpty)
+        #expect(call.completeElicitation(Array("e".utf8), at: end).isEmpty && call.isRunning)
+    }
+
     @Test(arguments: ["{}", #"{"elicitation-1":{"action":"decline"}}"#, #"{"elicitation-2":{"action":"what"}}"#])
     func onlyWithAllAnswers(_ responses: String) throws {
         let resumption = try #require(try Self.state().resumption)
