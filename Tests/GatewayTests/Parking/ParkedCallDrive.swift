@@ -136,8 +136,8 @@ struct ParkedCallDrive {
             call = Call(successor: some, round: 2, material.given, revision: revision, times: times, at: now)
         default:
             call = Call(
-                takenUp: [material.takenUp[random.below(2)]], round: 2, keys: material.given.keys, revision: revision, times: times,
-                isAwaited: kind == 4, at: now)
+                takenUp: [material.takenUp[random.below(2)]], round: 2, keys: material.given.keys, revision: revision,
+                times: times, isAwaited: kind == 4, at: now)
         }
         beganWithPlace = kind > 1
         isAboutPages = random.below(3) == 0
