@@ -58,13 +58,19 @@ package enum TaskOutcome: Sendable {
 
     /// A failure that no server spoke of.
     package init(failure message: String, reason: StaticString) {
+        self.init(
+            failure: message, code: ErrorCode.internalError,
+            data: Array(#"{"reason":""#.utf8) + Array(String(describing: reason).utf8) + Array(#""}"#.utf8))
+    }
+
+    /// - Parameter data: JSON.
+    package init(failure message: String, code: Int, data: [UInt8]?) {
         var text = Array(#"{"code":"#.utf8)
-        text.appendJSON(ErrorCode.internalError)
+        text.appendJSON(code)
         text.append(#","message":"#)
         text.appendJSON(message)
-        text.append(#","data":{"reason":""#)
-        text.append(reason)
-        text.append(#""}}"#)
+        if let data { text += #","data":"#.utf8 + data }
+        text.append("}")
         self = .failed(text)
     }
 

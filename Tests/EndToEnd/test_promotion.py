@@ -316,6 +316,129 @@ async def test_a_cancelled_call_whose_server_goes_on() -> None:
         assert (await get(running, id, ELICITS))["status"] == "cancelled", "an end is not taken back"
 
 
+@pytest.mark.parametrize("tool", ["once", "again"])
+async def test_an_older_state_leads_to_the_task(tool: str) -> None:
+    """Also where the call's entry has made room for another call, and the tool may run twice."""
+
+    async def run_tool(run: Running) -> None:
+        await run.ask(1)
+        await run.answer(1)
+        if run.arguments.get("stays"):
+            await run.cancelled()
+        await asyncio.sleep(3)
+        await run.finish("done")
+
+    hints = {"readOnlyHint": tool == "again"}
+    tools = json.dumps({"tools": [{"name": "x", "inputSchema": {"type": "object"}, "annotations": hints}]}).encode()
+    parked = {"max_parked": 1, "max_parked_per_principal": 1}
+    async with Asking(run_tool, results={"tools/list": tools}) as server, stack(
+        server.address, tasks=AFTER, interaction=parked, server={"annotations": "trust"}) as running:
+        async with Client(running.front.address) as client:
+            message = call("x", clientCapabilities=ELICITS)
+            asked = await client.send(message)
+            message["params"] |= {"requestState": asked.result["requestState"], "inputResponses": accepted(asked)}
+            created = await client.send(message)
+            assert created.result["resultType"] == "task"
+            # Another call takes the only place.
+            assert (await client.send(call("x", {"stays": True}, id="other", clientCapabilities=ELICITS))).result["inputRequests"]
+            same = await client.send(message)
+            assert same.result["taskId"] == created.result["taskId"]
+            message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = {"elicitation": {"form": {}}}
+            refused = await client.send(message)
+            assert (refused.status, refused.code, refused.error["data"]) == (400, -32021, MISSING)
+        done = await ended(running, created.result["taskId"], ELICITS)
+        assert text(done["result"]) == "done"
+        assert server.methods["tools/call"] == 2 and server.cancelled == []
+
+
+def accepted(asked: Answer) -> dict[str, Any]:
+    return {key: {"action": "accept", "content": {}} for key in asked.result["inputRequests"]}
+
+
+async def test_an_open_question_of_a_task_makes_room() -> None:
+    """Its session is for another call, where there is no other."""
+
+    async def tool(run: Running) -> None:
+        if run.params["name"] == "x":
+            return await run.finish("plain")
+        await asyncio.sleep(0.6)
+        await run.ask(1)
+        await run.cancelled()
+
+    async with Asking(tool) as server, stack(server.address, tasks=AFTER, sessions={"max": 1}) as running:
+        id = (await start(running, "asks", ELICITS)).result["taskId"]
+        await until(running, id, lambda task: task["status"] == "input_required", ELICITS)
+        assert (await start(running, "x", {"elicitation": {"form": {}}})).text == "plain"
+        found = await get(running, id, ELICITS)
+        assert found["status"] == "failed" and found["error"]["data"] == {"reason": "room_needed"}
+        assert "check before you call again" in found["error"]["message"]
+        assert len(server.cancelled) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("capabilities", [KNOWS, ELICITS], ids=["shared", "exclusive"])
+async def test_what_the_client_could_not_be_asked(capabilities: Any, when: str) -> None:
+    """A failure after that says what to declare, as of any call."""
+
+    async def tool(run: Running) -> None:
+        if when == "after":
+            await asyncio.sleep(0.6)
+        await run.ask(1, "sampling/createMessage")
+        assert (await run.answer(1))["error"]["code"] == -32601
+        await asyncio.sleep(1)
+        await run.finish({"content": [], "isError": True})
+
+    async with Asking(tool) as server, stack(server.address, tasks=AFTER) as running:
+        done = await ended(running, (await start(running, "x", capabilities)).result["taskId"], capabilities)
+        assert done["status"] == "failed" and done["error"]["code"] == -32021
+        assert done["error"]["data"] == {"requiredCapabilities": {"sampling": {}}}
+        assert server.failures == []
+
+
+@pytest.mark.parametrize("capabilities", [KNOWS, ELICITS], ids=["shared", "exclusive"])
+async def test_the_end_of_the_process_is_no_failure_of_its_tasks(capabilities: Any) -> None:
+    async with Slow() as server:
+        async with stack(server.address, tasks=AFTER) as running:
+            await start(running, "x", capabilities)
+        assert len(server.cancelled) == 1
+        assert [each for each in running.remora.process.events() if each["event"] == "task_failed"] == []
+
+
+async def test_no_answer_follows_the_end() -> None:
+    """Of two answers in one request, the second comes too late: the session may be another call's by then."""
+
+    class Quick(Asking):
+        """Ends the call before it takes the first answer."""
+
+        async def _script(self, exchange: Exchange) -> bool:
+            message = exchange.message
+            if isinstance(message, dict) and "method" not in message and "id" in message:
+                self.replies.append((exchange.session, message))
+                if len(self.replies) == 1:
+                    await self.runs[0].finish("done")
+                    await asyncio.sleep(0.5)
+                await exchange.reply(202, type=None)
+                return True
+            return await super()._script(exchange)
+
+        runs: list[Running]
+
+    async def tool(run: Running) -> None:
+        server.runs = [run]
+        await asyncio.sleep(0.6)
+        await run.ask(1)
+        await run.ask(2)
+        await asyncio.sleep(60)
+
+    async with Quick(tool) as server, stack(server.address, tasks=AFTER) as running:
+        id = (await start(running, "x", ELICITS)).result["taskId"]
+        asked = await until(running, id, lambda task: len(task.get("inputRequests", {})) == 2, ELICITS)
+        answers = {key: {"action": "decline"} for key in asked["inputRequests"]}
+        await send(running, "tasks/update", ELICITS, taskId=id, inputResponses=answers)
+        assert text((await ended(running, id, ELICITS))["result"]) == "done"
+        assert len(server.replies) == 1
+
+
 async def test_a_task_that_has_outlived_its_time() -> None:
     async with Slow() as server, stack(server.address, tasks=AFTER | {"max_ttl": "1s"}) as running:
         ids = [(await start(running, "x", each)).result["taskId"] for each in (KNOWS, ELICITS)]

@@ -1,3 +1,4 @@
+import Crypto
 import HTTPTransport
 import HTTPWire
 import JSONText
@@ -45,6 +46,7 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     var questionObserver: (any QuestionObserver)? { nil }
     var isWanted: Bool { !hasClientLeft }
     private var responder: Responder { clientRequest.responder }
+    private var declared: InputCapabilities { InputCapabilities(request.clientCapabilities, in: request.document) }
 
     func beginCall() {
         responder.beginResponse(for: self)
@@ -89,7 +91,10 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     func promoteCall() -> Bool {
         // A client that has left would never hear of its task.
         guard isWanted else { return true }
-        if let (task, serverInfo) = carrier.tasks?.promoteCall(self, asking: TaskQuestions(declared: .none)) {
+        let id = CallID(random: SecureRandom.bytes)
+        if let (task, serverInfo) = carrier.tasks?.promoteCall(
+            self, as: id, asking: TaskQuestions(declared: declared, refused: refused))
+        {
             finishCall(.task(task, from: serverInfo, answering: request), .released)
         }
         return true
@@ -155,8 +160,7 @@ extension SharedCall: CallObserver {
     /// hears what to declare.
     func questionArrived(_ question: Envelope) -> Bool {
         do throws(RefusedInput) {
-            _ = try InputRequest(
-                question, declared: InputCapabilities(request.clientCapabilities, in: request.document))
+            _ = try InputRequest(question, declared: declared)
         } catch {
             refused.formUnion(error.missing)
         }

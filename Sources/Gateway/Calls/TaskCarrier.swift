@@ -14,10 +14,12 @@ protocol TaskCarrier: AnyObject {
 
     /// Makes a call that was sent a task, which has the call from then on. The former one ends with the task as its answer.
     ///
-    /// - Parameter questions: what the server may ask the client, and has asked.
+    /// - Parameters:
+    ///   - id: of the call, and of its task.
+    ///   - questions: what the server may ask the client, and has asked.
     /// - Returns: what its clients are told; nil where there is no room for a task, and nothing has changed.
     func promoteCall(
-        _ call: some TranslatedCall, asking questions: TaskQuestions
+        _ call: some TranslatedCall, as id: CallID, asking questions: TaskQuestions
     ) -> (TaskDescription, ServerInfo)?
 }
 

@@ -18,14 +18,21 @@ struct TaskQuestions {
     /// Ids of those that are answered, refused or withdrawn, as the server spelled them: a stream that is taken up again may bring one
     /// twice.
     private var settled: Set<[UInt8]>
+    /// What the client would have had to declare for the questions that were refused.
+    private(set) var refused: InputCapabilities
 
     /// - Parameters:
     ///   - keys: of questions of the call that became the task.
     ///   - settled: their ids, as the server spelled them.
-    init(declared: InputCapabilities, keys: InputKeys = InputKeys(), settled: Set<[UInt8]> = []) {
+    ///   - refused: what the client of that call would have had to declare for those that were refused.
+    init(
+        declared: InputCapabilities, keys: InputKeys = InputKeys(), settled: Set<[UInt8]> = [],
+        refused: InputCapabilities = .none
+    ) {
         self.declared = declared
         self.keys = keys
         self.settled = settled
+        self.refused = refused
     }
 
     /// The server asks. Returns what it gets at once, where its client is not asked.
@@ -43,7 +50,17 @@ struct TaskQuestions {
             return nil
         } catch {
             settle(legacyID)
+            refused.formUnion(error.missing)
             return error.reply
+        }
+    }
+
+    /// The server asks on a session on which no client can be asked.
+    mutating func noteRefusal(of message: Envelope) {
+        do throws(RefusedInput) {
+            _ = try InputRequest(message, declared: declared)
+        } catch {
+            refused.formUnion(error.missing)
         }
     }
 

@@ -35,7 +35,7 @@ final class Interactions {
     }
 
     /// Whether no request waits for a call. Its session is then the first to go when another call needs one.
-    func markSpare(_ call: InteractiveCall, _ isSpare: Bool) { spares.noteSpare(call, isSpare) }
+    func markSpare(_ call: any SpareCall, _ isSpare: Bool) { spares.noteSpare(call, isSpare) }
 
     // MARK: Requests
 
@@ -69,6 +69,8 @@ final class Interactions {
         /// It begins a call.
         case new
         case here(InteractiveCall)
+        /// It has become this task.
+        case promoted(TaskDescription, from: ServerInfo)
         /// Not here: at another loop or replica, or nowhere any more.
         indirect case elsewhere(RequestState)
     }
@@ -80,8 +82,16 @@ final class Interactions {
             calls.numbers.refusedStates += 1
             throw .invalidRequestState
         }
-        // It may be here although another one had it when the state was made: that one is gone then.
-        return calls.parkedCall(state.call).map { .here($0) } ?? .elsewhere(state)
+        return callLocation(of: state)
+    }
+
+    /// A call may be here although another loop had it when the state was made: that one is gone then.
+    private func callLocation(of state: RequestState) -> Location {
+        if let call = calls.parkedCall(state.call) { return .here(call) }
+        if let (task, serverInfo) = calls.promoted?.promotedTask(state.call) {
+            return .promoted(task, from: serverInfo)
+        }
+        return .elsewhere(state)
     }
 
     private func openedState(_ value: JSONValue, of request: ModernRequest, from caller: Caller) -> RequestState? {
@@ -118,9 +128,17 @@ final class Interactions {
     /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
     func carryLeg(_ leg: CallLeg, from caller: Caller, at location: Location) {
         switch location {
-        case .here(let call): call.joinRetry(leg, from: caller)
-        case .new: InteractiveCall(leg, from: caller, in: self).beginCall(leg)
-        case .elsewhere(let state): takeOverCall(leg, from: caller, state)
+        case .here(let call):
+            call.joinRetry(leg, from: caller)
+        case .promoted(let task, let serverInfo):
+            leg.finishLeg(Ending.task(task, from: serverInfo).requestOutcome(for: leg.request, settings, serverInfo))
+        case .new:
+            InteractiveCall(leg, from: caller, in: self).beginCall(leg)
+        case .elsewhere(let state):
+            // Another retry may have come here while this one looked for the owner of the call.
+            let location = callLocation(of: state)
+            guard case .elsewhere = location else { return carryLeg(leg, from: caller, at: location) }
+            takeOverCall(leg, from: caller, state)
         }
     }
 
@@ -134,8 +152,6 @@ final class Interactions {
     /// Continues a call whose replica is lost: resumes its run if the server allows that, or runs it again if that can do no
     /// harm. It keeps the call's id, so that other retries of the call join it.
     private func takeOverCall(_ leg: CallLeg, from caller: Caller, _ state: RequestState) {
-        // Another retry may have come here while this one looked for the owner of the call.
-        if let call = calls.parkedCall(state.call) { return call.joinRetry(leg, from: caller) }
         guard settings.isInteractive,
             state.phase != .dispatched || SessionRules.mayEverReplay(leg.request, settings)
                 || state.resumption?.lastEventID.isEmpty == false

@@ -16,7 +16,7 @@ import Translation
 ///
 /// It is held by the request that waits for it, by the call to the server that tells it and, once its client was asked, by
 /// `ParkedCalls`.
-final class InteractiveCall: CallProgress {
+final class InteractiveCall: CallProgress, SpareCall {
     typealias Machine = ParkedCall<Ending>
 
     /// Requests that may wait for one call. Published clients send a retry once, and once more when a connection breaks.
@@ -496,7 +496,7 @@ extension InteractiveCall: TranslatedCall {
         // A session of another replica has no lease here that a task could keep.
         guard adopted == nil, legs.allSatisfy({ $0.request.declaresTasks }), let tasks = leg.taskCarrier,
             let (task, serverInfo) = tasks.promoteCall(
-                self, asking: machine?.taskQuestions ?? TaskQuestions(declared: leg.capabilities.ofClient))
+                self, as: id, asking: machine?.taskQuestions ?? TaskQuestions(declared: leg.capabilities.ofClient))
         else { return true }
         deadline?.set(nil)
         completeCall(.task(task, from: serverInfo))

@@ -141,7 +141,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     /// For a task that the call becomes: what it has asked is not asked again.
-    var taskQuestions: TaskQuestions { TaskQuestions(declared: capabilities, keys: keys, settled: settled) }
+    var taskQuestions: TaskQuestions {
+        TaskQuestions(declared: capabilities, keys: keys, settled: settled, refused: refused)
+    }
 
     /// Whether anybody may still want the response.
     var isWanted: Bool {

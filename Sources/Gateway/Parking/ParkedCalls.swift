@@ -8,6 +8,9 @@ package final class ParkedCalls {
     package let owner: [UInt8]
     private(set) var settings: ParkingSettings
 
+    /// Where calls are that are not here any more because they became tasks.
+    weak var promoted: (any PromotedTasks)?
+
     private var places: ParkingPlaces
     private var calls: [CallID: InteractiveCall] = [:]
     private var lastLeg = 0

@@ -2,12 +2,19 @@ import Crypto
 import Legacy
 import Reactor
 
+/// A call that has a session, and may be without a client that waits for it.
+protocol SpareCall: AnyObject {
+    var key: SessionKey { get }
+    /// Gives up its session for another call, unless a client waits for it.
+    func yieldSession()
+}
+
 /// Calls without a waiting client that have a session, of one pool: the first to go where another call needs one.
 final class SpareCalls: SpareSessions {
     private let sessions: SessionPool
     /// Whose they are, and the longest first.
     private var spares = Spares<KeyedHash, ObjectIdentifier>()
-    private var calls: [ObjectIdentifier: InteractiveCall] = [:]
+    private var calls: [ObjectIdentifier: any SpareCall] = [:]
 
     init(of sessions: SessionPool) {
         self.sessions = sessions
@@ -15,7 +22,7 @@ final class SpareCalls: SpareSessions {
     }
 
     /// Notes whether a call has no client that waits for it.
-    func noteSpare(_ call: InteractiveCall, _ isSpare: Bool) {
+    func noteSpare(_ call: any SpareCall, _ isSpare: Bool) {
         let number = ObjectIdentifier(call)
         guard isSpare != (calls[number] != nil) else { return }
         guard isSpare else {

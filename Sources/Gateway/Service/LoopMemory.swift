@@ -23,5 +23,6 @@ package final class LoopMemory {
         self.replicas = replicas
         tasks = HeldTasks(on: loop)
         calls = ParkedCalls(owner: replicas.owner, settings: parking)
+        calls.promoted = tasks
     }
 }

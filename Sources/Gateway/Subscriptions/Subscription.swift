@@ -18,6 +18,8 @@ final class Subscription: ResponseProducer {
     /// The same, to be looked up.
     private var isPending: Set<ChangeNotice> = []
     private var completion: [UInt8]?
+    /// Whether it hears of each resource with its acknowledgment, since there was too much to be kept before.
+    private var hearsOfAllResources = false
     private(set) var isEnded = false
     /// How many notices were sent.
     private(set) var notices = 0
@@ -33,6 +35,7 @@ final class Subscription: ResponseProducer {
     func acknowledgeFilter(_ filter: SubscriptionFilter) {
         honoured = filter
         dropUnhonoured(filter)
+        if hearsOfAllResources { keepAllResources(of: filter) }
         responder.sendMessage(SubscriptionText.acknowledgment(of: filter, id: id))
         sendPending()
     }
@@ -57,11 +60,18 @@ final class Subscription: ResponseProducer {
     private func keepNotice(_ notice: ChangeNotice) {
         guard isPending.insert(notice).inserted else { return }
         pending.append(notice)
-        let resources = honoured?.resources ?? []
-        guard case .resourceUpdated = notice, pending.count > resources.count + Subscription.maxNested else { return }
+        let listened = honoured?.resources.count ?? 0
+        guard case .resourceUpdated = notice, pending.count > listened + Subscription.maxNested else { return }
         // Too many different ones: the client reads again whatever it listens to.
-        pending.removeAll { if case .resourceUpdated = $0 { true } else { false } }
-        pending += resources.map { .resourceUpdated($0) }
+        if let honoured { return keepAllResources(of: honoured) }
+        hearsOfAllResources = true
+        pending.removeAll(where: \.isOfResource)
+        isPending = Set(pending)
+    }
+
+    private func keepAllResources(of filter: SubscriptionFilter) {
+        pending.removeAll(where: \.isOfResource)
+        pending += filter.resources.map { .resourceUpdated($0) }
         isPending = Set(pending)
     }
 
@@ -110,4 +120,8 @@ final class Subscription: ResponseProducer {
 
     /// The response to the request; `nil` if the client has left.
     var result: [UInt8]? { completion }
+}
+
+extension ChangeNotice {
+    fileprivate var isOfResource: Bool { if case .resourceUpdated = self { true } else { false } }
 }

@@ -90,6 +90,9 @@ final class HeldTask {
 
     var hasEnded: Bool { outcome != nil }
 
+    /// Whether nothing comes of it any more: it has ended, or the process is about to stop.
+    private var isOver: Bool { outcome != nil || source == nil }
+
     var isAsking: Bool { !questions.open.isEmpty }
 
     /// What a client has to declare to be shown its questions.
@@ -209,6 +212,9 @@ final class HeldTask {
         return true
     }
 
+    /// The server asks on a session on which no client can be asked.
+    func noteRefusal(of question: Envelope) { questions.noteRefusal(of: question) }
+
     func withdrawQuestion(_ questionID: [UInt8]) { if questions.withdrawQuestion(questionID) { changed.signal() } }
 
     // MARK: The end
@@ -218,13 +224,20 @@ final class HeldTask {
     /// - Parameter isOfTask: whether it is the answer to `tasks/result`: then an object that is no result of a call means a failure.
     func end(by answer: LegacyResponse, isOfTask: Bool) {
         guard outcome == nil else { return }
+        // As of any call: a question that the client could not be asked was the reason.
+        if answer.isFailure, !questions.refused.isEmpty {
+            let refusal = Refusal.missingCapabilities(questions.refused, hasRun: true)
+            return end(TaskOutcome(failure: refusal.message, code: refusal.code, data: refusal.data))
+        }
         let context = ResultContext(serverInfo: serverInfo, caching: caching)
         do throws(TranslationError) {
-            end(
+            let outcome =
                 isOfTask
-                    ? try TaskOutcome(
-                        answer.outcome, in: answer.document, saying: description.statusMessage, with: context)
-                    : try TaskOutcome(ofCall: answer.outcome, in: answer.document, with: context))
+                ? try TaskOutcome(answer.outcome, in: answer.document, saying: description.statusMessage, with: context)
+                : try TaskOutcome(ofCall: answer.outcome, in: answer.document, with: context)
+            // A part of the answer keeps all of it.
+            keptSize = answer.document.bytes.count
+            end(outcome)
         } catch {
             end(
                 failure: "The task has ended, and the MCP server's answer has a result or an error that is no object.",
@@ -240,7 +253,7 @@ final class HeldTask {
     }
 
     func end(failure message: String, reason: StaticString, _ end: End = .ended) {
-        guard outcome == nil else { return }
+        guard !isOver else { return }
         var text: [UInt8] = []
         text.appendJSON(message)
         description.statusMessage = text
@@ -252,9 +265,9 @@ final class HeldTask {
     }
 
     func end(_ outcome: TaskOutcome, _ end: End = .ended) {
-        guard self.outcome == nil else { return }
+        guard !isOver else { return }
         self.outcome = outcome
-        keptSize = outcome.size
+        keptSize = max(keptSize, outcome.size)
         letGo(end)
         table.keepOutcome(outcome, of: self)
         changed.signal()

@@ -4,7 +4,7 @@ import Translation
 
 /// The tasks that one loop holds, by the ids that their clients' tokens have. It outlives the gateways of the loop: a client finds its
 /// task under whatever configuration it comes.
-package final class HeldTasks {
+package final class HeldTasks: PromotedTasks {
     /// Bytes of all results that are kept. One may have as many as `limits.max_response` allows.
     private static let maxKeptBytes = 32 << 20
     /// The least between two looks at what has outlived its time: each looks at all that there is.
@@ -39,6 +39,10 @@ package final class HeldTasks {
     }
 
     func heldTask(_ id: CallID) -> HeldTask? { tasks[id] }
+
+    func promotedTask(_ id: CallID) -> (TaskDescription, ServerInfo)? {
+        tasks[id].map { ($0.description, $0.serverInfo) }
+    }
 
     /// A place for a task that is about to be made; false where there is none. To be given back by ``leavePlace(_:)``, or filled by
     /// ``insertTask(_:)``.

@@ -5,7 +5,7 @@ import Reactor
 import Translation
 
 /// A call that runs on as a task of its client, with the session and the turn of the call that its requests waited for (decision 0051).
-final class PromotedCall: CallProgress {
+final class PromotedCall: CallProgress, SpareCall {
     /// How often its client is to ask, in milliseconds. Nothing goes to the server for it.
     static let pollInterval = 1000
     /// Bytes of a message of progress as it is spelled.
@@ -16,12 +16,16 @@ final class PromotedCall: CallProgress {
     let key: SessionKey
     let caller: Caller
     private let held: HeldTask
+    private let interactions: Interactions
     /// Whether the server may be silent, since it waits for the client.
     private var isSuspended = false
 
-    /// - Parameter call: was sent, and ends.
-    init(_ call: some TranslatedCall, as held: HeldTask) {
+    /// - Parameters:
+    ///   - call: was sent, and ends.
+    ///   - interactions: know which calls could do without their sessions.
+    init(_ call: some TranslatedCall, as held: HeldTask, among interactions: Interactions) {
         self.held = held
+        self.interactions = interactions
         sessions = call.sessions
         lists = call.lists
         key = call.key
@@ -31,16 +35,26 @@ final class PromotedCall: CallProgress {
         self.call?.resumeTimeout(until: end, silence: nil)
     }
 
-    /// The server may be silent while a question is open.
+    /// While a question is open the server may be silent, and the session can be spared.
     private func adjustTimeout() {
         guard held.isAsking != isSuspended else { return }
         isSuspended = held.isAsking
+        interactions.markSpare(self, isSuspended && lease != nil)
         if isSuspended {
             call?.suspendTimeout()
         } else {
             let isKept = held.session.isKept
             call?.resumeTimeout(until: end, silence: isKept ? nil : InteractiveCall.sessionlessSilence)
         }
+    }
+
+    func yieldSession() {
+        held.end(
+            failure: "The task waited for an answer of its client, and its session with the MCP server was needed for "
+                + "another call. What the task did is not known: check before you call again.", reason: "room_needed",
+            .unwanted)
+        call?.failCall(with: .unwantedTask)
+        releaseAll(.givenUp)
     }
 }
 
@@ -69,6 +83,7 @@ extension PromotedCall: TranslatedCall {
     func releaseAttempt(_ end: CallCourse.SessionEnd) { releaseAll(end) }
 
     private func releaseAll(_ end: CallCourse.SessionEnd) {
+        interactions.markSpare(self, false)
         releaseLease(end)
         releaseTurn()
     }
@@ -108,17 +123,16 @@ extension PromotedCall: TaskSource {
 
     func letGo(_ end: HeldTask.End) {
         guard let call else { return }
-        let error = BackendError(.cancelled, "the task is not wanted any more")
         if case .stopped = end {
-            call.cancelCall(error)
+            call.cancelCall(.unwantedTask)
             return releaseAll(.givenUp)
         }
         if case .lost = end, let lease { sessions.retireSession(lease) }
         // The session is good for others if the server lets go of the call.
-        call.askToStop(error)
+        call.askToStop(.unwantedTask)
         sessions.loop.spawn {
             await Pause(on: self.sessions.loop).waitFor(ParkingTimes().cancellation)
-            self.call?.failCall(with: error)
+            self.call?.failCall(with: .unwantedTask)
         }
     }
 }
@@ -141,7 +155,11 @@ extension PromotedCall: QuestionObserver {
 
     /// On a session that others share nothing says whose client is asked.
     func questionArrived(_ question: Envelope) -> Bool {
-        guard course.isExclusive, held.addQuestion(question) else { return false }
+        guard course.isExclusive else {
+            held.noteRefusal(of: question)
+            return false
+        }
+        guard held.addQuestion(question) else { return false }
         adjustTimeout()
         return true
     }
@@ -152,4 +170,8 @@ extension PromotedCall: QuestionObserver {
     }
 
     func elicitationCompleted(_: [UInt8]) {}
+}
+
+extension BackendError {
+    fileprivate static let unwantedTask = BackendError(.cancelled, "the task is not wanted any more")
 }

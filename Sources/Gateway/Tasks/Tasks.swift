@@ -36,17 +36,18 @@ final class Tasks {
     /// Holds a task of a client from now on, in a place of ``held`` that was reserved.
     ///
     /// - Parameters:
+    ///   - id: of the task; of a call that becomes it, the call's.
     ///   - ttl: how long it is held, in milliseconds.
     ///   - questions: none is open.
     ///   - session: in which it runs.
     ///   - place: where its server has it.
     ///   - description: what is known of it, by its id.
     func holdTask(
-        of caller: Caller, for ttl: Int, asking questions: TaskQuestions, on session: LegacySession,
+        as id: CallID = CallID(random: SecureRandom.bytes), of caller: Caller, for ttl: Int,
+        asking questions: TaskQuestions, on session: LegacySession,
         at place: TaskToken.Place?, described description: (_ id: [UInt8]) -> TaskDescription,
         from makeSource: (HeldTask) -> any TaskSource
     ) -> HeldTask {
-        let id = CallID(random: SecureRandom.bytes)
         let now = UnixTime.now
         // Seconds are whole in a token: the task is there for all of its time.
         let lifetime = Duration.milliseconds(ttl) + .seconds(1)
@@ -328,18 +329,18 @@ final class Tasks {
 
 extension Tasks: TaskCarrier {
     func promoteCall(
-        _ call: some TranslatedCall, asking questions: TaskQuestions
+        _ call: some TranslatedCall, as id: CallID, asking questions: TaskQuestions
     ) -> (TaskDescription, ServerInfo)? {
         let caller = call.caller
         guard let session = call.session, held.reservePlace(for: caller.principal, settings.tasks) else { return nil }
         let ttl = settings.tasks.maxTTLMs
         let task = holdTask(
-            of: caller, for: ttl, asking: questions, on: session, at: nil,
+            as: id, of: caller, for: ttl, asking: questions, on: session, at: nil,
             described: {
                 var description = TaskDescription(id: $0, createdAt: HeldTask.now, ttlMs: ttl)
                 description.pollIntervalMs = PromotedCall.pollInterval
                 return description
-            }, from: { PromotedCall(call, as: $0) })
+            }, from: { PromotedCall(call, as: $0, among: interactions) })
         held.numbers.promoted += 1
         return (task.description, task.serverInfo)
     }
