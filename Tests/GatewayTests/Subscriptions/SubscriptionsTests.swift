@@ -122,6 +122,28 @@ private final class Listener {
         }
     }
 
+    /// What was told before the acknowledgment was too much to be kept: the client reads again whatever it listens to.
+    @Test func manyChangesBeforeTheAcknowledgmentAreToldAsOne() async throws {
+        try await withLoop { loop in
+            let server = try ScriptedMCPServer(on: loop)
+            let stage = try SessionStage(on: loop, server)
+            let principal = try stage.caller().principal
+            server.respond = { call in
+                stage.subscriptions.applyChangeNotice(.toolsListChanged, by: principal)
+                for number in 0..<100 {
+                    stage.subscriptions.applyChangeNotice(
+                        .resourceUpdated(Array("a:/x/\(number)".utf8)), by: principal)
+                }
+                call.answer("{}")
+            }
+            let listener = try await Listener(
+                stage, #"{"toolsListChanged":true,"resourceSubscriptions":["a:/x","a:/y"]}"#)
+            try await listener.hears("notifications/resources/updated", #""uri":"a:/x""#)
+            try await listener.hears("notifications/resources/updated", #""uri":"a:/y""#)
+            try await listener.hears("notifications/tools/list_changed")
+        }
+    }
+
     @Test func aBurstIsToldTwice() async throws {
         try await withLoop { loop in
             let server = try ScriptedMCPServer(on: loop)
