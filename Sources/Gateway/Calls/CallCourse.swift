@@ -62,6 +62,9 @@ struct CallCourse {
     /// The session of the attempt before, which was lost or had no answer.
     var lastSession: LegacySession? { attempts.session }
 
+    /// How an attempt ended after which the request may have run; nil where none did so.
+    var doubt: BackendError? { attempts.doubt }
+
     // MARK: Events
 
     /// What the step is for is there.

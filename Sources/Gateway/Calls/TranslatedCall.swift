@@ -325,6 +325,8 @@ extension TranslatedCall {
 
     private func refuseCall(_ refusal: Refusal) {
         course.endCall()
+        // An earlier attempt may have run, which no refusal of this one unsays.
+        if let doubt = course.doubt { return finishWithFailure(with: doubt, .released, wasSent: true) }
         finishWithRefusal(refusal)
     }
 

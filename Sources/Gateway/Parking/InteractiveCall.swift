@@ -353,6 +353,7 @@ final class InteractiveCall: CallProgress, SpareCall {
         switch outcome {
         case .answered(let ending): ending.requestOutcome(for: leg.request, context.settings, sessions.serverInfo)
         case .missingCapabilities(let missing): .refused(.missingCapabilities(missing, hasRun: true))
+        case .declined where course.doubt != nil: .callLost(leg.request, sessions.serverInfo)
         case .declined: .pageDeclined(leg.request, sessions.serverInfo)
         }
     }
@@ -364,7 +365,7 @@ final class InteractiveCall: CallProgress, SpareCall {
         case .lost:
             context.calls.numbers.lost += 1
             return .callLost(leg.request, sessions.serverInfo)
-        case .full: return .refused(.tooManyParked(hasRun: false))
+        case .full: return .refused(.tooManyParked(hasRun: course.doubt != nil))
         }
     }
 

@@ -7,7 +7,7 @@ struct Attempts {
     var session: LegacySession?
     private var hasLostSession = false
     /// How the attempt ended after which the request may have run.
-    private var doubt: BackendError?
+    private(set) var doubt: BackendError?
 
     /// A lost session may be mended once more. That the request may have run stays true, and it is not repeated again.
     mutating func beginAnew() {

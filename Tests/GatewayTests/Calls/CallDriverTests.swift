@@ -475,6 +475,34 @@ import Testing
         }
     }
 
+    /// Nothing says that nothing was run, once a request may have run.
+    @Test func aPageThatTheUserDeclinesDoesNotUndoWhatMayHaveRun() async throws {
+        let script: @Sendable (ScriptedLegacyServer, ScriptedLegacyServer.Message) -> Bool = { server, message in
+            guard message.method == "resources/read" else { return false }
+            if server.count("resources/read") == 1 {
+                message.cut()
+            } else {
+                let page = #"{"mode":"url","message":"go","url":"https://a/","elicitationId":"e"}"#
+                message.error(-32042, "visit", data: #"{"elicitations":[\#(page)]}"#)
+            }
+            return true
+        }
+        try await onLoop(ServedLoop.Changes(), script) { served in
+            served.server.capabilities = #""resources":{}"#
+            let capabilities = #"{"elicitation":{"url":{}}}"#
+            let client = try await served.connect()
+            func read(_ params: String = "") {
+                client.send("resources/read", name: "a:b", #""uri":"a:b","# + params, capabilities: capabilities)
+            }
+            read()
+            let state = try Self.state(in: try await client.answer())
+            #expect(served.server.count("resources/read") == 2)
+            read(Self.retry(state, #"{"elicitation-1":{"action":"decline"}}"#))
+            let answer = try await client.answer()
+            #expect(answer.contains("may have partly run") && !answer.contains("not run"))
+        }
+    }
+
     // MARK: Another configuration, and the end
 
     @Test(arguments: ["{}", asking]) func aCallEndsUnderTheConfigurationThatItBeganWith(
