@@ -182,7 +182,18 @@ class Person:
             assert answer.status in (200, 400, 502, 503, 504), answer
 
 
-@pytest.mark.timeout(SECONDS + 120)
+async def rested(remora: Remora, principal: str, limit: float) -> None:
+    """A second is not enough for a handshake where the machine is busy with the end of the storm."""
+    while True:
+        try:
+            return await plain(remora, principal)
+        except AssertionError:
+            if time.monotonic() > limit:
+                raise
+        await asyncio.sleep(0.2)
+
+
+@pytest.mark.timeout(SECONDS + 180)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("form", ["http", *FORMS])
 async def test_whatever_happens_at_whatever_moment(form: str, threads: int) -> None:
@@ -196,9 +207,14 @@ async def test_whatever_happens_at_whatever_moment(form: str, threads: int) -> N
         admin = await admin_address(remora)
         end = time.monotonic() + SECONDS
 
+        def goes_on() -> bool:
+            """For its time, and on a busy machine until enough has happened."""
+            is_enough = seen["asked"] > 20 and seen["answered 200"] > 20
+            return time.monotonic() < (end if is_enough else end + 60)
+
         async def live(number: int) -> None:
             person = Person(chance, remora.address, number, seen)
-            while time.monotonic() < end:
+            while goes_on():
                 try:
                     await person.call(number)
                 except Malformed as cut:  # The client had left: Remora says so, or closes.
@@ -211,7 +227,7 @@ async def test_whatever_happens_at_whatever_moment(form: str, threads: int) -> N
             await asyncio.sleep(0.1)
         assert found.value("remora_parked_calls", state="parked") == 0
         for name in ("p0", "p1", "p2", "new"):
-            await plain(remora, name)
+            await rested(remora, name, limit)
         errors = [each for each in remora.process.events() if each["event"] == "internal_error"]
         assert errors == []
         for task in list(storm.tasks):
