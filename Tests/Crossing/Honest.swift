@@ -44,9 +44,13 @@ final class Honest: Link {
 
     override func ended() { lose("closed") }
 
+    /// Milliseconds. An answer may come in forty pieces, each in a turn of the server of its own, and on a busy machine a turn can take
+    /// half a second.
+    private static let patience: UInt64 = 60_000
+
     /// What has waited for too long has no answer.
     func look() {
-        if isOpen, !waiting.isEmpty, poller.now > since + 20_000 { lose("silence") }
+        if isOpen, !waiting.isEmpty, poller.now > since + Honest.patience { lose("silence") }
     }
 
     private func lose(_ why: String) {
