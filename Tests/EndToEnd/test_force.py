@@ -74,7 +74,7 @@ class Seen:
 
     @property
     def text(self) -> str:
-        if not self.calls or not self.probes:
+        if min(len(self.calls), len(self.probes)) < 2:
             return "not measured"
         calls, probes = quantile(self.calls, 99) * 1000, quantile(self.probes, 99) * 1000
         return f"p99 {calls:.1f} ms of {len(self.calls)} calls, {probes:.1f} ms of {len(self.probes)} probes"

@@ -431,9 +431,9 @@ async def test_a_client_that_takes_nothing_is_asked(way: str, next_one: str, tmp
         if running.params["name"] == "x":
             return await running.finish("raw")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                for progress in told:
-                    await running.tell("progress", progressToken=running.token, **progress)
+            for step in range(1, 2000):  # Until nothing more is taken.
+                async with asyncio.timeout(0.5):
+                    await running.tell("progress", **{**told[0], "progressToken": running.token, "progress": step})
         await running.ask(0, get=True)
         asked.set()
         await running.answer(0)

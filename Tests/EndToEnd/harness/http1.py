@@ -204,10 +204,14 @@ class Connection:
         own.setblocking(False)
         if buffer is not None:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        async with asyncio.timeout(TIMEOUT):
-            await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
-            options = {"ssl": tls, "server_hostname": host} if tls else {}
-            return cls(*await asyncio.open_connection(sock=own, limit=HEAD_LIMIT, **options))
+        options = {"ssl": tls, "server_hostname": host} if tls else {}
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
+                return cls(*await asyncio.open_connection(sock=own, limit=HEAD_LIMIT, **options))
+        except BaseException:
+            own.close()
+            raise
 
     async def __aenter__(self) -> Connection:
         return self
