@@ -4,10 +4,13 @@ struct Call {
     let plan: Plan
     /// Its own, in all that is sent and received.
     let mark: String
+    /// What it declares. Every other call may be asked, and has a session of the server for itself.
+    let capabilities: String
 
     init(principal: Int, number: Int, plan: Plan, _ chance: inout Chance) {
         self.principal = principal
         self.plan = plan
+        capabilities = number.isMultiple(of: 2) ? "{}" : #"{"elicitation":{}}"#
         mark = "mark-\(principal)-\(number)-\(chance.number(0...1 << 40))"
     }
 
@@ -21,7 +24,7 @@ struct Call {
     func request(to host: String) -> [UInt8] {
         let fill = plan == .early ? #","fill":"\#(String(repeating: "x", count: 3 << 20))""# : ""
         let body = #"""
-            {"jsonrpc":"2.0","id":"\#(mark)","method":"tools/call","params":{"name":"x","arguments":{"plan":"\#(plan.rawValue)","mark":"\#(mark)"\#(fill)},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"crossing","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}
+            {"jsonrpc":"2.0","id":"\#(mark)","method":"tools/call","params":{"name":"x","arguments":{"plan":"\#(plan.rawValue)","mark":"\#(mark)"\#(fill)},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"crossing","version":"1"},"io.modelcontextprotocol/clientCapabilities":\#(capabilities)}}}
             """#
         return Call.head(to: host, credential: credential, length: body.utf8.count) + Array(body.utf8)
     }

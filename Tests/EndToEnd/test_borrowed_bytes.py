@@ -21,6 +21,7 @@ from harness.modern import Answer, Client, call, encode
 from harness.remora import Remora, configuration
 from harness.tap import Tap
 from servers.raw import Exchange, RawBackend, event, notification
+from servers.wires import FORMS, Wire, Wires
 
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
@@ -29,6 +30,9 @@ PAUSE = 0.1
 """Seconds between the response and the end of its stream, and for what must be on its way before it."""
 READ_AHEAD = 64 * KIBIBYTE
 """Bytes of pipelined requests that are taken before an answer."""
+
+SESSIONS: list[dict[str, Any]] = [{}, {"elicitation": {}}]
+"""What clients declare: calls share a session, and each has one for itself, since it may be asked."""
 
 END = b"\r\n0\r\na:\r\n\r\n"
 """As the rest of a chunked body: the end of a chunk, the last one, and a trailer."""
@@ -49,26 +53,31 @@ class Place:
         async with asyncio.timeout(TIMEOUT):
             return Connection(*await asyncio.open_connection(host, int(port), ssl=self.tls, limit=http1.HEAD_LIMIT))
 
-    def call(self, tool: str, text: str, principal: str) -> bytes:
-        return encode(call(tool, {"text": text}, id=text), host=self.remora.address, Authorization=f"Bearer {principal}")
+    def call(self, tool: str, text: str, principal: str, can: dict[str, Any] | None = None) -> bytes:
+        message = call(tool, {"text": text}, id=text, clientCapabilities=can or {})
+        return encode(message, host=self.remora.address, Authorization=f"Bearer {principal}")
 
-    async def truth(self, connection: Connection, principal: str, text: str) -> None:
+    async def truth(self, connection: Connection, principal: str, text: str, can: dict[str, Any] | None = None) -> None:
         """One call, which must be answered with what the server says to this caller."""
-        answer = Answer(await connection.exchange(self.call("x", text, principal)))
+        answer = Answer(await connection.exchange(self.call("x", text, principal, can)))
         assert answer.status == 200 and answer.json["id"] == text, answer
         assert answer.text == f"to Bearer {principal}: {text}", answer
 
 
 @contextlib.asynccontextmanager
-async def place(way: str, directory: Path, server: RawBackend, **changes: Any) -> AsyncIterator[Place]:
+async def place(
+    way: str, directory: Path, server: RawBackend | HastyOld, *, path: str = "/mcp", server_keys: dict[str, Any] | None = None,
+    **changes: Any,
+) -> AsyncIterator[Place]:
     authority = Authority(directory)
     own = authority.issue("own", "127.0.0.1", "localhost")
     to_clients, to_server = way in ("TLS to clients", WAYS[3]), way in ("TLS to the server", WAYS[3])
     async with contextlib.AsyncExitStack() as parts:
-        url, keys = server.url, {}
+        url, keys = f"http://{server.address}{path}", dict(server_keys or {})
         if to_server:
             tap = await parts.enter_async_context(Tap(server.address, listen_tls=authority.server_context(own), buffer=64 * KIBIBYTE))
-            url, keys = f"https://{tap.address}/mcp", {"tls": {"ca": str(authority.file)}}
+            url = f"https://{tap.address}{path}"
+            keys["tls"] = {"ca": str(authority.file)}
         listen = {"tls": own.settings} if to_clients else {}
         text = configuration(url, server=keys, **{"listen": listen, "log": {"level": "info"}, **changes})
         remora = await parts.enter_async_context(Remora(text))
@@ -86,7 +95,8 @@ def answer(exchange: Exchange, tail: str = "") -> bytes:
 @pytest.mark.parametrize("way", WAYS)
 async def test_pipelined_bytes_are_not_the_rest_of_an_answer(way: str, tmp_path: Path) -> None:
     """The server ends its stream some time after the response, behind a comment, and its client has more to say than is
-    read ahead, all of it made to look like an end of that stream. The next caller gets the truth."""
+    read ahead, all of it made to look like an end of that stream. The next caller gets the truth. Every other client may be
+    asked, so that its calls have sessions of their own; connections are the same."""
     filled = asyncio.Event()
 
     async def script(exchange: Exchange) -> bool:
@@ -112,7 +122,8 @@ async def test_pipelined_bytes_are_not_the_rest_of_an_answer(way: str, tmp_path:
             connection = await there.open()
             # A request that does not end, so that its bytes are read on when the one before is answered.
             behind = encode(b"", of=call("x"), host=there.remora.address, Content_Length=str(MEBIBYTE))
-            await connection.send(there.call("late", f"late-{shift}", "a") + behind.ljust(READ_AHEAD, b"x"))
+            late_call = there.call("late", f"late-{shift}", "a", SESSIONS[shift % 2])
+            await connection.send(late_call + behind.ljust(READ_AHEAD, b"x"))
             await asyncio.sleep(PAUSE)
             # One packet or record, which fills the place of what the server sends, as it must be for that.
             await connection.send((END[shift:] + END * 1500)[: 16 * KIBIBYTE - 100])
@@ -121,7 +132,7 @@ async def test_pipelined_bytes_are_not_the_rest_of_an_answer(way: str, tmp_path:
             late = Answer(await connection.receive())
             assert late.text == f"to Bearer a: late-{shift}"
             for number in range(2):
-                await there.truth(other, "b", f"{shift}-{number}")
+                await there.truth(other, "b", f"{shift}-{number}", SESSIONS[number])
             connection.abort()
 
 
@@ -149,11 +160,50 @@ async def test_a_message_above_the_buffer_with_more_behind_it(way: str, what: st
     async with RawBackend(script) as server, place(way, tmp_path, server) as there, await there.open() as connection:
         for number in range(10):
             # It does not want to hear notifications.
-            message = call("x", {"text": str(number)}, id=number)
+            message = call("x", {"text": str(number)}, id=number, clientCapabilities=SESSIONS[number % 2])
             data = encode(message, host=there.remora.address, Authorization="Bearer a")
             found = Answer(await connection.exchange(data))
             tail = large if what == "the response and comments" else ""
             assert found.status == 200 and found.text == f"to Bearer a: {number}{tail}", found
+
+
+@pytest.mark.parametrize("can", SESSIONS, ids=["shared", "exclusive"])
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_message_above_the_buffer_with_more_behind_it_on_one_wire(form: str, can: dict[str, Any]) -> None:
+    """The same where other calls' messages come behind it."""
+    large = "x" * (300 * KIBIBYTE)
+    held: list[int] = []
+
+    def script(wire: Wire, message: dict[str, Any]) -> bool:
+        if message.get("method") != "tools/call":
+            return False
+
+        def reply(id: int, text: str) -> dict[str, Any]:
+            return {"id": id, "result": {"content": [{"type": "text", "text": text}]}}
+
+        held.append(message["id"])
+        # Those of a session that is shared are answered together, the large answer first.
+        if len(held) == (1 if can else 3):
+            told = {"method": "notifications/message", "params": {"level": "info", "data": large}}
+            first, *rest = held
+            wire.say(told, reply(first, f"{first}{large}"), told, *(reply(each, str(each)) for each in rest), told)
+            held.clear()
+        return True
+
+    async with Wires(form, script) as server, Remora(configuration(server.backend)) as remora:
+
+        async def one(number: int) -> str:
+            async with Client(remora.address) as client:
+                found = await client.send(call("x", id=number, clientCapabilities=can))
+                assert found.status == 200 and found.json["id"] == number, found
+                return found.text
+
+        for _ in range(4):
+            texts = [await one(0)] if can else await asyncio.gather(*map(one, range(3)))
+            assert sorted(len(text) > len(large) for text in texts) == sorted([True] + [False] * (len(texts) - 1))
+            ids = [text.rstrip("x") for text in texts]
+            assert len(set(ids)) == len(ids) and all(id.isdigit() for id in ids)
+        assert server.methods["initialize"] == 1 and len(server.wires) == 1
 
 
 class Hasty(RawBackend):
@@ -214,10 +264,95 @@ async def test_a_request_that_is_not_sent_is_not_done(way: str, tmp_path: Path) 
             await there.truth(other, "b", "first")
             for number in range(3):
                 # More than the kernel takes on its way.
-                message = call("x", {"text": "x" * (7 * MEBIBYTE)}, id=number)
+                can = SESSIONS[number % 2]
+                message = call("x", {"text": "x" * (7 * MEBIBYTE)}, id=number, clientCapabilities=can)
                 await one.send(encode(message, host=there.remora.address, Authorization="Bearer a"))
                 found = Answer(await one.receive())
                 assert found.status == 200 and found.text == "hasty", found
                 async with asyncio.timeout(5):
                     await there.truth(other, "b", str(number))
         assert len(server.hasty) == 3
+
+
+class HastyOld:
+    """HTTP+SSE. Takes a large message when it has read its beginning, answers it on the stream, and reads nothing more on that
+    connection."""
+
+    def __init__(self) -> None:
+        self.streams: list[asyncio.StreamWriter] = []
+        self.hasty = 0
+
+    async def __aenter__(self) -> HastyOld:
+        listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIBIBYTE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._connected, sock=listening, limit=http1.HEAD_LIMIT)
+        self.address = "127.0.0.1:{}".format(listening.getsockname()[1])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        with contextlib.closing(writer), contextlib.suppress(asyncio.CancelledError, ConnectionError):
+            while (head := await http1.read_head(reader)) is not None:
+                if head.method == "GET":
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+                    writer.write(b"event: endpoint\ndata: /m?%d\n\n" % len(self.streams))
+                    self.streams.append(writer)
+                    await reader.read()
+                    return
+                number = head.target.rpartition("?")[2]
+                if not number.isdigit():  # The stream's own path.
+                    await reader.readexactly(int(head.header("content-length") or 0))
+                    writer.write(b"HTTP/1.1 405 X\r\nContent-Length: 0\r\n\r\n")
+                    continue
+                size = int(head.header("content-length") or 0)
+                start = await reader.readexactly(min(size, 4 * KIBIBYTE))
+                writer.write(b"HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n")
+                self._answer(self.streams[int(number)], start, head.header("authorization") or "")
+                if size > MEBIBYTE:
+                    self.hasty += 1
+                    writer.transport.pause_reading()  # type: ignore[attr-defined]
+                    await asyncio.Event().wait()
+
+    def _answer(self, stream: asyncio.StreamWriter, start: bytes, caller: str) -> None:
+        id, method = re.search(rb'"id":\s*(\d+)', start), re.search(rb'"method":\s*"([^"]+)', start)
+        if id is None or method is None:
+            return
+        said = re.search(rb'"text":\s*"([^"x]+)"', start)
+        text = "hasty" if said is None else f"to {caller}: {said[1].decode()}"
+        results: dict[bytes, dict[str, Any]] = {
+            b"initialize": {
+                "protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "raw", "version": "1"},
+            },
+            b"tools/list": {"tools": [{"name": "x", "inputSchema": {"type": "object"}}]},
+            b"tools/call": {"content": [{"type": "text", "text": text}]},
+        }
+        stream.write(event(json.dumps({"jsonrpc": "2.0", "id": int(id[1]), "result": results.get(method[1], {})}).encode()))
+
+
+@pytest.mark.parametrize("way", [WAYS[0], WAYS[2]])
+async def test_a_message_that_is_not_sent_is_not_done(way: str, tmp_path: Path) -> None:
+    """The same of HTTP+SSE, where the answer comes on another connection. A caller's messages share connections with its own
+    others and with everybody else's."""
+    async with HastyOld() as server:
+        async with place(way, tmp_path, server, path="/sse", server_keys={"transport": "sse"}) as there:
+            async with await there.open() as one, await there.open() as other:
+                await there.truth(other, "b", "first")
+                for number in range(4):
+                    can = SESSIONS[number % 2]
+                    message = call("x", {"text": "x" * (7 * MEBIBYTE)}, id=number, clientCapabilities=can)
+                    await one.send(encode(message, host=there.remora.address, Authorization="Bearer a"))
+                    found = Answer(await one.receive())
+                    assert found.status == 200 and found.text == "hasty", found
+                    async with asyncio.timeout(5):
+                        await there.truth(other, "b", str(number), can)
+                        await there.truth(other, "a", f"{number} again", can)
+            assert server.hasty == 4

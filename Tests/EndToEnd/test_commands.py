@@ -220,10 +220,11 @@ async def test_a_program_that_is_not_there() -> None:
         assert "no-such-program-anywhere cannot be started: exec: No such file" in entry["detail"]
 
 
-async def test_a_server_that_asks_and_does_not_read() -> None:
+@pytest.mark.parametrize("can", [{}, {"elicitation": {}}], ids=["shared", "exclusive"])
+async def test_a_server_that_asks_and_does_not_read(can: dict[str, Any]) -> None:
     async with raw() as (remora, client):
         before = remora.resident()
-        assert (await client.call("asks", timeout=10)).text == "raw"
+        assert (await client.send(call("asks", clientCapabilities=can), timeout=10)).text == "raw"
         assert remora.resident() - before < 8 << 20
 
 

@@ -47,8 +47,10 @@ INFO = {"log": {"level": "info"}}
 
 
 async def answers(address: str, number: int) -> Answer:
+    """Every other caller may be asked, and has its session for itself."""
+    message = call("x", clientCapabilities={"elicitation": {}} if number % 2 else {})
     async with Client(address) as client:
-        return await client.call("x", Authorization=f"Bearer {number}", timeout=20)
+        return await client.send(message, Authorization=f"Bearer {number}", timeout=20)
 
 
 def sessions(pid: int) -> int:

@@ -14,14 +14,16 @@ from typing import Any
 
 import pytest
 
+from harness.certificates import Authority
 from harness.processes import SERVERS, Process, binary
 from harness.remora import Remora, configuration
 from harness.soak import FULL, mebibytes, quantile, size, tell
+from harness.tap import Tap
 from test_admin import ADMIN, admin_address
 
 HERE = Path(__file__).parent
 SECONDS = size(2, 30)
-CALM = size(1, 10)
+CALM = 10
 """Seconds without it, and beside a neighbour who is only busy."""
 NEIGHBOURS = 4
 REQUESTS, CAPABILITIES = size(8, 70), size(500_000, 8_000_000)
@@ -36,8 +38,8 @@ PIPELINED = ["wrong path", "unknown method", "notifications", "lists", "discover
 STREAMED = ["messages", "comments", "bytes"]
 
 
-async def force(address: str, kind: str, count: int = 0) -> Process:
-    forceful = await Process.start(sys.executable, "-m", "harness.force", address, kind, str(count), cwd=HERE)
+async def force(address: str, kind: str, count: int = 0, authority: str = "") -> Process:
+    forceful = await Process.start(sys.executable, "-m", "harness.force", address, kind, str(count), authority, cwd=HERE)
     settle(forceful.pid, nice=19)
     return forceful
 
@@ -60,6 +62,11 @@ class Seen:
         self.probes = probes
         self.refused = refused
 
+    @classmethod
+    def nothing(cls) -> Seen:
+        """Where no one looked."""
+        return cls([], [], [])
+
     def add(self, more: Seen) -> None:
         self.calls += more.calls
         self.probes += more.probes
@@ -67,6 +74,8 @@ class Seen:
 
     @property
     def text(self) -> str:
+        if min(len(self.calls), len(self.probes)) < 2:
+            return "not measured"
         calls, probes = quantile(self.calls, 99) * 1000, quantile(self.probes, 99) * 1000
         return f"p99 {calls:.1f} ms of {len(self.calls)} calls, {probes:.1f} ms of {len(self.probes)} probes"
 
@@ -77,10 +86,12 @@ class Seen:
         assert max(self.probes) < bound, f"the probe waited {max(self.probes):.1f} s"
 
 
-async def watch(remora: Remora, admin: str, seconds: float, principals: list[str] | None = None) -> Seen:
+async def watch(
+    remora: Remora, admin: str, seconds: float, principals: list[str] | None = None, authority: str = ""
+) -> Seen:
     """Neighbours call, one call after the other each, and a prober asks for `/healthz`."""
     names = principals or [f"neighbour-{number}" for number in range(NEIGHBOURS)]
-    command = [sys.executable, "-m", "harness.neighbours", remora.address, admin, str(seconds), *names]
+    command = [sys.executable, "-m", "harness.neighbours", remora.address, admin, str(seconds), authority, *names]
     async with await Process.start(*command, cwd=HERE) as neighbours:
         settle(neighbours.pid)
         seen = await neighbours.event("seen", timeout=seconds + 30)
@@ -88,31 +99,48 @@ async def watch(remora: Remora, admin: str, seconds: float, principals: list[str
 
 
 @contextlib.asynccontextmanager
-async def before(*command: str, **changes: Any) -> AsyncIterator[tuple[Remora, str]]:
-    """Remora, and where its admin listener is, before a server in a process of its own."""
-    command = command or (sys.executable, str(SERVERS / "forceful.py"))
-    async with await Process.start(*command) as server:
-        url = f"http://{(await server.event('listening'))['address']}/mcp"
-        text = configuration(url, **{"admin": ADMIN, "log": {"level": "info"}, **changes})
-        async with Remora(text) as remora:
+async def before(*command: str, way: str = "http", authority: Authority | None = None, **changes: Any) -> AsyncIterator[tuple[Remora, str]]:
+    """Remora, and where its admin listener is, before a server in a process of its own; over `https` with a tap before it."""
+    forceful = (sys.executable, str(SERVERS / "forceful.py"))
+    changes = {"admin": ADMIN, "log": {"level": "info"}, **changes}
+    async with contextlib.AsyncExitStack() as parts:
+        if way == "stdio":
+            text = configuration({"command": [*forceful, "--stdio"]}, **changes)
+        else:
+            command = command or (*forceful, *(["--sse"] if way == "sse" else []))
+            server = await parts.enter_async_context(await Process.start(*command))
             settle(server.pid)
+            address = (await server.event("listening"))["address"]
+            place: dict[str, Any] = {"url": f"http://{address}/mcp"}
+            if way == "sse":
+                place = {"url": f"http://{address}/sse", "transport": "sse"}
+            elif way == "https":
+                assert authority is not None
+                context = authority.server_context(authority.issue("server", "127.0.0.1"))
+                tap = await parts.enter_async_context(Tap(address, listen_tls=context, keeps=False))
+                place = {"url": f"https://{tap.address}/mcp", "tls": {"ca": str(authority.file)}}
+            text = configuration(place, **changes)
+        async with Remora(text) as remora:
             settle(remora.process.pid, alone=True)
             settle(os.getpid(), nice=10)
             yield remora, await admin_address(remora)
 
 
 async def measured(
-    what: str, remora: Remora, admin: str, kind: str, *, at: str = "", count: int = 0, bound: float = BOUND
+    what: str, remora: Remora, admin: str, kind: str, *, at: str = "", count: int = 0, bound: float = BOUND, authority: str = ""
 ) -> None:
-    await watch(remora, admin, 0.2)
-    quiet = await watch(remora, admin, CALM)
-    async with await force(remora.address, "busy") as busy:
-        await busy.event("going")
-        beside = await watch(remora, admin, CALM)
+    """What is seen without it is only measured at full size: in the gate the bounds are far from all of it."""
+    await watch(remora, admin, 0.2, authority=authority)
+    quiet = beside = Seen.nothing()
+    if FULL:
+        quiet = await watch(remora, admin, CALM, authority=authority)
+        async with await force(remora.address, "busy", authority=authority) as busy:
+            await busy.event("going")
+            beside = await watch(remora, admin, CALM, authority=authority)
     descriptors = remora.descriptors()
-    async with await force(at or remora.address, kind, count) as forceful:
+    async with await force(at or remora.address, kind, count, authority) as forceful:
         await forceful.event("going", timeout=60)
-        under = await watch(remora, admin, SECONDS)
+        under = await watch(remora, admin, SECONDS, authority=authority)
         peak, most = remora.peak(), remora.descriptors()
         assert forceful.running, forceful.tail()
         answers = [each["answers"] for each in forceful.events() if each.get("event") == "second"]
@@ -143,10 +171,27 @@ async def test_requests_to_the_admin_listener(what: str) -> None:
 
 
 @pytest.mark.timeout(300)
+async def test_requests_that_are_answered_at_once_over_tls(tmp_path: Path) -> None:
+    """What is pipelined comes in records, of which the last one that was decrypted waits in memory and not in the kernel."""
+    authority = Authority(tmp_path)
+    async with before(listen={"tls": authority.issue("own", "127.0.0.1").settings}) as (remora, admin):
+        await measured("one client pipelines over TLS: lists", remora, admin, "lists", authority=str(authority.file))
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("what", STREAMED)
 async def test_a_server_that_streams_small_events(what: str) -> None:
     async with before(listen={"legacy_clients": "pass"}) as (remora, admin):
         await measured(f"a server streams small events, to one client: {what}", remora, admin, what)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("way", "what"), [("https", "messages"), ("sse", "messages of a session of its own"), ("stdio", "messages")])
+async def test_a_server_that_streams_small_events_on_another_way(way: str, what: str, tmp_path: Path) -> None:
+    """In a session of its own the client gets the messages; in one that is shared, which has one stream, they are passed over."""
+    async with before(way=way, authority=Authority(tmp_path)) as (remora, admin):
+        await measured(f"a server streams small events, over {way}", remora, admin, what)
 
 
 @pytest.mark.timeout(300)
@@ -161,11 +206,11 @@ async def test_a_server_that_asks_without_end(kind: str) -> None:
 async def test_large_capabilities() -> None:
     """Each request has others, so that each would be a session of its own. Memory is for what is on its way, not for what was."""
     async with before(binary("legacy-demo"), "--listen", "127.0.0.1:0") as (remora, admin):
-        quiet = await watch(remora, admin, CALM)
+        quiet = await watch(remora, admin, CALM) if FULL else Seen.nothing()
         async with await force(remora.address, "capabilities", CAPABILITIES) as forceful:
             many = asyncio.create_task(
                 forceful.line(lambda _: any(each.get("answers", 0) >= REQUESTS for each in forceful.events()), 200))
-            seen = Seen([], [], [])
+            seen = Seen.nothing()
             while not many.done():
                 seen.add(await watch(remora, admin, 1))
             many.result()
@@ -181,7 +226,7 @@ async def test_calls_that_are_parked_and_left(threads: int) -> None:
     """Neighbours notice nothing, nor does that caller itself in what is no question."""
     count = size(300, 10_000)
     async with before(threads=threads) as (remora, admin):
-        quiet = await watch(remora, admin, CALM)
+        quiet = await watch(remora, admin, CALM) if FULL else Seen.nothing()
         async with await force(remora.address, "parked", count) as forceful:
             during = await watch(remora, admin, 0.5)
             done = await forceful.event("done", timeout=240)
@@ -198,10 +243,6 @@ async def test_calls_that_are_parked_and_left(threads: int) -> None:
 
 @pytest.mark.timeout(300)
 async def test_many_lines_behind_a_slow_client() -> None:
-    command = [sys.executable, str(SERVERS / "forceful.py"), "--stdio"]
-    text = configuration({"command": command}, admin=ADMIN, log={"level": "info"})
-    async with Remora(text) as remora:
-        settle(remora.process.pid, alone=True)
-        settle(os.getpid(), nice=10)
+    async with before(way="stdio") as (remora, admin):
         what = "262,144 lines of one byte behind a slow client"
-        await measured(what, remora, await admin_address(remora), "lines", count=300, bound=3)
+        await measured(what, remora, admin, "lines", count=300, bound=3)

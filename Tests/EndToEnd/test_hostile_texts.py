@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
-from harness.modern import call, request
+from harness.modern import Client, call, request
+from harness.remora import Remora, configuration
 from harness.stack import stack
 from servers.raw import Exchange, RawBackend
+from servers.wires import FORMS, Wire, Wires, text
 
 MEBIBYTE = 1 << 20
+SIZES = [10, 4095, 4096, 4200, 30_000, 100_000]
+"""Of ids: around the 4 KiB of a head, and far above."""
 
 
 async def refuse_to_read(exchange: Exchange) -> bool:
@@ -25,12 +30,11 @@ async def refuse_to_read(exchange: Exchange) -> bool:
     return True
 
 
-@pytest.mark.parametrize("size", [10, 4095, 4096, 4200, 30_000, 100_000])
 @pytest.mark.parametrize("uri_size", [100, 5000])
-async def test_an_error_repeats_the_uri_of_a_request_with_a_long_id(size: int, uri_size: int) -> None:
+async def test_an_error_repeats_the_uri_of_a_request_with_a_long_id(uri_size: int) -> None:
     uri = "raw:///" + "u" * uri_size
     async with RawBackend(refuse_to_read) as raw, stack(raw.address) as running:
-        for _ in range(2):
+        for size in SIZES * 2:
             answer = await running.client.send(request("resources/read", {"uri": uri}, id="i" * size))
             assert answer.json["id"] == "i" * size
             assert answer.error == {
@@ -41,23 +45,52 @@ async def test_an_error_repeats_the_uri_of_a_request_with_a_long_id(size: int, u
         assert (await running.client.call("x", {})).status == 200
 
 
-@pytest.mark.parametrize("size", [4095, 4096, 4200, 30_000])
-async def test_results_and_errors_of_calls_with_a_long_id(size: int) -> None:
-    text = "t" * 5000
+@pytest.mark.parametrize("can", [{}, {"elicitation": {}}], ids=["shared", "exclusive"])
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_error_repeats_much_of_a_request_with_a_long_id_on_one_wire(form: str, can: dict[str, Any]) -> None:
+    """The text that is spliced came in a line, or in an event, with others behind it."""
+
+    def script(wire: Wire, message: dict[str, Any]) -> bool:
+        if message.get("method") not in ("tools/call", "prompts/get"):
+            return False
+        said = message["params"]["arguments"]["text"]
+        more = {"method": "notifications/message", "params": {"level": "info", "data": said}}
+        if message["method"] == "prompts/get":
+            wire.say({"id": message["id"], "error": {"code": -32602, "message": f"no {said}", "data": {"said": [said] * 2}}}, more)
+        else:
+            wire.say({"id": message["id"], "result": {"_meta": {"a": said}, **text(said), "inputRequests": {}}}, more)
+        return True
+
+    async with Wires(form, script) as server, Remora(configuration(server.backend)) as remora, Client(remora.address) as client:
+        for size in SIZES:
+            for said in ("s" * 100, "s" * 5000):
+                id, params = "i" * size, {"name": "p", "arguments": {"text": said}}
+                answer = await client.send(request("prompts/get", params, id=id, clientCapabilities=can))
+                assert answer.json["id"] == id
+                assert answer.error == {"code": -32602, "message": f"no {said}", "data": {"said": [said] * 2}}
+                answer = await client.send(call("x", {"text": said}, id=id, clientCapabilities=can))
+                assert answer.json["id"] == id
+                assert answer.text == said and answer.result["_meta"]["a"] == said
+
+
+@pytest.mark.parametrize("can", [{}, {"elicitation": {}}], ids=["shared", "exclusive"])
+async def test_results_and_errors_of_calls_with_a_long_id(can: dict[str, Any]) -> None:
+    long = "t" * 5000
 
     async def script(exchange: Exchange) -> bool:
         if exchange.method == "tools/call":
-            result = {"_meta": {"a": text}, "content": [{"type": "text", "text": text}], "inputRequests": {}}
+            result = {"_meta": {"a": long}, **text(long), "inputRequests": {}}
             await exchange.json(exchange.response(json.dumps(result).encode()))
             return True
         return await refuse_to_read(exchange)
 
     async with RawBackend(script) as raw, stack(raw.address) as running:
-        answer = await running.client.call("x", {}, id="i" * size)
-        assert answer.json["id"] == "i" * size
-        assert answer.text == text and answer.result["_meta"]["a"] == text
-        answer = await running.client.send(request("prompts/get", {"name": "p"}, id="j" * size))
-        assert (answer.json["id"], answer.error["data"]["uri"]) == ("j" * size, "p")
+        for size in SIZES:
+            answer = await running.client.send(call("x", id="i" * size, clientCapabilities=can))
+            assert answer.json["id"] == "i" * size
+            assert answer.text == long and answer.result["_meta"]["a"] == long
+            answer = await running.client.send(request("prompts/get", {"name": "p"}, id="j" * size, clientCapabilities=can))
+            assert (answer.json["id"], answer.error["data"]["uri"]) == ("j" * size, "p")
 
 
 async def test_capabilities_are_declared_in_so_many_bytes() -> None:
@@ -127,8 +160,8 @@ async def test_what_deceives_does_not_reach_the_log_as_it_is() -> None:
     assert not any(character in line for line in lines for character in name if not character.isascii())
 
 
-async def seen(lines: list[str], text: str) -> list[str]:
+async def seen(lines: list[str], word: str) -> list[str]:
     """The lines, once one of them has this in it."""
-    while not any(text in line for line in lines):
+    while not any(word in line for line in lines):
         await asyncio.sleep(0.02)
     return list(lines)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from harness.audit import PREFIX
-from harness.modern import call, request
+from harness.modern import Client, call, request
+from harness.remora import Remora, configuration
 from harness.stack import stack
 from servers.raw import Exchange, RawBackend
+from servers.wires import FORMS, Wire, Wires
 
 READ = request("resources/read", {"uri": "raw:///r"}, id="i")
 GET = request("prompts/get", {"name": "p"}, id="i")
@@ -228,6 +230,17 @@ MIRRORED = {
 """Parameters that clients repeat in headers: row 14 of section 1, and section 9."""
 
 
+CONTRADICTIONS: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({"region": "eu"}, {}),
+    ({"region": "eu"}, {"Mcp_Param_Region": "us"}),
+    ({"region": ["eu"]}, {"Mcp_Param_Region": "eu"}),
+    ({"region": {"eu": 1}}, {"Mcp_Param_Region": "eu"}),
+    ({"count": 42}, {"Mcp_Param_Count": "43"}),
+    ({"count": 42}, {"Mcp_Param_Count": "1e400"}),
+    ({"region": "eu"}, {"Mcp_Param_Region": "=?base64?*?="}),
+]
+
+
 async def mirrored(arguments: dict[str, Any], **headers: str) -> Any:
     """What comes of a call of a tool with such parameters, made after the tools were listed."""
     tools = json.dumps({"tools": [{"name": "x", "inputSchema": MIRRORED}]}).encode()
@@ -252,15 +265,28 @@ async def test_parameters_that_their_headers_repeat(arguments: dict[str, Any], h
     assert (await mirrored(arguments, **headers)).text == "raw"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "headers"),
-    [
-        ({"region": "eu"}, {}),
-        ({"region": "eu"}, {"Mcp_Param_Region": "us"}),
-        ({"count": 42}, {"Mcp_Param_Count": "43"}),
-        ({"region": "eu"}, {"Mcp_Param_Region": "=?base64?*?="}),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "headers"), CONTRADICTIONS)
 async def test_parameters_that_their_headers_contradict(arguments: dict[str, Any], headers: dict[str, str]) -> None:
     answer = await mirrored(arguments, **headers)
     assert (answer.status, answer.code) == (400, -32020)
+
+
+@pytest.mark.parametrize("can", [{}, {"elicitation": {}}], ids=["shared", "exclusive"])
+@pytest.mark.parametrize("form", FORMS)
+async def test_parameters_that_their_headers_contradict_before_one_wire(form: str, can: dict[str, Any]) -> None:
+    """What a server says of its tools counts on each way, and what is refused does not reach it."""
+
+    def script(wire: Wire, message: dict[str, Any]) -> bool:
+        if message.get("method") != "tools/list":
+            return False
+        wire.say({"id": message["id"], "result": {"tools": [{"name": "x", "inputSchema": MIRRORED}]}})
+        return True
+
+    async with Wires(form, script) as server, Remora(configuration(server.backend)) as remora, Client(remora.address) as client:
+        assert (await client.send(request("tools/list", clientCapabilities=can))).status == 200
+        for arguments, headers in CONTRADICTIONS:
+            answer = await client.send(call("x", arguments, clientCapabilities=can), **headers)
+            assert (answer.status, answer.code) == (400, -32020), (arguments, headers)
+        assert server.methods["tools/call"] == 0
+        agrees = call("x", {"region": "eu", "count": 1}, clientCapabilities=can)
+        assert (await client.send(agrees, Mcp_Param_Region="eu", Mcp_Param_Count="1")).text == "raw"

@@ -1,6 +1,8 @@
 """One caller that does one thing as fast as its sockets take it, from a process of its own so that it slows no one's clock.
 
-    force.py ADDRESS KIND [COUNT]
+    force.py ADDRESS KIND [COUNT [AUTHORITY]]
+
+With the file of an authority it connects over TLS.
 
 Prints {"event":"going"} once it has been answered, and each second {"event":"second","answers":...}: how many answers, or reads of
 an endless one, there were. Ends when it is killed.
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import ssl
 import sys
 import time
 
@@ -44,14 +47,16 @@ def passed(address: str, tool: str) -> bytes:
 
 
 class Force:
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, authority: str = "") -> None:
         self.address = address
+        self.tls = ssl.create_default_context(cafile=authority) if authority else None
         self.answers = 0
         self.told = 0.0
 
     def open(self) -> socket.socket:
         host, port = self.address.rsplit(":", 1)
-        return socket.create_connection((host, int(port)))
+        connection = socket.create_connection((host, int(port)))
+        return self.tls.wrap_socket(connection, server_hostname=host) if self.tls else connection
 
     def tell(self) -> None:
         if self.answers and not self.told:
@@ -77,7 +82,7 @@ class Force:
                         if not text:
                             break
                         self.answers += text.count(b"HTTP/1.1 ")
-                except BlockingIOError:
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                     pass
                 except ConnectionError:
                     break
@@ -175,8 +180,8 @@ class Force:
         return text[9:12].decode()
 
 
-def main(address: str, kind: str, count: int) -> None:
-    force = Force(address)
+def main(address: str, kind: str, count: int = 0, authority: str = "") -> None:
+    force = Force(address, authority)
     if data := pipelined(address).get(kind):
         force.pipeline(data)
     match kind:
@@ -185,6 +190,8 @@ def main(address: str, kind: str, count: int) -> None:
             force.calls([encode(call("echo", {"text": "busy"}), host=address, **CALLER)], at_once=8, again=True)
         case "messages" | "comments" | "ask without end":
             force.read(encode(call(kind, logLevel="debug"), host=address, **CALLER))
+        case "messages of a session of its own":
+            force.read(encode(call("messages", logLevel="debug", clientCapabilities=ASKED), host=address, **CALLER))
         case "ask without end, of who can be asked":
             # The first questions answer it, and those behind them are refused.
             everything = {"elicitation": {}, "sampling": {}, "roots": {}}
@@ -213,4 +220,4 @@ def main(address: str, kind: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0)
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 0, *sys.argv[4:])

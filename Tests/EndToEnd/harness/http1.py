@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 from dataclasses import dataclass, field
 
@@ -196,10 +197,21 @@ class Connection:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def open(cls, address: str, tls: ssl.SSLContext | None = None) -> Connection:
+    async def open(cls, address: str, tls: ssl.SSLContext | None = None, *, buffer: int | None = None) -> Connection:
+        """With `buffer`, the kernel takes about so many bytes for a test that does not read."""
         host, port = address.rsplit(":", 1)
-        async with asyncio.timeout(TIMEOUT):
-            return cls(*await asyncio.open_connection(host, int(port), limit=HEAD_LIMIT, ssl=tls))
+        own = socket.socket()
+        own.setblocking(False)
+        if buffer is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        options = {"ssl": tls, "server_hostname": host} if tls else {}
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
+                return cls(*await asyncio.open_connection(sock=own, limit=HEAD_LIMIT, **options))
+        except BaseException:
+            own.close()
+            raise
 
     async def __aenter__(self) -> Connection:
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 from typing import Any
 
 from . import http1
@@ -131,8 +132,8 @@ class Answer:
 class Client:
     """Sends requests over one keep-alive connection, and opens another when that one was closed."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, address: str, tls: ssl.SSLContext | None = None) -> None:
+        self.address, self._tls = address, tls
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Client:
@@ -144,7 +145,7 @@ class Client:
 
     async def send(self, message: dict[str, Any] | bytes, timeout: float = http1.TIMEOUT, **options: Any) -> Answer:
         if self._connection is None:
-            self._connection = await Connection.open(self.address)
+            self._connection = await Connection.open(self.address, self._tls)
         options.setdefault("host", self.address)
         try:
             await self._connection.send(encode(message, **options))

@@ -1,9 +1,9 @@
 """Callers who behave, and a prober of `/healthz`, from a process of their own: what they notice is not what the test's process is busy with.
 
-    neighbours.py ADDRESS ADMIN SECONDS PRINCIPAL...
+    neighbours.py ADDRESS ADMIN SECONDS AUTHORITY PRINCIPAL...
 
-Each principal makes one call after the other. Prints one line at the end: the durations of calls and probes in seconds, and what was
-refused.
+With the file of an authority, or "" for plain TCP, principals connect over TLS. Each makes one call after the other. Prints one line
+at the end: the durations of calls and probes in seconds, and what was refused.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import sys
 import time
 
@@ -19,14 +20,17 @@ from .http1 import Connection
 from .modern import Client
 
 
-async def watch(address: str, admin: str, seconds: float, principals: list[str]) -> dict[str, list[float] | list[str]]:
+async def watch(
+    address: str, admin: str, seconds: float, authority: str, principals: list[str]
+) -> dict[str, list[float] | list[str]]:
+    tls = ssl.create_default_context(cafile=authority) if authority else None
     calls: list[float] = []
     probes: list[float] = []
     refused: list[str] = []
     end = time.monotonic() + seconds
 
     async def neighbour(principal: str) -> None:
-        async with Client(address) as client:
+        async with Client(address, tls) as client:
             number = 0
             while time.monotonic() < end:
                 number += 1
@@ -56,5 +60,5 @@ async def watch(address: str, admin: str, seconds: float, principals: list[str])
 
 
 if __name__ == "__main__":
-    seen = asyncio.run(watch(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4:]))
+    seen = asyncio.run(watch(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4], sys.argv[5:]))
     print(json.dumps({"event": "seen", **seen}), flush=True)

@@ -37,8 +37,10 @@ class Tap:
         listen_tls: ssl.SSLContext | None = None,
         connect_tls: ssl.SSLContext | None = None,
         buffer: int | None = None,
+        keeps: bool = True,
     ) -> None:
-        """With `buffer`, no more than about as many bytes wait in each direction."""
+        """With `buffer`, no more than about as many bytes wait in each direction. Unless it `keeps`, it remembers nothing."""
+        self._keeps = keeps
         self.upstream, self._path, self._buffer = upstream, path, buffer
         self._listen_tls, self._connect_tls = listen_tls, connect_tls
         self.address = ""
@@ -115,7 +117,8 @@ class Tap:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, recording: Recording, side: Side
     ) -> None:
         while data := await reader.read(65536):
-            recording.add(side, data)
+            if self._keeps:
+                recording.add(side, data)
             writer.write(data)
             await writer.drain()
         if side == "server" or not writer.can_write_eof():

@@ -1,10 +1,11 @@
 """A legacy server, in a process of its own, whose tools do what a server can do to Remora with all its might.
 
-    forceful.py [--stdio]
+    forceful.py [--stdio | --sse]
 
 Over Streamable HTTP it keeps no sessions, and prints where it listens. Its tools: `echo` answers, `ask` asks its client once, `messages`,
 `comments` and `bytes` stream without end, `ask without end` asks as fast as it can and never answers what comes back. Over
-stdio: `echo`, and `lines`, which fills its client's connection and then prints 262,144 lines of one byte.
+stdio and HTTP+SSE: `echo` and `messages`. Over stdio also `lines`, which fills its client's connection and then prints 262,144 lines
+of one byte.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from servers.raw import CAPABILITIES, RESULTS, REVISION, Exchange, RawBackend, event, notification  # noqa: E402
+from servers.wires import Wire, Wires  # noqa: E402
 
 BLOCK = 64 * 1024
 LINES = 262_144
@@ -29,8 +31,9 @@ def repeated(data: bytes) -> bytes:
     return chunk * (BLOCK // len(chunk))
 
 
+MESSAGE = notification("message", level="info", data=1)
 STREAMS = {
-    "messages": repeated(event(notification("message", level="info", data=1))),
+    "messages": repeated(event(MESSAGE)),
     "comments": repeated(b": 345678\n\n"),
     "bytes": repeated(b"data: 6 \n\n"),
 }
@@ -80,6 +83,10 @@ def stdio() -> None:
             about = {"name": "forceful", "version": "1"}
             result = {"protocolVersion": REVISION, "capabilities": CAPABILITIES, "serverInfo": about}
             send({"id": message["id"], "result": result})
+        elif method == "tools/call" and params["name"] == "messages":
+            block = (MESSAGE.decode() + "\n") * (BLOCK // len(MESSAGE))
+            while True:
+                sys.stdout.write(block)
         elif method == "tools/call" and params["name"] == "lines":
             token = params["_meta"]["progressToken"]
             for number in range(params["arguments"]["count"]):
@@ -94,6 +101,27 @@ def stdio() -> None:
             send({"id": message["id"], "error": {"code": -32601, "message": "no"}})
 
 
+async def serve_sse() -> None:
+    streaming: set[asyncio.Task[None]] = set()
+    block = event(MESSAGE) * (BLOCK // len(MESSAGE))
+
+    async def stream(wire: Wire) -> None:
+        while True:
+            wire.write(block)
+            await wire.flush()
+            await asyncio.sleep(0)
+
+    def called(wire: Wire, message: dict[str, Any]) -> bool:
+        if message.get("method") != "tools/call" or message["params"]["name"] != "messages":
+            return False
+        streaming.add(asyncio.create_task(stream(wire)))
+        return True
+
+    async with Wires("sse", called) as server:
+        print(json.dumps({"event": "listening", "address": f"127.0.0.1:{server.port}"}), flush=True)
+        await asyncio.Event().wait()
+
+
 async def serve() -> None:
     async with RawBackend(script, sessions=False) as server:
         print(json.dumps({"event": "listening", "address": server.address}), flush=True)
@@ -101,4 +129,7 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    stdio() if "--stdio" in sys.argv else asyncio.run(serve())
+    if "--stdio" in sys.argv:
+        stdio()
+    else:
+        asyncio.run(serve_sse() if "--sse" in sys.argv else serve())

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -41,6 +43,7 @@ class Wire:
         self.number = number
         self.heard: list[dict[str, Any]] = []
         """What came, but for what the server answers by itself."""
+        self.has_ended = False
         self._writer, self._begins, self._ends = writer, begins, ends
 
     def say(self, *messages: dict[str, Any]) -> None:
@@ -52,9 +55,21 @@ class Wire:
         """Bytes as they are."""
         self._writer.write(data)
 
+    async def flush(self) -> None:
+        """Waits while more is on its way than the other side takes."""
+        await self._writer.drain()
+
     def end(self) -> None:
         """The process, or the stream, and the session with it."""
+        self.has_ended = True
         self._writer.close()
+
+    def reset(self) -> None:
+        """The same without an end of the stream. A process ends as usual."""
+        self.has_ended = True
+        about = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, about)
+        self._writer.transport.abort()
 
     def ask(self, id: Any, method: str, **params: Any) -> None:
         self.say({"id": id, "method": method, "params": params})
