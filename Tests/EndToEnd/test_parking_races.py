@@ -199,6 +199,10 @@ async def test_the_last_question_of_a_handshake_is_withdrawn_when_nobody_is_left
 # MARK: Pages
 
 
+SOON_ASKED = {"request_timeout": "10s"}
+"""A page is asked for again after half of it."""
+
+
 @pytest.mark.timeout(90)
 async def test_a_page_is_done_just_as_it_is_to_be_asked_for_again() -> None:
     """A retry without the key has the page asked for once more, unless the server says within that moment that it is done."""
@@ -215,7 +219,7 @@ async def test_a_page_is_done_just_as_it_is_to_be_asked_for_again() -> None:
 
     gates = {f"p{number}": asyncio.Event() for number in range(count)}
 
-    async with Asking(visit) as server, Remora(configuration(server.url)) as remora:
+    async with Asking(visit) as server, Remora(configuration(server.url, limits=SOON_ASKED)) as remora:
         await asyncio.gather(*(visit_a_page(remora, number, gates) for number in range(count)))
 
 
@@ -247,7 +251,8 @@ async def test_a_page_is_done_just_as_it_is_to_be_asked_for_again_over_one_wire(
     """With several threads most retries come to another one than the call has."""
     count = 6
     gates = {f"p{number}": asyncio.Event() for number in range(count)}
-    async with Wires(form, Visiting(gates).script) as server, Remora(configuration(server.backend, threads=threads)) as remora:
+    async with Wires(form, Visiting(gates).script) as server, Remora(
+        configuration(server.backend, threads=threads, limits=SOON_ASKED)) as remora:
         await asyncio.gather(*(visit_a_page(remora, number, gates) for number in range(count)))
         assert server.methods["tools/call"] == count
 
