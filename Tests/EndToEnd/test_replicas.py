@@ -597,6 +597,7 @@ class Crowd:
         raise AssertionError
 
 
+@pytest.mark.timeout(size(120, 600))
 async def test_a_crowd_behind_a_balancer() -> None:
     async with CountingBackend() as server, Replicas(server.address, **ROOM) as group:
         async with Nginx(*group.fronts.values()) as nginx:
@@ -607,6 +608,7 @@ async def test_a_crowd_behind_a_balancer() -> None:
         never_twice(server)
 
 
+@pytest.mark.timeout(size(120, 600))
 async def test_a_crowd_while_replicas_are_killed() -> None:
     pause = 5.0 if FULL else 1.5
     async with CountingBackend() as server, Replicas(server.address, **ROOM) as group:
