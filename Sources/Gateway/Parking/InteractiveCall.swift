@@ -647,7 +647,9 @@ extension InteractiveCall: QuestionObserver {
         guard machine != nil else { return false }
         noteClientWasTold()
         stepMachine {
-            $0.addQuestion(question, at: sessions.loop.now) { context.calls.takePlace(self, for: key.principal) }
+            $0.addQuestion(question, mayBeRepeat: session?.mayHearTwice == true, at: sessions.loop.now) {
+                context.calls.takePlace(self, for: key.principal)
+            }
         }
         return true
     }
