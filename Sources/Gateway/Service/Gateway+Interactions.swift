@@ -20,7 +20,7 @@ extension Gateway {
         let isSuccessor = if case .takeOver = task { true } else { false }
         let clientRequest = beginRequest(source, by: responder)
         let caller = identifyCaller(source, isHandedOver: true, clientRequest)
-        switch readRequest(source, isHandedOver: true, clientRequest) {
+        switch await readRequest(source, isHandedOver: true, clientRequest) {
         case .finished:
             break
         case .older:
