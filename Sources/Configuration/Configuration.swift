@@ -54,7 +54,7 @@ extension Configuration {
         tasks = section.readNested("tasks") { Tasks(&$0) }
         cache = section.readNested("cache") { Cache(&$0) }
         limits = section.readNested("limits") { Limits(&$0) }
-        admin = section.readNested("admin") { Admin(&$0) }
+        admin = section.readNested("admin") { Admin(&$0, listen: listening) }
         let (listen, admin) = (listen, admin)
         replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin) }
         log = section.readNested("log") { Log(&$0) }

@@ -10,7 +10,7 @@ switch Command(CommandLine.arguments.dropFirst()) {
 case .run(let source):
     Server.runServer(source)
 case .check(let source):
-    _ = source.loadConfiguration()
+    source.checkConfiguration()
     Console.say("The configuration is right.")
 case .warden:
     Warden.runWarden()

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import mcp
 import pytest
@@ -81,6 +82,27 @@ async def test_a_file_that_is_not_there() -> None:
     async with await Process.start(binary("remora"), "check", "-c", "/nonexistent/remora.yaml") as process:
         assert await process.wait() == USAGE
     assert "/nonexistent/remora.yaml" in "\n".join(process.lines)
+
+
+@pytest.mark.parametrize(("backend", "words"), [
+    ({"command": ["/nonexistent/server"]}, 'there is no program "/nonexistent/server"; install it'),
+    ({"command": ["nonexistent-server"]}, 'there is no program "nonexistent-server" in PATH; install it'),
+    ({"command": ["./server"], "cwd": "/"}, 'there is no program "./server", looked for in "/"; install it'),
+    ({"command": ["/etc/passwd"]}, '"/etc/passwd" cannot be run'),
+    ({"command": ["/tmp"]}, '"/tmp" cannot be run'),
+    ({"command": ["true"], "cwd": "/nonexistent"}, 'there is no directory "/nonexistent"; create it'),
+    ({"command": ["tool"], "env": {"PATH": "/nonexistent"}}, "in PATH"),
+])
+async def test_a_command_that_is_not_there(backend: dict[str, Any], words: str) -> None:
+    """It is no mistake where Remora starts: the program may come later."""
+    status, printed = await check(configuration(backend))
+    assert status == USAGE and printed.startswith("backends[0].") and words in printed, printed
+
+
+async def test_a_command_that_is_there() -> None:
+    for backend in ({"command": ["true"]}, {"command": ["/bin/true"], "cwd": "/"}, {"command": ["bin/true"], "cwd": "/usr"}):
+        status, printed = await check(configuration(backend))
+        assert status == 0, printed
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["-c"]])
