@@ -23,6 +23,6 @@ case .version:
 case .help:
     Console.say(Command.usage)
 case .mistake(let problem):
-    Console.complain("remora: \(problem)\n\n\(Command.usage)")
+    Console.complain("remora: \(problem); `remora help` lists what there is")
     Exit.usage()
 }

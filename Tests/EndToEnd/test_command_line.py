@@ -105,11 +105,28 @@ async def test_a_command_that_is_there() -> None:
         assert status == 0, printed
 
 
-@pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["-c"]])
+@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["--nosuch"], ["-c"], ["check"], ["check", "-c"], ["demo", "x"]])
 async def test_a_wrong_command_line(arguments: list[str]) -> None:
     async with await Process.start(binary("remora"), *arguments) as process:
         assert await process.wait() == USAGE
-    assert re.search("usage|remora -c|--help", "\n".join(process.lines), re.IGNORECASE)
+    (line,) = process.lines
+    assert line.startswith("remora: ") and line.endswith("; `remora help` lists what there is")
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"], ["check", "--help"], ["demo", "-h"], ["-c", "x", "--help"]])
+def test_help(arguments: list[str]) -> None:
+    done = subprocess.run([binary("remora"), *arguments], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0 and done.stdout.startswith("usage: remora -c FILE"), done
+
+
+def test_a_configuration_from_standard_input() -> None:
+    for text, status, words in (
+        (configuration(BACKEND), 0, "The configuration is right."),
+        ("threads: 0", USAGE, "-:1:10: threads must be a whole number between 1 and 64"),
+    ):
+        done = subprocess.run(
+            [binary("remora"), "check", "-c", "-"], input=text, capture_output=True, text=True, timeout=10)
+        assert done.returncode == status and words in done.stdout + done.stderr, done
 
 
 async def test_version() -> None:
