@@ -42,6 +42,12 @@ struct Refusal: Error, Sendable {
 extension Refusal {
     static func malformedHTTP(_ flaw: HTTPRequestFlaw) -> Refusal {
         switch flaw {
+        case .malformed(let error) where error.reason == .headTooLarge:
+            Refusal(
+                status: error.suggestedStatus, code: ErrorCode.invalidRequest,
+                message:
+                    "The head of the request is larger than limits.max_head. Send fewer or shorter fields, or raise the limit."
+            )
         case .malformed(let error):
             Refusal(
                 status: error.suggestedStatus, code: ErrorCode.invalidRequest,

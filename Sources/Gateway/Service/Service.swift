@@ -291,6 +291,8 @@ package final class Service {
         finishListener(listener)
         for each in [gateway] + relieved.values { each.drainStreams() }
         await memory.calls.waitForRetries(until: end, on: loop)
+        // Without others, hardly a client finds its task again: no new connection is accepted.
+        if memory.replicas.hasReplicas { await memory.tasks.waitForClients(until: end) }
     }
 
     /// Lets what is in flight finish, then ends every session on the server. To be called after
