@@ -357,6 +357,8 @@ extension TranslatedCall {
         case .released: break
         case .doubted: sessions.checkSession(lease, caller.credentials)
         case .retired: sessions.retireSession(lease)
+        // What the client keeps in the session of a handle is worth more than a question that comes late, which is for the same client.
+        case .givenUp where key.isOfHandle: sessions.checkSession(lease, caller.credentials)
         case .givenUp: sessions.giveUpSession(lease)
         }
         sessions.releaseLease(lease)

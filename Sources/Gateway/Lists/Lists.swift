@@ -49,7 +49,7 @@ final class Lists {
     func applySettings(_ settings: GatewaySettings) {
         let before = self.settings
         self.settings = settings
-        if settings.caching != before.caching { cache.setLifetime(ttl: .milliseconds(settings.caching.ttlMs)) }
+        if settings.caching != before.caching || settings.handles.offer != before.handles.offer { cache.setLifetime(ttl: .milliseconds(settings.caching.ttlMs)) }
     }
 
     /// Lists that are kept, and their bytes.
@@ -144,6 +144,17 @@ final class Lists {
             return HeaderParameters()
         case .failed(let error):
             throw error.beforeDispatch(of: "tools/list")
+        }
+    }
+
+    /// What the server's tools say of themselves, in whichever session of the key.
+    func toolFacts(
+        of key: SessionKey, _ credentials: Credentials, _ waiter: ListWaiter
+    ) async throws(BackendError) -> ToolFacts {
+        switch await sharedList(Key(session: key, method: .listTools), credentials, waiter).0 {
+        case .list(let snapshot): return snapshot.tools
+        case .error, .refused: return ToolFacts()
+        case .failed(let error): throw error.beforeDispatch(of: "tools/list")
         }
     }
 

@@ -14,6 +14,10 @@ extension Gateway {
         /// A session of a client of an older revision.
         case older(Caller)
         case listening(ModernRequest, Caller)
+        /// A request in the session of a handle that is here.
+        case handle(ModernRequest, Caller, HeldHandle, ownsArgument: Bool)
+        /// A request that may be about a handle, which is not known yet.
+        case perhapsHandle(ModernRequest, Caller)
         /// A request about a task.
         case task(ModernRequest, Caller)
         case list(ModernRequest, Caller)
@@ -66,6 +70,9 @@ extension Gateway {
         case .interactive(let admitted, let capabilities, let caller, .new):
             carrier.requestBegan()
             carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .new)
+        case .handle(let admitted, let caller, let handle, let ownsArgument):
+            carrier.requestBegan()
+            handles.carryCall(admitted, of: source, from: caller, clientRequest, in: handle, ownsArgument: ownsArgument)
         case let route:
             carrier.requestBegan()
             return .left(Errand(source: source, clientRequest: clientRequest, route: route))
@@ -111,6 +118,21 @@ extension Gateway {
     }
 
     private func translatedRoute(
+        of admitted: ModernRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) -> Route {
+        if settings.handles.isOn {
+            switch handles.requestLocation(of: admitted, from: caller) {
+            case .anySession: break
+            case .here(let handle, let ownsArgument):
+                return .handle(admitted, caller, handle, ownsArgument: ownsArgument)
+            case .unknown: return .perhapsHandle(admitted, caller)
+            }
+        }
+        return routeWithoutHandle(of: admitted, from: caller, clientRequest)
+    }
+
+    /// The route of a request for which any session of its caller will do.
+    private func routeWithoutHandle(
         of admitted: ModernRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) -> Route {
         if admitted.method.isBehindCalls {
@@ -208,6 +230,16 @@ extension Gateway {
             await olderClients.serveOlderClient(source, from: caller, clientRequest)
         case .listening(let admitted, let caller):
             return await beginListening(admitted, of: source, from: caller, clientRequest)
+        case .handle(let admitted, let caller, let handle, let ownsArgument):
+            await clientRequest.waitUntilFinished {
+                handles.carryCall(
+                    admitted, of: source, from: caller, clientRequest, in: handle, ownsArgument: ownsArgument)
+            }
+        case .perhapsHandle(let admitted, let caller):
+            let service = await handles.serveRequest(admitted, of: source, from: caller, clientRequest, by: .client)
+            guard case .anySession = service else { return nil }
+            return await serveRoute(
+                source, clientRequest, routeWithoutHandle(of: admitted, from: caller, clientRequest))
         case .task(let admitted, let caller):
             await tasks.serveRequest(admitted, of: source, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):
