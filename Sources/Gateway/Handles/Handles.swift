@@ -64,6 +64,14 @@ final class Handles {
         return .here(handle, ownsArgument: owns)
     }
 
+    /// Of the sessions in which a request for a list may find tools that others have not: their server said so.
+    func keysWithOwnTools(for request: ModernRequest, of caller: Caller) -> [SessionKey] {
+        guard settings.handles.isOn, request.method == .listTools else { return [] }
+        return held.keys(of: caller.principal, in: sessions).filter { key in
+            (sessions.session(ofHandle: key)?.toolsVersion ?? 0) > 0
+        }
+    }
+
     /// Whether a request of this method may run in the session of a handle: not one that concerns all of a caller's sessions.
     private func mayName(_ method: Method) -> Bool {
         method != .discover && method != .listen && !method.isAboutTask && method != .listTools
@@ -164,6 +172,12 @@ final class Handles {
                     }
                     return .finished
                 case .here: outcome = .failed(.clientLeft)
+                case .nowhere where isRetry(request) && !waiter.hasLeft:
+                    await clientRequest.waitUntilFinished {
+                        carryRetry(
+                            request.hidingHandle(ownsArgument: ownsArgument), of: source, from: caller, clientRequest)
+                    }
+                    return .finished
                 case .nowhere: outcome = .handleGone(request, serverInfo)
                 case .elsewhere(let token):
                     return await forward(request, of: source, to: token, clientRequest, by: bearer, waiter)
@@ -225,30 +239,48 @@ final class Handles {
             return ListRequest(of: source, answering: clientRequest, by: carrier)
                 .beginReading(request, from: caller, handleKey: handle.key)
         }
-        let isRetry = request.document.value("requestState", of: request.params) != nil
-        guard request.method.supportsInputRequired, handle.isAskable || isRetry else {
+        if isRetry(request) { return carryRetry(request, of: source, from: caller, clientRequest) }
+        guard request.method.supportsInputRequired, handle.isAskable else {
             return SharedCall(
                 request, of: source, from: caller, answering: clientRequest, by: carrier, handleKey: handle.key
             )
             .beginCall()
         }
+        carryLeg(request, of: source, from: caller, clientRequest, at: .new, handle.key)
+    }
+
+    /// Whether a request goes on with a call, or means to.
+    private func isRetry(_ request: ModernRequest) -> Bool {
+        request.method.supportsInputRequired && request.document.value("requestState", of: request.params) != nil
+    }
+
+    /// Carries a request that goes on with a call. The call may be there although its session is no longer: that takes no new ones.
+    private func carryRetry(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) {
         let location: Interactions.Location
         do throws(Refusal) {
             location = try interactions.callLocation(of: request, from: caller)
         } catch {
             return carrier.endCarriedRequest(clientRequest, .refused(error), of: source)
         }
-        // It ran in this session, and is not there any more. It must not run in another.
+        // It ran in the session of the handle, and is not there any more. It must not run in another.
         if case .elsewhere = location {
             return carrier.endCarriedRequest(clientRequest, .callLost(request, serverInfo), of: source, begins: false)
         }
-        let begins = if case .new = location { true } else { false }
+        carryLeg(request, of: source, from: caller, clientRequest, at: location, nil)
+    }
+
+    private func carryLeg(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest,
+        at location: Interactions.Location, _ key: SessionKey?
+    ) {
         let leg = CallLeg(
             interactions.calls.nextLeg(), request, of: source, answering: clientRequest,
             capabilities: interactions.declaration(of: request), until: sessions.loop.now + settings.requestTimeout,
-            endedBy: carrier, begins: begins)
+            endedBy: carrier, begins: key != nil)
         clientRequest.responder.beginResponse(for: leg)
-        interactions.carryLeg(leg, from: caller, at: location, handleKey: handle.key)
+        interactions.carryLeg(leg, from: caller, at: location, handleKey: key)
     }
 
     // MARK: Opening and closing

@@ -56,6 +56,13 @@ package final class HeldHandles {
         return handle
     }
 
+    /// Of the handles of a caller, in the order in which they were opened.
+    func keys(of principal: KeyedHash, in sessions: SessionPool) -> [SessionKey] {
+        guard held[principal] != nil else { return [] }
+        let own = handles.values.filter { $0.key.principal == principal && $0.sessions === sessions }
+        return own.map(\.key).sorted { $0.handle < $1.handle }
+    }
+
     // MARK: Opening
 
     /// A place for a handle that is about to be opened; false where its caller has enough. To be given back by ``leavePlace(_:)``, or

@@ -60,9 +60,11 @@ final class Lists {
 
     /// Answers a request for a list.
     ///
-    /// - Parameter key: of the sessions that its caller may use.
+    /// - Parameters:
+    ///   - key: of the sessions that its caller may use.
+    ///   - others: of sessions of the caller that may have items which those have not.
     func respondWithList(
-        _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter
+        _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter, with others: [SessionKey] = []
     ) async -> RequestOutcome {
         do throws(Refusal) {
             try ParameterRules.checkParameters(request)
@@ -72,12 +74,33 @@ final class Lists {
                 let outcome = await waiter.runReading(reading)
                 return try respondWithList(request, of: caller, with: outcome, freshUntil: freshFromNow, at: nil)
             }
-            let (outcome, until) = await sharedList(
+            var (outcome, until) = await sharedList(
                 Key(session: key, method: request.method), caller.credentials, waiter)
+            if !others.isEmpty, case .list(let snapshot) = outcome {
+                outcome = .list(await union(of: snapshot, with: others, request.method, caller.credentials, waiter))
+            }
             return try respondWithList(request, of: caller, with: outcome, freshUntil: until, at: cursor)
         } catch {
             return .refused(error)
         }
+    }
+
+    /// The list with what only other sessions have. A list that is too long to be put together stays as it is.
+    private func union(
+        of snapshot: ListSnapshot, with others: [SessionKey], _ method: Method, _ credentials: Credentials,
+        _ waiter: ListWaiter
+    ) async -> ListSnapshot {
+        guard snapshot.continuation == nil, let member = method.listedMember, let last = snapshot.pages.last else {
+            return snapshot
+        }
+        var union = ListUnion(of: snapshot.pages, member: member, maxSize: ListReading.maxSize)
+        for other in others {
+            // One that is gone by now has nothing to add.
+            if case .list(let list) = await sharedList(Key(session: other, method: method), credentials, waiter).0 {
+                union.addItems(of: list.pages)
+            }
+        }
+        return snapshot.withLastPage(union.extendedPage(last))
     }
 
     private var freshFromNow: Instant { .now + .milliseconds(settings.caching.ttlMs) }

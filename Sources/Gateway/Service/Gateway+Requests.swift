@@ -206,7 +206,8 @@ extension Gateway {
     private func carryList(
         _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) {
-        ListRequest(of: source, answering: clientRequest, by: carrier).beginReading(admitted, from: caller)
+        ListRequest(of: source, answering: clientRequest, by: carrier)
+            .beginReading(admitted, from: caller, with: handles.keysWithOwnTools(for: admitted, of: caller))
     }
 
     /// Serves a request that was left to the task of its connection. Returns the subscription that it has begun, for

@@ -435,11 +435,12 @@ package final class SessionPool {
         releaseLease(lease)
     }
 
-    /// No call will ever use what is being opened for this key.
+    /// No call will ever use what is being opened for this key. A process is ended. A server over HTTP is let answer, since only its
+    /// answer names the session that is to be deleted; see ``openSession(_:_:for:credentials:)``.
     private func dropOpening(of key: SessionKey) {
         for (id, slot) in slots where slot.key === key {
             guard let opening = slot.opening else { return giveUpSession(id, nil) }
-            if table.retireSession(id) { opening.abandonment.abandonOpening() }
+            if backends.startsProcesses, table.retireSession(id) { opening.abandonment.abandonOpening() }
             return
         }
     }
@@ -755,6 +756,8 @@ package final class SessionPool {
             if session.isLost { retireSession(id) }
             // Another configuration was taken over meanwhile.
             if slots[id]?.copy == nil || isRetired && !opening.isAwaited { giveUpSession(id, .configuration) }
+            // Its client has left, and no other has its name.
+            if key.isOfHandle, !opening.isAwaited { giveUpSession(id, nil) }
             // No call waits for it any more: then it is for the next.
             if !opening.isAwaited, !isClosed {
                 letNext()
