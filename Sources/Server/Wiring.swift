@@ -307,7 +307,8 @@ package struct Wiring: Sendable {
         let sessions = configuration.sessions
         guard sessions.handles != .off else { return .off }
         return HandleSettings(
-            isRequired: sessions.handles == .required, idleTimeout: sessions.handleIdleTimeout, maxAge: sessions.handleMaxAge,
+            isRequired: sessions.handles == .required, idleTimeout: sessions.handleIdleTimeout,
+            maxAge: sessions.handleMaxAge,
             maxPerPrincipal: max(1, sessions.maxHandlesPerPrincipal / workers))
     }
 

@@ -70,7 +70,8 @@ package enum HandleArgument {
 
     /// Adds the argument to each tool of a list that can have it.
     static func extendTools(
-        in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice, _ argument: [UInt8], isRequired: Bool
+        in result: JSONValue, of document: JSONDocument, _ splice: inout JSONSplice, _ argument: [UInt8],
+        isRequired: Bool
     ) {
         guard let tools = document.value("tools", of: result) else { return }
         for tool in document.elements(of: tools) {
@@ -86,7 +87,9 @@ package enum HandleArgument {
                 splice.setMember("properties", to: properties, in: schema, at: .end)
             }
             guard isRequired else { continue }
-            var names = document.value("required", of: schema, .array).map { Array(document.raw($0).dropLast()) } ?? Array("[".utf8)
+            var names =
+                document.value("required", of: schema, .array).map { Array(document.raw($0).dropLast()) }
+                ?? Array("[".utf8)
             let isFirst = document.value("required", of: schema, .array).map { list in
                 document.elements(of: list).first { _ in true } == nil
             }
@@ -125,7 +128,8 @@ extension ModernRequest {
     /// - Parameter ownsArgument: whether the argument is for the server.
     package func hidingHandle(ownsArgument: Bool) -> ModernRequest {
         ModernRequest(
-            document: document, id: id, method: method, params: params, meta: metadata, trace: trace,
+            document: document, id: id, method: method, params: params, meta: metadata.hidingHandle(in: document),
+            trace: trace,
             hiddenHandle: ownsArgument || method != .callTool ? .metadata : .everywhere)
     }
 

@@ -1,6 +1,6 @@
 import JSONText
 
-/// What clients are told of handles: of sessions that they open, name in later calls, and close (docs/translation.md §15).
+/// What clients are told of handles: of sessions that they open, name in later calls, and close (docs/translation.md §14).
 package struct HandleOffer: Equatable, Sendable {
     /// Whether each call of a tool has to name one.
     package let isRequired: Bool
@@ -15,7 +15,9 @@ package struct HandleOffer: Equatable, Sendable {
     }
 
     /// When a session ends that is not closed.
-    var lifetime: String { "It ends after \(idleTime) without a call, and \(maxAge) after it was opened at the latest." }
+    var lifetime: String {
+        "It ends after \(idleTime) without a call, and \(maxAge) after it was opened at the latest."
+    }
 
     /// The tools that open and close a session, as `tools/list` has them.
     func toolDefinitions(_ names: HandleToolNames) -> [[UInt8]] {
@@ -23,17 +25,17 @@ package struct HandleOffer: Equatable, Sendable {
         open += names.open
         open.append(#"","title":"Open a session","description":"#)
         open.appendJSON(
-            "Opens a session with this server, for tools that remember something from call to call, such as a cart, an open page "
-                + "or a current project. Give the session_handle that it returns to later calls: calls with the same handle "
-                + "share what the server remembers, and no other call sees it. \(lifetime)")
+            "Opens a session with this server, for tools that remember something from call to call, such as a cart, an open "
+                + "page or a current project. Give the session_handle that it returns to later calls: calls with the same "
+                + "handle share what the server remembers, and no other call sees it. \(lifetime)")
         open.append(
-            #","inputSchema":{"type":"object","properties":{"label":{"type":"string","description":"A name for the session, to tell several apart."}},"#
-        )
-        open.append(#""additionalProperties":false},"outputSchema":{"type":"object","properties":{"#)
+            #","inputSchema":{"type":"object","properties":{"label":{"type":"string","#)
+        open.append(#""description":"A name for the session, to tell several apart."}},"additionalProperties":false},"#)
+        open.append(#""outputSchema":{"type":"object","properties":{"#)
         open.append(#""session_handle":{"type":"string"},"expires_at":{"type":"string","format":"date-time"}},"#)
         open.append(#""required":["session_handle","expires_at"]},"#)
-        open.append(
-            #""annotations":{"readOnlyHint":false,"destructiveHint":false,"idempotentHint":false,"openWorldHint":false}}"#)
+        open.append(#""annotations":{"readOnlyHint":false,"destructiveHint":false,"#)
+        open.append(#""idempotentHint":false,"openWorldHint":false}}"#)
         var close = Array(#"{"name":""#.utf8)
         close += names.close
         close.append(#"","title":"Close a session","description":"#)
@@ -43,17 +45,16 @@ package struct HandleOffer: Equatable, Sendable {
         close.append(#","inputSchema":{"type":"object","properties":{"session_handle":{"type":"string","description":"#)
         close.appendJSON("The session_handle that \(names.openName) returned, copied exactly.")
         close.append(#"}},"required":["session_handle"],"additionalProperties":false},"#)
-        close.append(
-            #""annotations":{"readOnlyHint":false,"destructiveHint":true,"idempotentHint":true,"openWorldHint":false}}"#)
+        close.append(#""annotations":{"readOnlyHint":false,"destructiveHint":true,"#)
+        close.append(#""idempotentHint":true,"openWorldHint":false}}"#)
         return [open, close]
     }
 
     /// The schema of the argument that other tools get.
     func argumentSchema(_ names: HandleToolNames) -> [UInt8] {
         var text = Array(#"{"type":"string","description":"#.utf8)
-        let start = "The session_handle that \(names.openName) returned, copied exactly. Calls with the same handle share what the "
         text.appendJSON(
-            start
+            "The session_handle that \(names.openName) returned, copied exactly. Calls with the same handle share what the "
                 + (isRequired
                     ? "server remembers. Call \(names.openName) first if you have none."
                     : "server remembers. Leave it out if the call needs nothing of that."))

@@ -90,7 +90,8 @@ package enum RequestTranslation {
         } else {
             splice.removeMembers("_meta", from: request.params)
         }
-        if request.hiddenHandle == .everywhere, let arguments = document.value("arguments", of: request.params, .object) {
+        if request.hiddenHandle == .everywhere, let arguments = document.value("arguments", of: request.params, .object)
+        {
             splice.removeMembers(HandleArgument.name, from: arguments)
         }
         if isOldCompletion(request, in: context) {

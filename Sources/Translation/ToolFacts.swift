@@ -27,7 +27,9 @@ package struct ToolFacts: Sendable {
             else { continue }
             // Of two tools with one name, it is not known which is called: both have to allow it.
             repeatable[name] = repeatable[name] != false && ToolFacts.mayBeRepeated(tool, in: document)
-            if let schema = document.value("inputSchema", of: tool), HandleArgument.fit(of: schema, in: document) == .own {
+            if let schema = document.value("inputSchema", of: tool),
+                HandleArgument.fit(of: schema, in: document) == .own
+            {
                 handleOwners.insert(name)
             }
         }

@@ -1,4 +1,4 @@
-"""Sessions that clients open, name in their calls, and close (translation contract, section 15; decision 0052)."""
+"""Sessions that clients open, name in their calls, and close (translation contract, section 14; decision 0052)."""
 
 from __future__ import annotations
 

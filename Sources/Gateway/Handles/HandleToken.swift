@@ -32,21 +32,24 @@ struct HandleToken: Equatable {
     init?(_ bytes: [UInt8]) {
         var reader = FieldReader(bytes)
         guard reader.integer(UInt8.self) == HandleToken.version,
-            let handle = reader.fixed(CallID.size).flatMap(CallID.init(bytes:)), let owner = reader.rest(atMost: HandleToken.maxOwner)
+            let handle = reader.fixed(CallID.size).flatMap(CallID.init(bytes:)),
+            let owner = reader.rest(atMost: HandleToken.maxOwner)
         else { return nil }
         self.init(handle: handle, owner: owner)
     }
 
     // MARK: Sealed
 
-    /// - Parameter expiry: when it is good no more.
-    func sealed(for caller: Caller, until expiry: UnixTime, by seal: Seal) -> [UInt8] {
-        seal.sealPayload(encoded(), for: .handle, caller: caller.identity, until: expiry)
+    /// - Parameters:
+    ///   - caller: as of `Caller.identity`.
+    ///   - expiry: when it is good no more.
+    func sealed(for caller: [UInt8], until expiry: UnixTime, by seal: Seal) -> [UInt8] {
+        seal.sealPayload(encoded(), for: .handle, caller: caller, until: expiry)
     }
 
     /// The token in a text; nil for one that is not this caller's, or not any more.
-    init?(_ text: [UInt8], of caller: Caller, by seal: Seal) {
-        guard let bytes = try? seal.openText(text, for: .handle, caller: caller.identity, at: .now) else { return nil }
+    init?(_ text: [UInt8], of caller: [UInt8], by seal: Seal, at now: UnixTime = .now) {
+        guard let bytes = try? seal.openText(text, for: .handle, caller: caller, at: now) else { return nil }
         self.init(bytes)
     }
 }

@@ -7,7 +7,7 @@ import Reactor
 import Telemetry
 import Translation
 
-/// Sessions that clients open, name in their calls and close, as one gateway serves them (docs/translation.md §15, decision 0052).
+/// Sessions that clients open, name in their calls and close, as one gateway serves them (docs/translation.md §14, decision 0052).
 final class Handles {
     private let carrier: Carrier
     private let interactions: Interactions
@@ -52,7 +52,7 @@ final class Handles {
         case .argument(let argument): text = argument
         case .metadata(let named): text = named
         }
-        guard let text, let token = HandleToken(text, of: caller, by: sealer),
+        guard let text, let token = HandleToken(text, of: caller.identity, by: sealer),
             let handle = held.heldHandle(token.handle, of: caller.principal, in: sessions)
         else { return .unknown }
         guard let tool else { return .here(handle, ownsArgument: false) }
@@ -78,7 +78,9 @@ final class Handles {
     }
 
     private func toolName(of request: ModernRequest) -> [UInt8]? {
-        guard request.method == .callTool, let name = request.document.value("name", of: request.params) else { return nil }
+        guard request.method == .callTool, let name = request.document.value("name", of: request.params) else {
+            return nil
+        }
         return request.document.stringBytes(name)
     }
 
@@ -168,7 +170,8 @@ final class Handles {
                 switch place(of: text, from: caller, by: bearer) {
                 case .here(let handle) where !waiter.hasLeft:
                     await clientRequest.waitUntilFinished {
-                        carryCall(request, of: source, from: caller, clientRequest, in: handle, ownsArgument: ownsArgument)
+                        carryCall(
+                            request, of: source, from: caller, clientRequest, in: handle, ownsArgument: ownsArgument)
                     }
                     return .finished
                 case .here: outcome = .failed(.clientLeft)
@@ -197,7 +200,7 @@ final class Handles {
     }
 
     private func place(of text: [UInt8]?, from caller: Caller, by bearer: Bearer) -> Place {
-        guard let text, let token = HandleToken(text, of: caller, by: sealer) else { return .nowhere }
+        guard let text, let token = HandleToken(text, of: caller.identity, by: sealer) else { return .nowhere }
         if let handle = held.heldHandle(token.handle, of: caller.principal, in: sessions) { return .here(handle) }
         // Where its owner is gone, so is its session.
         if token.owner == replicas.owner || bearer == .heir { return .nowhere }
@@ -217,7 +220,8 @@ final class Handles {
         case .takeOverHere:
             clientRequest.responder.beginResponse(for: waiter)
             carrier.finishRequest(
-                clientRequest, waiter.hasLeft ? .failed(.clientLeft) : .handleGone(request, serverInfo), of: source.head)
+                clientRequest, waiter.hasLeft ? .failed(.clientLeft) : .handleGone(request, serverInfo), of: source.head
+            )
         case .answered(let status, let bytes):
             clientRequest.finishForwarded(status: status, bytes: bytes)
         case .unknown(let error), .refused(let error):
@@ -316,7 +320,7 @@ final class Handles {
         let expiry = UnixTime.now + maxAge
         let text = HandleToken(handle: handle.id, owner: replicas.owner)
             // The seal has whole seconds: the session is there for all of its time.
-            .sealed(for: caller, until: expiry + .seconds(1), by: sealer)
+            .sealed(for: caller.identity, until: expiry + .seconds(1), by: sealer)
         return .answered(
             ModernResponse(
                 status: 200,
@@ -329,7 +333,8 @@ final class Handles {
     /// What the client calls the session.
     private func label(in request: ModernRequest) -> String? {
         guard let arguments = request.document.value("arguments", of: request.params, .object),
-            let text = request.document.value("label", of: arguments).flatMap({ request.document.string($0) }), !text.isEmpty
+            let text = request.document.value("label", of: arguments).flatMap({ request.document.string($0) }),
+            !text.isEmpty
         else { return nil }
         // By scalars: one character can have any number of marks.
         return String(String.UnicodeScalarView(text.unicodeScalars.prefix(64))).visibleText()

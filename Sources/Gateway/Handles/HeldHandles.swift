@@ -52,7 +52,9 @@ package final class HeldHandles {
 
     /// A handle of this caller whose session is in this pool.
     func heldHandle(_ id: CallID, of principal: KeyedHash, in sessions: SessionPool) -> HeldHandle? {
-        guard let handle = handles[id], handle.key.principal == principal, handle.sessions === sessions else { return nil }
+        guard let handle = handles[id], handle.key.principal == principal, handle.sessions === sessions else {
+            return nil
+        }
         return handle
     }
 

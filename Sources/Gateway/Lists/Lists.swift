@@ -49,7 +49,9 @@ final class Lists {
     func applySettings(_ settings: GatewaySettings) {
         let before = self.settings
         self.settings = settings
-        if settings.caching != before.caching || settings.handles.offer != before.handles.offer { cache.setLifetime(ttl: .milliseconds(settings.caching.ttlMs)) }
+        if settings.caching != before.caching || settings.handles.offer != before.handles.offer {
+            cache.setLifetime(ttl: .milliseconds(settings.caching.ttlMs))
+        }
     }
 
     /// Lists that are kept, and their bytes.
@@ -64,7 +66,8 @@ final class Lists {
     ///   - key: of the sessions that its caller may use.
     ///   - others: of sessions of the caller that may have items which those have not.
     func respondWithList(
-        _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter, with others: [SessionKey] = []
+        _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter,
+        with others: [SessionKey] = []
     ) async -> RequestOutcome {
         do throws(Refusal) {
             try ParameterRules.checkParameters(request)

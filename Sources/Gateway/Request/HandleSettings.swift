@@ -14,7 +14,8 @@ package struct HandleSettings: Sendable, Equatable {
     /// - Parameter isRequired: whether each call of a tool has to name one.
     package init(isRequired: Bool, idleTimeout: Duration, maxAge: Duration, maxPerPrincipal: Int) {
         offer = HandleOffer(
-            isRequired: isRequired, idleTime: HandleSettings.words(of: idleTimeout), maxAge: HandleSettings.words(of: maxAge))
+            isRequired: isRequired, idleTime: HandleSettings.words(of: idleTimeout),
+            maxAge: HandleSettings.words(of: maxAge))
         self.idleTimeout = idleTimeout
         self.maxAge = maxAge
         self.maxPerPrincipal = maxPerPrincipal
@@ -35,7 +36,8 @@ package struct HandleSettings: Sendable, Equatable {
         let seconds = time.components.seconds
         let (count, unit) =
             seconds >= 3600 && seconds % 3600 == 0
-            ? (seconds / 3600, "hour") : seconds >= 60 && seconds % 60 == 0 ? (seconds / 60, "minute") : (seconds, "second")
+            ? (seconds / 3600, "hour")
+            : seconds >= 60 && seconds % 60 == 0 ? (seconds / 60, "minute") : (seconds, "second")
         return "\(count) \(unit)\(count == 1 ? "" : "s")"
     }
 }
