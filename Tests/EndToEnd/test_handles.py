@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import re
+import signal
+import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import mcp
 import pytest
 
+from harness import lab as lab_server
 from harness.http1 import Connection
-from harness.lab import Lab, record
+from harness.lab import AnyLab, Lab, record
 from harness.listener import Listener
 from harness.modern import VERSION, Answer, Client, call, encode, request
+from harness.processes import SERVERS
 from harness.remora import Remora, configuration
 from harness.replicas import Replicas
 from harness.stack import Stack, settles, stack
 from servers.asking import Asking, Running
 from servers.raw import Exchange, PushBackend, RawBackend, event, notification
 from test_admin import metrics
+from test_commands import children
+from test_modern_backends import DISCOVERED
 from test_tasks import until as until_task
 
 ON = {"handles": "optional"}
@@ -553,3 +561,136 @@ async def test_threads_of_one_remora(lab: str) -> None:
         for number in range(1, 4):
             answers = await asyncio.gather(*(use(running.front.address, "counter", handle) for handle in handles))
             assert [answer.text for answer in answers] == [str(number)] * 6
+
+
+# Other kinds of servers
+
+
+@pytest.fixture(scope="module", params=lab_server.CHANNELS, ids="-".join)
+async def channel_lab(
+    request: pytest.FixtureRequest, anyio_backend: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[AnyLab]:
+    async for it in lab_server.any_lab(*request.param, tmp_path_factory.mktemp("lab")):
+        yield it
+
+
+async def test_commands_and_http_with_sse(channel_lab: AnyLab) -> None:
+    """A process, or a stream, for each handle."""
+    async with stack(channel_lab.address, way=channel_lab.way, sessions=ON) as running:
+        address = running.front.address
+        first, second = await open_session(address), await open_session(address)
+        for expected, handle in (("1", first), ("1", second), ("2", first), ("1", None), ("2", second), ("3", first)):
+            assert (await use(address, "counter", handle)).text == expected
+        assert (await use(address, "close_session", first)).text == "The session is closed."
+        assert is_gone(await use(address, "counter", first))
+        assert (await use(address, "counter", second)).text == "3"
+
+
+async def test_a_command_that_ends() -> None:
+    command = [sys.executable, str(SERVERS / "raw_stdio.py")]
+    async with Remora(configuration({"command": command}, sessions=ON, admin={"address": "127.0.0.1:0"})) as remora:
+        handle = await open_session(remora.address)
+        assert (await use(remora.address, "x", handle)).text == "raw"
+        before = set(children(remora.process.pid))
+        await use(remora.address, "close_session", handle)
+        await settles(lambda: len(children(remora.process.pid)), len(before) - 1)
+        lost = await open_session(remora.address)
+        own, = set(children(remora.process.pid)) - before
+        os.kill(own, signal.SIGKILL)
+        end = time.monotonic() + 10
+        while not is_gone(await use(remora.address, "x", lost)):
+            assert time.monotonic() < end
+            await asyncio.sleep(0.05)
+        page = await metrics((await remora.process.event("admin_listening"))["address"])
+        assert page.value("remora_handles_ended_total", reason="lost") == 1
+        assert page.value("remora_handles_ended_total", reason="closed") == 1
+
+
+async def test_pinned_connections(lab: str) -> None:
+    """One call after the other, in the one session."""
+    async with stack(lab, server={"pin_connection": True}, sessions=ON) as running:
+        handles = [await open_session(running.front.address) for _ in range(2)]
+        answers = await asyncio.gather(*(use(running.front.address, "counter", handles[number % 2]) for number in range(20)))
+        for which in range(2):
+            assert sorted(int(answers[number].text) for number in range(which, 20, 2)) == list(range(1, 11))
+
+
+async def test_copies_of_a_server() -> None:
+    """Each handle has its home. One that is gone takes it along, though there is another."""
+    async with Lab() as a, Lab() as b:
+        async with Remora(configuration(f"http://{a.address}/mcp", f"http://{b.address}/mcp", sessions=ON)) as remora:
+            handles = [await open_session(remora.address) for _ in range(4)]
+            for number in range(1, 4):
+                for handle in handles:
+                    assert (await use(remora.address, "counter", handle)).text == str(number)
+            await a.kill()
+            found = [await use(remora.address, "counter", handle) for handle in handles * 2]
+            gone = [is_gone(answer) for answer in found[4:]]
+            assert True in gone and False in gone
+            assert all(is_gone(answer) or answer.text in "45" for answer in found[4:])
+
+
+async def test_a_server_that_speaks_the_new_revision_itself() -> None:
+    """It gets everything as it is, from the first request on."""
+
+    async def modern(exchange: Exchange) -> bool:
+        if exchange.method == "initialize":
+            await exchange.reply(400, exchange.error(-32022, "no", supported=[VERSION], requested="2025-11-25"))
+        elif exchange.method == "server/discover":
+            await exchange.json(exchange.response(DISCOVERED))
+        elif exchange.method == "tools/call":
+            text = json.dumps(exchange.message["params"]["arguments"])
+            content = {"resultType": "complete", "content": [{"type": "text", "text": text}]}
+            await exchange.json(exchange.response(json.dumps(content).encode()))
+        else:
+            return False
+        return True
+
+    async with RawBackend(modern) as raw:
+        async with stack(raw.address, sessions=ON, judge_front=False, judge_back=False) as running:
+            for _ in range(2):
+                assert (await use(running.front.address, "open_session", None, a=1)).text == '{"a": 1}'
+                assert (await use(running.front.address, "x", "own")).text == '{"session_handle": "own"}'
+
+
+async def test_a_list_does_not_wait_for_a_session_that_is_busy() -> None:
+    """Its own tools are in the next one."""
+    hold = asyncio.Event()
+
+    async def lists(exchange: Exchange) -> bool:
+        if exchange.method == "tools/list" and exchange.session == own and not hold.is_set():
+            await hold.wait()
+        return False
+
+    own = None
+    async with PushBackend(lists) as raw, stack(raw.address, server={"era": "legacy"}, sessions=ON) as running:
+        await running.client.send(request("tools/list"))
+        await raw.until(lambda _: len(raw.streams) == 1)
+        before = set(raw.streams)
+        await open_session(running.front.address)
+        await raw.until(lambda _: len(raw.streams) == 2)
+        own, = set(raw.streams) - before
+        await raw.streams[own].chunk(event(notification("tools/list_changed")))
+        await asyncio.sleep(0.2)
+        start = time.monotonic()
+        listed = await running.client.send(request("tools/list"))
+        assert [tool["name"] for tool in listed.result["tools"]] == ["open_session", "close_session", "x"]
+        assert 1.5 < time.monotonic() - start < 5
+        hold.set()
+
+
+async def test_remora_stops_while_a_call_waits_for_its_client() -> None:
+    async def tool(run: Running) -> None:
+        await run.ask(1)
+        await run.answer(1)
+
+    may = {"clientCapabilities": ELICITS}
+    async with Asking(tool) as server:
+        async with stack(server.address, server={"era": "legacy"}, sessions=ON) as running:
+            handle = await open_session(running.front.address, **may)
+            asked = await use(running.front.address, "asks", handle, meta=may)
+            assert asked.result["resultType"] == "input_required"
+            waiting = asyncio.create_task(use(running.front.address, "asks", handle, meta=may))
+            await asyncio.sleep(0.3)
+            waiting.cancel()
+        await server.until(lambda _: server.methods["DELETE"] >= 1)

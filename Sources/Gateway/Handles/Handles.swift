@@ -189,7 +189,11 @@ final class Handles {
         } catch {
             outcome = .failed(error)
         }
-        carrier.finishRequest(clientRequest, waiter.hasLeft ? .failed(.clientLeft) : outcome, of: source.head)
+        // A request that found no session may be for a server that speaks 2026-07-28 by now.
+        await clientRequest.waitUntilFinished {
+            carrier.endCarriedRequest(
+                clientRequest, waiter.hasLeft ? .failed(.clientLeft) : outcome, of: source, begins: bearer == .client)
+        }
         return .finished
     }
 

@@ -34,8 +34,7 @@ final class ListWaiter {
     func waitForList() async -> (ListOutcome, freshUntil: Instant) {
         await wakeup.wait(while: { !isCancelled && delivered == nil }, until: end, on: loop)
         if isCancelled { return (.failed(.clientLeft), .now) }
-        // It may wait for another list afterwards.
-        return delivered.take() ?? (.failed(ListWaiter.overdue), .now)
+        return delivered ?? (.failed(ListWaiter.overdue), .now)
     }
 
     private static let overdue = BackendError(

@@ -27,6 +27,8 @@ final class Lists {
     private static let limits = ListCache<Key, ListSnapshot>.Limits(count: 256, size: 32 << 20)
     /// How long a client may take from one page to the next: a person may look at a list for a while.
     private static let cursorLifetime: Duration = .seconds(3600)
+    /// How long a list waits for what only other sessions have. Their calls may hold them up.
+    private static let unionPatience: Duration = .seconds(2)
 
     private let sessions: SessionPool
     private var settings: GatewaySettings
@@ -80,7 +82,7 @@ final class Lists {
             var (outcome, until) = await sharedList(
                 Key(session: key, method: request.method), caller.credentials, waiter)
             if !others.isEmpty, case .list(let snapshot) = outcome {
-                outcome = .list(await union(of: snapshot, with: others, request.method, caller.credentials, waiter))
+                outcome = .list(await union(of: snapshot, with: others, request.method, caller.credentials))
             }
             return try respondWithList(request, of: caller, with: outcome, freshUntil: until, at: cursor)
         } catch {
@@ -90,14 +92,15 @@ final class Lists {
 
     /// The list with what only other sessions have. A list that is too long to be put together stays as it is.
     private func union(
-        of snapshot: ListSnapshot, with others: [SessionKey], _ method: Method, _ credentials: Credentials,
-        _ waiter: ListWaiter
+        of snapshot: ListSnapshot, with others: [SessionKey], _ method: Method, _ credentials: Credentials
     ) async -> ListSnapshot {
         guard snapshot.continuation == nil, let member = method.listedMember, let last = snapshot.pages.last else {
             return snapshot
         }
+        let end = Instant.now + Lists.unionPatience
         var union = ListUnion(of: snapshot.pages, member: member, maxSize: ListReading.maxSize)
         for other in others {
+            let waiter = ListWaiter(until: end, on: sessions.loop)
             // One that is gone by now has nothing to add.
             if case .list(let list) = await sharedList(Key(session: other, method: method), credentials, waiter).0 {
                 union.addItems(of: list.pages)
