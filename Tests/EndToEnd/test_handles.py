@@ -44,7 +44,8 @@ async def send(address: str, message: dict[str, Any], token: str | None = None, 
     """Each on a connection of its own, as a client may."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with Client(address) as client:
-        return await client.send(message, **headers, **options)
+        # A command may take its time to start.
+        return await client.send(message, timeout=60, **headers, **options)
 
 
 async def open_session(address: str, token: str | None = None, name: str = "open_session", **meta: Any) -> str:
@@ -574,6 +575,7 @@ async def channel_lab(
         yield it
 
 
+@pytest.mark.timeout(300)
 async def test_commands_and_http_with_sse(channel_lab: AnyLab) -> None:
     """A process, or a stream, for each handle."""
     async with stack(channel_lab.address, way=channel_lab.way, sessions=ON) as running:
