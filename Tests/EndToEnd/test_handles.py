@@ -438,9 +438,12 @@ async def test_a_call_that_may_ask_has_the_session_alone() -> None:
 @pytest.mark.parametrize("promote", [False, True], ids=["parked", "promoted"])
 async def test_an_open_question_does_not_give_its_session_away(promote: bool) -> None:
     """A session of a handle is none that could be spared, though no client waits for it."""
+    hold = asyncio.Event()
 
     async def tool(run: Running) -> None:
-        if run.params["name"] == "x":
+        if run.params["name"] == "holds":
+            await hold.wait()
+        if run.params["name"] != "asks":
             return await run.finish(str(run.exchange.session))
         if promote:
             await asyncio.sleep(0.6)
@@ -455,17 +458,19 @@ async def test_an_open_question_does_not_give_its_session_away(promote: bool) ->
     async with Asking(tool) as server:
         async with stack(server.address, server={"era": "legacy"}, sessions=limits, **changes) as running:
             address = running.front.address
-            # The other place is for the session that lists tools.
             handle = await open_session(address, **may)
             mine = (await use(address, "x", handle, meta=may)).text
             asked = await use(address, "asks", handle, meta=may)
             if promote:
                 id = asked.result["taskId"]
                 await until_task(running, id, lambda task: task["status"] == "input_required", declared)
-            # These want sessions with other capabilities, one after the other.
-            for declaration in ({}, ELICITS, {"sampling": {}}, {"roots": {}}):
-                other = await use(address, "x", None, meta={"clientCapabilities": declaration})
-                assert other.text != mine
+            # The other place is taken, and so a call that wants a third session has to wait, and hears that there is none.
+            holding = asyncio.create_task(use(address, "holds", None))
+            await server.until(lambda _: server.methods["tools/call"] == 3)
+            busy = await use(address, "x", None, meta={"clientCapabilities": {"sampling": {}}})
+            assert busy.status == 503 and busy.error["data"]["reason"] == "busy"
+            hold.set()
+            assert (await holding).text != mine
             if promote:
                 task = await until_task(running, id, lambda task: True, declared)
                 assert task["status"] == "input_required"
