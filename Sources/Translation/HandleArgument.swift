@@ -104,6 +104,8 @@ package enum HandleArgument {
 /// What a request says of the session of a handle.
 package enum HandleMention: Equatable, Sendable {
     case none
+    /// The argument of a tool is there and names nothing: it is `null`, which is how some models leave one out.
+    case nothing
     /// The argument of a tool, in UTF-8; nil where it is no string. It may be the tool's own.
     case argument([UInt8]?)
     /// `_meta`; nil where it is no string.
@@ -116,10 +118,10 @@ extension ModernRequest {
         if let value = document.value(MetaKey.sessionHandle, of: meta) {
             return .metadata(value.kind == .string ? document.stringBytes(value) : nil)
         }
-        // `null` is how some models leave an argument out.
         guard method == .callTool, let arguments = document.value("arguments", of: params, .object),
-            let value = document.value(HandleArgument.name, of: arguments), value.kind != .null
+            let value = document.value(HandleArgument.name, of: arguments)
         else { return .none }
+        if value.kind == .null { return .nothing }
         return .argument(value.kind == .string ? document.stringBytes(value) : nil)
     }
 

@@ -87,7 +87,7 @@ import Testing
         let a = Array("a".utf8)
         #expect(try Self.mention(#"{"arguments":{"session_handle":"a"},"_meta":{}}"#) == .argument(a))
         #expect(try Self.mention(#"{"arguments":{"session_handle":7},"_meta":{}}"#) == .argument(nil))
-        #expect(try Self.mention(#"{"arguments":{"session_handle":null},"_meta":{}}"#) == .none)
+        #expect(try Self.mention(#"{"arguments":{"session_handle":null},"_meta":{}}"#) == .nothing)
         #expect(try Self.mention(#"{"arguments":{"x":{"session_handle":"a"}},"_meta":{}}"#) == .none)
         #expect(try Self.mention(#"{"arguments":{"session_handle":"a"},"_meta":{}}"#, method: .getPrompt) == .none)
         let both = #"{"arguments":{"session_handle":"b"},"_meta":{"dev.remora/session":"a"}}"#

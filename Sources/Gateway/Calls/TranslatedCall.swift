@@ -346,7 +346,9 @@ extension TranslatedCall {
             releaseAttempt(end)
             continueCall()
         case .over(let error, let end, let wasSent):
-            finishWithFailure(with: error, end, wasSent: wasSent)
+            // A process that ends fails its calls by how it ended.
+            let isGone = error.kind == .unavailable && key.isOfHandle && sessions.session(ofHandle: key) == nil
+            finishWithFailure(with: isGone ? .handleGone : error, end, wasSent: wasSent)
         }
     }
 

@@ -49,12 +49,13 @@ final class Handles {
         let text: [UInt8]?
         switch mention {
         case .none: return tool != nil && settings.handles.offer?.isRequired == true ? .unknown : .anySession
+        case .nothing: return .unknown
         case .argument(let argument): text = argument
         case .metadata(let named): text = named
         }
-        guard let text, let token = HandleToken(text, of: caller.identity, by: sealer),
-            let handle = held.heldHandle(token.handle, of: caller.principal, in: sessions)
-        else { return .unknown }
+        guard let text, let handle = held.heldHandle(as: text, of: caller.principal, in: sessions) else {
+            return .unknown
+        }
         guard let tool else { return .here(handle, ownsArgument: false) }
         guard let owns = sessions.session(ofHandle: handle.key)?.readyTools?.ownsHandleArgument(tool) else {
             return .unknown
@@ -86,7 +87,8 @@ final class Handles {
 
     /// What a request is, when the server's tools are known.
     private enum Meaning {
-        case anySession
+        /// With what the server gets.
+        case anySession(ModernRequest)
         case opening
         case closing([UInt8]?)
         case call([UInt8]?, ownsArgument: Bool)
@@ -100,7 +102,7 @@ final class Handles {
         let mention = request.handleMention
         guard let tool = toolName(of: request) else {
             if case .metadata(let text) = mention { return .call(text, ownsArgument: false) }
-            return .anySession
+            return .anySession(request)
         }
         let facts = try await carrier.lists.toolFacts(
             of: carrier.sessionKey(for: request, from: caller), caller.credentials, waiter)
@@ -110,10 +112,12 @@ final class Handles {
         switch mention {
         case .argument(let text) where tool == names?.close: return .closing(text)
         case .metadata(let text) where tool == names?.close: return .closing(text)
-        case .none where tool == names?.close: return .closing(nil)
+        case .none where tool == names?.close, .nothing where tool == names?.close: return .closing(nil)
         case .metadata(let text): return .call(text, ownsArgument: owns)
         case .argument(let text) where !owns: return .call(text, ownsArgument: false)
-        case .argument, .none: return settings.handles.offer?.isRequired == true ? .unnamed(names) : .anySession
+        case .argument, .none, .nothing:
+            if settings.handles.offer?.isRequired == true { return .unnamed(names) }
+            return .anySession(mention == .nothing ? request.hidingHandle(ownsArgument: owns) : request)
         }
     }
 
@@ -122,8 +126,8 @@ final class Handles {
     /// What became of a request.
     enum Service {
         case finished
-        /// Any session of the caller will do.
-        case anySession
+        /// Any session of the caller will do, with what the server gets.
+        case anySession(ModernRequest)
         /// Another loop or replica has the handle, and brought the request.
         case notHere
     }
@@ -142,15 +146,21 @@ final class Handles {
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest,
         by bearer: Bearer
     ) async -> Service {
-        guard mayName(request.method) else { return .anySession }
+        guard mayName(request.method) else { return .anySession(request) }
+        if case .here(let handle, let ownsArgument) = requestLocation(of: request, from: caller) {
+            await clientRequest.waitUntilFinished {
+                carryCall(request, of: source, from: caller, clientRequest, in: handle, ownsArgument: ownsArgument)
+            }
+            return .finished
+        }
         let waiter = HandleWaiter(until: sessions.loop.now + settings.requestTimeout, on: sessions.loop)
         clientRequest.responder.beginResponse(for: waiter)
         let outcome: RequestOutcome
         do throws(BackendError) {
             switch try await meaning(of: request, from: caller, waiter.list) {
-            case .anySession where !waiter.hasLeft:
+            case .anySession(let plain) where !waiter.hasLeft:
                 clientRequest.responder.leaveResponse()
-                return .anySession
+                return .anySession(plain)
             case .anySession:
                 outcome = .failed(.clientLeft)
             case .opening:
@@ -303,6 +313,7 @@ final class Handles {
                     + "(sessions.max_handles_per_principal). Close one that is not needed, or go on with one of them.",
                 answering: request, serverInfo)
         }
+        let (end, expiry) = (sessions.loop.now + settings.handles.maxAge, UnixTime.now + settings.handles.maxAge)
         let key = held.makeKey(like: carrier.sessionKey(for: request, from: caller))
         do throws(BackendError) {
             try await sessions.openHandleSession(key, credentials: caller.credentials, by: waiter.session)
@@ -316,15 +327,14 @@ final class Handles {
             sessions.endHandleSession(key)
             return .failed(.clientLeft)
         }
-        let maxAge = settings.handles.maxAge
-        let handle = HeldHandle(
-            CallID(random: SecureRandom.bytes), key, of: sessions,
-            isAskable: interactions.interactiveCapabilities(of: request) != nil, until: sessions.loop.now + maxAge)
-        held.insertHandle(handle)
-        let expiry = UnixTime.now + maxAge
-        let text = HandleToken(handle: handle.id, owner: replicas.owner)
+        let id = CallID(random: SecureRandom.bytes)
+        let text = HandleToken(handle: id, owner: replicas.owner)
             // The seal has whole seconds: the session is there for all of its time.
             .sealed(for: caller.identity, until: expiry + .seconds(1), by: sealer)
+        held.insertHandle(
+            HeldHandle(
+                id, as: text, key, of: sessions, isAskable: interactions.interactiveCapabilities(of: request) != nil,
+                until: end))
         return .answered(
             ModernResponse(
                 status: 200,

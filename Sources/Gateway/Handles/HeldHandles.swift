@@ -5,6 +5,8 @@ package import Reactor
 /// A session of the server that a client has opened, and names in its calls.
 final class HeldHandle {
     let id: CallID
+    /// The handle, as its client has it.
+    let text: [UInt8]
     /// Of the pool, for its session alone.
     let key: SessionKey
     let sessions: SessionPool
@@ -13,8 +15,12 @@ final class HeldHandle {
     /// When it has been open for long enough.
     let expires: Instant
 
-    init(_ id: CallID, _ key: SessionKey, of sessions: SessionPool, isAskable: Bool, until expires: Instant) {
+    init(
+        _ id: CallID, as text: [UInt8], _ key: SessionKey, of sessions: SessionPool, isAskable: Bool,
+        until expires: Instant
+    ) {
         self.id = id
+        self.text = text
         self.key = key
         self.sessions = sessions
         self.isAskable = isAskable
@@ -28,6 +34,8 @@ final class HeldHandle {
 package final class HeldHandles {
     private let loop: Loop
     private var handles: [CallID: HeldHandle] = [:]
+    /// By their texts: to open a seal costs more than to find one that was given here.
+    private var texts: [[UInt8]: HeldHandle] = [:]
     private var ids: [SessionKey: CallID] = [:]
     /// Handles, and those that are being opened, of each principal.
     private var held: [KeyedHash: Int] = [:]
@@ -53,6 +61,14 @@ package final class HeldHandles {
     /// A handle of this caller whose session is in this pool.
     func heldHandle(_ id: CallID, of principal: KeyedHash, in sessions: SessionPool) -> HeldHandle? {
         guard let handle = handles[id], handle.key.principal == principal, handle.sessions === sessions else {
+            return nil
+        }
+        return handle
+    }
+
+    /// The same, by its text.
+    func heldHandle(as text: [UInt8], of principal: KeyedHash, in sessions: SessionPool) -> HeldHandle? {
+        guard let handle = texts[text], handle.key.principal == principal, handle.sessions === sessions else {
             return nil
         }
         return handle
@@ -94,6 +110,7 @@ package final class HeldHandles {
     func insertHandle(_ handle: HeldHandle) {
         numbers.opened += 1
         handles[handle.id] = handle
+        texts[handle.text] = handle
         ids[handle.key] = handle.id
         setSweep(by: min(handle.expires, loop.now + idleTimeout))
     }
@@ -108,7 +125,7 @@ package final class HeldHandles {
 
     private func forgetHandle(_ key: SessionKey, _ end: HandleCounts.End) -> Bool {
         guard let id = ids.removeValue(forKey: key) else { return false }
-        handles[id] = nil
+        if let handle = handles.removeValue(forKey: id) { texts[handle.text] = nil }
         leavePlace(key.principal)
         numbers.noteEnd(end)
         return true

@@ -238,9 +238,9 @@ extension Gateway {
             }
         case .perhapsHandle(let admitted, let caller):
             let service = await handles.serveRequest(admitted, of: source, from: caller, clientRequest, by: .client)
-            guard case .anySession = service else { return nil }
+            guard case .anySession(let plain) = service else { return nil }
             return await serveRoute(
-                source, clientRequest, routeWithoutHandle(of: admitted, from: caller, clientRequest))
+                source, clientRequest, routeWithoutHandle(of: plain, from: caller, clientRequest))
         case .task(let admitted, let caller):
             await tasks.serveRequest(admitted, of: source, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):

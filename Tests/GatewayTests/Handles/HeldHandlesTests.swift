@@ -30,14 +30,16 @@ import Testing
             try await stage.sessions.openHandleSession(
                 key, credentials: caller.credentials, by: SessionWaiter(until: nil))
             let handle = HeldHandle(
-                CallID(random: SecureRandom.bytes), key, of: stage.sessions, isAskable: false,
-                until: stage.loop.now + maxAge)
+                CallID(random: SecureRandom.bytes), as: Array("handle \(key.handle)".utf8), key, of: stage.sessions,
+                isAskable: false, until: stage.loop.now + maxAge)
             held.insertHandle(handle)
             return handle
         }
 
         func isHere(_ handle: HeldHandle) -> Bool {
-            held.heldHandle(handle.id, of: caller.principal, in: stage.sessions) === handle
+            let found = held.heldHandle(handle.id, of: caller.principal, in: stage.sessions)
+            #expect(held.heldHandle(as: handle.text, of: caller.principal, in: stage.sessions) === found)
+            return found === handle
         }
 
     }
@@ -56,6 +58,7 @@ import Testing
             #expect(bench.held.keys(of: bench.caller.principal, in: bench.stage.sessions) == handles.map(\.key))
             let other = try bench.stage.caller("B")
             #expect(bench.held.heldHandle(handles[0].id, of: other.principal, in: bench.stage.sessions) == nil)
+            #expect(bench.held.heldHandle(as: handles[0].text, of: other.principal, in: bench.stage.sessions) == nil)
             #expect(bench.held.keys(of: other.principal, in: bench.stage.sessions).isEmpty)
         }
     }
