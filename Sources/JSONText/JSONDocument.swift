@@ -26,7 +26,7 @@ package final class JSONDocument: Sendable {
         self.bytes = bytes
     }
 
-    private init(knownToBeGood bytes: [UInt8], _ outline: JSONOutline) {
+    init(knownToBeGood bytes: [UInt8], _ outline: JSONOutline) {
         self.bytes = bytes
         self.outline = outline
     }

@@ -21,35 +21,43 @@ enum JSONLexer {
         return position
     }
 
-    /// The rest of a string whose opening quote is behind us; the position returned is after the closing one.
+    /// What was read of a string. `end` is behind its closing quote if it is whole, else where its rest begins.
+    typealias StringPart = (end: Int, isEscaped: Bool, isWhole: Bool)
+
+    /// The rest of a string whose opening quote is behind us.
+    ///
+    /// - Parameter stop: behind it the string may be left, if it is not plain ASCII.
     @inline(__always)
     static func readString(
-        _ text: Span<UInt8>, from start: Int
-    ) throws(JSONTextError) -> (end: Int, isEscaped: Bool) {
+        _ text: Span<UInt8>, from start: Int, until stop: Int
+    ) throws(JSONTextError) -> StringPart {
         let position = StringSearch.nextSpecial(text, from: start)
         if position < text.count, text[position] == .quote {
-            return (position + 1, false)
+            return (position + 1, false, true)
         }
-        return try unusualString(text, from: position)
+        return try readStringPart(text, from: position, until: stop, isEscaped: false)
     }
 
-    /// A string in which something is not plain ASCII.
-    private static func unusualString(
-        _ text: Span<UInt8>, from start: Int
-    ) throws(JSONTextError) -> (end: Int, isEscaped: Bool) {
+    /// A string in which something is not plain ASCII, from a character on.
+    ///
+    /// - Parameter isEscaped: whether there was an escape before.
+    static func readStringPart(
+        _ text: Span<UInt8>, from start: Int, until stop: Int, isEscaped: Bool
+    ) throws(JSONTextError) -> StringPart {
         var position = start
-        var isEscaped = false
+        var isEscaped = isEscaped
         while position < text.count {
+            guard position < stop else { return (position, isEscaped, false) }
             switch text[position] {
             case .quote:
-                return (position + 1, isEscaped)
+                return (position + 1, isEscaped, true)
             case .backslash:
                 isEscaped = true
                 position = try readEscape(text, from: position)
             case 0..<0x20:
                 throw JSONTextError(.controlCharacter, at: position)
             default:
-                position = try readScalars(text, from: position)
+                position = try readScalars(text, from: position, until: stop)
             }
             position = StringSearch.nextSpecial(text, from: position)
         }
@@ -76,10 +84,13 @@ enum JSONLexer {
         }
     }
 
-    /// As many characters outside of ASCII as stand together.
-    private static func readScalars(_ text: Span<UInt8>, from start: Int) throws(JSONTextError) -> Int {
+    /// As many characters outside of ASCII as stand together, before `stop`.
+    private static func readScalars(
+        _ text: Span<UInt8>, from start: Int, until stop: Int
+    ) throws(JSONTextError) -> Int {
         var position = start
-        while position < text.count, text[position] >= 0x80 {
+        let end = min(text.count, stop)
+        while position < end, text[position] >= 0x80 {
             let length = scalarLength(text, at: position)
             guard length != 0 else { throw JSONTextError(.invalidUTF8, at: position) }
             position += length

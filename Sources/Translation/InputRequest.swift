@@ -16,6 +16,8 @@ package struct InputRequest: Equatable, Sendable {
     /// The id of the server's request as it spelled it: servers compare the type too, and 0 is an id. Nil when the server
     /// asked by an error and waits for no answer.
     package let legacyID: [UInt8]?
+    /// Of the server's whole message; nil where that is not known any more. It tells apart questions with one id.
+    package private(set) var messageHash: Int?
     /// What a client has to declare to be asked this.
     package let needs: InputCapabilities
     /// The value in `inputRequests`, as JSON. Empty where it is not known any more.
@@ -49,6 +51,7 @@ package struct InputRequest: Equatable, Sendable {
         } else {
             throw RefusedInput(reply: ServerRequest.methodNotFound(id: legacyID[...]))
         }
+        messageHash = InputRequest.hash(of: message)
         let missing = needs.subtracting(declared)
         guard missing.isEmpty else { throw RefusedInput(missing, in: self, id: legacyID) }
     }
@@ -60,6 +63,13 @@ package struct InputRequest: Equatable, Sendable {
         needs = []
         text = []
         wishedKeys = []
+    }
+
+    /// Different in each process.
+    package static func hash(of message: Envelope) -> Int {
+        var hasher = Hasher()
+        message.document.bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        return hasher.finalize()
     }
 
     /// Whether the client can be asked it.

@@ -275,6 +275,46 @@ async def visit_a_page(remora: Remora, number: int, gates: dict[str, asyncio.Eve
     assert done.text == f"visited {page}"
 
 
+# MARK: Ids that come again
+
+
+@pytest.mark.parametrize("way", ["http", "get", *FORMS])
+async def test_an_id_that_was_answered_is_another_question(way: str) -> None:
+    """Three times, in the same words. The server waits for each answer."""
+    async def asks(running: Running) -> None:
+        for _ in range(3):
+            await running.ask("q", get=way == "get")
+            await running.answer("q")
+        await running.finish("done")
+
+    rounds = 0
+
+    def script(wire: Wire, message: dict[str, Any]) -> bool:
+        nonlocal rounds, call_id
+        if message.get("method") == "tools/call":
+            call_id = message["id"]
+        elif message.get("id") == "q":
+            rounds += 1
+        else:
+            return False
+        if rounds < 3:
+            wire.ask("q", "elicitation/create", **FORM)
+        else:
+            wire.say({"id": call_id, "result": text("done")})
+        return True
+
+    call_id: Any = None
+    server: Any = Wires(way, script) if way in FORMS else Asking(asks)
+    async with server:
+        async with Remora(configuration(server.backend if way in FORMS else {"url": server.url})) as remora:
+            message = ask()
+            answer = await send(remora, message)
+            for number in range(1, 4):
+                assert list(answer.result["inputRequests"]) == [f"elicitation-{number}"], answer
+                answer = await send(remora, retry(message, answer, {f"elicitation-{number}": YES}))
+            assert answer.text == "done"
+
+
 # MARK: Retries of clients that have gone already
 
 

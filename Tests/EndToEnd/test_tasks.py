@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -157,6 +158,18 @@ async def test_questions_of_a_task(server: TaskServer, running: Stack) -> None:
     # It has ended: nothing is open any more, and what comes is ignored.
     late = await send(running, "tasks/update", ANSWERS, taskId=id, inputResponses={keys[0]: {"action": "decline"}})
     assert late.result["resultType"] == "complete" and len(server.replies) == 2
+
+
+async def test_a_server_that_uses_an_id_again_is_answered_again(server: TaskServer, running: Stack) -> None:
+    """In the same words, too. The published Python SDK takes ids from the addresses of objects, which come again."""
+    server.question_ids = itertools.repeat(7)
+    id = (await start(running, capabilities=ANSWERS, questions=3)).result["taskId"]
+    for name in ("Ada", "Bob", "Cid"):
+        (key, _), = (await until(running, id, lambda task: task["status"] == "input_required", ANSWERS))["inputRequests"].items()
+        await send(running, "tasks/update", ANSWERS, taskId=id,
+                   inputResponses={key: {"action": "accept", "content": {"name": name}}})
+    done = await ended(running, id, ANSWERS)
+    assert [each["content"]["name"] for each in json.loads(text(done["result"]))] == ["Ada", "Bob", "Cid"]
 
 
 async def test_questions_of_tasks_in_one_session_are_told_apart(server: TaskServer, running: Stack) -> None:

@@ -80,6 +80,60 @@ import Testing
         }
     }
 
+    // MARK: In parts
+
+    /// What comes of a text that is read in parts of a size: the places of all that is in it, or the error.
+    private static func outcome(of text: [UInt8], partSize: Int?) -> String {
+        do {
+            let document = try partSize.map { try Self.document(text, partSize: $0) } ?? JSONDocument(text)
+            return "\(document.outline.entries)"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private static func document(_ text: [UInt8], partSize: Int) throws -> JSONDocument {
+        var reading = try JSONReading(text)
+        for _ in 0...text.count { if let document = try reading.readPart(partSize) { return document } }
+        throw Endless()
+    }
+
+    private struct Endless: Error {}
+
+    @Test func partsOfAnySizeMakeTheSameDocument() {
+        var texts = Self.sample.indices.map { Array(Self.sample[..<$0]) } + [Self.sample]
+        texts += [
+            #"{"a\n":"\u00e9\"","é":"日本é\\","x":{"é\t":[1,2,{"k":"\n"}]},"y":[],"z":{}}"#, #""é\n""#, #"["é","#,
+            " [ ] ",
+            #"{"params":{"_meta":{"é":"é","b":1},"name":"\u0041"},"id":7}"#, "[1,2", #"{"é" 1}"#, #"{"é\x":1}"#,
+            "12345",
+        ].map { Array($0.utf8) }
+        texts.append([0x22, 0xC3, 0xA9, 0xC3, 0x22])
+        for text in texts {
+            let whole = Self.outcome(of: text, partSize: nil)
+            for size in [-1, 1, 2, 3, 5, 16, 1000, Int.max] {
+                #expect(
+                    Self.outcome(of: text, partSize: size) == whole, "\(String(decoding: text, as: UTF8.self)), \(size)"
+                )
+            }
+        }
+    }
+
+    /// Whatever a text is made of, but for plain strings, numbers and white space.
+    @Test(arguments: [
+        ("", "[1,"), ("", #"{"a":"#), ("[", "1,"), ("{", #""a":1,"#), (#"[""#, #"\n"#), (#"[""#, "é"), (#"{""#, "日"),
+        ("[", #""","#),
+    ])
+    func aPartIsShort(_ start: String, _ piece: String) throws {
+        let text = Array((start + String(repeating: piece, count: 1000)).utf8)
+        var reading = try JSONReading(text, maxDepth: .max)
+        var parts = 0
+        #expect(throws: JSONTextError(.unexpectedEnd, at: text.count)) {
+            while try reading.readPart(64) == nil { parts += 1 }
+        }
+        #expect(parts >= text.count / 80)
+    }
+
     @Test func byteOrderMarksAndOtherEncodingsAreRefused() {
         #expect(throws: JSONTextError(.unexpectedByte, at: 0)) { try JSONDocument([0xEF, 0xBB, 0xBF, 0x31]) }
         #expect(throws: JSONTextError(.unexpectedByte, at: 0)) { try JSONDocument([0xFE, 0xFF, 0x00, 0x31]) }

@@ -3,6 +3,7 @@ import HTTPTransport
 import HTTPWire
 import JSONText
 import MCP
+import Reactor
 import Translation
 
 /// What comes of a request at the front door.
@@ -30,12 +31,38 @@ struct AdmissionRules {
 
     /// - Parameter isHandedOver: whether another loop or replica let it in, where its client knocked.
     func admitRequest(_ request: HTTPServerRequest, isHandedOver: Bool = false) -> Admission {
-        let head = request.head
+        admitHead(request.head, isHandedOver: isHandedOver)
+            ?? admitBody(of: request) { () throws(JSONTextError) in
+                try JSONDocument(request.body, maxDepth: settings.maxDepth)
+            }
+    }
+
+    /// As ``admitRequest(_:isHandedOver:)``, and lets the loop serve others while a large body is read.
+    func admitRequest(_ request: HTTPServerRequest, isHandedOver: Bool = false, on loop: Loop) async -> Admission {
+        if let admission = admitHead(request.head, isHandedOver: isHandedOver) { return admission }
+        do throws(JSONTextError) {
+            let document = try await request.readDocument(maxDepth: settings.maxDepth, on: loop)
+            return admitBody(of: request) { document }
+        } catch {
+            return admitBody(of: request) { () throws(JSONTextError) in throw error }
+        }
+    }
+
+    /// What can be said without the body.
+    private func admitHead(_ head: HTTPRequestHead, isHandedOver: Bool) -> Admission? {
         if !isHandedOver, let refusal = headRefusal(head) { return .refused(refusal, id: nil) }
-        if head.method != .post { return .legacy }
+        return head.method == .post ? nil : .legacy
+    }
+
+    /// - Parameter readBody: gives the body as a JSON text.
+    @inline(__always)
+    private func admitBody(
+        of request: HTTPServerRequest, _ readBody: () throws(JSONTextError) -> JSONDocument
+    ) -> Admission {
+        let head = request.head
         let document: JSONDocument
         do throws(JSONTextError) {
-            document = try JSONDocument(request.body, maxDepth: settings.maxDepth)
+            document = try readBody()
         } catch {
             // The type is looked at only now, so that an error about it can carry the id; it comes first all the same.
             return .refused(hasJSONType(head) ? .notJSON(error) : .wrongContentType, id: nil)

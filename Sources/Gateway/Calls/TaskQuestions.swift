@@ -8,25 +8,22 @@ struct TaskQuestions {
 
     /// As for a parked call.
     private static let maxOpen = 32
-    private static let maxQuestions = 1000
     private static let maxBytes = 4 << 20
 
     /// What the client that has the task can be asked.
     private let declared: InputCapabilities
     private(set) var open: [Question] = []
     private var keys: InputKeys
-    /// Ids of those that are answered, refused or withdrawn, as the server spelled them: a stream that is taken up again may bring one
-    /// twice.
-    private var settled: Set<[UInt8]>
+    private var settled: SettledQuestions
     /// What the client would have had to declare for the questions that were refused.
     private(set) var refused: InputCapabilities
 
     /// - Parameters:
     ///   - keys: of questions of the call that became the task.
-    ///   - settled: their ids, as the server spelled them.
+    ///   - settled: those of them that need no answer any more.
     ///   - refused: what the client of that call would have had to declare for those that were refused.
     init(
-        declared: InputCapabilities, keys: InputKeys = InputKeys(), settled: Set<[UInt8]> = [],
+        declared: InputCapabilities, keys: InputKeys = InputKeys(), settled: SettledQuestions = SettledQuestions(),
         refused: InputCapabilities = .none
     ) {
         self.declared = declared
@@ -36,20 +33,23 @@ struct TaskQuestions {
     }
 
     /// The server asks. Returns what it gets at once, where its client is not asked.
-    mutating func addQuestion(_ message: Envelope) -> [UInt8]? {
+    ///
+    /// - Parameter mayBeRepeat: whether it came on a way on which a message may come twice.
+    mutating func addQuestion(_ message: Envelope, mayBeRepeat: Bool) -> [UInt8]? {
         guard case .request(let id, _) = message.kind else { return nil }
         let legacyID = Array(message.document.raw(id))
-        if settled.contains(legacyID) || open.contains(where: { $0.request.legacyID == legacyID }) { return nil }
+        if open.contains(where: { $0.request.legacyID == legacyID }) { return nil }
+        if mayBeRepeat, settled.containsMessage(message, id: legacyID) { return nil }
         do throws(RefusedInput) {
             let question = try InputRequest(message, declared: declared)
             let bytes = open.reduce(question.text.count) { $0 + $1.request.text.count }
-            guard open.count < TaskQuestions.maxOpen, settled.count + open.count < TaskQuestions.maxQuestions,
+            guard open.count < TaskQuestions.maxOpen, settled.count + open.count < SettledQuestions.maxCount,
                 bytes <= TaskQuestions.maxBytes
             else { throw .tooMany(question) }
             open.append((keys.freeKey(for: question), question))
             return nil
         } catch {
-            settle(legacyID)
+            settled.insertMessage(message, id: legacyID)
             refused.formUnion(error.missing)
             return error.reply
         }
@@ -64,16 +64,10 @@ struct TaskQuestions {
         }
     }
 
-    private mutating func settle(_ legacyID: [UInt8]) {
-        // A server that asks without end is refused without end, and need not be remembered.
-        if settled.count < TaskQuestions.maxQuestions, legacyID.count <= InputRequest.maxID { settled.insert(legacyID) }
-    }
-
     /// The server takes a question back. Returns whether it was one of these.
     mutating func withdrawQuestion(_ legacyID: [UInt8]) -> Bool {
         guard let index = open.firstIndex(where: { $0.request.legacyID == legacyID }) else { return false }
-        open.remove(at: index)
-        settle(legacyID)
+        settled.insertQuestion(open.remove(at: index).request)
         return true
     }
 
@@ -93,7 +87,7 @@ struct TaskQuestions {
         }
         for key in answered {
             guard let index = open.firstIndex(where: { $0.key == key }) else { continue }
-            if let id = open.remove(at: index).request.legacyID { settle(id) }
+            settled.insertQuestion(open.remove(at: index).request)
         }
         return replies
     }
@@ -101,7 +95,7 @@ struct TaskQuestions {
     /// Ends the questions that are open: no client answers them any more. Returns what the server gets.
     mutating func closeQuestions() -> [[UInt8]] {
         let leftovers = open.compactMap(\.request.leftover)
-        for question in open { if let id = question.request.legacyID { settle(id) } }
+        for question in open { settled.insertQuestion(question.request) }
         open = []
         return leftovers
     }

@@ -216,7 +216,7 @@ final class Forwarder {
             {
                 continue
             }
-            finishRequest(clientRequest, outcome, of: forwarded, request)
+            await finishRequest(clientRequest, outcome, of: forwarded, request)
             return false
         }
     }
@@ -259,10 +259,10 @@ final class Forwarder {
     private func finishRequest(
         _ clientRequest: ClientRequest, _ outcome: ForwardedRequest.Completion, of forwarded: ForwardedRequest,
         _ request: HTTPServerRequest
-    ) {
+    ) async {
         if case .failed(let error) = outcome {
             clientRequest.noteFailure(error)
-            let id = requestID(request)
+            let id = await requestID(request)
             clientRequest.rawID = id.map { $0[...] }
             return clientRequest.finishRequest(Refusal(error, hasID: id != nil).map { .refused($0) } ?? .abandoned)
         }
@@ -432,8 +432,8 @@ final class Forwarder {
     }
 
     /// The id of a JSON-RPC request; `nil` for anything else.
-    private func requestID(_ request: HTTPServerRequest) -> [UInt8]? {
-        guard let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth),
+    private func requestID(_ request: HTTPServerRequest) async -> [UInt8]? {
+        guard let document = try? await request.readDocument(maxDepth: settings.maxDepth, on: backends.loop),
             let message = try? Envelope(document), case .request(let id, _) = message.kind
         else { return nil }
         return Array(document.raw(id))

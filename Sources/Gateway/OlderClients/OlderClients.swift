@@ -78,11 +78,11 @@ final class OlderClients {
         }
         switch backends.carriesClients {
         case true:
-            refuseRequest(.sessionNotFound, source, clientRequest)
+            await refuseRequest(.sessionNotFound, source, clientRequest)
         case nil where source.head.method == .post:
             // A session of before a restart. The place of an event stream takes no POST.
             if await forwarder.forwardRequest(source, clientRequest, unless: { $0 == 405 }) {
-                refuseRequest(.sessionNotFound, source, clientRequest)
+                await refuseRequest(.sessionNotFound, source, clientRequest)
             }
         case false, nil:
             await forwardToLoop(source, clientRequest)
@@ -93,7 +93,7 @@ final class OlderClients {
     func serveHandedOver(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
         let id = source.head.fields.first(Header.sessionID).map { Array($0.bytes) }
         guard let session = id.flatMap({ known[$0] }) else {
-            return refuseRequest(.sessionNotFound, source, clientRequest)
+            return await refuseRequest(.sessionNotFound, source, clientRequest)
         }
         await serve(source, in: session, from: caller, clientRequest)
     }
@@ -106,7 +106,7 @@ final class OlderClients {
         case .answered(let status, let bytes):
             clientRequest.finishForwarded(status: status, bytes: bytes)
         case .failed(let error):
-            failRequest(error, source, clientRequest)
+            await failRequest(error, source, clientRequest)
         }
     }
 
@@ -121,7 +121,7 @@ final class OlderClients {
     ) async {
         describeRequest(source, clientRequest)
         guard session.principal == caller.principal else {
-            return refuseRequest(.sessionNotFound, source, clientRequest)
+            return await refuseRequest(.sessionNotFound, source, clientRequest)
         }
         switch source.head.method {
         case .get:
@@ -145,15 +145,15 @@ final class OlderClients {
     private func servePost(
         _ source: HTTPServerRequest, in session: OlderSession, from caller: Caller, _ clientRequest: ClientRequest
     ) async {
-        guard let messages = carriedMessages(of: source, isBatchable: session.hasBatches) else {
-            return refuseRequest(.notCarried, source, clientRequest)
+        guard let messages = await carriedMessages(of: source, isBatchable: session.hasBatches) else {
+            return await refuseRequest(.notCarried, source, clientRequest)
         }
         let requests = messages.compactMap(OlderRouting.Request.init)
         guard !requests.isEmpty else {
             do throws(BackendError) {
                 try await session.deliverMessages(source.body, messages, caller.credentials)
             } catch {
-                return failRequest(error, source, clientRequest)
+                return await failRequest(error, source, clientRequest)
             }
             return clientRequest.finishRequest(.empty(HTTPResponse(status: 202)))
         }
@@ -164,19 +164,19 @@ final class OlderClients {
                 return publishedRefusal(error, to: source.head, hasID: true)
             },
             by: { OlderResponse(to: clientRequest, on: loop) })
-        guard let answer else { return refuseRequest(.repeatedID, source, clientRequest) }
+        guard let answer else { return await refuseRequest(.repeatedID, source, clientRequest) }
         await answer.waitForEnd()
     }
 
-    private func carriedMessages(of source: HTTPServerRequest, isBatchable: Bool) -> [CarriedMessage]? {
-        guard let document = try? JSONDocument(source.body, maxDepth: settings.maxDepth) else { return nil }
+    private func carriedMessages(of source: HTTPServerRequest, isBatchable: Bool) async -> [CarriedMessage]? {
+        guard let document = try? await source.readDocument(maxDepth: settings.maxDepth, on: loop) else { return nil }
         return CarriedMessage.readMessages(in: document, isBatchable: isBatchable)
     }
 
     // MARK: A new session
 
     private func beginSession(_ source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest) async {
-        guard source.head.method == .post, let message = carriedMessages(of: source, isBatchable: false)?.first,
+        guard source.head.method == .post, let message = await carriedMessages(of: source, isBatchable: false)?.first,
             message.isInitialize
         else {
             // The GET may come from a client of HTTP+SSE.
@@ -184,7 +184,7 @@ final class OlderClients {
                 return await forwardToLoop(source, clientRequest)
             }
             describeRequest(source, clientRequest)
-            return refuseRequest(.missingSession, source, clientRequest)
+            return await refuseRequest(.missingSession, source, clientRequest)
         }
         switch backends.carriesClients {
         case true:
@@ -282,24 +282,26 @@ final class OlderClients {
 
     private func failRequest(
         _ error: BackendError, _ source: HTTPServerRequest, _ clientRequest: ClientRequest
-    ) {
+    ) async {
         clientRequest.noteFailure(error)
-        guard let refusal = publishedRefusal(error, to: source.head, hasID: requestID(of: source) != nil) else {
+        let hasID = await requestID(of: source) != nil
+        guard let refusal = publishedRefusal(error, to: source.head, hasID: hasID) else {
             return clientRequest.finishRequest(.abandoned)
         }
-        refuseRequest(refusal, source, clientRequest)
+        await refuseRequest(refusal, source, clientRequest)
     }
 
     private func refuseRequest(
         _ refusal: Refusal, _ source: HTTPServerRequest, _ clientRequest: ClientRequest
-    ) {
-        clientRequest.rawID = requestID(of: source).map { $0[...] }
+    ) async {
+        clientRequest.rawID = await requestID(of: source).map { $0[...] }
         clientRequest.finishRequest(.refused(refusal))
     }
 
     /// The id of a request; nil for what is none.
-    private func requestID(of source: HTTPServerRequest) -> [UInt8]? {
-        guard let message = carriedMessages(of: source, isBatchable: false)?.first, case .request = message.kind else {
+    private func requestID(of source: HTTPServerRequest) async -> [UInt8]? {
+        guard let message = await carriedMessages(of: source, isBatchable: false)?.first, case .request = message.kind
+        else {
             return nil
         }
         return message.rawID

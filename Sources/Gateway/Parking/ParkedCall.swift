@@ -39,10 +39,9 @@ struct ParkedCall<Response: Sendable>: Sendable {
         case browser(until: Instant)
     }
 
-    /// Questions that may be open at once, and in all, and the bytes of those that are open: they are kept to be asked
-    /// again. More is a server that has lost its way.
+    /// Questions that may be open at once, and the bytes of those: they are kept to be asked again. More is a server that has
+    /// lost its way.
     private static var maxOpen: Int { 32 }
-    private static var maxQuestions: Int { 1000 }
     private static var maxBytes: Int { 4 << 20 }
     /// Clients of published SDKs give up after 10 rounds.
     private static var manyRounds: Int { 8 }
@@ -64,9 +63,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     private(set) var open: [Question] = []
     private var keys = InputKeys()
-    /// Ids of the server's questions that are answered, refused or withdrawn, as spelled: each is answered at most once,
-    /// whatever comes twice.
-    private var settled: Set<[UInt8]> = []
+    private var settled = SettledQuestions()
     /// Questions to open a page that the user agreed to, and of which the server has not said that it is over.
     private var browsers: [InputRequest] = []
     /// Pages that were over before the client said that it opened them.
@@ -188,25 +185,29 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     /// The server asks.
     ///
-    /// - Parameter takePlace: called with the first question; false when too many calls are parked. The giver of a place takes it
-    ///   back with `forget`.
-    mutating func addQuestion(_ message: Envelope, at now: Instant, takePlace: () -> Bool) -> [Action] {
+    /// - Parameters:
+    ///   - mayBeRepeat: whether it came on a way on which a message may come twice. Each question is answered at most once.
+    ///   - takePlace: called with the first question; false when too many calls are parked. The giver of a place takes it
+    ///     back with `forget`.
+    mutating func addQuestion(
+        _ message: Envelope, mayBeRepeat: Bool, at now: Instant, takePlace: () -> Bool
+    ) -> [Action] {
         guard case .request(let id, _) = message.kind else { return [] }
         let legacyID = Array(message.document.raw(id))
-        // A stream that is taken up again may bring a question once more.
-        if settled.contains(legacyID) || open.contains(where: { $0.request.legacyID == legacyID }) { return [] }
+        if open.contains(where: { $0.request.legacyID == legacyID }) { return [] }
+        if mayBeRepeat, settled.containsMessage(message, id: legacyID) { return [] }
         let question: InputRequest
         do throws(RefusedInput) {
             question = try InputRequest(message, declared: capabilities)
             guard hasRoom(for: question) else { throw .tooMany(question) }
         } catch {
-            settleQuestion(legacyID)
+            settled.insertMessage(message, id: legacyID)
             refused.formUnion(error.missing)
             return [.reply(error.reply)]
         }
         switch state {
         case .abandoned, .done, .forgotten:
-            settleQuestion(legacyID)
+            settled.insertQuestion(question)
             return question.leftover.map { [.reply($0)] } ?? []
         case .running, .gathering, .parked:
             break
@@ -219,7 +220,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         }
         if !hasPlace { hasPlace = takePlace() }
         guard hasPlace else {
-            settleQuestion(legacyID)
+            settled.insertQuestion(question)
             return [.reply(RefusedInput.tooMany(question).reply)]
         }
         open.append(Question(key: keys.freeKey(for: question), request: question))
@@ -238,13 +239,8 @@ struct ParkedCall<Response: Sendable>: Sendable {
         let bytes = open.reduce(question.text.count) { $0 + $1.request.text.count }
         // Pages that are open in a browser are kept to be asked for again.
         let visiting = browsers.reduce(0) { $0 + $1.text.count }
-        return open.count < Self.maxOpen && settled.count + open.count < Self.maxQuestions
+        return open.count < Self.maxOpen && settled.count + open.count < SettledQuestions.maxCount
             && bytes + visiting <= Self.maxBytes
-    }
-
-    private mutating func settleQuestion(_ legacyID: [UInt8]) {
-        // A server that asks without end is refused without end, and need not be remembered.
-        if settled.count < Self.maxQuestions, legacyID.count <= InputRequest.maxID { settled.insert(legacyID) }
     }
 
     /// The server takes a question back (`notifications/cancelled` with its own id).
@@ -254,7 +250,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
         }
         let question = open.remove(at: index)
         forgetVisit(question.request.kind)
-        settleQuestion(legacyID)
+        settled.insertQuestion(question.request)
         guard case .gathering = state, open.isEmpty else { return [] }
         return continueCall(at: now)
     }
@@ -339,7 +335,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     /// The server did not run the call (`-32042`): the user has to go to these pages first, and the session is kept.
     ///
-    /// - Parameter takePlace: as of ``addQuestion(_:at:takePlace:)``.
+    /// - Parameter takePlace: as of ``addQuestion(_:mayBeRepeat:at:takePlace:)``.
     mutating func requirePages(_ pages: [InputRequest], at now: Instant, takePlace: () -> Bool) -> [Action] {
         switch state {
         case .abandoned:
@@ -416,8 +412,8 @@ struct ParkedCall<Response: Sendable>: Sendable {
             browsers.append(question.request)
         }
         forgetVisit(question.request.kind)
-        guard let id = question.request.legacyID, let reply = answer.reply else { return [] }
-        settleQuestion(id)
+        guard question.request.legacyID != nil, let reply = answer.reply else { return [] }
+        settled.insertQuestion(question.request)
         return [.reply(reply)]
     }
 
@@ -576,7 +572,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
     private mutating func answerLeftovers() -> [Action] {
         let leftovers = open.filter { !$0.isReminder }
         open = []
-        for id in leftovers.compactMap(\.request.legacyID) { settleQuestion(id) }
+        for question in leftovers { settled.insertQuestion(question.request) }
         return leftovers.compactMap(\.request.leftover).map { .reply($0) }
     }
 }

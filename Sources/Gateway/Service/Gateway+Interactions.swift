@@ -20,7 +20,7 @@ extension Gateway {
         let isSuccessor = if case .takeOver = task { true } else { false }
         let clientRequest = beginRequest(source, by: responder)
         let caller = identifyCaller(source, isHandedOver: true, clientRequest)
-        switch readRequest(source, isHandedOver: true, clientRequest) {
+        switch await readRequest(source, isHandedOver: true, clientRequest) {
         case .finished:
             break
         case .older:
@@ -54,8 +54,11 @@ extension Gateway {
             } catch {
                 return clientRequest.finishRequest(.refused(error))
             }
-            // Another replica goes on with a lost call only where it was asked to.
-            if case .elsewhere = location, case .serveRetry = task { return giveAway(clientRequest) }
+            // Another replica goes on with a lost call only where it was asked to, and does not know what became of one that was
+            // here.
+            if case .elsewhere(let state) = location, case .serveRetry = task, !calls.hasSpent(state) {
+                return giveAway(clientRequest)
+            }
             await clientRequest.waitUntilFinished {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
             }
@@ -81,7 +84,11 @@ extension Gateway {
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
         _ capabilities: ClientProfiles.Declaration, from caller: Caller, _ state: RequestState
     ) async {
-        switch await interactions.forwardRetry(source, state, answering: clientRequest.connection) {
+        // What others know of one that was sent here, and is forgotten, is that it was not sent.
+        let result: Replicas.ForwardResult =
+            calls.hasSpent(state)
+            ? .takeOverHere : await interactions.forwardRetry(source, state, answering: clientRequest.connection)
+        switch result {
         case .takeOverHere:
             await clientRequest.waitUntilFinished {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))

@@ -25,6 +25,8 @@ extension Gateway {
         case shared(ModernRequest, Caller)
         /// A call during which the client can be asked, as it declares, or a retry that goes on with one.
         case interactive(ModernRequest, ClientProfiles.Declaration, Caller, Interactions.Location)
+        /// A large body has to be read first.
+        case unread(Caller)
         /// None: it is finished.
         case none
     }
@@ -110,7 +112,14 @@ extension Gateway {
     private func translatedRoute(
         of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) -> Route {
-        switch readRequest(source, isHandedOver: false, clientRequest) {
+        if source.isLarge { return .unread(caller) }
+        let admission = admission.admitRequest(source)
+        return translatedRoute(
+            of: readRequest(source, admission, isHandedOver: false, clientRequest), from: caller, clientRequest)
+    }
+
+    private func translatedRoute(of reading: Reading, from caller: Caller, _ clientRequest: ClientRequest) -> Route {
+        switch reading {
         case .finished: .none
         case .older: .older(caller)
         case .request(let admitted): translatedRoute(of: admitted, from: caller, clientRequest)
@@ -175,8 +184,18 @@ extension Gateway {
         case finished
     }
 
-    func readRequest(_ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest) -> Reading {
-        switch admission.admitRequest(source, isHandedOver: isHandedOver) {
+    /// Reads a request in as many turns of the loop as its size takes.
+    func readRequest(
+        _ source: HTTPServerRequest, isHandedOver: Bool, _ clientRequest: ClientRequest
+    ) async -> Reading {
+        let admission = await admission.admitRequest(source, isHandedOver: isHandedOver, on: sessions.loop)
+        return readRequest(source, admission, isHandedOver: isHandedOver, clientRequest)
+    }
+
+    private func readRequest(
+        _ source: HTTPServerRequest, _ admission: Admission, isHandedOver: Bool, _ clientRequest: ClientRequest
+    ) -> Reading {
+        switch admission {
         case .refused(let refusal, let id):
             clientRequest.rawID = id.map { $0[...] }
             clientRequest.finishRequest(.refused(refusal))
@@ -227,6 +246,9 @@ extension Gateway {
         switch route {
         case .none, .forwarded:
             break
+        case .unread(let caller):
+            let reading = await readRequest(source, isHandedOver: false, clientRequest)
+            return await serveRoute(source, clientRequest, translatedRoute(of: reading, from: caller, clientRequest))
         case .older(let caller):
             await olderClients.serveOlderClient(source, from: caller, clientRequest)
         case .listening(let admitted, let caller):

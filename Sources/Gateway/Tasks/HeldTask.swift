@@ -204,7 +204,7 @@ final class HeldTask {
     /// The server asks. Returns false where the question is for no client any more.
     func addQuestion(_ question: Envelope) -> Bool {
         guard outcome == nil else { return false }
-        if let reply = questions.addQuestion(question) {
+        if let reply = questions.addQuestion(question, mayBeRepeat: session.mayHearTwice) {
             loop.spawn { [session, credentials] in try? await session.sendNotification(reply, credentials: credentials)
             }
         }

@@ -34,6 +34,9 @@ protocol SessionTransport: AnyObject {
     /// Whether anything reaches the server while a call is under way.
     var hearsDuringCalls: Bool { get }
 
+    /// Whether a stream was taken up again where it broke off, so that messages may come twice.
+    var mayBringTwice: Bool { get }
+
     /// Whether the server can tell something on its own account.
     func hasPushChannel() async -> Bool
 
@@ -71,4 +74,5 @@ protocol SessionTransport: AnyObject {
 extension SessionTransport {
     var cookieField: [UInt8] { [] }
     var hearsDuringCalls: Bool { true }
+    var mayBringTwice: Bool { false }
 }

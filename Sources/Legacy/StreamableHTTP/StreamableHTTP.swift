@@ -28,6 +28,7 @@ final class StreamableHTTP: SessionTransport {
     /// What the server asked in its answer to `initialize`.
     private var early: [Envelope] = []
     private var pushStream: PushStream?
+    private(set) var mayBringTwice = false
 
     init(to backend: Backend, credentials: Credentials) {
         self.backend = backend
@@ -253,7 +254,8 @@ final class StreamableHTTP: SessionTransport {
     func resumeStream(
         _ resumption: StreamResumption, at place: [UInt8]? = nil, credentials: Credentials, until end: Instant
     ) -> BackendExchange {
-        BackendExchange(
+        mayBringTwice = true
+        return BackendExchange(
             requestHead(.get, at: place).httpMessage(credentials, lastEventID: resumption.lastEventID), by: route,
             patience: .until(end), isRepeatable: true)
     }
@@ -313,7 +315,8 @@ final class StreamableHTTP: SessionTransport {
     ///   - lastEventID: where it is to go on.
     ///   - place: `nil` for the place of the session's requests.
     func pushRequest(_ credentials: Credentials, after lastEventID: [UInt8]?, at place: [UInt8]?) -> HTTPMessage {
-        requestHead(.get, at: place).httpMessage(credentials, lastEventID: lastEventID)
+        if lastEventID != nil { mayBringTwice = true }
+        return requestHead(.get, at: place).httpMessage(credentials, lastEventID: lastEventID)
     }
 
     /// On the one connection of a session no stream can stay open. So that the server does not close it, it is asked for a

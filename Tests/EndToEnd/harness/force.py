@@ -10,6 +10,7 @@ an endless one, there were. Ends when it is killed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import select
 import socket
@@ -143,14 +144,19 @@ class Force:
         for kind in ("extensions", "elicitation"):
             start, _, end = json.dumps(call("echo", {"text": "large"}, clientCapabilities={kind: "HERE"})).encode().partition(b'"HERE"')
             bodies += [start + each + end for each in (one, many)]
-        number = 0
-        while True:
-            number += 1
-            first, end, rest = bodies[number % 4].partition(b'"00000')
-            body = first + b'"%05d' % (number % 100_000) + rest
+        messages = []
+        for body in bodies:
+            message = encode(body, of=call("echo"), host=self.address, Authorization="Bearer forceful-0000000")
+            first, _, rest = message.partition(b"forceful-0000000")
+            middle, _, rest = rest.partition(b'"00000')
+            messages.append((first, middle, memoryview(rest)))
+        for number in itertools.count():
+            first, middle, rest = messages[number % 4]
             connection = self.open()
-            caller = {"Authorization": f"Bearer forceful-{number}"}
-            connection.sendall(encode(body, of=call("echo"), host=self.address, **caller))
+            connection.sendall(first + b"forceful-%07d" % (number % 10_000_000) + middle + b'"%05d' % (number % 100_000))
+            # In pieces, as a network brings it: while the system takes megabytes at once, nobody else has this processor.
+            for start in range(0, len(rest), 64 * 1024):
+                connection.sendall(rest[start : start + 64 * 1024])
             self.answer(connection)
             connection.close()
             self.answers += 1

@@ -23,10 +23,10 @@ import Translation
 
     @Test func eachIsAnsweredOnceUnderItsKey() throws {
         var questions = TaskQuestions(declared: .form)
-        #expect(try questions.addQuestion(question("0")) == nil)
-        #expect(try questions.addQuestion(question(#""0""#)) == nil)
+        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question(#""0""#), mayBeRepeat: true) == nil)
         // A stream that is taken up again.
-        #expect(try questions.addQuestion(question("0")) == nil)
+        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
         #expect(questions.open.map(\.key) == ["elicitation-1", "elicitation-2"])
         let answer = #"{"action":"decline"}"#
         let replies = try questions.takeAnswers(
@@ -36,26 +36,45 @@ import Translation
         #expect(
             try questions.takeAnswers(by: responses(#"{"elicitation-2":\#(answer)}"#), in: .newestLegacy).isEmpty)
         // It was answered, and its id means nothing else.
-        #expect(try questions.addQuestion(question(#""0""#)) == nil)
+        #expect(try questions.addQuestion(question(#""0""#), mayBeRepeat: true) == nil)
         #expect(questions.open.count == 1)
-        #expect(try questions.addQuestion(question("1")) == nil)
+        #expect(try questions.addQuestion(question("1"), mayBeRepeat: true) == nil)
         #expect(questions.open.map(\.key) == ["elicitation-1", "elicitation-3"])
     }
 
     @Test func whatTheCallHasAskedIsNotAskedAgain() throws {
         var keys = InputKeys()
         keys.takeKey("elicitation-1")
-        var questions = TaskQuestions(declared: .form, keys: keys, settled: [Array("0".utf8)])
-        #expect(try questions.addQuestion(question("0")) == nil)
+        var settled = SettledQuestions()
+        settled.insertQuestion(try InputRequest(question("0"), declared: .form))
+        var questions = TaskQuestions(declared: .form, keys: keys, settled: settled)
+        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
         #expect(questions.open.isEmpty)
-        #expect(try questions.addQuestion(question("1")) == nil)
+        #expect(try questions.addQuestion(question("1"), mayBeRepeat: true) == nil)
         #expect(questions.open.map(\.key) == ["elicitation-2"])
+    }
+
+    /// Servers use ids again, and wait for an answer to each question.
+    @Test func anIDThatWasAnsweredMeansAnotherQuestion() throws {
+        var questions = TaskQuestions(declared: .form)
+        for number in 1...3 {
+            // While it is open, it is the same question.
+            for _ in 0..<2 { #expect(try questions.addQuestion(question("0"), mayBeRepeat: false) == nil) }
+            #expect(questions.open.map(\.key) == ["elicitation-\(number)"])
+            _ = try questions.takeAnswers(
+                by: responses(#"{"elicitation-\#(number)":{"action":"decline"}}"#), in: .newestLegacy)
+        }
+        // After a stream was taken up again, other words are still another question.
+        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
+        #expect(questions.open.isEmpty)
+        #expect(try questions.addQuestion(question("0", words: "what else?"), mayBeRepeat: true) == nil)
+        #expect(questions.open.map(\.key) == ["elicitation-4"])
     }
 
     @Test func aWrongAnswerChangesNothing() throws {
         var questions = TaskQuestions(declared: .form)
-        _ = try questions.addQuestion(question("0"))
-        _ = try questions.addQuestion(question("1"))
+        _ = try questions.addQuestion(question("0"), mayBeRepeat: true)
+        _ = try questions.addQuestion(question("1"), mayBeRepeat: true)
         #expect(throws: InputFlaw.self) {
             try questions.takeAnswers(
                 by: responses(#"{"elicitation-1":{"action":"decline"},"elicitation-2":{"action":"maybe"}}"#),
@@ -66,14 +85,14 @@ import Translation
 
     @Test func whatTheClientCannotBeAskedIsRefused() throws {
         var questions = TaskQuestions(declared: .sampling)
-        let reply = try #require(try questions.addQuestion(question("0")))
+        let reply = try #require(try questions.addQuestion(question("0"), mayBeRepeat: true))
         #expect(String(decoding: reply, as: UTF8.self).contains("-32602"))
         #expect(questions.open.isEmpty && questions.needs.isEmpty)
     }
 
     @Test func whatIsTakenBackIsNotAnswered() throws {
         var questions = TaskQuestions(declared: .form)
-        _ = try questions.addQuestion(question("0"))
+        _ = try questions.addQuestion(question("0"), mayBeRepeat: true)
         #expect(questions.needs == .form)
         let other = questions.withdrawQuestion(Array("1".utf8))
         let own = questions.withdrawQuestion(Array("0".utf8))
@@ -84,19 +103,19 @@ import Translation
 
     @Test func thereIsALimit() throws {
         var questions = TaskQuestions(declared: .form)
-        for id in 0..<32 { #expect(try questions.addQuestion(question("\(id)")) == nil) }
-        #expect(try questions.addQuestion(question("32")) != nil)
+        for id in 0..<32 { #expect(try questions.addQuestion(question("\(id)"), mayBeRepeat: true) == nil) }
+        #expect(try questions.addQuestion(question("32"), mayBeRepeat: true) != nil)
         let leftovers = questions.closeQuestions()
         #expect(leftovers.count == 32 && questions.open.isEmpty)
         // Those that are over count, too.
         for id in 33..<2000 {
-            _ = try questions.addQuestion(question("\(id)"))
+            _ = try questions.addQuestion(question("\(id)"), mayBeRepeat: true)
             _ = questions.closeQuestions()
         }
-        #expect(try questions.addQuestion(question("9999")) != nil)
+        #expect(try questions.addQuestion(question("9999"), mayBeRepeat: true) != nil)
         var large = TaskQuestions(declared: .form)
         let words = String(repeating: "x", count: 1 << 20)
-        for id in 0..<3 { #expect(try large.addQuestion(question("\(id)", words: words)) == nil) }
-        #expect(try large.addQuestion(question("3", words: words)) != nil)
+        for id in 0..<3 { #expect(try large.addQuestion(question("\(id)", words: words), mayBeRepeat: true) == nil) }
+        #expect(try large.addQuestion(question("3", words: words), mayBeRepeat: true) != nil)
     }
 }

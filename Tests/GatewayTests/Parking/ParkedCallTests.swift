@@ -24,6 +24,24 @@ private typealias Stage = ParkedCallStage
         #expect(try stage.retries("{}") == ["reject 2: lost"])
     }
 
+    // MARK: Ids that come again
+
+    /// Servers use ids again, and wait for an answer to each question (the published Python SDK takes ids from addresses of objects).
+    @Test func anIDThatWasAnsweredMeansAnotherQuestion() throws {
+        var stage = try Stage()
+        for round in 1...3 {
+            #expect(try stage.asks(Stage.form("0"), mayBeRepeat: false) == [])
+            #expect(stage.waits(ms: 30) == ["ask \(round): elicitation-\(round) (\(round))"])
+            #expect(
+                try stage.retries(#"{"elicitation-\#(round)":{"action":"accept","content":{}}}"#) == [Self.delivered])
+        }
+        // After a stream was taken up again, the same words may be the same question.
+        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(stage.isRunning)
+        #expect(try stage.asks(Stage.page("0")) == [])
+        #expect(!stage.isRunning)
+    }
+
     // MARK: Becoming a task
 
     /// Only while the server works and nothing is asked.
@@ -39,9 +57,9 @@ private typealias Stage = ParkedCallStage
         // What was asked keeps its key and its id.
         var questions = stage.taskQuestions
         let again = try Envelope(JSONDocument(Array(Stage.form("0").utf8)))
-        #expect(questions.addQuestion(again) == nil && questions.open.isEmpty)
+        #expect(questions.addQuestion(again, mayBeRepeat: true) == nil && questions.open.isEmpty)
         let next = try Envelope(JSONDocument(Array(Stage.form("1").utf8)))
-        #expect(questions.addQuestion(next) == nil && questions.open.map(\.key) == ["elicitation-2"])
+        #expect(questions.addQuestion(next, mayBeRepeat: true) == nil && questions.open.map(\.key) == ["elicitation-2"])
         // It ends with the task as its answer, which is kept for a retry.
         #expect(stage.answers() == ["release", "finish 2: done"])
         #expect(!stage.isRunning && stage.isDone)

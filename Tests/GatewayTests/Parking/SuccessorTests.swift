@@ -75,7 +75,7 @@ import Translation
         var call = Self.successor(try Self.given())
         var asked = 0
         for (id, text) in [("10", "first"), ("\"x\"", "second")] {
-            let actions = call.addQuestion(try Self.message(Self.form(id, text)), at: Self.now) {
+            let actions = call.addQuestion(try Self.message(Self.form(id, text)), mayBeRepeat: true, at: Self.now) {
                 asked += 1
                 return true
             }
@@ -83,13 +83,15 @@ import Translation
         }
         #expect(call.open.isEmpty && asked == 0)
         // It has its place; a third question in words that were used is another one.
-        let third = call.addQuestion(try Self.message(Self.form("11", "first")), at: Self.now) { false }
+        let third = call.addQuestion(try Self.message(Self.form("11", "first")), mayBeRepeat: true, at: Self.now) {
+            false
+        }
         #expect(third.isEmpty && call.open.map(\.key) == ["elicitation-3"])
     }
 
     @Test func otherWordsAreAskedUnderAKeyThatNoneHad() throws {
         var call = Self.successor(try Self.given())
-        _ = call.addQuestion(try Self.message(Self.form("10", "other")), at: Self.now) { true }
+        _ = call.addQuestion(try Self.message(Self.form("10", "other")), mayBeRepeat: true, at: Self.now) { true }
         #expect(call.open.map(\.key) == ["elicitation-3"])
         let actions = call.performDue(at: Self.now + .milliseconds(30))
         guard case .ask(let legs, _, round: 3) = actions.first else {
@@ -102,7 +104,9 @@ import Translation
     @Test(arguments: [#"{"elicitation-2":{"action":"what"}}"#, #"{"elicitation-2":1}"#, "{}"])
     func anAnswerThatIsNoneIsAskedForAgain(_ responses: String) throws {
         var call = Self.successor(try Self.given(responses))
-        let actions = call.addQuestion(try Self.message(Self.form("10", "second")), at: Self.now) { true }
+        let actions = call.addQuestion(try Self.message(Self.form("10", "second")), mayBeRepeat: true, at: Self.now) {
+            true
+        }
         #expect(actions.isEmpty && call.open.count == 1 && call.open[0].key != "elicitation-2")
     }
 
@@ -121,9 +125,11 @@ import Translation
         let actions = call.addRetry(Call.Leg(id: 1, capabilities: Self.everything), responses, at: Self.now)
         #expect(Self.replies(actions) == [#"{"jsonrpc":"2.0","id":1,"result":\#(Self.answer)}"#])
         // The stream may bring the question once more.
-        let again = call.addQuestion(try Self.message(Self.form("1", "second")), at: Self.now) { true }
+        let again = call.addQuestion(try Self.message(Self.form("1", "second")), mayBeRepeat: true, at: Self.now) {
+            true
+        }
         #expect(again.isEmpty && call.open.isEmpty)
-        _ = call.addQuestion(try Self.message(Self.form("2", "third")), at: Self.now) { true }
+        _ = call.addQuestion(try Self.message(Self.form("2", "third")), mayBeRepeat: true, at: Self.now) { true }
         #expect(call.open.map(\.key) == ["elicitation-3"])
     }
 
