@@ -2,8 +2,10 @@ package import Translation
 
 /// Sessions that clients open and name (`sessions.handles`).
 package struct HandleSettings: Sendable, Equatable {
+    /// Whether there are any. Each request looks at it.
+    let isOn: Bool
     /// What clients are told of them; nil where there are none.
-    package var offer: HandleOffer?
+    package let offer: HandleOffer?
     /// How long a session of a handle may be without a call.
     package var idleTimeout: Duration
     /// How old it may be.
@@ -13,6 +15,7 @@ package struct HandleSettings: Sendable, Equatable {
 
     /// - Parameter isRequired: whether each call of a tool has to name one.
     package init(isRequired: Bool, idleTimeout: Duration, maxAge: Duration, maxPerPrincipal: Int) {
+        isOn = true
         offer = HandleOffer(
             isRequired: isRequired, idleTime: HandleSettings.words(of: idleTimeout),
             maxAge: HandleSettings.words(of: maxAge))
@@ -22,6 +25,8 @@ package struct HandleSettings: Sendable, Equatable {
     }
 
     private init() {
+        isOn = false
+        offer = nil
         idleTimeout = .seconds(1)
         maxAge = .seconds(1)
         maxPerPrincipal = 0
@@ -29,8 +34,6 @@ package struct HandleSettings: Sendable, Equatable {
 
     /// No handles.
     package static let off = HandleSettings()
-
-    var isOn: Bool { offer != nil }
 
     private static func words(of time: Duration) -> String {
         let seconds = time.components.seconds

@@ -691,7 +691,7 @@ package final class SessionPool {
     package func releaseLease(_ lease: Lease) {
         if lease.isExclusive { lease.session.setInteraction(for: nil) }
         leaveSession(lease.id, isExclusive: lease.isExclusive)
-        if handleWaiting > 0, let slot = slots[lease.id] { grantHandleSession(lease.id, slot.key) }
+        if lease.isExclusive, handleWaiting > 0, let slot = slots[lease.id] { grantHandleSession(lease.id, slot.key) }
     }
 
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
