@@ -300,7 +300,16 @@ package struct Wiring: Sendable {
             clients: ClientProfiles(
                 DeclarationRules(configuration.backend.client),
                 named: configuration.clients.map { ($0.name, DeclarationRules($0.rules)) }),
-            tasks: taskSettings(workers: workers))
+            tasks: taskSettings(workers: workers), handles: handleSettings(workers: workers))
+    }
+
+    private func handleSettings(workers: Int) -> HandleSettings {
+        let sessions = configuration.sessions
+        guard sessions.handles != .off else { return .off }
+        return HandleSettings(
+            isRequired: sessions.handles == .required, idleTimeout: sessions.handleIdleTimeout,
+            maxAge: sessions.handleMaxAge,
+            maxPerPrincipal: max(1, sessions.maxHandlesPerPrincipal / workers))
     }
 
     private func callerFields() -> CallerFields {

@@ -181,6 +181,7 @@ package final class Service {
         counts.requests = memory.tally.counts
         counts.parking = memory.calls.counts
         counts.tasks = memory.tasks.counts
+        counts.handles = memory.handles.counts
         counts.peers = memory.replicas.numbers
         // Those first that there are now; what was counted of others goes with them.
         for each in [gateway] + relieved.values where !each.hasHeir {
