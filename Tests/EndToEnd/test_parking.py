@@ -656,6 +656,33 @@ async def test_pages_whose_call_is_gone_begin_it_anew() -> None:
         assert keys(again) == ["elicitation-1"] and server.methods["tools/call"] == 2
 
 
+async def test_a_call_that_ran_after_its_client_was_asked_does_not_run_again() -> None:
+    """What the client carries says that nothing had run when it was asked. The call has run since, and was given up."""
+    runs = []
+
+    async def gated(running: Running) -> None:
+        runs.append(running.exchange.method)
+        if len(runs) == 1:
+            return await running.finish(**pages("one"))
+        await running.cancelled()
+        await running.finish(code=0, message="Request cancelled")
+
+    accept = {"elicitation-1": {"action": "accept"}}
+    async with asking(gated) as (server, running):
+        asked = await send(running)
+        await server.tell(notification("elicitation/complete", elicitationId="one"))
+        await asyncio.sleep(0.2)
+        connection = await Connection.open(running.front.address)
+        await connection.send(encode(retry(asked, accept, None), host=running.front.address))
+        await server.until(lambda server: server.methods["tools/call"] == 2)
+        connection.abort()
+        await server.until(lambda server: server.cancelled)
+        await asyncio.sleep(0.5)
+        lost = await send(running, before=asked, answers=accept)
+        assert lost.result["isError"] and "interaction was lost" in lost.text
+        assert len(runs) == 2
+
+
 # MARK: Servers that cannot ask
 
 

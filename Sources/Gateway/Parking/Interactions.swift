@@ -151,7 +151,8 @@ final class Interactions {
 
     /// Continues a call whose replica is lost: resumes its run if the server allows that, or runs it again if that can do no
     /// harm. It keeps the call's id, so that other retries of the call join it.
-    private func takeOverCall(_ leg: CallLeg, from caller: Caller, _ state: RequestState) {
+    private func takeOverCall(_ leg: CallLeg, from caller: Caller, _ sealed: RequestState) {
+        let state = calls.knownState(sealed)
         guard settings.isInteractive,
             state.phase != .dispatched || SessionRules.mayEverReplay(leg.request, settings)
                 || state.resumption?.lastEventID.isEmpty == false

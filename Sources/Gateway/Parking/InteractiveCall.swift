@@ -71,6 +71,8 @@ final class InteractiveCall: CallProgress, SpareCall {
     private var responseSize = 0
     /// Whether the server may be silent, since it waits for the client.
     private var isSuspended = false
+    /// Whether it was sent after its client was asked: what the client carries may say that it was not.
+    private var isSpent = false
     /// Answers on their way to the server.
     private var replying = 0
     /// Signalled when one of them has arrived.
@@ -217,7 +219,7 @@ final class InteractiveCall: CallProgress, SpareCall {
                 line.field("rounds", rounds)
                 line.field("principal", key.principal.short)
             }
-        case .forget: context.calls.forgetCall(id)
+        case .forget: forgetCall()
         }
     }
 
@@ -377,7 +379,12 @@ final class InteractiveCall: CallProgress, SpareCall {
         legs = []
         releaseAll(end)
         for leg in waiting { leg.finishLeg(outcome(leg)) }
-        if predecessor != nil { context.calls.forgetCall(id) }
+        if predecessor != nil { forgetCall() }
+    }
+
+    private func forgetCall() {
+        if isSpent { context.calls.noteSpent(id) }
+        context.calls.forgetCall(id)
     }
 
     /// Ends the call by its outcome.
@@ -479,6 +486,7 @@ extension InteractiveCall: TranslatedCall {
     private func sendRequest() {
         guard let request, let session else { return failAttempt(withoutRequest()) }
         isSuspended = false
+        isSpent = machine.map { $0.round > 0 } ?? false
         guard isTask else { return sendCall(request, on: session) }
         followCall(
             session.driveTask(
@@ -590,6 +598,8 @@ extension InteractiveCall: TranslatedCall {
         if case .error(let error) = answer.outcome,
             case .ask(let pages) = URLElicitationRequired(error, in: answer.document, declared: declared)
         {
+            // It did not run.
+            isSpent = false
             makeMachine()
             let now = sessions.loop.now
             return stepMachine { $0.requirePages(pages, at: now) { context.calls.takePlace(self, for: key.principal) } }

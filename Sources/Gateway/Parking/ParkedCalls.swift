@@ -13,6 +13,7 @@ package final class ParkedCalls {
 
     private var places: ParkingPlaces
     private var calls: [CallID: InteractiveCall] = [:]
+    private var spent = SpentCalls()
     private var lastLeg = 0
     private let emptied = Wakeup()
     var numbers = ParkingCounts()
@@ -70,6 +71,26 @@ package final class ParkedCalls {
 
     /// The call has lost its place to another.
     private func evictCall(_ id: CallID) { calls.removeValue(forKey: id)?.yieldSession() }
+
+    /// A call is about to be forgotten which was sent after its client was asked. What the client carries does not say so.
+    func noteSpent(_ id: CallID) {
+        let now = UnixTime.now
+        spent.insertCall(id, until: now + settings.parkTimeout + settings.parkTimeout, at: now)
+    }
+
+    /// Whether a call was sent here after the client was given this, and is forgotten.
+    func hasSpent(_ state: RequestState) -> Bool {
+        state.phase != .dispatched
+            && (spent.contains(state.call) || state.owner == owner && spent.hasDropped(since: state.issued))
+    }
+
+    /// The state of a call that is not here any more, as far as is known here.
+    func knownState(_ state: RequestState) -> RequestState {
+        guard hasSpent(state) else { return state }
+        var known = state
+        known.phase = .dispatched
+        return known
+    }
 
     /// Nothing will come of the call any more.
     func forgetCall(_ id: CallID) {

@@ -13,7 +13,7 @@ struct RequestState: Equatable, Sendable {
     /// The request that was answered with questions, as ``digest(of:)`` has it.
     let request: [UInt8]
     let call: CallID
-    let phase: CallPhase
+    var phase: CallPhase
     /// How many times the client was asked, this time included.
     let round: UInt16
     /// The replica that has the call; at most 64 bytes.

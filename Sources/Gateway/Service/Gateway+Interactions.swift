@@ -45,8 +45,11 @@ extension Gateway {
             } catch {
                 return clientRequest.finishRequest(.refused(error))
             }
-            // Another replica goes on with a lost call only where it was asked to.
-            if case .elsewhere = location, case .serveRetry = task { return giveAway(clientRequest) }
+            // Another replica goes on with a lost call only where it was asked to, and does not know what became of one that was
+            // here.
+            if case .elsewhere(let state) = location, case .serveRetry = task, !calls.hasSpent(state) {
+                return giveAway(clientRequest)
+            }
             await clientRequest.waitUntilFinished {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
             }
@@ -72,7 +75,11 @@ extension Gateway {
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
         _ capabilities: ClientProfiles.Declaration, from caller: Caller, _ state: RequestState
     ) async {
-        switch await interactions.forwardRetry(source, state, answering: clientRequest.connection) {
+        // What others know of one that was sent here, and is forgotten, is that it was not sent.
+        let result: Replicas.ForwardResult =
+            calls.hasSpent(state)
+            ? .takeOverHere : await interactions.forwardRetry(source, state, answering: clientRequest.connection)
+        switch result {
         case .takeOverHere:
             await clientRequest.waitUntilFinished {
                 carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .elsewhere(state))
