@@ -102,9 +102,11 @@ final class ListenerLink: Wire {
         case "notifications/subscriptions/acknowledged":
             if since != nil { model.violate("listener \(id) was acknowledged twice") }
             since = world.now
+            if Dice.happens(listener.run.profile.dozes) { doze() }
             honoured = (message["params"]?["notifications"]?["resourceSubscriptions"]?.elements ?? []).compactMap(
                 \.text)
             if !honoured.allSatisfy(wanted.contains) { model.violate("listener \(id) is told of \(honoured)") }
+            model.trace("a listener is told of % resources", honoured.count)
             model.note(honoured.isEmpty ? "listeners that cannot be told" : "listeners")
             if !honoured.isEmpty { watch() }
         case "notifications/resources/updated":
@@ -119,11 +121,49 @@ final class ListenerLink: Wire {
         }
     }
 
+    /// Reads nothing for a while, now and then.
+    private func doze() {
+        world.after(Dice.time(upTo: 100 * second)) { [weak self] in
+            guard let self, isOpen else { return }
+            isReading = false
+            world.after(Dice.time(upTo: 30 * second)) { [weak self] in
+                guard let self else { return }
+                awake = world.now
+                isReading = true
+                doze()
+            }
+        }
+    }
+
+    private var awake: Int64 = 0
+    /// Since when nothing is subscribed on the server that is honoured.
+    private var unsubscribed: [String: Int64] = [:]
+
+    /// Where a session may end and nothing else fails, another one is subscribed in its place.
+    private func lookAtSubscriptions() {
+        for uri in honoured {
+            if listener.run.isSubscribed(to: uri, for: listener.caller.credential) {
+                unsubscribed[uri] = nil
+                continue
+            }
+            let since = unsubscribed[uri] ?? world.now
+            unsubscribed[uri] = since
+            let isRefused = model.refusals[uri].map { $0 > since - 60 * second } ?? false
+            if world.now - since > 100 * second, !isRefused {
+                return model.violate("listener \(id) of \(uri) is not subscribed for \((world.now - since) / second) s")
+            }
+            // The refusal holds for the session that was refused.
+            if isRefused { unsubscribed[uri] = .max / 2 }
+        }
+    }
+
     /// Where nothing can fail, each change is heard.
     private func watch() {
-        guard listener.run.profile.isCalm else { return }
+        guard [.calm, .breezy].contains(listener.run.profile.mood) else { return }
         world.after(10 * second) { [weak self] in
             guard let self, isOpen, let since else { return }
+            lookAtSubscriptions()
+            guard listener.run.profile.isCalm, isReading, awake < world.now - 20 * second else { return watch() }
             for uri in honoured {
                 guard let change = model.changes[uri], change > since, change < world.now - 5 * second else { continue }
                 if heard[uri, default: 0] >= change { continue }
