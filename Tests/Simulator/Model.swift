@@ -168,13 +168,18 @@ final class Model {
 
     /// A call that was asked before it ran is gone on with by another replica where the one that had it cannot be reached, and no
     /// replica knows what another had done (docs/limits.md).
-    private func mostRuns(of call: Call) -> Int {
-        let isCutOff = counts["kills", default: 0] + counts["partitions", default: 0] > 0
-        return call.wasAskedEarly && isCutOff ? max(call.mostRuns, call.retries) : call.mostRuns
+    private func isUnknown(_ call: Call) -> Bool {
+        call.wasAskedEarly && counts["kills", default: 0] + counts["partitions", default: 0] > 0
     }
 
-    /// When a handler last began.
+    private func mostRuns(of call: Call) -> Int {
+        isUnknown(call) ? max(call.mostRuns, call.retries) : call.mostRuns
+    }
+
+    /// When a handler last began, went on or ended.
     private var lastRun: Int64 = 0
+
+    func noteWork() { lastRun = world.now }
 
     /// Where nothing is lost on its way: a call that had no turn, or no session, was waiting for another one.
     func checkWait(of call: Call, since begun: Int64) {
@@ -193,7 +198,7 @@ final class Model {
     /// A handler begins to run a call.
     func ran(_ call: Call) {
         call.runs += 1
-        lastRun = world.now
+        noteWork()
         trace("call % runs for the % time", call.number, call.runs)
         if call.runs > mostRuns(of: call) { violate("call \(call.number) (\(call.tool)) ran \(call.runs) times") }
         if call.isSaidNotToHaveRun { violate("call \(call.number) ran, after its client was told that it did not") }
@@ -250,6 +255,7 @@ final class Model {
     // MARK: Ends
 
     func answered(_ call: Call) {
+        noteWork()
         end(call, "answered")
         answers += 1
     }
@@ -261,8 +267,8 @@ final class Model {
         end(call, reason)
         // Of a retry of what may be repeated, it is about the retry: an attempt before it that broke off is not told of.
         if dispatched == false, !(isRetry && call.tool.isRepeatable) {
-            call.isSaidNotToHaveRun = true
-            if call.runs > 0 {
+            call.isSaidNotToHaveRun = !isUnknown(call)
+            if call.runs > 0, !isUnknown(call) {
                 violate(
                     "call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not: \(message)"
                 )

@@ -252,7 +252,8 @@ final class PlayedClient {
     /// client: of one who has left with its answers unread nothing is known.
     private func expectEnd(of call: Call) {
         guard run.profile.mood == .breezy, !isOlder else { return }
-        world.after(20 * second) { [self] in
+        // After the time that one who broke off has to come back.
+        world.after(8 * second) { [self] in
             if call.questions == 0 || call.heard > call.returned, call.returned > 0 || !call.isParked {
                 model.expectEnd(of: call, within: 0)
             }

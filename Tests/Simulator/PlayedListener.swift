@@ -121,12 +121,13 @@ final class ListenerLink: Wire {
         }
     }
 
-    /// Reads nothing for a while, now and then.
+    /// Reads nothing for a while, now and then, while much changes.
     private func doze() {
-        world.after(Dice.time(upTo: 100 * second)) { [weak self] in
+        world.after(Int64(Dice.number(1...40)) * second) { [weak self] in
             guard let self, isOpen else { return }
             isReading = false
-            world.after(Dice.time(upTo: 30 * second)) { [weak self] in
+            listener.run.storm(Dice.number(20...80))
+            world.after(Int64(Dice.number(5...30)) * second) { [weak self] in
                 guard let self else { return }
                 awake = world.now
                 isReading = true

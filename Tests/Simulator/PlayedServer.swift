@@ -180,6 +180,7 @@ final class ServerConnection: Wire {
 
     private func gone() {
         if isAnswering { server.model.trace("connection % of the server is gone while it answers", number) }
+        if running != nil { server.model.noteWork() }
         running?.release()
         // That is how a client of 2026-07-28 cancels.
         if server.profile.isModern { running?.isOver = true }
@@ -635,6 +636,7 @@ final class ServerConnection: Wire {
 
     /// Its handler has ended.
     private func end(_ run: ServerRun, responds: Bool = true) {
+        server.model.noteWork()
         run.release()
         run.isOver = true
         running = nil
@@ -869,6 +871,7 @@ final class ServerConnection: Wire {
     /// The client has answered a question.
     private func heard(_ reply: JSON, to question: Int, of run: ServerRun, rounds: Int) {
         run.session.answered.insert(question)
+        server.model.noteWork()
         let value = reply["result"]?["content"]?["value"]?.text
         if let value, value != "\(run.call.mark)\(run.said[question] ?? "")" {
             server.model.violate("an answer to call \(run.call.number) that is not its own: \(value)")
@@ -879,8 +882,10 @@ final class ServerConnection: Wire {
         // It was taken back when the answer was on its way.
         if isStreaming && running === run || carried != nil, Dice.happens(50) { withdraw(question) }
         guard run.unanswered <= 0 else { return }
-        let most = Dice.happens(100) ? server.profile.longest : server.profile.serverThinking
-        after(Dice.time(upTo: most)) { [self] in
+        let delay =
+            Dice.happens(server.profile.lasting)
+            ? Int64(Dice.number(0...Int(server.profile.longest))) : Dice.time(upTo: server.profile.serverThinking)
+        after(delay) { [self] in
             if run.way == .page, let page = run.page {
                 run.page = nil
                 let wait = Dice.time(upTo: server.profile.longest)

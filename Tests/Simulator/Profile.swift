@@ -20,6 +20,8 @@ struct Profile {
     var abandons = 0
     /// Of retries that broke off, those that are sent again.
     var returns = 600
+    /// Runs that take their time when they have their answers.
+    var lasting = 100
     /// Clients that read their answers in sips.
     var sips = 0
     /// Of questions, those to which a client says no, and of some at once, how often one is left out.
@@ -145,10 +147,11 @@ struct Profile {
         repeatsQuestions = Dice.one(of: [0, 300])
         listChanges = Dice.one(of: [0, 0, 20, 60])
         changesWhileRead = Dice.one(of: [0, 100, 500])
-        if listChanges > 0 { lists = Dice.one(of: [100, 300]) }
+        if listChanges > 0 { lists = Dice.one(of: [100, 600]) }
         storms = Dice.one(of: [0, 0, 2, 6])
         dozes = storms > 0 ? Dice.one(of: [0, 500]) : 0
         refusesSubscriptions = Dice.one(of: [0, 200, 600])
+        lasting = Dice.one(of: [100, 600])
         switch mood {
         case .calm:
             abandons = Dice.one(of: [0, 300])

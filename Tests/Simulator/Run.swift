@@ -154,7 +154,7 @@ final class Run {
     }
 
     /// Changes one after the other, as fast as they can be told.
-    private func storm(_ rest: Int) {
+    func storm(_ rest: Int) {
         guard !isEnding, !world.isOver, rest > 0 else { return }
         Dice.one(of: servers).change()
         world.after(Int64(Dice.number(1...150)) * millisecond) { [self] in storm(rest - 1) }
