@@ -727,7 +727,8 @@ final class ServerConnection: Wire {
             if run.session.isAskable { ask(run, rounds: 1) } else { finish(run, response) }
         case .resumes, .resumesAsking: breakOff(run, response)
         case .slow:
-            if Dice.happens(500) { tellSlowly(run, 1) }
+            // What goes past the translation may take as long as it says something.
+            if !run.call.isPassed, Dice.happens(500) { tellSlowly(run, 1) }
             after(Int64(Dice.number(0...server.profile.requestTimeout * 2)) * second) { [self] in
                 if run.isCancelled {
                     end(run, responds: false)
