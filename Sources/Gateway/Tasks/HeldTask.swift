@@ -277,7 +277,10 @@ final class HeldTask {
     }
 
     /// Nothing is wanted of its source any more.
-    private func letGo(_ end: End) { source.take()?.letGo(end, unanswered: questions.closeQuestions()) }
+    private func letGo(_ end: End) { source.take()?.letGo(end, unanswered: closeQuestions()) }
+
+    /// Ends its open questions: no client answers them any more. Returns the responses that say so.
+    func closeQuestions() -> [[UInt8]] { questions.closeQuestions() }
 
     /// It is held no longer. A task that goes on is cancelled at the server: no client could get its result.
     func endHolding() { end(failure: "The task has outlived its time.", reason: "expired", .unwanted) }

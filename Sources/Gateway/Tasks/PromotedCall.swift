@@ -90,7 +90,14 @@ extension PromotedCall: TranslatedCall {
 
     func finishWithRefusal(_: Refusal) { releaseAll(.released) }
 
-    func finishWithResponse(_ answer: LegacyResponse, from _: LegacySession) {
+    func finishWithResponse(_ answer: LegacyResponse, from session: LegacySession) {
+        // As of a parked call: the server hears that no answer will come, while the session is this call's.
+        let unanswered = held.closeQuestions()
+        if !unanswered.isEmpty {
+            sessions.loop.spawn { [credentials = held.credentials] in
+                for response in unanswered { try? await session.sendNotification(response, credentials: credentials) }
+            }
+        }
         releaseAll(.released)
         held.noteChange()
         held.end(by: answer, isOfTask: false)
