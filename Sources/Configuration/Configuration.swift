@@ -19,6 +19,8 @@ package struct Configuration: Sendable, Equatable {
     package var cache: Cache
     package var limits: Limits
     package var admin: Admin
+    /// Nil: there is none.
+    package var store: Store?
     package var replicas: Replicas
     package var log: Log
 }
@@ -56,7 +58,13 @@ extension Configuration {
         limits = section.readNested("limits") { Limits(&$0) }
         admin = section.readNested("admin") { Admin(&$0) }
         let (listen, admin) = (listen, admin)
-        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin) }
+        let hasStore: Bool
+        (store, hasStore) = section.readNested("store") { section in
+            let store = Store.readSection(&section)
+            // One that is faulty was reported: what it would be needed for is not missing.
+            return (store, store != nil || !section.isFaultless)
+        }
+        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin, hasStore: hasStore) }
         log = section.readNested("log") { Log(&$0) }
         guard !entries.isEmpty, others.count == entries.count else { return nil }
         backends = others

@@ -3,7 +3,7 @@ package import Reactor
 
 /// The name of this replica, and the other replicas.
 package struct ReplicaSettings: Sendable {
-    package struct Member: Sendable {
+    package struct Member: Sendable, Equatable {
         package let name: String
         package let endpoint: Endpoint
 
