@@ -44,8 +44,11 @@ extension Configuration.Replicas {
     /// - Parameters:
     ///   - listen: another listener, whose address this one's must not be.
     ///   - admin: the same.
-    ///   - hasStore: whether there is a store, in which they find each other.
-    init(_ section: inout Section, listen: Configuration.Listen, admin: Configuration.Admin, hasStore: Bool) {
+    ///   - store: whether there is one, in which they find each other.
+    init(
+        _ section: inout Section, listen: Configuration.Listen, admin: Configuration.Admin,
+        store: Configuration.Store.Presence
+    ) {
         // Off: alone, as a sidecar is until the operator says otherwise.
         let id = section.value("id", .replicaID, default: nil)
         // Off: every holder of the keys may continue a call there, so the operator has to ask for it.
@@ -62,10 +65,11 @@ extension Configuration.Replicas {
         let peers = entries.filter { $0.name != id }
             .map { Peer(id: $0.name, host: $0.value.host, port: $0.value.port) }.sorted { $0.id < $1.id }
         guard section.isFaultless else { return }
-        guard let id, let endpoint, hasStore || !peers.isEmpty, !keys.isEmpty else {
+        let knowsOthers = store != .none || !peers.isEmpty
+        guard let id, let endpoint, knowsOthers, !keys.isEmpty else {
             // Keys may be given alone; of the rest, one calls for the others.
-            if id != nil || endpoint != nil || !entries.isEmpty || hasStore {
-                Self.reportMissing(section, id, endpoint, hasStore || !peers.isEmpty, keys)
+            if id != nil || endpoint != nil || !entries.isEmpty || store == .given {
+                Self.reportMissing(section, id, endpoint, knowsOthers, keys)
             }
             return
         }
@@ -74,7 +78,7 @@ extension Configuration.Replicas {
             return
         }
         Self.checkGroup(section, peers, endpoint, listen, admin)
-        if hasStore, advertised == nil, host == "0.0.0.0" || host == "::" {
+        if store == .given, advertised == nil, host == "0.0.0.0" || host == "::" {
             section.refuseValue(
                 "advertise",
                 "is missing: replicas.address is no address that others can reach; add one, such as "

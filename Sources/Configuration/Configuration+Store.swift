@@ -8,6 +8,13 @@ extension Configuration {
         package var prefix: String
         /// Nil: it is spoken to in the clear.
         package var tls: BackendTLS?
+
+        /// What the sections that go with it are told.
+        enum Presence {
+            case none, given
+            /// It was reported: what goes with it, or would be needed without it, is not.
+            case faulty
+        }
     }
 
     private enum WhenUnreachable: String, Sendable, CaseIterable {

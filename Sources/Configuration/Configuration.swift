@@ -58,13 +58,12 @@ extension Configuration {
         limits = section.readNested("limits") { Limits(&$0) }
         admin = section.readNested("admin") { Admin(&$0) }
         let (listen, admin) = (listen, admin)
-        let hasStore: Bool
-        (store, hasStore) = section.readNested("store") { section in
+        let presence: Store.Presence
+        (store, presence) = section.readNested("store") { section in
             let store = Store.readSection(&section)
-            // One that is faulty was reported: what it would be needed for is not missing.
-            return (store, store != nil || !section.isFaultless)
+            return (store, store != nil ? .given : section.isFaultless ? .none : .faulty)
         }
-        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin, hasStore: hasStore) }
+        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin, store: presence) }
         log = section.readNested("log") { Log(&$0) }
         guard !entries.isEmpty, others.count == entries.count else { return nil }
         backends = others

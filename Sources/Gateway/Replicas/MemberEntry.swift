@@ -14,6 +14,8 @@ struct MemberEntry: Equatable {
     let port: UInt16
     /// Of the process, made at its start: two processes with one name are told apart by it.
     let process: String
+    /// When it was sealed, in seconds since 1970. While a key is being changed, a replica can have two entries.
+    let time: Int64
 
     /// The name of the entry in the store.
     static func entryName(of name: String, _ seal: Seal) -> [UInt8] {
@@ -21,7 +23,7 @@ struct MemberEntry: Equatable {
     }
 
     func sealedText(_ seal: Seal, entry: [UInt8], until expiry: UnixTime) -> [UInt8] {
-        let lines = [MemberEntry.version, name, host, "\(port)", process]
+        let lines = [MemberEntry.version, name, host, "\(port)", process, "\(time)"]
         return seal.sealPayload(Array(lines.joined(separator: "\n").utf8), for: .member, caller: entry, until: expiry)
     }
 
@@ -30,10 +32,10 @@ struct MemberEntry: Equatable {
         guard let payload = try? seal.openText(text, for: .member, caller: entry, at: now) else { return nil }
         let lines = String(decoding: payload, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
             .map(String.init)
-        guard lines.count == 5, lines[0] == version, isName(lines[1]), isHost(lines[2]), let port = UInt16(lines[3]),
-            port != 0, lines[4].utf8.count <= 64
+        guard lines.count == 6, lines[0] == version, isName(lines[1]), isHost(lines[2]), let port = UInt16(lines[3]),
+            port != 0, lines[4].utf8.count <= 64, let time = Int64(lines[5])
         else { return nil }
-        return MemberEntry(name: lines[1], host: lines[2], port: port, process: lines[4])
+        return MemberEntry(name: lines[1], host: lines[2], port: port, process: lines[4], time: time)
     }
 
     /// As the configuration has it.

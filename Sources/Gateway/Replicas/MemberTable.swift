@@ -80,7 +80,7 @@ struct MemberTable {
             }
             if opened.name == name {
                 if hasWritten, opened.process != process { change.isNameTaken = true }
-            } else {
+            } else if found[opened.name].map({ $0.time < opened.time }) ?? true {
                 found[opened.name] = opened
             }
         }

@@ -18,7 +18,9 @@ package final class Membership {
 
     private let store: Store
     private let key: [UInt8]
-    private let own: MemberEntry
+    private let own: ReplicaSettings.Member
+    /// ``MemberEntry/process``.
+    private let process: String
     private let seal: Seal
     private let loop: Loop
     private let workers: [any Sibling]
@@ -39,14 +41,8 @@ package final class Membership {
     ) {
         self.store = store
         key = Array("\(prefix)replicas".utf8)
-        let (host, port): (String, UInt16) =
-            switch own.endpoint {
-            case .host(let host, let port): (host, port)
-            // No other machine reaches it: the others pass such an entry over.
-            case .unix: ("", 0)
-            }
-        let process = String(decoding: Base64URL.encodeBytes(SecureRandom.bytes(12)), as: UTF8.self)
-        self.own = MemberEntry(name: own.name, host: host, port: port, process: process)
+        process = String(decoding: Base64URL.encodeBytes(SecureRandom.bytes(12)), as: UTF8.self)
+        self.own = own
         self.seal = seal
         self.loop = loop
         self.workers = workers
@@ -84,8 +80,12 @@ package final class Membership {
 
     /// Reads, and writes its own entry in the same trip.
     private func shareOnce() async {
+        // No other machine reaches a Unix socket.
+        guard case .host(let host, let port) = own.endpoint else { return }
+        let now = UnixTime.now
         let entry = MemberEntry.entryName(of: own.name, seal)
-        let text = own.sealedText(seal, entry: entry, until: .now + Membership.lifetime)
+        let text = MemberEntry(name: own.name, host: host, port: port, process: process, time: now.seconds)
+            .sealedText(seal, entry: entry, until: now + Membership.lifetime)
         let lifetime = Array("\(Membership.lifetime.components.seconds)".utf8)
         // What was read without an end is a failure of the store, which the connection tells.
         guard
