@@ -13,6 +13,7 @@ enum MetricsPage {
         addConnections(overview, &text)
         addParking(overview.counts.parking, &text)
         addTasks(overview.counts.tasks, &text)
+        addHandles(overview.counts.handles, &text)
         let peers = overview.counts.peers
         text.addMetric(
             .peerRefusals, [([("side", "here")], peers.refusedHere), ([("side", "there")], peers.refusedThere)])
@@ -136,6 +137,13 @@ enum MetricsPage {
             ])
         text.addMetric(.refusedRequestStates, parking.refusedStates)
         text.addMetric(.refusedQuestions, parking.full)
+    }
+
+    private static func addHandles(_ handles: HandleCounts, _ text: inout MetricsText) {
+        text.addMetric(.handles, handles.open)
+        text.addMetric(.handlesOpened, handles.opened)
+        text.addMetric(.handlesEnded, HandleCounts.End.allCases.map { ([("reason", $0.label)], handles.endCount($0)) })
+        text.addMetric(.handlesRefused, handles.refused)
     }
 
     private static func addTasks(_ tasks: TaskCounts, _ text: inout MetricsText) {

@@ -49,6 +49,13 @@ enum StatusDocument {
                 json.addMember("refused_states", parking.refusedStates)
                 json.addMember("refused_questions", parking.full)
             }
+            json.addObject("handles") { json in
+                let handles = overview.counts.handles
+                json.addMember("open", handles.open)
+                json.addMember("opened", handles.opened)
+                for end in HandleCounts.End.allCases { json.addMember(end.label, handles.endCount(end)) }
+                json.addMember("refused", handles.refused)
+            }
             json.addObject("tasks") { json in
                 let tasks = overview.counts.tasks
                 json.addMember("running", tasks.running)

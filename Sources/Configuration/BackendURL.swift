@@ -39,7 +39,9 @@ extension BackendURL {
         }
         let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
         if rest[..<end].contains("@") {
-            throw FormatError("must have no user name or password: Remora passes on the client's Authorization instead")
+            throw FormatError(
+                "must have no user name or password: Remora passes on the client's Authorization, and "
+                    + "backends[].headers can set another")
         }
         guard let authority = Authority(rest[..<end]), authority.port != 0 else {
             throw FormatError(

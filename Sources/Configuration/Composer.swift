@@ -25,7 +25,13 @@ struct Composer: ~Copyable {
         do throws(Failure) {
             return try composer.readStream()
         } catch {
-            if case .syntax(let error) = error { report.addIssue(error.explanation, at: error.location) }
+            if case .syntax(let error) = error {
+                if let opening = error.openQuote {
+                    report.addIssue("not valid YAML: the quote that opens here is not closed; close it", at: opening)
+                } else {
+                    report.addIssue(error.explanation, at: error.location)
+                }
+            }
             return nil
         }
     }
@@ -133,6 +139,12 @@ struct Composer: ~Copyable {
 }
 
 extension YAMLSyntaxError {
+    /// Where the quote is that is not closed, if that is what is wrong. The text often ends, or another key comes, long after it.
+    fileprivate var openQuote: SourceText.Location? {
+        guard context == "while scanning a quoted scalar", problem.contains("unexpected") else { return nil }
+        return start
+    }
+
     /// What is wrong, and what to do about it.
     fileprivate var explanation: String {
         let advice =

@@ -9,9 +9,14 @@ extension Configuration {
 }
 
 extension Configuration.Admin {
-    init(_ section: inout Section) {
+    /// - Parameter listen: another listener, whose address this one's must not be.
+    init(_ section: inout Section, listen: Configuration.Listen) {
         // Off: it shows how much is called and with what result, so the operator has to ask for it.
         address = section.value("address", .adminAddress, default: nil)
+        if let address, address.collides(with: listen.address) {
+            section.refuseValue(
+                "address", "must not be that of listen.address: probes and metrics have a listener of their own")
+        }
         // None named: the rule by address, as for clients.
         allowedHosts = section.listValues("allowed_hosts", of: .host, default: [])
     }

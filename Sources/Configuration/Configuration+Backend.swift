@@ -203,7 +203,8 @@ extension Configuration.Backend {
         let directory = section.value("cwd", .path(of: "directory"), default: nil)
         // Tried: the newer way first, which costs an older server one refused request.
         let transport = section.value("transport", .choice, default: Transport.auto)
-        if arguments.isEmpty {
+        let isFaulty = arguments.isEmpty && section.isGiven("command")
+        if arguments.isEmpty, !isFaulty {
             if !environment.isEmpty { section.refuseValue("env", "goes with command only") }
             if directory != nil { section.refuseValue("cwd", "goes with command only") }
             // No default: a guess would send the clients' credentials to whatever listens there.
@@ -214,6 +215,7 @@ extension Configuration.Backend {
             section.refuseValue("url", "must not be given with command: a server is reached in one way")
         }
         if transport != .auto { section.refuseValue("transport", "goes with url only") }
+        if isFaulty { return nil }
         return .command(
             Command(
                 arguments: arguments,

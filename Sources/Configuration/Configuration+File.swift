@@ -1,11 +1,12 @@
 import Glibc
 
 extension Configuration {
-    /// The bytes of a file, cut off a little after `maxFileBytes`.
+    /// The bytes of a file, cut off a little after `maxFileBytes`; `-` is standard input.
     ///
     /// - Parameter mayWait: whether a pipe will do as well, as shells give for `<(...)`: one may have to wait for its writer.
     static func readFile(_ path: String, mayWait: Bool = true) -> Result<[UInt8], ConfigurationErrors> {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | (mayWait ? 0 : O_NONBLOCK))
+        let file = path == "-" ? "/dev/stdin" : path
+        let descriptor = unsafe open(file, O_RDONLY | O_CLOEXEC | (mayWait ? 0 : O_NONBLOCK))
         guard descriptor >= 0 else { return .failure(unreadableFile(path, errno)) }
         defer { close(descriptor) }
         guard mayWait || isPlain(descriptor) else {

@@ -73,6 +73,18 @@ package enum ListenAddress: Sendable, Equatable, CustomStringConvertible {
     /// The absolute path of a Unix socket.
     case unix(path: String)
 
+    /// Whether no two listeners can have these addresses.
+    func collides(with other: ListenAddress) -> Bool {
+        switch (self, other) {
+        case (.unix, .unix): return self == other
+        case (.tcp(let host, let port), .tcp(let otherHost, let otherPort)):
+            let all = ["0.0.0.0", "::"]
+            return port == otherPort && port != 0
+                && (host == otherHost || all.contains(host) || all.contains(otherHost))
+        case (.unix, .tcp), (.tcp, .unix): return false
+        }
+    }
+
     /// For messages.
     package var description: String {
         switch self {

@@ -122,18 +122,12 @@ extension Configuration.Replicas {
             section.refuseValue(
                 "peers", "must have a URL of its own for each replica: \(twin.id) and \(peer.id) have the same")
         }
-        if sharesAddress(endpoint, listen.address) {
+        if endpoint.collides(with: listen.address) {
             section.refuseValue("address", "must not be that of listen.address: replicas have a listener of their own")
         }
-        if let admin = admin.address, sharesAddress(endpoint, admin) {
+        if let admin = admin.address, endpoint.collides(with: admin) {
             section.refuseValue("address", "must not be that of admin.address: replicas have a listener of their own")
         }
-    }
-
-    private static func sharesAddress(_ one: ListenAddress, _ other: ListenAddress) -> Bool {
-        guard case .tcp(let host, let port) = one, case .tcp(let otherHost, let otherPort) = other else { return false }
-        let all = ["0.0.0.0", "::"]
-        return port == otherPort && port != 0 && (host == otherHost || all.contains(host) || all.contains(otherHost))
     }
 
     private static func checkKeys(_ keys: [[UInt8]]) throws(FormatError) {

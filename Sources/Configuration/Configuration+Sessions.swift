@@ -14,6 +14,22 @@ extension Configuration {
         package var maxPerPrincipal: Int?
         /// How long a session that serves no call is kept: 1 second to 24 hours.
         package var idleTimeout: Duration
+        /// Whether clients open sessions and name them in their calls.
+        package var handles: Handles
+        /// How long such a session may be without a call: 1 second to 24 hours.
+        package var handleIdleTimeout: Duration
+        /// How long it may be open: 1 second to 7 days.
+        package var handleMaxAge: Duration
+        /// How many of them one principal may have: 1 to 100 000.
+        package var maxHandlesPerPrincipal: Int
+
+        package enum Handles: String, CaseIterable, Sendable {
+            case off
+            /// A call without a handle uses a session that its caller's calls share.
+            case optional
+            /// Each call of a tool has to name one.
+            case required
+        }
     }
 }
 
@@ -47,6 +63,15 @@ extension Configuration.Sessions {
         // Long enough that a person's next turn finds the session warm; short enough to hand memory back to a server
         // that never times sessions out itself.
         idleTimeout = section.value("idle_timeout", .duration(.seconds(1) ... .hours(24)), default: .minutes(5))
+        // Two more tools, and an argument for each other one, are nothing that a server without state needs.
+        handles = section.value("handles", .choice, default: .off)
+        // A conversation rests for longer than a session that nobody named: a person reads, and comes back.
+        handleIdleTimeout = section.value(
+            "handle_idle_timeout", .duration(.seconds(1) ... .hours(24)), default: .minutes(30))
+        // A conversation of yesterday is still one; one of last week has lost its session to a restart.
+        handleMaxAge = section.value("handle_max_age", .duration(.seconds(1) ... .hours(168)), default: .hours(24))
+        // A quarter of the sessions there are by default: models forget to close.
+        maxHandlesPerPrincipal = section.value("max_handles_per_principal", .integer(1...100_000), default: 16)
     }
 
     private static func checkIsolation(_ names: [String], isWithCommand: Bool) throws(FormatError) {

@@ -56,7 +56,7 @@ extension Configuration {
         tasks = section.readNested("tasks") { Tasks(&$0) }
         cache = section.readNested("cache") { Cache(&$0) }
         limits = section.readNested("limits") { Limits(&$0) }
-        admin = section.readNested("admin") { Admin(&$0) }
+        admin = section.readNested("admin") { Admin(&$0, listen: listening) }
         let (listen, admin) = (listen, admin)
         let presence: Store.Presence
         (store, presence) = section.readNested("store") { section in

@@ -12,6 +12,7 @@ struct Excerpt: CustomStringConvertible {
 
     /// `before` and `after` are the parts of the line that the caret divides.
     init(line: Int, before: String, after: String) {
+        let (before, after) = (before.withoutUserInfo, after.withoutUserInfo)
         let nearLeft = before.unicodeScalars.suffix(Self.reach)
         let nearRight = after.unicodeScalars.prefix(Self.reach)
         let left = (nearLeft.startIndex > before.startIndex ? "…" : "") + String(nearLeft).printable
@@ -51,6 +52,22 @@ extension String {
             result.append(scalar == "\t" || !scalar.isControl ? scalar : "\u{FFFD}")
         }
         return String(result)
+    }
+
+    /// This text with `…` in the place of the user names and passwords of URLs in it (RFC 3986 §3.2.1).
+    var withoutUserInfo: String {
+        var result = ""
+        var rest = self[...]
+        while let mark = rest.firstRange(of: "://") {
+            result += rest[..<mark.upperBound]
+            rest = rest[mark.upperBound...]
+            let end = rest.firstIndex { "/?# \t\n\"'".contains($0) } ?? rest.endIndex
+            if let at = rest[..<end].lastIndex(of: "@") {
+                result += "…"
+                rest = rest[at...]
+            }
+        }
+        return result + rest
     }
 
     /// This text as it is shown within a message: in quotes, on one line, and not too long.

@@ -59,7 +59,7 @@ extension Format where Value == ListenAddress? {
             } catch {
                 throw FormatError(
                     "must be off, HOST:PORT with a numeric address or localhost, such as 127.0.0.1:9908, or unix: and "
-                        + "the path of a socket")
+                        + "the path of a socket", write: Spelling.likelyChoice(for: text, among: ["off"]))
             }
         }
     }

@@ -1,9 +1,17 @@
 /// Why a value is not accepted: a phrase that follows the key's name and says what the value must be.
 struct FormatError: Error, Equatable {
     let requirement: String
+    /// What was probably meant, as it is to be written.
+    let remedy: String?
 
-    init(_ requirement: String) {
+    init(_ requirement: String, write remedy: String? = nil) {
         self.requirement = requirement
+        self.remedy = remedy
+    }
+
+    /// The same where one more thing is allowed.
+    func adding(_ alternative: String) -> FormatError {
+        FormatError("\(requirement), or \(alternative)", write: remedy)
     }
 }
 
@@ -33,7 +41,8 @@ extension Format where Value == Int {
     static func size(_ range: ClosedRange<Int>) -> Format {
         Format { text throws(FormatError) in
             guard let bytes = Units.size.parseNumber(text) else {
-                throw FormatError("must be a size such as 65536, 512KiB, 8MiB or 1GiB")
+                throw FormatError(
+                    "must be a size such as 65536, 512KiB, 8MiB or 1GiB", write: Units.size.likelySpelling(of: text))
             }
             guard range.contains(bytes) else {
                 let (low, high) = (Units.size.formatNumber(range.lowerBound), Units.size.formatNumber(range.upperBound))
@@ -53,7 +62,7 @@ extension Format where Value == Int? {
             do throws(FormatError) {
                 return try number.parse(text)
             } catch {
-                throw FormatError("\(error.requirement), or \(word)")
+                throw error.adding(word)
             }
         }
     }
@@ -64,7 +73,11 @@ extension Format where Value == Duration {
     static func duration(_ range: ClosedRange<Duration>) -> Format {
         Format { text throws(FormatError) in
             guard let milliseconds = Units.duration.parseNumber(text) else {
-                throw FormatError("must be a number with a unit such as 250ms, 10s, 5m or 1h")
+                // Only a number: nearly always seconds.
+                let isBare = text.utf8.allSatisfy(\.isDigit) && !text.isEmpty
+                throw FormatError(
+                    "must be a number with a unit such as 250ms, 10s, 5m or 1h",
+                    write: Units.duration.likelySpelling(of: isBare ? text + "s" : text))
             }
             let duration = Duration.milliseconds(milliseconds)
             guard range.contains(duration) else {
@@ -89,7 +102,7 @@ extension Format where Value == Duration? {
             do throws(FormatError) {
                 return try duration.parse(text)
             } catch {
-                throw FormatError("\(error.requirement), or \(word)")
+                throw error.adding(word)
             }
         }
     }
@@ -102,7 +115,11 @@ extension Format where Value == Bool {
             switch text {
             case "true": return true
             case "false": return false
-            default: throw FormatError("must be true or false")
+            case let other:
+                let words = ["yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"]
+                let word = other.lowercased()
+                let remedy = words[word] ?? (["true", "false"].contains(word) ? word : nil)
+                throw FormatError("must be true or false", write: remedy)
             }
         }
     }
@@ -113,7 +130,10 @@ extension Format where Value: CaseIterable & RawRepresentable<String> {
     static var choice: Format {
         Format { text throws(FormatError) in
             guard let value = Value(rawValue: text) else {
-                throw FormatError("must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+                let names = Value.allCases.map(\.rawValue)
+                throw FormatError(
+                    "must be one of \(names.joined(separator: ", "))",
+                    write: Spelling.likelyChoice(for: text, among: names))
             }
             return value
         }

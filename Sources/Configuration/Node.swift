@@ -41,6 +41,14 @@ struct Scalar {
     /// `key:` with nothing behind it.
     var isAbsent: Bool { isPlain && written.isEmpty }
 
+    /// The name behind a `$` without braces, as a shell would expand it: that is text here.
+    var unexpandedVariable: String? {
+        guard let dollar = written.firstIndex(of: "$") else { return nil }
+        let rest = written[written.index(after: dollar)...]
+        let name = String(rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") })
+        return name.isVariableName ? name : nil
+    }
+
     init(_ text: String, isPlain: Bool) {
         written = text
         value = text
@@ -55,12 +63,13 @@ extension Node {
     }
 
     /// What it is, for messages; scalars are shown by their text as the file has it, never by what came from the
-    /// environment, which may be a secret.
+    /// environment, which may be a secret, and without user names and passwords of URLs.
     var shown: String {
         switch content {
         case .scalar(let scalar) where scalar.isAbsent: "nothing"
-        case .scalar(let scalar) where scalar.isExpanded: "\(scalar.written.quoted) (its value is not shown)"
-        case .scalar(let scalar): scalar.written.quoted
+        case .scalar(let scalar) where scalar.isExpanded:
+            "\(scalar.written.withoutUserInfo.quoted) (its value is not shown)"
+        case .scalar(let scalar): scalar.written.withoutUserInfo.quoted
         case .list: "a list"
         case .mapping: "a mapping"
         case .refused: "something else"

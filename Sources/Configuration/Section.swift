@@ -57,7 +57,7 @@ struct Section {
     mutating func requiredValue<Value>(_ key: String, _ format: Format<Value>, example: String) -> Value? {
         let node = findNode(key)
         guard let node, !node.isAbsent else {
-            if isSound {
+            if isSound, !isMisspelled(key) {
                 report.addIssue("\(keyPath(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
             }
             return nil
@@ -139,6 +139,18 @@ struct Section {
         report.addIssue("\(keyPath(key)) \(requirement)", at: place, showsLine: false)
     }
 
+    /// Whether an unknown key is probably this one: it is reported, and what it means is not missing.
+    private func isMisspelled(_ key: String) -> Bool {
+        entries.contains { $0.key != key && Spelling.nearestName(to: $0.key, among: [key]) != nil }
+    }
+
+    /// Whether the key is there with something behind it that is no empty list, faulty or not.
+    func isGiven(_ key: String) -> Bool {
+        guard let node = entries.first(where: { $0.key == key })?.value, !node.isAbsent else { return false }
+        if case .list(let items) = node.content { return !items.isEmpty }
+        return true
+    }
+
     /// Whether the key is there, with nothing behind it.
     func isBlank(_ key: String) -> Bool { entries.first { $0.key == key }?.value.isAbsent == true }
 
@@ -167,7 +179,7 @@ struct Section {
         let node = findNode(key)
         guard let items = node.map({ listNodes(of: $0, key: key) }) ?? [] else { return [] }
         guard !items.isEmpty else {
-            if isSound, let example {
+            if isSound, !isMisspelled(key), let example {
                 report.addIssue("\(keyPath(key)) is missing: add it, such as `\(example)`", at: node?.origin ?? origin)
             }
             return []
@@ -201,8 +213,17 @@ struct Section {
         case .scalar(let scalar) where scalar.isAbsent: return []
         case .refused: return nil
         case .scalar, .mapping:
+            // Of a value from the environment nothing is shown.
+            let words: [Substring] =
+                if case .scalar(let scalar) = node.content, !scalar.isExpanded {
+                    scalar.written.split(separator: " ")
+                } else { [] }
+            let isShort =
+                !words.isEmpty
+                && words.allSatisfy { $0.utf8.count <= 60 && !$0.contains { "[]{},\"'#&*".contains($0) } }
+            let remedy = isShort ? "; write [\(words.joined(separator: ", "))]" : ""
             report.addIssue(
-                "\(keyPath(key)) must be a list, with lines of `- value` or as [value], got \(node.shown)",
+                "\(keyPath(key)) must be a list, with lines of `- value` or as [value], got \(node.shown)\(remedy)",
                 at: node.origin
             )
             return nil
@@ -226,13 +247,22 @@ struct Section {
             do throws(FormatError) {
                 return try format.parse(scalar.value)
             } catch {
-                report.addIssue("\(name) \(error.requirement), got \(node.shown)", at: node.origin)
+                let advice = Section.advice(error, about: scalar)
+                report.addIssue("\(name) \(error.requirement), got \(node.shown)\(advice)", at: node.origin)
                 return nil
             }
         case .list, .mapping:
             report.addIssue("\(name) must be a single value, got \(node.shown)", at: node.origin)
             return nil
         }
+    }
+
+    /// What to write instead, where that is known. What was made of a value of the environment would tell of it.
+    private static func advice(_ error: FormatError, about scalar: Scalar) -> String {
+        if scalar.isExpanded { return "" }
+        if let remedy = error.remedy { return "; write \(remedy)" }
+        guard let name = scalar.unexpandedVariable else { return "" }
+        return "; write ${\(name)} for the value of the environment variable \(name)"
     }
 
     private func reportUnknownKeys() {

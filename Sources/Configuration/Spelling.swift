@@ -8,6 +8,16 @@ enum Spelling {
         return ranked.filter { $0.distance <= allowedDistance(for: $0.name) }.min { $0.distance < $1.distance }?.name
     }
 
+    /// The one of `names` that a value was probably meant to be: one that is near, or that it begins, or the word for "not at all".
+    static func likelyChoice(for text: String, among names: [String]) -> String? {
+        let word = text.lowercased()
+        if ["false", "no", "none", "never", "disabled"].contains(word), names.contains("off") { return "off" }
+        if let same = names.first(where: { $0 == word }) { return same }
+        let isLong = word.utf8.count >= 3
+        if isLong, let longer = names.first(where: { $0.hasPrefix(word) || word.hasPrefix($0) }) { return longer }
+        return isLong ? nearestName(to: word, among: names) : nil
+    }
+
     private static func allowedDistance(for name: String) -> Int {
         max(1, name.utf8.count / 3)
     }

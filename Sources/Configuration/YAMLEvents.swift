@@ -25,6 +25,8 @@ struct YAMLSyntaxError: Error {
     /// What it was reading meanwhile, such as "while parsing a block mapping".
     let context: String?
     let location: SourceText.Location
+    /// Where that began; nil where there is no context.
+    var start: SourceText.Location?
 }
 
 /// The events of one YAML text, in order, by libyaml.
@@ -118,6 +120,7 @@ struct YAMLEvents: ~Copyable {
             context: failed.context.map { unsafe String(cString: $0) },
             // The reader, which decodes UTF-8, is ahead of the rest and counts bytes.
             location: failed.error == YAML_READER_ERROR
-                ? .byte(Int(failed.problem_offset)) : .scalar(Int(failed.problem_mark.index)))
+                ? .byte(Int(failed.problem_offset)) : .scalar(Int(failed.problem_mark.index)),
+            start: failed.context == nil ? nil : .scalar(Int(failed.context_mark.index)))
     }
 }

@@ -18,6 +18,9 @@ package enum MetaKey {
     /// In a legacy question: the key under which the client is to see it. Remora's own.
     package static let inputKey: StaticString = "dev.remora/inputKey"
 
+    /// In a request: the handle of the session in which it runs. Remora's own.
+    package static let sessionHandle: StaticString = "dev.remora/session"
+
     /// Extensions, as keys of `capabilities.extensions`.
     package static let tasksExtension: StaticString = "io.modelcontextprotocol/tasks"
     package static let skillsExtension: StaticString = "io.modelcontextprotocol/skills"

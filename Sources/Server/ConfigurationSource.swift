@@ -20,4 +20,15 @@ package enum ConfigurationSource {
             Exit.usage()
         }
     }
+
+    /// Checks the configuration, and that what it starts is on this machine; ends the process with every mistake in it, if there is
+    /// one.
+    package func checkConfiguration() {
+        let configuration = loadConfiguration()
+        guard case .command(let command) = configuration.backend.place,
+            let missing = CommandCheck.missingPart(of: command)
+        else { return }
+        Console.complain(missing)
+        Exit.usage()
+    }
 }

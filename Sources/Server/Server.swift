@@ -24,9 +24,14 @@ package final class Server {
     /// Whether the configuration is being read, and whether it is to be read once more after that.
     var isReloading = false
     var isReloadDue = false
-    private(set) var isDraining = false
+    /// When it was asked to end; nil before.
+    private var drainStart: Instant?
+    var isDraining: Bool { drainStart != nil }
     /// When the process is to have ended, once it was asked to.
     private var endOfShutdown = Instant.now
+
+    /// For so long a further signal is the same wish to end: wrappers pass one on that their whole process group got.
+    private static let signalEcho: Duration = .seconds(1)
 
     /// What the log has at least for its last lines, where the end has taken all of `limits.shutdown_timeout`. A reader that
     /// takes nothing for longer does not hold up the end.
@@ -112,10 +117,13 @@ package final class Server {
 
     // MARK: The end
 
-    /// The first signal asks to end well, the second ends at once.
+    /// The first signal asks to end well; one that comes ``signalEcho`` later ends at once.
     package func handleSignal() {
-        if isDraining { Exit.failure() }
-        isDraining = true
+        if let drainStart {
+            guard main.now - drainStart < Server.signalEcho else { Exit.failure() }
+            return
+        }
+        drainStart = main.now
         let timeout = wiring.configuration.limits.shutdownTimeout
         log.write(.info, "draining") { $0.field("timeout_ms", milliseconds: timeout) }
         endOfShutdown = main.now + timeout

@@ -301,7 +301,16 @@ package struct Wiring: Sendable {
             clients: ClientProfiles(
                 DeclarationRules(configuration.backend.client),
                 named: configuration.clients.map { ($0.name, DeclarationRules($0.rules)) }),
-            tasks: taskSettings(workers: workers))
+            tasks: taskSettings(workers: workers), handles: handleSettings(workers: workers))
+    }
+
+    private func handleSettings(workers: Int) -> HandleSettings {
+        let sessions = configuration.sessions
+        guard sessions.handles != .off else { return .off }
+        return HandleSettings(
+            isRequired: sessions.handles == .required, idleTimeout: sessions.handleIdleTimeout,
+            maxAge: sessions.handleMaxAge,
+            maxPerPrincipal: max(1, sessions.maxHandlesPerPrincipal / workers))
     }
 
     private func callerFields() -> CallerFields {
@@ -363,6 +372,7 @@ package struct Wiring: Sendable {
         return ReplicaSettings(
             name: secrets.name,
             peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
+            findsOthers: group != nil && configuration.store != nil,
             sharesChangeNotices: group?.sharesChangeNotices ?? false,
             requestTimeout: configuration.limits.requestTimeout,
             // Two signs of life, none of which came. That it was there at the start, it has said.

@@ -161,6 +161,18 @@ extension Metric {
         "remora_tasks_refused_total", .counter, "Calls that became no task for want of a place (tasks.max).")
 }
 
+// MARK: Handles
+
+extension Metric {
+    package static let handles = Metric("remora_handles", .gauge, "Sessions that clients have opened and name.")
+    package static let handlesOpened = Metric("remora_handles_opened_total", .counter, "Sessions that clients opened.")
+    package static let handlesEnded = Metric(
+        "remora_handles_ended_total", .counter, "Sessions that clients had opened, by why they ended.")
+    package static let handlesRefused = Metric(
+        "remora_handles_refused_total", .counter,
+        "Sessions that were not opened because their caller had enough (sessions.max_handles_per_principal).")
+}
+
 // MARK: The process
 
 extension Metric {
@@ -187,8 +199,8 @@ extension Metric {
         sessionsExpired,
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
-        refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, peerRefusals, storeReachable, storeCommands,
-        storeErrors, listeners, keptLists,
+        refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, handles, handlesOpened, handlesEnded,
+        handlesRefused, peerRefusals, storeReachable, storeCommands, storeErrors, listeners, keptLists,
         keptListBytes, reloads, lastReload, lastReloadSucceeded, certificateExpiry, logLinesDropped, internalErrors,
         buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,

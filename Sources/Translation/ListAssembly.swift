@@ -29,6 +29,26 @@ package struct ListAssembly {
         self.context = context
     }
 
+    /// Items of Remora's own, which come before those of the server.
+    private var ownItems: [[UInt8]] = []
+
+    /// Tells clients of handles, when all pages are there: the tools that open and close sessions, and the argument of the others.
+    ///
+    /// - Parameter listsTools: whether the first page is among them.
+    package mutating func offerHandles(_ offer: HandleOffer, listsTools: Bool) throws(TranslationError) {
+        guard method == .listTools, let names = HandleToolNames(avoiding: tools) else { return }
+        let argument = offer.argumentSchema(names)
+        for index in parts.indices {
+            let part = parts[index]
+            var splice = JSONSplice(part)
+            HandleArgument.extendTools(in: part.root, of: part, &splice, argument, isRequired: offer.isRequired)
+            var text: [UInt8] = []
+            splice.renderedText(part.root).append(to: &text)
+            parts[index] = try ListAssembly.documentOfPart(text)
+        }
+        if listsTools { ownItems = offer.toolDefinitions(names) }
+    }
+
     /// In the place of a first page, before there is one.
     private static let nothing = JSONDocument.emptyObject
 
@@ -72,6 +92,10 @@ package struct ListAssembly {
         try ResultTranslation.appendResult(result, in: document, of: method, with: context, to: &spliced)
         var text: [UInt8] = []
         spliced.append(to: &text)
+        return try ListAssembly.documentOfPart(text)
+    }
+
+    private static func documentOfPart(_ text: [UInt8]) throws(TranslationError) -> JSONDocument {
         do throws(JSONTextError) {
             // Only the outer object is looked at again; to remember the items' members would take more than the text.
             return try JSONDocument(text, maxDepth: .max, recording: 1)
@@ -82,7 +106,14 @@ package struct ListAssembly {
 
     /// The first page of the server as it is, for a list that is not put together.
     package var firstPart: ListPage {
-        ListPage(parts.first ?? ListAssembly.nothing, start: 0)
+        guard let first = parts.first, !ownItems.isEmpty else {
+            return ListPage(parts.first ?? ListAssembly.nothing, start: 0)
+        }
+        var items = ownItems
+        if let list = first.value(member, of: first.root) {
+            items += first.elements(of: list).map { Array(first.raw($0)) }
+        }
+        return makePage(Array(items.joined(separator: [UInt8(ascii: ",")])), start: 0)
     }
 
     /// The whole list, in as few pages as there can be.
@@ -91,7 +122,7 @@ package struct ListAssembly {
     package func makePages(of size: Int) -> [ListPage] {
         let first = firstPart
         // The list of most servers: one page, which stays as it is, whatever is between its items.
-        if parts.count == 1, first.size <= size { return [first] }
+        if parts.count == 1, ownItems.isEmpty, first.size <= size { return [first] }
         var pages: [ListPage] = []
         var start = 0
         var count = 0
@@ -122,6 +153,7 @@ package struct ListAssembly {
     }
 
     private func forEachItem(_ body: (ArraySlice<UInt8>) -> Void) {
+        for item in ownItems { body(item[...]) }
         for part in parts {
             guard let list = part.value(member, of: part.root) else { continue }
             for item in part.elements(of: list) { body(part.raw(item)) }

@@ -12,11 +12,14 @@ package final class ModernRequest: Sendable {
     package let metadata: RequestMeta
     /// The trace that it belongs to, if it belongs to one.
     package let trace: TraceContext?
+    /// Where a handle stands that is for Remora.
+    let hiddenHandle: HiddenHandle
 
     package init(
         document: JSONDocument, id: JSONValue, method: Method, params: JSONValue, meta: RequestMeta,
-        trace: TraceContext? = nil
+        trace: TraceContext? = nil, hiddenHandle: HiddenHandle = .nowhere
     ) {
+        self.hiddenHandle = hiddenHandle
         self.document = document
         self.id = id
         self.method = method

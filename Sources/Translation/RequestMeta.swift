@@ -24,6 +24,20 @@ package struct RequestMeta: Sendable {
         document.forEachMember(of: object) { noteMember($0, in: document) }
     }
 
+    /// The same without the handle of a session, which is Remora's.
+    func hidingHandle(in document: JSONDocument) -> RequestMeta {
+        var rest = self
+        rest.hasOthers = false
+        document.forEachMember(of: object) { member in
+            if !document.hasName(member, prefix: MetaKey.protocolPrefix),
+                !document.name(of: member, equals: MetaKey.sessionHandle)
+            {
+                rest.hasOthers = true
+            }
+        }
+        return rest
+    }
+
     private mutating func noteMember(_ member: JSONMember, in document: JSONDocument) {
         if document.hasName(member, prefix: MetaKey.protocolPrefix) {
             if document.name(of: member, equals: MetaKey.protocolVersion) {

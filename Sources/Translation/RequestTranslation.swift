@@ -78,7 +78,7 @@ package enum RequestTranslation {
 
     /// Whether the request, as nearly every one, loses members of `params` and else stays as it is.
     private static func isTranslatedByRemoval(_ request: ModernRequest, in context: RequestContext) -> Bool {
-        !keepsMeta(of: request) && !isOldCompletion(request, in: context)
+        !keepsMeta(of: request) && !isOldCompletion(request, in: context) && request.hiddenHandle == .nowhere
     }
 
     private static func requestSplice(_ request: ModernRequest, in context: RequestContext) -> JSONSplice {
@@ -89,6 +89,10 @@ package enum RequestTranslation {
             translateMeta(of: request, with: context, in: &splice)
         } else {
             splice.removeMembers("_meta", from: request.params)
+        }
+        if request.hiddenHandle == .everywhere, let arguments = document.value("arguments", of: request.params, .object)
+        {
+            splice.removeMembers(HandleArgument.name, from: arguments)
         }
         if isOldCompletion(request, in: context) {
             splice.removeMembers("context", from: request.params)
@@ -120,6 +124,7 @@ package enum RequestTranslation {
     ) {
         let document = request.document
         splice.removeMembers(from: request.meta) { document.hasName($0, prefix: MetaKey.protocolPrefix) }
+        if request.hiddenHandle != .nowhere { splice.removeMembers(MetaKey.sessionHandle, from: request.meta) }
         if request.wantsProgress || context.wantsProgress {
             var own = [UInt8]()
             own.appendJSON(context.id)

@@ -6,6 +6,8 @@ package struct ToolFacts: Sendable {
     package private(set) var headerParameters = HeaderParameters()
     /// Whether a call may be sent again, by the bytes of the tool's name.
     private var repeatable: [[UInt8]: Bool] = [:]
+    /// Tools that have an argument of their own by the name of ``HandleArgument``.
+    private var handleOwners: Set<[UInt8]> = []
 
     /// Tools of which something is kept for each session, and bytes of a name as it is spelled. Of what is beyond, nothing is
     /// known: calls of those tools are not repeated.
@@ -25,12 +27,23 @@ package struct ToolFacts: Sendable {
             else { continue }
             // Of two tools with one name, it is not known which is called: both have to allow it.
             repeatable[name] = repeatable[name] != false && ToolFacts.mayBeRepeated(tool, in: document)
+            if let schema = document.value("inputSchema", of: tool),
+                HandleArgument.fit(of: schema, in: document) == .own
+            {
+                handleOwners.insert(name)
+            }
         }
     }
 
     /// Whether the server says that a second call of this tool changes nothing beyond the first (2025-11-25, schema
     /// `ToolAnnotations`). False for a tool that it does not list.
     package func mayBeRepeated(_ name: [UInt8]) -> Bool { repeatable[name] == true }
+
+    /// Whether the server lists a tool of this name.
+    package func hasTool(_ name: [UInt8]) -> Bool { repeatable[name] != nil }
+
+    /// Whether ``HandleArgument`` of this tool is for the server.
+    package func ownsHandleArgument(_ name: [UInt8]) -> Bool { handleOwners.contains(name) }
 
     private static func mayBeRepeated(_ tool: JSONValue, in document: JSONDocument) -> Bool {
         guard let annotations = document.value("annotations", of: tool) else { return false }

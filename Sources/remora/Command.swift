@@ -13,7 +13,7 @@ enum Command {
     case mistake(String)
 
     static let usage = """
-        usage: remora -c FILE                              run
+        usage: remora -c FILE                              run; - is standard input
                remora --backend URL [--listen HOST:PORT]   run without a file
                remora check -c FILE                        check a configuration
                remora demo [--once]                        start a demo server and Remora before it
@@ -28,10 +28,14 @@ enum Command {
 
     init(_ arguments: ArraySlice<String>) {
         var options = Options(arguments)
+        if arguments.contains("--help") || arguments.contains("-h") {
+            self = .help
+            return
+        }
         switch arguments.first {
         case WardenStart.argument where arguments.count == 1: self = .warden
         case "version", "--version": self = .version
-        case "help", "--help", "-h": self = .help
+        case "help": self = .help
         case "demo":
             options.dropOption()
             let once = options.takeFlag("--once")

@@ -10,7 +10,7 @@ switch Command(CommandLine.arguments.dropFirst()) {
 case .run(let source):
     Server.runServer(source)
 case .check(let source):
-    _ = source.loadConfiguration()
+    source.checkConfiguration()
     Console.say("The configuration is right.")
 case .warden:
     Warden.runWarden()
@@ -23,6 +23,6 @@ case .version:
 case .help:
     Console.say(Command.usage)
 case .mistake(let problem):
-    Console.complain("remora: \(problem)\n\n\(Command.usage)")
+    Console.complain("remora: \(problem); `remora help` lists what there is")
     Exit.usage()
 }

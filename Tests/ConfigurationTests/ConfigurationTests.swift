@@ -38,7 +38,10 @@ func withBackend(_ text: String) -> String {
         #expect(configuration.backend.era == .auto && configuration.backend.probeInterval == .seconds(86400))
         #expect(
             configuration.sessions
-                == .init(isolateBy: ["authorization"], max: 64, maxPerPrincipal: nil, idleTimeout: .seconds(300)))
+                == .init(
+                    isolateBy: ["authorization"], max: 64, maxPerPrincipal: nil, idleTimeout: .seconds(300),
+                    handles: .off, handleIdleTimeout: .seconds(1800), handleMaxAge: .seconds(86400),
+                    maxHandlesPerPrincipal: 16))
         #expect(configuration.backend.headers == .init() && configuration.clients.isEmpty)
         #expect(configuration.backend.client == .init(roots: [], capabilities: [.all]))
         #expect(configuration.cache == .init(ttl: .seconds(30), scope: .private))
@@ -62,6 +65,20 @@ func withBackend(_ text: String) -> String {
     @Test func allCallersMayShareTheProcessesOfACommand() throws {
         let configuration = try parse("backends: [{command: [a]}]\nsessions: {isolate_by: []}").get()
         #expect(configuration.sessions.isolateBy.isEmpty && !configuration.sessions.isolatesByCertificate)
+    }
+
+    @Test func handlesAreOffOptionalOrRequired() throws {
+        for value in Configuration.Sessions.Handles.allCases {
+            let configuration = try parse(withBackend("sessions: {handles: \(value.rawValue)}")).get()
+            #expect(configuration.sessions.handles == value)
+        }
+        #expect(printed(withBackend("sessions: {handles: on}")).contains("must be one of off, optional, required"))
+        let times = "sessions: {handle_idle_timeout: 1s, handle_max_age: 168h, max_handles_per_principal: 1}"
+        let sessions = try parse(withBackend(times)).get().sessions
+        #expect(sessions.handleIdleTimeout == .seconds(1) && sessions.handleMaxAge == .seconds(604_800))
+        #expect(sessions.maxHandlesPerPrincipal == 1)
+        #expect(printed(withBackend("sessions: {handle_max_age: 169h}")).contains("must be between 1s and 168h"))
+        #expect(printed(withBackend("sessions: {max_handles_per_principal: 0}")).contains("between 1 and 100000"))
     }
 
     @Test func callsAtOnceAreThoseOfTheFirstCopy() throws {

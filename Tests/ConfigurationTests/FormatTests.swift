@@ -114,7 +114,7 @@ import Testing
         ("http://b/#x", "must have no fragment: remove `#` and what follows"),
         (
             "http://user:pw@b/",
-            "must have no user name or password: Remora passes on the client's Authorization instead"
+            "must have no user name or password: Remora passes on the client's Authorization, and backends[].headers can set another"
         ),
         ("http:///mcp", badAuthority), ("http://b:/", badAuthority), ("http://b:0/", badAuthority),
         ("http://b:65536/", badAuthority), ("http://b:1x/", badAuthority), ("http://::1/", badAuthority),

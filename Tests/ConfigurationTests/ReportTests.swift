@@ -20,6 +20,49 @@ import Testing
         #expect(printed(example.text) == example.printed)
     }
 
+    /// What follows a mistake that has one likely meaning, and nothing else.
+    @Test(arguments: [
+        ("limits: {max_body: 4mb}", "; write 4MiB"), ("limits: {max_body: 10 KB}", "; write 10KiB"),
+        ("limits: {max_body: 1.5GiB}", "; write 1536MiB"), ("limits: {max_body: 4XB}", "got \"4XB\""),
+        ("limits: {max_body: 1e400MB}", "got \"1e400MB\""),
+        ("limits: {request_timeout: 1h30m}", "; write 90m"), ("limits: {request_timeout: 10 m}", "; write 10m"),
+        ("limits: {request_timeout: 2hours}", "; write 2h"), ("limits: {request_timeout: 1d}", "got \"1d\""),
+        (
+            "limits: {request_timeout: 99999999999999999999h}",
+            "must be between 100ms and 24h, got \"99999999999999999999h\""
+        ),
+        ("log: {level: INFO}", "; write info"), ("log: {level: errors}", "; write error"),
+        ("log: {level: x}", "got \"x\""), ("admin: {address: false}", "; write off"),
+        ("cache: {scope: Public}", "; write public"), ("replicas: {cues: disabled}", "; write off"),
+        ("listen: {address: $ADDRESS}", "; write ${ADDRESS} for the value of the environment variable ADDRESS"),
+        ("listen: {public_url: 'https://u:p@h'}", "or auto, got \"https://…@h\""),
+        ("{listen: {address: ':80'}, admin: {address: '127.0.0.1:80'}}", "have a listener of their own"),
+    ])
+    func advises(_ text: String, _ end: String) {
+        let document = text.hasPrefix("{") ? text.dropLast() + ", backends: [{url: http://b}]}" : withBackend(text)[...]
+        let lines = printed(String(document)).split(separator: "\n")
+        #expect(lines.count == 3 && lines[0].hasSuffix(end), "\(lines)")
+    }
+
+    /// One mistake is one message, and a password is in none.
+    @Test(arguments: [
+        ("backend: {url: http://b}", "remora.yaml:1:1: unknown key \"backend\"; did you mean `backends`?"),
+        ("backends: [{command: npx server}]", "got \"npx server\"; write [npx, server]"),
+        ("backends: [{ulr: http://b}]", "unknown key \"ulr\" in backends[0]; did you mean `url`?"),
+        (
+            "log: {level: \"info}\nbackends: [{url: http://b}]",
+            "remora.yaml:1:14: not valid YAML: the quote that opens here is not closed; close it"
+        ),
+        ("backends: [{url: 'http://u:secret@b/'}]", "can set another, got \"http://…@b/\""),
+        ("backends: [{url: 'http://$HOST/'}]", "; write ${HOST} for the value of the environment variable HOST"),
+    ])
+    func saysItOnce(_ text: String, _ end: String) {
+        let all = printed(text)
+        let lines = all.split(separator: "\n")
+        #expect(lines.count == 3 && lines[0].hasSuffix(end), "\(lines)")
+        #expect(!all.contains("secret"))
+    }
+
     static let structure = [
         Example(
             "empty file", "",
@@ -217,14 +260,14 @@ import Testing
         Example(
             "duration without a unit", withBackend("limits:\n  connect_timeout: 5\n"),
             """
-            remora.yaml:3:20: limits.connect_timeout must be a number with a unit such as 250ms, 10s, 5m or 1h, got "5"
+            remora.yaml:3:20: limits.connect_timeout must be a number with a unit such as 250ms, 10s, 5m or 1h, got "5"; write 5s
                 3 |   connect_timeout: 5
                   |                    ^
             """),
         Example(
             "size with a unit of ten", withBackend("limits:\n  max_body: 8MB\n"),
             """
-            remora.yaml:3:13: limits.max_body must be a size such as 65536, 512KiB, 8MiB or 1GiB, got "8MB"
+            remora.yaml:3:13: limits.max_body must be a size such as 65536, 512KiB, 8MiB or 1GiB, got "8MB"; write 8MiB
                 3 |   max_body: 8MB
                   |             ^
             """),
@@ -245,7 +288,7 @@ import Testing
         Example(
             "choice", withBackend("log: {level: warn}"),
             """
-            remora.yaml:2:14: log.level must be one of error, warning, info, debug, got "warn"
+            remora.yaml:2:14: log.level must be one of error, warning, info, debug, got "warn"; write warning
                 2 | log: {level: warn}
                   |              ^
             """),
@@ -291,7 +334,7 @@ import Testing
         Example(
             "value for a list", withBackend("sessions: {isolate_by: authorization}\n"),
             """
-            remora.yaml:2:24: sessions.isolate_by must be a list, with lines of `- value` or as [value], got "authorization"
+            remora.yaml:2:24: sessions.isolate_by must be a list, with lines of `- value` or as [value], got "authorization"; write [authorization]
                 2 | sessions: {isolate_by: authorization}
                   |                        ^
             """),

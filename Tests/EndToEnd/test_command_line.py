@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import mcp
 import pytest
@@ -83,11 +84,49 @@ async def test_a_file_that_is_not_there() -> None:
     assert "/nonexistent/remora.yaml" in "\n".join(process.lines)
 
 
-@pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["-c"]])
+@pytest.mark.parametrize(("backend", "words"), [
+    ({"command": ["/nonexistent/server"]}, 'there is no program "/nonexistent/server"; install it'),
+    ({"command": ["nonexistent-server"]}, 'there is no program "nonexistent-server" in PATH; install it'),
+    ({"command": ["./server"], "cwd": "/"}, 'there is no program "./server", looked for in "/"; install it'),
+    ({"command": ["/etc/passwd"]}, '"/etc/passwd" cannot be run'),
+    ({"command": ["/tmp"]}, '"/tmp" cannot be run'),
+    ({"command": ["true"], "cwd": "/nonexistent"}, 'there is no directory "/nonexistent"; create it'),
+    ({"command": ["tool"], "env": {"PATH": "/nonexistent"}}, "in PATH"),
+])
+async def test_a_command_that_is_not_there(backend: dict[str, Any], words: str) -> None:
+    """It is no mistake where Remora starts: the program may come later."""
+    status, printed = await check(configuration(backend))
+    assert status == USAGE and printed.startswith("backends[0].") and words in printed, printed
+
+
+async def test_a_command_that_is_there() -> None:
+    for backend in ({"command": ["true"]}, {"command": ["/bin/true"], "cwd": "/"}, {"command": ["bin/true"], "cwd": "/usr"}):
+        status, printed = await check(configuration(backend))
+        assert status == 0, printed
+
+
+@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["--nosuch"], ["-c"], ["check"], ["check", "-c"], ["demo", "x"]])
 async def test_a_wrong_command_line(arguments: list[str]) -> None:
     async with await Process.start(binary("remora"), *arguments) as process:
         assert await process.wait() == USAGE
-    assert re.search("usage|remora -c|--help", "\n".join(process.lines), re.IGNORECASE)
+    (line,) = process.lines
+    assert line.startswith("remora: ") and line.endswith("; `remora help` lists what there is")
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"], ["check", "--help"], ["demo", "-h"], ["-c", "x", "--help"]])
+def test_help(arguments: list[str]) -> None:
+    done = subprocess.run([binary("remora"), *arguments], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0 and done.stdout.startswith("usage: remora -c FILE"), done
+
+
+def test_a_configuration_from_standard_input() -> None:
+    for text, status, words in (
+        (configuration(BACKEND), 0, "The configuration is right."),
+        ("threads: 0", USAGE, "-:1:10: threads must be a whole number between 1 and 64"),
+    ):
+        done = subprocess.run(
+            [binary("remora"), "check", "-c", "-"], input=text, capture_output=True, text=True, timeout=10)
+        assert done.returncode == status and words in done.stdout + done.stderr, done
 
 
 async def test_version() -> None:

@@ -197,12 +197,19 @@ async def test_a_server_that_never_ends_a_session_does_not_hold_up_the_end() -> 
         assert time.monotonic() - start < 2
 
 
-async def test_the_second_signal_ends_at_once() -> None:
+@pytest.mark.parametrize("echo", [False, True])
+async def test_the_second_signal_ends_at_once(echo: bool) -> None:
+    """Not within a second of the first: wrappers send it twice."""
     command = [binary("remora"), "--backend", "http://127.0.0.1:9/mcp", "--listen", "127.0.0.1:0"]
     async with await Process.start(*command) as process:
         async with await Connection.open((await process.event("listening"))["address"]) as connection:
             await connection.send(b"POST /mcp HTTP/1.1\r\n")  # A head that does not end.
             process.terminate()
             await process.event("draining")
+            if echo:
+                process.terminate()
+                await asyncio.sleep(0.3)
+                assert process.running
+            await asyncio.sleep(1.1)
             process.terminate()
             assert await process.wait(timeout=3) == 1

@@ -208,6 +208,29 @@ async def test_where_others_reach_it_can_be_said() -> None:
 # Replicas that come and go
 
 
+async def test_a_call_that_began_when_its_replica_was_alone() -> None:
+    """It is brought to its replica, and goes on elsewhere with the answers so far when that is gone."""
+    async with CountingBackend() as server, Redis() as redis:
+        replicas = group(server, redis.settings, count=3)
+        replicas.names = "a"
+        async with replicas:
+            await replicas.running["a"].process.event("store_up")
+            message = call("safe", {"token": "t", "times": 3}, clientCapabilities=CAN_BE_ASKED)
+            asked = await send(replicas.fronts["a"], message)
+            for name in "bc":
+                await replicas.start(name)
+            await know_each_other(replicas)
+            asked = await send(replicas.fronts["b"], retry(message, asked, 2))
+            assert server.runs["t"] == 1
+            await replicas.kill("a")
+            asked = await send(replicas.fronts["c"], retry(message, asked, 3))
+            assert list(asked.result["inputRequests"]) == ["elicitation-3"]
+            done = await send(replicas.fronts["b"], retry(message, asked, 4))
+            assert json.loads(done.text) == ["t 1", "t 2", "t 3"]
+            assert server.runs["t"] == 2 and server.finished["t"] == 1
+            assert max(server.answers.values()) == 1
+
+
 async def test_a_replica_that_is_elsewhere_after_a_restart() -> None:
     async with CountingBackend() as server, Redis() as redis:
         async with group(server, redis.settings, count=2) as replicas:

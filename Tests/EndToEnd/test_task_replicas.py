@@ -98,6 +98,23 @@ async def test_a_replica_that_is_gone() -> None:
         assert (await send(first, "tasks/get", taskId=id)).result["status"] == "failed"
 
 
+async def test_a_replica_that_stops_has_its_tasks_end() -> None:
+    """Their clients read them by way of the others; the stop takes no longer than that."""
+    async with TaskServer(tool) as server, Replicas(server.address) as replicas:
+        first, second, _ = replicas.fronts.values()
+        ids = [await start(first, seconds=seconds, key=str(seconds)) for seconds in (0.5, 2)]
+        begin = time.monotonic()
+        stopping = asyncio.create_task(replicas.stop(replicas.names[0]))
+        for id in ids:
+            async with asyncio.timeout(20):
+                while (found := (await send(second, "tasks/get", taskId=id)).result)["status"] == "working":
+                    await asyncio.sleep(0.1)
+            assert found["status"] == "completed", found
+        await stopping
+        assert time.monotonic() - begin < 15
+        assert sorted(server.runs) == ["0.5", "2"]
+
+
 async def test_threads_of_one_remora() -> None:
     """A connection comes to any of them."""
     async with TaskServer(tool) as server:

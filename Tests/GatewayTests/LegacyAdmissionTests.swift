@@ -26,24 +26,24 @@ import Testing
                 $0.versionHeader = "2025-11-25"
             }
         ),
-        ("GET of 2026-07-28", "405 -32600 -", { $0.httpMethod = "GET" }),
-        ("DELETE of 2026-07-28", "405 -32600 -", { $0.httpMethod = "DELETE" }),
+        ("GET of 2026-07-28", #"405 -32600 "c-1""#, { $0.httpMethod = "GET" }),
+        ("DELETE of 2026-07-28", #"405 -32600 "c-1""#, { $0.httpMethod = "DELETE" }),
         (
-            "HEAD", "405 -32600 -",
+            "HEAD", #"405 -32600 "c-1""#,
             {
                 $0.isLegacy()
                 $0.httpMethod = "HEAD"
             }
         ),
         (
-            "PUT", "405 -32600 -",
+            "PUT", #"405 -32600 "c-1""#,
             {
                 $0.isLegacy()
                 $0.httpMethod = "PUT"
             }
         ),
         (
-            "OPTIONS", "405 -32600 -",
+            "OPTIONS", #"405 -32600 "c-1""#,
             {
                 $0.isLegacy()
                 $0.httpMethod = "OPTIONS"
@@ -153,7 +153,7 @@ import Testing
             }
         ),
         (
-            "path", "404 -32600 -",
+            "path", #"404 -32600 "c-1""#,
             {
                 $0.isLegacy()
                 $0.path = "/"

@@ -31,10 +31,12 @@ import Testing
 /// | `leftovers` | responses to the server's questions when the client stays away, one a line |
 /// | `legacy task request` | what goes to the server for it where it is made a task, for an hour |
 /// | `legacy task` | what the server says of the task then; `legacy response` is the answer to `tasks/result` |
+/// | `handles` | `optional` or `required`: the list of tools is as with handles, `… later page` without Remora's own tools. A call has one that
+/// the server is not told of; `own`: but the argument is the tool's |
 /// | `refused` | why there is nothing that can go to the client |
 struct GoldenFile: Sendable, CustomTestStringConvertible {
     enum Section: String, CaseIterable, Sendable {
-        case revision, cache, refused, lane, leftovers
+        case revision, cache, refused, lane, leftovers, handles
         case legacyTaskRequest = "legacy task request"
         case legacyTask = "legacy task"
         case legacyQuestions = "legacy questions"

@@ -103,7 +103,9 @@ import Testing
 
     private func legacyRequest(_ file: GoldenFile) throws -> String {
         let context = RequestContext(id: 7, revision: try revision(file))
-        return string(RequestTranslation.legacyRequest(try request(file), in: context))
+        var request = try request(file)
+        if let handles = file[.handles] { request = request.hidingHandle(ownsArgument: handles == "own") }
+        return string(RequestTranslation.legacyRequest(request, in: context))
     }
 
     private func legacyTaskRequest(_ file: GoldenFile) throws -> String {
@@ -162,6 +164,7 @@ import Testing
         switch outcome {
         case .result(let result):
             let context = ResultContext(serverInfo: ServerInfo(Self.serverInfo), caching: try caching(file))
+            if let handles = file[.handles] { return try listed(result, in: answer.document, handles, context, file) }
             return string(
                 try ResultTranslation.modernResult(
                     result, in: answer.document, answering: try request(file), with: context))
@@ -176,6 +179,19 @@ import Testing
             }
             return text
         }
+    }
+
+    /// A list of tools with what clients are told of handles.
+    private func listed(
+        _ result: JSONValue, in document: JSONDocument, _ handles: String, _ context: ResultContext, _ file: GoldenFile
+    ) throws -> String {
+        var assembly = ListAssembly(of: .listTools, with: context)
+        _ = try assembly.addPage(result, in: document, at: nil)
+        let offer = HandleOffer(
+            isRequired: handles.hasPrefix("required"), idleTime: "30 minutes", maxAge: "24 hours")
+        try assembly.offerHandles(offer, listsTools: !handles.hasSuffix("later page"))
+        let page = try #require(assembly.makePages(of: 1 << 20).first)
+        return string(page.pageResponse(id: try request(file).rawID, ttlMs: 30_000, nextCursor: nil))
     }
 
     private static let serverInfo = Array(#"{"name":"old","version":"1.0"}"#.utf8)

@@ -31,7 +31,7 @@ struct AdmissionRules {
 
     /// - Parameter isHandedOver: whether another loop or replica let it in, where its client knocked.
     func admitRequest(_ request: HTTPServerRequest, isHandedOver: Bool = false) -> Admission {
-        admitHead(request.head, isHandedOver: isHandedOver)
+        admitHead(of: request, isHandedOver: isHandedOver)
             ?? admitBody(of: request) { () throws(JSONTextError) in
                 try JSONDocument(request.body, maxDepth: settings.maxDepth)
             }
@@ -39,7 +39,7 @@ struct AdmissionRules {
 
     /// As ``admitRequest(_:isHandedOver:)``, and lets the loop serve others while a large body is read.
     func admitRequest(_ request: HTTPServerRequest, isHandedOver: Bool = false, on loop: Loop) async -> Admission {
-        if let admission = admitHead(request.head, isHandedOver: isHandedOver) { return admission }
+        if let admission = admitHead(of: request, isHandedOver: isHandedOver) { return admission }
         do throws(JSONTextError) {
             let document = try await request.readDocument(maxDepth: settings.maxDepth, on: loop)
             return admitBody(of: request) { document }
@@ -49,9 +49,19 @@ struct AdmissionRules {
     }
 
     /// What can be said without the body.
-    private func admitHead(_ head: HTTPRequestHead, isHandedOver: Bool) -> Admission? {
-        if !isHandedOver, let refusal = headRefusal(head) { return .refused(refusal, id: nil) }
-        return head.method == .post ? nil : .legacy
+    private func admitHead(of request: HTTPServerRequest, isHandedOver: Bool) -> Admission? {
+        if !isHandedOver, let refusal = headRefusal(request.head) {
+            return .refused(refusal, id: requestID(of: request))
+        }
+        return request.head.method == .post ? nil : .legacy
+    }
+
+    /// The id of a request that is refused by its head; nil where none can be read at once.
+    private func requestID(of request: HTTPServerRequest) -> [UInt8]? {
+        guard !request.body.isEmpty, !request.isLarge,
+            let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth)
+        else { return nil }
+        return Envelope.id(of: document).map { Array(document.raw($0)) }
     }
 
     /// - Parameter readBody: gives the body as a JSON text.

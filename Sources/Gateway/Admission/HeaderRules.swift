@@ -49,7 +49,8 @@ enum HeaderRules {
             if fields.count(of: Header.name) == 0 { return }
             throw .headerMismatch("Mcp-Name is sent, but params.\(parameter) is no string.")
         }
-        let spelled = try singleHeader(Header.name, in: fields)
+        let spelled = try singleHeader(
+            Header.name, in: fields, advice: "This method needs it: send params.\(parameter) in it.")
         guard let name = decodeHeaderValue(spelled.bytes) else {
             throw .headerMismatch(
                 "Mcp-Name must be visible ASCII, or =?base64?…?= around the base64 of the UTF-8 text.")
@@ -59,10 +60,13 @@ enum HeaderRules {
         }
     }
 
-    private static func singleHeader(_ header: StaticString, in fields: HTTPFields) throws(Refusal) -> HTTPFieldValue {
+    /// - Parameter advice: what to do where it is missing.
+    private static func singleHeader(
+        _ header: StaticString, in fields: HTTPFields, advice: @autoclosure () -> String = "Every request needs it."
+    ) throws(Refusal) -> HTTPFieldValue {
         switch fields.single(header) {
         case .value(let value): return value
-        case .missing: throw .headerMismatch("\(header) is missing. Every request needs it.")
+        case .missing: throw .headerMismatch("\(header) is missing. \(advice())")
         case .repeated: throw .headerMismatch("\(header) is sent more than once.")
         }
     }

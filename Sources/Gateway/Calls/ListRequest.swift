@@ -18,12 +18,17 @@ final class ListRequest: ResponseProducer {
         waiter = ListWaiter(until: .now + carrier.settings.requestTimeout, on: carrier.sessions.loop)
     }
 
-    /// - Parameter request: made of the request as it came.
-    func beginReading(_ request: ModernRequest, from caller: Caller) {
+    /// - Parameters:
+    ///   - request: made of the request as it came.
+    ///   - handleKey: of the session of a handle; nil where any session of the caller will do.
+    ///   - others: of sessions of handles that may have items which others have not.
+    func beginReading(
+        _ request: ModernRequest, from caller: Caller, handleKey: SessionKey? = nil, with others: [SessionKey] = []
+    ) {
         clientRequest.responder.beginResponse(for: self)
         carrier.sessions.loop.spawn { [self] in
-            let key = carrier.sessionKey(for: request, from: caller)
-            let outcome = await carrier.lists.respondWithList(request, of: caller, key: key, waiter)
+            let key = handleKey ?? carrier.sessionKey(for: request, from: caller)
+            let outcome = await carrier.lists.respondWithList(request, of: caller, key: key, waiter, with: others)
             carrier.endCarriedRequest(clientRequest, outcome, of: source)
         }
     }

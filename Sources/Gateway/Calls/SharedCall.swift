@@ -27,16 +27,17 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     /// - Parameters:
     ///   - source: of which `request` was made.
     ///   - clientRequest: gets what the server says before it answers, and is finished with the call.
+    ///   - handleKey: of the session of a handle; nil where any session of the caller will do.
     init(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
-        answering clientRequest: ClientRequest, by carrier: Carrier
+        answering clientRequest: ClientRequest, by carrier: Carrier, handleKey: SessionKey? = nil
     ) {
         self.carrier = carrier
         self.source = source
         self.clientRequest = clientRequest
         self.request = request
         self.caller = caller
-        key = carrier.sessionKey(for: request, from: caller)
+        key = handleKey ?? carrier.sessionKey(for: request, from: caller)
         end = carrier.sessions.loop.now + carrier.requestTimeout
         super.init(isExclusive: false)
     }
@@ -121,7 +122,7 @@ final class SharedCall: CallProgress, TranslatedCall, ResponseProducer {
     }
 
     func finishWithFailure(with error: BackendError, _ end: CallCourse.SessionEnd, wasSent: Bool) {
-        finishCall(.failed(error), end)
+        finishCall(.ofFailure(error, answering: request, sessions.serverInfo), end)
     }
 
     private func callOutcome(of answer: LegacyResponse, from serverInfo: ServerInfo) -> RequestOutcome {

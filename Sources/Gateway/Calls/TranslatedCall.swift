@@ -346,7 +346,9 @@ extension TranslatedCall {
             releaseAttempt(end)
             continueCall()
         case .over(let error, let end, let wasSent):
-            finishWithFailure(with: error, end, wasSent: wasSent)
+            // A process that ends fails its calls by how it ended.
+            let isGone = error.kind == .unavailable && key.isOfHandle && sessions.session(ofHandle: key) == nil
+            finishWithFailure(with: isGone ? .handleGone : error, end, wasSent: wasSent)
         }
     }
 
@@ -357,6 +359,8 @@ extension TranslatedCall {
         case .released: break
         case .doubted: sessions.checkSession(lease, caller.credentials)
         case .retired: sessions.retireSession(lease)
+        // What the client keeps in the session of a handle is worth more than a question that comes late, which is for the same client.
+        case .givenUp where key.isOfHandle: sessions.checkSession(lease, caller.credentials)
         case .givenUp: sessions.giveUpSession(lease)
         }
         sessions.releaseLease(lease)

@@ -145,10 +145,21 @@ final class ListReading {
             if assembly.partCount == 1 { second = cursor }
         } while cursor != nil && goesOn(after: assembly)
         rememberTools(assembly, session, asOf: version)
+        if let offer = settings.handles.offer { try offerHandles(offer, in: &assembly) }
         if cursor == nil, isWhole(assembly) {
             return .list(ListSnapshot(assembly, pageSize: ListReading.pageSize, from: serverInfo))
         }
         return .list(ListSnapshot(firstOf: assembly, continuation: second, from: serverInfo))
+    }
+
+    private func offerHandles(_ offer: HandleOffer, in assembly: inout ListAssembly) throws(BackendError) {
+        var isFirst = true
+        if case .page = extent { isFirst = false }
+        do throws(TranslationError) {
+            try assembly.offerHandles(offer, listsTools: isFirst)
+        } catch {
+            throw BackendError(.outcomeUnknown, "the server's list of tools is too long")
+        }
     }
 
     private func goesOn(after assembly: ListAssembly) -> Bool {

@@ -4,7 +4,7 @@ import Translation
 /// A list as the server gave it at one time.
 struct ListSnapshot {
     /// Never empty.
-    let pages: [ListPage]
+    private(set) var pages: [ListPage]
     /// Of all items. Empty where there is one page only, to which no cursor leads.
     let digest: [UInt8]
     /// The server's cursor behind the last of `makePages`, where the list was too long to be put together.
@@ -32,6 +32,13 @@ struct ListSnapshot {
         self.continuation = continuation
         tools = assembly.tools
         self.serverInfo = serverInfo
+    }
+
+    /// The list with another page in the place of its last one.
+    func withLastPage(_ page: ListPage) -> ListSnapshot {
+        var other = self
+        other.pages[other.pages.count - 1] = page
+        return other
     }
 
     /// Bytes that it takes.

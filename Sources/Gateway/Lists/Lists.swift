@@ -27,6 +27,8 @@ final class Lists {
     private static let limits = ListCache<Key, ListSnapshot>.Limits(count: 256, size: 32 << 20)
     /// How long a client may take from one page to the next: a person may look at a list for a while.
     private static let cursorLifetime: Duration = .seconds(3600)
+    /// How long a list waits for what only other sessions have. Their calls may hold them up.
+    private static let unionPatience: Duration = .seconds(2)
 
     private let sessions: SessionPool
     private var settings: GatewaySettings
@@ -49,7 +51,9 @@ final class Lists {
     func applySettings(_ settings: GatewaySettings) {
         let before = self.settings
         self.settings = settings
-        if settings.caching != before.caching { cache.setLifetime(ttl: .milliseconds(settings.caching.ttlMs)) }
+        if settings.caching != before.caching || settings.handles.offer != before.handles.offer {
+            cache.setLifetime(ttl: .milliseconds(settings.caching.ttlMs))
+        }
     }
 
     /// Lists that are kept, and their bytes.
@@ -60,9 +64,12 @@ final class Lists {
 
     /// Answers a request for a list.
     ///
-    /// - Parameter key: of the sessions that its caller may use.
+    /// - Parameters:
+    ///   - key: of the sessions that its caller may use.
+    ///   - others: of sessions of the caller that may have items which those have not.
     func respondWithList(
-        _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter
+        _ request: ModernRequest, of caller: Caller, key: SessionKey, _ waiter: ListWaiter,
+        with others: [SessionKey] = []
     ) async -> RequestOutcome {
         do throws(Refusal) {
             try ParameterRules.checkParameters(request)
@@ -72,12 +79,34 @@ final class Lists {
                 let outcome = await waiter.runReading(reading)
                 return try respondWithList(request, of: caller, with: outcome, freshUntil: freshFromNow, at: nil)
             }
-            let (outcome, until) = await sharedList(
+            var (outcome, until) = await sharedList(
                 Key(session: key, method: request.method), caller.credentials, waiter)
+            if !others.isEmpty, case .list(let snapshot) = outcome {
+                outcome = .list(await union(of: snapshot, with: others, request.method, caller.credentials))
+            }
             return try respondWithList(request, of: caller, with: outcome, freshUntil: until, at: cursor)
         } catch {
             return .refused(error)
         }
+    }
+
+    /// The list with what only other sessions have. A list that is too long to be put together stays as it is.
+    private func union(
+        of snapshot: ListSnapshot, with others: [SessionKey], _ method: Method, _ credentials: Credentials
+    ) async -> ListSnapshot {
+        guard snapshot.continuation == nil, let member = method.listedMember, let last = snapshot.pages.last else {
+            return snapshot
+        }
+        let end = Instant.now + Lists.unionPatience
+        var union = ListUnion(of: snapshot.pages, member: member, maxSize: ListReading.maxSize)
+        for other in others {
+            let waiter = ListWaiter(until: end, on: sessions.loop)
+            // One that is gone by now has nothing to add.
+            if case .list(let list) = await sharedList(Key(session: other, method: method), credentials, waiter).0 {
+                union.addItems(of: list.pages)
+            }
+        }
+        return snapshot.withLastPage(union.extendedPage(last))
     }
 
     private var freshFromNow: Instant { .now + .milliseconds(settings.caching.ttlMs) }
@@ -144,6 +173,17 @@ final class Lists {
             return HeaderParameters()
         case .failed(let error):
             throw error.beforeDispatch(of: "tools/list")
+        }
+    }
+
+    /// What the server's tools say of themselves, in whichever session of the key.
+    func toolFacts(
+        of key: SessionKey, _ credentials: Credentials, _ waiter: ListWaiter
+    ) async throws(BackendError) -> ToolFacts {
+        switch await sharedList(Key(session: key, method: .listTools), credentials, waiter).0 {
+        case .list(let snapshot): return snapshot.tools
+        case .error, .refused: return ToolFacts()
+        case .failed(let error): throw error.beforeDispatch(of: "tools/list")
         }
     }
 

@@ -33,7 +33,7 @@ enum Ending: Sendable {
                 return .failed(error)
             }
         case .failed(let error, let afterQuestions):
-            if !afterQuestions { return .failed(error) }
+            if !afterQuestions { return .ofFailure(error, answering: request, serverInfo) }
             if error.losesInteraction { return .callLost(request, serverInfo) }
             var error = error
             error.isOfBegunCall = true
@@ -72,7 +72,7 @@ extension BackendError {
     /// Whether the outcome of a call that had asked its client something is unknown.
     fileprivate var losesInteraction: Bool {
         switch kind {
-        case .noAnswer, .outcomeUnknown, .sessionLost, .unavailable, .rejected: true
+        case .noAnswer, .outcomeUnknown, .sessionLost, .handleGone, .unavailable, .rejected: true
         case .unauthorized, .rateLimited, .busy, .silent, .overdue, .cancelled: false
         }
     }

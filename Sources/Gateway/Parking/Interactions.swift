@@ -35,7 +35,10 @@ final class Interactions {
     }
 
     /// Whether no request waits for a call. Its session is then the first to go when another call needs one.
-    func markSpare(_ call: any SpareCall, _ isSpare: Bool) { spares.noteSpare(call, isSpare) }
+    /// The session of a handle is no other call's.
+    func markSpare(_ call: any SpareCall, _ isSpare: Bool) {
+        spares.noteSpare(call, isSpare && !call.key.isOfHandle)
+    }
 
     // MARK: Requests
 
@@ -50,7 +53,7 @@ final class Interactions {
     }
 
     /// What a request declares. A client says the same with each of its requests, and most say what others do.
-    private func declaration(of request: ModernRequest) -> ClientProfiles.Declaration {
+    func declaration(of request: ModernRequest) -> ClientProfiles.Declaration {
         let isKnown =
             request.clientCapabilities.map { request.document.isSpelled($0, as: known.spelled) }
             ?? known.spelled.isEmpty
@@ -126,14 +129,16 @@ final class Interactions {
     }
 
     /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
-    func carryLeg(_ leg: CallLeg, from caller: Caller, at location: Location) {
+    ///
+    /// - Parameter handleKey: of the session of a handle, in which a call that begins runs; nil where any session of the caller will do.
+    func carryLeg(_ leg: CallLeg, from caller: Caller, at location: Location, handleKey: SessionKey? = nil) {
         switch location {
         case .here(let call):
             call.joinRetry(leg, from: caller)
         case .promoted(let task, let serverInfo):
             leg.finishLeg(Ending.task(task, from: serverInfo).requestOutcome(for: leg.request, settings, serverInfo))
         case .new:
-            InteractiveCall(leg, from: caller, in: self).beginCall(leg)
+            InteractiveCall(leg, from: caller, in: self, handleKey: handleKey).beginCall(leg)
         case .elsewhere(let state):
             // Another retry may have come here while this one looked for the owner of the call.
             let location = callLocation(of: state)

@@ -79,9 +79,11 @@ final class InteractiveCall: CallProgress, SpareCall {
     private lazy var replied = Wakeup()
     private var deadline: Deadline?
 
-    /// - Parameter predecessor: of a retry whose call is lost; nil for a new call.
+    /// - Parameters:
+    ///   - handleKey: of the session of a handle; nil where any session of the caller will do.
+    ///   - predecessor: of a retry whose call is lost; nil for a new call.
     init(
-        _ leg: CallLeg, from caller: Caller, in context: Interactions,
+        _ leg: CallLeg, from caller: Caller, in context: Interactions, handleKey: SessionKey? = nil,
         after predecessor: (state: RequestState, given: GivenAnswers)? = nil
     ) {
         self.predecessor = predecessor
@@ -90,8 +92,10 @@ final class InteractiveCall: CallProgress, SpareCall {
         request = leg.request
         self.caller = caller
         end = leg.end
-        key = SessionKey(
-            principal: caller.principal, capabilities: leg.capabilities.ofSession, roots: leg.capabilities.roots)
+        key =
+            handleKey
+            ?? SessionKey(
+                principal: caller.principal, capabilities: leg.capabilities.ofSession, roots: leg.capabilities.roots)
         self.context = context
         super.init(isExclusive: true)
         if let predecessor { id = predecessor.state.call }

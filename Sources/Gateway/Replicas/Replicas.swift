@@ -88,8 +88,11 @@ package final class Replicas {
         if let status, status >= 400 { noteFailure(.refused(status), of: peer.name) }
     }
 
+    /// Whether there are other replicas than this one, or may be, by way of which clients reach what is here.
+    var hasReplicas: Bool { settings.findsOthers || !peers.isEmpty }
+
     /// Whether requests may come to another loop or replica.
-    var hasPeers: Bool { workers.count > 1 || !peers.isEmpty }
+    var hasPeers: Bool { workers.count > 1 || hasReplicas }
 
     /// The owner of calls on this loop, for `requestState`.
     package var owner: [UInt8] { CallOwner(replica: settings.name, loop: index).bytes }

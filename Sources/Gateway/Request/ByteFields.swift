@@ -36,6 +36,13 @@ struct FieldReader {
         fixed(Integer.bitWidth / 8).map { $0.reduce(0) { $0 << 8 | Integer($1) } }
     }
 
+    /// All that is left.
+    mutating func rest(atMost most: Int) -> [UInt8]? {
+        guard rest.count <= most else { return nil }
+        defer { rest = [] }
+        return Array(rest)
+    }
+
     mutating func bytes(atMost most: Int) -> [UInt8]? {
         guard let count = integer(UInt16.self), count <= most else { return nil }
         return fixed(Int(count))

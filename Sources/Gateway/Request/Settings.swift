@@ -38,6 +38,8 @@ package final class GatewaySettings: Sendable {
     package let replayedTools: Set<String>
     /// What becomes of calls that servers run as tasks.
     package let tasks: TaskSettings
+    /// Sessions that clients open and name.
+    package let handles: HandleSettings
 
     package init(
         path: String, door: Door, forwardsLegacyClients: Bool, callerFields: CallerFields,
@@ -46,8 +48,10 @@ package final class GatewaySettings: Sendable {
         era: Era? = .legacy, probeInterval: Duration = .seconds(86400), caching: CachePolicy, requestTimeout: Duration,
         streamBuffer: Int, trustsAnnotations: Bool, maxDepth: Int, isInteractive: Bool = true,
         replayedTools: Set<String> = [], toleratesOlderVersionHeader: Bool = false,
-        clients: ClientProfiles = ClientProfiles(DeclarationRules()), tasks: TaskSettings = .off
+        clients: ClientProfiles = ClientProfiles(DeclarationRules()), tasks: TaskSettings = .off,
+        handles: HandleSettings = .off
     ) {
+        self.handles = handles
         self.tasks = tasks
         self.toleratesOlderVersionHeader = toleratesOlderVersionHeader
         self.clients = clients

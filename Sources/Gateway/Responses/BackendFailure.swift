@@ -14,7 +14,7 @@ package enum BackendFailure: Int, CaseIterable, Sendable {
             case .unauthorized: .unauthorized
             case .rejected: .rejected
             case .rateLimited: .rateLimited
-            case .sessionLost: .sessionLost
+            case .sessionLost, .handleGone: .sessionLost
             case .busy: .busy
             case .silent: .silent
             case .overdue: .overdue

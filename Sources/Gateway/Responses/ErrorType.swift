@@ -6,7 +6,7 @@ package enum ErrorType: Int, CaseIterable, Sendable {
     /// No error.
     case none
     case parseError, invalidRequest, methodNotFound, invalidParams, internalError
-    case headerMismatch, unsupportedVersion
+    case headerMismatch, missingCapability, unsupportedVersion
     /// The client went away.
     case cancelled
     case other
@@ -28,6 +28,7 @@ package enum ErrorType: Int, CaseIterable, Sendable {
             case ErrorCode.invalidParams: .invalidParams
             case ErrorCode.internalError: .internalError
             case ErrorCode.headerMismatch: .headerMismatch
+            case ErrorCode.missingRequiredClientCapability: .missingCapability
             case ErrorCode.unsupportedProtocolVersion: .unsupportedVersion
             default: .other
             }
@@ -43,6 +44,7 @@ package enum ErrorType: Int, CaseIterable, Sendable {
         case .invalidParams: "\(ErrorCode.invalidParams)"
         case .internalError: "\(ErrorCode.internalError)"
         case .headerMismatch: "\(ErrorCode.headerMismatch)"
+        case .missingCapability: "\(ErrorCode.missingRequiredClientCapability)"
         case .unsupportedVersion: "\(ErrorCode.unsupportedProtocolVersion)"
         case .cancelled: "cancelled"
         case .other: "_OTHER"
@@ -59,6 +61,7 @@ package enum ErrorType: Int, CaseIterable, Sendable {
         case .invalidParams: "invalid params"
         case .internalError: "internal error"
         case .headerMismatch: "header mismatch"
+        case .missingCapability: "missing client capability"
         case .unsupportedVersion: "unsupported version"
         case .cancelled: "client went away"
         case .other: "another code"

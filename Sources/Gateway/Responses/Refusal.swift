@@ -42,6 +42,12 @@ struct Refusal: Error, Sendable {
 extension Refusal {
     static func malformedHTTP(_ flaw: HTTPRequestFlaw) -> Refusal {
         switch flaw {
+        case .malformed(let error) where error.reason == .headTooLarge:
+            Refusal(
+                status: error.suggestedStatus, code: ErrorCode.invalidRequest,
+                message:
+                    "The head of the request is larger than limits.max_head. Send fewer or shorter fields, or raise the limit."
+            )
         case .malformed(let error):
             Refusal(
                 status: error.suggestedStatus, code: ErrorCode.invalidRequest,
@@ -197,6 +203,8 @@ extension Refusal {
                 status: 503, reason: "session_lost", dispatched: false,
                 message: "The MCP server forgets its sessions as soon as they are made. Nothing was run. "
                     + "If it has several replicas, it needs session affinity.")
+        case .handleGone:
+            self = .handleGone
         case .unauthorized(let status, let challenges):
             self.init(
                 status: status, reason: "unauthorized", dispatched: error.isOfBegunCall,
@@ -231,6 +239,14 @@ extension Refusal {
                     + "check before you call again.")
         }
     }
+
+    /// Whatever was wrong with a handle. A call of a tool hears the same as a result (``RequestOutcome/handleGone(_:_:)``).
+    static let handleGone = invalidParams(handleGoneText)
+
+    static let handleGoneText =
+        "This session_handle names no open session: it is not one of yours, was closed, has expired, or the MCP server has "
+        + "lost the session. Nothing was run, and what the session kept is gone. Call the tool open_session "
+        + "(remora_open_session, if the list of tools has that), and go on with the new handle."
 
     /// Of a request that reached no handler.
     private static func whatWasRun(_ error: BackendError) -> String {

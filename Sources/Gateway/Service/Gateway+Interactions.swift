@@ -36,6 +36,15 @@ extension Gateway {
                 giveAway(clientRequest)
             }
         case .request(let admitted):
+            if settings.handles.isOn, admitted.handleMention != .none {
+                switch await handles.serveRequest(
+                    admitted, of: source, from: caller, clientRequest, by: isSuccessor ? .heir : .peer)
+                {
+                case .finished: return
+                case .notHere: return giveAway(clientRequest)
+                case .anySession: break
+                }
+            }
             guard let capabilities = interactions.interactiveCapabilities(of: admitted) else {
                 return giveAway(clientRequest)
             }

@@ -14,6 +14,10 @@ extension Gateway {
         /// A session of a client of an older revision.
         case older(Caller)
         case listening(ModernRequest, Caller)
+        /// A request in the session of a handle that is here.
+        case handle(ModernRequest, Caller, HeldHandle, ownsArgument: Bool)
+        /// A request that may be about a handle, which is not known yet.
+        case perhapsHandle(ModernRequest, Caller)
         /// A request about a task.
         case task(ModernRequest, Caller)
         case list(ModernRequest, Caller)
@@ -68,6 +72,9 @@ extension Gateway {
         case .interactive(let admitted, let capabilities, let caller, .new):
             carrier.requestBegan()
             carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: .new)
+        case .handle(let admitted, let caller, let handle, let ownsArgument):
+            carrier.requestBegan()
+            handles.carryCall(admitted, of: source, from: caller, clientRequest, in: handle, ownsArgument: ownsArgument)
         case let route:
             carrier.requestBegan()
             return .left(Errand(source: source, clientRequest: clientRequest, route: route))
@@ -120,6 +127,21 @@ extension Gateway {
     }
 
     private func translatedRoute(
+        of admitted: ModernRequest, from caller: Caller, _ clientRequest: ClientRequest
+    ) -> Route {
+        if settings.handles.isOn {
+            switch handles.requestLocation(of: admitted, from: caller) {
+            case .anySession: break
+            case .here(let handle, let ownsArgument):
+                return .handle(admitted, caller, handle, ownsArgument: ownsArgument)
+            case .unknown: return .perhapsHandle(admitted, caller)
+            }
+        }
+        return routeWithoutHandle(of: admitted, from: caller, clientRequest)
+    }
+
+    /// The route of a request for which any session of its caller will do.
+    private func routeWithoutHandle(
         of admitted: ModernRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) -> Route {
         if admitted.method.isBehindCalls {
@@ -203,7 +225,8 @@ extension Gateway {
     private func carryList(
         _ admitted: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest
     ) {
-        ListRequest(of: source, answering: clientRequest, by: carrier).beginReading(admitted, from: caller)
+        ListRequest(of: source, answering: clientRequest, by: carrier)
+            .beginReading(admitted, from: caller, with: handles.keysWithOwnTools(for: admitted, of: caller))
     }
 
     /// Serves a request that was left to the task of its connection. Returns the subscription that it has begun, for
@@ -230,6 +253,16 @@ extension Gateway {
             await olderClients.serveOlderClient(source, from: caller, clientRequest)
         case .listening(let admitted, let caller):
             return await beginListening(admitted, of: source, from: caller, clientRequest)
+        case .handle(let admitted, let caller, let handle, let ownsArgument):
+            await clientRequest.waitUntilFinished {
+                handles.carryCall(
+                    admitted, of: source, from: caller, clientRequest, in: handle, ownsArgument: ownsArgument)
+            }
+        case .perhapsHandle(let admitted, let caller):
+            let service = await handles.serveRequest(admitted, of: source, from: caller, clientRequest, by: .client)
+            guard case .anySession(let plain) = service else { return nil }
+            return await serveRoute(
+                source, clientRequest, routeWithoutHandle(of: plain, from: caller, clientRequest))
         case .task(let admitted, let caller):
             await tasks.serveRequest(admitted, of: source, from: caller, clientRequest)
         case .interactive(let admitted, let capabilities, let caller, .elsewhere(let state)):

@@ -21,6 +21,7 @@ package final class Gateway {
     let carrier: Carrier
     private let replicas: Replicas
     let tasks: Tasks
+    let handles: Handles
     private let spares: SpareCalls
     let calls: ParkedCalls
     private let book: RequestBook
@@ -70,6 +71,10 @@ package final class Gateway {
         tasks = Tasks(
             carrier: carrier, interactions: interactions, held: memory.tasks, seal: seal, replicas: memory.replicas)
         carrier.tasks = tasks
+        handles = Handles(
+            carrier: carrier, interactions: interactions, held: memory.handles, seal: seal, replicas: memory.replicas)
+        sessions.handleObserver = memory.handles
+        memory.handles.applySettings(settings.handles, in: sessions)
         knownCallers = KnownCallers(callers, seal: seal)
         isFirst = before == nil && memory.index == 0
         if let heritage {

@@ -18,10 +18,13 @@ package final class LoopMemory {
     let calls: ParkedCalls
     /// Tasks of servers, whichever gateway made them.
     let tasks: HeldTasks
+    /// Sessions that clients name, of all gateways.
+    let handles: HeldHandles
 
     init(on loop: Loop, replicas: Replicas, parking: ParkingSettings) {
         self.replicas = replicas
         tasks = HeldTasks(on: loop)
+        handles = HeldHandles(on: loop)
         calls = ParkedCalls(owner: replicas.owner, settings: parking)
         calls.promoted = tasks
     }

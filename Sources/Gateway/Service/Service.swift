@@ -184,6 +184,7 @@ package final class Service {
         counts.requests = memory.tally.counts
         counts.parking = memory.calls.counts
         counts.tasks = memory.tasks.counts
+        counts.handles = memory.handles.counts
         counts.peers = memory.replicas.numbers
         // Those first that there are now; what was counted of others goes with them.
         for each in [gateway] + relieved.values where !each.hasHeir {
@@ -294,6 +295,8 @@ package final class Service {
         finishListener(listener)
         for each in [gateway] + relieved.values { each.drainStreams() }
         await memory.calls.waitForRetries(until: end, on: loop)
+        // Without others, hardly a client finds its task again: no new connection is accepted.
+        if memory.replicas.hasReplicas { await memory.tasks.waitForClients(until: end) }
     }
 
     /// Lets what is in flight finish, then ends every session on the server. To be called after

@@ -6,6 +6,7 @@ package struct WorkerCounts: Sendable {
     package var sessions = SessionCounts()
     package var parking = ParkingCounts()
     package var tasks = TaskCounts()
+    package var handles = HandleCounts()
     package var peers = PeerCounts()
     /// Of each copy of the server, in the order of the configuration.
     package var backends: [BackendCounts] = []
@@ -25,6 +26,7 @@ package struct WorkerCounts: Sendable {
         sessions.addCounts(other.sessions)
         parking.addCounts(other.parking)
         tasks.addCounts(other.tasks)
+        handles.addCounts(other.handles)
         peers.addCounts(other.peers)
         for counts in other.backends { addCounts(counts) }
         subscriptions += other.subscriptions

@@ -21,6 +21,8 @@ package final class HeldTasks: PromotedTasks {
     private var kept = Line<CallID>()
     private var keptBytes = 0
     private let sweep: Deadline
+    /// Signalled when a client knows the end of a task, and when one is forgotten.
+    private let settled = Wakeup()
     var numbers = TaskCounts()
 
     package init(on loop: Loop) {
@@ -108,7 +110,11 @@ package final class HeldTasks: PromotedTasks {
     }
 
     /// Its client knows the end of the task.
-    func noteTold(_ task: HeldTask) { if kept.contains(task.id) { told.insert(task.id, of: task.principal) } }
+    func noteTold(_ task: HeldTask) {
+        guard kept.contains(task.id) else { return }
+        told.insert(task.id, of: task.principal)
+        settled.signal()
+    }
 
     /// Nothing will come of the task any more.
     private func forgetTask(_ task: HeldTask) {
@@ -120,6 +126,12 @@ package final class HeldTasks: PromotedTasks {
         }
         leavePlace(task.principal)
         task.endHolding()
+        settled.signal()
+    }
+
+    /// Waits while a task runs, or has ended and its client does not know that, and not beyond `end`.
+    func waitForClients(until end: Instant) async {
+        await settled.wait(while: { tasks.count > told.count }, until: end, on: loop)
     }
 
     /// Ends every task: the process is about to stop.

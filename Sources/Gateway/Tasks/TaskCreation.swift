@@ -55,7 +55,7 @@ final class TaskCreation {
                     key, after: lost, credentials: caller.credentials, by: waiter)
             } catch {
                 tasks.held.leavePlace(caller.principal)
-                return .failed(error)
+                return .ofFailure(error, answering: request, tasks.sessions.serverInfo)
             }
             lease.session.expectTask()
             defer { lease.session.expectTaskNoLonger() }

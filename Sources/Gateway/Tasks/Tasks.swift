@@ -359,7 +359,7 @@ extension Tasks: TaskCarrier {
             capabilities: ClientProfiles.Declaration(ofClient: .none, ofSession: key.capabilities, roots: key.roots),
             until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: true)
         clientRequest.responder.beginResponse(for: leg)
-        interactions.carryLeg(leg, from: caller, at: .new)
+        interactions.carryLeg(leg, from: caller, at: .new, handleKey: key.isOfHandle ? key : nil)
     }
 }
 

@@ -22,6 +22,8 @@ package struct BackendError: Error, Sendable {
         case rateLimited(retryAfter: [UInt8]?)
         /// The session is gone on the server; no handler ran.
         case sessionLost
+        /// The session of a handle is gone, and no other takes its place; no handler ran.
+        case handleGone
         /// Every session is in use.
         case busy
         /// The backend was silent for too long.
@@ -124,6 +126,9 @@ package struct BackendError: Error, Sendable {
     /// The server no longer knows the session.
     static let sessionGone = BackendError(.sessionLost, "the server no longer knows the session")
 
+    /// The session of a handle has ended, or there never was one.
+    package static let handleGone = BackendError(.handleGone, "the session of the handle is gone")
+
     /// Whether it says of a server over HTTP+SSE that it is none, rather than one with which something is wrong.
     package var isNoEventStream: Bool {
         switch kind {
@@ -135,7 +140,7 @@ package struct BackendError: Error, Sendable {
     /// Whether it says that no handler has run.
     package var isBeforeDispatch: Bool {
         switch kind {
-        case .unavailable, .unauthorized, .sessionLost, .busy, .rateLimited: true
+        case .unavailable, .unauthorized, .sessionLost, .handleGone, .busy, .rateLimited: true
         case .noAnswer, .outcomeUnknown, .rejected, .silent, .overdue, .cancelled: false
         }
     }
@@ -144,7 +149,7 @@ package struct BackendError: Error, Sendable {
     /// call ran. What the client or the pool has to know by its kind stays as it is.
     package func beforeDispatch(of request: StaticString) -> BackendError {
         switch kind {
-        case .unavailable, .unauthorized, .sessionLost, .busy, .rateLimited, .cancelled: self
+        case .unavailable, .unauthorized, .sessionLost, .handleGone, .busy, .rateLimited, .cancelled: self
         case .rejected(let status):
             BackendError(.unavailable, detail, isRefusal: status == 400, eraHint: eraHint, words: words)
         case .outcomeUnknown, .noAnswer, .silent: BackendError(.unavailable, "\(request): \(detail)")

@@ -20,6 +20,12 @@ package protocol SessionPoolObserver: AnyObject {
     func sessionChanged(_ event: SessionEvent)
 }
 
+/// Hears of the ends of sessions of handles. Called on the loop.
+package protocol HandleSessionObserver: AnyObject {
+    /// - Parameter end: nil where ``SessionPool/endHandleSession(_:)`` was called.
+    func handleSessionEnded(_ key: SessionKey, _ end: SessionEnd?)
+}
+
 /// Has sessions that can be spared, for calls that wait for one.
 package protocol SpareSessions: AnyObject {
     /// A call has to wait for a session: gives one up, if one can be spared.

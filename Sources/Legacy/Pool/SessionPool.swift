@@ -67,6 +67,28 @@ package final class SessionPool {
         func backendFound(_ index: BackendChoice.Index, _ trouble: String?) { pool?.noteFinding(index, trouble) }
     }
 
+    /// A session of a handle.
+    private final class HandleSession {
+        /// A call that waits to have it alone.
+        final class Waiting {
+            let waiter: SessionWaiter
+            let owner: (any QuestionObserver)?
+            /// Set when it has it.
+            var lease: Lease?
+
+            init(_ waiter: SessionWaiter, for owner: (any QuestionObserver)?) {
+                self.waiter = waiter
+                self.owner = owner
+            }
+        }
+
+        let id: Table.ID
+        /// In the order in which they came.
+        var line: [Waiting] = []
+
+        init(_ id: Table.ID) { self.id = id }
+    }
+
     /// A call that waits until there is room.
     private final class Waiting {
         let caller: SessionWaiter
@@ -122,6 +144,13 @@ package final class SessionPool {
 
     /// Hears what happens to the sessions.
     package weak var observer: (any SessionPoolObserver)?
+
+    /// Hears of sessions of handles that end.
+    package weak var handleObserver: (any HandleSessionObserver)?
+    /// The sessions of handles, and the calls that wait to have one alone.
+    private var handleSessions: [SessionKey: HandleSession] = [:]
+    /// How many calls wait so.
+    private var handleWaiting = 0
 
     package let loop: Loop
 
@@ -264,9 +293,16 @@ package final class SessionPool {
         credentials: Credentials, by waiter: SessionWaiter = SessionWaiter(until: nil)
     ) async throws(BackendError) -> Lease {
         if isClosed { throw BackendError(.unavailable, "Remora stops") }
+        if key.isOfHandle { return try await leaseHandleSession(key, for: owner, by: waiter) }
+        return try await leaseOrOpen(key, for: owner, after: previous?.loss ?? 0, credentials: credentials, by: waiter)
+    }
+
+    private func leaseOrOpen(
+        _ key: SessionKey, for owner: (any QuestionObserver)?, after: Table.ID, credentials: Credentials,
+        by waiter: SessionWaiter
+    ) async throws(BackendError) -> Lease {
         let isExclusive = owner != nil || sharesNothing
         let grant: Grant
-        let after = previous?.loss ?? 0
         switch table.requestLease(key, of: key.principal, isExclusive: isExclusive, after: after, at: .now) {
         case .wait(let ticket): grant = try await waitForGrant(ticket, for: key, waiter)
         case .full(let limit): throw busyError(limit)
@@ -368,6 +404,115 @@ package final class SessionPool {
         let opening = SessionOpening()
         slots[id] = PoolSlot(for: key, opening)
         return .open(id, opening)
+    }
+
+    // MARK: Sessions of handles
+
+    /// Opens the session of a handle, which keeps its place until it is lost, or ``endHandleSession(_:)`` ends it. Where the caller
+    /// leaves meanwhile, it is ended at once.
+    ///
+    /// - Parameter key: of the handle alone.
+    package func openHandleSession(
+        _ key: SessionKey, credentials: Credentials, by waiter: SessionWaiter
+    ) async throws(BackendError) {
+        if isClosed { throw BackendError(.unavailable, "Remora stops") }
+        // As with a client's channel.
+        table.leaveRoomForOthers()
+        let lease: Lease
+        do throws(BackendError) {
+            lease = try await leaseOrOpen(key, for: nil, after: 0, credentials: credentials, by: waiter)
+        } catch {
+            dropOpening(of: key)
+            throw error
+        }
+        // It may have been lost by now: then it is retired, and told by nothing else.
+        guard slots[lease.id]?.isEndTold == false else {
+            releaseLease(lease)
+            throw BackendError(.unavailable, "the session was lost as soon as it was made")
+        }
+        table.holdSession(lease.id)
+        handleSessions[key] = HandleSession(lease.id)
+        releaseLease(lease)
+    }
+
+    /// No call will ever use what is being opened for this key. A process is ended. A server over HTTP is let answer, since only its
+    /// answer names the session that is to be deleted; see ``openSession(_:_:for:credentials:)``.
+    private func dropOpening(of key: SessionKey) {
+        for (id, slot) in slots where slot.key === key {
+            guard let opening = slot.opening else { return giveUpSession(id, nil) }
+            if backends.startsProcesses, table.retireSession(id) { opening.abandonment.abandonOpening() }
+            return
+        }
+    }
+
+    /// Ends the session of a handle after its last call. Calls that wait for it are refused.
+    package func endHandleSession(_ key: SessionKey) {
+        guard let ended = handleSessions[key] else { return }
+        giveUpSession(ended.id, nil)
+    }
+
+    /// When the last call on the session of a handle ended; nil while one has it, and where it is gone.
+    package func idleStart(ofHandle key: SessionKey) -> Instant? {
+        handleSessions[key].flatMap { table.idleStart(of: $0.id) }
+    }
+
+    /// The session of a handle; nil where it is gone.
+    package func session(ofHandle key: SessionKey) -> LegacySession? {
+        handleSessions[key].flatMap { slots[$0.id]?.session }
+    }
+
+    /// The session of a handle: the one there is, or none. A call that wants it alone waits for those before it.
+    private func leaseHandleSession(
+        _ key: SessionKey, for owner: (any QuestionObserver)?, by waiter: SessionWaiter
+    ) async throws(BackendError) -> Lease {
+        guard let held = handleSessions[key] else { throw .handleGone }
+        guard owner != nil || sharesNothing else {
+            guard table.useSession(held.id, at: loop.now), let lease = grantedLease(of: held.id, isExclusive: false)
+            else { throw .handleGone }
+            return lease
+        }
+        if held.line.isEmpty, let lease = readyExclusiveLease(key, for: owner) { return lease }
+        guard held.line.count < SessionPool.maxWaitingPerPrincipal else {
+            throw BackendError(.busy, "enough calls wait for the session of the handle")
+        }
+        let call = HandleSession.Waiting(waiter, for: owner)
+        held.line.append(call)
+        handleWaiting += 1
+        // It may have become free without a call that had it.
+        grantHandleSession(held.id, key)
+        do throws(BackendError) {
+            try await waiter.waitWhile(while: { call.lease == nil && handleSessions[key] === held }, on: loop)
+        } catch {
+            if let lease = call.lease { releaseLease(lease) } else { leaveLine(call, of: held) }
+            throw error
+        }
+        guard let lease = call.lease else {
+            leaveLine(call, of: held)
+            throw .handleGone
+        }
+        return lease
+    }
+
+    private func leaveLine(_ call: HandleSession.Waiting, of held: HandleSession) {
+        held.line.removeAll { $0 === call }
+        handleWaiting -= 1
+    }
+
+    /// Gives the session of a handle to the call that has waited for it the longest, if it is free.
+    private func grantHandleSession(_ id: Table.ID, _ key: SessionKey) {
+        guard let held = handleSessions[key], held.id == id, let first = held.line.first,
+            let lease = readyExclusiveLease(key, for: first.owner)
+        else { return }
+        leaveLine(first, of: held)
+        first.lease = lease
+        first.waiter.wake()
+    }
+
+    /// The session of a handle has ended, or will with its last call.
+    private func handleSessionEnded(_ key: SessionKey, _ end: SessionEnd?) {
+        guard let held = handleSessions.removeValue(forKey: key) else { return }
+        for call in held.line { call.waiter.wake() }
+        handleObserver?.handleSessionEnded(key, end)
     }
 
     // MARK: Sessions of others
@@ -546,6 +691,7 @@ package final class SessionPool {
     package func releaseLease(_ lease: Lease) {
         if lease.isExclusive { lease.session.setInteraction(for: nil) }
         leaveSession(lease.id, isExclusive: lease.isExclusive)
+        if lease.isExclusive, handleWaiting > 0, let slot = slots[lease.id] { grantHandleSession(lease.id, slot.key) }
     }
 
     /// The session of the lease is to serve no further call: the server lost it, or it is broken.
@@ -610,6 +756,8 @@ package final class SessionPool {
             if session.isLost { retireSession(id) }
             // Another configuration was taken over meanwhile.
             if slots[id]?.copy == nil || isRetired && !opening.isAwaited { giveUpSession(id, .configuration) }
+            // Its client has left, and no other has its name.
+            if key.isOfHandle, !opening.isAwaited { giveUpSession(id, nil) }
             // No call waits for it any more: then it is for the next.
             if !opening.isAwaited, !isClosed {
                 letNext()
@@ -676,7 +824,7 @@ package final class SessionPool {
     /// Has each further call use a new session, where the server keeps none: nothing is lost by it, and the handshake tells
     /// which server is there now.
     package func renewUnkept() {
-        for (id, slot) in slots where slot.session?.isKept == false { giveUpSession(id, nil) }
+        for (id, slot) in slots where slot.session?.isKept == false && !slot.key.isOfHandle { giveUpSession(id, nil) }
     }
 
     // MARK: Closing
@@ -718,6 +866,7 @@ package final class SessionPool {
         let rest = alive[slot.key, default: 1] - 1
         alive[slot.key] = rest > 0 ? rest : nil
         observer?.sessionChanged(.ended(slot.key, session, isLast: rest == 0))
+        if slot.key.isOfHandle { handleSessionEnded(slot.key, end) }
     }
 
     private func closeExpired() {
@@ -792,7 +941,8 @@ extension SessionPool {
         func serverIsHeardAgain() { reference.pool?.observer?.sessionChanged(.unheard(key)) }
 
         func questionHadNoClient() {
-            guard let pool = reference.pool, !pool.sharesNothing else { return }
+            // The session of a handle has no other that could take its place.
+            guard let pool = reference.pool, !pool.sharesNothing, !key.isOfHandle else { return }
             pool.table.shareSession(id)
         }
     }

@@ -93,10 +93,12 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         var isTaken: Bool
         /// Whether no exclusive call may have it any more.
         var isShared = false
+        /// Whether it keeps its place while no call has it.
+        var isHeld = false
         var lastUsed: Instant
 
         /// Whether no call has it or waits for it, so that its place is free for others.
-        var isIdle: Bool { uses == 0 && (state == .ready || state == .opening) }
+        var isIdle: Bool { uses == 0 && (state == .ready || state == .opening) && !isHeld }
 
         init(_ id: ID, key: Key, owner: Owner, isTaken: Bool, lastUsed: Instant) {
             self.id = id
@@ -455,7 +457,8 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
 
     /// Whether an idle session goes to another owner, because its own has had more than its share since before others came.
     private func isOwed(_ record: Record) -> Bool {
-        guard hasOthers, waitingCount > 0, record.owner == limits.lone, record.state == .ready else { return false }
+        guard hasOthers, waitingCount > 0, record.owner == limits.lone, record.state == .ready, !record.isHeld
+        else { return false }
         return held[record.owner, default: 0] - heldEnding[record.owner, default: 0] > limits.sessionsPerOwner
             && endingCount < turns.reduce(0) { $0 + ($1 == record.owner ? 0 : wantedInShare(by: $1)) }
     }
@@ -503,6 +506,15 @@ package struct SessionTable<Key: Hashable, Owner: Hashable & Sendable> {
         guard let record = records[id] else { return }
         record.isShared = true
         letNoneTake(id, of: record.key)
+    }
+
+    /// The session keeps its place from now on until it is retired: it makes no room for others, and does not expire.
+    package mutating func holdSession(_ id: ID) { records[id]?.isHeld = true }
+
+    /// When the last call on a session ended; nil while one has it, and of one that is gone.
+    package func idleStart(of id: ID) -> Instant? {
+        guard let record = records[id], record.uses == 0 else { return nil }
+        return record.lastUsed
     }
 
     /// The session is not to be used by further calls. Harmless when it is retired or gone. Returns whether it is to be

@@ -57,7 +57,8 @@ extension LegacySession {
             // A server that cannot be reached, or not by this caller, or not now, may have the session all the same: the
             // next call will tell.
             case .unavailable, .unauthorized, .rateLimited: return .alive
-            case .noAnswer, .outcomeUnknown, .rejected, .busy, .silent, .overdue, .cancelled: return .silent
+            case .noAnswer, .outcomeUnknown, .rejected, .handleGone, .busy, .silent, .overdue, .cancelled:
+                return .silent
             }
         }
     }

@@ -363,6 +363,9 @@ package final class LegacySession {
     /// False where that is not known.
     package func toolMayBeRepeated(_ name: [UInt8]) -> Bool { tools.known?.mayBeRepeated(name) == true }
 
+    /// What the last list of the tools says of them; `nil` as of ``readyHeaderParameters``.
+    package var readyTools: ToolFacts? { tools.known }
+
     /// How often the tools have changed: to be noted before they are listed, for ``learn(_:asOf:)``.
     package var toolsVersion: Int { tools.version }
 

@@ -10,12 +10,18 @@ package final class SessionKey: Hashable, Sendable {
     package let capabilities: [UInt8]
     /// The result by which `roots/list` is answered for the client; empty where the client itself is asked.
     package let roots: [UInt8]
+    /// Tells the session of a handle from all others of the loop; 0 where any call of the caller may use the session.
+    package let handle: UInt64
 
-    package init(principal: KeyedHash, capabilities: [UInt8], roots: [UInt8] = []) {
+    package init(principal: KeyedHash, capabilities: [UInt8], roots: [UInt8] = [], handle: UInt64 = 0) {
         self.principal = principal
         self.capabilities = capabilities
         self.roots = roots
+        self.handle = handle
     }
+
+    /// Whether its session is a handle's: only calls with the handle use it, and no other takes its place.
+    package var isOfHandle: Bool { handle != 0 }
 
     /// The key of these; `known` itself, where that is the same.
     package static func of(
@@ -29,12 +35,14 @@ package final class SessionKey: Hashable, Sendable {
 
     package static func == (left: SessionKey, right: SessionKey) -> Bool {
         left === right
-            || left.principal == right.principal && left.capabilities == right.capabilities && left.roots == right.roots
+            || left.handle == right.handle && left.principal == right.principal
+                && left.capabilities == right.capabilities && left.roots == right.roots
     }
 
     /// Without the roots: keys that differ in these alone are few.
     package func hash(into hasher: inout Hasher) {
         hasher.combine(principal)
         hasher.combine(capabilities)
+        if isOfHandle { hasher.combine(handle) }
     }
 }

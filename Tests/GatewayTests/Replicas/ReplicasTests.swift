@@ -385,6 +385,12 @@ private final class Stage {
             #expect(sibling.batches[0].map(\.notice) == [.promptsListChanged])
             stage.replicas.usePeers([])
             #expect(!stage.replicas.hasPeers)
+            // One may come at any time.
+            let settings = ReplicaSettings(
+                name: "a", peers: [], findsOthers: true, sharesChangeNotices: true, requestTimeout: .seconds(1),
+                silence: .seconds(1), head: HTTPLimits())
+            let alone = Replicas(settings, index: 0, on: loop, seal: PeerServiceStage.seal, log: .silent)
+            #expect(alone.hasPeers)
             there.service.closeListener()
         }
     }
