@@ -60,6 +60,8 @@ func tests(of name: String, with more: [Target.Dependency] = [], golden: [String
 let package = Package(
     name: "remora",
     targets: [
+        // By its full name in the system's folder, without pkg-config.
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "CLibevent", pkgConfig: "libevent", providers: [.apt(["libevent-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
@@ -76,22 +78,23 @@ let package = Package(
             on: ["Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto", "Telemetry"]),
         layer("Configuration", on: ["CYAML", "Crypto"], aroundC: true),
         layer("Telemetry", aroundC: true),
+        layer("Store", on: ["CHiredis", "Reactor", "Telemetry"], aroundC: true),
         layer(
             "Gateway",
             on: [
                 "Legacy", "Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto",
-                "Telemetry",
+                "Store", "Telemetry",
             ]),
         layer(
             "Admin",
-            on: ["Gateway", "Legacy", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Telemetry"]),
+            on: ["Gateway", "Legacy", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Store", "Telemetry"]),
         layer("DemoServer", on: ["MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto"]),
 
         layer(
             "Server",
             on: [
                 "Admin", "Configuration", "Gateway", "Legacy", "Translation", "MCP", "HTTPTransport", "HTTPWire",
-                "Reactor", "Crypto", "Telemetry",
+                "Reactor", "Crypto", "Store", "Telemetry",
             ]),
         .executableTarget(
             name: "remora",
@@ -128,6 +131,7 @@ let package = Package(
         tests(of: "HTTPTransport", with: ["HTTPWire", "Reactor", "TestSupport"]),
         tests(of: "MCP", with: ["JSONText"]),
         tests(of: "Telemetry", with: ["JSONText"]),
+        tests(of: "Store", with: ["Reactor", "Telemetry", "TestSupport"]),
         tests(of: "Configuration"),
         tests(of: "Translation", with: ["MCP", "JSONText"], golden: ["Golden"]),
         tests(
@@ -136,7 +140,7 @@ let package = Package(
                 "Crypto", "HTTPTransport", "HTTPWire", "JSONText", "MCP", "Reactor", "Telemetry", "TestSupport",
                 "Translation",
             ]),
-        tests(of: "Admin", with: ["Gateway", "Legacy", "Reactor", "Telemetry"]),
+        tests(of: "Admin", with: ["Gateway", "Legacy", "Reactor", "Store", "Telemetry"]),
         tests(
             of: "Gateway",
             with: [

@@ -2,6 +2,7 @@ package import Gateway
 import HTTPTransport
 import HTTPWire
 package import Reactor
+package import Store
 package import Telemetry
 
 /// What an operator and his machines ask: probes, metrics and the status page, on a listener of their own, where the
@@ -26,6 +27,8 @@ package final class AdminService {
     /// What it shows beside numbers, and whom.
     package var settings: AdminSettings
     package var reloads = ReloadCounts()
+    /// The connection to the store, on this loop; nil where there is none.
+    package var store: Store?
     private let log: Log
     private let recent: RecentTraffic
     private let startWallClock = ProcessNumbers.wallClock()
@@ -96,7 +99,7 @@ package final class AdminService {
     private func makeOverview() async -> Overview {
         let counts = await workerCounts()
         return Overview(
-            settings: settings, counts: counts, isDraining: isDraining, reloads: reloads,
+            settings: settings, counts: counts, store: store?.counts, isDraining: isDraining, reloads: reloads,
             recent: recent.trafficSince(counts.requests.answerDurations, at: loop.now), process: ProcessNumbers(),
             droppedLogLines: log.droppedLines, internalErrors: log.internalErrorCount, startWallClock: startWallClock,
             uptime: loop.now - start)

@@ -1,6 +1,7 @@
 import Gateway
 import Legacy
 import MCP
+import Store
 import Telemetry
 
 /// `/metrics`. How many lines it has is bounded by the sets that the labels are from, whatever clients send.
@@ -16,6 +17,7 @@ enum MetricsPage {
         let peers = overview.counts.peers
         text.addMetric(
             .peerRefusals, [([("side", "here")], peers.refusedHere), ([("side", "there")], peers.refusedThere)])
+        if let store = overview.store { addStore(store, &text) }
         addKept(overview.counts, &text)
         addReloads(overview.reloads, &text)
         text.addMetric(
@@ -103,6 +105,16 @@ enum MetricsPage {
         text.addMetric(.listeners, counts.subscriptions)
         text.addMetric(.keptLists, counts.lists)
         text.addMetric(.keptListBytes, counts.listBytes)
+    }
+
+    private static func addStore(_ store: StoreCounts, _ text: inout MetricsText) {
+        text.addMetric(.storeReachable, store.isReachable ? 1 : 0)
+        text.addMetric(.storeCommands, store.commands)
+        text.addMetric(
+            .storeErrors,
+            StoreFailure.Kind.allCases.map {
+                (labels: [("error_type", $0.rawValue)], value: store.failures[$0] ?? 0)
+            })
     }
 
     private static func addReloads(_ reloads: ReloadCounts, _ text: inout MetricsText) {

@@ -1,11 +1,14 @@
 package import Gateway
 import Legacy
+package import Store
 package import Telemetry
 
 /// Everything that is shown, at one moment.
 package struct Overview: Sendable {
     package var settings: AdminSettings
     package var counts: WorkerCounts
+    /// Nil: there is no store.
+    package var store: StoreCounts?
     package var isDraining: Bool
     package var reloads: ReloadCounts
     /// Durations of the last minutes, and how many minutes these are.
@@ -18,12 +21,13 @@ package struct Overview: Sendable {
     package var uptime: Duration
 
     package init(
-        settings: AdminSettings, counts: WorkerCounts, isDraining: Bool, reloads: ReloadCounts,
+        settings: AdminSettings, counts: WorkerCounts, store: StoreCounts?, isDraining: Bool, reloads: ReloadCounts,
         recent: (durations: DurationHistogram, period: Duration), process: ProcessNumbers, droppedLogLines: Int,
         internalErrors: Int, startWallClock: Int, uptime: Duration
     ) {
         self.settings = settings
         self.counts = counts
+        self.store = store
         self.isDraining = isDraining
         self.reloads = reloads
         self.recent = recent

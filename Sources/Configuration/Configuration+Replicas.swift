@@ -16,7 +16,9 @@ extension Configuration {
             package var address: String
             /// The TCP port; 0 asks the system for a free one.
             package var port: UInt16
-            /// The others, in the order of their ids.
+            /// Where the others reach it, as they read it in the store; nil for the address and port where it listens.
+            package var advertised: Peer?
+            /// The others, in the order of their ids; may be empty where there is a store.
             package var peers: [Peer]
             /// Whether they tell each other what a server told one of them.
             package var sharesChangeNotices: Bool
@@ -42,11 +44,17 @@ extension Configuration.Replicas {
     /// - Parameters:
     ///   - listen: another listener, whose address this one's must not be.
     ///   - admin: the same.
-    init(_ section: inout Section, listen: Configuration.Listen, admin: Configuration.Admin) {
+    ///   - store: whether there is one, in which they find each other.
+    init(
+        _ section: inout Section, listen: Configuration.Listen, admin: Configuration.Admin,
+        store: Configuration.Store.Presence
+    ) {
         // Off: alone, as a sidecar is until the operator says otherwise.
         let id = section.value("id", .replicaID, default: nil)
         // Off: every holder of the keys may continue a call there, so the operator has to ask for it.
         let endpoint = section.value("address", .adminAddress, default: nil)
+        // Auto: most machines have the address under which others reach them.
+        let advertised = section.value("advertise", .advertisedURL, default: nil)
         // None: by name and not by what they say of themselves, so that nothing that a client carries leads anywhere.
         let entries = section.mappingEntries("peers", of: .replicaName, to: .peerURL)
         // None: a key of this process alone.
@@ -57,10 +65,11 @@ extension Configuration.Replicas {
         let peers = entries.filter { $0.name != id }
             .map { Peer(id: $0.name, host: $0.value.host, port: $0.value.port) }.sorted { $0.id < $1.id }
         guard section.isFaultless else { return }
-        guard let id, let endpoint, !peers.isEmpty, !keys.isEmpty else {
+        let knowsOthers = store != .none || !peers.isEmpty
+        guard let id, let endpoint, knowsOthers, !keys.isEmpty else {
             // Keys may be given alone; of the rest, one calls for the others.
-            if id != nil || endpoint != nil || !entries.isEmpty {
-                Self.reportMissing(section, id, endpoint, peers, keys)
+            if id != nil || endpoint != nil || !entries.isEmpty || store == .given {
+                Self.reportMissing(section, id, endpoint, knowsOthers, keys)
             }
             return
         }
@@ -69,11 +78,20 @@ extension Configuration.Replicas {
             return
         }
         Self.checkGroup(section, peers, endpoint, listen, admin)
-        group = Group(id: id, address: host, port: port, peers: peers, sharesChangeNotices: sharesChangeNotices)
+        if store == .given, advertised == nil, host == "0.0.0.0" || host == "::" {
+            section.refuseValue(
+                "advertise",
+                "is missing: replicas.address is no address that others can reach; add one, such as "
+                    + "`advertise: http://${POD_IP}:8809`")
+        }
+        group = Group(
+            id: id, address: host, port: port,
+            advertised: advertised.map { Peer(id: id, host: $0.host, port: $0.port) },
+            peers: peers, sharesChangeNotices: sharesChangeNotices)
     }
 
     private static func reportMissing(
-        _ section: Section, _ id: String?, _ endpoint: ListenAddress?, _ peers: [Peer],
+        _ section: Section, _ id: String?, _ endpoint: ListenAddress?, _ knowsOthers: Bool,
         _ keys: [[UInt8]]
     ) {
         if id == nil { section.refuseValue("id", "is missing: add the name of this replica, such as `id: a`") }
@@ -81,7 +99,7 @@ extension Configuration.Replicas {
             section.refuseValue(
                 "address", "is missing: add where the others reach it, such as `address: 10.0.0.5:8809`")
         }
-        if peers.isEmpty {
+        if !knowsOthers {
             section.refuseValue("peers", "must name another replica, such as `peers: {b: http://10.0.0.6:8809}`")
         }
         if keys.isEmpty {
@@ -157,6 +175,20 @@ extension Format where Value == (host: String, port: UInt16) {
                 throw FormatError("must be the replicas.address of the other, as http://HOST:PORT")
             }
             return (authority.host, port)
+        }
+    }
+}
+
+extension Format where Value == (host: String, port: UInt16)? {
+    /// `auto`, or what ``peerURL`` takes.
+    static var advertisedURL: Format {
+        Format { text throws(FormatError) in
+            if text == "auto" { return nil }
+            do throws(FormatError) {
+                return try Format<(host: String, port: UInt16)>.peerURL.parse(text)
+            } catch {
+                throw FormatError("must be auto, or where the others reach this one, as http://HOST:PORT")
+            }
         }
     }
 }

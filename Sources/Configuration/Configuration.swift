@@ -19,6 +19,8 @@ package struct Configuration: Sendable, Equatable {
     package var cache: Cache
     package var limits: Limits
     package var admin: Admin
+    /// Nil: there is none.
+    package var store: Store?
     package var replicas: Replicas
     package var log: Log
 }
@@ -56,7 +58,12 @@ extension Configuration {
         limits = section.readNested("limits") { Limits(&$0) }
         admin = section.readNested("admin") { Admin(&$0, listen: listening) }
         let (listen, admin) = (listen, admin)
-        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin) }
+        let presence: Store.Presence
+        (store, presence) = section.readNested("store") { section in
+            let store = Store.readSection(&section)
+            return (store, store != nil ? .given : section.isFaultless ? .none : .faulty)
+        }
+        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin, store: presence) }
         log = section.readNested("log") { Log(&$0) }
         guard !entries.isEmpty, others.count == entries.count else { return nil }
         backends = others

@@ -37,9 +37,10 @@ final class Report {
         knownKeys.append(key)
     }
 
-    func addIssue(_ message: @autoclosure () -> String, at origin: Node.Origin) {
+    /// - Parameter showsLine: whether the line may be shown; not where it has a secret in it.
+    func addIssue(_ message: @autoclosure () -> String, at origin: Node.Origin, showsLine: Bool = true) {
         switch origin {
-        case .position(let position): addIssue(message(), at: position)
+        case .position(let position): addIssue(message(), at: .scalar(position), showsLine: showsLine)
         case .option: addIssue(message(), at: nil)
         }
     }
@@ -49,7 +50,7 @@ final class Report {
     }
 
     /// `location` nil: about no place in particular. The message is not made when there are too many already.
-    func addIssue(_ message: @autoclosure () -> String, at location: SourceText.Location?) {
+    func addIssue(_ message: @autoclosure () -> String, at location: SourceText.Location?, showsLine: Bool = true) {
         guard issues.count < Self.maxIssues else {
             omitted += 1
             return
@@ -57,7 +58,8 @@ final class Report {
         let place = location.flatMap { source?.readablePlace(of: $0) }
         issues.append(
             ConfigurationIssue(
-                line: place?.line ?? 0, column: place?.column ?? 0, message: message(), excerpt: place?.excerpt))
+                line: place?.line ?? 0, column: place?.column ?? 0, message: message(),
+                excerpt: showsLine ? place?.excerpt : nil))
     }
 
     /// The number of the line that `position` is on.

@@ -65,6 +65,21 @@ struct Section {
         return scalarValue(node, name: keyPath(key), format)
     }
 
+    /// The value of `key`, which no message shows, and neither its line; nil when it is not given or empty.
+    mutating func secretValue(_ key: String) -> String? {
+        guard let node = findNode(key) else { return nil }
+        switch node.content {
+        case .refused: return nil
+        case .scalar(let scalar) where scalar.isAbsent:
+            refuseSecret(key, "has no value: give one, or remove the line")
+        case .scalar(let scalar) where scalar.value.utf8.count <= Self.maxValueBytes:
+            return scalar.value.isEmpty ? nil : scalar.value
+        case .scalar: refuseSecret(key, "must be at most \(Self.maxValueBytes) bytes long")
+        case .list, .mapping: refuseSecret(key, "must be a single value")
+        }
+        return nil
+    }
+
     /// The values of the list `key`, or `fallback` when it is not given; `whole` checks them together.
     mutating func listValues<Value>(
         _ key: String, of format: Format<Value>, default fallback: [Value],
@@ -110,6 +125,18 @@ struct Section {
                 "\(keyPath(key)) must be a mapping, with lines of `name: value`, got \(node.shown)", at: node.origin)
             return []
         }
+    }
+
+    /// Whether the single value of `key` contains a text. It does not make the key known.
+    func hasText(_ text: String, in key: String) -> Bool {
+        guard case .scalar(let scalar) = entries.first(where: { $0.key == key })?.value.content else { return false }
+        return scalar.value.contains(text)
+    }
+
+    /// Reports what is wrong with a value that must not be shown, without its line.
+    func refuseSecret(_ key: String, _ requirement: String) {
+        let place = entries.first { $0.key == key }?.value.origin ?? origin
+        report.addIssue("\(keyPath(key)) \(requirement)", at: place, showsLine: false)
     }
 
     /// Whether an unknown key is probably this one: it is reported, and what it means is not missing.

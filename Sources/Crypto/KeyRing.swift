@@ -34,6 +34,7 @@ package struct KeyRing: Sendable {
         self.keys = keys.map { Key($0) }
     }
 
+    /// Its key seals, and names what is in a store.
     var sealing: Key { keys[0] }
 
     func key(withID id: ArraySlice<UInt8>) -> Key? { keys.first { id.elementsEqual($0.id) } }

@@ -22,6 +22,8 @@ package final class Seal: Sendable {
         case task
         /// What one replica shows another to be let in.
         case peer
+        /// Where a replica is reached, as the others read it in the store.
+        case member
     }
 
     /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, is not told: an answer
@@ -113,6 +115,17 @@ package final class Seal: Sendable {
         guard let key = ring.withLock({ $0.key(withID: name.prefix(KeyRing.idSize)) }) else { return nil }
         return Seal.callerNames(of: callers, by: key)
     }
+
+    /// The name of an entry in a store: ASCII that says nothing of what it names to those without the ring.
+    package func storeName(of what: [UInt8]) -> [UInt8] {
+        let key = ring.withLock { $0.sealing }
+        let text = deployment.withLock { $0 } + [0] + what
+        return Base64URL.encodeBytes(
+            Array(SHA256.authenticationCode(text, key: key.derivedKey(for: "store name")).prefix(Seal.storeNameSize)))
+    }
+
+    /// Bytes of a name in a store, before base64url: no two are the same by chance.
+    private static let storeNameSize = 16
 
     /// Enough that no two callers have the same by chance.
     private static let callerNameSize = 16

@@ -3,6 +3,7 @@ import Configuration
 package import Gateway
 import MCP
 package import Reactor
+import Store
 package import Telemetry
 
 /// The running of Remora: makes everything, runs it, takes over another configuration when asked to, and drains it when
@@ -15,6 +16,8 @@ package final class Server {
     package let workers: [Worker]
     let admin: AdminService
     private let peers: PeerDoor?
+    /// What finds other replicas; nil where there is no store.
+    private let membership: Membership?
     /// What is in force.
     var wiring: Wiring
     var reloads = ReloadCounts()
@@ -62,7 +65,10 @@ package final class Server {
                 await worker.startListening()
             }
         }
-        if let peers { main.post { await peers.startListening() } }
+        guard let peers else { return }
+        main.post { await peers.startListening() }
+        // Nothing waits for the store.
+        membership?.startSharing()
     }
 
     /// Makes everything, and listens. Ends the process where the configuration is wrong, or an address cannot be had.
@@ -101,6 +107,12 @@ package final class Server {
             guard let group = configuration.replicas.group else { preconditionFailure("a listener for no replicas") }
             Server.failToListen(error, "replicas", .tcp(host: group.address, port: group.port))
         }
+        if let peers, let store = wiring.makeStore(on: loops[0]) {
+            membership = wiring.makeMembership(store, address: peers.address, workers: workers, on: loops[0])
+            admin.store = store
+        } else {
+            membership = nil
+        }
     }
 
     // MARK: The end
@@ -132,6 +144,7 @@ package final class Server {
             for worker in workers { group.addTask { await worker.drainConnections(in: time) } }
         }
         await peers?.closeListener()
+        membership?.endSharing()
         admin.closeService()
         for worker in workers { worker.loop.post { worker.loop.stopLoop() } }
     }

@@ -7,6 +7,7 @@ import HTTPWire
 import Legacy
 import MCP
 package import Reactor
+import Store
 package import Telemetry
 import Translation
 
@@ -342,11 +343,36 @@ package struct Wiring: Sendable {
         return PeerDoor(service, on: loop)
     }
 
+    /// The connection to the store; nil where there is none.
+    func makeStore(on loop: Loop) -> Store? {
+        guard let store = configuration.store else { return nil }
+        let endpoint: Endpoint =
+            store.url.socketPath.map { .unix(path: $0) } ?? .host(store.url.host, port: store.url.port)
+        return Store(
+            StoreSettings(
+                endpoint: endpoint, tls: store.tls.map { ServerTLS($0.context, name: $0.name) },
+                database: store.url.database, password: store.password, name: store.url.name),
+            on: loop, log: log)
+    }
+
+    /// What finds other replicas in the store; nil where there are none.
+    ///
+    /// - Parameter address: where this one listens for them.
+    func makeMembership(_ store: Store, address: SocketAddress, workers: [Worker], on loop: Loop) -> Membership? {
+        guard let group = configuration.replicas.group, let prefix = configuration.store?.prefix else { return nil }
+        let (host, port) =
+            group.advertised.map { ($0.host, $0.port) } ?? (address.host ?? group.address, address.port)
+        return Membership(
+            store, prefix: prefix, own: .init(name: group.id, endpoint: .host(host, port: port)), seal: secrets.seal,
+            workers: workers, on: loop, log: log)
+    }
+
     private var replicaSettings: ReplicaSettings {
         let group = configuration.replicas.group
         return ReplicaSettings(
             name: secrets.name,
             peers: (group?.peers ?? []).map { .init(name: $0.id, endpoint: .host($0.host, port: $0.port)) },
+            findsOthers: group != nil && configuration.store != nil,
             sharesChangeNotices: group?.sharesChangeNotices ?? false,
             requestTimeout: configuration.limits.requestTimeout,
             // Two signs of life, none of which came. That it was there at the start, it has said.

@@ -106,6 +106,18 @@ extension Metric {
             + "the one that was refused or not answered (there).")
 }
 
+// MARK: The store
+
+extension Metric {
+    package static let storeReachable = Metric(
+        "remora_store_reachable", .gauge, "Whether the store does what it is asked, as far as that is known.")
+    package static let storeCommands = Metric(
+        "remora_store_commands_total", .counter, "Commands that were sent to the store.")
+    package static let storeErrors = Metric(
+        "remora_store_errors_total", .counter,
+        "Connections to the store that were not made or ended, and commands that were not sent, by why.")
+}
+
 // MARK: The configuration
 
 extension Metric {
@@ -188,8 +200,7 @@ extension Metric {
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
         refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, handles, handlesOpened, handlesEnded,
-        handlesRefused,
-        peerRefusals, listeners, keptLists,
+        handlesRefused, peerRefusals, storeReachable, storeCommands, storeErrors, listeners, keptLists,
         keptListBytes, reloads, lastReload, lastReloadSucceeded, certificateExpiry, logLinesDropped, internalErrors,
         buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,

@@ -2,6 +2,7 @@ import Foundation
 import Gateway
 import Legacy
 import Reactor
+import Store
 import Telemetry
 import Testing
 
@@ -22,7 +23,8 @@ import Testing
             settings: AdminSettings(
                 door: door, maxSessions: 64, maxConnections: 10_000, maxParked: 1024, threads: 2,
                 certificates: certificates),
-            counts: counts, isDraining: draining, reloads: reloads, recent: (DurationHistogram(), .seconds(30)),
+            counts: counts, store: StoreCounts(), isDraining: draining, reloads: reloads,
+            recent: (DurationHistogram(), .seconds(30)),
             process: ProcessNumbers(), droppedLogLines: 7, internalErrors: 3, startWallClock: 1_795_237_664_283_048_328,
             uptime: .seconds(90))
     }

@@ -187,7 +187,7 @@ import Testing
             "key of a later version", withBackend("tracing: {address: 127.0.0.1:4317}\n"),
             """
             remora.yaml:2:1: unknown key "tracing"; the keys here are threads, listen, backends, clients, sessions, interaction, tasks, cache, \
-            limits, admin, replicas, log
+            limits, admin, store, replicas, log
                 2 | tracing: {address: 127.0.0.1:4317}
                   | ^
             """),

@@ -8,11 +8,13 @@ struct PeerEndpoint {
     private static let connectTimeout: Duration = .seconds(1)
 
     let name: String
+    let endpoint: Endpoint
     let loop: Loop
     private let connections: HTTPConnectionPool
 
     init(name: String, endpoint: Endpoint, on loop: Loop, limits: HTTPLimits) {
         self.name = name
+        self.endpoint = endpoint
         self.loop = loop
         connections = HTTPConnectionPool(
             to: endpoint, on: loop, connectTimeout: PeerEndpoint.connectTimeout, limits: limits)

@@ -26,10 +26,12 @@ package final class Replicas {
     let index: Int
     private let loop: Loop
     private let token: PeerToken
-    private let peers: [String: PeerEndpoint]
+    private var peers: [String: PeerEndpoint] = [:]
     /// All loops of the process in their order, this one included.
     private var workers: [any Sibling] = []
+    /// To the other loops.
     private var senders: [ChangeNoticeSender] = []
+    private var peerSenders: [String: ChangeNoticeSender] = [:]
     private let seal: Seal
     private let log: Log
     /// Failures between replicas.
@@ -48,10 +50,24 @@ package final class Replicas {
         self.loop = loop
         self.seal = seal
         token = PeerToken(seal)
-        peers = Dictionary(
-            settings.peers.map {
-                ($0.name, PeerEndpoint(name: $0.name, endpoint: $0.endpoint, on: loop, limits: settings.head))
-            }, uniquingKeysWith: { first, _ in first })
+        usePeers([])
+    }
+
+    /// Knows these replicas from now on, beside those of the settings, which come first where both have a name.
+    func usePeers(_ members: [ReplicaSettings.Member]) {
+        var wanted = Dictionary(members.map { ($0.name, $0.endpoint) }, uniquingKeysWith: { first, _ in first })
+        for peer in settings.peers { wanted[peer.name] = peer.endpoint }
+        wanted[settings.name] = nil
+        for (name, peer) in peers where wanted[name] != peer.endpoint {
+            peers[name] = nil
+            peerSenders[name] = nil
+        }
+        for (name, endpoint) in wanted where peers[name] == nil {
+            let peer = PeerEndpoint(name: name, endpoint: endpoint, on: loop, limits: settings.head)
+            peers[name] = peer
+            guard settings.sharesChangeNotices else { continue }
+            peerSenders[name] = ChangeNoticeSender(on: loop) { [weak self] in await self?.sendNotices($0, to: peer) }
+        }
     }
 
     /// To be called once, before everything else.
@@ -61,10 +77,6 @@ package final class Replicas {
         self.workers = workers
         let siblings = workers.enumerated().filter { $0.offset != index }.map { $0.element }
         senders = siblings.map { worker in ChangeNoticeSender(on: loop) { await worker.receiveNotices($0) } }
-        guard settings.sharesChangeNotices else { return }
-        senders += peers.values.map { peer in
-            ChangeNoticeSender(on: loop) { [weak self] in await self?.sendNotices($0, to: peer) }
-        }
     }
 
     /// A replica that cannot be reached gets none of them.
@@ -76,8 +88,8 @@ package final class Replicas {
         if let status, status >= 400 { noteFailure(.refused(status), of: peer.name) }
     }
 
-    /// Whether there are other replicas than this one, by way of which clients reach what is here.
-    var hasReplicas: Bool { !peers.isEmpty }
+    /// Whether there are other replicas than this one, or may be, by way of which clients reach what is here.
+    var hasReplicas: Bool { settings.findsOthers || !peers.isEmpty }
 
     /// Whether requests may come to another loop or replica.
     var hasPeers: Bool { workers.count > 1 || hasReplicas }
@@ -238,8 +250,9 @@ package final class Replicas {
     ///
     /// - Parameter identity: identity of the caller whose session received it.
     func notifyOthers(_ notice: ChangeNotice, of identity: [UInt8]) {
-        guard !senders.isEmpty else { return }
+        guard !senders.isEmpty || !peerSenders.isEmpty else { return }
         let notice = PeerChangeNotice(caller: seal.callerName(of: identity), notice: notice)
         for sender in senders { sender.addNotice(notice) }
+        for sender in peerSenders.values { sender.addNotice(notice) }
     }
 }

@@ -6,6 +6,8 @@ package protocol Sibling: Sendable {
     func adoptConnection(_ end: SocketEnd) async
     /// Applies change notices that servers sent to another loop or replica.
     func receiveNotices(_ notices: [PeerChangeNotice]) async
+    /// Knows these replicas from now on, beside those of its settings.
+    func usePeers(_ members: [ReplicaSettings.Member]) async
     /// Counts a request of another replica that was refused.
     func refusedPeer() async
 }

@@ -163,10 +163,13 @@ package final class PeerService {
 package actor PeerDoor {
     nonisolated private let loop: Loop
     private let service: PeerService
+    /// Where it listens.
+    package nonisolated let address: SocketAddress
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
     package init(_ service: sending PeerService, on loop: Loop) {
+        address = service.address
         self.service = service
         self.loop = loop
     }

@@ -149,6 +149,9 @@ package final class Service {
     /// See `Gateway.applyChangeNotices`.
     func applyChangeNotices(_ notices: [PeerChangeNotice]) { gateway.applyChangeNotices(notices) }
 
+    /// See `Replicas.usePeers`.
+    func usePeers(_ members: [ReplicaSettings.Member]) { memory.replicas.usePeers(members) }
+
     /// A request from another replica was not let in.
     func refusedPeer() { memory.replicas.numbers.refusedHere += 1 }
 
@@ -356,6 +359,9 @@ package actor Worker: Sibling {
 
     /// See `Gateway.applyChangeNotices`.
     package func receiveNotices(_ notices: [PeerChangeNotice]) { service.applyChangeNotices(notices) }
+
+    /// See `Replicas.usePeers`.
+    package func usePeers(_ members: [ReplicaSettings.Member]) { service.usePeers(members) }
 
     /// See `Service.refusedPeer`.
     package func refusedPeer() { service.refusedPeer() }

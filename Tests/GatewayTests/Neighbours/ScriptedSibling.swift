@@ -9,6 +9,8 @@ final class ScriptedSibling: Sibling, @unchecked Sendable {
     private(set) var peers: [Peer] = []
     /// The batches of notices that have come.
     private(set) var batches: [[PeerChangeNotice]] = []
+    /// The replicas that it was told last.
+    private(set) var members: [ReplicaSettings.Member] = []
     /// How many requests of replicas were told to be refused.
     private(set) var refusals = 0
     /// Whether it takes no connection any more.
@@ -30,6 +32,11 @@ final class ScriptedSibling: Sibling, @unchecked Sendable {
 
     func receiveNotices(_ notices: [PeerChangeNotice]) async {
         batches.append(notices)
+        changed.signal()
+    }
+
+    func usePeers(_ members: [ReplicaSettings.Member]) async {
+        self.members = members
         changed.signal()
     }
 

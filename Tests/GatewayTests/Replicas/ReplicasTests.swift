@@ -336,6 +336,65 @@ private final class Stage {
         }
     }
 
+    // MARK: Replicas that are learnt
+
+    @Test func aReplicaIsReachedFromWhenItIsKnownUntilItIsForgotten() async throws {
+        try await withLoop { loop in
+            let (there, elsewhere) = (try PeerServiceStage(on: loop), try PeerServiceStage(on: loop))
+            let first = try await Stage(on: loop)
+            first.replicas.usePeers([Self.member("b", there.endpoint)])
+            #expect(await first.forward(to: "b/0") == "answered 200, 10")
+            // Elsewhere after a restart.
+            let next = try await Stage(on: loop)
+            next.replicas.usePeers([Self.member("b", there.endpoint)])
+            next.replicas.usePeers([Self.member("b", elsewhere.endpoint)])
+            #expect(await next.forward(to: "b/1") == "answered 200, 10")
+            #expect(there.siblings.map(\.inbox.requests.count) == [1, 0])
+            #expect(elsewhere.siblings.map(\.inbox.requests.count) == [0, 1])
+            let last = try await Stage(on: loop)
+            last.replicas.usePeers([Self.member("b", elsewhere.endpoint)])
+            last.replicas.usePeers([])
+            #expect(await last.forward(to: "b/0") == "take over")
+            there.service.closeListener()
+            elsewhere.service.closeListener()
+        }
+    }
+
+    @Test func whatIsLearntTakesThePlaceOfNothingThatIsConfigured() async throws {
+        try await withLoop { loop in
+            let there = try PeerServiceStage(on: loop)
+            let stage = try await Stage(on: loop, peers: [Self.member("c", try Self.nowhere(on: loop))])
+            stage.replicas.usePeers([Self.member("c", there.endpoint), Self.member("a", there.endpoint)])
+            for owner in ["c/1", "a/1"] { #expect(await stage.forward(to: owner) == "take over") }
+            #expect(there.siblings.allSatisfy { $0.inbox.requests.isEmpty })
+            there.service.closeListener()
+        }
+    }
+
+    @Test func noticesGoToThoseThatAreKnownNow() async throws {
+        try await withLoop { loop in
+            let there = try PeerServiceStage(on: loop)
+            let stage = try await Stage(on: loop)
+            #expect(!stage.replicas.hasPeers)
+            stage.replicas.notifyOthers(.toolsListChanged, of: [1])
+            stage.replicas.usePeers([Self.member("b", there.endpoint)])
+            #expect(stage.replicas.hasPeers)
+            stage.replicas.notifyOthers(.promptsListChanged, of: [1])
+            let sibling = there.siblings[0]
+            try await eventually("a notice", on: loop, sibling.changed) { !sibling.batches.isEmpty }
+            #expect(sibling.batches[0].map(\.notice) == [.promptsListChanged])
+            stage.replicas.usePeers([])
+            #expect(!stage.replicas.hasPeers)
+            // One may come at any time.
+            let settings = ReplicaSettings(
+                name: "a", peers: [], findsOthers: true, sharesChangeNotices: true, requestTimeout: .seconds(1),
+                silence: .seconds(1), head: HTTPLimits())
+            let alone = Replicas(settings, index: 0, on: loop, seal: PeerServiceStage.seal, log: .silent)
+            #expect(alone.hasPeers)
+            there.service.closeListener()
+        }
+    }
+
     // MARK: Change notices
 
     @Test func noticesGoToAllOthersTheFirstAtOnceAndTheRestTogether() async throws {
