@@ -18,6 +18,8 @@ package struct InputRequest: Equatable, Sendable {
     package let legacyID: [UInt8]?
     /// Of the server's whole message; nil where that is not known any more. It tells apart questions with one id.
     package private(set) var messageHash: Int?
+    /// How often streams of its session had been taken up again when it came.
+    package var resumptions = 0
     /// What a client has to declare to be asked this.
     package let needs: InputCapabilities
     /// The value in `inputRequests`, as JSON. Empty where it is not known any more.

@@ -579,6 +579,16 @@ async def test_the_published_sdk_cancels_tasks(published: Stack) -> None:
     assert (await get(published, id))["status"] == "cancelled"
 
 
+async def test_an_open_question_of_a_task_that_is_cancelled_is_not_answered(published: Stack) -> None:
+    """The published SDK would go on with a task that it has cancelled, and lose its session by that, with every other task in it."""
+    other = (await start(published, "dig", ANSWERS, seconds=4, key="other")).result["taskId"]
+    asked = (await start(published, "ask", ANSWERS, seconds=0)).result["taskId"]
+    await until(published, asked, lambda task: task["status"] == "input_required", ANSWERS)
+    await send(published, "tasks/cancel", ANSWERS, taskId=asked)
+    assert text((await ended(published, other, ANSWERS))["result"]) == "task dig other"
+    assert text((await ended(published, (await start(published, key="next")).result["taskId"]))["result"]) == "task dig next"
+
+
 async def test_the_published_sdk_answers_plainly(published: Stack) -> None:
     for capabilities in ({}, {"elicitation": {"form": {}}}):
         assert (await start(published, "dig", capabilities, key="p")).text == "task dig p"

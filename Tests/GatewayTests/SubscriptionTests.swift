@@ -180,6 +180,27 @@ import Testing
         #expect(expired == [uri] && resources.isEmpty)
     }
 
+    @Test func whatOutlivesItsListenersEndsWithItsSession() {
+        var resources = ResourceSubscriptions()
+        let other = Array("test:other".utf8)
+        for (uri, listener) in [(uri, 1), (other, 2)] {
+            _ = resources.joinResource(uri, listener)
+            resources.settleSubscription(uri, isHonoured: true)
+        }
+        resources.leaveResource(uri, 1, at: start)
+        resources.sessionEnded()
+        #expect(resources.all == [other] && resources.nextExpiry == nil)
+        let back = resources.joinResource(uri, 3)
+        let beside = resources.joinResource(other, 4)
+        #expect(back == .ask && beside == .honoured)
+        // The server is being asked: the answer comes of the next session, if not of this one.
+        resources.leaveResource(uri, 3, at: start)
+        resources.sessionEnded()
+        resources.settleSubscription(uri, isHonoured: true)
+        let again = resources.joinResource(uri, 5)
+        #expect(again == .honoured)
+    }
+
     @Test func itOutlivesItsLastListenerALittle() {
         var resources = ResourceSubscriptions()
         _ = resources.joinResource(uri, 1)

@@ -40,6 +40,7 @@ final class ClientLink: Wire {
     }
 
     func begin(_ exchange: Exchange) {
+        exchange.begun = world.now
         exchanges.append(exchange)
         sent += 1
         switch exchange.kind {

@@ -168,14 +168,37 @@ final class Model {
 
     /// A call that was asked before it ran is gone on with by another replica where the one that had it cannot be reached, and no
     /// replica knows what another had done (docs/limits.md).
+    private func isUnknown(_ call: Call) -> Bool {
+        call.wasAskedEarly && counts["kills", default: 0] + counts["partitions", default: 0] > 0
+    }
+
     private func mostRuns(of call: Call) -> Int {
-        let isCutOff = counts["kills", default: 0] + counts["partitions", default: 0] > 0
-        return call.wasAskedEarly && isCutOff ? max(call.mostRuns, call.retries) : call.mostRuns
+        isUnknown(call) ? max(call.mostRuns, call.retries) : call.mostRuns
+    }
+
+    /// When a handler last began, went on or ended.
+    private var lastRun: Int64 = 0
+
+    func noteWork() { lastRun = world.now }
+
+    /// Where nothing is lost on its way: a call that had no turn, or no session, was waiting for another one.
+    func checkWait(of call: Call, since begun: Int64) {
+        guard call.runs == 0, world.now - begun > 15 * second, world.now - lastRun > 10 * second else { return }
+        let isBusy = calls.contains { other in
+            other.isParked && other.ends == 0
+                || other.handlers.contains { !$0.isOver && !$0.isCancelled && !$0.session.isGone }
+        }
+        if !isBusy {
+            violate(
+                "call \(call.number) has waited, and for no other: nothing runs for \((world.now - lastRun) / second) s"
+            )
+        }
     }
 
     /// A handler begins to run a call.
     func ran(_ call: Call) {
         call.runs += 1
+        noteWork()
         trace("call % runs for the % time", call.number, call.runs)
         if call.runs > mostRuns(of: call) { violate("call \(call.number) (\(call.tool)) ran \(call.runs) times") }
         if call.isSaidNotToHaveRun { violate("call \(call.number) ran, after its client was told that it did not") }
@@ -191,6 +214,40 @@ final class Model {
         note("changes")
     }
 
+    /// How often lists have changed, and when a server has told of that last, by what they are and whose.
+    private(set) var listVersions: [String: Int] = [:]
+    private(set) var listsTold: [String: (version: Int, time: Int64)] = [:]
+
+    func changeList(_ name: String) {
+        listVersions[name, default: 0] += 1
+        note("lists that change")
+    }
+
+    func toldList(_ name: String) { listsTold[name] = (listVersions[name, default: 0], world.now) }
+
+    /// What an item of a list says of itself.
+    func listWords(_ method: String, for credential: String?) -> String {
+        let name = "\(method) for \(credential ?? "nobody")"
+        return "\(name), version \(listVersions[name, default: 0])"
+    }
+
+    /// What a client has received as its list, which it asked for at some time.
+    ///
+    /// - Parameter isCalm: whether no notice of a change can have been lost.
+    func check(list words: String, _ method: String, of caller: Caller, asked: Int64, isCalm: Bool) {
+        let name = "\(method) for \(caller.credential ?? "nobody")"
+        guard words.hasPrefix("\(name), version "), let version = Int(words.dropFirst(name.utf8.count + 10)) else {
+            return violate("caller \(caller.number) received a list of another: \(words)")
+        }
+        guard isCalm, let told = listsTold[name], told.time < asked - 5 * second, version < told.version else { return }
+        violate("caller \(caller.number) received \(words), and heard of version \(told.version)")
+    }
+
+    /// When subscriptions were refused last, of each resource.
+    private(set) var refusals: [String: Int64] = [:]
+
+    func refused(_ uri: String) { refusals[uri] = world.now }
+
     static func uris(of caller: Caller) -> [String] {
         ["", "/a", "/a/b", "/c"].map { "test:of-caller-\(caller.number)\($0)" }
     }
@@ -198,6 +255,7 @@ final class Model {
     // MARK: Ends
 
     func answered(_ call: Call) {
+        noteWork()
         end(call, "answered")
         answers += 1
     }
@@ -209,8 +267,8 @@ final class Model {
         end(call, reason)
         // Of a retry of what may be repeated, it is about the retry: an attempt before it that broke off is not told of.
         if dispatched == false, !(isRetry && call.tool.isRepeatable) {
-            call.isSaidNotToHaveRun = true
-            if call.runs > 0 {
+            call.isSaidNotToHaveRun = !isUnknown(call)
+            if call.runs > 0, !isUnknown(call) {
                 violate(
                     "call \(call.number) (\(call.tool), \(isRetry ? "a retry" : "its first request")) ran, and its client was told \(reason), which says that it did not: \(message)"
                 )

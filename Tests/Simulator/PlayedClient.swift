@@ -39,7 +39,7 @@ final class PlayedClient {
         isAskable = !isOlder && Dice.happens(run.profile.askable)
         let weather = run.profile.weather
         patience =
-            Int64(run.profile.requestTimeout + 30) * second + 30 * weather.late_most + 30 * weather.stall_most
+            Int64(run.profile.requestTimeout + 12) * second + 30 * weather.late_most + 30 * weather.stall_most
         think()
     }
 
@@ -118,6 +118,11 @@ final class PlayedClient {
             link.isReading = false
             world.after(Dice.time(upTo: 20 * second)) { [weak link] in link?.isReading = true }
         }
+        if Dice.happens(run.profile.sips) {
+            // A third of a window, which is the least that makes room, takes less than an idle client may.
+            let bytes = Dice.one(of: [300, 8000, 60_000])
+            link.sip = (bytes, min(20 * second, Int64(bytes) * 500 * microsecond))
+        }
         watch(link)
     }
 
@@ -132,7 +137,7 @@ final class PlayedClient {
     private func watch(_ link: ClientLink) {
         let answered = link.answered
         world.after(patience) { [weak link, weak self] in
-            guard let link, let self, link.isOpen, !link.isIdle, !link.isListening else { return }
+            guard let link, let self, link.isOpen, !link.isIdle, !link.isListening, link.sip == nil else { return }
             if link.answered > answered { return watch(link) }
             model.violate(
                 "client \(number) has waited for \(String(seconds: 1_000_000_000_000 + patience)) s: \(link.waiting); \(link.state)"
@@ -192,6 +197,12 @@ final class PlayedClient {
                 model.violate("initialize failed: \(response.source)")
             }
         case .other(let method):
+            if let kind = method.hasSuffix("/list") ? String(method.dropLast(5)) : nil,
+                let words = response["result"]?[kind]?[0]?["description"]?.text
+            {
+                let isCalm = run.profile.isCalm && !isPassed
+                model.check(list: words, kind, of: caller, asked: exchange.begun, isCalm: isCalm)
+            }
             if isPassed, response["result"] != nil || status != 200 {
                 model.note("older lists")
             } else if let failure = failure(of: response) {
@@ -241,7 +252,8 @@ final class PlayedClient {
     /// client: of one who has left with its answers unread nothing is known.
     private func expectEnd(of call: Call) {
         guard run.profile.mood == .breezy, !isOlder else { return }
-        world.after(20 * second) { [self] in
+        // After the time that one who broke off has to come back.
+        world.after(8 * second) { [self] in
             if call.questions == 0 || call.heard > call.returned, call.returned > 0 || !call.isParked {
                 model.expectEnd(of: call, within: 0)
             }
@@ -272,6 +284,9 @@ final class PlayedClient {
                 return model.answered(call)
             }
             if run.profile.isCalm { model.violate("call \(call.number) failed: \(failure.reason), \(response.source)") }
+            if run.profile.mood == .breezy, failure.reason == "busy" {
+                model.checkWait(of: call, since: exchange.begun)
+            }
             return model.failed(
                 call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry,
                 message: response["error"]?["message"]?.text ?? "")
@@ -284,7 +299,7 @@ final class PlayedClient {
             var answers: [String] = []
             for (key, request) in result["inputRequests"]?.members ?? [] {
                 let message = request["params"]?["message"]?.text
-                if message != call.mark, message != "early" {
+                if message?.hasPrefix("\(call.mark) q") != true, message?.hasPrefix("early ") != true {
                     model.violate("call \(call.number) was asked what another was: \(request.source)")
                 }
                 let isPage = request["params"]?["mode"]?.text == "url"
@@ -294,7 +309,7 @@ final class PlayedClient {
                         ? #""\#(key)":{"action":"\#(Dice.one(of: ["decline", "cancel"]))"}"#
                         : isPage
                             ? #""\#(key)":{"action":"accept"}"#
-                            : #""\#(key)":{"action":"accept","content":{"value":"\#(call.mark)"}}"#)
+                            : #""\#(key)":{"action":"accept","content":{"value":"\#(message ?? "")"}}"#)
             }
             guard let state = result["requestState"]?.text, !answers.isEmpty else {
                 return model.violate("call \(call.number) was asked nothing: \(response.source)")

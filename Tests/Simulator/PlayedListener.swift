@@ -102,9 +102,11 @@ final class ListenerLink: Wire {
         case "notifications/subscriptions/acknowledged":
             if since != nil { model.violate("listener \(id) was acknowledged twice") }
             since = world.now
+            if Dice.happens(listener.run.profile.dozes) { doze() }
             honoured = (message["params"]?["notifications"]?["resourceSubscriptions"]?.elements ?? []).compactMap(
                 \.text)
             if !honoured.allSatisfy(wanted.contains) { model.violate("listener \(id) is told of \(honoured)") }
+            model.trace("a listener is told of % resources", honoured.count)
             model.note(honoured.isEmpty ? "listeners that cannot be told" : "listeners")
             if !honoured.isEmpty { watch() }
         case "notifications/resources/updated":
@@ -119,11 +121,48 @@ final class ListenerLink: Wire {
         }
     }
 
+    /// Reads nothing for a while, now and then, while much changes.
+    private func doze() {
+        world.after(Int64(Dice.number(1...40)) * second) { [weak self] in
+            guard let self, isOpen else { return }
+            isReading = false
+            listener.run.storm(Dice.number(20...80))
+            world.after(Int64(Dice.number(5...30)) * second) { [weak self] in
+                guard let self else { return }
+                awake = world.now
+                isReading = true
+                doze()
+            }
+        }
+    }
+
+    private var awake: Int64 = 0
+    /// Since when nothing is subscribed on the server that is honoured.
+    private var unsubscribed: [String: Int64] = [:]
+
+    /// Where a session may end and nothing else fails, another one is subscribed in its place.
+    private func lookAtSubscriptions() {
+        for uri in honoured {
+            if listener.run.isSubscribed(to: uri, for: listener.caller.credential) {
+                unsubscribed[uri] = nil
+                continue
+            }
+            let since = unsubscribed[uri] ?? world.now
+            unsubscribed[uri] = since
+            // Where the next session is refused what the last one had, who comes later is told of it all the same (faults/README.md).
+            if world.now - since > 100 * second, model.refusals[uri] == nil {
+                return model.violate("listener \(id) of \(uri) is not subscribed for \((world.now - since) / second) s")
+            }
+        }
+    }
+
     /// Where nothing can fail, each change is heard.
     private func watch() {
-        guard listener.run.profile.isCalm else { return }
+        guard [.calm, .breezy].contains(listener.run.profile.mood) else { return }
         world.after(10 * second) { [weak self] in
             guard let self, isOpen, let since else { return }
+            lookAtSubscriptions()
+            guard listener.run.profile.isCalm, isReading, awake < world.now - 20 * second else { return watch() }
             for uri in honoured {
                 guard let change = model.changes[uri], change > since, change < world.now - 5 * second else { continue }
                 if heard[uri, default: 0] >= change { continue }

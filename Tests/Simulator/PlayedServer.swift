@@ -33,6 +33,24 @@ final class PlayedServer {
         world.after(pause) { [unowned self] in start() }
     }
 
+    /// Somebody reads a list, which may change meanwhile.
+    var onListRead: ((String?) -> Void)?
+
+    /// Tells of a list that is another one, in every session of a caller that hears it.
+    func tellListChange(of method: String, for credential: String?) {
+        let heard = sessions.values.filter {
+            $0.owner == credential && $0.isIntroduced && !$0.isOfOlderClient && $0.stream?.isOpen == true
+        }
+        .sorted { $0.number < $1.number }
+        for session in heard {
+            session.stream?.event(#"{"jsonrpc":"2.0","method":"notifications/\#(method)/list_changed"}"#)
+        }
+        if !heard.isEmpty { model.toldList("\(method) for \(credential ?? "nobody")") }
+    }
+
+    /// Whether each answer comes once: one whose connection breaks off may be sent again.
+    var mayNotAnswerTwice: Bool { profile.mood == .calm || profile.mood == .breezy }
+
     /// Tells of a change of something that somebody is subscribed to.
     func change() {
         let told = sessions.values.filter { !$0.subscribed.isEmpty && $0.stream?.isOpen == true }.sorted {
@@ -76,6 +94,7 @@ final class PlayedServer {
     func end(_ session: ServerSession) {
         sessions[session.id] = nil
         session.isGone = true
+        model.trace("session % ends", session.number)
         session.stream?.endStream()
         session.stream = nil
     }
@@ -89,6 +108,8 @@ final class ServerSession {
     var isAskable = false
     /// Whether the server knows it no more.
     var isGone = false
+    /// Whether its client has said `notifications/initialized`.
+    var isIntroduced = false
     /// Whether its client speaks to it through Remora as it is.
     var isOfOlderClient = false
     /// The GET stream.
@@ -97,6 +118,8 @@ final class ServerSession {
     var resumable: [String: ServerRun] = [:]
     /// Resources whose changes are to be told.
     var subscribed: [String] = []
+    /// Questions that were answered.
+    var answered: Set<Int> = []
     /// What waits for the answer to a question, by its id.
     var questions: [Int: (JSON) -> Void] = [:]
     var nextQuestion = 1
@@ -157,6 +180,7 @@ final class ServerConnection: Wire {
 
     private func gone() {
         if isAnswering { server.model.trace("connection % of the server is gone while it answers", number) }
+        if running != nil { server.model.noteWork() }
         running?.release()
         // That is how a client of 2026-07-28 cancels.
         if server.profile.isModern { running?.isOver = true }
@@ -172,6 +196,8 @@ final class ServerConnection: Wire {
                 switch part {
                 case .head(let head):
                     if isToEnd { server.model.violate("a request behind one that has not left") }
+                    if let endedAt { return loseRequest(since: endedAt) }
+                    requests += 1
                     self.head = head
                     body = []
                     hasLookedEarly = false
@@ -201,8 +227,39 @@ final class ServerConnection: Wire {
         }
         isAnswering = false
         isStreaming = false
+        endWhenIdle()
+        // What it answered may go on elsewhere, and the connection serves other sessions.
+        running = nil
         // Not within the handling of what was received before.
         proceed()
+    }
+
+    /// When it has ended its side, because nothing came.
+    private var endedAt: Int64?
+    private var requests = 0
+
+    /// Ends a connection on which nothing comes for a while, as servers do.
+    private func endWhenIdle() {
+        guard carried == nil, Dice.happens(server.profile.endsIdle) else { return }
+        let before = requests
+        world.after(Dice.time(upTo: 2 * second) + 20 * millisecond) { [weak self] in
+            guard let self, isOpen, !isAnswering, endedAt == nil, requests == before, arriving == 0 else { return }
+            endedAt = world.now
+            finish()
+        }
+    }
+
+    /// What comes on a connection that was ended is lost: who sends it looks before, unless the end is on its way.
+    private func loseRequest(since end: Int64) {
+        let weather = server.profile.weather
+        let delays = weather.latency_most + weather.wake_most + weather.stall_most + weather.late_most
+        if server.world.now - end > 2 * delays + 60 * millisecond {
+            server.model.violate(
+                "a request on a connection that was ended \((server.world.now - end) / millisecond) ms before")
+        }
+        server.model.note("requests on ended connections")
+        reset()
+        gone()
     }
 
     private func after(_ delay: Int64, _ body: @escaping () -> Void) {
@@ -293,8 +350,12 @@ final class ServerConnection: Wire {
                 id,
                 #"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{},"prompts":{},"resources":{}},"serverInfo":{"name":"played","version":"1"}}"#
             )
-        case "tools/list": document(id, #"{"resultType":"complete",\#(ServerConnection.tools.dropFirst())"#)
-        case "prompts/list": document(id, #"{"resultType":"complete","prompts":[{"name":"prompt"}]}"#)
+        case "tools/list":
+            let tools = ServerConnection.tools(server.model.listWords("tools", for: credential))
+            document(id, #"{"resultType":"complete",\#(tools.dropFirst())"#)
+        case "prompts/list":
+            let prompts = ServerConnection.prompts(server.model.listWords("prompts", for: credential))
+            document(id, #"{"resultType":"complete",\#(prompts.dropFirst())"#)
         case "tools/call", "prompts/get", "resources/read": call(message, id, server.modernSession(for: credential))
         default: text(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32601,"message":"no"}}"#)
         }
@@ -320,10 +381,15 @@ final class ServerConnection: Wire {
         if let last = head?["last-event-id"], let run = session.resumable[last] {
             // It is taken up where it was.
             return after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
-                if !server.profile.isCalm, Dice.happens(200) { return plain("405 Method Not Allowed") }
+                if !server.profile.isCalm, Dice.happens(200) {
+                    // Its response can come nowhere.
+                    run.isOver = true
+                    return plain("405 Method Not Allowed")
+                }
                 run.stream = self
                 beginStream()
                 chunk(": taken up\n\n")
+                if let question = run.question, Dice.happens(server.profile.repeatsQuestions) { event(question) }
                 if let response = run.due { deliver(run, response) }
             }
         }
@@ -345,6 +411,9 @@ final class ServerConnection: Wire {
             // An answer to a question.
             server.model.trace(
                 "the server got an answer to question % in session %", message["id"]?.number ?? 0, session?.number ?? 0)
+            if let session, let id = message["id"]?.number, session.answered.contains(id), server.mayNotAnswerTwice {
+                server.model.violate("question \(id) in session \(session.number) was answered twice")
+            }
             if let session, let id = message["id"]?.number, let body = session.questions.removeValue(forKey: id) {
                 body(message)
             }
@@ -355,6 +424,7 @@ final class ServerConnection: Wire {
         if method == "initialize" { return initialize(message) }
         guard let session else { return plain("404 Not Found") }
         guard let id = message["id"]?.source else {
+            if method == "notifications/initialized" { session.isIntroduced = true }
             if method == "notifications/initialized", let stream = session.stream { askEarly(session, on: stream) }
             if method == "notifications/cancelled", let id = message["params"]?["requestId"]?.source {
                 session.cancelled.insert(id)
@@ -364,19 +434,27 @@ final class ServerConnection: Wire {
             return plain("202 Accepted")
         }
         switch method {
-        case "tools/list": document(id, ServerConnection.tools)
-        case "prompts/list": document(id, #"{"prompts":[{"name":"prompt"}]}"#)
+        case "tools/list": list(id, ServerConnection.tools(server.model.listWords("tools", for: credential)))
+        case "prompts/list": list(id, ServerConnection.prompts(server.model.listWords("prompts", for: credential)))
         case "resources/list": document(id, #"{"resources":[{"uri":"test:resource","name":"r"}]}"#)
         case "tools/call", "prompts/get", "resources/read": call(message, id, session)
         case "resources/subscribe":
             after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
                 guard let uri = message["params"]?["uri"]?.text, !Dice.happens(server.profile.refusesSubscriptions)
-                else { return text(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32602,"message":"no"}}"#) }
+                else {
+                    server.model.trace("session % is not subscribed", session.number)
+                    server.model.refused(message["params"]?["uri"]?.text ?? "")
+                    return text(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32602,"message":"no"}}"#)
+                }
+                server.model.trace("session % is subscribed to a resource of % bytes", session.number, uri.utf8.count)
                 if !session.subscribed.contains(uri) { session.subscribed.append(uri) }
                 document(id, "{}")
             }
         case "resources/unsubscribe":
-            session.subscribed.removeAll { $0 == message["params"]?["uri"]?.text }
+            let uri = message["params"]?["uri"]?.text
+            server.model.trace(
+                "session % is unsubscribed from a resource of % bytes", session.number, uri?.utf8.count ?? 0)
+            session.subscribed.removeAll { $0 == uri }
             document(id, "{}")
         default: document(id, "{}")
         }
@@ -392,13 +470,15 @@ final class ServerConnection: Wire {
             session.nextQuestion += 1
             session.questions[question] = { _ in }
             stream.event(
-                #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"early","requestedSchema":{"type":"object","properties":{}}}}"#
+                #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"early \#(question)","requestedSchema":{"type":"object","properties":{}}}}"#
             )
             guard Dice.happens(500) else { continue }
+            let before = stream.requests
             after(Dice.time(upTo: Dice.one(of: [30 * millisecond, 2 * second, 20 * second]))) { [weak stream] in
                 // It may cross with the answer.
                 let isOpen = session.questions.removeValue(forKey: question) != nil
-                let stream = session.stream ?? stream
+                // The connection may serve another session by now.
+                let stream = session.stream ?? (stream?.requests == before ? stream : nil)
                 if isOpen || Dice.happens(500), let stream, stream.isStreaming {
                     stream.event(
                         #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":\#(question)}}"#)
@@ -407,7 +487,20 @@ final class ServerConnection: Wire {
         }
     }
 
-    private static let tools: String = {
+    /// Answers with a list as it is now, perhaps when it is another one already.
+    private func list(_ id: String, _ result: String) {
+        if Dice.happens(server.profile.changesWhileRead) {
+            let credential = credential
+            after(Dice.time(upTo: server.profile.serverThinking)) { [self] in server.onListRead?(credential) }
+        }
+        after(Dice.time(upTo: server.profile.serverThinking)) { [self] in document(id, result) }
+    }
+
+    private static func prompts(_ words: String) -> String {
+        #"{"prompts":[{"name":"prompt","description":"\#(words)"}]}"#
+    }
+
+    private static func tools(_ words: String) -> String {
         let all = [Tool.work, .look, .again].map { tool in
             let hints =
                 switch tool {
@@ -415,10 +508,11 @@ final class ServerConnection: Wire {
                 case .again: #","annotations":{"idempotentHint":true}"#
                 default: ""
                 }
-            return #"{"name":"\#(tool.rawValue)","inputSchema":{"type":"object"}\#(hints)}"#
+            return
+                #"{"name":"\#(tool.rawValue)","description":"\#(words)","inputSchema":{"type":"object"}\#(hints)}"#
         }
         return #"{"tools":[\#(all.joined(separator: ","))]}"#
-    }()
+    }
 
     private func initialize(_ message: JSON) {
         guard let id = message["id"]?.source else { return server.model.violate("initialize without id") }
@@ -427,7 +521,7 @@ final class ServerConnection: Wire {
         session.isAskable = isAskable
         session.isOfOlderClient = message["params"]?["clientInfo"]?["name"]?.text == "older"
         let result =
-            #"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"played","version":"1"}}"#
+            #"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"played","version":"1"}}"#
         after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
             guard carried == nil, !session.isOfOlderClient, Dice.happens(server.profile.streamsFirst) else {
                 return document(id, result, fields: "Mcp-Session-Id: \(session.id)\r\n")
@@ -542,6 +636,7 @@ final class ServerConnection: Wire {
 
     /// Its handler has ended.
     private func end(_ run: ServerRun, responds: Bool = true) {
+        server.model.noteWork()
         run.release()
         run.isOver = true
         running = nil
@@ -632,7 +727,9 @@ final class ServerConnection: Wire {
             if run.session.isAskable { ask(run, rounds: 1) } else { finish(run, response) }
         case .resumes, .resumesAsking: breakOff(run, response)
         case .slow:
-            after(Int64(Dice.number(0...server.profile.requestTimeout * 3 / 2)) * second) { [self] in
+            // What goes past the translation may take as long as it says something.
+            if !run.call.isPassed, Dice.happens(500) { tellSlowly(run, 1) }
+            after(Int64(Dice.number(0...server.profile.requestTimeout * 2)) * second) { [self] in
                 if run.isCancelled {
                     end(run, responds: false)
                     return done(closes: true)
@@ -701,6 +798,13 @@ final class ServerConnection: Wire {
         endStream()
     }
 
+    /// Tells now and then that it is at work.
+    private func tellSlowly(_ run: ServerRun, _ number: Int) {
+        if run.isOver || run.isCancelled || isGone { return }
+        tellProgress(run, number)
+        after(Int64(server.profile.requestTimeout) * second / 4) { [self] in tellSlowly(run, number + 1) }
+    }
+
     private func tellProgress(_ run: ServerRun, _ number: Int, _ fill: String = "") {
         guard let token = run.token else { return }
         event(
@@ -727,6 +831,8 @@ final class ServerConnection: Wire {
         session.nextQuestion += 1
         run.call.questions += 1
         server.model.trace("question % in session %, for call %", question, session.number, run.call.number)
+        let words = run.nextWords()
+        run.said[question] = words
         session.questions[question] = { [self] reply in heard(reply, to: question, of: run, rounds: rounds) }
         var what = #""requestedSchema":{"type":"object","properties":{"value":{"type":"string"}}}"#
         if run.way == .page {
@@ -734,7 +840,8 @@ final class ServerConnection: Wire {
             what = #""mode":"url","url":"https://example.com/","elicitationId":"\#(run.page ?? "")""#
         }
         let text =
-            #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"\#(run.call.mark)",\#(what)}}"#
+            #"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"\#(run.call.mark)\#(words)",\#(what)}}"#
+        run.question = text
         if run.way == .withdraws {
             after(Dice.time(upTo: Dice.one(of: [60 * millisecond, 5 * second]))) { [self] in
                 guard session.questions.removeValue(forKey: question) != nil else { return }
@@ -764,18 +871,22 @@ final class ServerConnection: Wire {
 
     /// The client has answered a question.
     private func heard(_ reply: JSON, to question: Int, of run: ServerRun, rounds: Int) {
+        run.session.answered.insert(question)
+        server.model.noteWork()
         let value = reply["result"]?["content"]?["value"]?.text
-        if let value, value != run.call.mark {
+        if let value, value != "\(run.call.mark)\(run.said[question] ?? "")" {
             server.model.violate("an answer to call \(run.call.number) that is not its own: \(value)")
         }
         run.isAnswered = value != nil
         run.call.heard = server.world.now
         run.unanswered -= 1
         // It was taken back when the answer was on its way.
-        if isStreaming || carried != nil, Dice.happens(50) { withdraw(question) }
+        if isStreaming && running === run || carried != nil, Dice.happens(50) { withdraw(question) }
         guard run.unanswered <= 0 else { return }
-        let most = Dice.happens(100) ? server.profile.longest : server.profile.serverThinking
-        after(Dice.time(upTo: most)) { [self] in
+        let delay =
+            Dice.happens(server.profile.lasting)
+            ? Int64(Dice.number(0...Int(server.profile.longest))) : Dice.time(upTo: server.profile.serverThinking)
+        after(delay) { [self] in
             if run.way == .page, let page = run.page {
                 run.page = nil
                 let wait = Dice.time(upTo: server.profile.longest)
@@ -823,6 +934,18 @@ final class ServerRun {
     var lastEvent: String?
     var stream: ServerConnection?
     var due: String?
+    /// What it asked last, and the words of each of its questions.
+    var question: String?
+    var said: [Int: String] = [:]
+    private var words: Set<Int> = []
+
+    /// Others than before, in no order: a second run may ask the same later, or first.
+    func nextWords() -> String {
+        var number = Dice.number(0...5)
+        while !words.insert(number).inserted { number = words.count < 6 ? (number + 1) % 6 : words.count + 1 }
+        return " q\(number)"
+    }
+
     /// The page that is to be visited.
     var page: String?
     /// Whether it counts as the one call of its session that may be asked.

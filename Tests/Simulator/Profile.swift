@@ -20,11 +20,17 @@ struct Profile {
     var abandons = 0
     /// Of retries that broke off, those that are sent again.
     var returns = 600
+    /// Runs that take their time when they have their answers.
+    var lasting = 100
+    /// Clients that read their answers in sips.
+    var sips = 0
     /// Of questions, those to which a client says no, and of some at once, how often one is left out.
     var declines = 50
     var partly = 200
     /// Of requests, how often one that listens is sent behind them.
     var listensBehind = 0
+    /// Listeners that read nothing for a while.
+    var dozes = 0
     /// Requests with a long id.
     var longIDs = 20
     var slow = 0
@@ -44,6 +50,14 @@ struct Profile {
     var streamsFirst = 300
     var pushEnds = 200
     var refusesSubscriptions = 200
+    /// Questions that a stream brings once more which is taken up; connections without a request that the server ends.
+    var repeatsQuestions = 300
+    var endsIdle = 0
+    /// Lists that change, and of these the ones that do so while they are read.
+    var listChanges = 0
+    var changesWhileRead = 0
+    /// Changes that are told in quick succession.
+    var storms = 0
     /// Whether the server is one of 2024-11-05: a session is an event stream.
     var isEventStream = false
     /// Whether it is one of 2026-07-28, to which requests are forwarded.
@@ -77,6 +91,10 @@ struct Profile {
     var maxParked = 1024
     var streamBuffer = 256
     var maxConnections = 10000
+    /// Of a server that gets only so many calls at once; nil: any number.
+    var callsAtOnce: Int?
+
+    var maxParkedPerCaller: Int { max(1, maxParked / 2) }
 
     /// How long a server takes its time that answers all the same.
     var longest: Int64 { Int64(min(40, requestTimeout / 3)) * second }
@@ -123,6 +141,17 @@ struct Profile {
         weather.wake_most = Dice.one(of: [0, 50 * microsecond, 3 * millisecond])
         weather.call_most = 3 * microsecond
         weather.shuffled = 30000
+        large = Dice.one(of: [20, 20, 300])
+        // What is long takes too long where a window is small and far away.
+        if weather.small_window > 0 { mostFill = 30_000 }
+        repeatsQuestions = Dice.one(of: [0, 300])
+        listChanges = Dice.one(of: [0, 0, 20, 60])
+        changesWhileRead = Dice.one(of: [0, 100, 500])
+        if listChanges > 0 { lists = Dice.one(of: [100, 600]) }
+        storms = Dice.one(of: [0, 0, 2, 6])
+        dozes = storms > 0 ? Dice.one(of: [0, 500]) : 0
+        refusesSubscriptions = Dice.one(of: [0, 200, 600])
+        lasting = Dice.one(of: [100, 600])
         switch mood {
         case .calm:
             abandons = Dice.one(of: [0, 300])
@@ -130,15 +159,22 @@ struct Profile {
             maxSessions = 4 * clients + 4 * callers + 4 * listeners + 8
             parkTimeout = Dice.one(of: [120, 600])
         case .breezy:
-            leaves = 20
+            leaves = Dice.one(of: [20, 20, 150])
             slow = 30
+            sips = Dice.one(of: [0, 40])
+            endsIdle = Dice.one(of: [0, 300])
+            if !isModern { callsAtOnce = Dice.one(of: [nil, nil, Dice.number(1...2 * clients)]) }
             bad = 20
             weather.late = 600
             weather.late_most = 300 * millisecond
             ways = Way.kind + Way.mixed
         case .rough:
-            leaves = 100
+            leaves = Dice.one(of: [100, 400])
+            returns = Dice.one(of: [600, 950])
             slow = 60
+            sips = Dice.one(of: [0, 40])
+            endsIdle = Dice.one(of: [0, 300])
+            maxParked = Dice.one(of: [1024, Dice.number(2...20)])
             bad = 50
             restarts = 3
             weather.late = 600
@@ -167,9 +203,13 @@ struct Profile {
             maxParked = Dice.number(1...20)
             maxConnections = Dice.one(of: [20, 10000])
         }
+        // Few ways at a time: what two of them do together comes up more often.
+        if Dice.happens(400) { favour(Dice.number(1...3)) }
         if mood != .calm {
-            abandons = leaves
+            // Who does not come back keeps its turn.
+            abandons = callsAtOnce == nil ? leaves : 0
             reloads = Dice.one(of: [0, 0, 4])
+            if callsAtOnce != nil { reloads = 0 }
             if mood != .breezy {
                 kills = Dice.one(of: [0, 2])
                 drains = Dice.one(of: [0, 0, 2])
@@ -177,11 +217,18 @@ struct Profile {
         }
     }
 
+    private mutating func favour(_ count: Int) {
+        for _ in 0..<count {
+            let place = Dice.number(0...ways.count - 1)
+            ways[place].1 *= 20
+        }
+    }
+
     /// Leaves out what a word names. Returns whether it names something.
     mutating func leaveOut(_ what: String) -> Bool {
         switch what {
         case "leaving": (leaves, abandons) = (0, 0)
-        case "slow": slow = 0
+        case "slow": (slow, sips, dozes) = (0, 0, 0)
         case "bad": bad = 0
         case "older": older = 0
         case "listeners": listeners = 0
@@ -195,7 +242,11 @@ struct Profile {
         case "reloads": reloads = 0
         case "pipelining": pipelines = 0
         case "padding": padded = 0
-        case "lists": lists = 0
+        case "lists": (lists, listChanges) = (0, 0)
+        case "turns": callsAtOnce = nil
+        case "idle": endsIdle = 0
+        case "storms": (storms, dozes) = (0, 0)
+        case "repeats": repeatsQuestions = 0
         case "asking": askable = 0
         case "early": (early, earlyQuestions) = (0, 0)
         case "introductions": (streamsFirst, pushEnds) = (0, 0)
@@ -225,7 +276,8 @@ struct Profile {
         "bad", "slow", "leaving",
         "padding",
         "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking", "early", "large",
-        "introductions", "subscriptions", "long", "behind", "ticks", "returning", "declining", "sse", "modern",
+        "turns", "idle", "storms", "repeats", "introductions", "subscriptions", "long", "behind", "ticks", "returning",
+        "declining", "sse", "modern",
     ]
 
     static func port(of replica: Int) -> UInt16 { UInt16(8808 + replica) }
@@ -238,6 +290,7 @@ struct Profile {
             "  - url: http://127.0.0.1:\(9000 + number)/\(isEventStream ? "sse" : "mcp")"
                 + (number == 0
                     ? "\n    transport: \(isEventStream ? "sse" : "http")\n    era: \(isModern ? "modern" : "auto")"
+                        + (callsAtOnce.map { "\n    calls_at_once: \($0)" } ?? "")
                     : "")
         }.joined(separator: "\n")
     }
@@ -270,7 +323,7 @@ struct Profile {
             interaction:
               park_timeout: \(parkTimeout)s
               max_parked: \(maxParked)
-              max_parked_per_principal: \(max(1, maxParked / 2))
+              max_parked_per_principal: \(maxParkedPerCaller)
             limits:
               max_head: 64KiB
               request_timeout: \(requestTimeout)s

@@ -12,6 +12,8 @@ final class Exchange {
     let kind: Kind
     let request: Request
     let caller: Caller
+    /// When it was sent.
+    var begun: Int64 = 0
     /// Of a request with answers: what it carries.
     let retry: (state: String, answers: String)?
     var isRetry: Bool { retry != nil }

@@ -79,6 +79,7 @@ final class Run {
         servers = (0..<profile.servers).map { number in
             PlayedServer(world, model, profile, host: 2 + number, port: UInt16(9000 + number))
         }
+        for server in servers { server.onListRead = { [unowned self] in changeList(of: $0) } }
         replicas = (0..<profile.replicas).map(start)
         // What they have before the first client comes.
         world.run(until: world.now + 10 * second)
@@ -113,7 +114,8 @@ final class Run {
             for replica in replicas {
                 replica.count { [self] counts in
                     check(counts.sessions.open + counts.sessions.opening, profile.maxSessions, "sessions")
-                    check(counts.parking.parked, profile.maxParked, "parked calls")
+                    let mostParked = min(profile.maxParked, profile.callers * profile.maxParkedPerCaller)
+                    check(counts.parking.parked, mostParked, "parked calls")
                     check(counts.connections, profile.maxConnections, "connections")
                 }
             }
@@ -134,6 +136,8 @@ final class Run {
         plan(profile.kills) { [self] in kill() }
         plan(profile.drains) { [self] in drain() }
         plan(profile.listeners > 0 ? 20 : 0) { [self] in Dice.one(of: servers).change() }
+        plan(profile.listeners > 0 ? profile.storms : 0) { [self] in storm(Dice.number(5...80)) }
+        plan(profile.listChanges) { [self] in changeList(of: Dice.one(of: callers).credential) }
     }
 
     /// Something that happens about so often in a run.
@@ -149,8 +153,30 @@ final class Run {
         }
     }
 
+    /// Changes one after the other, as fast as they can be told.
+    func storm(_ rest: Int) {
+        guard !isEnding, !world.isOver, rest > 0 else { return }
+        Dice.one(of: servers).change()
+        world.after(Int64(Dice.number(1...150)) * millisecond) { [self] in storm(rest - 1) }
+    }
+
+    /// A list of a caller's becomes another one, at all copies of the server.
+    func changeList(of credential: String?) {
+        let method = Dice.one(of: ["tools", "prompts"])
+        model.changeList("\(method) for \(credential ?? "nobody")")
+        for server in servers { server.tellListChange(of: method, for: credential) }
+    }
+
+    /// Whether a session of the caller is subscribed to a resource, at any copy.
+    func isSubscribed(to uri: String, for credential: String?) -> Bool {
+        servers.contains { server in
+            server.sessions.values.contains { $0.owner == credential && $0.subscribed.contains(uri) }
+        }
+    }
+
     private func reload() {
         model.note("reloads")
+        model.trace("a reload")
         var other = profile
         other.idleTimeout = Dice.one(of: [profile.idleTimeout, profile.idleTimeout + 1])
         let number = Dice.number(0...replicas.count - 1)

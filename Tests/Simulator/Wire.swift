@@ -6,8 +6,11 @@ class Wire {
     private(set) var end: Int32
     /// Whether it reads what comes.
     var isReading = true { didSet { if isReading, !oldValue { readable() } } }
+    /// Whether it takes only so many bytes at once, and how long it waits before it takes more.
+    var sip: (bytes: Int, pause: Int64)?
     private var output: [UInt8] = []
     private var written = 0
+    private var isSipping = false
     private var finishesWhenFlushed = false
     private var closesWhenFlushed = false
     private(set) var isConnected: Bool
@@ -102,20 +105,35 @@ class Wire {
         case sim_readable: if isReading { readable() }
         case sim_writable: flush()
         case sim_finished:
-            readable()
+            readRest()
             if isOpen { finished() }
         default:
-            readable()
+            readRest()
             if isOpen { ended() }
         }
     }
 
+    /// Reads what there is, however it reads.
+    private func readRest() {
+        sip = nil
+        isSipping = false
+        readable()
+    }
+
     private func readable() {
-        while isOpen {
+        while isOpen, !isSipping {
+            let most = sip?.bytes ?? 64 * 1024
             let bytes = [UInt8](unsafeUninitializedCapacity: 64 * 1024) { buffer, count in
-                count = sim_read(end, buffer.baseAddress, buffer.count)
+                count = sim_read(end, buffer.baseAddress, most)
             }
             if bytes.isEmpty { return }
+            if let sip {
+                isSipping = true
+                world.after(sip.pause) { [weak self] in
+                    self?.isSipping = false
+                    if self?.isReading == true { self?.readable() }
+                }
+            }
             received(bytes)
             if !isReading { return }
         }

@@ -34,14 +34,19 @@ struct TaskQuestions {
 
     /// The server asks. Returns what it gets at once, where its client is not asked.
     ///
-    /// - Parameter mayBeRepeat: whether it came on a way on which a message may come twice.
-    mutating func addQuestion(_ message: Envelope, mayBeRepeat: Bool) -> [UInt8]? {
+    /// - Parameter resumptions: how often streams of the session have been taken up again: what came before may have come once more.
+    mutating func addQuestion(_ message: Envelope, resumptions: Int) -> [UInt8]? {
         guard case .request(let id, _) = message.kind else { return nil }
         let legacyID = Array(message.document.raw(id))
-        if open.contains(where: { $0.request.legacyID == legacyID }) { return nil }
-        if mayBeRepeat, settled.containsMessage(message, id: legacyID) { return nil }
+        if let same = open.firstIndex(where: { $0.request.legacyID == legacyID }) {
+            if open[same].request.isSame(as: message) { return nil }
+            // An answer would be to the later one alone.
+            settled.insertQuestion(open.remove(at: same).request)
+        }
+        if settled.containsMessage(message, id: legacyID, resumptions: resumptions) { return nil }
         do throws(RefusedInput) {
-            let question = try InputRequest(message, declared: declared)
+            var question = try InputRequest(message, declared: declared)
+            question.resumptions = resumptions
             let bytes = open.reduce(question.text.count) { $0 + $1.request.text.count }
             guard open.count < TaskQuestions.maxOpen, settled.count + open.count < SettledQuestions.maxCount,
                 bytes <= TaskQuestions.maxBytes
@@ -49,7 +54,7 @@ struct TaskQuestions {
             open.append((keys.freeKey(for: question), question))
             return nil
         } catch {
-            settled.insertMessage(message, id: legacyID)
+            settled.insertMessage(message, id: legacyID, resumptions: resumptions)
             refused.formUnion(error.missing)
             return error.reply
         }

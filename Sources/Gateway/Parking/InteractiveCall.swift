@@ -661,7 +661,7 @@ extension InteractiveCall: QuestionObserver {
         guard machine != nil else { return false }
         noteClientWasTold()
         stepMachine {
-            $0.addQuestion(question, mayBeRepeat: session?.mayHearTwice == true, at: sessions.loop.now) {
+            $0.addQuestion(question, resumptions: session?.resumptions ?? 0, at: sessions.loop.now) {
                 context.calls.takePlace(self, for: key.principal)
             }
         }

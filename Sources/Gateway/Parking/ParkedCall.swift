@@ -186,22 +186,28 @@ struct ParkedCall<Response: Sendable>: Sendable {
     /// The server asks.
     ///
     /// - Parameters:
-    ///   - mayBeRepeat: whether it came on a way on which a message may come twice. Each question is answered at most once.
+    ///   - resumptions: how often streams of the session have been taken up again: what came before may have come once more. Each
+    ///     question is answered at most once.
     ///   - takePlace: called with the first question; false when too many calls are parked. The giver of a place takes it
     ///     back with `forget`.
     mutating func addQuestion(
-        _ message: Envelope, mayBeRepeat: Bool, at now: Instant, takePlace: () -> Bool
+        _ message: Envelope, resumptions: Int, at now: Instant, takePlace: () -> Bool
     ) -> [Action] {
         guard case .request(let id, _) = message.kind else { return [] }
         let legacyID = Array(message.document.raw(id))
-        if open.contains(where: { $0.request.legacyID == legacyID }) { return [] }
-        if mayBeRepeat, settled.containsMessage(message, id: legacyID) { return [] }
-        let question: InputRequest
+        if let same = open.firstIndex(where: { $0.request.legacyID == legacyID && !$0.isReminder }) {
+            if open[same].request.isSame(as: message) { return [] }
+            // An answer would be to the later one alone.
+            takeBack(at: same)
+        }
+        if settled.containsMessage(message, id: legacyID, resumptions: resumptions) { return [] }
+        var question: InputRequest
         do throws(RefusedInput) {
             question = try InputRequest(message, declared: capabilities)
+            question.resumptions = resumptions
             guard hasRoom(for: question) else { throw .tooMany(question) }
         } catch {
-            settled.insertMessage(message, id: legacyID)
+            settled.insertMessage(message, id: legacyID, resumptions: resumptions)
             refused.formUnion(error.missing)
             return [.reply(error.reply)]
         }
@@ -248,11 +254,15 @@ struct ParkedCall<Response: Sendable>: Sendable {
         guard let index = open.firstIndex(where: { $0.request.legacyID == legacyID && !$0.isReminder }) else {
             return []
         }
+        takeBack(at: index)
+        guard case .gathering = state, open.isEmpty else { return [] }
+        return continueCall(at: now)
+    }
+
+    private mutating func takeBack(at index: Int) {
         let question = open.remove(at: index)
         forgetVisit(question.request.kind)
         settled.insertQuestion(question.request)
-        guard case .gathering = state, open.isEmpty else { return [] }
-        return continueCall(at: now)
     }
 
     /// `notifications/elicitation/complete`: the user has been to the page.
@@ -335,7 +345,7 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     /// The server did not run the call (`-32042`): the user has to go to these pages first, and the session is kept.
     ///
-    /// - Parameter takePlace: as of ``addQuestion(_:mayBeRepeat:at:takePlace:)``.
+    /// - Parameter takePlace: as of ``addQuestion(_:resumptions:at:takePlace:)``.
     mutating func requirePages(_ pages: [InputRequest], at now: Instant, takePlace: () -> Bool) -> [Action] {
         switch state {
         case .abandoned:

@@ -67,6 +67,11 @@ struct ResourceSubscriptions {
         records[uri]?.idleSince = now
     }
 
+    /// The session has ended, and the next one is subscribed to ``all``: what outlived its last subscriber has to be asked for again.
+    mutating func sessionEnded() {
+        records = records.filter { !$0.value.isHonoured || !$0.value.subscribers.isEmpty }
+    }
+
     /// Removes and returns the resources that have had no subscriber for a while: unsubscribe from them.
     mutating func takeExpired(at now: Instant) -> [[UInt8]] {
         let expired = records.filter { $0.value.isHonoured }

@@ -213,6 +213,7 @@ final class SubscriptionChannel {
     func sessionEnded(_ session: LegacySession) {
         guard lease?.session === session else { return }
         releaseSession()
+        resources.sessionEnded()
         guard !subscribers.isEmpty, !isRenewing, !isClosed else { return }
         isRenewing = true
         sessions.loop.spawn {

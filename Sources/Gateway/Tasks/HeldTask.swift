@@ -152,9 +152,12 @@ final class HeldTask {
             for reply in replies where outcome == nil { try await source.sendAnswer(reply) }
         } catch {
             if error.kind == .sessionLost { return endByLoss() }
+            // Only an answer to a request tells that the session is lost.
+            _ = await source.askServer(until: loop.now + .seconds(5))
             end(
-                failure: "An answer did not reach the MCP server: \(error.detail).", reason: "outcome_unknown",
-                .unwanted)
+                failure:
+                    "An answer did not reach the MCP server: \(error.detail). What the task did is not known: check "
+                    + "before you call again.", reason: "outcome_unknown", .unwanted)
         }
     }
 
@@ -204,7 +207,7 @@ final class HeldTask {
     /// The server asks. Returns false where the question is for no client any more.
     func addQuestion(_ question: Envelope) -> Bool {
         guard outcome == nil else { return false }
-        if let reply = questions.addQuestion(question, mayBeRepeat: session.mayHearTwice) {
+        if let reply = questions.addQuestion(question, resumptions: session.resumptions) {
             loop.spawn { [session, credentials] in try? await session.sendNotification(reply, credentials: credentials)
             }
         }
@@ -274,22 +277,14 @@ final class HeldTask {
     }
 
     /// Nothing is wanted of its source any more.
-    private func letGo(_ end: End) {
-        // Some tools wait for their answers for ever, and some go on with "cancel" as an answer, so that they have to hear first that the
-        // task is over.
-        let leftovers = questions.closeQuestions()
-        if !leftovers.isEmpty, !session.isClosed {
-            loop.spawn { [session, credentials, loop] in
-                await Pause(on: loop).waitFor(ParkingTimes().leftovers)
-                for text in leftovers { try? await session.sendNotification(text, credentials: credentials) }
-            }
-        }
-        source.take()?.letGo(end)
-    }
+    private func letGo(_ end: End) { source.take()?.letGo(end, unanswered: closeQuestions()) }
+
+    /// Ends its open questions: no client answers them any more. Returns the responses that say so.
+    func closeQuestions() -> [[UInt8]] { questions.closeQuestions() }
 
     /// It is held no longer. A task that goes on is cancelled at the server: no client could get its result.
     func endHolding() { end(failure: "The task has outlived its time.", reason: "expired", .unwanted) }
 
     /// The process is about to stop.
-    func stopTask() { source.take()?.letGo(.stopped) }
+    func stopTask() { source.take()?.letGo(.stopped, unanswered: []) }
 }

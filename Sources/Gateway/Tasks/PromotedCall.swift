@@ -90,7 +90,14 @@ extension PromotedCall: TranslatedCall {
 
     func finishWithRefusal(_: Refusal) { releaseAll(.released) }
 
-    func finishWithResponse(_ answer: LegacyResponse, from _: LegacySession) {
+    func finishWithResponse(_ answer: LegacyResponse, from session: LegacySession) {
+        // As of a parked call: the server hears that no answer will come, while the session is this call's.
+        let unanswered = held.closeQuestions()
+        if !unanswered.isEmpty {
+            sessions.loop.spawn { [credentials = held.credentials] in
+                for response in unanswered { try? await session.sendNotification(response, credentials: credentials) }
+            }
+        }
         releaseAll(.released)
         held.noteChange()
         held.end(by: answer, isOfTask: false)
@@ -121,7 +128,7 @@ extension PromotedCall: TaskSource {
         return nil
     }
 
-    func letGo(_ end: HeldTask.End) {
+    func letGo(_ end: HeldTask.End, unanswered: [[UInt8]]) {
         guard let call else { return }
         if case .stopped = end {
             call.cancelCall(.unwantedTask)
@@ -131,7 +138,14 @@ extension PromotedCall: TaskSource {
         // The session is good for others if the server lets go of the call.
         call.askToStop(.unwantedTask)
         sessions.loop.spawn {
-            await Pause(on: self.sessions.loop).waitFor(ParkingTimes().cancellation)
+            let times = ParkingTimes()
+            // Some tools wait for their answers for ever, and some go on with "cancel" as an answer, so that they hear first that the call
+            // is over. Once the server has answered it, the session is for others, and so is an id of its questions.
+            await Pause(on: self.sessions.loop).waitFor(times.leftovers)
+            for response in unanswered where self.lease != nil {
+                try? await self.held.session.sendNotification(response, credentials: self.held.credentials)
+            }
+            await Pause(on: self.sessions.loop).waitFor(times.cancellation - times.leftovers)
             self.call?.failCall(with: .unwantedTask)
         }
     }

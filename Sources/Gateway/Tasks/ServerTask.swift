@@ -181,13 +181,24 @@ extension ServerTask: TaskSource {
         return nil
     }
 
-    func letGo(_ end: HeldTask.End) {
-        if case .unwanted = end { session.cancelTask(legacyID, credentials: credentials) }
+    /// A server that knows that the task is over wants no answer any more: its tool would go on with it, and the published Python SDK ends
+    /// the whole session by one. Only where a task cannot be cancelled does its tool wait for ever without one.
+    func letGo(_ end: HeldTask.End, unanswered: [[UInt8]]) {
+        if case .unwanted = end, !session.isClosed {
+            session.cancelTask(legacyID, credentials: credentials)
+            if !session.handshake.cancelsTasks { sendUnanswered(unanswered) }
+        }
         session.forgetTask(legacyID)
         resultCall.take()?.failCall(with: BackendError(.cancelled, "the task is over"))
         guard let lease = lease.take() else { return }
         if case .lost = end { sessions.retireSession(lease) }
         sessions.releaseLease(lease)
+    }
+}
+
+extension ServerTask {
+    private func sendUnanswered(_ responses: [[UInt8]]) {
+        loop.spawn { for response in responses { try? await self.sendAnswer(response) } }
     }
 }
 

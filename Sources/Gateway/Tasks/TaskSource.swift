@@ -16,5 +16,8 @@ protocol TaskSource: AnyObject {
     /// - Returns: why the server was not asked.
     func cancelTask(until end: Instant) async -> BackendError?
     /// The task has ended: gives back what it holds.
-    func letGo(_ end: HeldTask.End)
+    ///
+    /// - Parameter unanswered: responses that say of its open questions that no answer will come. The server gets them only where the
+    ///   tool may still wait for them.
+    func letGo(_ end: HeldTask.End, unanswered: [[UInt8]])
 }

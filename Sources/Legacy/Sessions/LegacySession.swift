@@ -347,8 +347,8 @@ package final class LegacySession {
     /// The server's name of the session, a secret; nil where it keeps none, or where the session is its connection.
     package var sessionID: [UInt8]? { transport.sessionID }
 
-    /// Whether messages of the server may come twice: a stream of the session was taken up again where it broke off.
-    package var mayHearTwice: Bool { transport.mayBringTwice }
+    /// How often a stream of the session was taken up again where it broke off: each time, what came before may come once more.
+    package var resumptions: Int { transport.resumptions }
 
     /// Whether the server keeps a session at all. One that does not can hardly tell whose question an answer is to.
     package var isKept: Bool { transport.isKept }

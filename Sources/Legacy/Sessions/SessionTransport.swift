@@ -34,8 +34,8 @@ protocol SessionTransport: AnyObject {
     /// Whether anything reaches the server while a call is under way.
     var hearsDuringCalls: Bool { get }
 
-    /// Whether a stream was taken up again where it broke off, so that messages may come twice.
-    var mayBringTwice: Bool { get }
+    /// How often a stream was to be taken up again where it broke off: each time, what came before may come once more.
+    var resumptions: Int { get }
 
     /// Whether the server can tell something on its own account.
     func hasPushChannel() async -> Bool
@@ -74,5 +74,5 @@ protocol SessionTransport: AnyObject {
 extension SessionTransport {
     var cookieField: [UInt8] { [] }
     var hearsDuringCalls: Bool { true }
-    var mayBringTwice: Bool { false }
+    var resumptions: Int { 0 }
 }

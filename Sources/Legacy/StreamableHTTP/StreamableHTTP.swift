@@ -28,7 +28,7 @@ final class StreamableHTTP: SessionTransport {
     /// What the server asked in its answer to `initialize`.
     private var early: [Envelope] = []
     private var pushStream: PushStream?
-    private(set) var mayBringTwice = false
+    private(set) var resumptions = 0
 
     init(to backend: Backend, credentials: Credentials) {
         self.backend = backend
@@ -254,7 +254,7 @@ final class StreamableHTTP: SessionTransport {
     func resumeStream(
         _ resumption: StreamResumption, at place: [UInt8]? = nil, credentials: Credentials, until end: Instant
     ) -> BackendExchange {
-        mayBringTwice = true
+        resumptions += 1
         return BackendExchange(
             requestHead(.get, at: place).httpMessage(credentials, lastEventID: resumption.lastEventID), by: route,
             patience: .until(end), isRepeatable: true)
@@ -315,7 +315,7 @@ final class StreamableHTTP: SessionTransport {
     ///   - lastEventID: where it is to go on.
     ///   - place: `nil` for the place of the session's requests.
     func pushRequest(_ credentials: Credentials, after lastEventID: [UInt8]?, at place: [UInt8]?) -> HTTPMessage {
-        if lastEventID != nil { mayBringTwice = true }
+        if lastEventID != nil { resumptions += 1 }
         return requestHead(.get, at: place).httpMessage(credentials, lastEventID: lastEventID)
     }
 

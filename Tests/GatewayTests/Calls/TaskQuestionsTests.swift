@@ -23,10 +23,10 @@ import Translation
 
     @Test func eachIsAnsweredOnceUnderItsKey() throws {
         var questions = TaskQuestions(declared: .form)
-        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
-        #expect(try questions.addQuestion(question(#""0""#), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question("0"), resumptions: 1) == nil)
+        #expect(try questions.addQuestion(question(#""0""#), resumptions: 1) == nil)
         // A stream that is taken up again.
-        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question("0"), resumptions: 1) == nil)
         #expect(questions.open.map(\.key) == ["elicitation-1", "elicitation-2"])
         let answer = #"{"action":"decline"}"#
         let replies = try questions.takeAnswers(
@@ -36,9 +36,9 @@ import Translation
         #expect(
             try questions.takeAnswers(by: responses(#"{"elicitation-2":\#(answer)}"#), in: .newestLegacy).isEmpty)
         // It was answered, and its id means nothing else.
-        #expect(try questions.addQuestion(question(#""0""#), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question(#""0""#), resumptions: 2) == nil)
         #expect(questions.open.count == 1)
-        #expect(try questions.addQuestion(question("1"), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question("1"), resumptions: 1) == nil)
         #expect(questions.open.map(\.key) == ["elicitation-1", "elicitation-3"])
     }
 
@@ -48,9 +48,9 @@ import Translation
         var settled = SettledQuestions()
         settled.insertQuestion(try InputRequest(question("0"), declared: .form))
         var questions = TaskQuestions(declared: .form, keys: keys, settled: settled)
-        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question("0"), resumptions: 1) == nil)
         #expect(questions.open.isEmpty)
-        #expect(try questions.addQuestion(question("1"), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question("1"), resumptions: 1) == nil)
         #expect(questions.open.map(\.key) == ["elicitation-2"])
     }
 
@@ -59,22 +59,29 @@ import Translation
         var questions = TaskQuestions(declared: .form)
         for number in 1...3 {
             // While it is open, it is the same question.
-            for _ in 0..<2 { #expect(try questions.addQuestion(question("0"), mayBeRepeat: false) == nil) }
+            for _ in 0..<2 { #expect(try questions.addQuestion(question("0"), resumptions: 0) == nil) }
             #expect(questions.open.map(\.key) == ["elicitation-\(number)"])
             _ = try questions.takeAnswers(
                 by: responses(#"{"elicitation-\#(number)":{"action":"decline"}}"#), in: .newestLegacy)
         }
         // After a stream was taken up again, other words are still another question.
-        #expect(try questions.addQuestion(question("0"), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question("0"), resumptions: 1) == nil)
         #expect(questions.open.isEmpty)
-        #expect(try questions.addQuestion(question("0", words: "what else?"), mayBeRepeat: true) == nil)
+        #expect(try questions.addQuestion(question("0", words: "what else?"), resumptions: 1) == nil)
         #expect(questions.open.map(\.key) == ["elicitation-4"])
+    }
+
+    @Test func otherWordsUnderAnOpenIDTakeTheFirstQuestionBack() throws {
+        var questions = TaskQuestions(declared: .form)
+        #expect(try questions.addQuestion(question("0"), resumptions: 0) == nil)
+        #expect(try questions.addQuestion(question("0", words: "sure?"), resumptions: 0) == nil)
+        #expect(questions.open.map(\.key) == ["elicitation-2"])
     }
 
     @Test func aWrongAnswerChangesNothing() throws {
         var questions = TaskQuestions(declared: .form)
-        _ = try questions.addQuestion(question("0"), mayBeRepeat: true)
-        _ = try questions.addQuestion(question("1"), mayBeRepeat: true)
+        _ = try questions.addQuestion(question("0"), resumptions: 1)
+        _ = try questions.addQuestion(question("1"), resumptions: 1)
         #expect(throws: InputFlaw.self) {
             try questions.takeAnswers(
                 by: responses(#"{"elicitation-1":{"action":"decline"},"elicitation-2":{"action":"maybe"}}"#),
@@ -85,14 +92,14 @@ import Translation
 
     @Test func whatTheClientCannotBeAskedIsRefused() throws {
         var questions = TaskQuestions(declared: .sampling)
-        let reply = try #require(try questions.addQuestion(question("0"), mayBeRepeat: true))
+        let reply = try #require(try questions.addQuestion(question("0"), resumptions: 1))
         #expect(String(decoding: reply, as: UTF8.self).contains("-32602"))
         #expect(questions.open.isEmpty && questions.needs.isEmpty)
     }
 
     @Test func whatIsTakenBackIsNotAnswered() throws {
         var questions = TaskQuestions(declared: .form)
-        _ = try questions.addQuestion(question("0"), mayBeRepeat: true)
+        _ = try questions.addQuestion(question("0"), resumptions: 1)
         #expect(questions.needs == .form)
         let other = questions.withdrawQuestion(Array("1".utf8))
         let own = questions.withdrawQuestion(Array("0".utf8))
@@ -103,19 +110,19 @@ import Translation
 
     @Test func thereIsALimit() throws {
         var questions = TaskQuestions(declared: .form)
-        for id in 0..<32 { #expect(try questions.addQuestion(question("\(id)"), mayBeRepeat: true) == nil) }
-        #expect(try questions.addQuestion(question("32"), mayBeRepeat: true) != nil)
+        for id in 0..<32 { #expect(try questions.addQuestion(question("\(id)"), resumptions: 1) == nil) }
+        #expect(try questions.addQuestion(question("32"), resumptions: 1) != nil)
         let leftovers = questions.closeQuestions()
         #expect(leftovers.count == 32 && questions.open.isEmpty)
         // Those that are over count, too.
         for id in 33..<2000 {
-            _ = try questions.addQuestion(question("\(id)"), mayBeRepeat: true)
+            _ = try questions.addQuestion(question("\(id)"), resumptions: 1)
             _ = questions.closeQuestions()
         }
-        #expect(try questions.addQuestion(question("9999"), mayBeRepeat: true) != nil)
+        #expect(try questions.addQuestion(question("9999"), resumptions: 1) != nil)
         var large = TaskQuestions(declared: .form)
         let words = String(repeating: "x", count: 1 << 20)
-        for id in 0..<3 { #expect(try large.addQuestion(question("\(id)", words: words), mayBeRepeat: true) == nil) }
-        #expect(try large.addQuestion(question("3", words: words), mayBeRepeat: true) != nil)
+        for id in 0..<3 { #expect(try large.addQuestion(question("\(id)", words: words), resumptions: 1) == nil) }
+        #expect(try large.addQuestion(question("3", words: words), resumptions: 1) != nil)
     }
 }

@@ -116,6 +116,7 @@ struct ParkedCallDrive {
     /// Hashes of what arrived under each id.
     private var arrived: [[UInt8]: Set<Int>] = [:]
     private var replies: [[UInt8]: Int] = [:]
+    private var resumptions = 0
     private var places = 0
     private var cancellations = 0
     private var sessionEnds = 0
@@ -188,7 +189,7 @@ struct ParkedCallDrive {
                 arrived[Array(question.document.raw(id)), default: []].insert(question.document.bytes.hashValue)
             }
             try note {
-                $0.call.addQuestion(question, mayBeRepeat: true, at: $0.now) {
+                $0.call.addQuestion(question, resumptions: $0.resume(), at: $0.now) {
                     taken += 1
                     return has
                 }
@@ -252,6 +253,12 @@ struct ParkedCallDrive {
             default: break
             }
         }
+    }
+
+    /// Streams are taken up again all the time.
+    private mutating func resume() -> Int {
+        resumptions += 1
+        return resumptions
     }
 
     private mutating func took(_ taken: Int, _ has: Bool) throws(Violation) {

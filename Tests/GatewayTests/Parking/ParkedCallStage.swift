@@ -63,11 +63,11 @@ struct ParkedCallStage {
 
     // MARK: Events
 
-    mutating func asks(_ text: String, mayBeRepeat: Bool = true) throws -> [String] {
+    mutating func asks(_ text: String, resumptions: Int = 1) throws -> [String] {
         let message = try Envelope(JSONDocument(Array(text.utf8)))
         let hasPlace = hasPlace
         var taken = 0
-        let actions = call.addQuestion(message, mayBeRepeat: mayBeRepeat, at: now) {
+        let actions = call.addQuestion(message, resumptions: resumptions, at: now) {
             taken += 1
             return hasPlace
         }

@@ -30,16 +30,30 @@ private typealias Stage = ParkedCallStage
     @Test func anIDThatWasAnsweredMeansAnotherQuestion() throws {
         var stage = try Stage()
         for round in 1...3 {
-            #expect(try stage.asks(Stage.form("0"), mayBeRepeat: false) == [])
+            #expect(try stage.asks(Stage.form("0"), resumptions: 0) == [])
             #expect(stage.waits(ms: 30) == ["ask \(round): elicitation-\(round) (\(round))"])
             #expect(
                 try stage.retries(#"{"elicitation-\#(round)":{"action":"accept","content":{}}}"#) == [Self.delivered])
         }
-        // After a stream was taken up again, the same words may be the same question.
-        #expect(try stage.asks(Stage.form("0")) == [])
+        // After a stream was taken up again, the same words are the same question, once more.
+        #expect(try stage.asks(Stage.form("0"), resumptions: 1) == [])
         #expect(stage.isRunning)
-        #expect(try stage.asks(Stage.page("0")) == [])
+        // What came after it is none of that.
+        #expect(try stage.asks(Stage.page("0"), resumptions: 1) == [])
+        #expect(stage.waits(ms: 30) == ["ask 4: elicitation-4 (4)"])
+        #expect(try stage.retries(#"{"elicitation-4":{"action":"decline"}}"#).count == 1)
+        #expect(try stage.asks(Stage.page("0"), resumptions: 1) == [])
         #expect(!stage.isRunning)
+    }
+
+    /// The server has one question of an id at most: consent to the first is none to the second.
+    @Test func otherWordsUnderAnOpenIDTakeTheFirstQuestionBack() throws {
+        var stage = try Stage()
+        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(stage.waits(ms: 30) == ["ask 1: elicitation-1 (1)"])
+        #expect(try stage.asks(Stage.page("0")) == [])
+        #expect(try stage.retries(Self.accepted) == [])
+        #expect(stage.waits(ms: 150) == ["ask 2: elicitation-2 (2)"])
     }
 
     // MARK: Becoming a task
@@ -57,9 +71,9 @@ private typealias Stage = ParkedCallStage
         // What was asked keeps its key and its id.
         var questions = stage.taskQuestions
         let again = try Envelope(JSONDocument(Array(Stage.form("0").utf8)))
-        #expect(questions.addQuestion(again, mayBeRepeat: true) == nil && questions.open.isEmpty)
+        #expect(questions.addQuestion(again, resumptions: 2) == nil && questions.open.isEmpty)
         let next = try Envelope(JSONDocument(Array(Stage.form("1").utf8)))
-        #expect(questions.addQuestion(next, mayBeRepeat: true) == nil && questions.open.map(\.key) == ["elicitation-2"])
+        #expect(questions.addQuestion(next, resumptions: 2) == nil && questions.open.map(\.key) == ["elicitation-2"])
         // It ends with the task as its answer, which is kept for a retry.
         #expect(stage.answers() == ["release", "finish 2: done"])
         #expect(!stage.isRunning && stage.isDone)
@@ -120,7 +134,7 @@ private typealias Stage = ParkedCallStage
         #expect(try stage.asks(Stage.form("0")) == [])
         #expect(stage.waits(ms: 30) == ["ask 1: elicitation-1 (1)"])
         #expect(try stage.retries(Self.accepted) == [Self.delivered])
-        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(try stage.asks(Stage.form("0"), resumptions: 2) == [])
         #expect(stage.deadline == nil)
     }
 
@@ -654,7 +668,7 @@ private typealias Stage = ParkedCallStage
         var stage = try Stage.parked()
         #expect(stage.waits(seconds: 600) == ["cancel"])
         #expect(stage.waits(seconds: 1) == [Self.cancelled])
-        #expect(try stage.asks(Stage.form("0")) == [])
+        #expect(try stage.asks(Stage.form("0"), resumptions: 2) == [])
     }
 
     @Test func theTimeForTheClientBeginsAnewWithEachRound() throws {

@@ -75,7 +75,7 @@ import Translation
         var call = Self.successor(try Self.given())
         var asked = 0
         for (id, text) in [("10", "first"), ("\"x\"", "second")] {
-            let actions = call.addQuestion(try Self.message(Self.form(id, text)), mayBeRepeat: true, at: Self.now) {
+            let actions = call.addQuestion(try Self.message(Self.form(id, text)), resumptions: 1, at: Self.now) {
                 asked += 1
                 return true
             }
@@ -83,7 +83,7 @@ import Translation
         }
         #expect(call.open.isEmpty && asked == 0)
         // It has its place; a third question in words that were used is another one.
-        let third = call.addQuestion(try Self.message(Self.form("11", "first")), mayBeRepeat: true, at: Self.now) {
+        let third = call.addQuestion(try Self.message(Self.form("11", "first")), resumptions: 1, at: Self.now) {
             false
         }
         #expect(third.isEmpty && call.open.map(\.key) == ["elicitation-3"])
@@ -91,7 +91,7 @@ import Translation
 
     @Test func otherWordsAreAskedUnderAKeyThatNoneHad() throws {
         var call = Self.successor(try Self.given())
-        _ = call.addQuestion(try Self.message(Self.form("10", "other")), mayBeRepeat: true, at: Self.now) { true }
+        _ = call.addQuestion(try Self.message(Self.form("10", "other")), resumptions: 1, at: Self.now) { true }
         #expect(call.open.map(\.key) == ["elicitation-3"])
         let actions = call.performDue(at: Self.now + .milliseconds(30))
         guard case .ask(let legs, _, round: 3) = actions.first else {
@@ -104,7 +104,7 @@ import Translation
     @Test(arguments: [#"{"elicitation-2":{"action":"what"}}"#, #"{"elicitation-2":1}"#, "{}"])
     func anAnswerThatIsNoneIsAskedForAgain(_ responses: String) throws {
         var call = Self.successor(try Self.given(responses))
-        let actions = call.addQuestion(try Self.message(Self.form("10", "second")), mayBeRepeat: true, at: Self.now) {
+        let actions = call.addQuestion(try Self.message(Self.form("10", "second")), resumptions: 1, at: Self.now) {
             true
         }
         #expect(actions.isEmpty && call.open.count == 1 && call.open[0].key != "elicitation-2")
@@ -125,11 +125,11 @@ import Translation
         let actions = call.addRetry(Call.Leg(id: 1, capabilities: Self.everything), responses, at: Self.now)
         #expect(Self.replies(actions) == [#"{"jsonrpc":"2.0","id":1,"result":\#(Self.answer)}"#])
         // The stream may bring the question once more.
-        let again = call.addQuestion(try Self.message(Self.form("1", "second")), mayBeRepeat: true, at: Self.now) {
+        let again = call.addQuestion(try Self.message(Self.form("1", "second")), resumptions: 1, at: Self.now) {
             true
         }
         #expect(again.isEmpty && call.open.isEmpty)
-        _ = call.addQuestion(try Self.message(Self.form("2", "third")), mayBeRepeat: true, at: Self.now) { true }
+        _ = call.addQuestion(try Self.message(Self.form("2", "third")), resumptions: 1, at: Self.now) { true }
         #expect(call.open.map(\.key) == ["elicitation-3"])
     }
 

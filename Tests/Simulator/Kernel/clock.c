@@ -1,4 +1,5 @@
 #include "kernel.h"
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -239,7 +240,11 @@ void sim_on_own_stack(void (*body)(void *), void *context) {
 }
 
 int sim_memory_file(void) {
-    int fd = memfd_create("simulator", 0);
-    if (fd >= 0) fchmod(fd, 0600);
+    int made = memfd_create("simulator", 0);
+    if (made < 0) return made;
+    fchmod(made, 0600);
+    // Its path is part of the run, which is the same whatever the process has inherited.
+    int fd = fcntl(made, F_DUPFD, 400);
+    close(made);
     return fd;
 }
