@@ -67,7 +67,6 @@ import Testing
         Row("null id", "400 -32600 -") { $0.id = "null" },
         Row("fraction id", "400 -32600 -") { $0.id = "1.5" },
         Row("member twice", #"400 -32600 "c-1""#) { $0.moreMembers = #","method":"tools/list""# },
-        Row("long id", "400 -32600 -") { $0.id = "\"\(String(repeating: "i", count: 1023))\"" },
         Row("id twice", "400 -32600 -") { $0.moreMembers = #","id":2"# },
         Row("name twice", #"400 -32600 "c-1""#) { $0.params = #""name":"add","n\u0061me":"rm","# },
         Row("no method", #"400 -32600 "c-1""#) { $0.body = #"{"jsonrpc":"2.0","id":"c-1"}"# },

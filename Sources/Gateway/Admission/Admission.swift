@@ -21,9 +21,6 @@ enum Admission: Sendable {
 /// Everything that can be said of a request before a session is needed, in the order in which `docs/translation.md` §1 lists
 /// it; but for origin and host, which ``Door`` looks at before. A pure function of the request and the settings.
 struct AdmissionRules {
-    /// Bytes of a request's id as it is spelled: it is kept for as long as the request, and repeated in its answer.
-    private static let maxID = 1024
-
     private let settings: GatewaySettings
     private let path: [UInt8]
 
@@ -64,12 +61,7 @@ struct AdmissionRules {
         guard !request.body.isEmpty, !request.isLarge,
             let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth)
         else { return nil }
-        return shownID(of: document)
-    }
-
-    /// The id that an error repeats.
-    private func shownID(of document: JSONDocument) -> [UInt8]? {
-        Envelope.id(of: document).flatMap { $0.count <= AdmissionRules.maxID ? Array(document.raw($0)) : nil }
+        return Envelope.id(of: document).map { Array(document.raw($0)) }
     }
 
     /// - Parameter readBody: gives the body as a JSON text.
@@ -89,7 +81,7 @@ struct AdmissionRules {
             guard hasJSONType(head) else { throw .wrongContentType }
             return try admitDocument(document, head)
         } catch {
-            return .refused(error, id: shownID(of: document))
+            return .refused(error, id: Envelope.id(of: document).map { Array(document.raw($0)) })
         }
     }
 
@@ -133,7 +125,6 @@ struct AdmissionRules {
         case .notification:
             return .notification
         case .request(let id, let method):
-            guard id.count <= AdmissionRules.maxID else { throw .longID(AdmissionRules.maxID) }
             return .request(try admitEnvelope(envelope, id: id, method: method, meta, head))
         }
     }

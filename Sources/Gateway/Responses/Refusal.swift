@@ -72,12 +72,6 @@ extension Refusal {
         status: 421, code: ErrorCode.invalidRequest,
         message: "This server does not answer to that Host. Add it to listen.allowed_hosts if it should.")
 
-    static func longID(_ most: Int) -> Refusal {
-        Refusal(
-            status: 400, code: ErrorCode.invalidRequest,
-            message: "The id of the request has more than \(most) bytes. Send a shorter one.")
-    }
-
     static func wrongPath(_ path: String) -> Refusal {
         Refusal(
             status: 404, code: ErrorCode.invalidRequest,

@@ -7,6 +7,8 @@ import Translation
 final class Subscriptions {
     /// URIs that one request may name. Each is a round trip to the server when the first subscriber comes.
     private static let maxResources = 1000
+    /// Bytes of the id of a request to listen: it is kept as long as its client listens, and each message repeats it.
+    private static let maxID = 1024
 
     private let sessions: SessionPool
     private var channels: [SessionKey: SubscriptionChannel] = [:]
@@ -50,6 +52,10 @@ final class Subscriptions {
         watching watch: (_ tasks: [[UInt8]]) -> [[UInt8]] = { _ in [] }
     ) async -> Beginning {
         if subscription.isEnded { return .failed(.clientLeft) }
+        guard request.rawID.count <= Subscriptions.maxID else {
+            return .refused(
+                .invalidParams("The id of subscriptions/listen must have at most \(Subscriptions.maxID) bytes."))
+        }
         let filter: SubscriptionFilter
         do throws(SubscriptionFilter.Flaw) {
             filter = try SubscriptionFilter(

@@ -182,6 +182,8 @@ private final class Listener {
             for filter in ["[]", #"{"toolsListChanged":1}"#, #"{"resourceSubscriptions":[1]}"#] {
                 #expect(try await Listener(stage, filter).outcome == "refused -32602")
             }
+            let long = "\"" + String(repeating: "x", count: 2000) + "\""
+            #expect(try await Listener(stage, "{}", id: long).outcome == "refused -32602")
             let many = (0...1000).map { #""a:/\#($0)""# }.joined(separator: ",")
             #expect(try await Listener(stage, #"{"resourceSubscriptions":[\#(many)]}"#).outcome == "refused -32602")
             #expect(server.sessions == 0 && stage.subscriptions.count == 0)
