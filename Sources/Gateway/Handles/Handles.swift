@@ -264,12 +264,11 @@ final class Handles {
             )
             .beginCall()
         }
-        carryLeg(request, of: source, from: caller, clientRequest, at: .new, handle.key)
+        carryInteractive(request, of: source, from: caller, clientRequest, at: .new, handle.key)
     }
 
-    /// Whether a request goes on with a call, or means to.
     private func isRetry(_ request: ModernRequest) -> Bool {
-        request.method.supportsInputRequired && request.document.value("requestState", of: request.params) != nil
+        request.method.supportsInputRequired && interactions.isRetry(request)
     }
 
     /// Carries a request that goes on with a call. The call may be there although its session is no longer: that takes no new ones.
@@ -286,19 +285,16 @@ final class Handles {
         if case .elsewhere = location {
             return carrier.endCarriedRequest(clientRequest, .callLost(request, serverInfo), of: source, begins: false)
         }
-        carryLeg(request, of: source, from: caller, clientRequest, at: location, nil)
+        carryInteractive(request, of: source, from: caller, clientRequest, at: location, nil)
     }
 
-    private func carryLeg(
+    private func carryInteractive(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller, _ clientRequest: ClientRequest,
         at location: Interactions.Location, _ key: SessionKey?
     ) {
-        let leg = CallLeg(
-            interactions.calls.nextLeg(), request, of: source, answering: clientRequest,
-            capabilities: interactions.declaration(of: request), until: sessions.loop.now + settings.requestTimeout,
-            endedBy: carrier, begins: key != nil)
-        clientRequest.responder.beginResponse(for: leg)
-        interactions.carryLeg(leg, from: caller, at: location, handleKey: key)
+        interactions.carryRequest(
+            request, of: source, from: caller, answering: clientRequest, by: carrier,
+            declaring: interactions.declaration(of: request), at: location, handleKey: key)
     }
 
     // MARK: Opening and closing
@@ -377,29 +373,5 @@ private final class HandleWaiter: ResponseProducer {
         hasLeft = true
         list.cancelWait()
         session.stopWaiting()
-    }
-}
-
-extension Refusal {
-    /// The loop or replica that has a handle did not answer, or takes nothing from this one. Nil: the client has left.
-    fileprivate init?(ofHandle error: BackendError) {
-        switch error.kind {
-        case .cancelled:
-            return nil
-        case .rejected:
-            self.init(
-                status: 503, code: ErrorCode.internalError,
-                message:
-                    "The replica that has the session takes nothing from this one: \(error.detail). Nothing was run. Who operates "
-                    + "Remora has to check replicas.keys and the clocks of all replicas.",
-                data: Array(#"{"reason":"replica_refused","dispatched":false}"#.utf8), side: .remora)
-        default:
-            self.init(
-                status: 200, code: ErrorCode.internalError,
-                message:
-                    "The replica that has the session did not answer: \(error.detail). The call may or may not have run: check "
-                    + "before you call again.",
-                data: Array(#"{"reason":"outcome_unknown","dispatched":true}"#.utf8), side: .remora)
-        }
     }
 }

@@ -124,14 +124,32 @@ final class Interactions {
     }
 
     /// Whether a request goes on with a call, or means to.
-    private func isRetry(_ request: ModernRequest) -> Bool {
+    func isRetry(_ request: ModernRequest) -> Bool {
         request.document.value("requestState", of: request.params) != nil
     }
 
     /// Carries a request that begins a call, or goes on with one of this loop, or with one that no loop has.
     ///
-    /// - Parameter handleKey: of the session of a handle, in which a call that begins runs; nil where any session of the caller will do.
-    func carryLeg(_ leg: CallLeg, from caller: Caller, at location: Location, handleKey: SessionKey? = nil) {
+    /// - Parameters:
+    ///   - source: of which `request` was made.
+    ///   - carrier: ends it.
+    ///   - capabilities: what the client can be asked, and what its session declares.
+    ///   - handleKey: of the session of a handle, in which a call that begins runs; nil where any session of the caller will do.
+    func carryRequest(
+        _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
+        answering clientRequest: ClientRequest, by carrier: Carrier, declaring capabilities: ClientProfiles.Declaration,
+        at location: Location, handleKey: SessionKey? = nil
+    ) {
+        let begins = if case .new = location { true } else { false }
+        let leg = CallLeg(
+            calls.nextLeg(), request, of: source, answering: clientRequest, capabilities: capabilities,
+            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
+        // Its client may have left already, and ends it with this.
+        clientRequest.responder.beginResponse(for: leg)
+        carryLeg(leg, from: caller, at: location, handleKey)
+    }
+
+    private func carryLeg(_ leg: CallLeg, from caller: Caller, at location: Location, _ handleKey: SessionKey?) {
         switch location {
         case .here(let call):
             call.joinRetry(leg, from: caller)
@@ -142,7 +160,7 @@ final class Interactions {
         case .elsewhere(let state):
             // Another retry may have come here while this one looked for the owner of the call.
             let location = callLocation(of: state)
-            guard case .elsewhere = location else { return carryLeg(leg, from: caller, at: location) }
+            guard case .elsewhere = location else { return carryLeg(leg, from: caller, at: location, nil) }
             takeOverCall(leg, from: caller, state)
         }
     }

@@ -38,6 +38,24 @@ extension Refusal {
     /// The error of a retry that the owner of its call has refused, or has received without responding. `nil`: the
     /// client has left.
     init?(handedOver error: BackendError) {
+        self.init(
+            handedOver: error, to: "call",
+            refused: "Your answers were not delivered, and the call waits for them: send the same request again later.",
+            unanswered: "Your answers may or may not have reached the MCP server, and the call may or may not have run")
+    }
+
+    /// The loop or replica that has the session of a handle did not take a request. Nil: the client has left.
+    init?(ofHandle error: BackendError) {
+        self.init(
+            handedOver: error, to: "session", refused: "Nothing was run.",
+            unanswered: "The call may or may not have run")
+    }
+
+    /// - Parameters:
+    ///   - what: the other one has.
+    ///   - refused: what is so where it takes nothing from this one.
+    ///   - unanswered: what is so where it did not answer.
+    private init?(handedOver error: BackendError, to what: String, refused: String, unanswered: String) {
         switch error.kind {
         case .cancelled:
             return nil
@@ -45,16 +63,15 @@ extension Refusal {
             self.init(
                 status: 503, code: ErrorCode.internalError,
                 message:
-                    "The replica that has the call takes nothing from this one: \(error.detail). Your answers were "
-                    + "not delivered, and the call waits for them: send the same request again later. Who operates "
+                    "The replica that has the \(what) takes nothing from this one: \(error.detail). \(refused) Who operates "
                     + "Remora has to check replicas.keys and the clocks of all replicas.",
                 data: Array(#"{"reason":"replica_refused","dispatched":false}"#.utf8), side: .remora)
         default:
             self.init(
                 status: 200, code: ErrorCode.internalError,
                 message:
-                    "The replica that has the call did not answer: \(error.detail). Your answers may or may not have "
-                    + "reached the MCP server, and the call may or may not have run: check before you call again.",
+                    "The replica that has the \(what) did not answer: \(error.detail). \(unanswered): check before you call "
+                    + "again.",
                 data: Array(#"{"reason":"outcome_unknown","dispatched":true}"#.utf8), side: .remora)
         }
     }

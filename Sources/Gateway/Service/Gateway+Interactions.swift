@@ -70,13 +70,9 @@ extension Gateway {
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
         _ capabilities: ClientProfiles.Declaration, from caller: Caller, at location: Interactions.Location
     ) {
-        let begins = if case .new = location { true } else { false }
-        let leg = CallLeg(
-            calls.nextLeg(), admitted, of: source, answering: clientRequest, capabilities: capabilities,
-            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
-        // Its client may have left already, and ends it with this.
-        clientRequest.responder.beginResponse(for: leg)
-        interactions.carryLeg(leg, from: caller, at: location)
+        interactions.carryRequest(
+            admitted, of: source, from: caller, answering: clientRequest, by: carrier, declaring: capabilities,
+            at: location)
     }
 
     /// Forwards a retry to the loop or replica that has its call, or goes on with the call where that falls to this loop.

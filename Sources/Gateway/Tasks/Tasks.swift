@@ -354,12 +354,10 @@ extension Tasks: TaskCarrier {
                 .beginCreation()
         }
         // A client that cannot be asked has its task driven like one that can.
-        let leg = CallLeg(
-            interactions.calls.nextLeg(), request, of: source, answering: clientRequest,
-            capabilities: ClientProfiles.Declaration(ofClient: .none, ofSession: key.capabilities, roots: key.roots),
-            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: true)
-        clientRequest.responder.beginResponse(for: leg)
-        interactions.carryLeg(leg, from: caller, at: .new, handleKey: key.isOfHandle ? key : nil)
+        interactions.carryRequest(
+            request, of: source, from: caller, answering: clientRequest, by: carrier,
+            declaring: ClientProfiles.Declaration(ofClient: .none, ofSession: key.capabilities, roots: key.roots),
+            at: .new, handleKey: key.isOfHandle ? key : nil)
     }
 }
 
