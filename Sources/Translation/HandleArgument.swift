@@ -59,9 +59,11 @@ package enum HandleArgument {
         return spells(spelled, in: document.raw(schema)) ? .own : .leftAlone
     }
 
+    /// - Parameter word: with its quotes.
     private static func spells(_ word: [UInt8], in text: ArraySlice<UInt8>) -> Bool {
         var rest = text
-        while rest.count >= word.count {
+        while let quote = rest.firstIndex(of: UInt8(ascii: "\"")) {
+            rest = rest[quote...]
             if rest.starts(with: word) { return true }
             rest = rest.dropFirst()
         }

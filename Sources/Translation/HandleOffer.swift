@@ -115,19 +115,17 @@ package enum HandleText {
         text += handle
         text.append(#"","expires_at":""#)
         text += Array(expiry.utf8)
-        text.append(#""}"#)
-        text.append(#","_meta":{"io.modelcontextprotocol/serverInfo":"#)
-        text += serverInfo.text
-        text.append("}}}")
+        text.append(#""},"#)
+        text += serverInfo.meta
+        text.append("}}")
         return text
     }
 
     package static func closed(serverInfo: ServerInfo, answering request: ModernRequest) -> [UInt8] {
         var text = ResponseText.resultHead(id: request.rawID)
-        text.append(#"{"resultType":"complete","content":[{"type":"text","text":"The session is closed."}]"#)
-        text.append(#","_meta":{"io.modelcontextprotocol/serverInfo":"#)
-        text += serverInfo.text
-        text.append("}}}")
+        text.append(#"{"resultType":"complete","content":[{"type":"text","text":"The session is closed."}],"#)
+        text += serverInfo.meta
+        text.append("}}")
         return text
     }
 }

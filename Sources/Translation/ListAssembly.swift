@@ -19,11 +19,14 @@ package struct ListAssembly {
     /// Bytes of all pages so far.
     package private(set) var byteCount = 0
     /// What the pages say of tools, where it is tools that they list.
-    package private(set) var tools = ToolFacts()
+    package private(set) var tools: ToolFacts
 
-    /// - Parameter method: one that lists something.
-    package init(of method: Method, with context: ResultContext) {
+    /// - Parameters:
+    ///   - method: one that lists something.
+    ///   - readsHandles: as of ``ToolFacts/init(readsHandles:)``.
+    package init(of method: Method, with context: ResultContext, readsHandles: Bool = false) {
         self.method = method
+        tools = ToolFacts(readsHandles: readsHandles)
         // No other method has an assembly; the list of another method is empty.
         member = method.listedMember ?? ""
         self.context = context
@@ -95,9 +98,10 @@ package struct ListAssembly {
         return try ListAssembly.documentOfPart(text)
     }
 
-    private static func documentOfPart(_ text: [UInt8]) throws(TranslationError) -> JSONDocument {
+    /// The text of a page, in which only the outer object is looked at again.
+    static func documentOfPart(_ text: [UInt8]) throws(TranslationError) -> JSONDocument {
         do throws(JSONTextError) {
-            // Only the outer object is looked at again; to remember the items' members would take more than the text.
+            // To remember the items' members would take more than the text.
             return try JSONDocument(text, maxDepth: .max, recording: 1)
         } catch {
             throw .tooLong
@@ -168,6 +172,6 @@ package struct ListAssembly {
         var text: [UInt8] = []
         splice.renderedText(template.root).append(to: &text)
         // What is put together of JSON is JSON, and shorter than a text may be.
-        return ListPage((try? JSONDocument(text, maxDepth: .max, recording: 1)) ?? template, start: start)
+        return ListPage((try? ListAssembly.documentOfPart(text)) ?? template, start: start)
     }
 }

@@ -38,7 +38,7 @@ package struct ListUnion {
         splice.replaceValue(list, with: items)
         var text: [UInt8] = []
         splice.renderedText(document.root).append(to: &text)
-        guard let extended = try? JSONDocument(text, maxDepth: .max, recording: 1) else { return page }
+        guard let extended = try? ListAssembly.documentOfPart(text) else { return page }
         return ListPage(extended, start: page.start)
     }
 }

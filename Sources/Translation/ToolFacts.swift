@@ -14,8 +14,12 @@ package struct ToolFacts: Sendable {
     static let maxTools = 10_000
     static let maxName = 1024
 
+    private let readsHandles: Bool
+
     /// Nothing is known of any tool.
-    package init() {}
+    ///
+    /// - Parameter readsHandles: whether the schemas are looked at for ``ownsHandleArgument(_:)``, which takes longer the larger they are.
+    package init(readsHandles: Bool = false) { self.readsHandles = readsHandles }
 
     /// Adds the tools of one page of `tools/list`.
     package mutating func addTools(_ result: JSONValue, in document: JSONDocument) {
@@ -27,7 +31,7 @@ package struct ToolFacts: Sendable {
             else { continue }
             // Of two tools with one name, it is not known which is called: both have to allow it.
             repeatable[name] = repeatable[name] != false && ToolFacts.mayBeRepeated(tool, in: document)
-            if let schema = document.value("inputSchema", of: tool),
+            if readsHandles, let schema = document.value("inputSchema", of: tool),
                 HandleArgument.fit(of: schema, in: document) == .own
             {
                 handleOwners.insert(name)

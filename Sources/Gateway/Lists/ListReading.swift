@@ -123,7 +123,8 @@ final class ListReading {
         let serverInfo = session.handshake.serverInfo
         let version = session.toolsVersion
         var assembly = ListAssembly(
-            of: method, with: ResultContext(serverInfo: serverInfo, caching: settings.caching))
+            of: method, with: ResultContext(serverInfo: serverInfo, caching: settings.caching),
+            readsHandles: settings.handles.isOn)
         var cursor: [UInt8]?
         var second: [UInt8]?
         if case .page(let start) = extent { cursor = start }
