@@ -7,41 +7,38 @@ struct SpentCalls {
     /// How many are remembered.
     private static let max = 16_384
 
-    private var ids: Set<CallID> = []
-    /// In the order in which they were forgotten, from `start` on.
-    private var order: [(id: CallID, until: UnixTime)] = []
-    private var start = 0
+    /// In the order in which they were forgotten.
+    private var order = Line<CallID>()
+    /// When nothing can name each of them any more.
+    private var ends: [CallID: UnixTime] = [:]
     /// When one was last dropped before its time.
     private var dropped: UnixTime?
 
     /// How many are remembered.
-    var count: Int { ids.count }
+    var count: Int { order.count }
 
-    /// - Parameter until: when nothing can name the call any more.
-    mutating func insertCall(_ id: CallID, until: UnixTime, at now: UnixTime) {
+    /// - Parameter end: when nothing can name the call any more.
+    mutating func insertCall(_ id: CallID, until end: UnixTime, at now: UnixTime) {
         removeExpired(at: now)
-        guard ids.insert(id).inserted else { return }
-        order.append((id, until))
-        guard ids.count > SpentCalls.max else { return }
+        guard !contains(id) else { return }
+        order.append(id)
+        ends[id] = end
+        guard count > SpentCalls.max, let first = order.first else { return }
         dropped = now
-        removeFirst()
+        removeCall(first)
     }
 
-    func contains(_ id: CallID) -> Bool { ids.contains(id) }
+    func contains(_ id: CallID) -> Bool { order.contains(id) }
 
     /// Whether a call may be missing of which its client was told at this time.
     func hasDropped(since asked: UnixTime) -> Bool { dropped.map { asked <= $0 } ?? false }
 
     private mutating func removeExpired(at now: UnixTime) {
-        while start < order.count, order[start].until <= now { removeFirst() }
+        while let first = order.first, let end = ends[first], end <= now { removeCall(first) }
     }
 
-    private mutating func removeFirst() {
-        ids.remove(order[start].id)
-        start += 1
-        // Now and then, not with each.
-        guard start > order.count / 2 else { return }
-        order.removeFirst(start)
-        start = 0
+    private mutating func removeCall(_ id: CallID) {
+        order.remove(id)
+        ends[id] = nil
     }
 }
