@@ -61,7 +61,12 @@ struct AdmissionRules {
         guard !request.body.isEmpty, !request.isLarge,
             let document = try? JSONDocument(request.body, maxDepth: settings.maxDepth)
         else { return nil }
-        return Envelope.id(of: document).map { Array(document.raw($0)) }
+        return rawID(of: document)
+    }
+
+    /// As it is spelled.
+    private func rawID(of document: JSONDocument) -> [UInt8]? {
+        Envelope.id(of: document).map { Array(document.raw($0)) }
     }
 
     /// - Parameter readBody: gives the body as a JSON text.
@@ -81,7 +86,7 @@ struct AdmissionRules {
             guard hasJSONType(head) else { throw .wrongContentType }
             return try admitDocument(document, head)
         } catch {
-            return .refused(error, id: Envelope.id(of: document).map { Array(document.raw($0)) })
+            return .refused(error, id: rawID(of: document))
         }
     }
 

@@ -284,11 +284,12 @@ final class OlderClients {
         _ error: BackendError, _ source: HTTPServerRequest, _ clientRequest: ClientRequest
     ) async {
         clientRequest.noteFailure(error)
-        let hasID = await requestID(of: source) != nil
-        guard let refusal = publishedRefusal(error, to: source.head, hasID: hasID) else {
+        let id = await requestID(of: source)
+        guard let refusal = publishedRefusal(error, to: source.head, hasID: id != nil) else {
             return clientRequest.finishRequest(.abandoned)
         }
-        await refuseRequest(refusal, source, clientRequest)
+        clientRequest.rawID = id.map { $0[...] }
+        clientRequest.finishRequest(.refused(refusal))
     }
 
     private func refuseRequest(
