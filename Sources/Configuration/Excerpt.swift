@@ -46,7 +46,7 @@ extension Character {
 
 extension String {
     /// This text with control characters replaced, which could otherwise steer the terminal that shows it. Tabs stay.
-    var printable: String {
+    package var printable: String {
         var result = String.UnicodeScalarView()
         for scalar in unicodeScalars {
             result.append(scalar == "\t" || !scalar.isControl ? scalar : "\u{FFFD}")

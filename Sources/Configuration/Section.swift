@@ -129,13 +129,13 @@ struct Section {
 
     /// Whether the single value of `key` contains a text. It does not make the key known.
     func hasText(_ text: String, in key: String) -> Bool {
-        guard case .scalar(let scalar) = entries.first(where: { $0.key == key })?.value.content else { return false }
+        guard case .scalar(let scalar) = givenNode(key)?.content else { return false }
         return scalar.value.contains(text)
     }
 
     /// Reports what is wrong with a value that must not be shown, without its line.
     func refuseSecret(_ key: String, _ requirement: String) {
-        let place = entries.first { $0.key == key }?.value.origin ?? origin
+        let place = givenNode(key)?.origin ?? origin
         report.addIssue("\(keyPath(key)) \(requirement)", at: place, showsLine: false)
     }
 
@@ -146,17 +146,17 @@ struct Section {
 
     /// Whether the key is there with something behind it that is no empty list, faulty or not.
     func isGiven(_ key: String) -> Bool {
-        guard let node = entries.first(where: { $0.key == key })?.value, !node.isAbsent else { return false }
+        guard let node = givenNode(key), !node.isAbsent else { return false }
         if case .list(let items) = node.content { return !items.isEmpty }
         return true
     }
 
     /// Whether the key is there, with nothing behind it.
-    func isBlank(_ key: String) -> Bool { entries.first { $0.key == key }?.value.isAbsent == true }
+    func isBlank(_ key: String) -> Bool { givenNode(key)?.isAbsent == true }
 
     /// Reports what only several values together show, at the place of `key`, or of the section where that is not given.
     func refuseValue(_ key: String, _ requirement: String) {
-        let place = entries.first { $0.key == key }?.value.origin ?? origin
+        let place = givenNode(key)?.origin ?? origin
         report.addIssue("\(keyPath(key)) \(requirement)", at: place)
     }
 
@@ -203,8 +203,11 @@ struct Section {
     private mutating func findNode(_ key: String) -> Node? {
         known.append(key)
         report.noteKey(keyPath(key))
-        return entries.first { $0.key == key }?.value
+        return givenNode(key)
     }
+
+    /// The node of a key, which this does not make known.
+    private func givenNode(_ key: String) -> Node? { entries.first { $0.key == key }?.value }
 
     /// The nodes of a list, nil when it is not one, which is reported. `key:` with nothing behind it is an empty list.
     private func listNodes(of node: Node, key: String) -> [Node]? {

@@ -38,8 +38,5 @@ enum CommandCheck {
 
 extension String {
     /// In quotes, and without what could steer a terminal.
-    fileprivate var quotedForMessage: String {
-        let shown = unicodeScalars.prefix(200).map { $0.value < 0x20 || $0.value == 0x7F ? "\u{FFFD}" : $0 }
-        return "\"" + String(String.UnicodeScalarView(shown)) + "\""
-    }
+    fileprivate var quotedForMessage: String { "\"\(String(unicodeScalars.prefix(200)).printable)\"" }
 }
