@@ -91,7 +91,7 @@ extension PromotedCall: TranslatedCall {
     func finishWithRefusal(_: Refusal) { releaseAll(.released) }
 
     func finishWithResponse(_ answer: LegacyResponse, from session: LegacySession) {
-        // As of a parked call: the server hears that no answer will come, while the session is this call's.
+        // As of a parked call: the server hears that no answer will come.
         let unanswered = held.closeQuestions()
         if !unanswered.isEmpty {
             sessions.loop.spawn { [credentials = held.credentials] in

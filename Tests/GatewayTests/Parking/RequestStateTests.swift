@@ -169,6 +169,17 @@ import Translation
         }
     }
 
+    /// To bring megabytes into their canonical form would hold up all others. Up to 64 KiB the order of members is no matter.
+    @Test(arguments: [(60_000, true), (70_000, false)])
+    func manyArgumentsAreComparedAsTheyAreSpelled(size: Int, isSame: Bool) throws {
+        let text = String(repeating: "x", count: size)
+        let digests = try [#""a":1,"b":"\#(text)""#, #""a":1,"b":"\#(text)""#, #""b":"\#(text)","a":1"#].map {
+            RequestState.digest(of: try Self.request(#""name":"t","arguments":{\#($0)}"#))
+        }
+        #expect(digests[0] == digests[1])
+        #expect((digests[0] == digests[2]) == isSame)
+    }
+
     /// Numbers beyond what a double holds are still two.
     @Test func largeNumbersDiffer() throws {
         let digests = try ["9007199254740992", "9007199254740993"].map {
