@@ -74,6 +74,20 @@ import Testing
         #expect(table.verdict == .modern && table.known != nil)
     }
 
+    /// A session that is opened too soon after a question answers no doubt, and may be the last one for long.
+    @Test func aDoubtThatASessionLeavesOpenIsLookedIntoWhenItMayBe() {
+        var table = EraTable(interval: .seconds(1000))
+        #expect(table.sessionOpened(at: Instant(nanoseconds: 0)) == .ask)
+        table.questionEnded(.legacy, at: Instant(nanoseconds: 0))
+        table.doubtEra()
+        #expect(table.sessionOpened(at: Instant(nanoseconds: 500_000_000)) == .trust)
+        #expect(table.verdictEnd(at: Instant(nanoseconds: 500_000_000)) == Self.at(1))
+        #expect(table.verdictEnd(at: Self.at(1)) == nil)
+        #expect(table.sessionOpened(at: Self.at(1)) == .ask)
+        table.questionEnded(.modern, at: Self.at(1))
+        #expect(table.verdict == .modern && table.verdictEnd(at: Self.at(2)) == Self.at(1001))
+    }
+
     @Test func doubtsThatOnlyConfirmAreAskedLessAndLess() {
         var table = started(.legacy, interval: 100_000)
         var now: Int64 = 1

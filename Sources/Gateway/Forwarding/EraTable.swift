@@ -65,7 +65,8 @@ struct EraTable {
 
     /// Until when the verdict holds without evidence of the backend; `nil` if it does not.
     ///
-    /// Doubts about a legacy backend do not matter here: the next session, which it needs anyway, is the evidence.
+    /// A doubt about a legacy backend does not matter here: the next session, which it needs anyway, is the evidence. A
+    /// session that is opened before the backend may be asked again is none; the verdict ends when it may be.
     func verdictEnd(at now: Instant) -> Instant? {
         guard let verdict, let due else { return nil }
         if verdict == .modern, isDoubted { return earliest.flatMap { now < $0 ? $0 : nil } }
@@ -75,7 +76,11 @@ struct EraTable {
     /// A backend that can be asked has opened a session.
     mutating func sessionOpened(at now: Instant) -> Advice {
         if isAsking { return .wait }
-        if verdict == .legacy, !isDue(at: now) { return .trust }
+        if verdict == .legacy, !isDue(at: now) {
+            // No further session may be opened for long: a request asks as soon as a question is allowed.
+            if isDoubted, let earliest { due = earliest }
+            return .trust
+        }
         question = .underWay
         return .ask
     }

@@ -145,7 +145,10 @@ extension EraWatch: SessionInspector {
             return true
         }
         switch tables[index].sessionOpened(at: backends.loop.now) {
-        case .trust: return true
+        case .trust:
+            // The verdict may end sooner.
+            updateSettled()
+            return true
         case .wait: break
         case .ask:
             askServer(index) {
