@@ -97,6 +97,8 @@ package final class HTTPServerConnection: SocketHandler {
     /// Of the request that is read, in `body`.
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
+    /// Bytes that the body has at most: its length where the head says it.
+    private var bodyBound = 0
     /// What came of requests that are not read yet, from `unreadStart` on.
     private var unread: [UInt8] = []
     private var unreadStart = 0
@@ -336,7 +338,7 @@ package final class HTTPServerConnection: SocketHandler {
                         deliverArrival(.flawed(.bodyTooLarge))
                         return bytes.count
                     }
-                    body.append(bytes, range)
+                    body.append(bytes.extracting(range), upTo: bodyBound)
                 case .end:
                     finishRequest()
                     return offset
@@ -365,6 +367,7 @@ package final class HTTPServerConnection: SocketHandler {
     /// Returns whether the request is to be read on.
     private func beginRequest(_ head: consuming HTTPRequestHead, bodyFollows: Bool) -> Bool {
         body = []
+        bodyBound = limits.maxBody
         if let refusal = onHead?(head) {
             isHead = head.method == .head
             turnAway(refusal)
@@ -375,6 +378,7 @@ package final class HTTPServerConnection: SocketHandler {
                 deliverArrival(.flawed(.bodyTooLarge))
                 return false
             }
+            bodyBound = count
             body.reserveCapacity(min(count, HTTPServerConnection.maxUnread))
         }
         if head.expectsContinue, !bodyFollows {

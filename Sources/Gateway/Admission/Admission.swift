@@ -29,6 +29,8 @@ struct AdmissionRules {
         path = Array(settings.path.utf8)
     }
 
+    /// Of a request whose body is not large, which would hold up the loop.
+    ///
     /// - Parameter isHandedOver: whether another loop or replica let it in, where its client knocked.
     func admitRequest(_ request: HTTPServerRequest, isHandedOver: Bool = false) -> Admission {
         admitHead(of: request, isHandedOver: isHandedOver)

@@ -136,7 +136,7 @@ final class Forwarder {
     /// Detects whether the server is modern. A request that needs a session is not examined here: its session is the
     /// evidence.
     private func isModernServer(for request: HTTPServerRequest, from caller: Caller) async -> Bool {
-        switch admission.admitRequest(request) {
+        switch await admission.admitRequest(request, on: backends.loop) {
         case .request(let admitted) where admitted.method != .listen: return false
         // `methodNotFound`: the backend may know the method.
         case .refused(let refusal, _) where refusal.code != ErrorCode.methodNotFound: return eras.servesWithoutSession
