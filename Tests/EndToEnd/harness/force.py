@@ -155,8 +155,8 @@ class Force:
             connection = self.open()
             connection.sendall(first + b"forceful-%07d" % (number % 10_000_000) + middle + b'"%05d' % (number % 100_000))
             # In pieces, as a network brings it: while the system takes megabytes at once, nobody else has this processor.
-            for start in range(0, len(rest), 64 * 1024):
-                connection.sendall(rest[start : start + 64 * 1024])
+            for start in range(0, len(rest), 16 * 1024):
+                connection.sendall(rest[start : start + 16 * 1024])
             self.answer(connection)
             connection.close()
             self.answers += 1

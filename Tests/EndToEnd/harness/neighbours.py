@@ -4,61 +4,102 @@
 
 With the file of an authority, or "" for plain TCP, principals connect over TLS. Each makes one call after the other. Prints one line
 at the end: the durations of calls and probes in seconds, and what was refused.
+
+Each of them has a thread and a socket that blocks, and looks at an answer when its time is taken: one that shares an event loop
+would measure how long it takes to read the answers of the others.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
+import socket
 import ssl
 import sys
+import threading
 import time
 
-from . import http1
-from .http1 import Connection
-from .modern import Client
+from .modern import call, encode
+
+TIMEOUT = 20
+"""Seconds after which a call counts as refused."""
 
 
-async def watch(
-    address: str, admin: str, seconds: float, authority: str, principals: list[str]
-) -> dict[str, list[float] | list[str]]:
-    tls = ssl.create_default_context(cafile=authority) if authority else None
-    calls: list[float] = []
-    probes: list[float] = []
-    refused: list[str] = []
-    end = time.monotonic() + seconds
+def read_answer(connection: socket.socket) -> tuple[bytes, bytes]:
+    """The head and the body of an answer whose length is said."""
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        data += received(connection)
+    head, body = data[:end].lower(), data[end + 4 :]
+    length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+    while len(body) < length:
+        body += received(connection)
+    return head, body
 
-    async def neighbour(principal: str) -> None:
-        async with Client(address, tls) as client:
-            number = 0
-            while time.monotonic() < end:
-                number += 1
-                start = time.monotonic()
-                try:
-                    answer = await client.call("echo", {"text": principal}, id=number, Authorization=f"Bearer {principal}")
-                except (TimeoutError, http1.Malformed, OSError) as error:
-                    refused.append(f"{principal}: {error!r}")
-                    continue
-                finally:
-                    calls.append(time.monotonic() - start)
-                if answer.status != 200 or "result" not in answer.json:
-                    refused.append(f"{principal}: {answer!r}")
-                await asyncio.sleep(0.005)
 
-    async def prober() -> None:
-        while time.monotonic() < end:
+def received(connection: socket.socket) -> bytes:
+    if data := connection.recv(65536):
+        return data
+    raise ConnectionError("closed in the middle of an answer")
+
+
+class Watch:
+    def __init__(self, address: str, admin: str, seconds: float, authority: str) -> None:
+        self.address = address
+        self.admin = admin
+        self.end = time.monotonic() + seconds
+        self.tls = ssl.create_default_context(cafile=authority) if authority else None
+        self.calls: list[float] = []
+        self.probes: list[float] = []
+        self.refused: list[str] = []
+
+    def open(self, address: str, tls: ssl.SSLContext | None = None) -> socket.socket:
+        host, port = address.rsplit(":", 1)
+        connection = socket.create_connection((host, int(port)), timeout=TIMEOUT)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return tls.wrap_socket(connection, server_hostname=host) if tls else connection
+
+    def neighbour(self, principal: str) -> None:
+        message = encode(call("echo", {"text": principal}), host=self.address, Authorization=f"Bearer {principal}")
+        connection: socket.socket | None = None
+        while time.monotonic() < self.end:
             start = time.monotonic()
-            with contextlib.suppress(TimeoutError, http1.Malformed, OSError):
-                async with await Connection.open(admin) as connection:
-                    await connection.exchange(f"GET /healthz HTTP/1.1\r\nHost: {admin}\r\n\r\n".encode(), "GET")
-            probes.append(time.monotonic() - start)
-            await asyncio.sleep(0.02)
+            try:
+                connection = connection or self.open(self.address, self.tls)
+                connection.sendall(message)
+                head, body = read_answer(connection)
+            except (OSError, ValueError) as error:
+                self.refused.append(f"{principal}: {error!r}")
+                connection = None
+                continue
+            finally:
+                self.calls.append(time.monotonic() - start)
+            if not head.startswith(b"http/1.1 200 ") or "result" not in json.loads(body):
+                self.refused.append(f"{principal}: {head!r} {body!r}")
+            time.sleep(0.005)
 
-    await asyncio.gather(*map(neighbour, principals), prober())
-    return {"calls": calls, "probes": probes, "refused": refused}
+    def prober(self) -> None:
+        while time.monotonic() < self.end:
+            start = time.monotonic()
+            try:
+                with self.open(self.admin) as connection:
+                    connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {self.admin}\r\n\r\n".encode())
+                    read_answer(connection)
+            except (OSError, ValueError) as error:
+                self.refused.append(f"/healthz: {error!r}")
+            self.probes.append(time.monotonic() - start)
+            time.sleep(0.02)
+
+
+def main(address: str, admin: str, seconds: float, authority: str, *principals: str) -> None:
+    watch = Watch(address, admin, seconds, authority)
+    threads = [threading.Thread(target=watch.neighbour, args=[each]) for each in principals]
+    threads.append(threading.Thread(target=watch.prober))
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    print(json.dumps({"event": "seen", "calls": watch.calls, "probes": watch.probes, "refused": watch.refused}), flush=True)
 
 
 if __name__ == "__main__":
-    seen = asyncio.run(watch(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4], sys.argv[5:]))
-    print(json.dumps({"event": "seen", **seen}), flush=True)
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), *sys.argv[4:])
