@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,7 +153,39 @@ async def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     text = (ROOT / "conf/systemd/remora.service").read_text()
     assert text.count("/usr/local/bin/remora") >= 2
     unit = tmp_path / "remora.service"
-    unit.write_text(text.replace("/usr/local/bin/remora", os.path.abspath(binary("remora"))))
+    text = text.replace("/usr/local/bin/remora", os.path.abspath(binary("remora")))
+    # Of this machine, which need not have the unit's own.
+    unit.write_text(re.sub(r"^(User|Group)=remora$", r"\1=root", text, flags=re.M))
     async with await Process.start("systemd-analyze", "verify", "--man=no", str(unit)) as process:
         assert await process.wait() == 0, process.tail()
         assert not [line for line in process.lines if "remora.service" in line], process.tail()
+
+
+def test_the_unit_has_the_user_that_comes_with_it() -> None:
+    unit = (ROOT / "conf/systemd/remora.service").read_text()
+    (line,) = (each for each in (ROOT / "conf/systemd/sysusers.conf").read_text().splitlines() if each[0] != "#")
+    kind, user, number, _, home = shlex.split(line)
+    assert (kind, number) == ("u", "-") and f"\nUser={user}\nGroup={user}\n" in unit
+    assert home == f"/var/cache/{user}" and f"\nCacheDirectory={user}\n" in unit
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    printed = subprocess.run([binary("remora"), "version"], capture_output=True, text=True, check=True, timeout=10).stdout
+    heading = re.search(r"^## (\S+?),", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert heading is not None and printed.startswith(f"remora {heading[1]},")
+
+
+def test_the_package_has_what_the_unit_and_the_shells_look_for(tmp_path: Path) -> None:
+    """What the package does when it is installed is looked at by Tests/debian-package, which needs a system of its own."""
+    root = tmp_path / "root"
+    subprocess.run([ROOT / "conf/package/stage", Path(binary("remora")).parent, "/usr", root], check=True, timeout=30)
+    unit = (root / "usr/lib/systemd/system/remora.service").read_text()
+    for program in re.findall(r"^Exec\w+=(\S+)", unit, re.M):
+        assert program == "/bin/sh" or (root / program.removeprefix("/")).is_file(), program
+    assert "/usr/local" not in unit
+    done = subprocess.run(
+        [root / "usr/bin/remora", "check", "-c", root / "etc/remora/remora.yaml"], capture_output=True, timeout=10)
+    assert done.returncode == 0, done
+    page = (ROOT / "conf/man/remora.1").read_text()
+    for path in re.findall(r"^\\fI(/\S+)\\fR$", page, re.M):
+        assert (root / path.removeprefix("/")).is_file(), path
