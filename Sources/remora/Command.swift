@@ -11,19 +11,30 @@ enum Command {
     /// What Remora starts beside itself: see `Warden`.
     case warden
     case version
-    case help
+    /// With the name of a command: of that one.
+    case help(String?)
     case mistake(String)
 
     init(_ arguments: ArraySlice<String>) {
         var options = Options(arguments)
         if arguments.contains("--help") || arguments.contains("-h") {
-            self = .help
+            self = .help(arguments.first.flatMap { CommandForm.names.contains($0) ? $0 : nil })
             return
         }
         switch arguments.first {
         case WardenStart.argument where arguments.count == 1: self = .warden
         case "version", "--version": self = .version
-        case "help": self = .help
+        case "help":
+            options.dropOption()
+            let name = options.takeWord()
+            self =
+                if let mistake = options.mistake {
+                    .mistake(mistake)
+                } else if let name, !CommandForm.names.contains(name) {
+                    .mistake("there is no command \(name)")
+                } else {
+                    .help(name)
+                }
         case "demo":
             options.dropOption()
             let once = options.takeFlag("--once")

@@ -45,21 +45,46 @@ struct CommandForm {
             name: "completion", arguments: Completion.names.joined(separator: "|"),
             summary: ["print the completions of a shell"], options: [.word(Completion.names)]),
         CommandForm(name: "version", arguments: "", summary: ["print the version"], options: []),
-        CommandForm(name: "help", arguments: "", summary: ["print this"], options: []),
+        CommandForm(
+            name: "help", arguments: "[COMMAND]", summary: ["print this, or the usage of one command"], options: []),
     ]
 
-    static var usage: String {
-        let calls = all.map { form in
-            (["remora", form.name, form.arguments].filter { !$0.isEmpty }).joined(separator: " ")
+    /// The first arguments that are no options.
+    static var names: [String] { all.map(\.name).filter { !$0.isEmpty } }
+
+    /// What `remora help` prints: all calls, or one with its options.
+    static func usageText(of name: String?) -> String {
+        let forms = name.map { name in all.filter { $0.name == name } } ?? all
+        let lines = pairedLines(forms.map { (["remora", $0.name, $0.arguments].filter { !$0.isEmpty }, $0.summary) })
+        let usage = lines.enumerated().map { ($0 == 0 ? "usage: " : "       ") + $1 }.joined(separator: "\n")
+        guard name != nil else {
+            return usage
+                + "\n\nRemora lets clients of MCP 2026-07-28 use a server of an older revision. More is in remora(1)."
         }
-        let width = (calls.map(\.count).max() ?? 0) + 3
-        let lines = zip(calls, all).flatMap { call, form in
-            form.summary.enumerated().map { index, text in
-                let left = index == 0 ? call : ""
-                return left + String(repeating: " ", count: width - left.count) + text
+        let options = pairedLines(forms.flatMap(\.options).compactMap(\.entry)).map { "  \($0)" }
+        return ([usage] + (options.isEmpty ? [] : [""]) + options).joined(separator: "\n")
+    }
+
+    /// Two columns: words, and behind them their lines.
+    private static func pairedLines(_ entries: [(words: [String], lines: [String])]) -> [String] {
+        let width = (entries.map { $0.words.joined(separator: " ").count }.max() ?? 0) + 3
+        return entries.flatMap { words, lines in
+            lines.enumerated().map { index, line in
+                let left = index == 0 ? words.joined(separator: " ") : ""
+                return left + String(repeating: " ", count: width - left.count) + line
             }
         }
-        return lines.enumerated().map { ($0 == 0 ? "usage: " : "       ") + $1 }.joined(separator: "\n")
-            + "\n\nRemora lets clients of MCP 2026-07-28 use a server of an older revision. More is in remora(1)."
+    }
+}
+
+extension CommandForm.Option {
+    /// Its line of the help; nil where the usage says it all.
+    fileprivate var entry: (words: [String], lines: [String])? {
+        switch self {
+        case .flag(let name, let text): ([name], [text])
+        case .file(let name, let text): ([name, "FILE"], [text])
+        case .value(let name, let text): ([name, "VALUE"], [text])
+        case .word: nil
+        }
     }
 }

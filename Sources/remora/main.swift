@@ -25,8 +25,8 @@ case .completion(let shell):
     Console.say(shell.script)
 case .version:
     Console.say("remora \(Version.current), MCP \(Revision.modern.rawValue)")
-case .help:
-    Console.say(CommandForm.usage)
+case .help(let name):
+    Console.say(CommandForm.usageText(of: name))
 case .mistake(let problem):
     Console.complain("remora: \(problem); `remora help` lists what there is")
     Exit.usage()

@@ -107,7 +107,7 @@ async def test_a_command_that_is_there() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["nosuch"], ["--nosuch"], ["-c"], ["check"], ["check", "-c"], ["demo", "x"],
-    ["schema", "x"], ["completion"], ["completion", "csh"], ["completion", "bash", "x"]])
+    ["schema", "x"], ["completion"], ["completion", "csh"], ["completion", "bash", "x"], ["help", "x"], ["help", "check", "x"]])
 async def test_a_wrong_command_line(arguments: list[str]) -> None:
     async with await Process.start(binary("remora"), *arguments) as process:
         assert await process.wait() == USAGE
@@ -115,10 +115,18 @@ async def test_a_wrong_command_line(arguments: list[str]) -> None:
     assert line.startswith("remora: ") and line.endswith("; `remora help` lists what there is")
 
 
-@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"], ["check", "--help"], ["demo", "-h"], ["-c", "x", "--help"]])
+@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"], ["-c", "x", "--help"]])
 def test_help(arguments: list[str]) -> None:
     done = subprocess.run([binary("remora"), *arguments], capture_output=True, text=True, timeout=10)
     assert done.returncode == 0 and done.stdout.startswith("usage: remora -c FILE"), done
+
+
+@pytest.mark.parametrize("arguments", [["help", "check"], ["check", "--help"], ["check", "-c", "x", "-h"]])
+def test_help_for_a_command(arguments: list[str]) -> None:
+    done = subprocess.run([binary("remora"), *arguments], capture_output=True, text=True, check=True, timeout=10)
+    first, *others = done.stdout.splitlines()
+    assert first == "usage: remora check -c FILE   check a configuration"
+    assert others == ["", "  -c FILE   the configuration"]
 
 
 def calls() -> list[str]:
