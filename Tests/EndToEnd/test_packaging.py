@@ -184,7 +184,7 @@ def test_the_version_is_the_newest_of_the_changelog() -> None:
 def test_the_package_has_what_the_unit_and_the_shells_look_for(tmp_path: Path) -> None:
     """What the package does when it is installed is looked at by Tests/debian-package, which needs a system of its own."""
     root = tmp_path / "root"
-    subprocess.run([ROOT / "conf/package/stage", Path(binary("remora")).parent, "/usr", root], check=True, timeout=30)
+    subprocess.run([ROOT / "conf/package/stage", Path(binary("remora")).parent, "/usr", root], check=True, timeout=100)
     unit = (root / "usr/lib/systemd/system/remora.service").read_text()
     for program in re.findall(r"^Exec\w+=(\S+)", unit, re.M):
         assert program == "/bin/sh" or (root / program.removeprefix("/")).is_file(), program
