@@ -14,7 +14,7 @@ TIME ?= 60
 export SWIFT RELEASE PRODUCTS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build release test lint format fuzz simulate asan tsan reach soak published debian bench profile clean
+.PHONY: help demo build release test lint format fuzz simulate asan tsan reach soak published deb dist debian bench profile clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,8 +62,16 @@ published: ## ask published servers from PyPI the same directly and through Remo
 	@Tests/setup
 	@Tests/Published/compare
 
-debian: release ## the release binary in a bare Debian 12 with what the image installs (as root, some minutes)
+deb: release ## .build/package/remora_VERSION_ARCHITECTURE.deb, for the Debian that this is
+	@conf/package/deb
+
+dist: deb ## what a release consists of, in .build/package: package, archive, bill of materials, sums
+	@conf/package/archive
+	@cd .build/package && sha256sum -- *.deb *.tar.gz *.cdx.json >SHA256SUMS && cat SHA256SUMS
+
+debian: deb ## the release binary and the package in a bare Debian 12 (as root, some minutes)
 	@Tests/debian
+	@Tests/debian-package .build/package/remora_*_$$(dpkg --print-architecture).deb
 
 profile: packages ## count what runs under load, for the optimisation of releases (some minutes)
 	@Tests/setup profile

@@ -76,7 +76,7 @@ let package = Package(
         layer(
             "Legacy",
             on: ["Translation", "MCP", "JSONText", "HTTPTransport", "HTTPWire", "Reactor", "Crypto", "Telemetry"]),
-        layer("Configuration", on: ["CYAML", "Crypto"], aroundC: true),
+        layer("Configuration", on: ["CYAML", "Crypto", "JSONText"], aroundC: true),
         layer("Telemetry", aroundC: true),
         layer("Store", on: ["CHiredis", "Reactor", "Telemetry"], aroundC: true),
         layer(

@@ -208,8 +208,10 @@ extension Configuration.Backend {
             if !environment.isEmpty { section.refuseValue("env", "goes with command only") }
             if directory != nil { section.refuseValue("cwd", "goes with command only") }
             // No default: a guess would send the clients' credentials to whatever listens there.
-            return section.requiredValue("url", .backendURL, example: "url: http://127.0.0.1:9000/mcp")
-                .map { .url($0, transport) }
+            return section.requiredValue(
+                "url", .backendURL, example: "url: http://127.0.0.1:9000/mcp", unless: "command"
+            )
+            .map { .url($0, transport) }
         }
         if section.value("url", .given, default: false) {
             section.refuseValue("url", "must not be given with command: a server is reached in one way")

@@ -76,7 +76,7 @@ extension Configuration.Client {
 extension Format where Value == String {
     /// What a client calls itself.
     static var clientName: Format {
-        Format { text throws(FormatError) in
+        Format(.text) { text throws(FormatError) in
             guard !text.isEmpty, text.utf8.count <= 256 else { throw FormatError("must be 1 to 256 bytes long") }
             return text
         }
@@ -84,7 +84,7 @@ extension Format where Value == String {
 
     /// The URI of a folder or file: 2025-11-25 has no others for roots (client/roots, "Data Types").
     static var root: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^file:///[!-~]*$")) { text throws(FormatError) in
             guard text.hasPrefix("file:///"), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
                 throw FormatError(
                     "must be the URI of a folder, such as file:///srv/data, with a space as %20 and other characters as "

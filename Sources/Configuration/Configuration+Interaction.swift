@@ -29,7 +29,7 @@ extension Configuration.Interaction {
 extension Format where Value == String {
     /// The name of a tool: whatever the server calls it.
     fileprivate static var toolName: Format {
-        Format { text throws(FormatError) in
+        Format(.text) { text throws(FormatError) in
             guard (1...256).contains(text.utf8.count) else { throw FormatError("must be the name of a tool") }
             return text
         }

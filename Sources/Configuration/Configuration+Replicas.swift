@@ -141,7 +141,7 @@ extension Configuration.Replicas {
 extension Format where Value == String {
     /// What a replica is called by the others.
     static var replicaName: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^[A-Za-z0-9_.-]{1,32}$", orWord: true)) { text throws(FormatError) in
             guard (1...32).contains(text.utf8.count),
                 text.utf8.allSatisfy({ $0.isAlphanumeric || "-_.".utf8.contains($0) }), text != "off"
             else { throw FormatError("must be 1 to 32 letters, digits, -, _ or .") }
@@ -153,7 +153,7 @@ extension Format where Value == String {
 extension Format where Value == String? {
     /// `off`, or the name of this replica.
     static var replicaID: Format {
-        Format { text throws(FormatError) in
+        Format(Format<String>.replicaName.shape.orWords("off")) { text throws(FormatError) in
             if text == "off" { return nil }
             do throws(FormatError) {
                 return try Format<String>.replicaName.parse(text)
@@ -167,7 +167,7 @@ extension Format where Value == String? {
 extension Format where Value == (host: String, port: UInt16) {
     /// The URL of another replica's listener, which has no path.
     static var peerURL: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^http://[^/?#@]+:[0-9]+/?$")) { text throws(FormatError) in
             guard let (scheme, rest) = text.splitScheme(), scheme == "http",
                 let authority = Authority(rest.hasSuffix("/") ? rest.dropLast() : rest), let port = authority.port,
                 port != 0
@@ -182,7 +182,7 @@ extension Format where Value == (host: String, port: UInt16) {
 extension Format where Value == (host: String, port: UInt16)? {
     /// `auto`, or what ``peerURL`` takes.
     static var advertisedURL: Format {
-        Format { text throws(FormatError) in
+        Format(Format<(host: String, port: UInt16)>.peerURL.shape.orWords("auto")) { text throws(FormatError) in
             if text == "auto" { return nil }
             do throws(FormatError) {
                 return try Format<(host: String, port: UInt16)>.peerURL.parse(text)

@@ -69,14 +69,16 @@ extension BackendURL {
 extension Format where Value == StoreURL? {
     /// `off`, or the URL of a store.
     fileprivate static var storeURL: Format {
-        Format { text throws(FormatError) in text == "off" ? nil : try StoreURL(parsing: text) }
+        Format(.pattern("^(rediss?://[^?#@]+|unix:/.+)$").orWords("off")) { text throws(FormatError) in
+            text == "off" ? nil : try StoreURL(parsing: text)
+        }
     }
 }
 
 extension Format where Value == String {
     /// What names of entries begin with.
     fileprivate static var storePrefix: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^[!-~]{1,64}$", orWord: true)) { text throws(FormatError) in
             guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
                 throw FormatError("must be 1 to 64 characters of ASCII without spaces, such as \"remora:\"")
             }

@@ -102,7 +102,7 @@ extension Section {
 extension Format where Value == TLSServerName? {
     /// A name or a numeric address, or `auto`.
     static var serverName: Format {
-        Format { text throws(FormatError) in
+        Format(.text) { text throws(FormatError) in
             if text == "auto" { return nil }
             guard let authority = Authority(text.contains(":") && !text.hasPrefix("[") ? "[\(text)]" : text),
                 authority.port == nil

@@ -17,6 +17,9 @@ enum FieldRules {
         "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
     ]
 
+    /// A token (RFC 9110 §5.6.2) of the length that is allowed.
+    static let shape = ValueShape.pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$", orWord: true)
+
     /// The name in lower case.
     static func fieldName(_ text: String) throws(FormatError) -> String {
         guard text.isToken, text.utf8.count <= 128 else {
@@ -62,17 +65,21 @@ enum FieldRules {
 
 extension Format where Value == String {
     /// The name of a field of clients that goes on to the server, in lower case.
-    static var forwardedField: Format { Format { text throws(FormatError) in try FieldRules.forwardedName(text) } }
+    static var forwardedField: Format {
+        Format(FieldRules.shape) { text throws(FormatError) in try FieldRules.forwardedName(text) }
+    }
 
     /// The name of a field that goes to the server with a value of the operator's, in lower case.
-    static var setField: Format { Format { text throws(FormatError) in try FieldRules.setName(text) } }
+    static var setField: Format {
+        Format(FieldRules.shape) { text throws(FormatError) in try FieldRules.setName(text) }
+    }
 
     /// Anything: what is wrong with it is said without showing it.
-    static var any: Format { Format { text throws(FormatError) in text } }
+    static var any: Format { Format(.text) { text throws(FormatError) in text } }
 
     /// The path of a file with the value of a field; gives the value, without the line break at its end.
     static var fieldFile: Format {
-        Format { path throws(FormatError) in
+        Format(.file) { path throws(FormatError) in
             let file: SmallFile
             do throws(SmallFile.Flaw) {
                 file = try SmallFile(path, maxSize: 8192)

@@ -1,7 +1,9 @@
+private let listenShape = ValueShape.pattern("^(unix:/.*[^/]|.*:[0-9]+)$")
+
 extension Format where Value == ListenAddress {
     /// `HOST:PORT` with a numeric address or `localhost`, `:PORT` for all interfaces, or `unix:PATH`.
     static var listenAddress: Format {
-        Format { text throws(FormatError) in
+        Format(listenShape) { text throws(FormatError) in
             if text.hasPrefix("unix:") {
                 guard let path = SocketPath(text.dropFirst("unix:".count)) else { throw SocketPath.refusal }
                 return .unix(path: path.text)
@@ -38,7 +40,7 @@ struct SocketPath {
 extension Format where Value == UInt32 {
     /// The bits of a file's mode that say who may read and write it, in octal.
     static var fileMode: Format {
-        Format { text throws(FormatError) in
+        Format(.fileMode) { text throws(FormatError) in
             guard (3...4).contains(text.utf8.count), text.utf8.allSatisfy(\.isDigit), let mode = UInt32(text, radix: 8),
                 mode <= 0o777
             else {
@@ -52,7 +54,7 @@ extension Format where Value == UInt32 {
 extension Format where Value == ListenAddress? {
     /// `off`, or what `listenAddress` takes.
     static var adminAddress: Format {
-        Format { text throws(FormatError) in
+        Format(listenShape.orWords("off")) { text throws(FormatError) in
             if text == "off" { return nil }
             do throws(FormatError) {
                 return try Format<ListenAddress>.listenAddress.parse(text)
@@ -68,14 +70,16 @@ extension Format where Value == ListenAddress? {
 extension Format where Value == BackendURL {
     /// The URL of a backend.
     static var backendURL: Format {
-        Format { text throws(FormatError) in try BackendURL(parsing: text) }
+        Format(.pattern("^(https?://[^/?#@]+([/?][^#]*)?|unix:/.+)$")) { text throws(FormatError) in
+            try BackendURL(parsing: text)
+        }
     }
 }
 
 extension Format where Value == PublicURL? {
     /// An `http` or `https` URL, or `auto`.
     static var publicURL: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^https?://[^?#@]+$").orWords("auto")) { text throws(FormatError) in
             if text == "auto" { return nil }
             let refusal = FormatError(
                 "must be a URL such as https://mcp.example.com/mcp, without query, fragment and user, or auto")
@@ -95,7 +99,7 @@ extension Format where Value == PublicURL? {
 extension Format where Value == String {
     /// The path of an endpoint.
     static var path: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^/[^?#]*$")) { text throws(FormatError) in
             guard text.hasPrefix("/") else {
                 throw FormatError("must begin with /, such as /mcp")
             }
@@ -111,7 +115,7 @@ extension Format where Value == String {
 
     /// `scheme://host[:port]` as a browser writes it in `Origin` (RFC 6454 §6.2), or `*`.
     static var origin: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^[^:]+://[^/?#@]+$").orWords("*")) { text throws(FormatError) in
             if text == "*" { return text }
             let refusal = FormatError(
                 "must be scheme://host or scheme://host:port, such as https://app.example.com, with no path and no "
@@ -125,7 +129,7 @@ extension Format where Value == String {
 
     /// A value of `Host`: `host` or `host:port`.
     static var host: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^[^/?#@]+$")) { text throws(FormatError) in
             guard let authority = Authority(text), authority.port != 0 else {
                 throw FormatError(
                     "must be a host or HOST:PORT, such as mcp.example.com, localhost:8808 or \"[::1]:8808\" (in quotes)"
@@ -140,7 +144,7 @@ extension Format where Value == String {
 
     /// `authorization`, `client_certificate` or `header:NAME`; gives the field's name in lower case.
     static var isolation: Format {
-        Format { text throws(FormatError) in
+        Format(.pattern("^(authorization|client_certificate|header:.+)$")) { text throws(FormatError) in
             if text == "authorization" { return text }
             if text == "client_certificate" { return clientCertificate }
             let name = text.dropFirst("header:".count)

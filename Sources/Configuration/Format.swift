@@ -17,9 +17,12 @@ struct FormatError: Error, Equatable {
 
 /// How the text of a value is read and checked.
 struct Format<Value> {
+    /// What it is in a schema.
+    let shape: ValueShape
     let parse: (String) throws(FormatError) -> Value
 
-    init(_ parse: @escaping (String) throws(FormatError) -> Value) {
+    init(_ shape: ValueShape, _ parse: @escaping (String) throws(FormatError) -> Value) {
+        self.shape = shape
         self.parse = parse
     }
 }
@@ -27,7 +30,7 @@ struct Format<Value> {
 extension Format where Value == Int {
     /// A whole number in decimal digits.
     static func integer(_ range: ClosedRange<Int>) -> Format {
-        Format { text throws(FormatError) in
+        Format(.integer(range)) { text throws(FormatError) in
             guard text.utf8.allSatisfy(\.isDigit),
                 let number = Int(text), range.contains(number)
             else {
@@ -39,15 +42,14 @@ extension Format where Value == Int {
 
     /// A number of bytes, such as `512KiB`, `8MiB` or plain digits.
     static func size(_ range: ClosedRange<Int>) -> Format {
-        Format { text throws(FormatError) in
+        let (low, high) = (Units.size.formatNumber(range.lowerBound), Units.size.formatNumber(range.upperBound))
+        let shape = ValueShape.quantity(Units.size.pattern, bare: range, bounds: "\(low) to \(high)")
+        return Format(shape) { text throws(FormatError) in
             guard let bytes = Units.size.parseNumber(text) else {
                 throw FormatError(
                     "must be a size such as 65536, 512KiB, 8MiB or 1GiB", write: Units.size.likelySpelling(of: text))
             }
-            guard range.contains(bytes) else {
-                let (low, high) = (Units.size.formatNumber(range.lowerBound), Units.size.formatNumber(range.upperBound))
-                throw FormatError("must be between \(low) and \(high)")
-            }
+            guard range.contains(bytes) else { throw FormatError("must be between \(low) and \(high)") }
             return bytes
         }
     }
@@ -57,7 +59,7 @@ extension Format where Value == Int? {
     /// A whole number in decimal digits, or a word for none.
     static func integer(_ range: ClosedRange<Int>, none word: String) -> Format {
         let number = Format<Int>.integer(range)
-        return Format { text throws(FormatError) in
+        return Format(number.shape.orWords(word)) { text throws(FormatError) in
             if text == word { return nil }
             do throws(FormatError) {
                 return try number.parse(text)
@@ -71,7 +73,10 @@ extension Format where Value == Int? {
 extension Format where Value == Duration {
     /// A time such as `250ms`, `10s`, `5m` or `1h`; zero needs no unit. The bounds are whole milliseconds.
     static func duration(_ range: ClosedRange<Duration>) -> Format {
-        Format { text throws(FormatError) in
+        let (low, high) = (formatDuration(range.lowerBound), formatDuration(range.upperBound))
+        let shape = ValueShape.quantity(
+            Units.duration.pattern, bare: range.contains(.zero) ? 0...0 : nil, bounds: "\(low) to \(high)")
+        return Format(shape) { text throws(FormatError) in
             guard let milliseconds = Units.duration.parseNumber(text) else {
                 // Only a number: nearly always seconds.
                 let isBare = text.utf8.allSatisfy(\.isDigit) && !text.isEmpty
@@ -80,10 +85,7 @@ extension Format where Value == Duration {
                     write: Units.duration.likelySpelling(of: isBare ? text + "s" : text))
             }
             let duration = Duration.milliseconds(milliseconds)
-            guard range.contains(duration) else {
-                let (low, high) = (formatDuration(range.lowerBound), formatDuration(range.upperBound))
-                throw FormatError("must be between \(low) and \(high)")
-            }
+            guard range.contains(duration) else { throw FormatError("must be between \(low) and \(high)") }
             return duration
         }
     }
@@ -97,7 +99,7 @@ extension Format where Value == Duration? {
     /// A time, or a word for none.
     static func duration(_ range: ClosedRange<Duration>, none word: String) -> Format {
         let duration = Format<Duration>.duration(range)
-        return Format { text throws(FormatError) in
+        return Format(duration.shape.orWords(word)) { text throws(FormatError) in
             if text == word { return nil }
             do throws(FormatError) {
                 return try duration.parse(text)
@@ -111,7 +113,7 @@ extension Format where Value == Duration? {
 extension Format where Value == Bool {
     /// `true` or `false`; YAML's other spellings are not worth a misunderstanding.
     static var boolean: Format {
-        Format { text throws(FormatError) in
+        Format(.boolean) { text throws(FormatError) in
             switch text {
             case "true": return true
             case "false": return false
@@ -128,9 +130,9 @@ extension Format where Value == Bool {
 extension Format where Value: CaseIterable & RawRepresentable<String> {
     /// One of the names of an enumeration.
     static var choice: Format {
-        Format { text throws(FormatError) in
+        let names = Value.allCases.map(\.rawValue)
+        return Format(.words(names)) { text throws(FormatError) in
             guard let value = Value(rawValue: text) else {
-                let names = Value.allCases.map(\.rawValue)
                 throw FormatError(
                     "must be one of \(names.joined(separator: ", "))",
                     write: Spelling.likelyChoice(for: text, among: names))

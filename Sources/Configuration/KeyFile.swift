@@ -2,7 +2,7 @@ import Crypto
 
 extension Format where Value == [UInt8] {
     /// The path of a file with a key; gives the key.
-    static var keyFile: Format { Format { path throws(FormatError) in try KeyFile.readKey(path) } }
+    static var keyFile: Format { Format(.file) { path throws(FormatError) in try KeyFile.readKey(path) } }
 }
 
 /// A file with a key of the ring.

@@ -3,7 +3,7 @@ extension Format where Value == [UInt8]? {
     ///
     /// - Parameter none: what stands for no file.
     static func pemFile(none: String) -> Format {
-        Format { path throws(FormatError) in path == none ? nil : try PEMFile.readPEM(path) }
+        Format(.file) { path throws(FormatError) in path == none ? nil : try PEMFile.readPEM(path) }
     }
 }
 

@@ -10,22 +10,30 @@ struct Section {
     private let report: Report
     private let countBefore: Int
     private var known: [String] = []
+    /// Nil: none is wanted.
+    private let schema: SectionSchema?
 
     /// Longer than any address, URL or name that works elsewhere (RFC 9110 §4.1 has 8000 for a URL).
     private static let maxValueBytes = 8192
 
     /// Reads `node`, nil where the section is not given, with `body`.
+    ///
+    /// - Parameter schema: what gathers the formats of its keys.
     static func readSection<Value>(
-        _ node: Node?, path: String, in report: Report, at origin: Node.Origin, body: (inout Section) -> Value
+        _ node: Node?, path: String, in report: Report, at origin: Node.Origin, schema: SectionSchema? = nil,
+        body: (inout Section) -> Value
     ) -> Value {
-        var section = Section(node, path: path, in: report, at: origin)
+        var section = Section(node, path: path, in: report, at: origin, schema: schema)
         let value = body(&section)
         section.reportUnknownKeys()
         return value
     }
 
-    private init(_ node: Node?, path: String, in report: Report, at origin: Node.Origin) {
+    private init(
+        _ node: Node?, path: String, in report: Report, at origin: Node.Origin, schema: SectionSchema?
+    ) {
         self.path = path
+        self.schema = schema
         self.origin = node?.origin ?? origin
         self.report = report
         countBefore = report.count
@@ -50,11 +58,18 @@ struct Section {
 
     /// The value of `key`, or `fallback` when it is not given.
     mutating func value<Value>(_ key: String, _ format: Format<Value>, default fallback: Value) -> Value {
-        findNode(key).flatMap { scalarValue($0, name: keyPath(key), format) } ?? fallback
+        schema?.addValue(key, format)
+        return findNode(key).flatMap { scalarValue($0, name: keyPath(key), format) } ?? fallback
     }
 
     /// The value of `key`; nil when it is missing or faulty, which is reported. `example` shows a line to add.
-    mutating func requiredValue<Value>(_ key: String, _ format: Format<Value>, example: String) -> Value? {
+    ///
+    /// - Parameter other: the list in whose place the key stands, where there is one.
+    mutating func requiredValue<Value>(
+        _ key: String, _ format: Format<Value>, example: String, unless other: String? = nil
+    ) -> Value? {
+        schema?.addValue(key, format)
+        schema?.requireKey(key, unless: other)
         let node = findNode(key)
         guard let node, !node.isAbsent else {
             if isSound, !isMisspelled(key) {
@@ -67,6 +82,7 @@ struct Section {
 
     /// The value of `key`, which no message shows, and neither its line; nil when it is not given or empty.
     mutating func secretValue(_ key: String) -> String? {
+        schema?.addValue(key, Format<String>.any)
         guard let node = findNode(key) else { return nil }
         switch node.content {
         case .refused: return nil
@@ -85,6 +101,7 @@ struct Section {
         _ key: String, of format: Format<Value>, default fallback: [Value],
         whole: ([Value]) throws(FormatError) -> Void = { _ throws(FormatError) in }
     ) -> [Value] {
+        schema?.addList(key, of: format)
         guard let node = findNode(key), let items = listNodes(of: node, key: key) else { return fallback }
         let values = items.enumerated().compactMap { index, item in
             scalarValue(item, name: "\(keyPath(key))[\(index)]", format)
@@ -103,6 +120,7 @@ struct Section {
     mutating func mappingEntries<Name, Value>(
         _ key: String, of names: Format<Name>, to values: Format<Value>
     ) -> [(name: Name, value: Value)] {
+        schema?.addMapping(key, of: names, to: values)
         guard let node = findNode(key) else { return [] }
         switch node.content {
         case .mapping(let entries):
@@ -168,7 +186,11 @@ struct Section {
 
     /// The section `key`; one that is not given is read as an empty one.
     mutating func readNested<Value>(_ key: String, _ body: (inout Section) -> Value) -> Value {
-        Section.readSection(findNode(key), path: keyPath(key), in: report, at: origin, body: body)
+        let inner = schema.map { _ in SectionSchema() }
+        let value = Section.readSection(
+            findNode(key), path: keyPath(key), in: report, at: origin, schema: inner, body: body)
+        if let inner { schema?.addSection(key, inner) }
+        return value
     }
 
     /// The sections in the list `key`: at least one, for which `example` shows a line to add, and at most `limit`. Without an
@@ -177,6 +199,11 @@ struct Section {
         _ key: String, atMost limit: Int, example: String?, _ body: (inout Section) -> Value
     ) -> [Value] {
         let node = findNode(key)
+        if let schema {
+            let inner = SectionSchema()
+            _ = Section.readSection(nil, path: keyPath(key), in: report, at: origin, schema: inner, body: body)
+            schema.addSections(key, inner, atMost: limit, isRequired: example != nil)
+        }
         guard let items = node.map({ listNodes(of: $0, key: key) }) ?? [] else { return [] }
         guard !items.isEmpty else {
             if isSound, !isMisspelled(key), let example {

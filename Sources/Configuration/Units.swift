@@ -38,6 +38,9 @@ struct Units {
         self.otherNames = Dictionary(pairs) { first, _ in first }
     }
 
+    /// The units as the alternatives of a regular expression.
+    var pattern: String { factors.map(\.unit).joined(separator: "|") }
+
     /// The number that `text` writes, in the smallest unit; nil when it is not digits and a known unit. What does not
     /// fit is `Int.max`, so that a range check refuses it.
     func parseNumber(_ text: String) -> Int? {

@@ -6,36 +6,35 @@ enum Command {
     case check(ConfigurationSource)
     case demo(once: Bool)
     case keygen
+    case schema
+    case completion(Completion)
     /// What Remora starts beside itself: see `Warden`.
     case warden
     case version
-    case help
+    /// With the name of a command: of that one.
+    case help(String?)
     case mistake(String)
-
-    static let usage = """
-        usage: remora -c FILE                              run; - is standard input
-               remora --backend URL [--listen HOST:PORT]   run without a file
-               remora check -c FILE                        check a configuration
-               remora demo [--once]                        start a demo server and Remora before it
-               remora keygen                               print a new key for replicas.keys;
-                                                           in a file that others cannot read:
-                                                           (umask 077; remora keygen > FILE)
-               remora version
-               remora help
-
-        Remora lets clients of MCP 2026-07-28 use a server of an older revision.
-        """
 
     init(_ arguments: ArraySlice<String>) {
         var options = Options(arguments)
         if arguments.contains("--help") || arguments.contains("-h") {
-            self = .help
+            self = .help(arguments.first.flatMap { CommandForm.names.contains($0) ? $0 : nil })
             return
         }
         switch arguments.first {
         case WardenStart.argument where arguments.count == 1: self = .warden
         case "version", "--version": self = .version
-        case "help": self = .help
+        case "help":
+            options.dropOption()
+            let name = options.takeWord()
+            self =
+                if let mistake = options.mistake {
+                    .mistake(mistake)
+                } else if let name, !CommandForm.names.contains(name) {
+                    .mistake("there is no command \(name)")
+                } else {
+                    .help(name)
+                }
         case "demo":
             options.dropOption()
             let once = options.takeFlag("--once")
@@ -43,6 +42,14 @@ enum Command {
         case "keygen":
             options.dropOption()
             self = options.mistake.map(Command.mistake) ?? .keygen
+        case "schema":
+            options.dropOption()
+            self = options.mistake.map(Command.mistake) ?? .schema
+        case "completion":
+            options.dropOption()
+            let shell = options.takeWord().flatMap(Completion.init)
+            let advice = "say for which shell: \(Completion.names.joined(separator: ", "))"
+            self = options.mistake.map(Command.mistake) ?? shell.map(Command.completion) ?? .mistake(advice)
         case "check":
             options.dropOption()
             self = Command.configurationSource(&options, then: Command.check)
@@ -75,6 +82,8 @@ private struct Options {
     init(_ arguments: ArraySlice<String>) { rest = arguments }
 
     mutating func dropOption() { rest = rest.dropFirst() }
+
+    mutating func takeWord() -> String? { rest.popFirst() }
 
     mutating func takeFlag(_ name: String) -> Bool {
         guard let index = rest.firstIndex(of: name) else { return false }

@@ -1,3 +1,4 @@
+import Configuration
 import Crypto
 import MCP
 import Reactor
@@ -18,10 +19,14 @@ case .demo(let once):
     Demo.runDemo(once: once)
 case .keygen:
     Console.say(KeyText.generateKey())
+case .schema:
+    Console.say(Configuration.schemaText)
+case .completion(let shell):
+    Console.say(shell.script)
 case .version:
     Console.say("remora \(Version.current), MCP \(Revision.modern.rawValue)")
-case .help:
-    Console.say(Command.usage)
+case .help(let name):
+    Console.say(CommandForm.usageText(of: name))
 case .mistake(let problem):
     Console.complain("remora: \(problem); `remora help` lists what there is")
     Exit.usage()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from harness.http1 import Connection
 from harness.modern import call, encode
-from harness.processes import Process, binary
+from harness.processes import ROOT, Process, binary
 from harness.remora import Remora, check, configuration
 from harness.stack import stack
 from servers.raw import RawBackend
@@ -105,7 +106,8 @@ async def test_a_command_that_is_there() -> None:
         assert status == 0, printed
 
 
-@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["--nosuch"], ["-c"], ["check"], ["check", "-c"], ["demo", "x"]])
+@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["--nosuch"], ["-c"], ["check"], ["check", "-c"], ["demo", "x"],
+    ["schema", "x"], ["completion"], ["completion", "csh"], ["completion", "bash", "x"], ["help", "x"], ["help", "check", "x"]])
 async def test_a_wrong_command_line(arguments: list[str]) -> None:
     async with await Process.start(binary("remora"), *arguments) as process:
         assert await process.wait() == USAGE
@@ -113,10 +115,76 @@ async def test_a_wrong_command_line(arguments: list[str]) -> None:
     assert line.startswith("remora: ") and line.endswith("; `remora help` lists what there is")
 
 
-@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"], ["check", "--help"], ["demo", "-h"], ["-c", "x", "--help"]])
+@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"], ["-c", "x", "--help"]])
 def test_help(arguments: list[str]) -> None:
     done = subprocess.run([binary("remora"), *arguments], capture_output=True, text=True, timeout=10)
     assert done.returncode == 0 and done.stdout.startswith("usage: remora -c FILE"), done
+
+
+@pytest.mark.parametrize("arguments", [["help", "check"], ["check", "--help"], ["check", "-c", "x", "-h"]])
+def test_help_for_a_command(arguments: list[str]) -> None:
+    done = subprocess.run([binary("remora"), *arguments], capture_output=True, text=True, check=True, timeout=10)
+    first, *others = done.stdout.splitlines()
+    assert first == "usage: remora check -c FILE   check a configuration"
+    assert others == ["", "  -c FILE   the configuration"]
+
+
+def calls() -> list[str]:
+    """How Remora can be called, as its usage has it."""
+    usage = subprocess.run([binary("remora"), "help"], capture_output=True, text=True, check=True, timeout=10).stdout
+    return re.findall(r"^(?:usage:|      ) (remora .*?)   ", usage, re.M)
+
+
+def test_the_manual_page_has_every_call() -> None:
+    page = (ROOT / "conf/man/remora.1").read_text()
+    synopsis = page.split(".SH SYNOPSIS\n.nf\n")[1].split(".fi\n")[0]
+    assert re.sub(r"\\f[BIR]", "", synopsis).replace("\\-", "-").splitlines() == calls()
+    commands = re.findall(r"^\.TP\n\\fB(\w+)\\fR\n", page.split(".SH COMMANDS\n")[1].split(".SH")[0], re.M)
+    assert commands == [call.split()[1] for call in calls() if not call.split()[1].startswith("-")]
+    if shutil.which("mandoc"):
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=page, capture_output=True, text=True, timeout=10)
+        # Its date would be that of a change, which git knows.
+        assert not [line for line in done.stdout.splitlines() if "missing date" not in line]
+
+
+def completion(shell: str) -> str:
+    return subprocess.run(
+        [binary("remora"), "completion", shell], capture_output=True, text=True, check=True, timeout=10).stdout
+
+
+@pytest.mark.parametrize("line, words", [
+    ("remora ", {"check", "schema", "demo", "keygen", "completion", "version", "help", "-c", "--backend", "--listen"}),
+    ("remora ch", {"check"}),
+    ("remora check ", {"-c"}),
+    ("remora check -c Make", {"Makefile"}),
+    ("remora -c Make", {"Makefile"}),
+    ("remora --backend http://b --l", {"--listen"}),
+    ("remora completion ", {"bash", "zsh", "fish"}),
+    ("remora demo -", {"--once"}),
+    ("remora keygen ", set()),
+])
+def test_bash_completes(line: str, words: set[str]) -> None:
+    given = line.split(" ")
+    # `compopt` is for a shell that completes.
+    script = f"""
+        compopt() {{ :; }}
+        {completion("bash")}
+        COMP_WORDS=({" ".join(f"'{word}'" for word in given)}) COMP_CWORD={len(given) - 1}
+        _remora
+        printf '%s\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=10)
+    assert set(done.stdout.split()) == words and not done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_reads_its_completions(shell: str) -> None:
+    script = completion(shell)
+    for call in calls():
+        assert re.search(rf"\b{call.split()[1].lstrip('-')}\b", script), call
+    if shutil.which(shell):
+        done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, timeout=10)
+        assert done.returncode == 0 and not done.stderr
 
 
 def test_a_configuration_from_standard_input() -> None:
