@@ -18,8 +18,10 @@ from harness.http1 import Connection
 from harness.listener import Listener
 from harness.modern import VERSION, Client, call, encode, request
 from harness.processes import SERVERS, Process, venv
+from harness.remora import Remora, configuration
 from harness.stack import settles, stack
 from servers.raw import Exchange, PushBackend, notification
+from servers.wires import FORMS, Wire, Wires
 
 LISTS = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 ROUNDS = int(os.environ.get("REMORA_ROUNDS", "50"))
@@ -254,6 +256,92 @@ async def test_a_lost_session_is_made_anew_and_nobody_is_left_behind() -> None:
             assert raw.subscribed == {"raw:///r": 1} and raw.methods["initialize"] == 2
             await raw.tell(updated("raw:///r"))
             assert await listener.notice() == "resources/updated raw:///r"
+
+
+async def test_what_a_new_session_refuses_is_told_to_nobody_any_more() -> None:
+    """Who listened to it is ended, and hears what is honoured when it comes again."""
+    wanted = {"toolsListChanged": True, "resourceSubscriptions": ["raw:///a", "raw:///b"]}
+    async with PushBackend() as raw, stack(raw.address) as running:
+        front = running.front.address
+        async with Listener(front, **wanted) as listener, Listener(front, resourceSubscriptions=["raw:///b"]) as beside:
+            raw.refused = {"raw:///a"}
+            raw.sessions.clear()
+            raw.subscribed.clear()
+            raw.drop()
+            assert await beside.notice() == "resources/updated raw:///b"
+            async with Listener(front, **wanted) as later:
+                assert later.honoured == {"toolsListChanged": True, "resourceSubscriptions": ["raw:///b"]}
+                assert (await listener.end())["result"]["resultType"] == "complete"
+                raw.refused = set()
+                async with Listener(front, **wanted) as last:
+                    assert last.honoured == wanted
+                    assert raw.subscribed == {"raw:///a": 1, "raw:///b": 1}
+                    await raw.tell(updated("raw:///a"))
+                    assert await last.notice() == "resources/updated raw:///a"
+                await later.silence()
+                await beside.silence()
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_new_connection_refuses(form: str) -> None:
+    wanted = {"resourceSubscriptions": ["raw:///a", "raw:///b"]}
+    refused: set[str] = set()
+
+    def script(wire: Wire, message: dict[str, Any]) -> bool:
+        if message.get("method") != "resources/subscribe" or message["params"]["uri"] not in refused:
+            return False
+        wire.say({"id": message["id"], "error": {"code": -32002, "message": "no such resource"}})
+        return True
+
+    async with Wires(form, script) as server, Remora(configuration(server.backend)) as remora:
+        front = remora.address
+        async with Listener(front, **wanted) as listener, Listener(front, resourceSubscriptions=["raw:///b"]) as beside:
+            refused.add("raw:///a")
+            server.wires[-1].end()
+            assert await beside.notice() == "resources/updated raw:///b"
+            async with Listener(front, **wanted) as later:
+                assert later.honoured == {"resourceSubscriptions": ["raw:///b"]}
+            assert (await listener.end())["result"]["resultType"] == "complete"
+
+
+async def test_a_new_session_that_promises_less() -> None:
+    async with PushBackend() as raw, stack(raw.address) as running:
+        front = running.front.address
+        async with Listener(front, promptsListChanged=True) as listener, Listener(front, toolsListChanged=True) as beside:
+            raw.capabilities = {**raw.capabilities, "prompts": {}}
+            raw.sessions.clear()
+            raw.drop()
+            assert (await listener.end())["result"]["resultType"] == "complete"
+            assert await beside.notice() == "tools/list_changed"
+            async with Listener(front, promptsListChanged=True, toolsListChanged=True) as later:
+                assert later.honoured == {"toolsListChanged": True}
+
+
+@pytest.mark.parametrize("session", ["the same", "a new"])
+async def test_a_server_that_cannot_be_heard_any_more(session: str) -> None:
+    known: set[str | None] = set()
+
+    async def script(exchange: Exchange) -> bool:
+        if exchange.request.method != "GET" or exchange.session not in raw.sessions:
+            return False
+        if not known:
+            known.add(exchange.session)
+            return False
+        await exchange.reply(405, Allow="POST")
+        return True
+
+    wanted = {"toolsListChanged": True, "resourceSubscriptions": ["raw:///r"]}
+    async with PushBackend(script) as raw, stack(raw.address) as running:
+        async with Listener(running.front.address, **wanted) as listener:
+            if session == "a new":
+                raw.sessions.clear()
+            raw.drop()
+            while "result" not in (last := await listener.message()):
+                pass
+            assert last["result"]["resultType"] == "complete"
+        async with Listener(running.front.address, **wanted) as later:
+            assert later.honoured == {}
+        assert raw.methods["initialize"] == (2 if session == "a new" else 1)
 
 
 async def test_a_session_that_is_lost_while_somebody_joins() -> None:

@@ -15,8 +15,8 @@ import Translation
     @Test func eachHearsOfWhatTheServerHonouredAndOfNothingElse() { RandomSteps.drive("subscriptions", Self.run) }
 }
 
-/// Listeners that join resources one after the other and leave, as those of one channel, beside a plain model of who has to hear
-/// of what.
+/// Listeners that join resources one after the other and leave, as those of one channel, sessions that end, and a renewal in the
+/// next one, beside a plain model of who has to hear of what.
 private struct SubscriptionDrive {
     private enum Turn: Equatable {
         case idle
@@ -52,9 +52,15 @@ private struct SubscriptionDrive {
     private var window = ChangeNoticeWindow()
     private var listeners: [Int: Listener] = [:]
     private var lastListener = 0
-    /// The question that the server has, of each resource, and what it said to all so far.
+    /// The question that the server has, of each resource, and for whom it agreed, of all so far.
     private var open: [Int: Int] = [:]
-    private var outcomes: [Int: Bool] = [:]
+    private var outcomes: [Int: Set<Int>] = [:]
+    /// The questions of a renewal, in which no listener joins.
+    private var renewals: Set<Int> = []
+    /// For whom a session before this one agreed, of what this one was not asked or has not answered.
+    private var earlier: [Int: Set<Int>] = [:]
+    /// Since when a question of a renewal has no listener.
+    private var idleQuestions: [Int: Instant] = [:]
     private var lastQuestion = 0
     /// Since when what the server honours has no subscriber; `nil` while it has one.
     private var honoured: [Int: Instant?] = [:]
@@ -66,10 +72,14 @@ private struct SubscriptionDrive {
     mutating func run() throws(Violation) -> Int {
         for _ in 0..<(20 + random.below(100)) { try event() }
         // The server answers everything, all clients leave, and time passes.
-        while let uri = open.keys.first { try settle(uri, random.below(2) == 0) }
+        while let uri = open.keys.first { try settle(uri, random.below(2) == 0 ? .agreed : .refused) }
+        for uri in earlier.keys.sorted() {
+            renew(uri)
+            try settle(uri, .agreed)
+        }
         for id in listeners.keys.sorted() {
             while listeners[id] != nil {
-                if case .asks(let uri, _) = listeners[id]?.turn { try settle(uri, true) }
+                if case .asks(let uri, _) = listeners[id]?.turn { try settle(uri, .agreed) }
                 try goOn(id, mayLeave: true)
             }
         }
@@ -88,7 +98,7 @@ private struct SubscriptionDrive {
 
     private mutating func event() throws(Violation) {
         events += 1
-        switch random.below(10) {
+        switch random.below(12) {
         case 0 where listeners.count < 6:
             lastListener += 1
             var listener = Listener()
@@ -102,10 +112,16 @@ private struct SubscriptionDrive {
         case 6, 7:
             let uris = open.keys.sorted()
             guard !uris.isEmpty else { return }
-            try settle(uris[random.below(uris.count)], random.below(3) > 0)
+            let answers: [ResourceSubscriptions.Answer] = [.agreed, .agreed, .agreed, .refused, .refused, .none]
+            try settle(uris[random.below(uris.count)], answers[random.below(answers.count)])
         case 8:
             now = now + .milliseconds(random.below(2000))
             try expire()
+        case 9:
+            if random.below(4) == 0 { endSession() }
+        case 10:
+            let unasked = resources.unasked.compactMap(Self.uris.firstIndex).sorted()
+            if !unasked.isEmpty { renew(unasked[random.below(unasked.count)]) }
         default:
             try hear(random.below(4))
         }
@@ -132,11 +148,10 @@ private struct SubscriptionDrive {
             switch resources.joinResource(Self.uris[uri], id) {
             case .ask:
                 guard open[uri] == nil, honoured[uri] == nil else { throw Violation(what: "the server is asked twice") }
-                lastQuestion += 1
-                open[uri] = lastQuestion
-                listener.turn = .asks(uri, question: lastQuestion)
+                listener.turn = .asks(uri, question: ask(uri))
             case .wait:
                 guard let question = open[uri] else { throw Violation(what: "\(id) waits for nothing") }
+                idleQuestions[uri] = nil
                 listener.turn = .waits(uri, question: question)
             case .honoured:
                 guard honoured[uri] != nil else { throw Violation(what: "honoured without the server") }
@@ -158,8 +173,16 @@ private struct SubscriptionDrive {
                 if random.below(4) == 0 { resources.leaveResource(Self.uris[uri], id, at: now) }
             }
             listeners[id] = nil
-            for uri in listener.honoured where !listeners.values.contains(where: { isFor($0, uri) }) {
-                honoured[uri] = .some(now)
+            for uri in listener.honoured {
+                earlier[uri]?.remove(id)
+                // With its last listener goes what no session was asked for.
+                if earlier[uri]?.isEmpty == true, open[uri] == nil { earlier[uri] = nil }
+                guard !listeners.contains(where: { isFor($0.key, $0.value, uri) }) else { continue }
+                if honoured[uri] != nil {
+                    honoured[uri] = .some(now)
+                } else if open[uri] != nil {
+                    idleQuestions[uri] = now
+                }
             }
             return
         }
@@ -167,24 +190,71 @@ private struct SubscriptionDrive {
     }
 
     /// Whether a listener is among those for whom the server honours a resource, or will be when it has looked.
-    private func isFor(_ listener: Listener, _ uri: Int) -> Bool {
-        if case .waits(uri, let question) = listener.turn { return outcomes[question] != false }
-        return listener.honoured.contains(uri)
+    private func isFor(_ id: Int, _ listener: Listener, _ uri: Int) -> Bool {
+        switch listener.turn {
+        case .waits(uri, let question): outcomes[question].map { $0.contains(id) } ?? true
+        case .asks(uri, _): true
+        default: listener.honoured.contains(uri)
+        }
+    }
+
+    /// The server is asked: by a listener, or in a renewal.
+    private mutating func ask(_ uri: Int) -> Int {
+        lastQuestion += 1
+        open[uri] = lastQuestion
+        // Those that have not heard yet what was said before wait once more.
+        for (id, listener) in listeners {
+            if case .waits(uri, let question) = listener.turn, outcomes[question]?.contains(id) == true {
+                listeners[id]?.turn = .waits(uri, question: lastQuestion)
+            }
+        }
+        return lastQuestion
+    }
+
+    private mutating func renew(_ uri: Int) {
+        if resources.beginAsking(Self.uris[uri]) { renewals.insert(ask(uri)) }
+    }
+
+    private mutating func endSession() {
+        resources.sessionEnded()
+        for (uri, idleSince) in honoured where idleSince == nil {
+            earlier[uri] = Set(listeners.filter { isFor($0.key, $0.value, uri) }.keys)
+        }
+        honoured = [:]
     }
 
     private mutating func learn(_ uri: Int, _ question: Int, _ id: Int, _ listener: inout Listener) throws(Violation) {
-        guard let outcome = outcomes[question], resources.isHonoured(Self.uris[uri], for: id) == outcome else {
+        guard let outcome = outcomes[question]?.contains(id), resources.isHonoured(Self.uris[uri], for: id) == outcome
+        else {
             throw Violation(what: "\(id) has the answer to another's question")
         }
         if outcome { listener.honoured.insert(uri) } else { book.removeListener(id, from: Self.uris[uri]) }
         listener.turn = .idle
     }
 
-    private mutating func settle(_ uri: Int, _ isHonoured: Bool) throws(Violation) {
+    private mutating func settle(_ uri: Int, _ answer: ResourceSubscriptions.Answer) throws(Violation) {
         guard let question = open.removeValue(forKey: uri) else { return }
-        resources.settleSubscription(Self.uris[uri], isHonoured: isHonoured)
-        outcomes[question] = isHonoured
-        if isHonoured { honoured[uri] = .some(nil) }
+        let agreed = earlier[uri] ?? []
+        let waiting = listeners.filter { isFor($0.key, $0.value, uri) }.keys
+        let ended = resources.settleSubscription(Self.uris[uri], answer)
+        guard ended == (answer == .refused ? agreed : []) else { throw Violation(what: "others end than those before") }
+        let idleSince = idleQuestions.removeValue(forKey: uri)
+        switch answer {
+        case .agreed:
+            outcomes[question] = Set(waiting)
+            honoured[uri] = .some(idleSince)
+            earlier[uri] = nil
+        case .refused:
+            outcomes[question] = []
+            earlier[uri] = nil
+        case .none:
+            outcomes[question] = agreed
+            if agreed.isEmpty { earlier[uri] = nil }
+        }
+        for id in ended where listeners[id]?.honoured.remove(uri) != nil {
+            book.removeListener(id, from: Self.uris[uri])
+        }
+        if renewals.contains(question) { return }
         guard let asker = listeners.first(where: { $0.value.turn == .asks(uri, question: question) })?.key,
             var listener = listeners[asker]
         else { throw Violation(what: "nobody has asked") }
@@ -214,16 +284,15 @@ private struct SubscriptionDrive {
     }
 
     private func check() throws(Violation) {
-        let live = honoured.filter { $0.value == nil }.keys
-        guard Set(resources.all) == Set(live.map { Self.uris[$0] }) else {
-            throw Violation(what: "what is to be subscribed to")
+        guard Set(resources.unasked) == Set(earlier.keys.filter { open[$0] == nil }.map { Self.uris[$0] }) else {
+            throw Violation(what: "what a new session is to be asked for")
         }
         for (id, listener) in listeners {
-            for uri in listener.honoured where !resources.isHonoured(Self.uris[uri], for: id) {
+            for uri in listener.honoured where open[uri] == nil && !resources.isHonoured(Self.uris[uri], for: id) {
                 throw Violation(what: "\(id) does not hear of what was honoured")
             }
         }
-        let idle = honoured.values.compactMap(\.self).min()
+        let idle = (honoured.values.compactMap(\.self) + idleQuestions.values).min()
         guard resources.nextExpiry == idle.map({ $0 + ResourceSubscriptions.linger }) else {
             throw Violation(what: "the next expiry")
         }

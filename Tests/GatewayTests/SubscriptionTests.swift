@@ -149,17 +149,18 @@ import Testing
         let first = (1...2).map { resources.joinResource(uri, $0) }
         #expect(first == [.ask, .wait])
         #expect(resources.isPending(uri, for: 1) && resources.isPending(uri, for: 2))
-        resources.settleSubscription(uri, isHonoured: true)
+        let ended = resources.settleSubscription(uri, .agreed)
         let then = resources.joinResource(uri, 3)
-        #expect(then == .honoured)
-        #expect(resources.all == [uri])
+        #expect(ended == [] && then == .honoured)
+        #expect((1...3).allSatisfy { resources.isHonoured(uri, for: $0) })
     }
 
-    @Test func aRefusalIsNotForEver() {
+    @Test(arguments: [ResourceSubscriptions.Answer.refused, .none])
+    func aRefusalIsNotForEver(_ answer: ResourceSubscriptions.Answer) {
         var resources = ResourceSubscriptions()
         let first = (1...2).map { resources.joinResource(uri, $0) }
-        #expect(first == [.ask, .wait])
-        resources.settleSubscription(uri, isHonoured: false)
+        let ended = resources.settleSubscription(uri, answer)
+        #expect(first == [.ask, .wait] && ended == [])
         #expect(!resources.isHonoured(uri, for: 1) && !resources.isPending(uri, for: 2) && resources.isEmpty)
         let then = resources.joinResource(uri, 3)
         #expect(then == .ask)
@@ -169,12 +170,12 @@ import Testing
     @Test func whoWasRefusedIsNotAmongThoseWhoAskAgain() {
         var resources = ResourceSubscriptions()
         let joined = [1, 2].map { resources.joinResource(uri, $0) }
-        resources.settleSubscription(uri, isHonoured: false)
+        let ended = resources.settleSubscription(uri, .refused)
         let again = resources.joinResource(uri, 3)
-        #expect(joined == [.ask, .wait] && again == .ask)
+        #expect(joined == [.ask, .wait] && ended == [] && again == .ask)
         #expect(!resources.isPending(uri, for: 2) && resources.isPending(uri, for: 3))
-        resources.settleSubscription(uri, isHonoured: true)
-        #expect(!resources.isHonoured(uri, for: 2) && resources.isHonoured(uri, for: 3))
+        let endedThen = resources.settleSubscription(uri, .agreed)
+        #expect(endedThen == [] && !resources.isHonoured(uri, for: 2) && resources.isHonoured(uri, for: 3))
         for listener in [2, 3, 3, 2] { resources.leaveResource(uri, listener, at: start) }
         let expired = resources.takeExpired(at: start + ResourceSubscriptions.linger)
         #expect(expired == [uri] && resources.isEmpty)
@@ -185,32 +186,71 @@ import Testing
         let other = Array("test:other".utf8)
         for (uri, listener) in [(uri, 1), (other, 2)] {
             _ = resources.joinResource(uri, listener)
-            resources.settleSubscription(uri, isHonoured: true)
+            _ = resources.settleSubscription(uri, .agreed)
         }
         resources.leaveResource(uri, 1, at: start)
         resources.sessionEnded()
-        #expect(resources.all == [other] && resources.nextExpiry == nil)
+        #expect(resources.unasked == [other] && resources.nextExpiry == nil)
         let back = resources.joinResource(uri, 3)
-        let beside = resources.joinResource(other, 4)
-        #expect(back == .ask && beside == .honoured)
+        #expect(back == .ask)
         // The server is being asked: the answer comes of the next session, if not of this one.
         resources.leaveResource(uri, 3, at: start)
         resources.sessionEnded()
-        resources.settleSubscription(uri, isHonoured: true)
+        _ = resources.settleSubscription(uri, .agreed)
         let again = resources.joinResource(uri, 5)
         #expect(again == .honoured)
+    }
+
+    /// The first who comes asks the new session, or else who renews it.
+    @Test(arguments: [false, true]) func aNewSessionIsAskedOnceForEach(_ isAskedByOneWhoJoins: Bool) {
+        var resources = ResourceSubscriptions()
+        _ = resources.joinResource(uri, 1)
+        _ = resources.settleSubscription(uri, .agreed)
+        resources.sessionEnded()
+        // Who was agreed to goes on, as what it is told.
+        #expect(resources.isHonoured(uri, for: 1) && resources.unasked == [uri])
+        let begins = isAskedByOneWhoJoins ? resources.joinResource(uri, 2) == .ask : resources.beginAsking(uri)
+        let beginsTwice = resources.beginAsking(uri)
+        let then = resources.joinResource(uri, 3)
+        #expect(begins && !beginsTwice && then == .wait && resources.unasked.isEmpty)
+        let ended = resources.settleSubscription(uri, .agreed)
+        #expect(ended == [] && resources.isHonoured(uri, for: 1) && resources.isHonoured(uri, for: 3))
+    }
+
+    @Test func aNewSessionThatRefusesEndsWhatWasAgreedTo() {
+        var resources = ResourceSubscriptions()
+        for listener in 1...3 { _ = resources.joinResource(uri, listener) }
+        _ = resources.settleSubscription(uri, .agreed)
+        resources.sessionEnded()
+        resources.leaveResource(uri, 1, at: start)
+        let joined = resources.joinResource(uri, 4)
+        let ended = resources.settleSubscription(uri, .refused)
+        #expect(joined == .ask && ended == [2, 3] && resources.isEmpty)
+    }
+
+    @Test func withoutAnAnswerTheNextSessionIsAsked() {
+        var resources = ResourceSubscriptions()
+        _ = resources.joinResource(uri, 1)
+        _ = resources.settleSubscription(uri, .agreed)
+        resources.sessionEnded()
+        let joined = resources.joinResource(uri, 2)
+        let ended = resources.settleSubscription(uri, .none)
+        #expect(joined == .ask && ended == [] && resources.unasked == [uri])
+        #expect(resources.isHonoured(uri, for: 1) && !resources.isHonoured(uri, for: 2))
+        // With its last listener it has gone.
+        resources.leaveResource(uri, 1, at: start)
+        #expect(resources.isEmpty)
     }
 
     @Test func itOutlivesItsLastListenerALittle() {
         var resources = ResourceSubscriptions()
         _ = resources.joinResource(uri, 1)
-        resources.settleSubscription(uri, isHonoured: true)
+        _ = resources.settleSubscription(uri, .agreed)
         _ = resources.joinResource(uri, 2)
         resources.leaveResource(uri, 1, at: start)
         #expect(resources.nextExpiry == nil)
         resources.leaveResource(uri, 2, at: start)
         #expect(resources.nextExpiry == start + ResourceSubscriptions.linger)
-        #expect(resources.all.isEmpty)
         let early = resources.takeExpired(at: start + .seconds(4))
         let back = resources.joinResource(uri, 3)
         #expect(early.isEmpty && back == .honoured && resources.nextExpiry == nil)

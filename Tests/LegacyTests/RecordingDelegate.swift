@@ -15,6 +15,6 @@ final class RecordingDelegate: LegacySessionDelegate {
     func sessionWasLost() { losses += 1 }
     func sessionWasGivenUp() { isGivenUp = true }
     func changeNoticeArrived(_ notice: ChangeNotice) { notices.append(notice) }
-    func serverIsHeardAgain() { gaps += 1 }
+    func serverWasUnheard() { gaps += 1 }
     func questionHadNoClient() { unanswered += 1 }
 }

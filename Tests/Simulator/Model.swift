@@ -243,11 +243,6 @@ final class Model {
         violate("caller \(caller.number) received \(words), and heard of version \(told.version)")
     }
 
-    /// When subscriptions were refused last, of each resource.
-    private(set) var refusals: [String: Int64] = [:]
-
-    func refused(_ uri: String) { refusals[uri] = world.now }
-
     static func uris(of caller: Caller) -> [String] {
         ["", "/a", "/a/b", "/c"].map { "test:of-caller-\(caller.number)\($0)" }
     }

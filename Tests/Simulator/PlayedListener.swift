@@ -149,8 +149,7 @@ final class ListenerLink: Wire {
             }
             let since = unsubscribed[uri] ?? world.now
             unsubscribed[uri] = since
-            // Where the next session is refused what the last one had, who comes later is told of it all the same (faults/README.md).
-            if world.now - since > 100 * second, model.refusals[uri] == nil {
+            if world.now - since > 100 * second {
                 return model.violate("listener \(id) of \(uri) is not subscribed for \((world.now - since) / second) s")
             }
         }

@@ -443,7 +443,6 @@ final class ServerConnection: Wire {
                 guard let uri = message["params"]?["uri"]?.text, !Dice.happens(server.profile.refusesSubscriptions)
                 else {
                     server.model.trace("session % is not subscribed", session.number)
-                    server.model.refused(message["params"]?["uri"]?.text ?? "")
                     return text(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32602,"message":"no"}}"#)
                 }
                 server.model.trace("session % is subscribed to a resource of % bytes", session.number, uri.utf8.count)

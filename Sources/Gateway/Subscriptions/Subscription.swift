@@ -31,6 +31,9 @@ final class Subscription: ResponseProducer {
         self.responder = responder
     }
 
+    /// Whether the client was told what it will hear of.
+    var isAcknowledged: Bool { honoured != nil }
+
     /// Tells the client what it will hear of. Notices that came before are sent after it.
     func acknowledgeFilter(_ filter: SubscriptionFilter) {
         honoured = filter

@@ -88,6 +88,15 @@ struct SubscriptionBook {
         return found
     }
 
+    /// Who listens to a list whose changes are not told any more.
+    func listeners(beyond offer: SubscriptionFilter) -> Set<ID> {
+        (offer.toolsListChanged ? [] : tools).union(offer.promptsListChanged ? [] : prompts)
+            .union(offer.resourcesListChanged ? [] : resources)
+    }
+
+    /// Who listens to anything.
+    var listeners: Set<ID> { byURI.values.reduce(into: listeners(beyond: SubscriptionFilter())) { $0.formUnion($1) } }
+
     /// Whether no subscriber hears of anything.
     var isEmpty: Bool { tools.isEmpty && prompts.isEmpty && resources.isEmpty && byURI.isEmpty }
 

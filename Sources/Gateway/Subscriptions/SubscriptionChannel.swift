@@ -28,6 +28,8 @@ final class SubscriptionChannel {
     /// Whether it tells no notice any more.
     private(set) var isClosed = false
     private var subscribers: [SubscriptionBook.ID: Subscription] = [:]
+    /// Those that are about to be acknowledged for more than a new session tells.
+    private var overtaken: Set<SubscriptionBook.ID> = []
     private var lastID = 0
     private var joining = 0
     private var book = SubscriptionBook()
@@ -100,8 +102,14 @@ final class SubscriptionChannel {
         return membership
     }
 
+    /// To be called when the subscription is acknowledged: ends it if a new session tells less than the one that it joined.
+    func endIfOvertaken(_ membership: Membership) {
+        if overtaken.contains(membership.id) { endSubscriptions(of: [membership.id]) }
+    }
+
     func leaveChannel(_ membership: Membership) {
         guard subscribers.removeValue(forKey: membership.id) != nil else { return }
+        overtaken.remove(membership.id)
         book.removeListener(membership.id, from: membership.filter)
         let now = sessions.loop.now
         for uri in membership.filter.resources { resources.leaveResource(uri, membership.id, at: now) }
@@ -137,25 +145,32 @@ final class SubscriptionChannel {
         case .honoured: break
         case .wait:
             while resources.isPending(uri, for: subscriber), let wakeup = asking[uri] { await wakeup.wait() }
-        case .ask:
-            let wakeup = Wakeup()
-            asking[uri] = wakeup
-            let isHonoured = await subscribeResource(to: uri)
-            resources.settleSubscription(uri, isHonoured: isHonoured)
-            asking[uri] = nil
-            wakeup.signal()
+        case .ask: await askServer(for: uri)
         }
         return resources.isHonoured(uri, for: subscriber)
     }
 
+    /// Asks the server for a resource, and tells those who wait for its answer.
+    private func askServer(for uri: [UInt8]) async {
+        let wakeup = Wakeup()
+        asking[uri] = wakeup
+        let answer = await subscribeResource(to: uri)
+        endSubscriptions(of: resources.settleSubscription(uri, answer))
+        asking[uri] = nil
+        wakeup.signal()
+    }
+
     /// Whether the server agrees. A session that is lost meanwhile says nothing: the next one is asked.
-    private func subscribeResource(to uri: [UInt8]) async -> Bool {
+    private func subscribeResource(to uri: [UInt8]) async -> ResourceSubscriptions.Answer {
         for _ in 1...SubscriptionChannel.maxAttempts {
-            guard let session = try? await channelSession() else { return false }
-            if await session.subscribeResource(to: uri, credentials: credentials) { return true }
-            if lease?.session === session { return false }
+            guard let session = try? await channelSession() else { return .none }
+            var filter = SubscriptionFilter()
+            filter.resources = [uri]
+            var isHonoured = await !filterOffered(of: session, for: filter).resources.isEmpty
+            if isHonoured { isHonoured = await session.subscribeResource(to: uri, credentials: credentials) }
+            if lease?.session === session { return isHonoured ? .agreed : .refused }
         }
-        return false
+        return .none
     }
 
     // MARK: Notices
@@ -181,8 +196,18 @@ final class SubscriptionChannel {
         for id in ids { subscribers[id]?.sendNotice(notice, text) }
     }
 
-    /// The server could not be heard for a while: changes of that time were not told.
-    func notifyAll() { for notice in book.notices { noticeArrived(notice) } }
+    /// The server could not be heard for a while: changes of that time were not told. Those to come are not, either, where it cannot be
+    /// heard any more.
+    func serverWasUnheard() {
+        notifyAll()
+        guard let session = lease?.session else { return }
+        sessions.loop.spawn {
+            if await session.hasPushChannel() { return }
+            if self.lease?.session === session { self.endSubscriptions(of: self.book.listeners) }
+        }
+    }
+
+    private func notifyAll() { for notice in book.notices { noticeArrived(notice) } }
 
     // MARK: The session
 
@@ -227,7 +252,7 @@ final class SubscriptionChannel {
         while !subscribers.isEmpty, !isClosed {
             do throws(BackendError) {
                 let session = try await channelSession()
-                for uri in resources.all { _ = await session.subscribeResource(to: uri, credentials: credentials) }
+                await renewSubscriptions(in: session)
                 // It may have been lost meanwhile.
                 if lease?.session === session { return notifyAll() }
             } catch {
@@ -236,6 +261,20 @@ final class SubscriptionChannel {
             }
             await waitToRenew(delay)
             delay = min(delay * 2, SubscriptionChannel.retryDelays.upperBound)
+        }
+    }
+
+    /// Has a new session tell what the one before it told. Those who listen to more than it tells are ended: they hear what is honoured
+    /// when they come again.
+    private func renewSubscriptions(in session: LegacySession) async {
+        var lists = SubscriptionFilter()
+        (lists.toolsListChanged, lists.promptsListChanged, lists.resourcesListChanged) = (true, true, true)
+        let offer = await filterOffered(of: session, for: lists)
+        // One that is lost meanwhile says nothing.
+        guard lease?.session === session else { return }
+        endSubscriptions(of: book.listeners(beyond: offer))
+        for uri in resources.unasked where lease?.session === session && resources.beginAsking(uri) {
+            await askServer(for: uri)
         }
     }
 
@@ -280,6 +319,19 @@ final class SubscriptionChannel {
     func endSubscriptions() {
         guard let serverInfo = lease?.session.handshake.serverInfo ?? serverInfo else { return }
         for subscription in subscribers.values { subscription.endSubscription(serverInfo: serverInfo.text) }
+    }
+
+    /// Ends those that hear of less than they were told. Each is told first what it joined for.
+    private func endSubscriptions(of ids: Set<SubscriptionBook.ID>) {
+        guard let serverInfo = lease?.session.handshake.serverInfo ?? serverInfo else { return }
+        for id in ids {
+            guard let subscription = subscribers[id] else { continue }
+            if subscription.isAcknowledged {
+                subscription.endSubscription(serverInfo: serverInfo.text)
+            } else {
+                overtaken.insert(id)
+            }
+        }
     }
 
     /// The process stops.

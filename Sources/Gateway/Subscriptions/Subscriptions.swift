@@ -72,6 +72,7 @@ final class Subscriptions {
                 var honoured = membership.filter
                 honoured.tasks = filter.tasks.isEmpty ? [] : watch(filter.tasks)
                 subscription.acknowledgeFilter(honoured)
+                channel.endIfOvertaken(membership)
             }
             if isDraining || channel.isClosed { channel.endSubscriptions() }
             return .begun(Attachment(channel: channel, membership: membership))
@@ -105,7 +106,7 @@ final class Subscriptions {
         case .changed(let key, let notice):
             // As with lists: of all of the principal's sessions, perhaps only this one was told.
             applyChangeNotice(notice, by: key.principal)
-        case .unheard(let key): channels[key]?.notifyAll()
+        case .unheard(let key): channels[key]?.serverWasUnheard()
         case .ended(let key, let session, _): channels[key]?.sessionEnded(session)
         }
     }

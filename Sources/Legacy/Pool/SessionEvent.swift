@@ -7,7 +7,8 @@ package enum SessionEvent {
     case opened(SessionKey, ServerInfo)
     /// The server said on a session of this key that something has changed.
     case changed(SessionKey, ChangeNotice)
-    /// On a session of this key the server could not be heard for a while: it may have said that anything has changed.
+    /// On a session of this key the server could not be heard for a while, or cannot be heard any more: it may have said that anything
+    /// has changed.
     case unheard(SessionKey)
     /// A session of this key has ended, or is lost: no change is heard of on it any more.
     ///

@@ -938,7 +938,7 @@ extension SessionPool {
             reference.pool?.observer?.sessionChanged(.changed(key, notice))
         }
 
-        func serverIsHeardAgain() { reference.pool?.observer?.sessionChanged(.unheard(key)) }
+        func serverWasUnheard() { reference.pool?.observer?.sessionChanged(.unheard(key)) }
 
         func questionHadNoClient() {
             // The session of a handle has no other that could take its place.

@@ -550,8 +550,8 @@ package final class LegacySession {
     /// No further call is to use the session, though the server may still know it.
     func giveUpSession() { delegate?.sessionWasGivenUp() }
 
-    /// The server can be heard again, and what was said meanwhile is lost.
-    func noteGap() { delegate?.serverIsHeardAgain() }
+    /// What the server has said for a while is lost. It can be heard again, or never more: see ``hasPushChannel()``.
+    func noteGap() { delegate?.serverWasUnheard() }
 
     /// Forgets the session, which the server has lost.
     func forgetSession() {

@@ -8,8 +8,8 @@ protocol LegacySessionDelegate: AnyObject {
     func sessionWasGivenUp()
     /// The server says that something has changed, on any way.
     func changeNoticeArrived(_ notice: ChangeNotice)
-    /// The server can be heard again after a time in which it could not.
-    func serverIsHeardAgain()
+    /// The server could not be heard for a while, or cannot be heard any more.
+    func serverWasUnheard()
     /// The server asked something, and no client could be asked.
     func questionHadNoClient()
 }

@@ -61,7 +61,11 @@ final class PushStream {
             let outcome = if let exchange = open.take() { await readStream(exchange) } else { await openStream() }
             switch outcome {
             case .quiet: return
-            case .notOffered: return concludeOffer(false)
+            case .notOffered:
+                let wasOffered = verdict == true
+                concludeOffer(false)
+                if wasOffered { owner?.session.noteGap() }
+                return
             case .gone:
                 owner?.session.sessionLost()
                 return
