@@ -19,3 +19,13 @@ extension [UInt8] {
 
     func contains(_ text: StaticString) -> Bool { find(text) != nil }
 }
+
+extension String {
+    /// An ASCII character so many times.
+    init(_ character: Unicode.Scalar, times count: Int) {
+        self.init(unsafeUninitializedCapacity: count) { bytes in
+            bytes.prefix(count).initialize(repeating: UInt8(ascii: character))
+            return count
+        }
+    }
+}

@@ -190,11 +190,10 @@ struct EventReader {
     var comments = 0
 
     mutating func append(_ bytes: [UInt8], _ body: (_ data: [UInt8]) -> Void) {
-        for byte in bytes {
-            if byte != 10 {
-                line.append(byte)
-                continue
-            }
+        var rest = bytes[...]
+        while let end = rest.firstIndex(of: 10) {
+            line += rest[..<end]
+            rest = rest[(end + 1)...]
             if line.isEmpty {
                 if hasData { body(data) }
                 data = []
@@ -208,6 +207,7 @@ struct EventReader {
             }
             line = []
         }
+        line += rest
     }
 
     /// Whether it stands between two events.

@@ -96,7 +96,14 @@ private struct JSONReader {
 
     private mutating func string() -> String? {
         place += 1
-        var text: [UInt8] = []
+        // Most have no escape.
+        let start = place
+        while place < bytes.count, bytes[place] != 34, bytes[place] != 92, bytes[place] >= 32 { place += 1 }
+        if place < bytes.count, bytes[place] == 34 {
+            defer { place += 1 }
+            return String(validating: bytes[start..<place], as: UTF8.self)
+        }
+        var text = Array(bytes[start..<place])
         while place < bytes.count {
             let byte = bytes[place]
             place += 1

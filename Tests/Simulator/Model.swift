@@ -86,11 +86,11 @@ final class Call {
     var mark: String { "mk(\(number))" }
 
     /// What a server says that finds something wrong with it.
-    var complaint: String { "\(mark) \(String(repeating: "e", count: idFill + padding))" }
+    var complaint: String { "\(mark) \(String("e", times: idFill + padding))" }
 
     /// What a server says that ran it for a credential, in a session of an owner.
     static func text(_ mark: String, for credential: String?, in owner: String?, padding: Int) -> String {
-        "\(mark) for \(credential ?? "nobody") in \(owner ?? "nobody") \(String(repeating: "p", count: padding))."
+        "\(mark) for \(credential ?? "nobody") in \(owner ?? "nobody") \(String("p", times: padding))."
     }
 }
 

@@ -12,7 +12,14 @@ final class PlayedListener {
         self.run = run
         self.caller = caller
         self.number = number
-        run.world.after(Dice.time(upTo: 5 * second)) { [self] in listen() }
+        listen(within: 5 * second)
+    }
+
+    private func listen(within time: Int64) {
+        var delay = Dice.time(upTo: time)
+        let gathering = run.profile.gathering
+        if gathering > 0 { delay += gathering - (run.world.now + delay) % gathering }
+        run.world.after(delay) { [self] in listen() }
     }
 
     private func listen() {
@@ -21,7 +28,7 @@ final class PlayedListener {
         listens += 1
         let link = ListenerLink(of: self, id: "listen-\(number)-\(listens)", to: run.port(of: number))
         self.link = link
-        let most = Dice.one(of: [5 * second, 300 * second])
+        let most = Dice.one(of: [run.profile.dozes > 0 ? 100 * second : 5 * second, 300 * second])
         run.world.after(Dice.time(upTo: most)) { [weak link] in link?.leave() }
         // The end of the run waits for nobody who only listens.
         run.atEnd { [weak link] in link?.leave() }
@@ -29,7 +36,7 @@ final class PlayedListener {
 
     func ended() {
         link = nil
-        run.world.after(Dice.time(upTo: 3 * second)) { [self] in listen() }
+        listen(within: 3 * second)
     }
 }
 

@@ -91,6 +91,19 @@ final class PlayedServer {
         return open(for: credential)
     }
 
+    /// Another session is opened for a caller. Where nothing fails and one Remora has one server, none is while others of its kind have
+    /// had nothing to do for a while; one may be for changes.
+    func checkNeed(of credential: String?, _ isAskable: Bool) {
+        guard profile.isCalm, profile.replicas == 1, profile.servers == 1 else { return }
+        let idle = sessions.values.filter { session in
+            session.owner == credential && session.isAskable == isAskable && session.isIntroduced
+                && !session.isOfOlderClient && session.runs.isEmpty && world.now - session.idleSince > 3 * second
+        }
+        if idle.count > 2 {
+            model.violate("a session is opened for \(credential ?? "nobody"), and \(idle.count) of its sessions are idle")
+        }
+    }
+
     func end(_ session: ServerSession) {
         sessions[session.id] = nil
         session.isGone = true
@@ -130,6 +143,8 @@ final class ServerSession {
     var asking = 0
     /// By the ids of their requests.
     var runs: [String: ServerRun] = [:]
+    /// When it was opened, or its last run ended.
+    var idleSince = sim_now()
 
     let number: Int
 
@@ -516,9 +531,11 @@ final class ServerConnection: Wire {
     private func initialize(_ message: JSON) {
         guard let id = message["id"]?.source else { return server.model.violate("initialize without id") }
         let isAskable = message["params"]?["capabilities"]?["elicitation"] != nil
+        let isOfOlderClient = message["params"]?["clientInfo"]?["name"]?.text == "older"
+        if !isOfOlderClient { server.checkNeed(of: credential, isAskable) }
         let session = carried ?? server.open(for: credential)
         session.isAskable = isAskable
-        session.isOfOlderClient = message["params"]?["clientInfo"]?["name"]?.text == "older"
+        session.isOfOlderClient = isOfOlderClient
         let result =
             #"{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true},"logging":{}},"serverInfo":{"name":"played","version":"1"}}"#
         after(Dice.time(upTo: server.profile.serverThinking)) { [self] in
@@ -676,7 +693,7 @@ final class ServerConnection: Wire {
         case .flood:
             // A small window takes its time.
             let isSlow = server.profile.weather.small_window > 0
-            let fill = String(repeating: "f", count: Dice.one(of: isSlow ? [500, 5000] : [500, 5000, 70_000]))
+            let fill = String("f", times: Dice.one(of: isSlow ? [500, 5000] : [500, 5000, 70_000]))
             for place in 1...Dice.number(2...(isSlow ? 5 : 30)) { tellProgress(run, place, fill) }
             if Dice.happens(500), run.session.isAskable, !server.profile.isModern { return ask(run, rounds: 1) }
             if Dice.happens(500) {
@@ -953,6 +970,7 @@ final class ServerRun {
     /// It has ended, or nobody wants it any more.
     func release() {
         session.runs[id] = nil
+        session.idleSince = sim_now()
         if isHolding { session.asking -= 1 }
         isHolding = false
     }

@@ -31,6 +31,8 @@ struct Profile {
     var listensBehind = 0
     /// Listeners that read nothing for a while.
     var dozes = 0
+    /// Listeners come at multiples of this, as after an outage; 0: at any time.
+    var gathering: Int64 = 0
     /// Requests with a long id.
     var longIDs = 20
     var slow = 0
@@ -138,7 +140,8 @@ struct Profile {
         weather.cut = Dice.one(of: [0, 3000, 40000])
         weather.partial = Dice.one(of: [0, 1000, 30000])
         weather.small_window = Dice.one(of: [0, 10000, 60000])
-        weather.wake_most = Dice.one(of: [0, 50 * microsecond, 3 * millisecond])
+        // What comes to a busy machine meanwhile is told in one wake.
+        weather.wake_most = Dice.one(of: [0, 50 * microsecond, 3 * millisecond, 3 * millisecond, 40 * millisecond])
         weather.call_most = 3 * microsecond
         weather.shuffled = 30000
         large = Dice.one(of: [20, 20, 300])
@@ -150,6 +153,15 @@ struct Profile {
         if listChanges > 0 { lists = Dice.one(of: [100, 600]) }
         storms = Dice.one(of: [0, 0, 2, 6])
         dozes = storms > 0 ? Dice.one(of: [0, 500]) : 0
+        // Who dozes is to miss something.
+        if dozes > 0, !isModern {
+            listeners = max(listeners, Dice.number(1...10))
+            weather.small_window = Dice.one(of: [10000, 60000])
+        }
+        if listeners > 0, Dice.happens(300) {
+            gathering = Dice.one(of: [second, 5 * second])
+            listeners = Dice.number(4...16)
+        }
         refusesSubscriptions = Dice.one(of: [0, 200, 600])
         lasting = Dice.one(of: [100, 600])
         switch mood {
@@ -232,6 +244,7 @@ struct Profile {
         case "bad": bad = 0
         case "older": older = 0
         case "listeners": listeners = 0
+        case "gathering": gathering = 0
         case "replicas": replicas = 1
         case "kills": kills = 0
         case "drains": drains = 0
@@ -276,7 +289,7 @@ struct Profile {
         "bad", "slow", "leaving",
         "padding",
         "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking", "early", "large",
-        "turns", "idle", "storms", "repeats", "introductions", "subscriptions", "long", "behind", "ticks", "returning",
+        "turns", "idle", "storms", "gathering", "repeats", "introductions", "subscriptions", "long", "behind", "ticks", "returning",
         "declining", "sse", "modern",
     ]
 

@@ -45,9 +45,9 @@ struct Request {
     }
 
     static func call(_ call: Call, retry: (state: String, answers: String)?) -> Request {
-        let long = String(repeating: "i", count: call.idFill)
+        let long = String("i", times: call.idFill)
         let id = "\"\(call.mark)-\(retry == nil ? 0 : 1)\(long)\""
-        let fill = call.fill > 0 ? #","fill":"\#(String(repeating: "f", count: call.fill))""# : ""
+        let fill = call.fill > 0 ? #","fill":"\#(String("f", times: call.fill))""# : ""
         let (name, own) =
             switch call.tool {
             case .prompt: ("prompt", #""name":"prompt","arguments":{"mark":"\#(call.mark)"}"#)

@@ -88,7 +88,9 @@ final class Run {
             PlayedClient(self, caller: callers[number % callers.count], number: number)
         }
         listeners = (0..<profile.listeners).map { number in
-            PlayedListener(self, caller: callers[number % callers.count], number: number)
+            // Who gathers wants the same as others.
+            let among = profile.gathering > 0 ? min(2, callers.count) : callers.count
+            return PlayedListener(self, caller: callers[number % among], number: number)
         }
         if profile.looksAround { lookAround() }
         planFaults()

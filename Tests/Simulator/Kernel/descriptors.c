@@ -102,6 +102,8 @@ struct watcher {
 };
 static struct watcher watchers[sim_hosts * 4];
 enum { most_watchers = sim_hosts * 4 };
+// No watcher from here on is in use.
+static int watchers_end;
 static int most_turns;
 
 int epoll_make(void) {
@@ -111,6 +113,7 @@ int epoll_make(void) {
         if (watchers[i].is_used) continue;
         watchers[i] = (struct watcher){.is_used = 1, .host = sim_host, .fd = fd, .wake = INT64_MAX, .deadline = INT64_MAX};
         fd_at(fd)->epoll_of_own = i;
+        if (i >= watchers_end) watchers_end = i + 1;
         return fd;
     }
     sim_die("too many loops");
@@ -240,7 +243,7 @@ void base_made(void *base) {
 }
 
 static struct watcher *watcher_of(void *base) {
-    for (int i = 0; i < most_watchers; i++) if (watchers[i].is_used && watchers[i].base == base) return &watchers[i];
+    for (int i = 0; i < watchers_end; i++) if (watchers[i].is_used && watchers[i].base == base) return &watchers[i];
     sim_die("no such base");
     return NULL;
 }
@@ -255,7 +258,7 @@ void sim_wake(void *base) {
 
 int64_t bases_next(void **base) {
     int64_t first = INT64_MAX;
-    for (int i = 0; i < most_watchers; i++) {
+    for (int i = 0; i < watchers_end; i++) {
         if (!watchers[i].is_used || watchers[i].is_stopped || !watchers[i].base) continue;
         int64_t due = watchers[i].wake < watchers[i].deadline ? watchers[i].wake : watchers[i].deadline;
         if (due < first) {
