@@ -92,7 +92,7 @@ final class PlayedServer {
     }
 
     /// Another session is opened for a caller. Where nothing fails and one Remora has one server, none is while others of its kind have
-    /// had nothing to do for a while; one may be for changes.
+    /// had nothing to do for a while. Listeners have two at the most.
     func checkNeed(of credential: String?, _ isAskable: Bool) {
         guard profile.isCalm, profile.replicas == 1, profile.servers == 1 else { return }
         let idle = sessions.values.filter { session in
@@ -100,7 +100,7 @@ final class PlayedServer {
                 && !session.isOfOlderClient && session.runs.isEmpty && world.now - session.idleSince > 3 * second
         }
         if idle.count > 2 {
-            model.violate("a session is opened for \(credential ?? "nobody"), and \(idle.count) of its sessions are idle")
+            model.violate("a session is opened for \(credential ?? "nobody"), of whom \(idle.count) are idle")
         }
     }
 

@@ -289,7 +289,8 @@ struct Profile {
         "bad", "slow", "leaving",
         "padding",
         "lists", "pipelining", "resets", "refusals", "late", "stalls", "cuts", "broken", "asking", "early", "large",
-        "turns", "idle", "storms", "gathering", "repeats", "introductions", "subscriptions", "long", "behind", "ticks", "returning",
+        "turns", "idle", "storms", "gathering", "repeats", "introductions", "subscriptions", "long", "behind", "ticks",
+        "returning",
         "declining", "sse", "modern",
     ]
 
