@@ -52,6 +52,9 @@ package struct InputResponses: Sendable {
         return found
     }
 
+    /// The keys of all answers, in no order.
+    package var keys: [String] { Array(responses.keys) }
+
     /// The answer with this key, as the client spelled it; nil when there is none.
     package func answerText(_ key: String) -> [UInt8]? {
         responses[key].map { Array(document.raw($0)) }

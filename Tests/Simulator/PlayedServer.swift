@@ -98,6 +98,8 @@ final class PlayedServer {
         let idle = sessions.values.filter { session in
             session.owner == credential && session.isAskable == isAskable && session.isIntroduced
                 && !session.isOfOlderClient && session.runs.isEmpty && world.now - session.idleSince > 3 * second
+                // A call that was cancelled may run on in it.
+                && session.cancelled.isEmpty
         }
         if idle.count > 2 {
             model.violate("a session is opened for \(credential ?? "nobody"), of whom \(idle.count) are idle")

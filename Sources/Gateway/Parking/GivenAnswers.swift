@@ -22,7 +22,8 @@ struct GivenAnswers: Sendable {
             }
         open = answers.map { (String(decoding: $0.key, as: UTF8.self), $0.question) }
         responses = try InputResponses(answers.map { (String(decoding: $0.key, as: UTF8.self), $0.text) })
-        keys = open.map(\.key) + asked.map { String(decoding: $0.key, as: UTF8.self) }
+        // Without a resumption the state does not tell what was asked, and the retry may come once more.
+        keys = open.map(\.key) + asked.map { String(decoding: $0.key, as: UTF8.self) } + new.keys
     }
 
     /// Keys that mean something to the client already.

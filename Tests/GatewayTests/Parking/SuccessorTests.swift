@@ -101,6 +101,15 @@ import Translation
         #expect(legs.map(\.id) == [1, 2])
     }
 
+    /// Without replicas a state does not tell what was asked. Its client may send the same retry once more.
+    @Test func aKeyThatTheRetryNamesIsNotGivenToAnotherQuestion() throws {
+        var state = try Self.state()
+        state.resumption = nil
+        var call = Self.successor(try GivenAnswers(state, Self.retry(#"{"elicitation-1":\#(Self.answer)}"#)))
+        _ = call.addQuestion(try Self.message(Self.form("10", "other")), resumptions: 1, at: Self.now) { true }
+        #expect(call.open.map(\.key) == ["elicitation-2"])
+    }
+
     @Test(arguments: [#"{"elicitation-2":{"action":"what"}}"#, #"{"elicitation-2":1}"#, "{}"])
     func anAnswerThatIsNoneIsAskedForAgain(_ responses: String) throws {
         var call = Self.successor(try Self.given(responses))
