@@ -254,9 +254,7 @@ final class PlayedClient {
         guard run.profile.mood == .breezy, !isOlder else { return }
         // After the time that one who broke off has to come back.
         world.after(8 * second) { [self] in
-            if call.questions == 0 || call.heard > call.returned, call.returned > 0 || !call.isParked {
-                model.expectEnd(of: call, within: 0)
-            }
+            if !call.isParked || call.heard > call.returned { model.expectEnd(of: call, within: 0) }
         }
         model.expectEnd(of: call, within: Int64(run.profile.parkTimeout + 20) * second)
     }

@@ -128,12 +128,17 @@ final class ListenerLink: Wire {
         }
     }
 
-    /// Reads nothing for a while, now and then, while much changes.
+    /// How often it has dozed.
+    private var dozes = 0
+
+    /// Reads nothing for a while, a few times, while much changes.
     private func doze() {
-        world.after(Int64(Dice.number(1...40)) * second) { [weak self] in
+        if dozes == 3 { return }
+        dozes += 1
+        world.after(Int64(Dice.number(1...20)) * second) { [weak self] in
             guard let self, isOpen else { return }
             isReading = false
-            listener.run.storm(Dice.number(20...80))
+            listener.run.storm(Dice.number(20...80), of: listener.caller)
             world.after(Int64(Dice.number(5...30)) * second) { [weak self] in
                 guard let self else { return }
                 awake = world.now

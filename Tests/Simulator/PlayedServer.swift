@@ -51,11 +51,13 @@ final class PlayedServer {
     /// Whether each answer comes once: one whose connection breaks off may be sent again.
     var mayNotAnswerTwice: Bool { profile.mood == .calm || profile.mood == .breezy }
 
-    /// Tells of a change of something that somebody is subscribed to.
-    func change() {
-        let told = sessions.values.filter { !$0.subscribed.isEmpty && $0.stream?.isOpen == true }.sorted {
-            $0.number < $1.number
+    /// Tells of a change of something that a caller is subscribed to, or anybody.
+    func change(of caller: Caller? = nil) {
+        let told = sessions.values.filter { session in
+            !session.subscribed.isEmpty && session.stream?.isOpen == true
+                && (caller == nil || session.owner == caller?.credential)
         }
+        .sorted { $0.number < $1.number }
         guard !told.isEmpty else { return }
         let session = Dice.one(of: told)
         let uri = Dice.one(of: session.subscribed)

@@ -155,11 +155,11 @@ final class Run {
         }
     }
 
-    /// Changes one after the other, as fast as they can be told.
-    func storm(_ rest: Int) {
+    /// Changes one after the other, as fast as they can be told: of a caller's resources, or of any.
+    func storm(_ rest: Int, of caller: Caller? = nil) {
         guard !isEnding, !world.isOver, rest > 0 else { return }
-        Dice.one(of: servers).change()
-        world.after(Int64(Dice.number(1...150)) * millisecond) { [self] in storm(rest - 1) }
+        Dice.one(of: servers).change(of: caller)
+        world.after(Int64(Dice.number(1...150)) * millisecond) { [self] in storm(rest - 1, of: caller) }
     }
 
     /// A list of a caller's becomes another one, at all copies of the server.
