@@ -12,6 +12,8 @@ final class ClientLink: Wire {
     private var body: [UInt8] = []
     private var events = EventReader()
     private var response: JSON?
+    /// Whether it reads in sips.
+    var isSlow = false
     /// Whether it has ended its side.
     private var hasLeft = false
 
@@ -68,7 +70,7 @@ final class ClientLink: Wire {
         let left = exchanges
         exchanges = []
         close()
-        client.lost(left, isOwn: isOwn || hasLeft)
+        client.lost(left, isOwn: isOwn || hasLeft || left.first.map(isOverdue) == true)
     }
 
     override func connected() {
@@ -77,11 +79,16 @@ final class ClientLink: Wire {
     }
 
     override func finished() {
-        if !reader.finish(), !client.mayBreakOff, !hasLeft {
+        if !reader.finish(), !client.mayBreakOff, !hasLeft, exchanges.first.map(isOverdue) != true {
             client.run.model.violate("a response that ends in its middle: \(state)")
         }
         proceed()
         if isOpen { lose(isOwn: false) }
+    }
+
+    /// What a client reads more slowly than its server may take for the whole answer is cut.
+    private func isOverdue(_ exchange: Exchange) -> Bool {
+        isSlow && world.now - exchange.begun > Int64(client.run.profile.requestTimeout) * second
     }
 
     override func ended() { lose(isOwn: false) }

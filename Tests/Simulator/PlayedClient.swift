@@ -121,6 +121,7 @@ final class PlayedClient {
         if Dice.happens(run.profile.sips) {
             // A third of a window, which is the least that makes room, takes less than an idle client may.
             let bytes = Dice.one(of: [300, 8000, 60_000])
+            link.isSlow = true
             link.sip = (bytes, min(20 * second, Int64(bytes) * 500 * microsecond))
         }
         watch(link)

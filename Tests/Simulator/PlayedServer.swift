@@ -94,16 +94,16 @@ final class PlayedServer {
     }
 
     /// Another session is opened for a caller. Where nothing fails and one Remora has one server, none is while others of its kind have
-    /// had nothing to do for a while. Listeners have two at the most.
+    /// had nothing to do for a while. Some may be kept for what the server does not know of.
     func checkNeed(of credential: String?, _ isAskable: Bool) {
         guard profile.isCalm, profile.replicas == 1, profile.servers == 1 else { return }
         let idle = sessions.values.filter { session in
             session.owner == credential && session.isAskable == isAskable && session.isIntroduced
-                && !session.isOfOlderClient && session.runs.isEmpty && world.now - session.idleSince > 3 * second
+                && !session.isOfOlderClient && session.runs.isEmpty && world.now - session.idleSince > 10 * second
                 // A call that was cancelled may run on in it.
                 && session.cancelled.isEmpty
         }
-        if idle.count > 2 {
+        if idle.count > 5 {
             model.violate("a session is opened for \(credential ?? "nobody"), of whom \(idle.count) are idle")
         }
     }

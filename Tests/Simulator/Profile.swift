@@ -145,8 +145,6 @@ struct Profile {
         weather.call_most = 3 * microsecond
         weather.shuffled = 30000
         large = Dice.one(of: [20, 20, 300])
-        // What is long takes too long where a window is small and far away.
-        if weather.small_window > 0 { mostFill = 30_000 }
         repeatsQuestions = Dice.one(of: [0, 300])
         listChanges = Dice.one(of: [0, 0, 20, 60])
         changesWhileRead = Dice.one(of: [0, 100, 500])
@@ -158,6 +156,8 @@ struct Profile {
             listeners = max(listeners, Dice.number(1...10))
             weather.small_window = Dice.one(of: [10000, 60000])
         }
+        // What is long takes too long where a window is small and far away.
+        if weather.small_window > 0 { mostFill = 30_000 }
         if listeners > 0, Dice.happens(300) {
             gathering = Dice.one(of: [second, 5 * second])
             listeners = Dice.number(4...16)

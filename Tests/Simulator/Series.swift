@@ -4,6 +4,8 @@ import Glibc
 enum Series {
     /// Seconds that a run may take. A loop that never sleeps has no end.
     private static let patience = 300
+    /// Seconds between two lines about a long series.
+    private static let reportInterval = 600
 
     private struct Child {
         let id: pid_t
@@ -16,7 +18,34 @@ enum Series {
         let options: Options
         /// What is wrong; nil: nothing.
         let wrong: String?
-        let answers: Int
+        var amount = Amount()
+    }
+
+    /// How much was simulated.
+    struct Amount {
+        var answers = 0
+        var calls = 0
+        /// Of the simulated clock.
+        var seconds = 0.0
+
+        init() {}
+
+        /// Of the line that a run closes on.
+        fileprivate init(_ line: Substring) {
+            answers = line.word(before: "answers").flatMap { Int($0) } ?? 0
+            calls = line.word(before: "calls,").flatMap { Int($0) } ?? 0
+            seconds = line.word(before: "s,").flatMap { Double($0) } ?? 0
+        }
+
+        mutating func add(_ other: Amount) {
+            answers += other.answers
+            calls += other.calls
+            seconds += other.seconds
+        }
+
+        func summary(in time: Int) -> String {
+            "\(answers) answers of \(calls) calls in \(time) s, \(Int(seconds / 3600)) simulated hours"
+        }
     }
 
     // MARK: What is asked for
@@ -64,10 +93,12 @@ enum Series {
     }
 
     private static func play(_ options: Options, _ next: () -> Options?) -> Int32 {
-        var (passed, failed, answers) = (0, 0, 0)
+        var (passed, failed) = (0, 0)
+        var amount = Amount()
         var children: [Child] = []
         var isOver = false
         let start = now()
+        var lastReport = start
         while true {
             while !isOver, children.count < options.jobs {
                 guard let one = next() else {
@@ -78,7 +109,11 @@ enum Series {
             }
             if children.isEmpty { break }
             let outcome = end(children.removeFirst())
-            answers += outcome.answers
+            amount.add(outcome.amount)
+            if now() - lastReport >= reportInterval {
+                lastReport = now()
+                say("\(amount.summary(in: lastReport - start)), \(failed) wrong")
+            }
             if let wrong = outcome.wrong {
                 failed += 1
                 say("WRONG after \(now() - start) s: \(outcome.options.arguments.joined(separator: " "))\n  \(wrong)")
@@ -92,7 +127,7 @@ enum Series {
                 passed += 1
             }
         }
-        say("\(answers) answers in \(now() - start) s")
+        say(amount.summary(in: now() - start))
         say("\(passed) passed, \(failed) failed")
         return failed > 0 ? 1 : 0
     }
@@ -143,7 +178,7 @@ enum Series {
 
     private static func run(_ options: Options) -> Outcome {
         guard let child = begin(options) else {
-            return Outcome(options: options, wrong: "cannot start a process", answers: 0)
+            return Outcome(options: options, wrong: "cannot start a process")
         }
         return end(child)
     }
@@ -190,7 +225,7 @@ enum Series {
         var status: Int32 = 0
         while waitpid(child.id, &status, 0) < 0, errno == EINTR {}
         let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
-        let answers = lines.lazy.compactMap { $0.firstNumber(before: " answers") }.first ?? 0
+        let last = lines.first { $0.hasPrefix("seed ") }
         var wrong: String?
         if status != 0 {
             let said = lines.filter { $0.contains("VIOLATION") || $0.contains("atal error") || $0.contains("kernel:") }
@@ -200,7 +235,7 @@ enum Series {
                 : status & 0x7F == 0 ? "status \(status >> 8)" : "signal \(status & 0x7F)"
             wrong = ([end] + said.prefix(3).map { String($0.prefix(500)) }).joined(separator: "; ")
         }
-        return Outcome(options: child.options, wrong: wrong, answers: answers)
+        return Outcome(options: child.options, wrong: wrong, amount: last.map { Amount($0) } ?? Amount())
     }
 
     // MARK: The world outside
@@ -224,11 +259,10 @@ enum Series {
 }
 
 extension Substring {
-    /// The number that stands right before a text.
-    fileprivate func firstNumber(before text: String) -> Int? {
+    /// The word that stands right before another.
+    fileprivate func word(before text: String) -> Substring? {
         let words = split(separator: " ")
-        let after = text.split(separator: " ")[0]
-        guard let index = words.firstIndex(where: { $0 == after }), index > 0 else { return nil }
-        return Int(words[index - 1])
+        guard let index = words.firstIndex(where: { $0 == text }), index > 0 else { return nil }
+        return words[index - 1]
     }
 }
