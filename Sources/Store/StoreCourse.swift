@@ -216,4 +216,11 @@ package struct StoreCounts: Sendable, Equatable {
     package var failures: [StoreFailure.Kind: Int] = [:]
 
     package init() {}
+
+    /// Adds those of another connection to the same store. Whether it can be reached, this one knows: the other may have had no reason to
+    /// ask.
+    package mutating func addCounts(_ other: StoreCounts) {
+        commands += other.commands
+        failures.merge(other.failures) { $0 + $1 }
+    }
 }

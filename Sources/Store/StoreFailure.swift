@@ -30,6 +30,14 @@ package enum StoreFailure: Error, Equatable, Sendable {
         }
     }
 
+    /// Whether the store may have done what it was asked.
+    package var wasSent: Bool {
+        switch self {
+        case .unreachable, .full: false
+        case .disconnected, .timedOut, .refused, .malformed, .tooLarge: true
+        }
+    }
+
     /// For the log.
     package var reason: String {
         switch self {
