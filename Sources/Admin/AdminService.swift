@@ -98,8 +98,10 @@ package final class AdminService {
 
     private func makeOverview() async -> Overview {
         let counts = await workerCounts()
+        var stored = store?.counts
+        if let more = counts.store { stored?.addCounts(more) }
         return Overview(
-            settings: settings, counts: counts, store: store?.counts, isDraining: isDraining, reloads: reloads,
+            settings: settings, counts: counts, store: stored, isDraining: isDraining, reloads: reloads,
             recent: recent.trafficSince(counts.requests.answerDurations, at: loop.now), process: ProcessNumbers(),
             droppedLogLines: log.droppedLines, internalErrors: log.internalErrorCount, startWallClock: startWallClock,
             uptime: loop.now - start)

@@ -45,9 +45,10 @@ extension Configuration.Replicas {
     ///   - listen: another listener, whose address this one's must not be.
     ///   - admin: the same.
     ///   - store: whether there is one, in which they find each other.
+    ///   - sharesSessions: whether they have sessions in common.
     init(
         _ section: inout Section, listen: Configuration.Listen, admin: Configuration.Admin,
-        store: Configuration.Store.Presence
+        store: Configuration.Store.Presence, sharesSessions: Bool
     ) {
         // Off: alone, as a sidecar is until the operator says otherwise.
         let id = section.value("id", .replicaID, default: nil)
@@ -64,6 +65,10 @@ extension Configuration.Replicas {
         // One file may do for all: this one's own entry says nothing to it.
         let peers = entries.filter { $0.name != id }
             .map { Peer(id: $0.name, host: $0.value.host, port: $0.value.port) }.sorted { $0.id < $1.id }
+        if section.isFaultless, sharesSessions, !sharesChangeNotices {
+            section.refuseValue(
+                "cues", "must be on with sessions.shared: one replica listens to a session, and tells the others")
+        }
         guard section.isFaultless else { return }
         let knowsOthers = store != .none || !peers.isEmpty
         guard let id, let endpoint, knowsOthers, !keys.isEmpty else {

@@ -14,6 +14,8 @@ extension Configuration {
         package var maxPerPrincipal: Int?
         /// How long a session that serves no call is kept: 1 second to 24 hours.
         package var idleTimeout: Duration
+        /// With whom a session is shared.
+        package var shared: Sharing
         /// Whether clients open sessions and name them in their calls.
         package var handles: Handles
         /// How long such a session may be without a call: 1 second to 24 hours.
@@ -22,6 +24,13 @@ extension Configuration {
         package var handleMaxAge: Duration
         /// How many of them one principal may have: 1 to 100 000.
         package var maxHandlesPerPrincipal: Int
+
+        package enum Sharing: String, CaseIterable, Sendable {
+            /// Each loop of each replica has its own.
+            case off
+            /// All loops of all replicas have one for each caller, which they find in the store.
+            case store
+        }
 
         package enum Handles: String, CaseIterable, Sendable {
             case off
@@ -36,8 +45,9 @@ extension Configuration {
 extension Configuration.Sessions {
     /// - Parameters:
     ///   - listen: whose clients they are.
-    ///   - isWithCommand: whether each is a process.
-    init(_ section: inout Section, listen: Configuration.Listen, isWithCommand: Bool) {
+    ///   - backend: nil where it is faulty.
+    init(_ section: inout Section, listen: Configuration.Listen, backend: Configuration.Backend?) {
+        let isWithCommand = if case .command = backend?.place { true } else { false }
         // Authorization always counts: no session may serve two principals. A gateway that tells tenants by a field of
         // its own adds that field here.
         let names = section.listValues("isolate_by", of: .isolation, default: ["authorization"]) {
@@ -72,6 +82,17 @@ extension Configuration.Sessions {
         handleMaxAge = section.value("handle_max_age", .duration(.seconds(1) ... .hours(168)), default: .hours(24))
         // A quarter of the sessions there are by default: models forget to close.
         maxHandlesPerPrincipal = section.value("max_handles_per_principal", .integer(1...100_000), default: 16)
+        // One replica needs no store, and what is in one is known to it.
+        shared = section.value("shared", .choice, default: .off)
+        guard shared == .store, section.isFaultless else { return }
+        if isWithCommand {
+            section.refuseValue(
+                "shared",
+                "is for servers at a URL: the session of a command is its process, which no other replica reaches")
+        } else if backend?.pinConnection == true {
+            section.refuseValue(
+                "shared", "cannot go with backends[].pin_connection: no other replica has the connection of a session")
+        }
     }
 
     private static func checkIsolation(_ names: [String], isWithCommand: Bool) throws(FormatError) {

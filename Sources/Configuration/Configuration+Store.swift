@@ -24,7 +24,9 @@ extension Configuration {
 
 extension Configuration.Store {
     /// Nil where there is no store, or where something is wrong, which is reported.
-    static func readSection(_ section: inout Section) -> Configuration.Store? {
+    ///
+    /// - Parameter isNeeded: whether replicas have sessions in common there.
+    static func readSection(_ section: inout Section, isNeeded: Bool) -> Configuration.Store? {
         // Off: one machine needs none.
         let url = readURL(&section)
         // None: a store on a socket or on loopback has none unless it is told to.
@@ -39,6 +41,10 @@ extension Configuration.Store {
         guard section.isFaultless, let url else {
             if section.isFaultless, password != nil {
                 section.refuseSecret("password", "is of no use without store.url: add it")
+            } else if section.isFaultless, isNeeded {
+                section.refuseValue(
+                    "url", "is missing: sessions.shared needs a store; add one, such as `url: redis://127.0.0.1:6379/0`"
+                )
             }
             return nil
         }

@@ -50,20 +50,22 @@ extension Configuration {
                 \.self)
         Client.checkClients(clients, section)
         let listening = listen
-        let isWithCommand = if case .command = others.first?.place { true } else { false }
-        sessions = section.readNested("sessions") { Sessions(&$0, listen: listening, isWithCommand: isWithCommand) }
+        let backend = others.first
+        sessions = section.readNested("sessions") { Sessions(&$0, listen: listening, backend: backend) }
         interaction = section.readNested("interaction") { Interaction(&$0) }
         tasks = section.readNested("tasks") { Tasks(&$0) }
         cache = section.readNested("cache") { Cache(&$0) }
         limits = section.readNested("limits") { Limits(&$0) }
         admin = section.readNested("admin") { Admin(&$0, listen: listening) }
-        let (listen, admin) = (listen, admin)
+        let (listen, admin, sharesSessions) = (listen, admin, sessions.shared == .store)
         let presence: Store.Presence
         (store, presence) = section.readNested("store") { section in
-            let store = Store.readSection(&section)
+            let store = Store.readSection(&section, isNeeded: sharesSessions)
             return (store, store != nil ? .given : section.isFaultless ? .none : .faulty)
         }
-        replicas = section.readNested("replicas") { Replicas(&$0, listen: listen, admin: admin, store: presence) }
+        replicas = section.readNested("replicas") {
+            Replicas(&$0, listen: listen, admin: admin, store: presence, sharesSessions: sharesSessions)
+        }
         log = section.readNested("log") { Log(&$0) }
         guard !entries.isEmpty, others.count == entries.count else { return nil }
         backends = others

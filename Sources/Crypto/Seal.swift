@@ -24,6 +24,8 @@ package final class Seal: Sendable {
         case peer
         /// Where a replica is reached, as the others read it in the store.
         case member
+        /// A session that replicas share, as they read it in the store.
+        case session
     }
 
     /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, is not told: an answer

@@ -42,6 +42,7 @@ extension Server {
         keepUnchanged(\.threads, "threads", of: old, in: &new)
         if new.replicas.group != old.replicas.group { keepUnchanged(\.replicas, "replicas", of: old, in: &new) }
         keepUnchanged(\.store, "store", of: old, in: &new)
+        keepUnchanged(\.sessions.shared, "sessions.shared", of: old, in: &new)
         if new.listen.address == old.listen.address {
             keepUnchanged(\.listen.socketMode, "listen.socket_mode", of: old, in: &new)
         }

@@ -126,7 +126,9 @@ package struct Wiring: Sendable {
             on: loop, try listenPlace(loops: 1, first: loop), maxConnections: plan.maxConnections)
         let replicas = Replicas(replicaSettings, index: 0, on: loop, seal: secrets.seal, log: log)
         return Parts(
-            service: Service(on: loop, listener: listener, plan: plan, replicas: replicas), address: listener.address)
+            service: Service(
+                on: loop, listener: listener, plan: plan, replicas: replicas, sharing: makeSharing(on: loop)),
+            address: listener.address)
     }
 
     /// A worker for each loop, all listening on the same address.
@@ -140,7 +142,9 @@ package struct Wiring: Sendable {
             address = listener.address
             if number + 1 < loops.count { place = try listener.neighbourTarget() }
             let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal, log: log)
-            workers.append(Worker(Service(on: loop, listener: listener, plan: plan, replicas: replicas), on: loop))
+            let service = Service(
+                on: loop, listener: listener, plan: plan, replicas: replicas, sharing: makeSharing(on: loop))
+            workers.append(Worker(service, on: loop))
         }
         // `threads` is at least 1.
         guard let address else { preconditionFailure("a process without a loop") }
@@ -344,7 +348,18 @@ package struct Wiring: Sendable {
     }
 
     /// The connection to the store; nil where there is none.
-    func makeStore(on loop: Loop) -> Store? {
+    func makeStore(on loop: Loop) -> Store? { makeStore(on: loop, log: log) }
+
+    /// The sessions that a loop has in common with others; nil where it has its own.
+    private func makeSharing(on loop: Loop) -> SharedSessions? {
+        // Its own connection: many sessions may be opened at once. What becomes of the store, the first one tells the log.
+        guard configuration.sessions.shared == .store, let prefix = configuration.store?.prefix,
+            let store = makeStore(on: loop, log: nil)
+        else { return nil }
+        return SharedSessions(store, prefix: prefix, seal: secrets.seal, on: loop)
+    }
+
+    private func makeStore(on loop: Loop, log: Log?) -> Store? {
         guard let store = configuration.store else { return nil }
         let endpoint: Endpoint =
             store.url.socketPath.map { .unix(path: $0) } ?? .host(store.url.host, port: store.url.port)

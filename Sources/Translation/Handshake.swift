@@ -60,6 +60,9 @@ package struct Handshake: Sendable {
         offered += capabilities.filter { !offered.contains($0) }
     }
 
+    /// What the server said, byte for byte.
+    package var text: [UInt8] { Array(document.raw(result)) }
+
     /// Whether the server said the same to `other`, byte for byte.
     package func isWorded(as other: Handshake) -> Bool {
         document.raw(result).elementsEqual(other.document.raw(other.result))

@@ -40,7 +40,7 @@ func withBackend(_ text: String) -> String {
             configuration.sessions
                 == .init(
                     isolateBy: ["authorization"], max: 64, maxPerPrincipal: nil, idleTimeout: .seconds(300),
-                    handles: .off, handleIdleTimeout: .seconds(1800), handleMaxAge: .seconds(86400),
+                    shared: .off, handles: .off, handleIdleTimeout: .seconds(1800), handleMaxAge: .seconds(86400),
                     maxHandlesPerPrincipal: 16))
         #expect(configuration.backend.headers == .init() && configuration.clients.isEmpty)
         #expect(configuration.backend.client == .init(roots: [], capabilities: [.all]))

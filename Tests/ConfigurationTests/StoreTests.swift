@@ -87,6 +87,35 @@ import Testing
         #expect(!shown.contains("replicas.peers"))
     }
 
+    @Test func sharedSessionsNeedAStore() throws {
+        let group = "address: '10.0.0.5:1'"
+        try Self.withGroup("url: 'redis://h'", group) { text in
+            let usual = try parse(text).get().sessions.shared
+            let shared = try parse(text + "\nsessions: {shared: store}").get().sessions.shared
+            #expect(usual == .off && shared == .store)
+            #expect(printed(text + "\nsessions: {shared: on}").contains("must be one of off, store"))
+        }
+        let alone = printed(withBackend("sessions: {shared: store}"))
+        #expect(alone.contains("store.url is missing: sessions.shared needs a store"))
+        // What is wrong with the store is said, and nothing else.
+        let faulty = printed(withBackend("store: {url: x}\nsessions: {shared: store}"))
+        #expect(faulty.contains("store.url must be") && !faulty.contains("store.url is missing"))
+        try Self.withGroup("url: 'redis://h'", "\(group), cues: 'off'") { text in
+            #expect(
+                printed(text + "\nsessions: {shared: store}").contains("replicas.cues must be on with sessions.shared"))
+        }
+    }
+
+    @Test func sessionsOfOneProcessAreNotShared() throws {
+        try Self.withGroup("url: 'redis://h'", "address: '10.0.0.5:1'") { text in
+            let shared = text + "\nsessions: {shared: store}"
+            let pinned = shared.replacing("{url: http://b}", with: "{url: http://b, pin_connection: true}")
+            #expect(printed(pinned).contains("sessions.shared cannot go with backends[].pin_connection"))
+            let command = shared.replacing("{url: http://b}", with: "{command: [/bin/true]}")
+            #expect(printed(command).contains("sessions.shared is for servers at a URL"))
+        }
+    }
+
     /// Also not by the line that a message shows.
     @Test(arguments: [
         "url: 'redis://:hunter2@h'", "url: 'redis://hunter2@h/x y'", "url: 'ftp://hunter2@h'", "password: [hunter2]",

@@ -20,6 +20,8 @@ final class FakeServer: LegacyServer, ReachableServer {
     var prepare: (FakeTransport) -> Void = { _ in }
     /// All handshakes so far.
     private(set) var openings: [FakeOpening] = []
+    /// The transports of sessions that others have opened.
+    private(set) var joined: [FakeTransport] = []
     /// The same of clients' own channels.
     private(set) var channels: [FakeChannel] = []
     /// Signalled when anything has happened at the server.
@@ -79,10 +81,18 @@ extension FakeServer: SessionOpener, ChannelOpener {
         case .failure(let error): throw error
         case .session:
             let transport = FakeTransport(to: self)
+            transport.name = Array("\(label)-\(openings.count)".utf8)
             prepare(transport)
             opening.transport = transport
             return (transport, try handshake())
         }
+    }
+
+    func joinTransport(_ session: SharedSession, credentials: Credentials) -> (any SessionTransport)? {
+        let transport = FakeTransport(to: self)
+        transport.name = session.id
+        joined.append(transport)
+        return transport
     }
 
     func openChannel(

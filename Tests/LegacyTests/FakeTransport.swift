@@ -14,6 +14,10 @@ final class FakeTransport: SessionTransport {
     /// Whether the end of the session takes until ``finishEnd()``.
     var endsSlowly = false
     var isKept = true
+    /// The server's name of the session.
+    var name = Array("id".utf8)
+    /// Whether it listens to what belongs to no request.
+    private(set) var listens = false
     var isOver = false
     var isSequential = false
     let passedOver: PassedOver
@@ -88,15 +92,20 @@ final class FakeTransport: SessionTransport {
         finished.signal()
     }
 
-    func listenForMessages(for session: LegacySession, credentials: Credentials) { self.session = session }
+    func listenForMessages(for session: LegacySession, credentials: Credentials) {
+        self.session = session
+        listens = true
+    }
 
     func hasPushChannel() async -> Bool { true }
 
     var knowsPushChannel: Bool { true }
 
-    var sessionID: [UInt8]? { Array("id".utf8) }
+    var sessionID: [UInt8]? { name }
 
-    func stopListening() {}
+    var sharedTarget: [UInt8]? { isKept ? Array("/mcp".utf8) : nil }
+
+    func stopListening() { listens = false }
 
     func endSession() async {
         ends += 1

@@ -14,6 +14,7 @@ final class RecordingDelegate: LegacySessionDelegate {
 
     func sessionWasLost() { losses += 1 }
     func sessionWasGivenUp() { isGivenUp = true }
+    func sessionWasReplaced() {}
     func changeNoticeArrived(_ notice: ChangeNotice) { notices.append(notice) }
     func serverWasUnheard() { gaps += 1 }
     func questionHadNoClient() { unanswered += 1 }

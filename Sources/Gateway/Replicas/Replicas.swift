@@ -91,6 +91,9 @@ package final class Replicas {
     /// Whether there are other replicas than this one, or may be, by way of which clients reach what is here.
     var hasReplicas: Bool { settings.findsOthers || !peers.isEmpty }
 
+    /// Whether other replicas are known at this moment.
+    var knowsReplicas: Bool { !peers.isEmpty }
+
     /// Whether requests may come to another loop or replica.
     var hasPeers: Bool { workers.count > 1 || hasReplicas }
 

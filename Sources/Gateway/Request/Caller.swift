@@ -164,6 +164,11 @@ final class CallerRules {
         return principal
     }
 
+    /// What an identity is made of: those of two replicas compare where this is the same.
+    var identityScheme: [UInt8] {
+        fields.map { $0.mark + $0.name }.joined(separator: [0]) + [byCertificate ? 1 : 0]
+    }
+
     /// ``Caller/identity`` of a caller; nil where it is not remembered.
     func callerIdentity(of principal: KeyedHash) -> [UInt8]? { identities[principal] }
 

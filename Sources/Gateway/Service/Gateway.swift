@@ -73,6 +73,8 @@ package final class Gateway {
         carrier.tasks = tasks
         handles = Handles(
             carrier: carrier, interactions: interactions, held: memory.handles, seal: seal, replicas: memory.replicas)
+        sessions.directory = memory.sharing
+        memory.sharing?.applySettings(callers, idleTimeout: sessions.idleTimeout)
         sessions.handleObserver = memory.handles
         memory.handles.applySettings(settings.handles, in: sessions)
         knownCallers = KnownCallers(callers, seal: seal)

@@ -21,8 +21,13 @@ package final class LoopMemory {
     /// Sessions that clients name, of all gateways.
     let handles: HeldHandles
 
-    init(on loop: Loop, replicas: Replicas, parking: ParkingSettings) {
+    /// Sessions that other replicas use too; nil: each loop has its own.
+    let sharing: SharedSessions?
+
+    init(on loop: Loop, replicas: Replicas, sharing: SharedSessions?, parking: ParkingSettings) {
         self.replicas = replicas
+        self.sharing = sharing
+        sharing?.knowsReplicas = { replicas.knowsReplicas }
         tasks = HeldTasks(on: loop)
         handles = HeldHandles(on: loop)
         calls = ParkedCalls(owner: replicas.owner, settings: parking)

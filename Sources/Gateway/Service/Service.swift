@@ -56,10 +56,14 @@ package final class Service {
     private var isDraining = false
     private let changed = Wakeup()
 
-    /// - Parameter replicas: of this loop alone.
-    package init(on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas) {
+    /// - Parameters:
+    ///   - replicas: of this loop alone.
+    ///   - sharing: the same; nil: no session is shared with other loops and replicas.
+    package init(
+        on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas, sharing: SharedSessions? = nil
+    ) {
         self.loop = loop
-        memory = LoopMemory(on: loop, replicas: replicas, parking: plan.parking)
+        memory = LoopMemory(on: loop, replicas: replicas, sharing: sharing, parking: plan.parking)
         self.listener = listener
         self.plan = plan
         listener.tls = plan.tls
@@ -69,6 +73,7 @@ package final class Service {
     /// Begins to accept connections.
     package func startListening() {
         gateway.startWatching()
+        memory.sharing?.startSharing()
         useListener(listener)
     }
 
@@ -186,6 +191,7 @@ package final class Service {
         counts.tasks = memory.tasks.counts
         counts.handles = memory.handles.counts
         counts.peers = memory.replicas.numbers
+        counts.store = memory.sharing?.storeCounts
         // Those first that there are now; what was counted of others goes with them.
         for each in [gateway] + relieved.values where !each.hasHeir {
             counts.addCounts(Service.gatewayCounts(of: each))
@@ -313,6 +319,7 @@ package final class Service {
         memory.olderSessions.endAllSessions(.closed)
         for each in [gateway] + relieved.values { await each.closeSessions(until: time.end) }
         await memory.olderSessions.waitForEnds(until: time.end, on: loop)
+        memory.sharing?.endSharing()
     }
 
     /// Waits until there is no connection any more, and none to come.

@@ -1,4 +1,5 @@
 package import Legacy
+package import Store
 
 /// Everything that one loop counts, copied for the loop that shows it.
 package struct WorkerCounts: Sendable {
@@ -8,6 +9,8 @@ package struct WorkerCounts: Sendable {
     package var tasks = TaskCounts()
     package var handles = HandleCounts()
     package var peers = PeerCounts()
+    /// Of the loop's own connection to the store; nil: it has none.
+    package var store: StoreCounts?
     /// Of each copy of the server, in the order of the configuration.
     package var backends: [BackendCounts] = []
     /// Subscriptions that are served.
@@ -28,6 +31,7 @@ package struct WorkerCounts: Sendable {
         tasks.addCounts(other.tasks)
         handles.addCounts(other.handles)
         peers.addCounts(other.peers)
+        if let more = other.store, store?.addCounts(more) == nil { store = more }
         for counts in other.backends { addCounts(counts) }
         subscriptions += other.subscriptions
         lists += other.lists

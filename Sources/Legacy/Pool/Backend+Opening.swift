@@ -15,6 +15,12 @@ extension Backend: SessionOpener, ChannelOpener {
         }
     }
 
+    func joinTransport(_ session: SharedSession, credentials: Credentials) -> (any SessionTransport)? {
+        StreamableHTTP(
+            to: self, at: session.target, sessionID: session.id, cookies: session.cookies, revision: session.revision,
+            credentials: credentials)
+    }
+
     private func openEither(
         _ introduction: Introduction, _ credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake) {

@@ -35,7 +35,7 @@ final class SessionJournal {
 
     func recordOpening(_ session: LegacySession, for caller: KeyedHash, in time: Duration) {
         let (handshake, backend) = (session.handshake, session.server.label)
-        log.write(.info, "session_opened") { line in
+        log.write(.info, session.wasJoined ? "session_joined" : "session_opened") { line in
             line.field("backend", backend)
             line.field("revision", handshake.revision.name)
             let (name, version) = handshake.serverInfo.nameAndVersion

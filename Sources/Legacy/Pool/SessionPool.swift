@@ -139,6 +139,12 @@ package final class SessionPool {
         set { starter.inspector = newValue }
     }
 
+    /// Where replicas have their sessions in common; nil: each loop has its own.
+    package var directory: (any SessionDirectory)? {
+        get { starter.directory }
+        set { starter.directory = newValue }
+    }
+
     /// Gives up sessions when calls have to wait for one.
     package weak var spareSessions: (any SpareSessions)?
 
@@ -782,6 +788,7 @@ package final class SessionPool {
 
     /// Ends a session that no call wants any more. If it is a process, its place is taken until it has ended.
     private func endUnwanted(unwanted session: LegacySession) async {
+        session.place?.retirePlace(isBroken: false)
         if backends.startsProcesses { await session.closeSession() } else { ends.endSession(session) }
     }
 
@@ -861,6 +868,8 @@ package final class SessionPool {
     private func noteEnd(of slot: PoolSlot, _ end: SessionEnd?) {
         guard let session = slot.session, !slot.isEndTold else { return }
         slot.isEndTold = true
+        let isBroken = if case .lost(let loss) = end { loss.isOfSession } else { false }
+        session.place?.retirePlace(isBroken: isBroken)
         if let end { journal.recordEnd(at: session.server.label, of: slot.key.principal, end) }
         if case .lost(let loss) = end { numbers.noteLoss(loss) }
         let rest = alive[slot.key, default: 1] - 1
@@ -903,6 +912,7 @@ package final class SessionPool {
     package func closeAll(until end: Instant) async {
         sweep.set(nil)
         isClosed = true
+        directory?.processStops()
         abandonOpenings()
         latest = nil
         for slot in slots.values {
@@ -933,6 +943,8 @@ extension SessionPool {
         func sessionWasLost() { reference.pool?.retireSession(id) }
 
         func sessionWasGivenUp() { reference.pool?.giveUpSession(id, .cancellation) }
+
+        func sessionWasReplaced() { reference.pool?.giveUpSession(id, .replaced) }
 
         func changeNoticeArrived(_ notice: ChangeNotice) {
             reference.pool?.observer?.sessionChanged(.changed(key, notice))

@@ -1,3 +1,4 @@
+import JSONText
 import MCP
 import Reactor
 import Translation
@@ -9,6 +10,8 @@ final class SessionStarter {
     var backends: Backends
     /// Looks at each new session over HTTP before it serves a call.
     weak var inspector: (any SessionInspector)?
+    /// Where replicas have their sessions in common; nil: each loop has its own.
+    weak var directory: (any SessionDirectory)?
     /// As the server called itself last.
     private(set) var serverInfo: ServerInfo?
     private let ends: SessionEnds
@@ -18,11 +21,86 @@ final class SessionStarter {
         self.ends = ends
     }
 
-    /// Opens a session.
+    /// Opens a session, or joins the one that other replicas have.
     ///
     /// - Parameter abandonment: ends the opening.
     func openSession(
         for key: SessionKey, credentials: Credentials, sending: SendingBudget.Share, unless abandonment: Abandonment
+    ) async throws(BackendError) -> LegacySession {
+        guard let place = sharedPlace(of: key) else {
+            return try await openOwnSession(for: key, credentials, sending, unless: abandonment)
+        }
+        if let found = await place.findSession() {
+            if let joined = await joinSession(found, at: place, for: key, credentials, sending) { return joined }
+            place.retirePlace(isBroken: false)
+            return try await openOwnSession(for: key, credentials, sending, unless: abandonment)
+        }
+        let own: LegacySession
+        do throws(BackendError) {
+            own = try await openOwnSession(for: key, credentials, sending, unless: abandonment)
+        } catch {
+            place.retirePlace(isBroken: false)
+            throw error
+        }
+        return await shareSession(own, at: place, for: key, credentials, sending)
+    }
+
+    /// A session that was opened, or that of another replica that was faster.
+    private func shareSession(
+        _ own: LegacySession, at place: any SharedPlace, for key: SessionKey, _ credentials: Credentials,
+        _ sending: SendingBudget.Share
+    ) async -> LegacySession {
+        guard let form = await own.sharedForm else {
+            place.retirePlace(isBroken: false)
+            return own
+        }
+        guard let there = await place.offerSession(form), !there.isSameSession(as: form) else {
+            // Where it is not known which is there, it is offered again.
+            own.enterPlace(place, as: form, listens: true)
+            return own
+        }
+        guard let joined = await joinSession(there, at: place, for: key, credentials, sending) else {
+            place.retirePlace(isBroken: false)
+            return own
+        }
+        ends.endSession(own)
+        return joined
+    }
+
+    /// Where other replicas find the session of a key; nil where it is of this loop alone.
+    private func sharedPlace(of key: SessionKey) -> (any SharedPlace)? {
+        // What a server asks its client outside of any call's answer has to come to the replica that has the client.
+        guard let directory, !key.isOfHandle, !backends.pinsConnections, !backends.startsProcesses,
+            !SessionStarter.mayBeAsked(key)
+        else { return nil }
+        return directory.takePlace(of: key)
+    }
+
+    /// Whether the server may ask a client of this key anything that is not answered for it.
+    private static func mayBeAsked(_ key: SessionKey) -> Bool {
+        guard let document = try? JSONDocument(key.capabilities) else { return true }
+        var declared = InputCapabilities(document.root, in: document)
+        if !key.roots.isEmpty { declared.remove(.roots) }
+        return !declared.isEmpty
+    }
+
+    /// The session of another replica; nil where it cannot be used here.
+    private func joinSession(
+        _ shared: SharedSession, at place: any SharedPlace, for key: SessionKey, _ credentials: Credentials,
+        _ sending: SendingBudget.Share
+    ) async -> LegacySession? {
+        // A replica with another configuration may have copies of the server that this one has not.
+        guard let server = backends.servers.first(where: { $0.name == shared.server }),
+            let transport = server.joinTransport(shared, credentials: credentials),
+            let session = LegacySession.joinSession(
+                shared, for: key, over: transport, to: server, credentials: credentials, sending: sending)
+        else { return nil }
+        session.enterPlace(place, as: shared, listens: false)
+        return try? await inspectedSession(session, at: server, credentials)
+    }
+
+    private func openOwnSession(
+        for key: SessionKey, _ credentials: Credentials, _ sending: SendingBudget.Share, unless abandonment: Abandonment
     ) async throws(BackendError) -> LegacySession {
         try await openSomewhere(credentials) { (server) async throws(BackendError) -> LegacySession in
             try await inspectedSession(

@@ -44,6 +44,8 @@ extension LegacySession {
 
     /// Asks the server not to tell of changes of a resource any more. The response is not waited for.
     package func unsubscribeResource(from uri: [UInt8], credentials: Credentials) {
+        // Another replica may have subscribed too, and the server counts once.
+        if place != nil { return }
         let call = beginCall(
             { ServerRequest.unsubscribeRequest(from: uri, id: $0) }, credentials: credentials,
             until: .now + LegacySession.askTimeout)

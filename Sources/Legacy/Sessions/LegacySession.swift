@@ -69,6 +69,15 @@ package final class LegacySession {
     /// The number of the last session of its pool that was there when this one was found to be lost; nil while it is not.
     var loss: Int?
 
+    /// Where other replicas find it; nil: it is of this process alone.
+    private(set) var place: (any SharedPlace)?
+    /// Whether another replica has opened it.
+    private(set) var wasJoined = false
+    /// Whether another replica listens to what the server says outside any request, and tells of changes.
+    private var isHeardElsewhere = false
+    /// Whether one of those that share it can hear the server.
+    private var hasSharedStream = false
+
     /// `nil` until the session is open.
     var delegate: (any LegacySessionDelegate)?
     /// Whether a subscriber waits for what the server says outside any request: the session then listens again sooner.
@@ -211,6 +220,49 @@ package final class LegacySession {
             credentials, sending)
     }
 
+    /// A session that another process opened, and goes on with beside this one.
+    ///
+    /// - Parameters:
+    ///   - key: of the session there and here.
+    ///   - transport: to the session.
+    /// - Returns: nil where what the other one has written is no handshake.
+    static func joinSession(
+        _ shared: SharedSession, for key: SessionKey, over transport: any SessionTransport, to server: LegacyServer,
+        credentials: Credentials, sending: SendingBudget.Share
+    ) -> LegacySession? {
+        guard let document = try? JSONDocument(shared.handshake),
+            let handshake = try? Handshake(document.root, in: document, requesting: shared.revision),
+            handshake.revision == shared.revision
+        else { return nil }
+        let session = LegacySession(
+            over: transport, to: server, server.sharedHandshake(handshake, after: server.offer), server.requestIDs,
+            capabilities: key.capabilities, roots: key.roots, credentials, sending)
+        session.wasJoined = true
+        return session
+    }
+
+    /// What other processes have to know of it; nil where they cannot use it.
+    var sharedForm: SharedSession? {
+        get async {
+            guard let target = transport.sharedTarget, let id = sessionID else { return nil }
+            let hasStream = await transport.hasPushChannel()
+            let handshake = handshake
+            return SharedSession(
+                server: server.name, target: target, id: id, cookies: cookieField, revision: handshake.revision,
+                handshake: handshake.text, hasStream: hasStream)
+        }
+    }
+
+    /// Other replicas find it there from now on.
+    ///
+    /// - Parameter listens: whether it listens to the server at this moment.
+    func enterPlace(_ place: any SharedPlace, as shared: SharedSession, listens: Bool) {
+        self.place = place
+        isHeardElsewhere = shared.hasStream && !listens
+        hasSharedStream = shared.hasStream
+        place.enterPlace(self, shared, listens: listens)
+    }
+
     /// A call that another process began in the session is under way here from now on.
     func takeOver(_ call: LegacyCall) { calls.insertCall(call) }
 
@@ -339,10 +391,13 @@ package final class LegacySession {
         .busy, "the server has not taken those before it, and there is no room for more of them")
 
     /// Whether the server can tell something on its own account.
-    package func hasPushChannel() async -> Bool { await transport.hasPushChannel() }
+    package func hasPushChannel() async -> Bool {
+        if isHeardElsewhere { return true }
+        return await transport.hasPushChannel()
+    }
 
     /// Whether ``hasPushChannel()`` would answer at once.
-    package var knowsPushChannel: Bool { transport.knowsPushChannel }
+    package var knowsPushChannel: Bool { isHeardElsewhere || transport.knowsPushChannel }
 
     /// The server's name of the session, a secret; nil where it keeps none, or where the session is its connection.
     package var sessionID: [UInt8]? { transport.sessionID }
@@ -530,12 +585,13 @@ package final class LegacySession {
 
     // MARK: Closing
 
-    /// Ends the session on the server too.
+    /// Ends the session on the server too, unless other replicas use it.
     func closeSession() async {
         guard !isClosed else { return await transport.isGone() }
         standing = .closed
         transport.stopListening()
         await sent.wait(while: { sendingCount > 0 }, until: loop.now + LegacySession.sendingPatience, on: loop)
+        if let place, await !place.leavePlace() { return transport.dropSession() }
         // The whole server ends where a DELETE finds that SDK at work on a cancellation.
         if cancellation == .sent { await Pause(on: loop).waitFor(LegacySession.restAfterCancellation) }
         await transport.endSession()
@@ -558,4 +614,21 @@ package final class LegacySession {
         standing = .closed
         transport.dropSession()
     }
+}
+
+extension LegacySession: SharedSessionUser {
+    package func listenToStream(_ listens: Bool) {
+        guard standing == .open else { return }
+        isHeardElsewhere = hasSharedStream && !listens
+        if listens {
+            transport.listenForMessages(for: self, credentials: credentials)
+            streamHasMoved()
+        } else {
+            transport.stopListening()
+        }
+    }
+
+    package func streamHasMoved() { if standing == .open { noteGap() } }
+
+    package func sessionWasReplaced() { delegate?.sessionWasReplaced() }
 }

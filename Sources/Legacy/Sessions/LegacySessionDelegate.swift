@@ -6,6 +6,8 @@ protocol LegacySessionDelegate: AnyObject {
     func sessionWasLost()
     /// No further call is to use the session, though the server still knows it.
     func sessionWasGivenUp()
+    /// Replicas that shared the session use another one from now on.
+    func sessionWasReplaced()
     /// The server says that something has changed, on any way.
     func changeNoticeArrived(_ notice: ChangeNotice)
     /// The server could not be heard for a while, or cannot be heard any more.

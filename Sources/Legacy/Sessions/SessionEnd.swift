@@ -16,6 +16,8 @@ package enum SessionEnd: Sendable, Hashable {
         case call
         /// The server turned out to speak 2026-07-28.
         case upgrade
+        /// Replicas share another one in its place.
+        case replaced
         /// Another configuration has its server no longer, or sets other settings for it.
         case configuration
 
@@ -26,7 +28,16 @@ package enum SessionEnd: Sendable, Hashable {
             case .cancellation: "cancellation"
             case .call: "call"
             case .upgrade: "upgrade"
+            case .replaced: "replaced"
             case .configuration: "configuration"
+            }
+        }
+
+        /// Whether the session is of no use to any other process either.
+        var isOfSession: Bool {
+            switch self {
+            case .server, .cancellation, .call: true
+            case .upgrade, .replaced, .configuration: false
             }
         }
     }

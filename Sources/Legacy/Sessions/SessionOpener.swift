@@ -6,4 +6,11 @@ protocol SessionOpener: LegacyServer {
     func openTransport(
         _ introduction: Introduction, credentials: Credentials
     ) async throws(BackendError) -> (any SessionTransport, Handshake)
+
+    /// The way to a session that another process opened here; nil where there is none.
+    func joinTransport(_ session: SharedSession, credentials: Credentials) -> (any SessionTransport)?
+}
+
+extension SessionOpener {
+    func joinTransport(_ session: SharedSession, credentials: Credentials) -> (any SessionTransport)? { nil }
 }

@@ -52,6 +52,9 @@ protocol SessionTransport: AnyObject {
     /// Names and values of the session's cookies, as `Cookie` has them.
     var cookieField: [UInt8] { get }
 
+    /// Path and query of the session's requests, where another process can send them too; nil where it cannot.
+    var sharedTarget: [UInt8]? { get }
+
     /// Whether the server keeps a session, so that it knows what an answer is to.
     var isKept: Bool { get }
 
@@ -73,6 +76,7 @@ protocol SessionTransport: AnyObject {
 
 extension SessionTransport {
     var cookieField: [UInt8] { [] }
+    var sharedTarget: [UInt8]? { nil }
     var hearsDuringCalls: Bool { true }
     var resumptions: Int { 0 }
 }

@@ -350,6 +350,8 @@ final class StreamableHTTP: SessionTransport {
 
     var cookieField: [UInt8] { route.cookies.field }
 
+    var sharedTarget: [UInt8]? { isSequential || sessionID == nil ? nil : route.target }
+
     // MARK: The end
 
     func stopListening() {
