@@ -27,11 +27,19 @@ package protocol StoreUser: AnyObject {
     func storeBecameReady()
 }
 
+/// What runs commands.
+package protocol CommandRunner: AnyObject {
+    /// Sends commands together, and waits for their answers.
+    ///
+    /// - Returns: an answer for each, none of which is an error.
+    func runCommands(_ commands: [StoreCommand]) async throws(StoreFailure) -> [StoreReply]
+}
+
 /// The connection to the store (Redis or Valkey), of one loop. It is made anew whenever it has ended, after pauses that grow.
 package final class Store {
     private let settings: StoreSettings
     private let loop: Loop
-    private let log: Log
+    private let log: Log?
     private let resolver: Resolver
     private let tls: TLSClient?
     private let timer: Deadline
@@ -44,7 +52,8 @@ package final class Store {
     /// To be set before ``startConnecting()``.
     package weak var user: (any StoreUser)?
 
-    package init(_ settings: StoreSettings, on loop: Loop, log: Log) {
+    /// - Parameter log: nil where another connection of the process tells it what becomes of the store.
+    package init(_ settings: StoreSettings, on loop: Loop, log: Log?) {
         self.settings = settings
         self.loop = loop
         self.log = log
@@ -98,9 +107,9 @@ package final class Store {
         // It stays until there is another one: it may be in the middle of its own callback.
         case .disconnect: socket?.close()
         case .becameReady: loop.spawn { self.user?.storeBecameReady() }
-        case .cameUp: log.write(.info, "store_up") { $0.field("store", settings.name) }
+        case .cameUp: log?.write(.info, "store_up") { $0.field("store", settings.name) }
         case .wentDown(let failure):
-            log.write(.warning, "store_down") { line in
+            log?.write(.warning, "store_down") { line in
                 line.field("store", settings.name)
                 line.field("reason", failure.reason)
             }
@@ -146,6 +155,8 @@ package final class Store {
         throw failure
     }
 }
+
+extension Store: CommandRunner {}
 
 extension Store: SocketHandler {
     package func receivedBytes(_ bytes: Span<UInt8>) { performActions(course.received(bytes, at: loop.now)) }

@@ -10,10 +10,10 @@ extension StoreCommand {
         self.init("EVAL", head + keys + arguments)
     }
 
-    /// Sets a value where there is none, or exactly the one that is expected. The expiry counts from then on.
+    /// Sets a value where there is none, or exactly the one that is expected, or this one already. The expiry counts from then on.
     ///
     /// - Parameters:
-    ///   - expected: `nil`: only where there is none. It may be equal to `value`, which renews it.
+    ///   - expected: what may be replaced; `nil`: nothing.
     ///   - value: not empty.
     /// - Returns: a command whose answer is the value that is there afterwards, as ``StoreReply/text(_:)``.
     package static func compareAndSet(
@@ -25,7 +25,7 @@ extension StoreCommand {
 
     private static let compareAndSetScript: StaticString = """
         local found = redis.call('GET', KEYS[1])
-        if found and found ~= ARGV[1] then return found end
+        if found and found ~= ARGV[1] and found ~= ARGV[2] then return found end
         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
         return ARGV[2]
         """

@@ -216,4 +216,11 @@ package struct StoreCounts: Sendable, Equatable {
     package var failures: [StoreFailure.Kind: Int] = [:]
 
     package init() {}
+
+    /// Adds those of another connection to the same store.
+    package mutating func addCounts(_ other: StoreCounts) {
+        isReachable = isReachable && other.isReachable
+        commands += other.commands
+        failures.merge(other.failures) { $0 + $1 }
+    }
 }

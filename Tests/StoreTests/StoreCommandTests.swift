@@ -17,7 +17,8 @@ import Testing
         let key = Array("k".utf8)
         let first = StoreCommand.compareAndSet(key, expecting: nil, to: Array("v".utf8), for: .seconds(2))
         #expect(Self.texts(of: first).suffix(4) == ["k", "", "v", "2000"])
-        let next = StoreCommand.compareAndSet(key, expecting: Array("v".utf8), to: Array("w".utf8), for: .microseconds(1))
+        let next = StoreCommand.compareAndSet(
+            key, expecting: Array("v".utf8), to: Array("w".utf8), for: .microseconds(1))
         #expect(Self.texts(of: next).suffix(4) == ["k", "v", "w", "1"])
     }
 }
