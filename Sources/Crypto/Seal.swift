@@ -24,6 +24,8 @@ package final class Seal: Sendable {
         case peer
         /// Where a replica is reached, as the others read it in the store.
         case member
+        /// Who goes on with a call, as the replicas have it in the store.
+        case claim
     }
 
     /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, is not told: an answer

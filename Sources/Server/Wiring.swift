@@ -23,6 +23,8 @@ package struct Secrets: Sendable {
     let seal: Seal
     /// Names this process among all that may share a key.
     let name: String
+    /// Another one in each process: one that was started again under the same name is told from the one before.
+    let process = String(decoding: Base64URL.encodeBytes(SecureRandom.bytes(12)), as: UTF8.self)
     /// What the log was told of the servers.
     let notices = BackendNotices()
     /// Kills what commands have started, should this process die.
@@ -140,7 +142,10 @@ package struct Wiring: Sendable {
             address = listener.address
             if number + 1 < loops.count { place = try listener.neighbourTarget() }
             let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal, log: log)
-            workers.append(Worker(Service(on: loop, listener: listener, plan: plan, replicas: replicas), on: loop))
+            let claims = makeClaims(for: replicas, on: loop)
+            workers.append(
+                Worker(
+                    Service(on: loop, listener: listener, plan: plan, replicas: replicas, claims: claims), on: loop))
         }
         // `threads` is at least 1.
         guard let address else { preconditionFailure("a process without a loop") }
@@ -343,8 +348,10 @@ package struct Wiring: Sendable {
         return PeerDoor(service, on: loop)
     }
 
-    /// The connection to the store; nil where there is none.
-    func makeStore(on loop: Loop) -> Store? {
+    /// A connection to the store; nil where there is none.
+    ///
+    /// - Parameter tells: whether the log is told by it when the store comes and goes.
+    func makeStore(on loop: Loop, tells: Bool) -> Store? {
         guard let store = configuration.store else { return nil }
         let endpoint: Endpoint =
             store.url.socketPath.map { .unix(path: $0) } ?? .host(store.url.host, port: store.url.port)
@@ -352,7 +359,17 @@ package struct Wiring: Sendable {
             StoreSettings(
                 endpoint: endpoint, tls: store.tls.map { ServerTLS($0.context, name: $0.name) },
                 database: store.url.database, password: store.password, name: store.url.name),
-            on: loop, log: log)
+            on: loop, log: tells ? log : nil)
+    }
+
+    /// What decides in the store who goes on with the calls of a loop; nil where there is none.
+    private func makeClaims(for replicas: Replicas, on loop: Loop) -> Claims? {
+        guard configuration.replicas.group != nil, let prefix = configuration.store?.prefix,
+            let store = makeStore(on: loop, tells: false)
+        else { return nil }
+        return Claims(
+            store, prefix: prefix, owner: replicas.owner, process: secrets.process, seal: secrets.seal, on: loop,
+            log: log)
     }
 
     /// What finds other replicas in the store; nil where there are none.
@@ -363,8 +380,8 @@ package struct Wiring: Sendable {
         let (host, port) =
             group.advertised.map { ($0.host, $0.port) } ?? (address.host ?? group.address, address.port)
         return Membership(
-            store, prefix: prefix, own: .init(name: group.id, endpoint: .host(host, port: port)), seal: secrets.seal,
-            workers: workers, on: loop, log: log)
+            store, prefix: prefix, own: .init(name: group.id, endpoint: .host(host, port: port)),
+            process: secrets.process, seal: secrets.seal, workers: workers, on: loop, log: log)
     }
 
     private var replicaSettings: ReplicaSettings {

@@ -16,13 +16,15 @@ final class Interactions {
     let log: Log
     private let seal: Seal
     private let replicas: Replicas?
+    /// Who delivers the answers of clients; nil where replicas have no store, and this loop delivers those that come to it.
+    let claims: Claims?
     private let spares: SpareCalls
     /// Of the last request.
     private var known: (spelled: [UInt8], declaration: ClientProfiles.Declaration) = ([], .none)
 
     init(
         sessions: SessionPool, spares: SpareCalls, lists: Lists, settings: GatewaySettings, calls: ParkedCalls,
-        seal: Seal, replicas: Replicas?, log: Log
+        seal: Seal, replicas: Replicas?, claims: Claims? = nil, log: Log
     ) {
         self.sessions = sessions
         self.spares = spares
@@ -31,6 +33,7 @@ final class Interactions {
         self.calls = calls
         self.seal = seal
         self.replicas = replicas
+        self.claims = claims
         self.log = log
     }
 
@@ -161,8 +164,38 @@ final class Interactions {
             // Another retry may have come here while this one looked for the owner of the call.
             let location = callLocation(of: state)
             guard case .elsewhere = location else { return carryLeg(leg, from: caller, at: location, nil) }
-            takeOverCall(leg, from: caller, state)
+            guard let claims else { return takeOverCall(leg, from: caller, state) }
+            sessions.loop.spawn { await self.claimCall(leg, from: caller, state, by: claims) }
         }
+    }
+
+    /// Continues a call whose replica is lost or cannot be reached, if no other replica does.
+    private func claimCall(_ leg: CallLeg, from caller: Caller, _ state: RequestState, by claims: Claims) async {
+        let outcome = await claims.takeOverCall(
+            state.call, round: Int(state.round), from: state.owner, for: claimLifetime(until: state.expires))
+        // Another retry may have been here before, and gone on with the call.
+        let location = callLocation(of: state)
+        guard case .elsewhere = location else { return carryLeg(leg, from: caller, at: location, nil) }
+        switch outcome {
+        case .taken: takeOverCall(leg, from: caller, state)
+        case .takenBefore: takeOverCall(leg, from: caller, state.afterDelivery)
+        case .held: refuseLeg(leg, .heldElsewhere, countedAs: \.held)
+        case .unknown: refuseLeg(leg, .answersNotClaimed(isHere: false), countedAs: \.unclaimed)
+        }
+    }
+
+    /// A retry whose answers are not delivered here.
+    func refuseLeg(_ leg: CallLeg, _ refusal: Refusal, countedAs count: WritableKeyPath<ParkingCounts, Int>) {
+        calls.numbers[keyPath: count] += 1
+        leg.finishLeg(.refused(refusal))
+    }
+
+    /// For how long the store has to know who took the answers of a client: as long as what the client carries is good.
+    ///
+    /// - Parameter end: of that.
+    func claimLifetime(until end: UnixTime) -> Duration {
+        let parkTimeout = calls.settings.parkTimeout
+        return max(parkTimeout + parkTimeout, .seconds(end.seconds - UnixTime.now.seconds)) + .seconds(1)
     }
 
     /// Cancels the run that a lost replica started: its questions can no longer be answered.

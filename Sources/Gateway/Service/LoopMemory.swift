@@ -12,6 +12,8 @@ package final class LoopMemory {
     package var index: Int { replicas.index }
     /// The way to other loops of the process, and to other replicas.
     let replicas: Replicas
+    /// Who goes on with which call; nil where replicas have no store.
+    let claims: Claims?
     /// Sessions of older clients, of all gateways.
     let olderSessions = OlderSessions()
     /// Calls that wait for their clients, of all gateways.
@@ -21,8 +23,9 @@ package final class LoopMemory {
     /// Sessions that clients name, of all gateways.
     let handles: HeldHandles
 
-    init(on loop: Loop, replicas: Replicas, parking: ParkingSettings) {
+    init(on loop: Loop, replicas: Replicas, claims: Claims?, parking: ParkingSettings) {
         self.replicas = replicas
+        self.claims = claims
         tasks = HeldTasks(on: loop)
         handles = HeldHandles(on: loop)
         calls = ParkedCalls(owner: replicas.owner, settings: parking)

@@ -56,10 +56,12 @@ package final class Service {
     private var isDraining = false
     private let changed = Wakeup()
 
-    /// - Parameter replicas: of this loop alone.
-    package init(on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas) {
+    /// - Parameters:
+    ///   - replicas: of this loop alone.
+    ///   - claims: of this loop alone; nil where replicas have no store.
+    package init(on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas, claims: Claims? = nil) {
         self.loop = loop
-        memory = LoopMemory(on: loop, replicas: replicas, parking: plan.parking)
+        memory = LoopMemory(on: loop, replicas: replicas, claims: claims, parking: plan.parking)
         self.listener = listener
         self.plan = plan
         listener.tls = plan.tls
@@ -68,6 +70,7 @@ package final class Service {
 
     /// Begins to accept connections.
     package func startListening() {
+        memory.claims?.startClaiming()
         gateway.startWatching()
         useListener(listener)
     }
@@ -313,6 +316,7 @@ package final class Service {
         memory.olderSessions.endAllSessions(.closed)
         for each in [gateway] + relieved.values { await each.closeSessions(until: time.end) }
         await memory.olderSessions.waitForEnds(until: time.end, on: loop)
+        memory.claims?.endClaiming()
     }
 
     /// Waits until there is no connection any more, and none to come.

@@ -83,10 +83,17 @@ class Redis:
             writer.close()
 
     async def content(self) -> dict[str, tuple[int, dict[str, str]]]:
-        """All that is in it: for each key the seconds that it has left (-1: it stays for ever), and its fields."""
+        """All that is in it: for each key the seconds that it has left (-1: it stays for ever), and its fields. A text is the field
+        without a name, and members of a sorted set have their scores."""
         found = {}
         for key in await self.ask("KEYS", "*"):
-            fields = await self.ask("HGETALL", key)
+            kind = await self.ask("TYPE", key)
+            if kind == "string":
+                fields = ["", await self.ask("GET", key)]
+            elif kind == "zset":
+                fields = await self.ask("ZRANGE", key, "0", "-1", "WITHSCORES")
+            else:
+                fields = await self.ask("HGETALL", key)
             found[key] = (await self.ask("TTL", key), dict(zip(fields[::2], fields[1::2])))
         return found
 
