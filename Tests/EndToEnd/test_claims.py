@@ -163,9 +163,40 @@ async def test_one_that_is_cut_off_delivers_nothing_to_a_call_that_another_took_
             done = await send(replicas.fronts["c"], retry(message, elsewhere))
             assert json.loads(done.text) == ["t 1", "t 2"]
             assert server.runs["t"] == (1 if events else 2) and server.finished["t"] == 1
-            # It has let go of the call, and of its session, which may be the other one's.
+            # It has let go of the call, and of its session, which may be the other one's. Who comes again is brought to that one.
             replicas.mend()
+            for name in "abc":
+                assert json.loads((await send(replicas.fronts[name], again)).text) == ["t 1", "t 2"]
             assert server.answers.total() == server.told.total()
+            delivered_once(server)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+async def test_who_comes_to_one_that_was_cut_off_is_brought_to_the_one_that_has_the_call(threads: int) -> None:
+    headers = {"Authorization": "Bearer alice"}
+    async with CountingBackend(events="keep") as server, Redis() as redis:
+        async with Islands(server.address, redis, threads=threads) as replicas:
+
+            async def ask(name: str, message: dict[str, Any]) -> Answer:
+                async with Client(replicas.fronts[name]) as client:
+                    return await client.send(message, **headers)
+
+            message = begin("t", times=3)
+            again = retry(message, await ask("a", message))
+            replicas.cut_off("a")
+            first = await ask("b", again)
+            replicas.mend()
+            # Those who come at once: the first of them has it learn that the call is another's.
+            answers = await asyncio.gather(*(ask("a", again) for _ in range(8)))
+            for each in answers:
+                assert "error" not in each.json or is_refused(each, "held_elsewhere")
+            for name in "abcabc":
+                asked = await ask(name, again)
+                assert asked.result["inputRequests"] == first.result["inputRequests"]
+            for name in "ca":
+                asked = await ask(name, retry(message, asked))
+            assert json.loads(asked.text) == ["t 1", "t 2", "t 3"]
+            assert server.runs["t"] == server.finished["t"] == 1
             delivered_once(server)
 
 

@@ -138,15 +138,16 @@ final class Interactions {
     ///   - carrier: ends it.
     ///   - capabilities: what the client can be asked, and what its session declares.
     ///   - handleKey: of the session of a handle, in which a call that begins runs; nil where any session of the caller will do.
+    ///   - origin: who brought it, where it may be brought on to the loop that has its call.
     func carryRequest(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
         answering clientRequest: ClientRequest, by carrier: Carrier, declaring capabilities: ClientProfiles.Declaration,
-        at location: Location, handleKey: SessionKey? = nil
+        at location: Location, handleKey: SessionKey? = nil, from origin: CallLeg.Origin? = nil
     ) {
         let begins = if case .new = location { true } else { false }
         let leg = CallLeg(
             calls.nextLeg(), request, of: source, answering: clientRequest, capabilities: capabilities,
-            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
+            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins, from: origin)
         // Its client may have left already, and ends it with this.
         clientRequest.responder.beginResponse(for: leg)
         carryLeg(leg, from: caller, at: location, handleKey)
@@ -179,9 +180,28 @@ final class Interactions {
         switch outcome {
         case .taken: takeOverCall(leg, from: caller, state)
         case .takenBefore: takeOverCall(leg, from: caller, state.afterDelivery)
-        case .held: refuseLeg(leg, .heldElsewhere, countedAs: \.held)
+        case .held(let holder): await bringLeg(leg, of: state.call, to: holder)
         case .unknown: refuseLeg(leg, .answersNotClaimed(isHere: false), countedAs: \.unclaimed)
         }
+    }
+
+    /// Has a retry answered by the loop that goes on with its call, if that can be reached.
+    ///
+    /// - Parameter holder: the loop, as the store has it.
+    func bringLeg(_ leg: CallLeg, of call: CallID, to holder: [UInt8]) async {
+        guard let replicas, let origin = leg.origin, leg.beginForwarding() else {
+            return refuseLeg(leg, .heldElsewhere, countedAs: \.held)
+        }
+        let result = await replicas.bringRetry(
+            leg.source, of: call, to: holder, isHandedOver: origin == .replica, answering: leg.responder.connection)
+        if case .answered(let status, let bytes)? = result {
+            return leg.endForwarding((status, bytes))
+        }
+        leg.endForwarding(nil)
+        guard case .unknown(let error)? = result, let refusal = Refusal(handedOver: error) else {
+            return refuseLeg(leg, .heldElsewhere, countedAs: \.held)
+        }
+        leg.finishLeg(.refused(refusal))
     }
 
     /// A retry whose answers are not delivered here.

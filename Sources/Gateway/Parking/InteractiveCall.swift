@@ -136,20 +136,20 @@ final class InteractiveCall: CallProgress, SpareCall {
             let outcome = await claims.takeAnswers(
                 of: self.id, round: round, for: self.context.claimLifetime(until: self.stateExpiry))
             self.claiming -= 1
-            self.answersWereClaimed(outcome, of: round, by: leg, responses, from: caller)
+            await self.answersWereClaimed(outcome, of: round, by: leg, responses, from: caller)
         }
     }
 
     private func answersWereClaimed(
         _ outcome: Claims.Outcome, of round: Int, by leg: CallLeg, _ responses: InputResponses, from caller: Caller
-    ) {
+    ) async {
         switch outcome {
         case .taken, .takenBefore:
             claimedRound = max(claimedRound, round)
             addRetry(leg, responses, from: caller)
-        case .held:
+        case .held(let holder):
             stepMachine { $0.leaveToAnother() }
-            context.refuseLeg(leg, .heldElsewhere, countedAs: \.held)
+            await context.bringLeg(leg, of: id, to: holder)
         case .unknown:
             context.refuseLeg(leg, .answersNotClaimed(isHere: true), countedAs: \.unclaimed)
         }

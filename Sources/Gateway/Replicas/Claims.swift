@@ -17,8 +17,8 @@ package final class Claims {
         /// The call is this loop's, but the answers were taken before, here or by a replica that is gone: they may have been
         /// delivered.
         case takenBefore
-        /// The call is another's, which may run.
-        case held
+        /// The call is another loop's, which may run. That is spelled as ``CallOwner`` has it.
+        case held(by: [UInt8])
         /// The store did not say.
         case unknown
     }
@@ -115,6 +115,7 @@ package final class Claims {
     ) async throws(StoreFailure) -> Outcome {
         var expected: [UInt8]?
         var outcome = Outcome.taken
+        var holder: [UInt8] = []
         for _ in 0..<Claims.maxAttempts {
             let now = UnixTime.now
             // The store ends it. A clock that is ahead must not find it too old before that.
@@ -133,11 +134,12 @@ package final class Claims {
             case .taken: outcome = .taken
             case .takenBefore where isOwn(found): return .takenBefore
             case .takenBefore: outcome = .takenBefore
-            case .held, .unknown: return .held
+            case .held, .unknown: return .held(by: found.owner)
             }
             expected = text
+            holder = found.owner
         }
-        return .held
+        return .held(by: holder)
     }
 
     private func isOwn(_ claim: Claim) -> Bool { claim.owner == owner && claim.process == process }
@@ -146,10 +148,10 @@ package final class Claims {
     private func judgeClaim(_ claim: Claim, _ round: Int, _ role: Role) async throws(StoreFailure) -> Outcome {
         if isOwn(claim) { return claim.round < round ? .taken : .takenBefore }
         // Another one goes on, and this loop was not reached when it began.
-        guard case .heir(let former) = role else { return .held }
+        guard case .heir(let former) = role else { return .held(by: claim.owner) }
         // The owner has asked once more since, and these answers never came to it.
         if claim.round < round, claim.owner == former { return .taken }
-        return try await isGone(claim) ? .takenBefore : .held
+        return try await isGone(claim) ? .takenBefore : .held(by: claim.owner)
     }
 
     /// Whether the process of a claim has ended, as far as its entry among the replicas says. One that cannot be reached may run.

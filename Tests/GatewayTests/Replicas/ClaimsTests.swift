@@ -87,6 +87,8 @@ private final class ClaimStore: CommandRunner {
         await claims.takeOverCall(call, round: round, from: Array("\(owner)/0".utf8), for: .seconds(60))
     }
 
+    private static func held(by name: String) -> Claims.Outcome { .held(by: Array("\(name)/0".utf8)) }
+
     @Test func anOwnerTakesEachRoundOnce() async throws {
         try await Self.play { play in
             let a = play.replica("a")
@@ -107,12 +109,12 @@ private final class ClaimStore: CommandRunner {
             for name in "abc" { play.write("\(name)") }
             #expect(await Self.takeOver(b, round: 1) == .taken)
             #expect(await Self.takeOver(b, round: 1) == .takenBefore)
-            #expect(await Self.takeOver(c, round: 1) == .held)
+            #expect(await Self.takeOver(c, round: 1) == Self.held(by: "b"))
             // The owner was there all the time.
-            #expect(await Self.take(a, round: 1) == .held)
+            #expect(await Self.take(a, round: 1) == Self.held(by: "b"))
             // Nor does it get the call back by asking once more.
-            #expect(await Self.take(a, round: 2) == .held)
-            #expect(await Self.takeOver(c, round: 2) == .held)
+            #expect(await Self.take(a, round: 2) == Self.held(by: "b"))
+            #expect(await Self.takeOver(c, round: 2) == Self.held(by: "b"))
             #expect(await Self.take(b, round: 2) == .taken)
         }
     }
@@ -124,7 +126,7 @@ private final class ClaimStore: CommandRunner {
             #expect(await Self.take(a, round: 1) == .taken)
             // It has asked once more since, and is not reached.
             #expect(await Self.takeOver(play.replica("b"), round: 2) == .taken)
-            #expect(await Self.take(a, round: 2) == .held)
+            #expect(await Self.take(a, round: 2) == Self.held(by: "b"))
         }
     }
 
@@ -132,12 +134,12 @@ private final class ClaimStore: CommandRunner {
         try await Self.play { play in
             play.write("a")
             #expect(await Self.take(play.replica("a"), round: 1) == .taken)
-            #expect(await Self.takeOver(play.replica("b"), round: 1) == .held)
+            #expect(await Self.takeOver(play.replica("b"), round: 1) == Self.held(by: "a"))
             // Another loop of it was not reached either.
             let other = Claims(
                 play.store, prefix: "p:", owner: Array("a/1".utf8), process: "process of a", seal: play.seal,
                 on: play.loop, log: .silent)
-            #expect(await Self.takeOver(other, round: 1) == .held)
+            #expect(await Self.takeOver(other, round: 1) == Self.held(by: "a"))
         }
     }
 
@@ -146,7 +148,7 @@ private final class ClaimStore: CommandRunner {
             let b = play.replica("b")
             #expect(await Self.take(play.replica("a"), round: 1) == .taken)
             // All entries may have been lost a moment ago.
-            #expect(await Self.takeOver(b, round: 1) == .held)
+            #expect(await Self.takeOver(b, round: 1) == Self.held(by: "a"))
             // It was started again.
             play.write("a", secondsAgo: 9)
             play.write("a", process: "the next")
@@ -161,7 +163,8 @@ private final class ClaimStore: CommandRunner {
             play.claim("a", round: 1, secondsAgo: seconds)
             play.write("a", secondsAgo: 31)
             play.write("c")
-            #expect(await Self.takeOver(play.replica("b"), round: 1) == (seconds < 30 ? .held : .takenBefore))
+            let outcome = seconds < 30 ? Self.held(by: "a") : .takenBefore
+            #expect(await Self.takeOver(play.replica("b"), round: 1) == outcome)
         }
     }
 
@@ -176,7 +179,7 @@ private final class ClaimStore: CommandRunner {
                 steps += 1
                 if steps == 2 { play.claim("c", round: 1, secondsAgo: 0) }
             }
-            #expect(await Self.takeOver(play.replica("b"), round: 1) == .held)
+            #expect(await Self.takeOver(play.replica("b"), round: 1) == Self.held(by: "c"))
             #expect(steps == 2)
             play.store.beforeSetting = {}
             #expect(await Self.takeOver(c, round: 1) == .takenBefore)
@@ -187,7 +190,7 @@ private final class ClaimStore: CommandRunner {
         try await Self.play { play in
             play.claim("a", round: 1, secondsAgo: 100)
             play.store.beforeSetting = { play.claim("a", round: 1, secondsAgo: 100) }
-            #expect(await Self.takeOver(play.replica("b"), round: 1) == .held)
+            #expect(await Self.takeOver(play.replica("b"), round: 1) == Self.held(by: "a"))
             #expect(play.store.commands < 10)
         }
     }
@@ -240,9 +243,9 @@ private final class ClaimStore: CommandRunner {
             let new = Seal(ring: KeyRing(keys.reversed()), deployment: "d")
             play.write("a")
             #expect(await Self.take(play.replica("a", by: old), round: 1) == .taken)
-            #expect(await Self.takeOver(play.replica("b", by: new), round: 1) == .held)
+            #expect(await Self.takeOver(play.replica("b", by: new), round: 1) == Self.held(by: "a"))
             #expect(await Self.takeOver(play.replica("b", by: new), round: 2) == .taken)
-            #expect(await Self.take(play.replica("a", by: old), round: 2) == .held)
+            #expect(await Self.take(play.replica("a", by: old), round: 2) == Self.held(by: "b"))
         }
     }
 }
