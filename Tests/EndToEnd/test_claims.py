@@ -222,6 +222,37 @@ async def test_what_one_that_is_cut_off_has_taken_runs_nowhere_else(events: str 
             delivered_once(server)
 
 
+@pytest.mark.parametrize("store", [False, True], ids=["store", "no store"])
+async def test_one_whose_client_does_not_come_back_leaves_the_run_that_another_took_up(store: bool) -> None:
+    """It would cancel the run, and answer what is open: the client's answers went to the other one."""
+    async with CountingBackend(events="keep") as server, Redis() as redis:
+        async with Islands(server.address, redis, interaction={"park_timeout": "2s"}) as replicas:
+            server.hold = asyncio.Event()
+            message = begin("t", times=1)
+            again = retry(message, await send(replicas.fronts["a"], message))
+            replicas.cut_off("a", store=store)
+            waiting = asyncio.create_task(send(replicas.fronts["b"], again))
+            # Two seconds, and one more until what is open would be answered.
+            await asyncio.sleep(4)
+            server.hold.set()
+            assert json.loads((await waiting).text) == ["t 1"]
+            assert server.runs["t"] == server.finished["t"] == 1 and not server.cancelled
+            delivered_once(server)
+
+
+async def test_one_whose_client_does_not_come_back_ends_the_run_as_before() -> None:
+    async with CountingBackend(events="keep") as server, Redis() as redis:
+        async with Islands(server.address, redis, interaction={"park_timeout": "3s"}) as replicas:
+            message = begin("t", times=1)
+            again = retry(message, await send(replicas.fronts["a"], message))
+            await server.until(lambda server: server.cancelled["t"] and server.answers)
+            # And no other takes it up.
+            for name in "abc":
+                assert is_lost(await send(replicas.fronts[name], again))
+            assert server.runs["t"] == 1
+            delivered_once(server)
+
+
 async def test_one_that_is_cut_off_from_the_store_too_delivers_nothing() -> None:
     async with CountingBackend() as server, Redis() as redis:
         async with Islands(server.address, redis) as replicas:

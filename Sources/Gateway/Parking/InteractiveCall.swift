@@ -71,7 +71,7 @@ final class InteractiveCall: CallProgress, SpareCall {
     private var responseSize = 0
     /// The last round whose answers no other replica delivers.
     private var claimedRound = 0
-    /// Requests whose answers are being claimed.
+    /// Requests whose answers are being claimed, and the call itself where its client did not come back.
     private var claiming = 0
     /// When nothing that its client carries is good any more.
     private var stateExpiry = UnixTime(seconds: 0)
@@ -152,6 +152,7 @@ final class InteractiveCall: CallProgress, SpareCall {
             await context.bringLeg(leg, of: id, to: holder)
         case .unknown:
             context.refuseLeg(leg, .answersNotClaimed(isHere: true), countedAs: \.unclaimed)
+            adjustDeadline()
         }
     }
 
@@ -298,9 +299,33 @@ final class InteractiveCall: CallProgress, SpareCall {
     private func makeDeadline() -> Deadline {
         let deadline = Deadline(on: sessions.loop)
         // It is this object's own, and fires no more when that is gone.
-        deadline.onExpiry = { [unowned self] in stepMachine { $0.performDue(at: sessions.loop.now) } }
+        deadline.onExpiry = { [unowned self] in performDue() }
         self.deadline = deadline
         return deadline
+    }
+
+    private func performDue() {
+        let now = sessions.loop.now
+        guard let claims = context.claims, let machine, machine.round > claimedRound, machine.isDeserted(at: now) else {
+            return stepMachine { $0.performDue(at: now) }
+        }
+        // What becomes of the claim that is under way says what is due then.
+        guard claiming == 0 else { return }
+        // To end the run is to answer what is open: its client may have done that elsewhere.
+        let round = machine.round
+        claiming += 1
+        sessions.loop.spawn {
+            let outcome = await claims.takeAnswers(
+                of: self.id, round: round, for: self.context.claimLifetime(until: self.stateExpiry))
+            self.claiming -= 1
+            switch outcome {
+            case .taken, .takenBefore:
+                self.claimedRound = max(self.claimedRound, round)
+                self.stepMachine { $0.performDue(at: self.sessions.loop.now) }
+            case .held, .unknown:
+                self.stepMachine { $0.leaveToAnother() }
+            }
+        }
     }
 
     /// Gives up its place and its session for another call, unless a client waits for it.

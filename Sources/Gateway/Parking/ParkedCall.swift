@@ -450,6 +450,12 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     // MARK: Time
 
+    /// Whether what is due is to give the call up, because its client did not come back.
+    func isDeserted(at now: Instant) -> Bool {
+        if case .parked(let until) = state { return until <= now }
+        return false
+    }
+
     /// Does what is due.
     mutating func performDue(at now: Instant) -> [Action] {
         var actions: [Action] = []

@@ -96,6 +96,8 @@ struct ParkedCallStage {
 
     mutating func isAnothers() -> [String] { words(call.leaveToAnother()) }
 
+    func isDeserted(after seconds: Int) -> Bool { call.isDeserted(at: now + .seconds(seconds)) }
+
     /// Whether a retry with these answers would change what the server has.
     func takes(_ responses: String) throws -> Bool {
         call.takesAnswers(

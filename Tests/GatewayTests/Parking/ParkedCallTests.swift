@@ -69,6 +69,13 @@ private typealias Stage = ParkedCallStage
         #expect(stage.isAnothers() == [])
     }
 
+    @Test func aCallIsDesertedWhenItsTimeIsOver() throws {
+        var stage = try Stage.parked()
+        #expect(!stage.isDeserted(after: 599) && stage.isDeserted(after: 600))
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(!stage.isDeserted(after: 600))
+    }
+
     @Test func onlyWhatTheServerWouldHearIsClaimed() throws {
         var stage = try Stage.parked()
         #expect(try stage.takes(Self.accepted))
