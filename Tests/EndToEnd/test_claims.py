@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import re
 import time
 from collections import Counter
@@ -16,11 +17,13 @@ from harness.http1 import TIMEOUT, Truncated
 from harness.modern import Answer, Client, call
 from harness.relay import Islands
 from harness.replicas import Replicas, new_key
-from harness.soak import FULL, size, tell
+from harness.soak import FULL, quantile, size, tell
 from harness.store import Redis
 from servers.counting import CountingBackend
+from servers.raw import Exchange
 
 CAN_BE_ASKED = {"elicitation": {"form": {}}}
+ROOM = {"sessions": {"max": 512, "max_per_principal": 512}}
 
 
 def begin(token: str, tool: str = "plain", **arguments: Any) -> dict[str, Any]:
@@ -65,6 +68,16 @@ def is_refused(answer: Answer, reason: str) -> bool:
 def delivered_once(server: CountingBackend) -> None:
     assert max(server.answers.values(), default=0) <= 1, server.answers
     assert all(count <= server.runs[token] for (token, _), count in server.told.items())
+
+
+async def answers_are_taken(replicas: Islands) -> None:
+    """Waits until each has found the store again."""
+    for name in replicas.names:
+        message = begin(f"first-{name}", times=1)
+        again = retry(message, await send(replicas.fronts[name], message))
+        async with asyncio.timeout(TIMEOUT):
+            while "error" in (await send(replicas.fronts[name], again)).json:
+                await asyncio.sleep(0.1)
 
 
 async def entries(redis: Redis) -> dict[str, tuple[int, str]]:
@@ -131,6 +144,47 @@ async def test_answers_that_a_dying_replica_took_are_not_delivered_again(tool: s
             else:
                 assert {answer.text for answer in answers} == {'["t 1"]'} and server.runs["t"] == 2
             delivered_once(server)
+
+
+class GatedBackend(CountingBackend):
+    """Its tools run when their user has been to a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gated: set[str] = set()
+
+    async def _run(self, exchange: Exchange) -> None:
+        token = exchange.message["params"]["arguments"]["token"]
+        if token in self.gated:
+            return await super()._run(exchange)
+        self.gated.add(token)
+        page = {"mode": "url", "message": "Visit.", "url": "https://example.com/", "elicitationId": token}
+        await exchange.json(exchange.error(-32042, "Visit first.", elicitations=[page]))
+
+
+@pytest.mark.parametrize("tool", ["plain", "safe"])
+async def test_a_call_that_was_asked_before_it_ran_does_not_run_twice(tool: str) -> None:
+    # Half of which is what the user has for the page.
+    limits = {"request_timeout": "4s"}
+    async with GatedBackend() as server, Redis() as redis, Islands(server.address, redis, limits=limits) as replicas:
+        server.hold = asyncio.Event()
+        message = call(tool, {"token": "t", "times": 0}, clientCapabilities={"elicitation": {"url": {}}})
+        asked = await send(replicas.fronts["a"], message)
+        (key,) = asked.result["inputRequests"]
+        state = {"inputResponses": {key: {"action": "accept"}}, "requestState": asked.result["requestState"]}
+        again = {**message, "id": 2, "params": {**state, **message["params"]}}
+        waiting = asyncio.create_task(send(replicas.fronts["a"], again))
+        await until("it runs", lambda: server.runs["t"])
+        await replicas.kill("a")
+        with pytest.raises((OSError, Truncated)):
+            await waiting
+        server.hold.set()
+        await replicas.start("a")
+        await until("its entry is another one", lambda: replicas.log("a", "store_up"))
+        for name in "bca":
+            answer = await send(replicas.fronts[name], again)
+            assert is_lost(answer) if tool == "plain" else answer.text == "[]", answer
+        assert server.runs["t"] == (1 if tool == "plain" else 2)
 
 
 @pytest.mark.parametrize("events", [None, "keep"])
@@ -315,6 +369,66 @@ async def test_while_the_store_is_away_answers_wait_and_all_else_goes_on() -> No
             delivered_once(server)
 
 
+@pytest.mark.timeout(size(120, 300))
+async def test_a_store_that_is_away_under_load_fails_no_call_that_needs_no_claim() -> None:
+    rate, away = size(60, 500), size(3, 30)
+    async with CountingBackend() as server, Redis() as redis, Islands(server.address, redis, **ROOM) as replicas:
+        outcomes: Counter[str] = Counter()
+        times: list[float] = []
+        is_over = False
+
+        async def calls(name: str) -> None:
+            """Calls at a steady rate, on one connection."""
+            pause = 30 / rate
+            due = time.monotonic() + pause * random.random()
+            async with Client(replicas.fronts[name]) as client:
+                while not is_over:
+                    await asyncio.sleep(max(0, due - time.monotonic()))
+                    due = max(due + pause, time.monotonic() - 1)
+                    start = time.monotonic()
+                    answer = await client.send(call("plain", {"token": "p", "times": 0}))
+                    times.append(time.monotonic() - start)
+                    outcomes["plain" if answer.text == "[]" else "plain, failed"] += 1
+
+        async def asks(number: int) -> None:
+            """Calls that ask, one after the other."""
+            for turn in itertools.count():
+                if is_over:
+                    return
+                message = begin(f"a{number}-{turn}", times=1)
+                request, refused = message, 0
+                while True:
+                    answer = await send(replicas.fronts["abc"[(number + turn + refused) % 3]], request)
+                    if "error" not in answer.json:
+                        if answer.result["resultType"] != "input_required":
+                            break
+                        request = retry(message, answer)
+                        continue
+                    assert is_refused(answer, "store_unavailable")
+                    refused += 1
+                    await asyncio.sleep(0.25)
+                assert json.loads(answer.text) == [f"a{number}-{turn} 1"]
+                outcomes["asked, refused at first" if refused else "asked"] += 1
+                await asyncio.sleep(0.1)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(30):
+                group.create_task(calls("abc"[number % 3]))
+            for number in range(6):
+                group.create_task(asks(number))
+            await asyncio.sleep(1)
+            await redis.end()
+            await asyncio.sleep(away)
+            await redis.start()
+            await answers_are_taken(replicas)
+            await asyncio.sleep(1)
+            is_over = True
+        tell(f"{rate} calls a second were asked for, the store was away for {away} s: {dict(outcomes)}")
+        tell(f"a plain call took {quantile(times, 50) * 1000:.1f} ms, 99 % at most {quantile(times, 99) * 1000:.1f} ms")
+        assert not outcomes["plain, failed"] and outcomes["plain"] > rate and outcomes["asked, refused at first"]
+        delivered_once(server)
+
+
 async def test_what_others_write_in_the_place_of_a_claim(tmp_path: Any) -> None:
     """Whoever writes to the store can hold a call up, and nothing more."""
     async with CountingBackend() as server, Redis() as redis:
@@ -449,9 +563,8 @@ async def disturb(replicas: Islands, pause: float, counted: Counter[str]) -> Non
 @pytest.mark.timeout(size(180, 1800))
 @pytest.mark.parametrize("events", [None, "keep"])
 async def test_a_crowd_while_replicas_are_killed_and_cut_off(events: str | None) -> None:
-    room = {"sessions": {"max": 512, "max_per_principal": 512}, "interaction": {"park_timeout": "60s"}}
     async with CountingBackend(events=events) as server, Redis() as redis:
-        async with Islands(server.address, redis, **room) as replicas:
+        async with Islands(server.address, redis, **ROOM, interaction={"park_timeout": "60s"}) as replicas:
             counted: Counter[str] = Counter()
             crowd = Crowd(replicas)
             disturbing = asyncio.create_task(disturb(replicas, 5.0 if FULL else 0.5, counted))
