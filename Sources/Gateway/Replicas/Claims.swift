@@ -38,11 +38,11 @@ package final class Claims {
     /// after a few minutes.
     private static let signInterval: Duration = .seconds(30)
 
-    private let store: any CommandRunner
-    private let prefix: String
+    let store: any CommandRunner
+    let prefix: String
     private let owner: [UInt8]
     private let process: String
-    private let seal: Seal
+    let seal: Seal
     private let loop: Loop
     private let log: Log
     private let timer: Deadline

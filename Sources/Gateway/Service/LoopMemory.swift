@@ -26,7 +26,10 @@ package final class LoopMemory {
     init(on loop: Loop, replicas: Replicas, claims: Claims?, parking: ParkingSettings) {
         self.replicas = replicas
         self.claims = claims
-        tasks = HeldTasks(on: loop)
+        let outcomes = claims.map {
+            StoredOutcomes(in: $0.store, prefix: $0.prefix, seal: $0.seal, on: loop)
+        }
+        tasks = HeldTasks(on: loop, outcomes: outcomes)
         handles = HeldHandles(on: loop)
         calls = ParkedCalls(owner: replicas.owner, settings: parking)
         calls.promoted = tasks
