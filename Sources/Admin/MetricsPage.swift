@@ -137,6 +137,9 @@ enum MetricsPage {
             ])
         text.addMetric(.refusedRequestStates, parking.refusedStates)
         text.addMetric(.refusedQuestions, parking.full)
+        text.addMetric(
+            .refusedAnswers,
+            [([("reason", "held_elsewhere")], parking.held), ([("reason", "store_unavailable")], parking.unclaimed)])
     }
 
     private static func addHandles(_ handles: HandleCounts, _ text: inout MetricsText) {

@@ -48,6 +48,7 @@ enum StatusDocument {
                 json.addMember("lost", parking.lost)
                 json.addMember("refused_states", parking.refusedStates)
                 json.addMember("refused_questions", parking.full)
+                json.addMember("refused_answers", parking.held + parking.unclaimed)
             }
             json.addObject("handles") { json in
                 let handles = overview.counts.handles

@@ -33,7 +33,7 @@ extension Configuration.Store {
         let password = section.secretValue("password")
         // What tells its entries from those of other programs, when a person looks.
         let prefix = section.value("prefix", .storePrefix, default: "remora:")
-        // What is in the store so far is not needed for any call.
+        // Calls go on without it. Answers of clients do not, whatever this says.
         _ = section.value("when_unreachable", .choice, default: Configuration.WhenUnreachable.goOn)
         let tls = section.readNested("tls") { section in
             Configuration.BackendTLS.readSection(&section, for: url.map(BackendURL.init))

@@ -26,6 +26,10 @@ package final class Seal: Sendable {
         case member
         /// A session that replicas share, as they read it in the store.
         case session
+        /// Who goes on with a call, as the replicas have it in the store.
+        case claim
+        /// How a task ended, as the replicas have it in the store.
+        case outcome
     }
 
     /// The text was not sealed here for this purpose and this caller, or is too old. Which of these it is, is not told: an answer

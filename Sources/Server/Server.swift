@@ -107,7 +107,7 @@ package final class Server {
             guard let group = configuration.replicas.group else { preconditionFailure("a listener for no replicas") }
             Server.failToListen(error, "replicas", .tcp(host: group.address, port: group.port))
         }
-        if let peers, let store = wiring.makeStore(on: loops[0]) {
+        if let peers, let store = wiring.makeStore(on: loops[0], tells: true) {
             membership = wiring.makeMembership(store, address: peers.address, workers: workers, on: loops[0])
             admin.store = store
         } else {

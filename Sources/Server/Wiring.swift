@@ -23,6 +23,8 @@ package struct Secrets: Sendable {
     let seal: Seal
     /// Names this process among all that may share a key.
     let name: String
+    /// Another one in each process: one that was started again under the same name is told from the one before.
+    let process = String(decoding: Base64URL.encodeBytes(SecureRandom.bytes(12)), as: UTF8.self)
     /// What the log was told of the servers.
     let notices = BackendNotices()
     /// Kills what commands have started, should this process die.
@@ -143,7 +145,8 @@ package struct Wiring: Sendable {
             if number + 1 < loops.count { place = try listener.neighbourTarget() }
             let replicas = Replicas(replicaSettings, index: number, on: loop, seal: secrets.seal, log: log)
             let service = Service(
-                on: loop, listener: listener, plan: plan, replicas: replicas, sharing: makeSharing(on: loop))
+                on: loop, listener: listener, plan: plan, replicas: replicas,
+                claims: makeClaims(for: replicas, on: loop), sharing: makeSharing(on: loop))
             workers.append(Worker(service, on: loop))
         }
         // `threads` is at least 1.
@@ -347,19 +350,19 @@ package struct Wiring: Sendable {
         return PeerDoor(service, on: loop)
     }
 
-    /// The connection to the store; nil where there is none.
-    func makeStore(on loop: Loop) -> Store? { makeStore(on: loop, log: log) }
-
     /// The sessions that a loop has in common with others; nil where it has its own.
     private func makeSharing(on loop: Loop) -> SharedSessions? {
-        // Its own connection: many sessions may be opened at once. What becomes of the store, the first one tells the log.
+        // Its own connection: many sessions may be opened at once.
         guard configuration.sessions.shared == .store, let prefix = configuration.store?.prefix,
-            let store = makeStore(on: loop, log: nil)
+            let store = makeStore(on: loop, tells: false)
         else { return nil }
         return SharedSessions(store, prefix: prefix, seal: secrets.seal, on: loop)
     }
 
-    private func makeStore(on loop: Loop, log: Log?) -> Store? {
+    /// A connection to the store; nil where there is none.
+    ///
+    /// - Parameter tells: whether the log is told by it when the store comes and goes.
+    func makeStore(on loop: Loop, tells: Bool) -> Store? {
         guard let store = configuration.store else { return nil }
         let endpoint: Endpoint =
             store.url.socketPath.map { .unix(path: $0) } ?? .host(store.url.host, port: store.url.port)
@@ -367,7 +370,17 @@ package struct Wiring: Sendable {
             StoreSettings(
                 endpoint: endpoint, tls: store.tls.map { ServerTLS($0.context, name: $0.name) },
                 database: store.url.database, password: store.password, name: store.url.name),
-            on: loop, log: log)
+            on: loop, log: tells ? log : nil)
+    }
+
+    /// What decides in the store who goes on with the calls of a loop; nil where there is none.
+    private func makeClaims(for replicas: Replicas, on loop: Loop) -> Claims? {
+        guard configuration.replicas.group != nil, let prefix = configuration.store?.prefix,
+            let store = makeStore(on: loop, tells: false)
+        else { return nil }
+        return Claims(
+            store, prefix: prefix, owner: replicas.owner, process: secrets.process, seal: secrets.seal, on: loop,
+            log: log)
     }
 
     /// What finds other replicas in the store; nil where there are none.
@@ -378,8 +391,8 @@ package struct Wiring: Sendable {
         let (host, port) =
             group.advertised.map { ($0.host, $0.port) } ?? (address.host ?? group.address, address.port)
         return Membership(
-            store, prefix: prefix, own: .init(name: group.id, endpoint: .host(host, port: port)), seal: secrets.seal,
-            workers: workers, on: loop, log: log)
+            store, prefix: prefix, own: .init(name: group.id, endpoint: .host(host, port: port)),
+            process: secrets.process, seal: secrets.seal, workers: workers, on: loop, log: log)
     }
 
     private var replicaSettings: ReplicaSettings {

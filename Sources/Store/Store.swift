@@ -27,8 +27,16 @@ package protocol StoreUser: AnyObject {
     func storeBecameReady()
 }
 
+/// What runs commands.
+package protocol CommandRunner: AnyObject {
+    /// Sends commands together, and waits for their answers.
+    ///
+    /// - Returns: an answer for each, none of which is an error.
+    func runCommands(_ commands: [StoreCommand]) async throws(StoreFailure) -> [StoreReply]
+}
+
 /// The connection to a store, or what takes its place in a test.
-package protocol StoreConnection: AnyObject {
+package protocol StoreConnection: CommandRunner {
     /// To be set before ``startConnecting()``.
     var user: (any StoreUser)? { get set }
     var counts: StoreCounts { get }
@@ -36,10 +44,6 @@ package protocol StoreConnection: AnyObject {
     func startConnecting()
     /// Ends the connection, and makes no other.
     func closeStore()
-    /// Sends commands together, and waits for their answers.
-    ///
-    /// - Returns: an answer for each, none of which is an error.
-    func runCommands(_ commands: [StoreCommand]) async throws(StoreFailure) -> [StoreReply]
 }
 
 /// The connection to the store (Redis or Valkey), of one loop. It is made anew whenever it has ended, after pauses that grow.

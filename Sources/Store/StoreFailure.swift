@@ -62,8 +62,8 @@ package enum StoreLimits {
     package static let maxAnswer = 256 << 10
     /// Elements of one answer.
     static let maxElements = 4096
-    /// Commands that wait for their answers.
-    package static let maxCommands = 64
+    /// Commands that wait for their answers. A client may wait for one.
+    package static let maxCommands = 512
     /// Bytes of a command.
     static let maxCommand = 64 << 10
     /// Before the second attempt to connect, and before any further one at the most: each is twice the one before.

@@ -148,6 +148,8 @@ extension Metric {
     package static let refusedQuestions = Metric(
         "remora_questions_refused_total", .counter,
         "First questions for which there was no place (interaction.max_parked).")
+    package static let refusedAnswers = Metric(
+        "remora_answers_refused_total", .counter, "Retries whose answers were not delivered, by reason.")
 }
 
 // MARK: Tasks
@@ -199,8 +201,8 @@ extension Metric {
         sessionsExpired,
         sessionsUntold, sessionDuration, clientConnections, backendConnections, backendConnects, backendConnectFailures,
         backendReachable, backendLoad, backendAside, parkedCalls, rounds, questions, interactions, refusedRequestStates,
-        refusedQuestions, tasks, tasksCreated, tasksEnded, tasksRefused, handles, handlesOpened, handlesEnded,
-        handlesRefused, peerRefusals, storeReachable, storeCommands, storeErrors, listeners, keptLists,
+        refusedQuestions, refusedAnswers, tasks, tasksCreated, tasksEnded, tasksRefused, handles, handlesOpened,
+        handlesEnded, handlesRefused, peerRefusals, storeReachable, storeCommands, storeErrors, listeners, keptLists,
         keptListBytes, reloads, lastReload, lastReloadSucceeded, certificateExpiry, logLinesDropped, internalErrors,
         buildInfo, threads, processStart, processCPU,
         processResidentMemory, processOpenDescriptors, processMaxDescriptors,

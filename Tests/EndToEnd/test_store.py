@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -92,6 +93,28 @@ async def calls_go_round(server: CountingBackend, replicas: Replicas, token: str
         assert server.runs[mine] == server.finished[mine] == 1
 
 
+async def calls_go_on(replicas: Replicas, token: str) -> None:
+    """While the store is away, a call ends that asks nothing, and one that asks does so. Its answers wait."""
+    names = list(replicas.running)
+    for turn, first in enumerate(names):
+        plain = await send(replicas.fronts[first], call("plain", {"token": token, "times": 0}))
+        assert plain.text == "[]"
+        message = call("plain", {"token": f"{token}-{turn}", "times": 1}, clientCapabilities=CAN_BE_ASKED)
+        asked = await send(replicas.fronts[first], message)
+        refused = await send(replicas.fronts[names[(turn + 1) % len(names)]], retry(message, asked, 2))
+        assert refused.error["data"] == {"reason": "store_unavailable", "dispatched": False}
+
+
+async def answers_are_taken(replicas: Replicas) -> None:
+    """Waits until each has found the store, for calls too."""
+    for name in replicas.running:
+        async with asyncio.timeout(TIMEOUT):
+            message = call("plain", {"token": f"first-{name}", "times": 1}, clientCapabilities=CAN_BE_ASKED)
+            asked = await send(replicas.fronts[name], message)
+            while "error" in (await send(replicas.fronts[name], retry(message, asked, 2))).json:
+                await asyncio.sleep(0.1)
+
+
 async def look(remora: Remora, path: str) -> Message:
     """An answer of the admin listener."""
     address = (await remora.process.event("admin_listening"))["address"]
@@ -136,12 +159,17 @@ async def test_what_is_in_the_store() -> None:
             await calls_go_round(server, replicas, "t")
             content = await redis.content()
             print(json.dumps(content, indent=1))
-            assert list(content) == ["mine:replicas"]
-            ((left, fields),) = content.values()
+            left, fields = content.pop("mine:replicas")
             assert 0 < left <= 30
             assert len(fields) == 3
             for name, value in fields.items():
                 assert len(name) == 22 and value.startswith("v1."), (name, value)
+            # Of each call that was asked: who has it.
+            assert len(content) == 3
+            for key, (left, fields) in content.items():
+                assert re.fullmatch(r"mine:call:[\w-]{22}", key) and 0 < left <= 1202
+                assert list(fields) == [""] and fields[""].startswith("v1.")
+            content = await redis.content()
             text = json.dumps(content)
             for secret in [*replicas.peers.values(), *replicas.fronts.values(), "127.0.0.1", "remora"]:
                 assert secret not in text
@@ -163,7 +191,7 @@ async def test_with_a_wrong_password_or_none(given: str | None) -> None:
             remora = replicas.running["a"]
             down = await remora.process.event("store_down")
             assert down["reason"] == f"it refused a command: {'AUTH, WRONGPASS' if given else 'PING, NOAUTH'}"
-            await calls_go_round(server, replicas, "t")
+            await calls_go_on(replicas, "t")
             assert not any("wrong pass" in line for line in remora.process.lines)
             assert (await store_numbers(remora))["errors_refused"] >= 1
 
@@ -296,6 +324,7 @@ async def test_a_store_that_is_away_at_the_start_and_comes() -> None:
             assert (await store_numbers(replicas.running["a"]))["reachable"] == 0
             await redis.start()
             await know_each_other(replicas)
+            await answers_are_taken(replicas)
             await calls_go_round(server, replicas, "u")
             for name in replicas.names:
                 assert len(replicas.log(name, "store_down")) == len(replicas.log(name, "store_up")) == 1
@@ -309,11 +338,12 @@ async def test_a_store_that_goes_and_comes_back_empty() -> None:
             await redis.end()
             for name in replicas.names:
                 await replicas.running[name].process.event("store_down")
-            await calls_go_round(server, replicas, "away")
+            await calls_go_on(replicas, "away")
             assert (await look(replicas.running["a"], "/readyz")).status == 200
             assert (await store_numbers(replicas.running["a"]))["reachable"] == 0
             await redis.start()
             await until("all are up again", lambda: all(len(replicas.log(name, "store_up")) == 2 for name in replicas.names))
+            await answers_are_taken(replicas)
             await calls_go_round(server, replicas, "back")
             assert not any(replicas.log(name, "replica_left") for name in replicas.names)
             assert all(len(replicas.log(name, "store_down")) == 1 for name in replicas.names)
@@ -325,7 +355,7 @@ async def test_a_store_that_can_only_be_read() -> None:
         async with group(server, redis.settings, count=1) as replicas:
             down = await replicas.running["a"].process.event("store_down")
             assert down["reason"] == "it refused a command: READONLY"
-            await calls_go_round(server, replicas, "t")
+            await calls_go_on(replicas, "t")
             await asyncio.sleep(2)
             assert len(replicas.log("a", "store_down")) == 1 and not replicas.log("a", "store_up")
 
@@ -456,13 +486,14 @@ async def test_what_is_no_store(behave: Callable[..., Awaitable[None]], reason: 
             # It is tried again, and no call is held up meanwhile.
             times: list[float] = []
             end = time.monotonic() + 3
-            while time.monotonic() < end or liar.connections < 2:
+            while time.monotonic() < end or liar.connections < 4:
                 start = time.monotonic()
-                await calls_go_round(server, replicas, f"t{start}")
+                await send(replicas.fronts["a"], call("plain", {"token": "t", "times": 0}, clientCapabilities=CAN_BE_ASKED))
                 times.append(time.monotonic() - start)
                 await asyncio.sleep(0.05)
             # Half of the store's own time to answer: who waited for it would take longer each time.
             assert sorted(times)[len(times) // 2] < 1, times
+            await calls_go_on(replicas, "t")
             assert len(replicas.log("a", "store_down")) == 1 and not replicas.log("a", "store_up")
             assert remora.resident() - before < 32 << 20
             assert (await store_numbers(remora))["reachable"] == 0

@@ -13,9 +13,11 @@ import pytest
 from harness.http1 import Malformed
 from harness.listener import Listener
 from harness.modern import Answer, Client, request
+from harness.relay import Islands
 from harness.remora import Remora, configuration
 from harness.replicas import Replicas
 from harness.soak import FULL, tell
+from harness.store import Redis
 from servers.task_ways import Task, TaskServer
 from test_tasks import ANSWERS, ENDED, KNOWS, text, tool
 
@@ -202,3 +204,78 @@ async def test_many_tasks_while_replicas_are_killed() -> None:
         assert sum(outcomes.values()) == count
         assert max(Counter(server.runs).values()) == 1, "a tool ran twice"
         assert outcomes["completed"] > count / 2
+
+
+# Outcomes in the store
+
+
+async def ended(address: str, id: str) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while (found := (await send(address, "tasks/get", taskId=id)).result)["status"] not in ENDED:
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def outcomes(redis: Redis) -> dict[str, tuple[int, dict[str, str]]]:
+    return {key: found for key, found in (await redis.content()).items() if key.startswith("remora:task:")}
+
+
+@pytest.mark.parametrize("how", ["text", "error", "isError"])
+async def test_an_outcome_outlives_its_replica(how: str) -> None:
+    async with TaskServer(tool) as server, Redis() as redis, Islands(server.address, redis) as replicas:
+        id, other = [await start(replicas.fronts["a"], how=how, seconds=seconds) for seconds in (0, 60)]
+        before = await ended(replicas.fronts["a"], id)
+        async with asyncio.timeout(10):
+            while not (found := await outcomes(redis)):
+                await asyncio.sleep(0.05)
+        ((left, fields),) = found.values()
+        assert 3500 < left <= 3601 and list(fields) == [""] and fields[""].startswith("v1.")
+        await replicas.kill("a")
+        for name in "bcb":
+            after = (await send(replicas.fronts[name], "tasks/get", taskId=id)).result
+            for member in ("taskId", "status", "lastUpdatedAt", "result", "error", "statusMessage"):
+                assert after.get(member) == before.get(member), member
+            assert (await send(replicas.fronts[name], "tasks/cancel", taskId=id)).status == 200
+            assert (await send(replicas.fronts[name], "tasks/get", ANSWERS, "bob", taskId=id)).code == -32602
+            # What had not ended is as before.
+            gone = (await send(replicas.fronts[name], "tasks/get", taskId=other)).result
+            assert gone["status"] == "failed" and gone["error"]["data"]["reason"] == "task_lost"
+        # One that others do not reach has told it, too.
+        await redis.end()
+        gone = (await send(replicas.fronts["b"], "tasks/get", taskId=id)).result
+        assert gone["status"] == "failed" and gone["error"]["data"]["reason"] == "task_lost"
+
+
+async def test_an_outcome_that_is_too_large_for_the_store_stays_with_its_replica() -> None:
+    async def large(task: Task) -> dict[str, Any]:
+        return {"content": [{"type": "text", "text": "x" * task.arguments["size"]}]}
+
+    async with TaskServer(large) as server, Redis() as redis, Islands(server.address, redis) as replicas:
+        small, big = [await start(replicas.fronts["a"], size=size) for size in (39_000, 50_000)]
+        for id in small, big:
+            assert (await ended(replicas.fronts["a"], id))["status"] == "completed"
+        async with asyncio.timeout(10):
+            while not await outcomes(redis):
+                await asyncio.sleep(0.05)
+        await replicas.kill("a")
+        assert len(text((await ended(replicas.fronts["b"], small))["result"])) == 39_000
+        gone = await ended(replicas.fronts["c"], big)
+        assert gone["error"]["data"]["reason"] == "task_lost"
+        assert not replicas.log("b", "store_down")
+
+
+async def test_what_others_write_in_the_place_of_an_outcome() -> None:
+    async with TaskServer(tool) as server, Redis() as redis, Islands(server.address, redis) as replicas:
+        ids = [await start(replicas.fronts["a"]) for _ in range(2)]
+        for id in ids:
+            await ended(replicas.fronts["a"], id)
+        async with asyncio.timeout(10):
+            while len(found := await outcomes(redis)) < 2:
+                await asyncio.sleep(0.05)
+        (one, (_, first)), (other, (_, second)) = found.items()
+        await redis.ask("SET", one, second[""])
+        await redis.ask("SET", other, first[""] + "x")
+        await replicas.kill("a")
+        for id in ids:
+            gone = await ended(replicas.fronts["b"], id)
+            assert gone["status"] == "failed" and gone["error"]["data"]["reason"] == "task_lost"

@@ -35,6 +35,8 @@ struct CallCourse {
         case retired
         /// Something of the call may still run in it, and would ask the next call.
         case givenUp
+        /// Another replica may have it, with the call: the server is told nothing.
+        case left
     }
 
     /// What follows a failure.

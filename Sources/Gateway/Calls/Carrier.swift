@@ -84,6 +84,12 @@ final class Carrier {
         releaseConnection(clientRequest)
     }
 
+    /// Ends a request that another loop or replica has answered, as ``endCarriedRequest(_:_:of:begins:)`` does.
+    func endForwardedRequest(_ clientRequest: ClientRequest, status: Int, bytes: Int) {
+        clientRequest.finishForwarded(status: status, bytes: bytes)
+        releaseConnection(clientRequest)
+    }
+
     private func releaseConnection(_ clientRequest: ClientRequest) {
         if clientRequest.hasTask { return }
         requestEnded()

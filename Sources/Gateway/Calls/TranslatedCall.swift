@@ -362,6 +362,7 @@ extension TranslatedCall {
         // What the client keeps in the session of a handle is worth more than a question that comes late, which is for the same client.
         case .givenUp where key.isOfHandle: sessions.checkSession(lease, caller.credentials)
         case .givenUp: sessions.giveUpSession(lease)
+        case .left: sessions.leaveSessionToOthers(lease)
         }
         sessions.releaseLease(lease)
     }

@@ -5,6 +5,13 @@ import Translation
 
 /// A request of a client that waits for a call: the one that began it, or a retry with answers.
 final class CallLeg: ResponseProducer {
+    /// Who brought a request.
+    enum Origin {
+        case client
+        /// Another replica, which has said of which client it is.
+        case replica
+    }
+
     private enum Phase {
         case waiting
         case answered
@@ -32,6 +39,8 @@ final class CallLeg: ResponseProducer {
 
     /// What it waits for.
     var call: InteractiveCall?
+    /// Where it came from, if it can be brought on from here.
+    let origin: Origin?
     private let carrier: Carrier
     /// Whether the call begins with it. Else it goes on with one.
     private let begins: Bool
@@ -42,8 +51,10 @@ final class CallLeg: ResponseProducer {
     ///   - begins: whether it begins a call.
     init(
         _ id: Int, _ request: ModernRequest, of source: HTTPServerRequest, answering clientRequest: ClientRequest,
-        capabilities: ClientProfiles.Declaration, until end: Instant, endedBy carrier: Carrier, begins: Bool
+        capabilities: ClientProfiles.Declaration, until end: Instant, endedBy carrier: Carrier, begins: Bool,
+        from origin: Origin? = nil
     ) {
+        self.origin = origin
         self.id = id
         self.request = request
         self.source = source
@@ -84,6 +95,20 @@ final class CallLeg: ResponseProducer {
     func giveAwayRequest() {
         phase = .answered
         call = nil
+    }
+
+    /// Another loop or replica is about to answer it. Returns whether one can: not where an answer has begun here.
+    func beginForwarding() -> Bool {
+        guard phase == .waiting, !responder.isStreaming else { return false }
+        responder.leaveResponse()
+        return true
+    }
+
+    /// Another loop or replica has answered it; nil: it was not reached, and this loop answers.
+    func endForwarding(_ answer: (status: Int, bytes: Int)?) {
+        guard let answer else { return responder.beginResponse(for: self) }
+        phase = .answered
+        carrier.endForwardedRequest(clientRequest, status: answer.status, bytes: answer.bytes)
     }
 
     /// The client went away.

@@ -16,13 +16,15 @@ final class Interactions {
     let log: Log
     private let seal: Seal
     private let replicas: Replicas?
+    /// Who delivers the answers of clients; nil where replicas have no store, and this loop delivers those that come to it.
+    let claims: Claims?
     private let spares: SpareCalls
     /// Of the last request.
     private var known: (spelled: [UInt8], declaration: ClientProfiles.Declaration) = ([], .none)
 
     init(
         sessions: SessionPool, spares: SpareCalls, lists: Lists, settings: GatewaySettings, calls: ParkedCalls,
-        seal: Seal, replicas: Replicas?, log: Log
+        seal: Seal, replicas: Replicas?, claims: Claims? = nil, log: Log
     ) {
         self.sessions = sessions
         self.spares = spares
@@ -31,6 +33,7 @@ final class Interactions {
         self.calls = calls
         self.seal = seal
         self.replicas = replicas
+        self.claims = claims
         self.log = log
     }
 
@@ -135,15 +138,16 @@ final class Interactions {
     ///   - carrier: ends it.
     ///   - capabilities: what the client can be asked, and what its session declares.
     ///   - handleKey: of the session of a handle, in which a call that begins runs; nil where any session of the caller will do.
+    ///   - origin: who brought it, where it may be brought on to the loop that has its call.
     func carryRequest(
         _ request: ModernRequest, of source: HTTPServerRequest, from caller: Caller,
         answering clientRequest: ClientRequest, by carrier: Carrier, declaring capabilities: ClientProfiles.Declaration,
-        at location: Location, handleKey: SessionKey? = nil
+        at location: Location, handleKey: SessionKey? = nil, from origin: CallLeg.Origin? = nil
     ) {
         let begins = if case .new = location { true } else { false }
         let leg = CallLeg(
             calls.nextLeg(), request, of: source, answering: clientRequest, capabilities: capabilities,
-            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins)
+            until: sessions.loop.now + settings.requestTimeout, endedBy: carrier, begins: begins, from: origin)
         // Its client may have left already, and ends it with this.
         clientRequest.responder.beginResponse(for: leg)
         carryLeg(leg, from: caller, at: location, handleKey)
@@ -161,8 +165,57 @@ final class Interactions {
             // Another retry may have come here while this one looked for the owner of the call.
             let location = callLocation(of: state)
             guard case .elsewhere = location else { return carryLeg(leg, from: caller, at: location, nil) }
-            takeOverCall(leg, from: caller, state)
+            guard let claims else { return takeOverCall(leg, from: caller, state) }
+            sessions.loop.spawn { await self.claimCall(leg, from: caller, state, by: claims) }
         }
+    }
+
+    /// Continues a call whose replica is lost or cannot be reached, if no other replica does.
+    private func claimCall(_ leg: CallLeg, from caller: Caller, _ state: RequestState, by claims: Claims) async {
+        let outcome = await claims.takeOverCall(
+            state.call, round: Int(state.round), from: state.owner, for: claimLifetime(until: state.expires))
+        // Another retry may have been here before, and gone on with the call.
+        let location = callLocation(of: state)
+        guard case .elsewhere = location else { return carryLeg(leg, from: caller, at: location, nil) }
+        switch outcome {
+        case .taken: takeOverCall(leg, from: caller, state)
+        case .takenBefore: takeOverCall(leg, from: caller, state.afterDelivery)
+        case .held(let holder): await bringLeg(leg, of: state.call, to: holder)
+        case .unknown: refuseLeg(leg, .answersNotClaimed(isHere: false), countedAs: \.unclaimed)
+        }
+    }
+
+    /// Has a retry answered by the loop that goes on with its call, if that can be reached.
+    ///
+    /// - Parameter holder: the loop, as the store has it.
+    func bringLeg(_ leg: CallLeg, of call: CallID, to holder: [UInt8]) async {
+        guard let replicas, let origin = leg.origin, leg.beginForwarding() else {
+            return refuseLeg(leg, .heldElsewhere, countedAs: \.held)
+        }
+        let result = await replicas.bringRetry(
+            leg.source, of: call, to: holder, isHandedOver: origin == .replica, answering: leg.responder.connection)
+        if case .answered(let status, let bytes)? = result {
+            return leg.endForwarding((status, bytes))
+        }
+        leg.endForwarding(nil)
+        guard case .unknown(let error)? = result, let refusal = Refusal(handedOver: error) else {
+            return refuseLeg(leg, .heldElsewhere, countedAs: \.held)
+        }
+        leg.finishLeg(.refused(refusal))
+    }
+
+    /// A retry whose answers are not delivered here.
+    func refuseLeg(_ leg: CallLeg, _ refusal: Refusal, countedAs count: WritableKeyPath<ParkingCounts, Int>) {
+        calls.numbers[keyPath: count] += 1
+        leg.finishLeg(.refused(refusal))
+    }
+
+    /// For how long the store has to know who took the answers of a client: as long as what the client carries is good.
+    ///
+    /// - Parameter end: of that.
+    func claimLifetime(until end: UnixTime) -> Duration {
+        let parkTimeout = calls.settings.parkTimeout
+        return max(parkTimeout + parkTimeout, .seconds(end.seconds - UnixTime.now.seconds)) + .seconds(1)
     }
 
     /// Cancels the run that a lost replica started: its questions can no longer be answered.

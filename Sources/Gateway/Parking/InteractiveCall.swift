@@ -69,6 +69,12 @@ final class InteractiveCall: CallProgress, SpareCall {
     private var early: [Envelope] = []
     /// Bytes of the server's answer.
     private var responseSize = 0
+    /// The last round whose answers no other replica delivers.
+    private var claimedRound = 0
+    /// Requests whose answers are being claimed, and the call itself where its client did not come back.
+    private var claiming = 0
+    /// When nothing that its client carries is good any more.
+    private var stateExpiry = UnixTime(seconds: 0)
     /// Whether the server may be silent, since it waits for the client.
     private var isSuspended = false
     /// Whether it was sent after its client was asked: what the client carries may say that it was not.
@@ -87,6 +93,7 @@ final class InteractiveCall: CallProgress, SpareCall {
         after predecessor: (state: RequestState, given: GivenAnswers)? = nil
     ) {
         self.predecessor = predecessor
+        claimedRound = predecessor.map { Int($0.state.round) } ?? 0
         answers = predecessor?.given.answers ?? []
         method = leg.request.method
         request = leg.request
@@ -118,7 +125,38 @@ final class InteractiveCall: CallProgress, SpareCall {
         } catch {
             return leg.finishLeg(.refused(.wrongAnswer(error)))
         }
-        guard legs.count < InteractiveCall.maxLegs else { return leg.finishLeg(.refused(.tooManyRetries)) }
+        guard legs.count + claiming < InteractiveCall.maxLegs else {
+            return leg.finishLeg(.refused(.tooManyRetries))
+        }
+        guard let claims = context.claims, let machine, machine.round > claimedRound, machine.takesAnswers(responses)
+        else { return addRetry(leg, responses, from: caller) }
+        let round = machine.round
+        claiming += 1
+        sessions.loop.spawn {
+            let outcome = await claims.takeAnswers(
+                of: self.id, round: round, for: self.context.claimLifetime(until: self.stateExpiry))
+            self.claiming -= 1
+            await self.answersWereClaimed(outcome, of: round, by: leg, responses, from: caller)
+        }
+    }
+
+    private func answersWereClaimed(
+        _ outcome: Claims.Outcome, of round: Int, by leg: CallLeg, _ responses: InputResponses, from caller: Caller
+    ) async {
+        switch outcome {
+        case .taken, .takenBefore:
+            claimedRound = max(claimedRound, round)
+            addRetry(leg, responses, from: caller)
+        case .held(let holder):
+            stepMachine { $0.leaveToAnother() }
+            await context.bringLeg(leg, of: id, to: holder)
+        case .unknown:
+            context.refuseLeg(leg, .answersNotClaimed(isHere: true), countedAs: \.unclaimed)
+            adjustDeadline()
+        }
+    }
+
+    private func addRetry(_ leg: CallLeg, _ responses: InputResponses, from caller: Caller) {
         attachLeg(leg)
         if machine?.phase != .dispatched || course.step != .answer { request = leg.request }
         if context.hasPeers { keepAnswers(of: leg.request) }
@@ -218,6 +256,9 @@ final class InteractiveCall: CallProgress, SpareCall {
         case .dispatch: sendAgain()
         case .release: releaseAll(sessionEnd)
         case .discardSession: releaseAll(.givenUp)
+        case .leaveSession:
+            call?.failCall(with: BackendError(.cancelled, "another replica goes on with the call"))
+            releaseAll(.left)
         case .warn(let rounds):
             context.log.write(.warning, "interaction_rounds") { line in
                 line.field("rounds", rounds)
@@ -258,9 +299,33 @@ final class InteractiveCall: CallProgress, SpareCall {
     private func makeDeadline() -> Deadline {
         let deadline = Deadline(on: sessions.loop)
         // It is this object's own, and fires no more when that is gone.
-        deadline.onExpiry = { [unowned self] in stepMachine { $0.performDue(at: sessions.loop.now) } }
+        deadline.onExpiry = { [unowned self] in performDue() }
         self.deadline = deadline
         return deadline
+    }
+
+    private func performDue() {
+        let now = sessions.loop.now
+        guard let claims = context.claims, let machine, machine.round > claimedRound, machine.isDeserted(at: now) else {
+            return stepMachine { $0.performDue(at: now) }
+        }
+        // What becomes of the claim that is under way says what is due then.
+        guard claiming == 0 else { return }
+        // To end the run is to answer what is open: its client may have done that elsewhere.
+        let round = machine.round
+        claiming += 1
+        sessions.loop.spawn {
+            let outcome = await claims.takeAnswers(
+                of: self.id, round: round, for: self.context.claimLifetime(until: self.stateExpiry))
+            self.claiming -= 1
+            switch outcome {
+            case .taken, .takenBefore:
+                self.claimedRound = max(self.claimedRound, round)
+                self.stepMachine { $0.performDue(at: self.sessions.loop.now) }
+            case .held, .unknown:
+                self.stepMachine { $0.leaveToAnother() }
+            }
+        }
     }
 
     /// Gives up its place and its session for another call, unless a client waits for it.
@@ -326,6 +391,7 @@ final class InteractiveCall: CallProgress, SpareCall {
         let now = UnixTime.now
         let parkTimeout = context.calls.settings.parkTimeout
         // A response that comes at the end of this time is kept for as long again.
+        stateExpiry = max(stateExpiry, now + parkTimeout + parkTimeout)
         return RequestState(
             issued: now, expires: now + parkTimeout + parkTimeout, principal: RequestState.principalHash(of: caller),
             request: digest, call: id, phase: machine.phase, round: UInt16(clamping: machine.round),
@@ -586,7 +652,7 @@ extension InteractiveCall: TranslatedCall {
         }
         if let adopted = adopted.take() {
             adopted.setInteraction(for: nil)
-            sessions.dropResumed(adopted)
+            sessions.dropResumed(adopted, isLeft: end == .left)
         }
         if let session = lease?.session {
             for question in early { session.answerQuestion(question, for: nil, credentials: caller.credentials) }

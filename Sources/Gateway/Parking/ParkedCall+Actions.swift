@@ -52,6 +52,8 @@ extension ParkedCall {
         case release
         /// The session cannot be used any more: the server does not let go of the call.
         case discardSession
+        /// The session is another replica's, with the call in it: the server is told nothing.
+        case leaveSession
         /// Write to the log that there have been this many rounds.
         case warn(rounds: Int)
         /// No event will change anything any more.

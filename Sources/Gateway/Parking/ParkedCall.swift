@@ -377,6 +377,12 @@ struct ParkedCall<Response: Sendable>: Sendable {
 
     // MARK: The client
 
+    /// Whether a retry would change what the server has: it answers something, or has the call sent.
+    func takesAnswers(_ responses: InputResponses) -> Bool {
+        guard isWanted else { return false }
+        return phase != .dispatched || open.contains { $0.isAsked && responses.answerText($0.key) != nil }
+    }
+
     /// A retry, whose `requestState` named this call.
     mutating func addRetry(_ leg: Leg, _ responses: InputResponses, at now: Instant) -> [Action] {
         switch state {
@@ -443,6 +449,12 @@ struct ParkedCall<Response: Sendable>: Sendable {
     }
 
     // MARK: Time
+
+    /// Whether what is due is to give the call up, because its client did not come back.
+    func isDeserted(at now: Instant) -> Bool {
+        if case .parked(let until) = state { return until <= now }
+        return false
+    }
 
     /// Does what is due.
     mutating func performDue(at now: Instant) -> [Action] {
@@ -537,6 +549,14 @@ struct ParkedCall<Response: Sendable>: Sendable {
         browsers = []
         state = .running(.response)
         return [.dispatch]
+    }
+
+    /// Another replica goes on with the call. The server is told nothing: what it runs may be that one's.
+    mutating func leaveToAnother() -> [Action] {
+        guard isSpare else { return [] }
+        letGo()
+        state = .forgotten
+        return [.leaveSession, .forget]
     }
 
     /// Another call needs its place or its session. Nothing happens where a leg waits.

@@ -14,6 +14,10 @@ package struct ParkingCounts: Sendable {
     package var abandoned = 0
     /// Retries whose call was not there any more.
     package var lost = 0
+    /// Retries whose answers were not delivered, because another replica has the call.
+    package var held = 0
+    /// Retries whose answers were not delivered, because the store did not say who has the call.
+    package var unclaimed = 0
     /// Retries whose `requestState` was not theirs, not valid, or not any more.
     package var refusedStates = 0
     /// Questions for which there was no place.
@@ -30,6 +34,8 @@ package struct ParkingCounts: Sendable {
         finished += other.finished
         abandoned += other.abandoned
         lost += other.lost
+        held += other.held
+        unclaimed += other.unclaimed
         refusedStates += other.refusedStates
         full += other.full
     }

@@ -34,6 +34,30 @@ extension Refusal {
         data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
         fields: [("retry-after", Array("2".utf8))], side: .remora)
 
+    /// Another replica goes on with the call, or has its answers.
+    static let heldElsewhere = Refusal(
+        status: 503, code: ErrorCode.internalError,
+        message: "Another replica has this call, or answers to these questions, and was not reached. The answers of "
+            + "this request were not delivered, and the call may run there. Send the same request again in 5 seconds, and do not "
+            + "call anew: it tells what became of the call once that replica can be reached, or is known to have ended.",
+        data: Array(#"{"reason":"held_elsewhere","dispatched":true}"#.utf8),
+        fields: [("retry-after", Array("5".utf8))], side: .remora)
+
+    /// With a store, no replica delivers answers before the store has said that it is the only one.
+    ///
+    /// - Parameter isHere: whether the call is here. Else it may run at another replica.
+    static func answersNotClaimed(isHere: Bool) -> Refusal {
+        Refusal(
+            status: 503, code: ErrorCode.internalError,
+            message: "The store of the replicas did not say which of them has this call. The answers of this request "
+                + "were not delivered, so that none is delivered twice. "
+                + (isHere ? "The call waits for them. " : "The call may run at another replica: do not call anew. ")
+                + "Send the same request again in 5 seconds. If it stays so, who operates Remora has to look after the "
+                + "store: the log says why.",
+            data: Array(#"{"reason":"store_unavailable","dispatched":\#(!isHere)}"#.utf8),
+            fields: [("retry-after", Array("5".utf8))], side: .remora)
+    }
+
     /// - Parameter hasRun: whether the call ran until it asked, and is not here any more.
     static func tooManyParked(hasRun: Bool) -> Refusal {
         Refusal(

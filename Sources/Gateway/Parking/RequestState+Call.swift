@@ -5,6 +5,15 @@ import Translation
 extension RequestState {
     /// Tells the caller from all others, at every replica.
     static func principalHash(of caller: Caller) -> [UInt8] { SHA256.digest(caller.identity) }
+
+    /// The state of a call whose answers were taken by a loop that does not have it any more: it may have run with them, and they are not
+    /// delivered once more.
+    var afterDelivery: RequestState {
+        var state = self
+        state.phase = .dispatched
+        state.resumption?.lastEventID = []
+        return state
+    }
 }
 
 extension RequestState.Resumption {

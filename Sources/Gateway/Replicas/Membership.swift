@@ -10,7 +10,7 @@ package final class Membership {
     /// Between two readings, and between two renewals.
     private static let interval: Duration = .seconds(3)
     /// How long an entry is good, and how long the store keeps the entries of all. Clocks may differ by half of it.
-    private static let lifetime: Duration = .seconds(30)
+    static let lifetime: Duration = .seconds(30)
     /// Between two lines about a name that another process has.
     private static let silence: Duration = .seconds(60)
 
@@ -34,14 +34,15 @@ package final class Membership {
     /// - Parameters:
     ///   - prefix: of what Remora has in the store.
     ///   - own: this replica, by its name and where others reach it.
+    ///   - process: made at the start of this one, at random: two with one name are told apart by it.
     ///   - workers: all loops of the process.
     package init(
-        _ store: Store, prefix: String, own: ReplicaSettings.Member, seal: Seal, workers: [any Sibling], on loop: Loop,
-        log: Log
+        _ store: Store, prefix: String, own: ReplicaSettings.Member, process: String, seal: Seal,
+        workers: [any Sibling], on loop: Loop, log: Log
     ) {
         self.store = store
-        key = Array("\(prefix)replicas".utf8)
-        process = String(decoding: Base64URL.encodeBytes(SecureRandom.bytes(12)), as: UTF8.self)
+        key = Membership.key(prefix: prefix)
+        self.process = process
         self.own = own
         self.seal = seal
         self.loop = loop
@@ -52,6 +53,9 @@ package final class Membership {
         quietUntil = loop.now
         timer.onExpiry = { [unowned self] in beginRound() }
     }
+
+    /// Where the store has the entries of all replicas.
+    static func key(prefix: String) -> [UInt8] { Array("\(prefix)replicas".utf8) }
 
     package func startSharing() {
         store.user = self

@@ -183,16 +183,40 @@ package final class Replicas {
         return .failed(error)
     }
 
+    /// Brings a retry to the loop that goes on with its call, as the store has it.
+    ///
+    /// - Parameters:
+    ///   - holder: the loop, as ``CallOwner`` spells it.
+    ///   - isHandedOver: whether another replica brought it here, and has said of which client it is.
+    /// - Returns: `nil` where the loop was not reached. Nothing was delivered then, and nothing written to the client.
+    func bringRetry(
+        _ retry: HTTPServerRequest, of call: CallID, to holder: [UInt8], isHandedOver: Bool,
+        answering client: HTTPServerConnection
+    ) async -> ForwardResult? {
+        guard let holder = CallOwner(holder) else { return nil }
+        // It goes on with the call, or says what became of it.
+        let task = PeerTask.takeOver(call)
+        if holder.replica == settings.name {
+            guard holder.loop != index, holder.loop < workers.count else { return nil }
+            return await sendRetry(
+                retry, as: task, to: siblingTarget(holder.loop), client, isHandedOver: isHandedOver)
+        }
+        guard let peer = peers[holder.replica] else { return nil }
+        return await forwardRetry(retry, as: task, to: peer, client, isHandedOver: isHandedOver)
+    }
+
     private func siblingTarget(_ index: Int) -> SiblingTarget {
         SiblingTarget(worker: workers[index], loop: loop, limits: settings.head)
     }
 
     /// - Returns: `nil` if the replica was not reached or does not have the call. Nothing was delivered then.
     private func forwardRetry(
-        _ retry: HTTPServerRequest, as task: PeerTask, to peer: PeerEndpoint, _ client: HTTPServerConnection
+        _ retry: HTTPServerRequest, as task: PeerTask, to peer: PeerEndpoint, _ client: HTTPServerConnection,
+        isHandedOver: Bool = false
     ) async -> ForwardResult? {
         let target = PeerTarget(to: peer, token)
-        let result = await sendRetry(retry, as: task, to: target, client, receiver: peer.name)
+        let result = await sendRetry(
+            retry, as: task, to: target, client, receiver: peer.name, isHandedOver: isHandedOver)
         guard let failure = target.failure else { return result }
         noteFailure(failure, of: peer.name)
         if case .answered = result { return result }
@@ -202,7 +226,7 @@ package final class Replicas {
 
     private func sendRetry(
         _ retry: HTTPServerRequest, as task: PeerTask, to target: any ForwardTarget,
-        _ client: HTTPServerConnection, receiver: String? = nil
+        _ client: HTTPServerConnection, receiver: String? = nil, isHandedOver: Bool = false
     ) async -> ForwardResult? {
         let forwarded = ForwardedRequest(
             retry, to: target, answering: client,
@@ -214,7 +238,8 @@ package final class Replicas {
             return bareStatus != nil
         }
         forwarded.lastEvent = { error in PeerResponse.lastEvent(of: retry, error) }
-        let message = PeerMessage.retryMessage(retry, as: task, from: client, to: receiver.map { ($0, token) })
+        let message = PeerMessage.retryMessage(
+            retry, as: task, from: isHandedOver ? nil : client, to: receiver.map { ($0, token) })
         switch await forwarded.relayResponse(message) {
         case .answered, .abandoned, .cut:
             return .answered(status: forwarded.status ?? 499, bytes: forwarded.responseBytes)

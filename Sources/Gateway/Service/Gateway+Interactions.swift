@@ -60,7 +60,10 @@ extension Gateway {
                 return giveAway(clientRequest)
             }
             await clientRequest.waitUntilFinished {
-                carryInteractive(admitted, of: source, clientRequest, capabilities, from: caller, at: location)
+                // One that was brought to the loop that had its call goes no further: its client comes again.
+                carryInteractive(
+                    admitted, of: source, clientRequest, capabilities, from: caller, at: location,
+                    by: isSuccessor ? .replica : nil)
             }
         }
     }
@@ -68,11 +71,12 @@ extension Gateway {
     /// Carries a request for a call during which the server may ask, where it belongs to this loop.
     func carryInteractive(
         _ admitted: ModernRequest, of source: HTTPServerRequest, _ clientRequest: ClientRequest,
-        _ capabilities: ClientProfiles.Declaration, from caller: Caller, at location: Interactions.Location
+        _ capabilities: ClientProfiles.Declaration, from caller: Caller, at location: Interactions.Location,
+        by origin: CallLeg.Origin? = .client
     ) {
         interactions.carryRequest(
             admitted, of: source, from: caller, answering: clientRequest, by: carrier, declaring: capabilities,
-            at: location)
+            at: location, from: origin)
     }
 
     /// Forwards a retry to the loop or replica that has its call, or goes on with the call where that falls to this loop.

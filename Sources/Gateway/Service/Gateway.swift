@@ -58,7 +58,7 @@ package final class Gateway {
         calls = memory.calls
         interactions = Interactions(
             sessions: sessions, spares: spares, lists: lists, settings: settings, calls: memory.calls, seal: seal,
-            replicas: memory.replicas, log: log)
+            replicas: memory.replicas, claims: memory.claims, log: log)
         forwarder = Forwarder(
             settings: settings, admission: admission, backends: backends, sessions: sessions,
             known: memory.eras, affinity: affinity, paths: paths, log: log)

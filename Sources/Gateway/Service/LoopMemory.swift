@@ -12,6 +12,8 @@ package final class LoopMemory {
     package var index: Int { replicas.index }
     /// The way to other loops of the process, and to other replicas.
     let replicas: Replicas
+    /// Who goes on with which call; nil where replicas have no store.
+    let claims: Claims?
     /// Sessions of older clients, of all gateways.
     let olderSessions = OlderSessions()
     /// Calls that wait for their clients, of all gateways.
@@ -24,11 +26,15 @@ package final class LoopMemory {
     /// Sessions that other replicas use too; nil: each loop has its own.
     let sharing: SharedSessions?
 
-    init(on loop: Loop, replicas: Replicas, sharing: SharedSessions?, parking: ParkingSettings) {
+    init(on loop: Loop, replicas: Replicas, claims: Claims?, sharing: SharedSessions?, parking: ParkingSettings) {
         self.replicas = replicas
+        self.claims = claims
         self.sharing = sharing
         sharing?.knowsReplicas = { replicas.knowsReplicas }
-        tasks = HeldTasks(on: loop)
+        let outcomes = claims.map {
+            StoredOutcomes(in: $0.store, prefix: $0.prefix, seal: $0.seal, on: loop)
+        }
+        tasks = HeldTasks(on: loop, outcomes: outcomes)
         handles = HeldHandles(on: loop)
         calls = ParkedCalls(owner: replicas.owner, settings: parking)
         calls.promoted = tasks

@@ -58,12 +58,15 @@ package final class Service {
 
     /// - Parameters:
     ///   - replicas: of this loop alone.
+    ///   - claims: of this loop alone; nil where replicas have no store.
     ///   - sharing: the same; nil: no session is shared with other loops and replicas.
     package init(
-        on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas, sharing: SharedSessions? = nil
+        on loop: Loop, listener: Listener, plan: ServicePlan, replicas: Replicas, claims: Claims? = nil,
+        sharing: SharedSessions? = nil
     ) {
         self.loop = loop
-        memory = LoopMemory(on: loop, replicas: replicas, sharing: sharing, parking: plan.parking)
+        memory = LoopMemory(
+            on: loop, replicas: replicas, claims: claims, sharing: sharing, parking: plan.parking)
         self.listener = listener
         self.plan = plan
         listener.tls = plan.tls
@@ -72,6 +75,7 @@ package final class Service {
 
     /// Begins to accept connections.
     package func startListening() {
+        memory.claims?.startClaiming()
         gateway.startWatching()
         memory.sharing?.startSharing()
         useListener(listener)
@@ -319,6 +323,7 @@ package final class Service {
         memory.olderSessions.endAllSessions(.closed)
         for each in [gateway] + relieved.values { await each.closeSessions(until: time.end) }
         await memory.olderSessions.waitForEnds(until: time.end, on: loop)
+        memory.claims?.endClaiming()
         memory.sharing?.endSharing()
     }
 

@@ -1,5 +1,5 @@
 import Crypto
-package import Reactor
+import Reactor
 import Translation
 
 /// The tasks that one loop holds, by the ids that their clients' tokens have. It outlives the gateways of the loop: a client finds its
@@ -11,6 +11,8 @@ package final class HeldTasks: PromotedTasks {
     private static let sweepInterval: Duration = .seconds(1)
 
     private let loop: Loop
+    /// What is known of tasks that are not here; nil where replicas have no store.
+    let outcomes: StoredOutcomes?
     private var tasks: [CallID: HeldTask] = [:]
     /// Tasks and those that are being made, of each principal.
     private var held: [KeyedHash: Int] = [:]
@@ -25,8 +27,9 @@ package final class HeldTasks: PromotedTasks {
     private let settled = Wakeup()
     var numbers = TaskCounts()
 
-    package init(on loop: Loop) {
+    init(on loop: Loop, outcomes: StoredOutcomes? = nil) {
         self.loop = loop
+        self.outcomes = outcomes
         sweep = Deadline(on: loop)
         // The table has the deadline, which ends with it.
         sweep.onExpiry = { [unowned self] in expireTasks() }
@@ -104,6 +107,12 @@ package final class HeldTasks: PromotedTasks {
     func keepOutcome(_ outcome: TaskOutcome, of task: HeldTask) {
         numbers.noteEnd(outcome)
         guard tasks[task.id] === task, !kept.contains(task.id) else { return }
+        if let outcomes {
+            let stored = StoredOutcome(
+                outcome: outcome, lastUpdatedAt: task.description.lastUpdatedAt,
+                message: task.description.statusMessage ?? [])
+            outcomes.writeOutcome(stored, of: task.id, for: task.expires - loop.now)
+        }
         keptBytes += task.keptSize
         while keptBytes > HeldTasks.maxKeptBytes, let oldest = kept.first, let task = tasks[oldest] { forgetTask(task) }
         kept.append(task.id)

@@ -132,7 +132,7 @@ final class Tasks {
             clientRequest.responder.leaveResponse()
             if await isForwarded(source, to: token, clientRequest) { return }
             clientRequest.responder.beginResponse(for: waiter)
-            outcome = answer(request, aboutLost: token)
+            outcome = await answer(request, aboutLost: token)
         }
         carrier.finishRequest(clientRequest, waiter.hasLeft ? .failed(.clientLeft) : outcome, of: source.head)
     }
@@ -171,7 +171,7 @@ final class Tasks {
         case .nowhere(let refused): outcome = refused
         case .elsewhere(let token):
             guard isSuccessor else { return false }
-            outcome = answer(request, aboutLost: token)
+            outcome = await answer(request, aboutLost: token)
         }
         carrier.finishRequest(clientRequest, waiter.hasLeft ? .failed(.clientLeft) : outcome, of: source.head)
         return true
@@ -232,18 +232,27 @@ final class Tasks {
             ModernResponse(status: 200, text: TaskText.acknowledgment(from: serverInfo, answering: request), code: nil))
     }
 
-    /// The task was there, and its replica is gone, or needed the room. It has failed; there is nothing that could be answered or
-    /// cancelled.
-    private func answer(_ request: ModernRequest, aboutLost token: TaskToken) -> RequestOutcome {
+    /// The task was there, and its replica is gone, or needed the room. It has ended as the store knows, or failed; there is nothing that
+    /// could be answered or cancelled.
+    private func answer(_ request: ModernRequest, aboutLost token: TaskToken) async -> RequestOutcome {
         let serverInfo = sessions.serverInfo ?? .unknown
         guard request.method == .getTask, let id = request.document.value("taskId", of: request.params),
             let text = request.document.stringBytes(id)
         else { return acknowledged(request, by: serverInfo) }
-        let (description, state) = lost(token, text)
+        let (description, state) = await ended(token, text) ?? lost(token, text)
         return .answered(
             ModernResponse(
                 status: 200, text: TaskText.detailed(description, state, from: serverInfo, answering: request),
                 code: nil))
+    }
+
+    /// What the store has of a task that is not there any more; nil where it has nothing.
+    private func ended(_ token: TaskToken, _ text: [UInt8]) async -> (TaskDescription, TaskState)? {
+        guard let stored = await held.outcomes?.readOutcome(of: token.task) else { return nil }
+        var description = TaskDescription(token, text)
+        description.lastUpdatedAt = stored.lastUpdatedAt
+        description.statusMessage = stored.message.isEmpty ? nil : stored.message
+        return (description, .ended(stored.outcome))
     }
 
     /// What there is to say of a task that is not there any more.
@@ -251,9 +260,7 @@ final class Tasks {
         let message =
             "The task is gone: the replica that had it has stopped, or needed the room for other tasks. What it did is not "
             + "known: check before you call again."
-        var description = TaskDescription(
-            id: text, createdAt: Array("\"\(token.created.iso8601)\"".utf8),
-            ttlMs: Int(token.expires.seconds - token.created.seconds) * 1000)
+        var description = TaskDescription(token, text)
         var words: [UInt8] = []
         words.appendJSON(message)
         description.statusMessage = words
@@ -366,6 +373,15 @@ private final class TaskWaiter: ResponseProducer {
     private(set) var hasLeft = false
 
     func clientLeft() { hasLeft = true }
+}
+
+extension TaskDescription {
+    /// What the id of a task says of it.
+    fileprivate init(_ token: TaskToken, _ text: [UInt8]) {
+        self.init(
+            id: text, createdAt: Array("\"\(token.created.iso8601)\"".utf8),
+            ttlMs: Int(token.expires.seconds - token.created.seconds) * 1000)
+    }
 }
 
 extension LegacyTask {

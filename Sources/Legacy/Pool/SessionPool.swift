@@ -540,7 +540,11 @@ package final class SessionPool {
     }
 
     /// Ends a session that was taken up.
-    package func dropResumed(_ session: LegacySession) { ends.endSession(session) }
+    ///
+    /// - Parameter isLeft: whether another process may have it by now, so that the server is told nothing.
+    package func dropResumed(_ session: LegacySession, isLeft: Bool = false) {
+        if isLeft { session.forgetSession() } else { ends.endSession(session) }
+    }
 
     // MARK: Clients of older revisions
 
@@ -705,6 +709,12 @@ package final class SessionPool {
 
     /// The session of the lease is to serve no further call: the server does not let go of one that it had.
     package func giveUpSession(_ lease: Lease) { giveUpSession(lease.id, .call) }
+
+    /// The session of the lease is to serve no further call, and may be another process's by now: the server is told nothing.
+    package func leaveSessionToOthers(_ lease: Lease) {
+        lease.session.forgetSession()
+        giveUpSession(lease.id, nil)
+    }
 
     /// A call on the session had no answer: finds out whether the session still lives, and retires it if not.
     package func checkSession(_ lease: Lease, _ credentials: Credentials) {

@@ -107,6 +107,8 @@ class CountingBackend(RawBackend):
             for number in range(1, arguments.get("times", 2) + 1):
                 run = f" run {self.runs[token]}" if arguments.get("varies") else ""
                 answer = await self.ask(exchange, f"{token} {number}{run}")
+                if "content" not in answer.get("result", {}):
+                    return  # The client gave up.
                 answers.append(answer["result"]["content"]["answer"])
                 self.told[token, answers[-1]] += 1
                 if progress := exchange.message["params"].get("_meta", {}).get("progressToken"):

@@ -318,7 +318,7 @@ struct ParkedCallDrive {
         case .cancel:
             cancellations += 1
             guard cancellations == 1, sessionEnds == 0 else { throw Violation(what: "it is cancelled twice") }
-        case .release, .discardSession:
+        case .release, .discardSession, .leaveSession:
             sessionEnds += 1
             guard sessionEnds == 1, !isForgotten else { throw Violation(what: "the session is given back twice") }
         case .warn:

@@ -94,6 +94,16 @@ struct ParkedCallStage {
 
     mutating func makesRoom() -> [String] { words(call.yieldSession()) }
 
+    mutating func isAnothers() -> [String] { words(call.leaveToAnother()) }
+
+    func isDeserted(after seconds: Int) -> Bool { call.isDeserted(at: now + .seconds(seconds)) }
+
+    /// Whether a retry with these answers would change what the server has.
+    func takes(_ responses: String) throws -> Bool {
+        call.takesAnswers(
+            try InputResponses(of: Self.request(#""name":"t","inputResponses":\#(responses)"#, Self.everything)))
+    }
+
     var isSpare: Bool { call.isSpare }
 
     mutating func withdraws(_ id: String) -> [String] { words(call.withdrawQuestion(Array(id.utf8), at: now)) }
@@ -188,6 +198,7 @@ struct ParkedCallStage {
         case .dispatch: "dispatch"
         case .release: "release"
         case .discardSession: "discard"
+        case .leaveSession: "leave session"
         case .warn(let rounds): "warn \(rounds)"
         case .forget: "forget"
         }

@@ -56,6 +56,41 @@ private typealias Stage = ParkedCallStage
         #expect(stage.waits(ms: 150) == ["ask 2: elicitation-2 (2)"])
     }
 
+    // MARK: Another replica
+
+    @Test func whatAnotherReplicaHasIsLeftWithoutAWord() throws {
+        var stage = try Stage.parked()
+        #expect(stage.isAnothers() == ["leave session", "forget"])
+        #expect(stage.isAnothers() == [] && stage.deadline == nil)
+        #expect(try stage.retries(Self.accepted) == ["reject 2: lost"])
+        // One with a client that waits has been claimed here.
+        stage = try Stage.parked()
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(stage.isAnothers() == [])
+    }
+
+    @Test func aCallIsDesertedWhenItsTimeIsOver() throws {
+        var stage = try Stage.parked()
+        #expect(!stage.isDeserted(after: 599) && stage.isDeserted(after: 600))
+        #expect(try stage.retries(Self.accepted) == [Self.delivered])
+        #expect(!stage.isDeserted(after: 600))
+    }
+
+    @Test func onlyWhatTheServerWouldHearIsClaimed() throws {
+        var stage = try Stage.parked()
+        #expect(try stage.takes(Self.accepted))
+        #expect(try !stage.takes("{}") && !stage.takes(#"{"elicitation-2":{"action":"accept","content":{}}}"#))
+        _ = try stage.retries(Self.accepted)
+        #expect(try !stage.takes(Self.accepted))
+        // One that has not run is sent when its client comes back, whatever that says.
+        stage = try Stage(phase: .predispatch)
+        #expect(try stage.asks(Stage.form("0")) == [])
+        _ = stage.waits(ms: 30)
+        #expect(try stage.takes("{}"))
+        _ = stage.makesRoom()
+        #expect(try !stage.takes("{}"))
+    }
+
     // MARK: Becoming a task
 
     /// Only while the server works and nothing is asked.
