@@ -169,7 +169,7 @@ final class Model {
     /// A call that was asked before it ran is gone on with by another replica where the one that had it cannot be reached, and no
     /// replica knows what another had done (docs/limits.md).
     private func isUnknown(_ call: Call) -> Bool {
-        call.wasAskedEarly && counts["kills", default: 0] + counts["partitions", default: 0] > 0
+        call.wasAskedEarly && ["kills", "partitions", "drains"].contains { counts[$0, default: 0] > 0 }
     }
 
     private func mostRuns(of call: Call) -> Int {

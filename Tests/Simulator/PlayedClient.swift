@@ -26,6 +26,8 @@ final class PlayedClient {
     /// Whether it does something at some time.
     private(set) var isActive = true
     private var lastUse: Int64 = 0
+    /// How long it had nothing to say before its last requests.
+    private var silence: Int64 = 0
     /// How much longer it is to wait, because it was refused.
     private var waits: Int64 = 0
     /// How long it may wait for any answer.
@@ -92,6 +94,7 @@ final class PlayedClient {
 
     /// Sends a request, or a few.
     private func ask(on link: ClientLink) {
+        silence = world.now - lastUse
         lastUse = world.now
         let mayPipeline = !isOlder || session != nil && isIntroduced
         let count = mayPipeline && Dice.happens(run.profile.pipelines) ? Dice.number(2...5) : 1
@@ -185,7 +188,7 @@ final class PlayedClient {
             // The server has lost the session: a new one is needed.
             session = nil
             isIntroduced = false
-            if run.profile.isCalm { model.violate("an older client's session is gone") }
+            if run.profile.isCalm, !mayBeGone { model.violate("an older client's session is gone") }
         }
         if status == 503 || status == 404 { waits = Dice.time(upTo: 4 * second) }
         switch exchange.kind {
@@ -260,6 +263,9 @@ final class PlayedClient {
         model.expectEnd(of: call, within: Int64(run.profile.parkTimeout + 20) * second)
     }
 
+    /// Whether the session of an older client may have ended because it had nothing to say.
+    private var mayBeGone: Bool { silence > Int64(run.profile.idleTimeout) * second }
+
     /// Whether a response may end in its middle.
     var mayBreakOff: Bool { run.mayCut || isPassed && !run.profile.isCalm }
 
@@ -272,7 +278,9 @@ final class PlayedClient {
     private func judge(_ call: Call, _ exchange: Exchange, _ response: JSON, _ status: Int) {
         if isPassed, status != 200, response["error"]?["data"]?["reason"] == nil {
             // The server's own.
-            if run.profile.isCalm { model.violate("call \(call.number) got status \(status)") }
+            if run.profile.isCalm, !(status == 404 && mayBeGone) {
+                model.violate("call \(call.number) got status \(status)")
+            }
             return model.failed(call, reason: "status \(status)", dispatched: nil, isRetry: false)
         }
         if let failure = failure(of: response) {

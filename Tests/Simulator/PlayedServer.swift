@@ -272,7 +272,9 @@ final class ServerConnection: Wire {
     private func loseRequest(since end: Int64) {
         let weather = server.profile.weather
         let delays = weather.latency_most + weather.wake_most + weather.stall_most + weather.late_most
-        if server.world.now - end > 2 * delays + 60 * millisecond {
+        // The head of a request may need a small window twice.
+        let journeys: Int64 = weather.small_window > 0 ? 4 : 2
+        if server.world.now - end > journeys * delays + 60 * millisecond {
             server.model.violate(
                 "a request on a connection that was ended \((server.world.now - end) / millisecond) ms before")
         }
