@@ -661,7 +661,7 @@ final class ServerConnection: Wire {
         server.model.noteWork()
         run.release()
         run.isOver = true
-        running = nil
+        if running === run { running = nil }
         if responds { run.call.responses += 1 }
     }
 
@@ -781,6 +781,13 @@ final class ServerConnection: Wire {
         }
     }
 
+    /// A handler that was cancelled says nothing more. Where its stream has ended before it, its connection serves another call by now.
+    private func stop(_ run: ServerRun) {
+        let isOwn = running === run
+        end(run, responds: false)
+        if isOwn { endStream() }
+    }
+
     private func finish(_ run: ServerRun, _ response: String) {
         end(run)
         event(response)
@@ -868,10 +875,7 @@ final class ServerConnection: Wire {
             after(Dice.time(upTo: Dice.one(of: [60 * millisecond, 5 * second]))) { [self] in
                 guard session.questions.removeValue(forKey: question) != nil else { return }
                 withdraw(question)
-                if run.isCancelled {
-                    end(run, responds: false)
-                    return endStream()
-                }
+                if run.isCancelled { return stop(run) }
                 finish(run, run.response())
             }
         }
@@ -919,16 +923,14 @@ final class ServerConnection: Wire {
                         )
                     }
                     if run.isCancelled {
-                        end(run, responds: false)
-                        endStream()
+                        stop(run)
                     } else {
                         finish(run, run.response())
                     }
                 }
             }
             if run.isCancelled {
-                end(run, responds: false)
-                endStream()
+                stop(run)
             } else if rounds > 1, value != nil {
                 ask(run, rounds: rounds - 1)
             } else {
