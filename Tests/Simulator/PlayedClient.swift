@@ -292,7 +292,7 @@ final class PlayedClient {
             }
             if run.profile.isCalm { model.violate("call \(call.number) failed: \(failure.reason), \(response.source)") }
             if run.profile.mood == .breezy, failure.reason == "busy" {
-                model.checkWait(of: call, since: exchange.begun)
+                model.checkWait(of: call, since: exchange.begun, parkTime: Int64(run.profile.parkTimeout) * second)
             }
             return model.failed(
                 call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry,
@@ -328,7 +328,10 @@ final class PlayedClient {
             model.note("rounds")
             model.trace("call % is asked", call.number)
             call.isParked = true
-            if call.runs == 0 { call.wasAskedEarly = true }
+            if call.runs == 0 {
+                call.wasAskedEarly = true
+                model.noteEarlyQuestion()
+            }
             if Dice.happens(run.profile.abandons) {
                 model.left(call, "not come back")
                 return expectEnd(of: call)

@@ -451,6 +451,8 @@ final class ServerConnection: Wire {
                 session.cancelled.insert(id)
                 server.model.trace("request % is cancelled in session %", Int(id) ?? 0, session.number)
                 session.runs[id]?.release()
+                // It has its turn for some seconds more, in which its handler may end.
+                server.model.noteWork()
             }
             return plain("202 Accepted")
         }
@@ -485,6 +487,7 @@ final class ServerConnection: Wire {
         guard session.isAskable, !session.wasAskedEarly, Dice.happens(server.profile.earlyQuestions) else { return }
         session.wasAskedEarly = true
         server.model.note("asked early")
+        server.model.noteEarlyQuestion()
         for _ in 0..<Dice.number(1...3) {
             let question = session.nextQuestion
             session.nextQuestion += 1
