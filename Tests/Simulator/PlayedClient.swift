@@ -150,7 +150,9 @@ final class PlayedClient {
     }
 
     private func nextExchange() -> Exchange? {
-        if !parked.isEmpty, run.isEnding || Dice.happens(700) {
+        // In a calm run there is a session for each call that is waited for: no more than a few are.
+        let isFull = run.profile.isCalm && parked.count > 2
+        if !parked.isEmpty, isFull || run.isEnding || Dice.happens(700) {
             let next = parked.removeFirst()
             next.call.retries += 1
             next.call.returned = world.now
