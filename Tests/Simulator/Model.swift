@@ -169,7 +169,7 @@ final class Model {
     // MARK: Runs
 
     /// A call that was asked before it ran is gone on with by another replica where the one that had it cannot be reached, and no
-    /// replica knows what another had done (docs/limits.md).
+    /// replica knows what another had done (docs/limits.md). One that has ended by itself is as gone as one that was killed.
     private func isUnknown(_ call: Call) -> Bool {
         call.wasAskedEarly && ["kills", "partitions", "drains"].contains { counts[$0, default: 0] > 0 }
     }

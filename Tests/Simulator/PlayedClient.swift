@@ -265,7 +265,8 @@ final class PlayedClient {
         model.expectEnd(of: call, within: Int64(run.profile.parkTimeout + 20) * second)
     }
 
-    /// Whether the session of an older client may have ended because it had nothing to say.
+    /// Whether the session of an older client may have ended because it had nothing to say (`sessions.idle_timeout`). It has to open
+    /// another one then.
     private var mayBeGone: Bool { silence > Int64(run.profile.idleTimeout) * second }
 
     /// Whether a response may end in its middle.

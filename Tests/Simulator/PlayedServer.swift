@@ -190,6 +190,8 @@ final class ServerConnection: Wire {
     }
 
     override func received(_ bytes: [UInt8]) {
+        // Its head may need a small window several times: what counts is when it begins.
+        if let endedAt { return loseRequest(since: endedAt) }
         reader.append(bytes)
         proceed()
     }
@@ -215,7 +217,6 @@ final class ServerConnection: Wire {
                 switch part {
                 case .head(let head):
                     if isToEnd { server.model.violate("a request behind one that has not left") }
-                    if let endedAt { return loseRequest(since: endedAt) }
                     requests += 1
                     self.head = head
                     body = []
@@ -257,12 +258,14 @@ final class ServerConnection: Wire {
     private var endedAt: Int64?
     private var requests = 0
 
-    /// Ends a connection on which nothing comes for a while, as servers do.
+    /// Ends a connection on which nothing comes for a while, as servers do: no part of a request has come, and no part of an answer is left.
     private func endWhenIdle() {
         guard carried == nil, Dice.happens(server.profile.endsIdle) else { return }
         let before = requests
         world.after(Dice.time(upTo: 2 * second) + 20 * millisecond) { [weak self] in
-            guard let self, isOpen, !isAnswering, endedAt == nil, requests == before, arriving == 0 else { return }
+            guard let self, isOpen, !isAnswering, endedAt == nil, requests == before, arriving == 0, unsent == 0,
+                reader.isIdle
+            else { return }
             endedAt = world.now
             finish()
         }
@@ -272,9 +275,7 @@ final class ServerConnection: Wire {
     private func loseRequest(since end: Int64) {
         let weather = server.profile.weather
         let delays = weather.latency_most + weather.wake_most + weather.stall_most + weather.late_most
-        // The head of a request may need a small window twice.
-        let journeys: Int64 = weather.small_window > 0 ? 4 : 2
-        if server.world.now - end > journeys * delays + 60 * millisecond {
+        if server.world.now - end > 2 * delays + 60 * millisecond {
             server.model.violate(
                 "a request on a connection that was ended \((server.world.now - end) / millisecond) ms before")
         }
