@@ -61,6 +61,8 @@ final class Call {
     /// Whether its client was asked, and whether that was before any handler ran it.
     var isParked = false
     var wasAskedEarly = false
+    /// When its client left.
+    var left: Int64?
     /// When its client last came back with answers, and when a server last got one.
     var returned: Int64 = 0
     var heard: Int64 = 0
@@ -167,9 +169,9 @@ final class Model {
     // MARK: Runs
 
     /// A call that was asked before it ran is gone on with by another replica where the one that had it cannot be reached, and no
-    /// replica knows what another had done (docs/limits.md).
+    /// replica knows what another had done (docs/limits.md). One that has ended by itself is as gone as one that was killed.
     private func isUnknown(_ call: Call) -> Bool {
-        call.wasAskedEarly && counts["kills", default: 0] + counts["partitions", default: 0] > 0
+        call.wasAskedEarly && ["kills", "partitions", "drains"].contains { counts[$0, default: 0] > 0 }
     }
 
     private func mostRuns(of call: Call) -> Int {
@@ -181,11 +183,21 @@ final class Model {
 
     func noteWork() { lastRun = world.now }
 
+    /// When a server last asked before there was a call, or a client saw such a question.
+    private var askedEarly: Int64 = 0
+
+    func noteEarlyQuestion() { askedEarly = world.now }
+
     /// Where nothing is lost on its way: a call that had no turn, or no session, was waiting for another one.
-    func checkWait(of call: Call, since begun: Int64) {
+    ///
+    /// - Parameter parkTime: how long a call keeps its turn whose client was asked and does not come back.
+    func checkWait(of call: Call, since begun: Int64, parkTime: Int64) {
         guard call.runs == 0, world.now - begun > 15 * second, world.now - lastRun > 10 * second else { return }
+        let isRecent = { [world] (time: Int64) in world.now - time < parkTime + 10 * second }
         let isBusy = calls.contains { other in
             other.isParked && other.ends == 0
+                // No handler tells of one that was asked before it ran, perhaps in the moment in which its client left.
+                || other.runs == 0 && other.isAskable && isRecent(askedEarly) && other.left.map(isRecent) == true
                 || other.handlers.contains { !$0.isOver && !$0.isCancelled && !$0.session.isGone }
         }
         if !isBusy {
@@ -272,7 +284,10 @@ final class Model {
     }
 
     /// The client left, or its connection was lost.
-    func left(_ call: Call, _ why: String) { end(call, why) }
+    func left(_ call: Call, _ why: String) {
+        call.left = world.now
+        end(call, why)
+    }
 
     /// No client waits for the call any more: what runs of it is to hear of that in time.
     func expectEnd(of call: Call, within time: Int64) {

@@ -26,6 +26,8 @@ final class PlayedClient {
     /// Whether it does something at some time.
     private(set) var isActive = true
     private var lastUse: Int64 = 0
+    /// How long it had nothing to say before its last requests.
+    private var silence: Int64 = 0
     /// How much longer it is to wait, because it was refused.
     private var waits: Int64 = 0
     /// How long it may wait for any answer.
@@ -92,6 +94,7 @@ final class PlayedClient {
 
     /// Sends a request, or a few.
     private func ask(on link: ClientLink) {
+        silence = world.now - lastUse
         lastUse = world.now
         let mayPipeline = !isOlder || session != nil && isIntroduced
         let count = mayPipeline && Dice.happens(run.profile.pipelines) ? Dice.number(2...5) : 1
@@ -147,7 +150,9 @@ final class PlayedClient {
     }
 
     private func nextExchange() -> Exchange? {
-        if !parked.isEmpty, run.isEnding || Dice.happens(700) {
+        // In a calm run there is a session for each call that is waited for: no more than a few are.
+        let isFull = run.profile.isCalm && parked.count > 2
+        if !parked.isEmpty, isFull || run.isEnding || Dice.happens(700) {
             let next = parked.removeFirst()
             next.call.retries += 1
             next.call.returned = world.now
@@ -185,7 +190,7 @@ final class PlayedClient {
             // The server has lost the session: a new one is needed.
             session = nil
             isIntroduced = false
-            if run.profile.isCalm { model.violate("an older client's session is gone") }
+            if run.profile.isCalm, !mayBeGone { model.violate("an older client's session is gone") }
         }
         if status == 503 || status == 404 { waits = Dice.time(upTo: 4 * second) }
         switch exchange.kind {
@@ -260,6 +265,10 @@ final class PlayedClient {
         model.expectEnd(of: call, within: Int64(run.profile.parkTimeout + 20) * second)
     }
 
+    /// Whether the session of an older client may have ended because it had nothing to say (`sessions.idle_timeout`). It has to open
+    /// another one then.
+    private var mayBeGone: Bool { silence > Int64(run.profile.idleTimeout) * second }
+
     /// Whether a response may end in its middle.
     var mayBreakOff: Bool { run.mayCut || isPassed && !run.profile.isCalm }
 
@@ -272,7 +281,9 @@ final class PlayedClient {
     private func judge(_ call: Call, _ exchange: Exchange, _ response: JSON, _ status: Int) {
         if isPassed, status != 200, response["error"]?["data"]?["reason"] == nil {
             // The server's own.
-            if run.profile.isCalm { model.violate("call \(call.number) got status \(status)") }
+            if run.profile.isCalm, !(status == 404 && mayBeGone) {
+                model.violate("call \(call.number) got status \(status)")
+            }
             return model.failed(call, reason: "status \(status)", dispatched: nil, isRetry: false)
         }
         if let failure = failure(of: response) {
@@ -284,7 +295,7 @@ final class PlayedClient {
             }
             if run.profile.isCalm { model.violate("call \(call.number) failed: \(failure.reason), \(response.source)") }
             if run.profile.mood == .breezy, failure.reason == "busy" {
-                model.checkWait(of: call, since: exchange.begun)
+                model.checkWait(of: call, since: exchange.begun, parkTime: Int64(run.profile.parkTimeout) * second)
             }
             return model.failed(
                 call, reason: failure.reason, dispatched: failure.dispatched, isRetry: exchange.isRetry,
@@ -320,7 +331,10 @@ final class PlayedClient {
             model.note("rounds")
             model.trace("call % is asked", call.number)
             call.isParked = true
-            if call.runs == 0 { call.wasAskedEarly = true }
+            if call.runs == 0 {
+                call.wasAskedEarly = true
+                model.noteEarlyQuestion()
+            }
             if Dice.happens(run.profile.abandons) {
                 model.left(call, "not come back")
                 return expectEnd(of: call)

@@ -190,6 +190,8 @@ final class ServerConnection: Wire {
     }
 
     override func received(_ bytes: [UInt8]) {
+        // Its head may need a small window several times: what counts is when it begins.
+        if let endedAt { return loseRequest(since: endedAt) }
         reader.append(bytes)
         proceed()
     }
@@ -215,7 +217,6 @@ final class ServerConnection: Wire {
                 switch part {
                 case .head(let head):
                     if isToEnd { server.model.violate("a request behind one that has not left") }
-                    if let endedAt { return loseRequest(since: endedAt) }
                     requests += 1
                     self.head = head
                     body = []
@@ -257,12 +258,14 @@ final class ServerConnection: Wire {
     private var endedAt: Int64?
     private var requests = 0
 
-    /// Ends a connection on which nothing comes for a while, as servers do.
+    /// Ends a connection on which nothing comes for a while, as servers do: no part of a request has come, and no part of an answer is left.
     private func endWhenIdle() {
         guard carried == nil, Dice.happens(server.profile.endsIdle) else { return }
         let before = requests
         world.after(Dice.time(upTo: 2 * second) + 20 * millisecond) { [weak self] in
-            guard let self, isOpen, !isAnswering, endedAt == nil, requests == before, arriving == 0 else { return }
+            guard let self, isOpen, !isAnswering, endedAt == nil, requests == before, arriving == 0, unsent == 0,
+                reader.isIdle
+            else { return }
             endedAt = world.now
             finish()
         }
@@ -449,6 +452,8 @@ final class ServerConnection: Wire {
                 session.cancelled.insert(id)
                 server.model.trace("request % is cancelled in session %", Int(id) ?? 0, session.number)
                 session.runs[id]?.release()
+                // It has its turn for some seconds more, in which its handler may end.
+                server.model.noteWork()
             }
             return plain("202 Accepted")
         }
@@ -483,6 +488,7 @@ final class ServerConnection: Wire {
         guard session.isAskable, !session.wasAskedEarly, Dice.happens(server.profile.earlyQuestions) else { return }
         session.wasAskedEarly = true
         server.model.note("asked early")
+        server.model.noteEarlyQuestion()
         for _ in 0..<Dice.number(1...3) {
             let question = session.nextQuestion
             session.nextQuestion += 1
@@ -659,7 +665,7 @@ final class ServerConnection: Wire {
         server.model.noteWork()
         run.release()
         run.isOver = true
-        running = nil
+        if running === run { running = nil }
         if responds { run.call.responses += 1 }
     }
 
@@ -779,6 +785,13 @@ final class ServerConnection: Wire {
         }
     }
 
+    /// A handler that was cancelled says nothing more. Where its stream has ended before it, its connection serves another call by now.
+    private func stop(_ run: ServerRun) {
+        let isOwn = running === run
+        end(run, responds: false)
+        if isOwn { endStream() }
+    }
+
     private func finish(_ run: ServerRun, _ response: String) {
         end(run)
         event(response)
@@ -866,10 +879,7 @@ final class ServerConnection: Wire {
             after(Dice.time(upTo: Dice.one(of: [60 * millisecond, 5 * second]))) { [self] in
                 guard session.questions.removeValue(forKey: question) != nil else { return }
                 withdraw(question)
-                if run.isCancelled {
-                    end(run, responds: false)
-                    return endStream()
-                }
+                if run.isCancelled { return stop(run) }
                 finish(run, run.response())
             }
         }
@@ -917,16 +927,14 @@ final class ServerConnection: Wire {
                         )
                     }
                     if run.isCancelled {
-                        end(run, responds: false)
-                        endStream()
+                        stop(run)
                     } else {
                         finish(run, run.response())
                     }
                 }
             }
             if run.isCancelled {
-                end(run, responds: false)
-                endStream()
+                stop(run)
             } else if rounds > 1, value != nil {
                 ask(run, rounds: rounds - 1)
             } else {
