@@ -473,7 +473,8 @@ async def test_nobody_comes_back() -> None:
 
 
 async def test_a_prompt_that_was_given_up_runs_again() -> None:
-    """As what may run twice does. Where no replica could go on with it, its state has no questions: it asks again."""
+    """As what may run twice does. Where no replica could go on with it, its state has no questions: it asks again, under a key that
+    the retry did not name, since that may be sent once more."""
     runs: list[Running] = []
 
     async def asks(running: Running) -> None:
@@ -491,8 +492,8 @@ async def test_a_prompt_that_was_given_up_runs_again() -> None:
         await server.until(lambda server: server.cancelled)
         await asyncio.sleep(0.1)
         again = await send(running, before=asked, answers={"elicitation-1": YES}, method="prompts/get", name="p")
-        assert keys(again) == ["elicitation-1"]
-        done = await send(running, before=again, answers={"elicitation-1": YES}, method="prompts/get", name="p")
+        assert keys(again) == ["elicitation-2"]
+        done = await send(running, before=again, answers={"elicitation-2": YES}, method="prompts/get", name="p")
         assert done.result["resultType"] == "complete" and done.result["messages"] == [] and len(runs) == 2
 
 
@@ -653,7 +654,7 @@ async def test_pages_whose_call_is_gone_begin_it_anew() -> None:
         asked = await send(running)
         await asyncio.sleep(2.2)
         again = await send(running, before=asked, answers={"elicitation-1": {"action": "accept"}})
-        assert keys(again) == ["elicitation-1"] and server.methods["tools/call"] == 2
+        assert keys(again) == ["elicitation-2"] and server.methods["tools/call"] == 2
 
 
 async def test_a_call_that_ran_after_its_client_was_asked_does_not_run_again() -> None:
