@@ -14,8 +14,7 @@ extension Refusal {
 
     /// Of `tools/call` there is a result instead that the model reads, ``interactionLostText``.
     static let interactionLost = Refusal(
-        status: 200, code: ErrorCode.internalError, message: interactionLostText,
-        data: Array(#"{"reason":"interaction_lost","dispatched":true}"#.utf8), side: .remora)
+        status: 200, reason: "interaction_lost", dispatched: true, message: interactionLostText, side: .remora)
 
     static let interactionLostText =
         "The interaction was lost before it came to an end, and the operation may have partly run: "
@@ -28,46 +27,42 @@ extension Refusal {
         "The call was not run: the user declined to open a page that the server needs visited first."
 
     static let tooManyRetries = Refusal(
-        status: 503, code: ErrorCode.internalError,
+        status: 503, reason: "busy", dispatched: false,
         message: "Too many requests wait for this call already. The answers of this one were not delivered. "
             + "Wait for one of the others, or send it again later.",
-        data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
-        fields: [("retry-after", Array("2".utf8))], side: .remora)
+        retryAfter: 2, side: .remora)
 
     /// Another replica goes on with the call, or has its answers.
     static let heldElsewhere = Refusal(
-        status: 503, code: ErrorCode.internalError,
+        status: 503, reason: "held_elsewhere", dispatched: true,
         message: "Another replica has this call, or answers to these questions, and was not reached. The answers of "
             + "this request were not delivered, and the call may run there. Send the same request again in 5 seconds, and do not "
             + "call anew: it tells what became of the call once that replica can be reached, or is known to have ended.",
-        data: Array(#"{"reason":"held_elsewhere","dispatched":true}"#.utf8),
-        fields: [("retry-after", Array("5".utf8))], side: .remora)
+        retryAfter: 5, side: .remora)
 
     /// With a store, no replica delivers answers before the store has said that it is the only one.
     ///
     /// - Parameter isHere: whether the call is here. Else it may run at another replica.
     static func answersNotClaimed(isHere: Bool) -> Refusal {
         Refusal(
-            status: 503, code: ErrorCode.internalError,
+            status: 503, reason: "store_unavailable", dispatched: !isHere,
             message: "The store of the replicas did not say which of them has this call. The answers of this request "
                 + "were not delivered, so that none is delivered twice. "
                 + (isHere ? "The call waits for them. " : "The call may run at another replica: do not call anew. ")
                 + "Send the same request again in 5 seconds. If it stays so, who operates Remora has to look after the "
                 + "store: the log says why.",
-            data: Array(#"{"reason":"store_unavailable","dispatched":\#(!isHere)}"#.utf8),
-            fields: [("retry-after", Array("5".utf8))], side: .remora)
+            retryAfter: 5, side: .remora)
     }
 
     /// - Parameter hasRun: whether the call ran until it asked, and is not here any more.
     static func tooManyParked(hasRun: Bool) -> Refusal {
         Refusal(
-            status: 503, code: ErrorCode.internalError,
+            status: 503, reason: "busy", dispatched: hasRun,
             message: "Too many calls wait for answers of their clients. "
                 + (hasRun
                     ? "The answers of this request were not delivered. The call may have partly run before it asked."
                     : "Nothing was run.")
                 + " Try again later, or answer the questions that are open.",
-            data: Array(#"{"reason":"busy","dispatched":\#(hasRun)}"#.utf8),
-            fields: [("retry-after", Array("2".utf8))], side: .remora)
+            retryAfter: 2, side: .remora)
     }
 }

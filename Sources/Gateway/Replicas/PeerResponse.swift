@@ -61,18 +61,18 @@ extension Refusal {
             return nil
         case .rejected:
             self.init(
-                status: 503, code: ErrorCode.internalError,
+                status: 503, reason: "replica_refused", dispatched: false,
                 message:
                     "The replica that has the \(what) takes nothing from this one: \(error.detail). \(refused) Who operates "
                     + "Remora has to check replicas.keys and the clocks of all replicas.",
-                data: Array(#"{"reason":"replica_refused","dispatched":false}"#.utf8), side: .remora)
+                side: .remora)
         default:
             self.init(
-                status: 200, code: ErrorCode.internalError,
+                status: 200, reason: "outcome_unknown", dispatched: true,
                 message:
                     "The replica that has the \(what) did not answer: \(error.detail). \(unanswered): check before you call "
                     + "again.",
-                data: Array(#"{"reason":"outcome_unknown","dispatched":true}"#.utf8), side: .remora)
+                side: .remora)
         }
     }
 }

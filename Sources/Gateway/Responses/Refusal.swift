@@ -188,16 +188,14 @@ extension Refusal {
             self.init(
                 status: 503, reason: "backend_unavailable", dispatched: false,
                 message: "The MCP server behind Remora cannot be reached: \(detail). Nothing was run. "
-                    + "Try again shortly; if it stays so, check that the server runs and that backends[].url, or its command, is right."
-            )
-            fields = [("retry-after", Array("1".utf8))]
+                    + "Try again shortly; if it stays so, check that the server runs and that backends[].url, or its command, is right.",
+                retryAfter: 1)
         case .busy:
             self.init(
                 status: 503, reason: "busy", dispatched: error.isOfBegunCall,
                 message: "No session is free: \(detail). \(Refusal.whatWasRun(error)) "
-                    + "Try again shortly; if it stays so, raise that limit.")
-            fields = [("retry-after", Array("2".utf8))]
-            side = .remora
+                    + "Try again shortly; if it stays so, raise that limit.",
+                retryAfter: 2, side: .remora)
         case .sessionLost:
             self.init(
                 status: 503, reason: "session_lost", dispatched: false,
@@ -282,11 +280,20 @@ extension Refusal {
         return refusal
     }
 
-    /// 200 says "do not send it again blindly", where the call may have run: clients and balancers retry a 502 or 503.
-    private init(status: Int, reason: StaticString, dispatched: Bool, message: String) {
+    /// An error that is not the server's own answer (docs/translation.md §9). 200 says "do not send it again blindly", where the call
+    /// may have run: clients and balancers retry a 502 or 503.
+    ///
+    /// - Parameters:
+    ///   - dispatched: whether the request can have reached a handler; of a retry, whether the call can.
+    ///   - retryAfter: seconds.
+    init(
+        status: Int, reason: StaticString, dispatched: Bool, message: String, retryAfter: Int? = nil,
+        side: Side = .backend
+    ) {
         let data = #"{"reason":"\#(reason)","dispatched":\#(dispatched)}"#
         self.init(
-            status: status, code: ErrorCode.internalError, message: message, data: Array(data.utf8), side: .backend)
+            status: status, code: ErrorCode.internalError, message: message, data: Array(data.utf8), side: side)
+        if let retryAfter { fields = [("retry-after", Array("\(retryAfter)".utf8))] }
     }
 }
 

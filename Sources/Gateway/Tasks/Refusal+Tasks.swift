@@ -13,21 +13,19 @@ extension Refusal {
     }
 
     static let tooManyTasks = Refusal(
-        status: 503, code: ErrorCode.internalError,
+        status: 503, reason: "busy", dispatched: false,
         message:
             "Too many tasks are held (tasks.max, tasks.max_per_principal). Nothing was run. Try again later, or ask for "
             + "the results of tasks that have ended.",
-        data: Array(#"{"reason":"busy","dispatched":false}"#.utf8),
-        fields: [("retry-after", Array("2".utf8))], side: .remora)
+        retryAfter: 2, side: .remora)
 
     /// The replica that has the task did not answer, or takes nothing from this one.
     static func unreachableTask(_ error: BackendError) -> Refusal {
         Refusal(
-            status: 503, code: ErrorCode.internalError,
+            status: 503, reason: "replica_unreachable", dispatched: true,
             message:
                 "The replica that has the task did not answer: \(error.detail). Ask again; answers that you gave may "
                 + "have reached it.",
-            data: Array(#"{"reason":"replica_unreachable","dispatched":true}"#.utf8),
-            fields: [("retry-after", Array("1".utf8))], side: .remora)
+            retryAfter: 1, side: .remora)
     }
 }
