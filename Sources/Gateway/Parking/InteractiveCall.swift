@@ -130,29 +130,31 @@ final class InteractiveCall: CallProgress, SpareCall {
         }
         guard let claims = context.claims, let machine, machine.round > claimedRound, machine.takesAnswers(responses)
         else { return addRetry(leg, responses, from: caller) }
-        let round = machine.round
+        claimAnswers(to: machine.round, by: claims) { outcome in
+            switch outcome {
+            case .taken, .takenBefore:
+                self.addRetry(leg, responses, from: caller)
+            case .held(let holder):
+                self.stepMachine { $0.leaveToAnother() }
+                await self.context.bringLeg(leg, of: self.id, to: holder)
+            case .unknown:
+                self.context.refuseLeg(leg, .answersNotClaimed(isHere: true), countedAs: \.unclaimed)
+                self.adjustDeadline()
+            }
+        }
+    }
+
+    /// Asks the store whether the answers to a round are this call's to deliver, then calls `proceed`.
+    private func claimAnswers(
+        to round: Int, by claims: Claims, _ proceed: @escaping (Claims.Outcome) async -> Void
+    ) {
         claiming += 1
         sessions.loop.spawn {
             let outcome = await claims.takeAnswers(
                 of: self.id, round: round, for: self.context.claimLifetime(until: self.stateExpiry))
             self.claiming -= 1
-            await self.answersWereClaimed(outcome, of: round, by: leg, responses, from: caller)
-        }
-    }
-
-    private func answersWereClaimed(
-        _ outcome: Claims.Outcome, of round: Int, by leg: CallLeg, _ responses: InputResponses, from caller: Caller
-    ) async {
-        switch outcome {
-        case .taken, .takenBefore:
-            claimedRound = max(claimedRound, round)
-            addRetry(leg, responses, from: caller)
-        case .held(let holder):
-            stepMachine { $0.leaveToAnother() }
-            await context.bringLeg(leg, of: id, to: holder)
-        case .unknown:
-            context.refuseLeg(leg, .answersNotClaimed(isHere: true), countedAs: \.unclaimed)
-            adjustDeadline()
+            if outcome == .taken || outcome == .takenBefore { self.claimedRound = max(self.claimedRound, round) }
+            await proceed(outcome)
         }
     }
 
@@ -312,18 +314,10 @@ final class InteractiveCall: CallProgress, SpareCall {
         // What becomes of the claim that is under way says what is due then.
         guard claiming == 0 else { return }
         // To end the run is to answer what is open: its client may have done that elsewhere.
-        let round = machine.round
-        claiming += 1
-        sessions.loop.spawn {
-            let outcome = await claims.takeAnswers(
-                of: self.id, round: round, for: self.context.claimLifetime(until: self.stateExpiry))
-            self.claiming -= 1
+        claimAnswers(to: machine.round, by: claims) { outcome in
             switch outcome {
-            case .taken, .takenBefore:
-                self.claimedRound = max(self.claimedRound, round)
-                self.stepMachine { $0.performDue(at: self.sessions.loop.now) }
-            case .held, .unknown:
-                self.stepMachine { $0.leaveToAnother() }
+            case .taken, .takenBefore: self.stepMachine { $0.performDue(at: self.sessions.loop.now) }
+            case .held, .unknown: self.stepMachine { $0.leaveToAnother() }
             }
         }
     }
