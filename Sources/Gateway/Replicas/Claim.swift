@@ -17,12 +17,8 @@ struct Claim: Equatable {
     let round: Int
     let time: UnixTime
 
-    /// The name of the entry of a call. The call's id is what makes it a secret: 128 random bits that only sealed texts have. A key of the
-    /// ring would not do: replicas whose rings are being changed have to find one entry.
-    static func entryName(of call: CallID, prefix: String) -> [UInt8] {
-        let digest = SHA256.digest(Array("remora call ".utf8) + call.bytes)
-        return Array("\(prefix)call:".utf8) + Base64URL.encodeBytes(Array(digest.prefix(CallID.size)))
-    }
+    /// The name of the entry of a call.
+    static func entryName(of call: CallID, prefix: String) -> [UInt8] { call.entryName("call", prefix: prefix) }
 
     func sealedText(_ seal: Seal, entry: [UInt8], until expiry: UnixTime) -> [UInt8] {
         var out = FieldWriter()

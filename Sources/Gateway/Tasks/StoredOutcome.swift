@@ -19,11 +19,8 @@ struct StoredOutcome {
     /// A JSON string; empty where there is none.
     let message: [UInt8]
 
-    /// The name of the entry of a task. As of a call, the id is what makes it a secret.
-    static func entryName(of task: CallID, prefix: String) -> [UInt8] {
-        let digest = SHA256.digest(Array("remora task ".utf8) + task.bytes)
-        return Array("\(prefix)task:".utf8) + Base64URL.encodeBytes(Array(digest.prefix(CallID.size)))
-    }
+    /// The name of the entry of a task.
+    static func entryName(of task: CallID, prefix: String) -> [UInt8] { task.entryName("task", prefix: prefix) }
 
     /// - Returns: nil for one that is too large.
     func sealedText(_ seal: Seal, entry: [UInt8], until expiry: UnixTime) -> [UInt8]? {
