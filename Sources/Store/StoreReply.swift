@@ -10,3 +10,11 @@ package enum StoreReply: Equatable, Sendable {
     case texts([[UInt8]])
     case error([UInt8])
 }
+
+extension StoreReply {
+    /// Names and values in turn, as `HGETALL` answers; nil for any other answer.
+    package var pairs: [(name: [UInt8], text: [UInt8])]? {
+        guard case .texts(let texts) = self else { return nil }
+        return stride(from: 0, to: texts.count - 1, by: 2).map { (texts[$0], texts[$0 + 1]) }
+    }
+}

@@ -158,10 +158,9 @@ package final class Claims {
     private func isGone(_ claim: Claim) async throws(StoreFailure) -> Bool {
         guard claim.process != process, let name = CallOwner(claim.owner)?.replica else { return false }
         let replies = try await store.runCommands([StoreCommand("HGETALL", Membership.key(prefix: prefix))])
-        guard case .texts(let texts)? = replies.first else { throw .malformed }
+        guard let found = replies.first?.pairs else { throw .malformed }
         let now = UnixTime.now
-        let entries = stride(from: 0, to: texts.count - 1, by: 2)
-            .compactMap { MemberEntry.openText(texts[$0 + 1], seal, entry: texts[$0], at: now) }
+        let entries = found.compactMap { MemberEntry.openText($0.text, seal, entry: $0.name, at: now) }
             .filter { $0.name == name }
         // A name is one process's at a time: another one has it, where this one has ended.
         if let latest = entries.max(by: { $0.time < $1.time }) { return latest.process != claim.process }

@@ -96,19 +96,17 @@ package final class Membership {
             let replies = try? await store.runCommands([
                 StoreCommand("HGETALL", key), StoreCommand("HSET", key, entry, text),
                 StoreCommand("EXPIRE", key, lifetime),
-            ]), case .texts(let texts)? = replies.first
+            ]), let entries = replies.first?.pairs
         else {
             hasWritten = false
             return
         }
         guard state != .ended else { return }
-        await applyTexts(texts)
+        await applyEntries(entries)
         hasWritten = true
     }
 
-    /// - Parameter texts: names and values in turn.
-    private func applyTexts(_ texts: [[UInt8]]) async {
-        let entries = stride(from: 0, to: texts.count - 1, by: 2).map { (name: texts[$0], text: texts[$0 + 1]) }
+    private func applyEntries(_ entries: [(name: [UInt8], text: [UInt8])]) async {
         let change = table.readEntries(entries, seal, hasWritten: hasWritten, at: .now, loop.now)
         logChange(change)
         if !change.joined.isEmpty || !change.left.isEmpty {
