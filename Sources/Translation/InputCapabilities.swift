@@ -42,6 +42,12 @@ package struct InputCapabilities: OptionSet, Hashable, Sendable {
         if document.value("roots", of: capabilities, .object) != nil { insert(.roots) }
     }
 
+    /// Those of capabilities that stand alone; nil where these are no JSON.
+    package init?(_ capabilities: [UInt8]) {
+        guard let document = try? JSONDocument(capabilities) else { return nil }
+        self.init(document.root, in: document)
+    }
+
     /// The value of `requiredCapabilities` in the error `-32021`: an object in the form of the client's own
     /// capabilities (2026-07-28, schema `MissingRequiredClientCapabilityError`).
     package var requiredCapabilities: [UInt8] {

@@ -1,4 +1,3 @@
-import JSONText
 import MCP
 import Reactor
 import Translation
@@ -78,8 +77,7 @@ final class SessionStarter {
 
     /// Whether the server may ask a client of this key anything that is not answered for it.
     private static func mayBeAsked(_ key: SessionKey) -> Bool {
-        guard let document = try? JSONDocument(key.capabilities) else { return true }
-        var declared = InputCapabilities(document.root, in: document)
+        guard var declared = InputCapabilities(key.capabilities) else { return true }
         if !key.roots.isEmpty { declared.remove(.roots) }
         return !declared.isEmpty
     }

@@ -176,10 +176,7 @@ package final class LegacySession {
     }
 
     /// Whether its client can be asked anything.
-    private var canBeAsked: Bool {
-        guard let document = try? JSONDocument(capabilities) else { return false }
-        return !InputCapabilities(document.root, in: document).isEmpty
-    }
+    private var canBeAsked: Bool { InputCapabilities(capabilities).map { !$0.isEmpty } ?? false }
 
     /// Waits for what the server asks as soon as it hears `initialized`, before any call: it may answer a call that overtakes the
     /// answers without knowing them. A `ping` comes back when the server has said what it had to say.
@@ -572,8 +569,8 @@ package final class LegacySession {
 
     /// The answer to a question that no client was asked; `nil` if the client's capabilities do not allow the question.
     private func nobodysAnswer(to question: Envelope) -> [UInt8]? {
-        guard let document = try? JSONDocument(capabilities) else { return nil }
-        return try? InputRequest(question, declared: InputCapabilities(document.root, in: document)).leftover
+        guard let declared = InputCapabilities(capabilities) else { return nil }
+        return try? InputRequest(question, declared: declared).leftover
     }
 
     private func sendReply(_ text: [UInt8], credentials: Credentials, on call: LegacyCall?) {
