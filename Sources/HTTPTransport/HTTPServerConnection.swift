@@ -97,8 +97,6 @@ package final class HTTPServerConnection: SocketHandler {
     /// Of the request that is read, in `body`.
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
-    /// Bytes that the body has at most: its length where the head says it.
-    private var bodyBound = 0
     /// What came of requests that are not read yet, from `unreadStart` on.
     private var unread: [UInt8] = []
     private var unreadStart = 0
@@ -350,6 +348,12 @@ package final class HTTPServerConnection: SocketHandler {
         }
     }
 
+    /// Bytes that the body has at most: its length where the head says it.
+    private var bodyBound: Int {
+        if case .bytes(let count)? = head?.bodyLength { return count }
+        return limits.maxBody
+    }
+
     /// The input ends in the middle of something: sets the time for the rest, once for a head and once for a body.
     private func awaitInput() {
         switch phase {
@@ -367,7 +371,6 @@ package final class HTTPServerConnection: SocketHandler {
     /// Returns whether the request is to be read on.
     private func beginRequest(_ head: consuming HTTPRequestHead, bodyFollows: Bool) -> Bool {
         body = []
-        bodyBound = limits.maxBody
         if let refusal = onHead?(head) {
             isHead = head.method == .head
             turnAway(refusal)
@@ -378,7 +381,6 @@ package final class HTTPServerConnection: SocketHandler {
                 deliverArrival(.flawed(.bodyTooLarge))
                 return false
             }
-            bodyBound = count
             body.reserveCapacity(min(count, HTTPServerConnection.maxUnread))
         }
         if head.expectsContinue, !bodyFollows {
