@@ -27,16 +27,8 @@ package protocol StoreUser: AnyObject {
     func storeBecameReady()
 }
 
-/// What runs commands.
-package protocol CommandRunner: AnyObject {
-    /// Sends commands together, and waits for their answers.
-    ///
-    /// - Returns: an answer for each, none of which is an error.
-    func runCommands(_ commands: [StoreCommand]) async throws(StoreFailure) -> [StoreReply]
-}
-
 /// The connection to a store, or what takes its place in a test.
-package protocol StoreConnection: CommandRunner {
+package protocol StoreConnection: AnyObject {
     /// To be set before ``startConnecting()``.
     var user: (any StoreUser)? { get set }
     var counts: StoreCounts { get }
@@ -44,10 +36,15 @@ package protocol StoreConnection: CommandRunner {
     func startConnecting()
     /// Ends the connection, and makes no other.
     func closeStore()
+
+    /// Sends commands together, and waits for their answers.
+    ///
+    /// - Returns: an answer for each, none of which is an error.
+    func runCommands(_ commands: [StoreCommand]) async throws(StoreFailure) -> [StoreReply]
 }
 
 /// The connection to the store (Redis or Valkey), of one loop. It is made anew whenever it has ended, after pauses that grow.
-package final class Store {
+package final class Store: StoreConnection {
     private let settings: StoreSettings
     private let loop: Loop
     private let log: Log?
@@ -87,9 +84,6 @@ package final class Store {
     /// Ends the connection, and makes no other.
     package func closeStore() { performActions(course.close()) }
 
-    /// Sends commands together, and waits for their answers.
-    ///
-    /// - Returns: an answer for each, none of which is an error.
     package func runCommands(_ commands: [StoreCommand]) async throws(StoreFailure) -> [StoreReply] {
         let (id, actions) = try course.sendBatch(commands, at: loop.now)
         awaited.insert(id)
@@ -166,8 +160,6 @@ package final class Store {
         throw failure
     }
 }
-
-extension Store: StoreConnection {}
 
 extension Store: SocketHandler {
     package func receivedBytes(_ bytes: Span<UInt8>) { performActions(course.received(bytes, at: loop.now)) }

@@ -38,7 +38,7 @@ package final class Claims {
     /// after a few minutes.
     private static let signInterval: Duration = .seconds(30)
 
-    let store: any CommandRunner
+    let store: any StoreConnection
     let prefix: String
     private let owner: [UInt8]
     private let process: String
@@ -53,7 +53,7 @@ package final class Claims {
     ///   - owner: this loop, as ``CallOwner`` spells it.
     ///   - process: as the replica's entry in the store names it.
     package init(
-        _ store: any CommandRunner, prefix: String, owner: [UInt8], process: String, seal: Seal, on loop: Loop, log: Log
+        _ store: any StoreConnection, prefix: String, owner: [UInt8], process: String, seal: Seal, on loop: Loop, log: Log
     ) {
         self.store = store
         self.prefix = prefix
@@ -68,14 +68,14 @@ package final class Claims {
     }
 
     package func startClaiming() {
-        (store as? Store)?.startConnecting()
+        store.startConnecting()
         timer.set(after: Claims.signInterval)
     }
 
     /// Ends the connection: nothing can be claimed any more.
     package func endClaiming() {
         timer.set(nil)
-        (store as? Store)?.closeStore()
+        store.closeStore()
     }
 
     private func giveSign() {

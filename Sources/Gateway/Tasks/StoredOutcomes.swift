@@ -6,13 +6,13 @@ import Store
 ///
 /// Nothing waits for one that is being written, and one that cannot be is known to its replica alone.
 final class StoredOutcomes {
-    private let store: any CommandRunner
+    private let store: any StoreConnection
     private let prefix: String
     private let seal: Seal
     private let loop: Loop
 
     /// - Parameter prefix: of what Remora has in the store.
-    init(in store: any CommandRunner, prefix: String, seal: Seal, on loop: Loop) {
+    init(in store: any StoreConnection, prefix: String, seal: Seal, on loop: Loop) {
         self.store = store
         self.prefix = prefix
         self.seal = seal

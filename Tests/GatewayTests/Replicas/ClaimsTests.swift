@@ -8,7 +8,9 @@ import Testing
 @testable import Gateway
 
 /// A store with what claims use of it.
-private final class ClaimStore: CommandRunner {
+private final class ClaimStore: StoreConnection {
+    weak var user: (any StoreUser)?
+    let counts = StoreCounts()
     var values: [[UInt8]: [UInt8]] = [:]
     /// The lifetime that each value was given last.
     var lifetimes: [[UInt8]: Int] = [:]
@@ -20,6 +22,10 @@ private final class ClaimStore: CommandRunner {
     /// Called before each command that sets something.
     var beforeSetting: () -> Void = {}
     private(set) var commands = 0
+
+    func startConnecting() {}
+
+    func closeStore() {}
 
     func runCommands(_ commands: [StoreCommand]) async throws(StoreFailure) -> [StoreReply] {
         if let failure { throw failure }
