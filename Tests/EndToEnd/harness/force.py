@@ -18,6 +18,7 @@ import ssl
 import sys
 import time
 
+from .blocking import connect, trust
 from .modern import OMIT, call, encode, request
 
 BLOCK = 256 * 1024
@@ -50,14 +51,12 @@ def passed(address: str, tool: str) -> bytes:
 class Force:
     def __init__(self, address: str, authority: str = "") -> None:
         self.address = address
-        self.tls = ssl.create_default_context(cafile=authority) if authority else None
+        self.tls = trust(authority)
         self.answers = 0
         self.told = 0.0
 
     def open(self) -> socket.socket:
-        host, port = self.address.rsplit(":", 1)
-        connection = socket.create_connection((host, int(port)))
-        return self.tls.wrap_socket(connection, server_hostname=host) if self.tls else connection
+        return connect(self.address, self.tls)
 
     def tell(self) -> None:
         if self.answers and not self.told:

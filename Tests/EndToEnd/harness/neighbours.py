@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import sys
 import threading
 import time
 
+from .blocking import connect, trust
 from .modern import call, encode
 
 TIMEOUT = 20
@@ -47,16 +47,10 @@ class Watch:
         self.address = address
         self.admin = admin
         self.end = time.monotonic() + seconds
-        self.tls = ssl.create_default_context(cafile=authority) if authority else None
+        self.tls = trust(authority)
         self.calls: list[float] = []
         self.probes: list[float] = []
         self.refused: list[str] = []
-
-    def open(self, address: str, tls: ssl.SSLContext | None = None) -> socket.socket:
-        host, port = address.rsplit(":", 1)
-        connection = socket.create_connection((host, int(port)), timeout=TIMEOUT)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return tls.wrap_socket(connection, server_hostname=host) if tls else connection
 
     def neighbour(self, principal: str) -> None:
         message = encode(call("echo", {"text": principal}), host=self.address, Authorization=f"Bearer {principal}")
@@ -64,7 +58,7 @@ class Watch:
         while time.monotonic() < self.end:
             start = time.monotonic()
             try:
-                connection = connection or self.open(self.address, self.tls)
+                connection = connection or connect(self.address, self.tls, TIMEOUT)
                 connection.sendall(message)
                 head, body = read_answer(connection)
             except (OSError, ValueError) as error:
@@ -81,7 +75,7 @@ class Watch:
         while time.monotonic() < self.end:
             start = time.monotonic()
             try:
-                with self.open(self.admin) as connection:
+                with connect(self.admin, timeout=TIMEOUT) as connection:
                     connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {self.admin}\r\n\r\n".encode())
                     read_answer(connection)
             except (OSError, ValueError) as error:
