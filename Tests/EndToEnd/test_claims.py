@@ -21,38 +21,8 @@ from harness.soak import FULL, quantile, size, tell
 from harness.store import Redis
 from servers.counting import CountingBackend
 from servers.raw import Exchange
-
-CAN_BE_ASKED = {"elicitation": {"form": {}}}
-ROOM = {"sessions": {"max": 512, "max_per_principal": 512}}
-
-
-def begin(token: str, tool: str = "plain", **arguments: Any) -> dict[str, Any]:
-    return call(tool, {"token": token, **arguments}, clientCapabilities=CAN_BE_ASKED)
-
-
-def retry(of: dict[str, Any], asked: Answer, id: Any = 2) -> dict[str, Any]:
-    assert asked.result["resultType"] == "input_required", asked
-    answers = {
-        key: {"action": "accept", "content": {"answer": question["params"]["message"]}}
-        for key, question in asked.result["inputRequests"].items()
-    }
-    state = {"inputResponses": answers, "requestState": asked.result["requestState"]}
-    return {**of, "id": id, "params": {**state, **of["params"]}}
-
-
-async def send(address: str, message: dict[str, Any]) -> Answer:
-    async with Client(address) as client:
-        return await client.send(message)
-
-
-async def until(what: str, condition: Any, timeout: float = TIMEOUT) -> None:
-    async with asyncio.timeout(timeout):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def is_lost(answer: Answer) -> bool:
-    return bool(answer.result.get("isError")) and "interaction was lost" in answer.text
+from test_replicas import ROOM, begin, is_lost, never_twice, retry, send
+from test_store import answers_are_taken, until
 
 
 def is_refused(answer: Answer, reason: str) -> bool:
@@ -63,21 +33,6 @@ def is_refused(answer: Answer, reason: str) -> bool:
     # Of one whose store is away, whether it has the call is what it knows.
     assert answer.error["data"]["dispatched"] or reason == "store_unavailable"
     return answer.error["data"]["reason"] == reason
-
-
-def delivered_once(server: CountingBackend) -> None:
-    assert max(server.answers.values(), default=0) <= 1, server.answers
-    assert all(count <= server.runs[token] for (token, _), count in server.told.items())
-
-
-async def answers_are_taken(replicas: Islands) -> None:
-    """Waits until each has found the store again."""
-    for name in replicas.names:
-        message = begin(f"first-{name}", times=1)
-        again = retry(message, await send(replicas.fronts[name], message))
-        async with asyncio.timeout(TIMEOUT):
-            while "error" in (await send(replicas.fronts[name], again)).json:
-                await asyncio.sleep(0.1)
 
 
 async def entries(redis: Redis) -> dict[str, tuple[int, str]]:
@@ -112,7 +67,7 @@ async def test_a_call_has_one_entry_from_its_first_answer_on() -> None:
             # A call that asks nothing leaves nothing.
             await send(replicas.fronts["a"], begin("u", times=0))
             assert len(await entries(redis)) == 1
-            delivered_once(server)
+            never_twice(server)
 
 
 # A replica that is gone
@@ -138,7 +93,7 @@ async def test_answers_that_a_dying_replica_took_are_not_delivered_again(tool: s
                 for name in "bc":
                     assert is_refused(await send(replicas.fronts[name], again), "held_elsewhere")
                 assert server.runs["t"] == 1 and not server.cancelled
-                return delivered_once(server)
+                return never_twice(server)
             await replicas.start("a")
             await until("its entry is another one", lambda: replicas.log("a", "store_up"))
             answers = await asyncio.gather(*(send(replicas.fronts[name], again) for name in "abcabc"))
@@ -146,7 +101,7 @@ async def test_answers_that_a_dying_replica_took_are_not_delivered_again(tool: s
                 assert all(is_lost(answer) for answer in answers) and server.runs["t"] == 1
             else:
                 assert {answer.text for answer in answers} == {'["t 1"]'} and server.runs["t"] == 2
-            delivered_once(server)
+            never_twice(server)
 
 
 class GatedBackend(CountingBackend):
@@ -202,7 +157,7 @@ async def test_a_call_whose_answers_did_not_come_is_taken_over_as_before(events:
             asked = await send(replicas.fronts["c"], retry(message, answers[0]))
             assert json.loads(asked.text) == ["t 1", "t 2", "t 3"]
             assert server.runs["t"] == (1 if events else 2) and server.finished["t"] == 1
-            delivered_once(server)
+            never_twice(server)
 
 
 # One that others do not reach
@@ -225,7 +180,7 @@ async def test_one_that_is_cut_off_delivers_nothing_to_a_call_that_another_took_
             for name in "abc":
                 assert json.loads((await send(replicas.fronts[name], again)).text) == ["t 1", "t 2"]
             assert server.answers.total() == server.told.total()
-            delivered_once(server)
+            never_twice(server)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -254,7 +209,7 @@ async def test_who_comes_to_one_that_was_cut_off_is_brought_to_the_one_that_has_
                 asked = await ask(name, retry(message, asked))
             assert json.loads(asked.text) == ["t 1", "t 2", "t 3"]
             assert server.runs["t"] == server.finished["t"] == 1
-            delivered_once(server)
+            never_twice(server)
 
 
 @pytest.mark.parametrize("tool", ["plain", "safe"])
@@ -276,7 +231,7 @@ async def test_what_one_that_is_cut_off_has_taken_runs_nowhere_else(events: str 
             replicas.mend()
             # What became of it is kept for who comes again.
             assert json.loads((await send(replicas.fronts["c"], again)).text) == ["t 1"]
-            delivered_once(server)
+            never_twice(server)
 
 
 @pytest.mark.parametrize("store", [False, True], ids=["store", "no store"])
@@ -294,7 +249,7 @@ async def test_one_whose_client_does_not_come_back_leaves_the_run_that_another_t
             server.hold.set()
             assert json.loads((await waiting).text) == ["t 1"]
             assert server.runs["t"] == server.finished["t"] == 1 and not server.cancelled
-            delivered_once(server)
+            never_twice(server)
 
 
 async def test_one_whose_client_does_not_come_back_ends_the_run_as_before() -> None:
@@ -307,7 +262,7 @@ async def test_one_whose_client_does_not_come_back_ends_the_run_as_before() -> N
             for name in "abc":
                 assert is_lost(await send(replicas.fronts[name], again))
             assert server.runs["t"] == 1
-            delivered_once(server)
+            never_twice(server)
 
 
 async def test_one_that_is_cut_off_from_the_store_too_delivers_nothing() -> None:
@@ -321,7 +276,7 @@ async def test_one_that_is_cut_off_from_the_store_too_delivers_nothing() -> None
             assert json.loads((await send(replicas.fronts["b"], again)).text) == ["t 1"]
             replicas.mend()
             assert server.runs["t"] == 2 and server.finished["t"] == 1
-            delivered_once(server)
+            never_twice(server)
 
 
 async def test_the_same_retry_everywhere_while_one_is_cut_off() -> None:
@@ -343,7 +298,7 @@ async def test_the_same_retry_everywhere_while_one_is_cut_off() -> None:
 
             for number in range(12):
                 await one(number)
-            delivered_once(server)
+            never_twice(server)
 
 
 # A store that cannot be asked
@@ -369,7 +324,7 @@ async def test_while_the_store_is_away_answers_wait_and_all_else_goes_on() -> No
                     await asyncio.sleep(0.2)
             assert json.loads(done.text) == ["t 1"]
             assert server.runs["t"] == server.finished["t"] == 1
-            delivered_once(server)
+            never_twice(server)
 
 
 @pytest.mark.timeout(size(120, 300))
@@ -429,11 +384,11 @@ async def test_a_store_that_is_away_under_load_fails_no_call_that_needs_no_claim
         tell(f"{rate} calls a second were asked for, the store was away for {away} s: {dict(outcomes)}")
         tell(f"a plain call took {quantile(times, 50) * 1000:.1f} ms, 99 % at most {quantile(times, 99) * 1000:.1f} ms")
         assert not outcomes["plain, failed"] and outcomes["plain"] > rate and outcomes["asked, refused at first"]
-        delivered_once(server)
+        never_twice(server)
 
 
 async def test_what_others_write_in_the_place_of_a_claim(tmp_path: Any) -> None:
-    """Whoever writes to the store can hold a call up, and nothing more."""
+    """Who writes to the store can hold a call up, and nothing more."""
     async with CountingBackend() as server, Redis() as redis:
         async with Islands(server.address, redis) as replicas:
             message = begin("t", times=2)
@@ -454,7 +409,7 @@ async def test_what_others_write_in_the_place_of_a_claim(tmp_path: Any) -> None:
             assert is_refused(await send(replicas.fronts["b"], again), "store_unavailable")
             await redis.ask("DEL", mine, its)
             assert json.loads((await send(replicas.fronts["b"], again)).text) == ["t 1", "t 2"]
-            delivered_once(server)
+            never_twice(server)
 
 
 async def test_rings_that_are_being_changed_agree(tmp_path: Any) -> None:
@@ -469,7 +424,7 @@ async def test_rings_that_are_being_changed_agree(tmp_path: Any) -> None:
             replicas.cut_off("a")
             assert json.loads((await send(replicas.fronts["b"], again)).text) == ["t 1"]
             assert is_refused(await send(replicas.fronts["a"], again), "held_elsewhere")
-            delivered_once(server)
+            never_twice(server)
 
 
 # Many at once, while replicas are killed and cut off in turns
@@ -516,7 +471,7 @@ class Crowd:
                 await asyncio.sleep(0.05)
                 continue
             except (OSError, Truncated, asyncio.IncompleteReadError):
-                # Whoever began a call does not know what became of it. Answers have their effect once.
+                # A client that began a call does not know what became of it. Answers have their effect once.
                 if request is message:
                     return "the replica went away"
                 self.again["the replica went away"] += 1
@@ -587,7 +542,7 @@ async def test_a_crowd_while_replicas_are_killed_and_cut_off(events: str | None)
             assert all(server.finished[token] for token, ending in crowd.endings.items() if ending == "done")
             # What may not run twice did not, and no question was answered twice.
             assert all(int(token[1:]) % 2 for token in twice)
-            delivered_once(server)
+            never_twice(server)
             assert all(0 <= left <= 122 and value.startswith("v1.") for left, value in found.values())
 
 

@@ -232,6 +232,7 @@ def begin(token: str, tool: str = "plain", **arguments: Any) -> dict[str, Any]:
 
 def retry(of: dict[str, Any], asked: Answer, id: Any = 2) -> dict[str, Any]:
     """Each answer repeats its question, so that a server can tell to which one it was."""
+    assert asked.result["resultType"] == "input_required", asked
     answers = {
         key: {"action": "accept", "content": {"answer": question["params"]["message"]}}
         for key, question in asked.result["inputRequests"].items()

@@ -14,15 +14,13 @@ import pytest
 
 from harness.certificates import Authority
 from harness.http1 import TIMEOUT, Connection, Message
-from harness.modern import Answer, Client, call
+from harness.modern import call
 from harness.prometheus import parse
 from harness.remora import Remora, check, configuration
 from harness.replicas import Replicas, free_ports, new_key
 from harness.store import Liar, Redis
 from servers.counting import CountingBackend
-
-CAN_BE_ASKED = {"elicitation": {"form": {}}}
-
+from test_replicas import begin, retry, send
 
 ANY = "127.0.0.1:0"
 
@@ -64,26 +62,12 @@ async def know_each_other(replicas: Replicas) -> None:
         raise AssertionError("\n".join(running.process.tail() for running in replicas.running.values())) from error
 
 
-async def send(address: str, message: dict[str, Any]) -> Answer:
-    async with Client(address) as client:
-        return await client.send(message)
-
-
-def retry(of: dict[str, Any], asked: Answer, id: Any) -> dict[str, Any]:
-    answers = {
-        key: {"action": "accept", "content": {"answer": question["params"]["message"]}}
-        for key, question in asked.result["inputRequests"].items()
-    }
-    state = {"inputResponses": answers, "requestState": asked.result["requestState"]}
-    return {**of, "id": id, "params": {**state, **of["params"]}}
-
-
 async def calls_go_round(server: CountingBackend, replicas: Replicas, token: str) -> None:
     """A call whose client comes back to another replica each time runs once, and ends."""
     names = list(replicas.running)
     for turn, first in enumerate(names):
         mine = f"{token}-{turn}"
-        message = call("plain", {"token": mine, "times": 3}, clientCapabilities=CAN_BE_ASKED)
+        message = begin(mine, times=3)
         answer = await send(replicas.fronts[first], message)
         for number in range(1, 4):
             assert answer.result["resultType"] == "input_required", answer
@@ -99,7 +83,7 @@ async def calls_go_on(replicas: Replicas, token: str) -> None:
     for turn, first in enumerate(names):
         plain = await send(replicas.fronts[first], call("plain", {"token": token, "times": 0}))
         assert plain.text == "[]"
-        message = call("plain", {"token": f"{token}-{turn}", "times": 1}, clientCapabilities=CAN_BE_ASKED)
+        message = begin(f"{token}-{turn}", times=1)
         asked = await send(replicas.fronts[first], message)
         refused = await send(replicas.fronts[names[(turn + 1) % len(names)]], retry(message, asked, 2))
         assert refused.error["data"] == {"reason": "store_unavailable", "dispatched": False}
@@ -109,7 +93,7 @@ async def answers_are_taken(replicas: Replicas) -> None:
     """Waits until each has found the store, for calls too."""
     for name in replicas.running:
         async with asyncio.timeout(TIMEOUT):
-            message = call("plain", {"token": f"first-{name}", "times": 1}, clientCapabilities=CAN_BE_ASKED)
+            message = begin(f"first-{name}", times=1)
             asked = await send(replicas.fronts[name], message)
             while "error" in (await send(replicas.fronts[name], retry(message, asked, 2))).json:
                 await asyncio.sleep(0.1)
@@ -256,7 +240,7 @@ async def test_a_call_that_began_when_its_replica_was_alone() -> None:
         replicas.names = "a"
         async with replicas:
             await replicas.running["a"].process.event("store_up")
-            message = call("safe", {"token": "t", "times": 3}, clientCapabilities=CAN_BE_ASKED)
+            message = begin("t", "safe", times=3)
             asked = await send(replicas.fronts["a"], message)
             asked = await send(replicas.fronts["a"], retry(message, asked, 2))
             for name in "bc":
@@ -488,7 +472,7 @@ async def test_what_is_no_store(behave: Callable[..., Awaitable[None]], reason: 
             end = time.monotonic() + 3
             while time.monotonic() < end or liar.connections < 4:
                 start = time.monotonic()
-                await send(replicas.fronts["a"], call("plain", {"token": "t", "times": 0}, clientCapabilities=CAN_BE_ASKED))
+                await send(replicas.fronts["a"], begin("t", times=0))
                 times.append(time.monotonic() - start)
                 await asyncio.sleep(0.05)
             # Half of the store's own time to answer: who waited for it would take longer each time.
