@@ -30,7 +30,7 @@ package final class Claims {
         case heir(of: [UInt8])
     }
 
-    /// An entry that changes this often between two commands is somebody's attack, or a fault.
+    /// An entry that changes this often between two commands is an attack, or a fault.
     private static let maxAttempts = 4
     /// Between two lines of the log about answers that were refused.
     private static let silence: Duration = .seconds(30)

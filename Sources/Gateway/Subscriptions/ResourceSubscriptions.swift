@@ -64,7 +64,7 @@ struct ResourceSubscriptions {
     /// What a new session has to be asked for.
     var unasked: [[UInt8]] { records.filter { $0.value.state == .unasked }.map(\.key) }
 
-    /// Whether nobody has asked a new session for this resource yet: ask the server then, and call `settleSubscription`.
+    /// Whether a new session was not asked for this resource yet: ask the server then, and call `settleSubscription`.
     mutating func beginAsking(_ uri: [UInt8]) -> Bool {
         guard records[uri]?.state == .unasked else { return false }
         records[uri]?.state = .asking
