@@ -53,7 +53,8 @@ package final class Claims {
     ///   - owner: this loop, as ``CallOwner`` spells it.
     ///   - process: as the replica's entry in the store names it.
     package init(
-        _ store: any StoreConnection, prefix: String, owner: [UInt8], process: String, seal: Seal, on loop: Loop, log: Log
+        _ store: any StoreConnection, prefix: String, owner: [UInt8], process: String, seal: Seal, on loop: Loop,
+        log: Log
     ) {
         self.store = store
         self.prefix = prefix

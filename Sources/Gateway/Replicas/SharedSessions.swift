@@ -25,7 +25,7 @@ package final class SharedSessions {
     private let user: [UInt8]
     /// Those that are taken.
     private var places: [[UInt8]: Place] = [:]
-    /// Sealed texts by the names of their entries.
+    /// Digests of sealed texts by the names of their entries.
     private var broken: [[UInt8]: [UInt8]] = [:]
     private var asking = 0
     private let answered = Wakeup()
@@ -130,12 +130,12 @@ package final class SharedSessions {
 
     fileprivate func noteBroken(_ text: [UInt8], at name: [UInt8]) {
         if broken.count >= SharedSessions.maxBroken { broken = [:] }
-        broken[name] = text
+        broken[name] = SHA256.digest(text)
     }
 
     /// The session in a text of the store; nil where it is none, or of no use.
     fileprivate func session(in text: [UInt8], at name: [UInt8]) -> SharedSession? {
-        if broken[name] == text { return nil }
+        if let broken = broken[name], broken == SHA256.digest(text) { return nil }
         return SharedSessionEntry.openText(text, seal, entry: name, at: .now)
     }
 
